@@ -10,6 +10,8 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  process.stderr.write(`cannot bundle the workflows: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(
+    `cannot bundle the workflows: ${error instanceof Error ? error.message : String(error)}\n`,
+  );
   process.exitCode = 1;
 });
