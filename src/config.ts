@@ -1,0 +1,76 @@
+import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { parse as parseYaml } from 'yaml';
+import { type Configuration, configurationSchema } from './core/configuration-schema';
+import { InvalidDocument, parseDocument } from './core/schema-parts';
+
+/** The only reader of the process environment. */
+export const environment = process.env as Readonly<Record<string, string | undefined>>;
+
+/** Thrown when a reference such as `env:NAME` leads to nothing; never carries the secret. */
+export class UnresolvedSecret extends Error {
+  override readonly name = 'UnresolvedSecret';
+  constructor(
+    readonly reference: string,
+    found: string,
+  ) {
+    super(`expected a secret at ${reference}, ${found}`);
+  }
+}
+
+/** The secret that `env:NAME` or `file:/path` refers to; throws `UnresolvedSecret`. */
+export function resolveSecret(reference: string): string {
+  const [kind, ...rest] = reference.split(':');
+  const place = rest.join(':');
+  if (kind === 'env') {
+    const value = environment[place];
+    if (value === undefined || value === '') {
+      throw new UnresolvedSecret(reference, `but the environment variable ${place} is not set`);
+    }
+    return value;
+  }
+  if (kind === 'file') {
+    try {
+      return readFileSync(place, 'utf8').trim();
+    } catch (error) {
+      throw new UnresolvedSecret(reference, `but the file cannot be read (${errorCode(error)})`);
+    }
+  }
+  throw new UnresolvedSecret(reference, 'but only env:NAME and file:/path are known');
+}
+
+/** Reads YAML or JSON; throws `InvalidDocument` when it cannot be read or parsed. */
+export function readDocument(path: string): unknown {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new InvalidDocument(path, [{ path: '(file)', message: `cannot be read (${errorCode(error)})` }]);
+  }
+  try {
+    return parseYaml(text, { maxAliasCount: 100 });
+  } catch (error) {
+    const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
+    throw new InvalidDocument(path, [{ path: '(file)', message: `is neither YAML nor JSON: ${message}` }]);
+  }
+}
+
+/** The configuration file with every default filled in; throws `InvalidDocument`. */
+export function loadConfiguration(path: string): Configuration {
+  return parseDocument(configurationSchema, readDocument(path), path);
+}
+
+/** Where the configuration is: the argument, else CUTOVER_CONFIG, else ./cutover.yaml. */
+export function configurationPath(argument?: string): string {
+  return argument ?? environment['CUTOVER_CONFIG'] ?? 'cutover.yaml';
+}
+
+/** Where this program keeps what it can make again: a Temporal server, its build. */
+export function cacheDirectory(): string {
+  return join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'cutover');
+}
+
+function errorCode(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? String(error);
+}

@@ -1,0 +1,284 @@
+import { z } from 'zod';
+import { durationSchema, nameSchema, shareSchema } from './schema-parts';
+
+/**
+ * The configuration (`cutover.yaml`): what there is. Gateway and worker read the same file.
+ * Keys never stand in it, only references: `env:NAME` or `file:/path`.
+ */
+
+const referenceSchema = z
+  .string()
+  .regex(
+    /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/,
+    'expected a reference such as env:NAME or file:/path, never a key itself',
+  );
+
+const httpUrlSchema = z.string().superRefine((text, context) => {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'expected an absolute http:// or https:// URL' });
+    return;
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    context.addIssue({ code: 'custom', message: 'expected an http:// or https:// URL' });
+  }
+  if (url.username !== '' || url.password !== '') {
+    context.addIssue({ code: 'custom', message: 'expected no user or password in the URL: use auth' });
+  }
+});
+
+const scalarSchema = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+
+const authSchema = z.union([
+  z.strictObject({ bearer: referenceSchema.describe('Sent as Authorization: Bearer KEY.') }),
+  z.strictObject({
+    header: z
+      .string()
+      .regex(/^[A-Za-z0-9-]+$/)
+      .describe('Name of the header that carries the key, such as api-key.'),
+    key: referenceSchema,
+  }),
+  z.strictObject({
+    query: z.string().min(1).describe('Name of the query parameter that carries the key.'),
+    key: referenceSchema,
+  }),
+]);
+
+const timeoutsSchema = z.strictObject({
+  connect: durationSchema('3s', 'To open a connection.'),
+  firstContent: durationSchema('60s', 'To the first content-bearing event of a stream.'),
+  streamIdle: durationSchema('120s', 'Between two pieces of a stream.'),
+  plainTotal: durationSchema('600s', 'A plain answer, from dispatch to its end.'),
+});
+
+const priceSchema = z.strictObject({
+  inputPerMillion: z.number().min(0).describe('USD a million input tokens.'),
+  cachedInputPerMillion: z
+    .number()
+    .min(0)
+    .optional()
+    .describe('USD a million cached input tokens; input price when absent.'),
+  outputPerMillion: z.number().min(0).describe('USD a million output tokens.'),
+});
+
+const providerSchema = z.strictObject({
+  baseUrl: httpUrlSchema.describe('Address with its path, such as https://api.openai.com/v1.'),
+  auth: authSchema.optional().describe('How the key is sent; none for a provider without keys.'),
+  headers: z.record(z.string(), z.string()).default({}).describe('Extra headers of every request.'),
+  query: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe('Extra query parameters, such as api-version.'),
+  timeouts: timeoutsSchema.prefault({}),
+  maxConcurrent: z
+    .int()
+    .min(1)
+    .default(1024)
+    .describe('Requests in flight from one gateway; above it: failover or 503.'),
+  maxConnections: z.int().min(1).default(256).describe('Keep-alive connections from one gateway.'),
+  prices: z
+    .record(z.string(), priceSchema)
+    .default({})
+    .describe('Prices by model as this provider names it.'),
+});
+
+const parametersSchema = z.strictObject({
+  rename: z
+    .record(z.string(), z.string())
+    .default({})
+    .describe('Old name to new name of request parameters.'),
+  drop: z.array(z.string()).default([]).describe('Request parameters that the candidate does not take.'),
+  set: z.record(z.string(), scalarSchema).default({}).describe('Request parameters set to a value.'),
+});
+
+const modelMappingSchema = z.strictObject({
+  candidate: z.string().min(1).describe("The candidate's name of this model."),
+  parameters: parametersSchema.prefault({}),
+});
+
+const routeSchema = z.strictObject({
+  legacy: nameSchema.describe('Provider that serves the route today.'),
+  candidate: nameSchema.describe('Provider that the route may move to.'),
+  models: z
+    .record(
+      z.string().min(1),
+      z
+        .union([
+          z
+            .string()
+            .min(1)
+            .transform((candidate) => ({ candidate })),
+          modelMappingSchema,
+        ])
+        .pipe(modelMappingSchema),
+    )
+    .default({})
+    .describe('Models that can be moved, by the name that callers use. Others stay at legacy.'),
+  stickyKey: z
+    .union([z.literal('body'), z.literal('none'), z.templateLiteral(['header:', z.string().min(1)])])
+    .default('body')
+    .describe(
+      'Key of assignment: header:NAME, body (safety_identifier, user, prompt_cache_key) or none (random a request).',
+    ),
+  settled: z
+    .enum(['legacy', 'candidate'])
+    .default('legacy')
+    .describe('Who serves a gateway without a record: legacy before, candidate after a completed migration.'),
+  stateful: z
+    .enum(['legacy', 'candidate'])
+    .default('legacy')
+    .describe('Where files, batches, assistants and their like are created.'),
+  newConversationsOnly: z
+    .boolean()
+    .default(false)
+    .describe('Requests that carry assistant turns stay on the provider of their key.'),
+  shadow: shareSchema.default(0).describe("Fraction of legacy's requests copied to the candidate."),
+  replayBudget: z
+    .strictObject({
+      ratio: z
+        .number()
+        .min(0)
+        .max(1)
+        .default(0.1)
+        .describe('Part of the requests that may be replayed after an ambiguous failure.'),
+      burst: z.int().min(0).default(20),
+    })
+    .prefault({}),
+  exposeHeaders: z.boolean().default(true).describe('Whether answers carry x-cutover-* headers.'),
+});
+
+const gatewaySchema = z.strictObject({
+  name: nameSchema,
+  data: httpUrlSchema.describe('Where applications reach this gateway.'),
+  admin: httpUrlSchema.describe("This gateway's admin listener."),
+});
+
+const callerSchema = z.strictObject({
+  team: nameSchema,
+  keySha256: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits: the SHA-256 of the caller’s key')
+    .describe("SHA-256 of the caller's existing key."),
+  keys: z
+    .record(nameSchema, referenceSchema)
+    .default({})
+    .describe('Own provider keys of this team, by provider.'),
+  headers: z.record(z.string(), z.string()).default({}).describe('Extra headers, such as an organisation.'),
+});
+
+const breakerSchema = z.strictObject({
+  consecutiveFailures: z.int().min(1).default(5),
+  failureRatio: z.number().min(0.01).max(1).default(0.5),
+  minimumRequests: z.int().min(1).default(20),
+  window: durationSchema('10s', 'Over which the ratio is taken.'),
+  open: durationSchema('10s', 'How long it stays open at first; doubles up to openMax.'),
+  openMax: durationSchema('60s', 'The longest it stays open.'),
+});
+
+const gatewaySettingsSchema = z.strictObject({
+  stateDirectory: z
+    .string()
+    .min(1)
+    .default('.cutover/gateway')
+    .describe('Where records are kept; one directory a gateway.'),
+  maxBodyBytes: z.int().min(1024).default(33_554_432),
+  maxBufferedBytes: z.int().min(1024).default(268_435_456),
+  drain: durationSchema('120s', 'How long requests in flight may run on after a lowering or at shutdown.'),
+  headersTimeout: durationSchema('30s', 'For a caller to send its headers.'),
+  bodyTimeout: durationSchema('60s', 'For a caller to send its body.'),
+  breaker: breakerSchema.prefault({}),
+});
+
+export const configurationSchema = z
+  .strictObject({
+    $schema: z.string().optional(),
+    providers: z.record(nameSchema, providerSchema),
+    routes: z.record(nameSchema, routeSchema),
+    defaultRoute: nameSchema.optional().describe('Route of http://GATEWAY/v1; the first one when absent.'),
+    gateways: z.array(gatewaySchema).default([]).describe('Gateways by address.'),
+    gatewayDiscovery: z
+      .strictObject({
+        admin: httpUrlSchema.describe(
+          'Admin URL whose host name resolves to every replica, such as a headless service.',
+        ),
+      })
+      .optional(),
+    adminToken: referenceSchema.default('env:CUTOVER_ADMIN_TOKEN').describe('Token of the admin listeners.'),
+    adminHosts: z
+      .array(z.string())
+      .default([])
+      .describe('Further Host names that the admin listener answers to.'),
+    callers: z
+      .array(callerSchema)
+      .default([])
+      .describe('Gateway keys; without any, a gateway listens on loopback only.'),
+    gateway: gatewaySettingsSchema.prefault({}),
+  })
+  .superRefine((configuration, context) => {
+    const unknown = (path: (string | number)[], name: string) =>
+      context.addIssue({
+        code: 'custom',
+        path,
+        message: `expected one of the providers (${Object.keys(configuration.providers).join(', ') || 'none is configured'}), got "${name}"`,
+      });
+    for (const [name, route] of Object.entries(configuration.routes)) {
+      for (const side of ['legacy', 'candidate'] as const) {
+        if (!(route[side] in configuration.providers)) unknown(['routes', name, side], route[side]);
+      }
+      if (route.legacy === route.candidate) {
+        context.addIssue({
+          code: 'custom',
+          path: ['routes', name, 'candidate'],
+          message: `expected another provider than legacy, got "${route.candidate}" for both`,
+        });
+      }
+    }
+    if (Object.keys(configuration.routes).length === 0) {
+      context.addIssue({
+        code: 'custom',
+        path: ['routes'],
+        message: 'expected at least one route, got none',
+      });
+    }
+    if (configuration.defaultRoute !== undefined && !(configuration.defaultRoute in configuration.routes)) {
+      context.addIssue({
+        code: 'custom',
+        path: ['defaultRoute'],
+        message: `expected one of the routes (${Object.keys(configuration.routes).join(', ')}), got "${configuration.defaultRoute}"`,
+      });
+    }
+    if (configuration.gateways.length > 0 && configuration.gatewayDiscovery !== undefined) {
+      context.addIssue({
+        code: 'custom',
+        path: ['gatewayDiscovery'],
+        message: 'expected either gateways or gatewayDiscovery, got both',
+      });
+    }
+    const seen = new Set<string>();
+    configuration.gateways.forEach((gateway, index) => {
+      if (seen.has(gateway.name)) {
+        context.addIssue({
+          code: 'custom',
+          path: ['gateways', index, 'name'],
+          message: `expected names that differ, got "${gateway.name}" twice`,
+        });
+      }
+      seen.add(gateway.name);
+    });
+    configuration.callers.forEach((caller, index) => {
+      for (const provider of Object.keys(caller.keys)) {
+        if (!(provider in configuration.providers)) unknown(['callers', index, 'keys'], provider);
+      }
+    });
+  });
+
+/** The configuration with every default filled in; durations are milliseconds. */
+export type Configuration = z.output<typeof configurationSchema>;
+export type ProviderConfiguration = Configuration['providers'][string];
+export type RouteConfiguration = Configuration['routes'][string];
+export type ModelMapping = RouteConfiguration['models'][string];
+export type GatewaySettings = Configuration['gateway'];
+export type CallerConfiguration = Configuration['callers'][number];
+export type GatewayAddress = Configuration['gateways'][number];

@@ -1,0 +1,30 @@
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** Milliseconds of a text such as `250ms`, `45s`, `10m`, `24h`, `7d`; null when it is no such text. */
+export function parseDuration(text: string): number | null {
+  const match = /^\s*(\d{1,12}(?:\.\d{1,6})?)\s*(ms|s|min|m|h|d)\s*$/.exec(text);
+  if (match === null) return null;
+  const unitMs = UNIT_MS[match[2] as string] as number;
+  return Math.round(Number(match[1]) * unitMs);
+}
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+/** A duration as people read it: `45 s`, `10 min`, `24 h`, `3 d 4 h`. */
+export function formatDuration(durationMs: number): string {
+  if (durationMs < 1_000) return `${Math.round(durationMs)} ms`;
+  if (durationMs < 120_000) return `${Number((durationMs / 1_000).toFixed(1))} s`;
+  if (durationMs < 2 * HOUR_MS) return `${Number((durationMs / 60_000).toFixed(1))} min`;
+  if (durationMs <= 3 * DAY_MS) return `${Number((durationMs / HOUR_MS).toFixed(1))} h`;
+  const days = Math.floor(durationMs / DAY_MS);
+  const hours = Math.round((durationMs - days * DAY_MS) / HOUR_MS);
+  return hours === 0 ? `${days} d` : `${days} d ${hours} h`;
+}
