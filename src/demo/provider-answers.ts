@@ -1,0 +1,217 @@
+/** What a request to a demo provider asks for; fields that it does not know are ignored. */
+export interface AskedFor {
+  readonly model: string;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly tool: string | null;
+  readonly inputs: number;
+  readonly promptTokens: number;
+}
+
+const WORDS =
+  'Traffic moves in stages because evidence arrives in stages and a step that was proven can be taken back at once'.split(
+    ' ',
+  );
+
+/** The words of an answer, one a token. */
+export function answerWords(tokens: number): string[] {
+  return Array.from(
+    { length: tokens },
+    (_, index) => `${index === 0 ? '' : ' '}${WORDS[index % WORDS.length]}`,
+  );
+}
+
+/** Reads what is asked for; anything unreadable counts as absent. */
+export function readAsked(body: Buffer): AskedFor {
+  const parsed = parseObject(body);
+  const options = parsed.stream_options;
+  const input = parsed.input;
+  return {
+    model: typeof parsed.model === 'string' ? parsed.model : '',
+    stream: parsed.stream === true,
+    includeUsage:
+      typeof options === 'object' && options !== null && Reflect.get(options, 'include_usage') === true,
+    tool: firstToolName(parsed.tools),
+    inputs: Array.isArray(input) ? input.length : 1,
+    promptTokens: Math.ceil(body.length / 4),
+  };
+}
+
+/** A chat completion in one piece. */
+export function chatCompletion(id: string, asked: AskedFor, words: readonly string[]): object {
+  const message =
+    asked.tool === null
+      ? { role: 'assistant', content: words.join(''), refusal: null }
+      : { role: 'assistant', content: null, tool_calls: [toolCall(id, asked.tool)] };
+  return {
+    id,
+    object: 'chat.completion',
+    created: created(),
+    model: asked.model,
+    choices: [
+      { index: 0, message, logprobs: null, finish_reason: asked.tool === null ? 'stop' : 'tool_calls' },
+    ],
+    usage: chatUsage(asked, words.length),
+  };
+}
+
+/** The chunks of a streamed chat completion: a role, the content, an end, and usage where it was asked for. */
+export function chatChunks(id: string, asked: AskedFor, words: readonly string[]): object[] {
+  const chunk = (choices: object[], usage?: object) => ({
+    id,
+    object: 'chat.completion.chunk',
+    created: created(),
+    model: asked.model,
+    choices,
+    ...(asked.includeUsage ? { usage: usage ?? null } : {}),
+  });
+  const delta = (content: object, finish: string | null = null) =>
+    chunk([{ index: 0, delta: content, logprobs: null, finish_reason: finish }]);
+  const content =
+    asked.tool === null
+      ? words.map((word) => delta({ content: word }))
+      : [delta({ tool_calls: [{ index: 0, ...toolCall(id, asked.tool) }] })];
+  return [
+    delta({ role: 'assistant', content: '' }),
+    ...content,
+    delta({}, asked.tool === null ? 'stop' : 'tool_calls'),
+    ...(asked.includeUsage ? [chunk([], chatUsage(asked, words.length))] : []),
+  ];
+}
+
+/** A legacy text completion in one piece. */
+export function textCompletion(id: string, asked: AskedFor, words: readonly string[]): object {
+  return {
+    id,
+    object: 'text_completion',
+    created: created(),
+    model: asked.model,
+    choices: [{ index: 0, text: words.join(''), logprobs: null, finish_reason: 'stop' }],
+    usage: chatUsage(asked, words.length),
+  };
+}
+
+/** The chunks of a streamed text completion. */
+export function textChunks(id: string, asked: AskedFor, words: readonly string[]): object[] {
+  const chunk = (choices: object[], usage?: object) => ({
+    id,
+    object: 'text_completion',
+    created: created(),
+    model: asked.model,
+    choices,
+    ...(usage === undefined ? {} : { usage }),
+  });
+  return [
+    ...words.map((word) => chunk([{ index: 0, text: word, logprobs: null, finish_reason: null }])),
+    chunk([{ index: 0, text: '', logprobs: null, finish_reason: 'stop' }]),
+    ...(asked.includeUsage ? [chunk([], chatUsage(asked, words.length))] : []),
+  ];
+}
+
+/** A response of the Responses API. */
+export function responseObject(
+  id: string,
+  asked: AskedFor,
+  words: readonly string[],
+  status: string,
+): object {
+  const done = status === 'completed';
+  const text = { type: 'output_text', text: words.join(''), annotations: [] };
+  return {
+    id,
+    object: 'response',
+    created_at: created(),
+    status,
+    error: null,
+    incomplete_details: null,
+    model: asked.model,
+    output: done
+      ? [{ id: `msg_${id}`, type: 'message', role: 'assistant', status: 'completed', content: [text] }]
+      : [],
+    parallel_tool_calls: true,
+    tool_choice: 'auto',
+    tools: [],
+    usage: done ? responsesUsage(asked, words.length) : null,
+  };
+}
+
+/** The events of a streamed response. */
+export function responseEvents(id: string, asked: AskedFor, words: readonly string[]): { type: string }[] {
+  const at = { item_id: `msg_${id}`, output_index: 0, content_index: 0 };
+  const events = [
+    { type: 'response.created', response: responseObject(id, asked, words, 'in_progress') },
+    ...words.map((delta) => ({ type: 'response.output_text.delta', ...at, delta })),
+    { type: 'response.output_text.done', ...at, text: words.join('') },
+    { type: 'response.completed', response: responseObject(id, asked, words, 'completed') },
+  ];
+  return events.map((event, index) => ({ ...event, sequence_number: index }));
+}
+
+/** Embeddings: unit vectors that depend only on the position of the input. */
+export function embeddings(asked: AskedFor, dimensions = 8): object {
+  return {
+    object: 'list',
+    data: Array.from({ length: asked.inputs }, (_, index) => ({
+      object: 'embedding',
+      index,
+      embedding: Array.from({ length: dimensions }, (_, axis) => (axis === index % dimensions ? 1 : 0)),
+    })),
+    model: asked.model,
+    usage: { prompt_tokens: asked.promptTokens, total_tokens: asked.promptTokens },
+  };
+}
+
+/** The list of models. */
+export function modelList(models: readonly string[]): object {
+  return {
+    object: 'list',
+    data: models.map((id) => ({ id, object: 'model', created: 1_700_000_000, owned_by: 'demo' })),
+  };
+}
+
+/** An error in OpenAI's shape. */
+export function errorBody(message: string, type: string, code: string | null): object {
+  return { error: { message, type, param: null, code } };
+}
+
+function toolCall(id: string, name: string): object {
+  return { id: `call_${id}`, type: 'function', function: { name, arguments: '{}' } };
+}
+
+function chatUsage(asked: AskedFor, completionTokens: number): object {
+  return {
+    prompt_tokens: asked.promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: asked.promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: 0 },
+  };
+}
+
+function responsesUsage(asked: AskedFor, outputTokens: number): object {
+  return {
+    input_tokens: asked.promptTokens,
+    input_tokens_details: { cached_tokens: 0 },
+    output_tokens: outputTokens,
+    output_tokens_details: { reasoning_tokens: 0 },
+    total_tokens: asked.promptTokens + outputTokens,
+  };
+}
+
+function firstToolName(tools: unknown): string | null {
+  if (!Array.isArray(tools)) return null;
+  const name: unknown = tools[0]?.function?.name;
+  return typeof name === 'string' ? name : null;
+}
+
+function parseObject(body: Buffer): Record<string, unknown> {
+  try {
+    const parsed: unknown = JSON.parse(body.toString('utf8'));
+    return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function created(): number {
+  return Math.floor(Date.now() / 1000);
+}
