@@ -56,6 +56,8 @@ export interface GatewayStatus extends GatewayReading {
   /** Candidate requests of older epochs that are in flight. */
   readonly inFlightOlder: number;
   readonly ready: boolean;
+  /** Whether the disk holds what memory holds; absent counts as true. */
+  readonly durable?: boolean;
   /** Requests of the current epoch, by the arm as drawn. */
   readonly assigned: Readonly<Record<Side, number>>;
   readonly keys: KeyStatistics;
@@ -110,6 +112,7 @@ export type AdminRefusal =
   | 'epoch changed'
   | 'reading too old'
   | 'kill latch'
+  | 'not durable'
   | 'unknown cursor';
 
 /** Body of every refused admin call. */

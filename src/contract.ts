@@ -1,0 +1,167 @@
+import type { Checkpoint } from './core/checkpoint';
+import type { CommandName } from './core/command';
+import type { ApplyResult, RoutingReading, WindowResult } from './core/events';
+import type {
+  AssessmentSummary,
+  MigrationStart,
+  MigrationState,
+  Outcome,
+  RosterEntry,
+  StageProgress,
+} from './core/migration-state';
+import type { StagePlan } from './core/plan';
+import type { RoutingRecord } from './core/routing';
+import type { Baseline, ProbeRecord } from './core/verdict';
+
+/** Workflow, applying and verifying: nothing long runs here, so that a rollback never waits for a slot. */
+export const TASK_QUEUE = 'cutover';
+
+/** Watching, assessing and probing. */
+export const WATCH_TASK_QUEUE = 'cutover-watch';
+
+/** The workflow type. */
+export const MIGRATION_WORKFLOW = 'migration';
+
+/** Law 8: the workflow id follows from the route, so that a second start is refused. */
+export function workflowIdOf(route: string): string {
+  return `cutover/${route}`;
+}
+
+/** Search attributes that a Temporal service must know, with their types. */
+export const SEARCH_ATTRIBUTES = {
+  CutoverRoute: 'Keyword',
+  CutoverStage: 'Keyword',
+  CutoverShare: 'Double',
+  CutoverPaused: 'Bool',
+} as const;
+
+/** The one argument of the workflow: a start, or the state that an earlier run carried on. */
+export interface MigrationInput {
+  readonly start: MigrationStart;
+  readonly carried: MigrationState | null;
+  /** Whether the Temporal service knows `SEARCH_ATTRIBUTES`. */
+  readonly searchAttributes: boolean;
+}
+
+/** What the workflow returns. */
+export interface MigrationResult {
+  readonly migrationId: string;
+  readonly route: string;
+  readonly outcome: Outcome;
+  readonly reason: string;
+  readonly checkpoints: number;
+}
+
+/** Names of the queries; `checkpoints` takes `{ after?: number; limit?: number }`. */
+export const QUERIES = {
+  status: 'status',
+  checkpoints: 'checkpoints',
+  rollbackEligibility: 'rollbackEligibility',
+  assessment: 'assessment',
+  verdicts: 'verdicts',
+} as const;
+
+/** What a person reads in the Temporal UI's menus. */
+export const COMMAND_DESCRIPTIONS: Readonly<Record<CommandName, string>> = {
+  pause: 'Stop advancing; watching goes on. {"by":"ana","reason":"..."}',
+  resume: 'Go on. After drift: {"accept":"reapply"}',
+  promote:
+    'Leave a stage that has passed: {"stage":"canary"}; without a pass also override, by, reason, checkpoint',
+  rollback:
+    'Back to legacy, verified: {"by":"ana","reason":"..."}; or to a checkpoint: {"to":4} or {"to":"previous"}',
+  emergencyRollback: 'Share 0 now; requests in flight fail over at once. {"by":"ana","reason":"..."}',
+  reevaluate: 'End the window now and judge again',
+  finish: 'Close a migration in handover: {"reason":"..."}',
+};
+
+export interface CheckpointsQuery {
+  /** Sequence number after which the page starts; 0 by default. */
+  readonly after?: number;
+  /** At most 500; 100 by default. */
+  readonly limit?: number;
+}
+
+export interface CheckpointsPage {
+  readonly checkpoints: readonly Checkpoint[];
+  readonly total: number;
+  /** Pass it as `after` for the next page; null on the last one. */
+  readonly next: number | null;
+}
+
+export interface ReadRoutingInput {
+  readonly route: string;
+}
+
+export interface ApplyRoutingInput {
+  readonly route: string;
+  readonly record: RoutingRecord;
+  readonly roster: readonly RosterEntry[];
+  readonly direction: 'raise' | 'lower';
+  readonly inFlight: 'drain' | 'cut';
+}
+
+export interface VerifyRoutingInput extends ApplyRoutingInput {
+  readonly missing: readonly string[];
+  /** Whether a gateway that stays silent counts as confirmed once every older lease has run out. */
+  readonly leaseConfirms: boolean;
+  /** Earlier attempts: the wait grows with them. */
+  readonly attempts: number;
+}
+
+export interface AssessInput {
+  readonly route: string;
+  readonly record: RoutingRecord;
+  readonly roster: readonly RosterEntry[];
+  readonly stage: StagePlan;
+  readonly probes: { readonly intervalMs: number; readonly timeoutMs: number; readonly embeddings: boolean };
+}
+
+export interface CheckHealthInput {
+  readonly route: string;
+  readonly timeoutMs: number;
+  readonly embeddings: boolean;
+}
+
+export interface HealthCheck {
+  readonly healthy: boolean;
+  readonly sentence: string;
+}
+
+export interface WatchStageInput {
+  readonly route: string;
+  readonly record: RoutingRecord;
+  readonly roster: readonly RosterEntry[];
+  readonly stage: StagePlan;
+  readonly windowMs: number;
+  readonly renewalMs: number;
+  readonly handover: boolean;
+  /** What the stage has gathered so far. */
+  readonly progress: Pick<StageProgress, 'evidence' | 'cursors' | 'observedMs' | 'windows'>;
+  readonly probePlan: AssessInput['probes'];
+  readonly probes: ProbeRecord;
+  readonly baseline: Baseline | null;
+  /** Gateway and kind of the drift that is known, so that only a change ends the window. */
+  readonly knownDrift: string | null;
+}
+
+/** On `TASK_QUEUE`. */
+export interface RoutingActivities {
+  readRouting(input: ReadRoutingInput): Promise<RoutingReading>;
+  applyRouting(input: ApplyRoutingInput): Promise<ApplyResult>;
+  verifyRouting(input: VerifyRoutingInput): Promise<ApplyResult>;
+}
+
+/** On `WATCH_TASK_QUEUE`. */
+export interface WatchActivities {
+  assess(input: AssessInput): Promise<AssessmentSummary>;
+  checkHealth(input: CheckHealthInput): Promise<HealthCheck>;
+  watchStage(input: WatchStageInput): Promise<WindowResult>;
+}
+
+/** Types of the failures that activities translate everything into. */
+export const FAILURES = {
+  /** The configuration does not know the route, or a key reference leads to nothing: retried, a person must act. */
+  configuration: 'ConfigurationProblem',
+  /** The activity may not grant leases any more: its run is closed, it was cancelled, or workflow tasks fail. */
+  noStanding: 'NoStanding',
+} as const;

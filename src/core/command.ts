@@ -1,0 +1,169 @@
+/** What an operator can ask of a running migration. */
+export type CommandName =
+  | 'pause'
+  | 'resume'
+  | 'promote'
+  | 'rollback'
+  | 'emergencyRollback'
+  | 'reevaluate'
+  | 'finish';
+
+interface CommandBase {
+  /** Who asks; `unknown` when a message did not say. */
+  readonly by: string;
+  readonly reason: string;
+  /** Given by the sender to follow what became of it; a second command with the same id is ignored. */
+  readonly commandId: string | null;
+}
+
+export type Command = CommandBase &
+  (
+    | { readonly name: 'pause' }
+    | { readonly name: 'resume'; readonly accept: 'reapply' | null }
+    | {
+        readonly name: 'promote';
+        readonly stage: string;
+        readonly override: boolean;
+        readonly checkpoint: number | null;
+      }
+    | { readonly name: 'rollback'; readonly to: number | 'previous' | null }
+    | { readonly name: 'emergencyRollback' }
+    | { readonly name: 'reevaluate' }
+    | { readonly name: 'finish' }
+  );
+
+/** A message that is no command: counted and kept, never acted on. */
+export interface BadMessage {
+  readonly name: string;
+  readonly problem: string;
+  /** What arrived, cut to 1 KB. */
+  readonly arrived: string;
+}
+
+/** What a command did at once: `accepted` says nothing about gateways yet, the checkpoint does. */
+export interface CommandAnswer {
+  readonly accepted: boolean;
+  readonly message: string;
+  /** The checkpoint to follow, or null when nothing was appended. */
+  readonly checkpoint: number | null;
+}
+
+const TEXT_LIMIT = 1_000;
+
+const FIELDS: Readonly<Record<CommandName, readonly string[]>> = {
+  pause: [],
+  resume: ['accept'],
+  promote: ['stage', 'override', 'checkpoint'],
+  rollback: ['to'],
+  emergencyRollback: [],
+  reevaluate: [],
+  finish: [],
+};
+
+/** The seven names, for registering handlers. */
+export const COMMAND_NAMES = Object.keys(FIELDS) as readonly CommandName[];
+
+/**
+ * Reads what a person or program sent as the ONE argument of a signal or update. Never throws: whatever can be
+ * typed into the Temporal UI becomes a command or a `BadMessage`.
+ */
+export function readCommand(name: CommandName, payload: unknown): Command | BadMessage {
+  const bad = (problem: string): BadMessage => ({ name, problem, arrived: cut(payload) });
+  if (payload !== undefined && payload !== null && !isPlainObject(payload)) {
+    return bad(`expected one object such as {"by":"ana","reason":"p95 doubled"}, got ${kindOf(payload)}`);
+  }
+  const fields: Readonly<Record<string, unknown>> = payload ?? {};
+  const known = ['by', 'reason', 'commandId', ...FIELDS[name]];
+  const unknown = Object.keys(fields).find((field) => !known.includes(field));
+  if (unknown !== undefined) {
+    return bad(`expected only the fields ${known.join(', ')}, got "${unknown.slice(0, 100)}"`);
+  }
+  for (const field of ['by', 'reason', 'commandId', 'stage'] as const) {
+    const value = fields[field];
+    if (value !== undefined && (typeof value !== 'string' || value.length > TEXT_LIMIT)) {
+      return bad(`expected ${field} to be a text of at most ${TEXT_LIMIT} characters, got ${kindOf(value)}`);
+    }
+  }
+  const base: CommandBase = {
+    by: (fields['by'] as string | undefined)?.trim() || 'unknown',
+    reason: (fields['reason'] as string | undefined)?.trim() ?? '',
+    commandId: (fields['commandId'] as string | undefined) ?? null,
+  };
+  switch (name) {
+    case 'pause':
+      return { ...base, name };
+    case 'emergencyRollback':
+      return { ...base, name };
+    case 'reevaluate':
+      return { ...base, name };
+    case 'finish':
+      return base.reason === '' ? bad('expected a reason, got none') : { ...base, name };
+    case 'resume': {
+      const accept = fields['accept'] ?? null;
+      if (accept !== null && accept !== 'reapply')
+        return bad(`expected accept to be "reapply", got ${kindOf(accept)}`);
+      return { ...base, name, accept };
+    }
+    case 'rollback': {
+      const to = fields['to'] ?? null;
+      if (to !== null && to !== 'previous' && !isSequence(to)) {
+        return bad(`expected to to be a checkpoint number or "previous", got ${kindOf(to)}`);
+      }
+      return { ...base, name, to };
+    }
+    case 'promote':
+      return readPromote(base, fields, bad);
+    default:
+      return name satisfies never;
+  }
+}
+
+/** Whether what was read is no command. */
+export function isBadMessage(read: Command | BadMessage): read is BadMessage {
+  return 'problem' in read;
+}
+
+function readPromote(
+  base: CommandBase,
+  fields: Readonly<Record<string, unknown>>,
+  bad: (problem: string) => BadMessage,
+): Command | BadMessage {
+  const { stage, override = false, checkpoint = null } = fields;
+  if (typeof stage !== 'string' || stage === '')
+    return bad('expected the name of the stage to leave, got none');
+  if (typeof override !== 'boolean')
+    return bad(`expected override to be true or false, got ${kindOf(override)}`);
+  if (checkpoint !== null && !isSequence(checkpoint)) {
+    return bad(`expected checkpoint to be a checkpoint number, got ${kindOf(checkpoint)}`);
+  }
+  if (override && (base.by === 'unknown' || base.reason === '' || checkpoint === null)) {
+    return bad('expected by, reason and checkpoint with an override: it records who, why and on what');
+  }
+  return { ...base, name: 'promote', stage, override, checkpoint };
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isSequence(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
+}
+
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'string')
+    return value.length > 60 ? `a text of ${value.length} characters` : `"${value}"`;
+  if (typeof value === 'object') return 'an object';
+  return String(value).slice(0, 60);
+}
+
+function cut(payload: unknown): string {
+  let text: string;
+  try {
+    text = JSON.stringify(payload) ?? String(payload);
+  } catch {
+    text = String(payload);
+  }
+  return text.slice(0, 1_024);
+}

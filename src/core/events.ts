@@ -1,0 +1,90 @@
+import type { Command } from './command';
+import type { Evidence } from './evidence';
+import type { AssessmentSummary, Drift, RosterEntry } from './migration-state';
+import type { RoutingRecord } from './routing';
+import type { GateVerdict, ProbeRecord } from './verdict';
+
+/** What happened to a migration; `atMs` is workflow time. */
+export type MigrationEvent = { readonly atMs: number } & (
+  | { readonly type: 'routing read'; readonly reading: RoutingReading }
+  | { readonly type: 'assessed'; readonly assessment: AssessmentSummary; readonly freshSalt: string }
+  | { readonly type: 'health checked'; readonly healthy: boolean; readonly sentence: string }
+  | { readonly type: 'routing applied'; readonly checkpoint: number; readonly result: ApplyResult }
+  | { readonly type: 'watched'; readonly window: WindowResult }
+  | { readonly type: 'activity failed'; readonly what: string; readonly message: string }
+  | { readonly type: 'command'; readonly command: Command }
+  | { readonly type: 'cancelled' }
+  | { readonly type: 'time passed' }
+);
+
+/** What every gateway of the configuration held before the migration touched anything. */
+export interface RoutingReading {
+  readonly roster: readonly RosterEntry[];
+  readonly unreachable: readonly string[];
+  readonly highestEpoch: number;
+  /** Gateways that serve the candidate although no migration is open. */
+  readonly forgotten: readonly {
+    readonly gateway: string;
+    readonly share: number;
+    readonly epoch: number;
+    readonly migrationId: string;
+  }[];
+}
+
+/** What became of one push or verification over all gateways of the roster. */
+export interface ApplyResult {
+  /** The highest epoch that took effect; above the record's only where share 0 had to try again. */
+  readonly epoch: number;
+  readonly confirmed: readonly string[];
+  /** Gateways without an answer whose every older lease has run out. */
+  readonly lapsed: readonly string[];
+  readonly missing: readonly string[];
+  /** A gateway that holds something newer or other, or a kill latch. */
+  readonly drift: Drift | null;
+  /** One sentence a gateway that did not simply confirm. */
+  readonly notes: readonly string[];
+}
+
+/** What one observation window saw. */
+export interface WindowResult {
+  readonly epoch: number;
+  readonly ended: 'window over' | 'harm' | 'drift changed' | 'roster changed' | 'settled' | 'asked';
+  /** Milliseconds that count as soak: every gateway of the roster held the record and a lease. */
+  readonly observedMs: number;
+  /** What came since the cursors that the window was given. */
+  readonly evidence: Evidence;
+  readonly cursors: Readonly<Record<string, string>>;
+  readonly verdict: GateVerdict;
+  readonly probes: ProbeRecord;
+  readonly lapses: readonly { readonly gateway: string; readonly what: string }[];
+  readonly drift: Drift | null;
+  readonly discovered: readonly RosterEntry[];
+  /** Gateways that are gone: not configured, out of reach, and one lease past their last grant. */
+  readonly left: readonly string[];
+  readonly settled: readonly string[];
+}
+
+/** What the migration should do next. Equal keys mean the same work: a running one need not be stopped. */
+export type Decision = { readonly key: string } & (
+  | { readonly type: 'read routing' }
+  | { readonly type: 'assess' }
+  | { readonly type: 'check health' }
+  | {
+      readonly type: 'apply routing';
+      readonly checkpoint: number;
+      readonly record: RoutingRecord;
+      readonly direction: 'raise' | 'lower';
+      readonly inFlight: 'drain' | 'cut';
+      /** First push, or verification of the gateways that are still missing. */
+      readonly missing: readonly string[] | null;
+      readonly leaseConfirms: boolean;
+    }
+  | {
+      readonly type: 'watch';
+      readonly record: RoutingRecord;
+      readonly windowMs: number;
+      readonly handover: boolean;
+    }
+  | { readonly type: 'wait'; readonly untilMs: number | null; readonly why: string }
+  | { readonly type: 'close' }
+);

@@ -1,0 +1,240 @@
+import type { Checkpoint, RoutingCause } from './checkpoint';
+import type { BadMessage } from './command';
+import { type Evidence, noEvidence } from './evidence';
+import type { Plan, StagePlan } from './plan';
+import type { KillLatch, RoutingRecord, StickyKey } from './routing';
+import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from './verdict';
+
+/** How a migration ended. */
+export type Outcome = 'completed' | 'rolled back' | 'rejected';
+
+/** Where a migration is; `stage` says in which of the plan's stages. */
+export type Phase =
+  /** Reading what the gateways hold before anything is touched. */
+  | 'reading'
+  /** A change of routing is under way that is no rollback. */
+  | 'applying'
+  /** In a stage: assessing or watching. */
+  | 'observing'
+  /** Complete has passed; waiting until every gateway's configuration names the candidate. */
+  | 'handover'
+  | 'rolling back'
+  | 'closed';
+
+/** A gateway that may hold a lease, by its admin address. */
+export interface RosterEntry {
+  readonly name: string;
+  readonly admin: string;
+}
+
+/** What contradicts the routing that the migration applied. */
+export interface Drift {
+  readonly gateway: string;
+  readonly kind: 'kill latch' | 'newer epoch' | 'other content';
+  readonly detail: string;
+  readonly kill: KillLatch | null;
+}
+
+/** A gateway that was behind and was pushed the current record. */
+export interface Lapse {
+  readonly gateway: string;
+  readonly atMs: number;
+  readonly what: string;
+}
+
+/** A change of routing between its intended checkpoint and its closing one. */
+export interface PendingRouting {
+  readonly checkpoint: number;
+  readonly cause: RoutingCause;
+  readonly record: RoutingRecord;
+  readonly stageIndex: number;
+  readonly direction: 'raise' | 'lower';
+  readonly inFlight: 'drain' | 'cut';
+  /** Whether a lapsed lease may stand for a confirmation: never where a pinned record may be out there. */
+  readonly leaseConfirms: boolean;
+  /** Confirmations so far; null before the first push came back. */
+  readonly confirmations: Confirmations | null;
+  readonly rollback: RollbackRequest | null;
+  readonly pauseOnEntry: boolean;
+}
+
+export interface Confirmations {
+  readonly confirmed: readonly string[];
+  readonly lapsed: readonly string[];
+  readonly missing: readonly string[];
+  readonly attempts: number;
+}
+
+export interface RollbackRequest {
+  readonly share: number;
+  readonly emergency: boolean;
+  readonly final: boolean;
+}
+
+/** The routing that took effect last. */
+export interface RoutingInEffect {
+  readonly checkpoint: number;
+  readonly record: RoutingRecord;
+  readonly stageIndex: number;
+}
+
+/** What was learned of the current stage since it was entered. */
+export interface StageProgress {
+  readonly enteredAtMs: number;
+  /** Time that counts as soak. */
+  readonly observedMs: number;
+  readonly windows: number;
+  readonly evidence: Evidence;
+  /** Where each gateway's evidence was read to. */
+  readonly cursors: Readonly<Record<string, string>>;
+  readonly verdict: GateVerdict | null;
+  readonly held: { readonly atMs: number; readonly reason: string } | null;
+  /** Set by `reevaluate` until the next verdict. */
+  readonly reevaluating: boolean;
+}
+
+export interface Pause {
+  readonly atMs: number;
+  readonly by: string;
+  readonly reason: string;
+  readonly cause: 'operator' | 'drift' | 'lapses' | 'rollback' | 'sample ratio';
+}
+
+/** A promotion that waits for its health check. */
+export interface Promotion {
+  readonly toIndex: number;
+  readonly by: string;
+  readonly reason: string;
+  readonly commandId: string | null;
+}
+
+/** The assess stage's answer: what is kept in the workflow; the rest is where `digest` points. */
+export interface AssessmentSummary {
+  readonly outcome: 'pass' | 'fail' | 'inconclusive';
+  readonly blockers: readonly string[];
+  readonly warnings: readonly string[];
+  readonly sentence: string;
+  readonly probes: ProbeRecord;
+  /** False when legacy's traffic is split unevenly by the planned salt. */
+  readonly saltBalanced: boolean;
+}
+
+export interface SeenCommand {
+  readonly commandId: string;
+  readonly name: string;
+  readonly accepted: boolean;
+  readonly message: string;
+  readonly checkpoint: number | null;
+}
+
+/** Everything a migration knows: plain JSON, carried across runs. */
+export interface MigrationState {
+  readonly migrationId: string;
+  readonly startedAtMs: number;
+  readonly plan: Plan;
+  readonly by: string;
+  readonly reason: string;
+  readonly stickyKey: StickyKey;
+  readonly newConversationsOnly: boolean;
+  readonly shadow: number;
+  readonly salt: string;
+  readonly phase: Phase;
+  readonly outcome: Outcome | null;
+  readonly stageIndex: number;
+  /** The highest epoch that this migration has given out or seen. */
+  readonly epoch: number;
+  readonly roster: readonly RosterEntry[];
+  /** Gateways that could not be read at the start. */
+  readonly unreachable: readonly string[];
+  readonly inEffect: RoutingInEffect | null;
+  readonly pending: PendingRouting | null;
+  readonly stage: StageProgress;
+  readonly promotion: Promotion | null;
+  readonly paused: Pause | null;
+  readonly drift: Drift | null;
+  readonly lapses: readonly Lapse[];
+  readonly probes: ProbeRecord;
+  readonly baseline: Baseline | null;
+  readonly assessment: AssessmentSummary | null;
+  /** The last verdicts of all stages, oldest first, at most 20. */
+  readonly verdicts: readonly (GateVerdict & { readonly atMs: number; readonly window: number })[];
+  readonly checkpoints: readonly Checkpoint[];
+  readonly seen: readonly SeenCommand[];
+  readonly badMessages: { readonly count: number; readonly last: readonly BadMessage[] };
+  readonly refusals: readonly { readonly name: string; readonly by: string; readonly message: string }[];
+  /** Gateways whose configuration names the candidate as settled, seen in handover. */
+  readonly settled: readonly string[];
+  /** Set while a decision should be tried again later: what went wrong. */
+  readonly retry: { readonly atMs: number; readonly reason: string } | null;
+}
+
+/** What starts a migration. */
+export interface MigrationStart {
+  readonly migrationId: string;
+  readonly plan: Plan;
+  readonly by: string;
+  readonly reason: string;
+  readonly stickyKey: StickyKey;
+  readonly newConversationsOnly: boolean;
+  readonly shadow: number;
+  readonly salt: string;
+}
+
+/** The state before anything was done. */
+export function initialState(start: MigrationStart, atMs: number): MigrationState {
+  return {
+    ...start,
+    startedAtMs: atMs,
+    phase: 'reading',
+    outcome: null,
+    stageIndex: 0,
+    epoch: 0,
+    roster: [],
+    unreachable: [],
+    inEffect: null,
+    pending: null,
+    stage: enteredStage(atMs, 0),
+    promotion: null,
+    paused: null,
+    drift: null,
+    lapses: [],
+    probes: { legacy: NO_PROBES, candidate: NO_PROBES },
+    baseline: null,
+    assessment: null,
+    verdicts: [],
+    checkpoints: [],
+    seen: [],
+    badMessages: { count: 0, last: [] },
+    refusals: [],
+    settled: [],
+    retry: null,
+  };
+}
+
+/** A stage's progress at its entry. */
+export function enteredStage(atMs: number, epoch: number): StageProgress {
+  return {
+    enteredAtMs: atMs,
+    observedMs: 0,
+    windows: 0,
+    evidence: noEvidence(epoch),
+    cursors: {},
+    verdict: null,
+    held: null,
+    reevaluating: false,
+  };
+}
+
+/** The plan's stage at an index; throws when there is none, which no state allows. */
+export function stageAt(plan: Plan, index: number): StagePlan {
+  const stage = plan.stages[index];
+  if (stage === undefined) {
+    throw new RangeError(`expected a stage index below ${plan.stages.length}, got ${index}`);
+  }
+  return stage;
+}
+
+/** The share that may be served somewhere: the one in effect or one under way, whichever is higher. */
+export function highestShareOut(state: Pick<MigrationState, 'inEffect' | 'pending'>): number {
+  return Math.max(state.inEffect?.record.share ?? 0, state.pending?.record.share ?? 0);
+}

@@ -1,0 +1,243 @@
+import { advanceIfDue, applyDeadlines, nextDeadlineMs } from './advance';
+import { openIntent } from './checkpoint';
+import type { Decision, MigrationEvent, RoutingReading } from './events';
+import { type AssessmentSummary, type MigrationState, stageAt } from './migration-state';
+import { obey } from './obey';
+import { observe } from './observe';
+import { stageKind } from './plan';
+import { close, intend, record, rollBack, settleRouting } from './routing-change';
+
+/**
+ * The state machine of a migration: pure, so that every order of events can be tried. The workflow is the loop
+ * around it: decide, do it as an activity or a wait, feed the result back. Events that no longer matter
+ * (a result of work that was pre-empted, anything after the end) change nothing.
+ */
+export function transition(state: MigrationState, event: MigrationEvent): MigrationState {
+  if (state.phase === 'closed') return state;
+  const { atMs } = event;
+  switch (event.type) {
+    case 'routing read':
+      return state.phase === 'reading' ? routingRead(state, event.reading, atMs) : state;
+    case 'assessed':
+      return assessed(state, event.assessment, event.freshSalt, atMs);
+    case 'health checked':
+      return healthChecked(state, event.healthy, event.sentence, atMs);
+    case 'routing applied':
+      return settleRouting(state, event.checkpoint, event.result, atMs);
+    case 'watched':
+      return observe(state, event.window, atMs);
+    case 'activity failed':
+      return { ...state, retry: { atMs: atMs + RETRY_MS, reason: `${event.what}: ${event.message}` } };
+    case 'command':
+      return obey(state, event.command, atMs);
+    case 'cancelled':
+      return rollBack(state, {
+        share: 0,
+        final: true,
+        emergency: false,
+        by: 'temporal',
+        reason: 'the workflow was cancelled',
+        commandId: null,
+        atMs,
+      });
+    case 'time passed':
+      return advanceIfDue(applyDeadlines({ ...state, retry: null }, atMs), atMs);
+    default:
+      return event satisfies never;
+  }
+}
+
+const RETRY_MS = 10_000;
+
+/**
+ * What to do now. The workflow compares keys: while the key stays the same, running work goes on; when it
+ * changes, running work is pre-empted. A rollback changes it in every state.
+ */
+export function nextDecision(state: MigrationState, nowMs: number): Decision {
+  if (state.phase === 'closed') return { type: 'close', key: 'close' };
+  if (state.pending !== null) {
+    const { checkpoint, record: wanted, direction, inFlight, leaseConfirms, confirmations } = state.pending;
+    return {
+      type: 'apply routing',
+      key: `apply:${checkpoint}`,
+      checkpoint,
+      record: wanted,
+      direction,
+      inFlight,
+      leaseConfirms,
+      missing: confirmations === null ? null : confirmations.missing,
+    };
+  }
+  if (state.retry !== null && nowMs < state.retry.atMs) {
+    return {
+      type: 'wait',
+      key: `retry:${state.retry.atMs}`,
+      untilMs: state.retry.atMs,
+      why: state.retry.reason,
+    };
+  }
+  if (state.phase === 'reading') return { type: 'read routing', key: 'read' };
+  if (state.promotion !== null) return { type: 'check health', key: `health:${state.checkpoints.length}` };
+  const stage = stageAt(state.plan, state.stageIndex);
+  if (stageKind(stage) === 'assess') return decideAssess(state);
+  if (state.inEffect === null) throw new Error('expected a routing in effect in a stage that moves traffic');
+  return {
+    type: 'watch',
+    key: `watch:${state.inEffect.record.epoch}:${state.roster.length}:${state.stage.reevaluating}`,
+    record: state.inEffect.record,
+    windowMs: windowMs(state, nowMs),
+    handover: state.phase === 'handover',
+  };
+}
+
+function decideAssess(state: MigrationState): Decision {
+  const { verdict, reevaluating, held } = state.stage;
+  const waits = state.paused !== null || held !== null || verdict?.outcome === 'pass';
+  if (reevaluating || !waits) return { type: 'assess', key: `assess:${reevaluating}` };
+  const untilMs = nextDeadlineMs(state, stageAt(state.plan, state.stageIndex));
+  const why = state.paused !== null ? 'paused' : 'held until an operator decides';
+  return { type: 'wait', key: `assess:${why}:${untilMs}`, untilMs, why };
+}
+
+/** A window ends at its length, at the end of the soak, or at a deadline, whichever comes first. */
+function windowMs(state: MigrationState, nowMs: number): number {
+  const stage = stageAt(state.plan, state.stageIndex);
+  if (state.stage.reevaluating) return 0;
+  if (state.phase === 'handover') return stage.windowMs * HANDOVER_WINDOWS;
+  const soakLeftMs = stage.soakMs - state.stage.observedMs;
+  const deadlineMs = nextDeadlineMs(state, stage);
+  const bounds = [
+    stage.windowMs,
+    ...(soakLeftMs > 0 ? [soakLeftMs] : []),
+    ...(deadlineMs !== null && deadlineMs > nowMs ? [deadlineMs - nowMs] : []),
+  ];
+  return Math.max(SHORTEST_WINDOW_MS, Math.min(...bounds));
+}
+
+const SHORTEST_WINDOW_MS = 500;
+const HANDOVER_WINDOWS = 4;
+
+function routingRead(state: MigrationState, reading: RoutingReading, atMs: number): MigrationState {
+  const read = {
+    ...state,
+    epoch: Math.max(state.epoch, reading.highestEpoch),
+    roster: reading.roster,
+    unreachable: reading.unreachable,
+  };
+  if (reading.unreachable.length > 0 || reading.roster.length === 0) {
+    const reason =
+      reading.roster.length === 0
+        ? 'no gateway is configured or discovered'
+        : `no answer from ${reading.unreachable.join(', ')}: a start reads every gateway`;
+    return { ...read, retry: { atMs: atMs + RETRY_MS, reason } };
+  }
+  const told = reading.forgotten.reduce(
+    (seen, { gateway, share, epoch, migrationId }) =>
+      record(seen, {
+        what: 'forgotten share',
+        reason: `${gateway} served ${share * 100}% of the candidate under epoch ${epoch} of ${migrationId || 'no migration'} and no migration was open: share 0 is applied first`,
+        atMs,
+      }),
+    read,
+  );
+  return intend(told, {
+    cause: 'baseline',
+    stageIndex: 0,
+    by: state.by,
+    reason: state.reason || 'start of the migration',
+    commandId: null,
+    leaseConfirms: false,
+    atMs,
+  });
+}
+
+function assessed(
+  state: MigrationState,
+  assessment: AssessmentSummary,
+  freshSalt: string,
+  atMs: number,
+): MigrationState {
+  if (state.phase !== 'observing' || state.stageIndex !== 0 || state.inEffect === null) return state;
+  const stage = stageAt(state.plan, 0);
+  const verdict = {
+    stage: stage.name,
+    epoch: state.inEffect.record.epoch,
+    outcome: assessment.outcome,
+    harm: null,
+    pause: null,
+    sentence: assessment.sentence,
+    metrics: [],
+    observedShare: null,
+    requests: { legacy: 0, candidate: 0 },
+    baseline: null,
+  };
+  const next: MigrationState = {
+    ...state,
+    assessment,
+    probes: assessment.probes,
+    stage: {
+      ...state.stage,
+      verdict,
+      windows: state.stage.windows + 1,
+      held: state.stage.reevaluating ? null : state.stage.held,
+      reevaluating: false,
+    },
+    verdicts: [...state.verdicts, { ...verdict, atMs, window: state.stage.windows + 1 }].slice(-20),
+  };
+  const told = record(next, {
+    what: 'assessed',
+    reason: `${assessment.outcome}: ${assessment.sentence}`,
+    atMs,
+  });
+  if (assessment.outcome === 'fail') {
+    return close(told, 'rejected', `nothing was moved: ${assessment.blockers.join('; ')}`, atMs);
+  }
+  if (!assessment.saltBalanced) {
+    return intend(
+      { ...told, salt: freshSalt },
+      {
+        cause: 'new salt',
+        stageIndex: 0,
+        by: 'cutover',
+        reason: "legacy's traffic is split unevenly by this salt",
+        commandId: null,
+        leaseConfirms: true,
+        atMs,
+      },
+    );
+  }
+  const again =
+    assessment.outcome === 'inconclusive'
+      ? { atMs: atMs + stage.windowMs, reason: assessment.sentence }
+      : null;
+  return advanceIfDue(applyDeadlines({ ...told, retry: again }, atMs), atMs);
+}
+
+function healthChecked(
+  state: MigrationState,
+  healthy: boolean,
+  sentence: string,
+  atMs: number,
+): MigrationState {
+  const promotion = state.promotion;
+  if (promotion === null || state.pending !== null || openIntent(state.checkpoints) !== null) return state;
+  const cleared = { ...state, promotion: null };
+  if (!healthy) {
+    const told = record(cleared, { what: 'health check failed', reason: sentence, atMs });
+    const assessing = stageKind(stageAt(state.plan, state.stageIndex)) === 'assess';
+    return {
+      ...told,
+      stage: { ...told.stage, verdict: null },
+      retry: assessing ? { atMs: atMs + RETRY_MS, reason: sentence } : null,
+    };
+  }
+  return intend(cleared, {
+    cause: 'advance',
+    stageIndex: promotion.toIndex,
+    by: promotion.by,
+    reason: promotion.reason,
+    commandId: promotion.commandId,
+    leaseConfirms: true,
+    atMs,
+  });
+}

@@ -1,0 +1,234 @@
+import { advanceIfDue, promote } from './advance';
+import { effectOf } from './checkpoint';
+import type { Command, CommandAnswer } from './command';
+import { highestShareOut, type MigrationState, stageAt } from './migration-state';
+import { formatShare } from './plan';
+import { close, covers, intend, type RollbackIntention, record, rollBack } from './routing-change';
+
+const SEEN_KEPT = 200;
+const REFUSALS_KEPT = 20;
+
+/**
+ * Carries out a command, or records why not. A command id that was seen before changes nothing. The answer for
+ * its sender is the last entry of `seen` or `refusals`.
+ */
+export function obey(state: MigrationState, command: Command, atMs: number): MigrationState {
+  if (command.commandId !== null && state.seen.some(({ commandId }) => commandId === command.commandId)) {
+    return state;
+  }
+  const refusal = refusalOf(state, command);
+  if (refusal !== null) {
+    const refused = {
+      ...state,
+      refusals: [...state.refusals, { name: command.name, by: command.by, message: refusal }].slice(
+        -REFUSALS_KEPT,
+      ),
+    };
+    return seen(refused, command, { accepted: false, message: refusal, checkpoint: null });
+  }
+  const next = carryOut(state, command, atMs);
+  const appended = next.checkpoints.slice(state.checkpoints.length);
+  const checkpoint =
+    appended.findLast((entry) => entry.kind === 'intended')?.seq ??
+    appended.at(-1)?.seq ??
+    (isRollback(command) ? (next.pending?.checkpoint ?? null) : null);
+  return seen(next, command, {
+    accepted: true,
+    message: effectText(next, command, appended.length),
+    checkpoint,
+  });
+}
+
+/** Why a command cannot be carried out now; null when it can. Pure, so that an update's validator may ask it. */
+export function refusalOf(state: MigrationState, command: Command): string | null {
+  if (state.phase === 'closed') return `the migration is closed: ${state.outcome}`;
+  switch (command.name) {
+    case 'emergencyRollback':
+      return null;
+    case 'rollback':
+      return rollbackRefusal(state, command);
+    case 'pause':
+      return state.phase === 'rolling back' ? 'a rollback is under way and cannot be paused' : null;
+    case 'resume':
+      return resumeRefusal(state, command.accept);
+    case 'promote':
+      return promoteRefusal(state, command);
+    case 'reevaluate':
+      return state.phase === 'observing' ? null : `nothing is judged while the migration is ${state.phase}`;
+    case 'finish':
+      return state.phase === 'handover'
+        ? null
+        : `expected the handover, got ${state.phase}: finish closes a migration whose complete stage has passed`;
+    default:
+      return command satisfies never;
+  }
+}
+
+/** Where a rollback command leads: share 0 and final unless it names an earlier checkpoint above 0. */
+function rollbackTarget(
+  state: MigrationState,
+  to: number | 'previous' | null,
+): { readonly share: number; readonly stageIndex: number } | string {
+  if (to === null) return { share: 0, stageIndex: 0 };
+  const share = highestShareOut(state);
+  if (to === 'previous') {
+    const earlier = state.checkpoints.findLast(
+      (entry) => entry.kind === 'took effect' && entry.share < share,
+    );
+    if (earlier?.kind !== 'took effect') return { share: 0, stageIndex: 0 };
+    return { share: earlier.share, stageIndex: indexOf(state, earlier.stage) };
+  }
+  if (state.checkpoints[to - 1] === undefined) {
+    return `expected a checkpoint from 1 to ${state.checkpoints.length}, got ${to}`;
+  }
+  const effect = effectOf(state.checkpoints, to);
+  if (effect === null) return `checkpoint ${to} never took effect: a rollback goes to one that did`;
+  if (effect.share > share) {
+    return `checkpoint ${to} has ${formatShare(effect.share)}, above the current ${formatShare(share)}: a rollback never raises the share`;
+  }
+  return { share: effect.share, stageIndex: indexOf(state, effect.stage) };
+}
+
+function rollbackRefusal(state: MigrationState, command: Command & { name: 'rollback' }): string | null {
+  const target = rollbackTarget(state, command.to);
+  if (typeof target === 'string') return target;
+  const running = state.pending?.rollback ?? null;
+  if (target.share > 0 && running?.emergency === true) return 'after an emergency only share 0 is accepted';
+  if (target.share > 0 && running !== null && running.share < target.share) {
+    return `a rollback to ${formatShare(running.share)} is under way: the lower share wins`;
+  }
+  return null;
+}
+
+function resumeRefusal(state: MigrationState, accept: 'reapply' | null): string | null {
+  if (state.drift?.kill != null) {
+    return `the kill switch of ${state.drift.gateway} is set: only cutover kill --clear clears it`;
+  }
+  const drifted = state.drift !== null || state.paused?.cause === 'drift';
+  if (drifted && accept === null) {
+    return 'the routing was changed by someone else: resume with accept "reapply" to apply ours under a new epoch';
+  }
+  if (drifted && state.phase !== 'observing' && state.phase !== 'handover') {
+    return `a change of routing is under way (${state.phase}): resume when it has settled`;
+  }
+  if (state.paused === null && !drifted) {
+    return state.stage.held === null
+      ? 'the migration is not paused'
+      : 'the migration is not paused but held at its deadline: reevaluate or promote it';
+  }
+  return null;
+}
+
+function promoteRefusal(state: MigrationState, command: Command & { name: 'promote' }): string | null {
+  const stage = stageAt(state.plan, state.stageIndex);
+  if (command.stage !== stage.name)
+    return `expected the current stage "${stage.name}", got "${command.stage}"`;
+  if (state.phase !== 'observing') return `the migration is ${state.phase}: there is no stage to leave`;
+  if (state.promotion !== null) return 'a promotion is already under way';
+  if (state.drift !== null)
+    return `drift at ${state.drift.gateway} comes first: resume with accept "reapply"`;
+  if (command.override) {
+    const effect = command.checkpoint === null ? null : effectOf(state.checkpoints, command.checkpoint);
+    return effect !== null && effect.closes === state.inEffect?.checkpoint
+      ? null
+      : `expected the checkpoint in effect (${state.inEffect?.checkpoint ?? 'none'}), got ${command.checkpoint}: look again before you override`;
+  }
+  if (state.paused !== null) return 'the migration is paused: resume it first';
+  if (state.stage.verdict?.outcome !== 'pass') {
+    return `expected a pass, got ${state.stage.verdict?.outcome ?? 'not evaluated'}: ${state.stage.verdict?.sentence ?? 'no window has ended yet'}`;
+  }
+  return null;
+}
+
+function carryOut(state: MigrationState, command: Command, atMs: number): MigrationState {
+  const { by, reason, commandId } = command;
+  const note = { by, reason, commandId, atMs };
+  switch (command.name) {
+    case 'emergencyRollback':
+      return rollBack(state, { share: 0, final: true, emergency: true, ...note });
+    case 'rollback': {
+      const target = rollbackTarget(state, command.to);
+      if (typeof target === 'string') return state;
+      const wanted: RollbackIntention = { ...target, final: target.share === 0, emergency: false, ...note };
+      const running = state.pending?.rollback ?? null;
+      return running !== null && covers(running, wanted) ? state : rollBack(state, wanted);
+    }
+    case 'pause':
+      if (state.paused !== null) return state;
+      return {
+        ...record(state, { what: 'paused', ...note }),
+        promotion: null,
+        paused: { atMs, by, reason, cause: 'operator' },
+      };
+    case 'resume':
+      return resume(state, note);
+    case 'promote': {
+      const told = record(state, { what: command.override ? 'override' : 'promoted', ...note });
+      const why = reason === '' ? (state.stage.verdict?.sentence ?? '') : reason;
+      return promote(told, { ...note, reason: why, override: command.override });
+    }
+    case 'reevaluate': {
+      const told = record(state, { what: 'reevaluate', ...note });
+      return { ...told, retry: null, promotion: null, stage: { ...told.stage, reevaluating: true } };
+    }
+    case 'finish':
+      return close(state, 'completed', `finished by ${by}: ${reason}`, atMs);
+    default:
+      return command satisfies never;
+  }
+}
+
+function resume(
+  state: MigrationState,
+  note: {
+    readonly by: string;
+    readonly reason: string;
+    readonly commandId: string | null;
+    readonly atMs: number;
+  },
+): MigrationState {
+  const drifted = state.drift !== null || state.paused?.cause === 'drift';
+  const resumed: MigrationState = {
+    ...record(state, { what: 'resumed', ...note }),
+    paused: null,
+    lapses: [],
+    retry: null,
+  };
+  if (!drifted) return advanceIfDue(resumed, note.atMs);
+  return intend(
+    { ...resumed, drift: null },
+    {
+      cause: 'reapply',
+      stageIndex: state.stageIndex,
+      by: note.by,
+      reason: note.reason,
+      commandId: note.commandId,
+      leaseConfirms: true,
+      atMs: note.atMs,
+    },
+  );
+}
+
+function seen(state: MigrationState, command: Command, answer: CommandAnswer): MigrationState {
+  const { commandId, name } = command;
+  if (commandId === null) return state;
+  return { ...state, seen: [...state.seen, { commandId, name, ...answer }].slice(-SEEN_KEPT) };
+}
+
+function effectText(state: MigrationState, command: Command, appended: number): string {
+  if (isRollback(command)) {
+    const share = formatShare(state.pending?.record.share ?? 0);
+    return appended === 0 ? `a rollback to ${share} is already under way` : `rolling back to ${share}`;
+  }
+  return appended === 0
+    ? `already ${command.name === 'pause' ? 'paused' : 'done'}`
+    : `${command.name} accepted`;
+}
+
+function isRollback(command: Command): boolean {
+  return command.name === 'rollback' || command.name === 'emergencyRollback';
+}
+
+function indexOf(state: MigrationState, stage: string): number {
+  return state.plan.stages.findIndex(({ name }) => name === stage);
+}

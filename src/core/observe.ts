@@ -1,0 +1,117 @@
+import { advanceIfDue, applyDeadlines } from './advance';
+import type { WindowResult } from './events';
+import { mergeEvidence } from './evidence';
+import { type Drift, type MigrationState, stageAt } from './migration-state';
+import { close, pauseForDrift, record, rollBack } from './routing-change';
+
+const DAY_MS = 86_400_000;
+const LAPSES_A_DAY = 3;
+const VERDICTS_KEPT = 20;
+
+/**
+ * Takes in what an observation window saw: evidence and verdict first, then whatever asks for a rollback, a pause,
+ * or an advance. A window of another epoch than the one in effect changes nothing.
+ */
+export function observe(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
+  const epoch = state.inEffect?.record.epoch;
+  if (epoch === undefined || window.epoch !== epoch || state.pending !== null) return state;
+  let next = remember(state, window, atMs);
+  next = changeRoster(next, window, atMs);
+  next = noteDrift(next, window.drift, atMs);
+  if (window.verdict.harm !== null) return rollBackForHarm(next, window, atMs);
+  next = noteLapses(next, window, atMs);
+  if (window.verdict.pause !== null && next.paused === null) {
+    const reason = window.verdict.pause;
+    next = record(next, { what: 'paused', reason, atMs });
+    next = { ...next, paused: { atMs, by: 'cutover', reason, cause: 'sample ratio' } };
+  }
+  if (next.phase === 'handover') return closeWhenSettled(next, window, atMs);
+  return advanceIfDue(applyDeadlines(next, atMs), atMs);
+}
+
+function remember(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
+  const { stage } = state;
+  // Law 9: while something contradicts the routing, neither soak nor promotion evidence is gathered.
+  const counts = state.drift === null && window.drift === null;
+  return {
+    ...state,
+    probes: window.probes,
+    stage: {
+      ...stage,
+      observedMs: stage.observedMs + (counts ? window.observedMs : 0),
+      windows: stage.windows + 1,
+      evidence: counts ? mergeEvidence([stage.evidence, window.evidence], window.epoch) : stage.evidence,
+      cursors: { ...stage.cursors, ...window.cursors },
+      verdict: counts ? window.verdict : null,
+      held: stage.reevaluating ? null : stage.held,
+      reevaluating: false,
+    },
+    verdicts: [...state.verdicts, { ...window.verdict, atMs, window: stage.windows + 1 }].slice(
+      -VERDICTS_KEPT,
+    ),
+  };
+}
+
+function changeRoster(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
+  const found = window.discovered.filter(({ name }) => !state.roster.some((entry) => entry.name === name));
+  const left = window.left.filter((name) => state.roster.some((entry) => entry.name === name));
+  if (found.length === 0 && left.length === 0) return state;
+  const roster = [...state.roster.filter(({ name }) => !left.includes(name)), ...found];
+  const reason = [...found.map(({ name }) => `${name} joined`), ...left.map((name) => `${name} left`)].join(
+    ', ',
+  );
+  return record({ ...state, roster }, { what: 'roster', reason, atMs });
+}
+
+function noteDrift(state: MigrationState, drift: Drift | null, atMs: number): MigrationState {
+  if (drift === null) {
+    if (state.drift === null) return state;
+    const reason = `${state.drift.gateway}: ${state.drift.kind} is gone; resume with accept "reapply" goes on`;
+    // The pause stays: only an operator resumes.
+    return record({ ...state, drift: null }, { what: 'drift cleared', reason, atMs });
+  }
+  const known = state.drift;
+  const same = known !== null && known.gateway === drift.gateway && known.kind === drift.kind;
+  return same ? { ...state, drift } : pauseForDrift({ ...state, drift }, atMs);
+}
+
+function rollBackForHarm(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
+  const metric = window.verdict.metrics.find(({ metric: name }) => name === window.verdict.harm);
+  const reason = metric?.sentence ?? window.verdict.sentence;
+  return rollBack(record(state, { what: 'harm', reason, atMs }), {
+    share: 0,
+    final: true,
+    emergency: false,
+    by: 'cutover',
+    reason,
+    commandId: null,
+    atMs,
+  });
+}
+
+function noteLapses(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
+  if (window.lapses.length === 0) return state;
+  const told = window.lapses.reduce(
+    (seen, { gateway, what }) => record(seen, { what: 'lapse', reason: `${gateway}: ${what}`, atMs }),
+    state,
+  );
+  const lapses = [...state.lapses, ...window.lapses.map((lapse) => ({ ...lapse, atMs }))].filter(
+    (lapse) => lapse.atMs > atMs - DAY_MS,
+  );
+  if (lapses.length < LAPSES_A_DAY || told.paused !== null) return { ...told, lapses };
+  const reason = `${lapses.length} lapses within a day, the last at ${lapses.at(-1)?.gateway}`;
+  return {
+    ...record(told, { what: 'paused', reason, atMs }),
+    lapses,
+    paused: { atMs, by: 'cutover', reason, cause: 'lapses' },
+  };
+}
+
+function closeWhenSettled(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
+  const next = { ...state, settled: window.settled };
+  const all = next.roster.length > 0 && next.roster.every(({ name }) => window.settled.includes(name));
+  if (!all || next.drift !== null) return next;
+  const stage = stageAt(next.plan, next.stageIndex);
+  const reason = `${stage.name} has passed and every gateway's configuration says settled: candidate`;
+  return close(next, 'completed', reason, atMs);
+}

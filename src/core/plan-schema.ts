@@ -1,0 +1,281 @@
+import { z } from 'zod';
+import type { Gates, Plan, StagePlan } from './plan';
+import { durationSchema, durationTextSchema, nameSchema, shareSchema } from './schema-parts';
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+const ratio = z.number().gt(1, 'expected a ratio above 1');
+const increase = z.number().gt(0, 'expected an increase above 0, such as 0.5 for +50%');
+const probability = z
+  .number()
+  .gt(0, 'expected a number above 0 and below 1')
+  .lt(1, 'expected a number above 0 and below 1');
+
+const gatesSchema = z.strictObject({
+  errors: z
+    .strictObject({
+      rollbackRatio: ratio
+        .optional()
+        .describe("Roll back when the candidate's error rate exceeds this multiple of legacy's."),
+      promotionExcess: probability
+        .optional()
+        .describe("Promote when the candidate's error rate is at most this much above legacy's, absolute."),
+    })
+    .optional(),
+  latency: z
+    .strictObject({
+      rollbackIncrease: increase
+        .optional()
+        .describe('Roll back when p95 is more than this part above that of legacy.'),
+      promotionIncrease: increase
+        .nullable()
+        .optional()
+        .describe('Promote when p95 is at most this part above; null: not judged.'),
+    })
+    .optional(),
+  interToken: z.strictObject({ rollbackIncrease: increase.optional() }).optional(),
+  sampleRatio: z.strictObject({ pausePValue: probability.optional() }).optional(),
+  floor: z
+    .strictObject({
+      success: probability.optional().describe("The candidate's success rate never below this."),
+    })
+    .optional(),
+  probes: z
+    .strictObject({
+      rollbackStreak: z
+        .int()
+        .min(1)
+        .optional()
+        .describe('Roll back after so many failed probes in a row while legacy passes.'),
+      promotionStreak: z.int().min(1).optional().describe('Promote when the last so many probes passed.'),
+    })
+    .optional(),
+});
+
+const stageSchema = z.strictObject({
+  name: nameSchema,
+  share: shareSchema
+    .optional()
+    .describe("The candidate's part of the randomised traffic: 0 to 1, or a percentage."),
+  soak: durationTextSchema.optional().describe('How long the stage is observed at least.'),
+  window: durationTextSchema
+    .optional()
+    .describe('How long one observation window is; soak/48, at least a minute, when absent.'),
+  minimumSample: z.int().min(0).optional().describe('Candidate requests; for assess, probes a side.'),
+  minimumKeys: z.int().min(0).optional(),
+  burnIn: z
+    .strictObject({ time: durationTextSchema.optional(), requests: z.int().min(0).optional() })
+    .optional(),
+  deadline: z
+    .strictObject({
+      hold: durationTextSchema.optional().describe('After this long in the stage: stop advancing and ask.'),
+      rollback: durationTextSchema
+        .nullable()
+        .optional()
+        .describe('After this long in the stage: roll back; null: never.'),
+    })
+    .optional(),
+  gates: gatesSchema.optional(),
+});
+
+type StageInput = z.output<typeof stageSchema>;
+
+/** A plan file: every field has a default but route. */
+export const planSchema = z
+  .strictObject({
+    $schema: z.string().optional(),
+    route: nameSchema.describe('The route of the configuration that is moved.'),
+    stages: z
+      .array(stageSchema)
+      .min(2)
+      .max(20)
+      .default(['assess', 'canary', 'rolling', 'complete'].map((name) => ({ name }))),
+    lease: durationSchema('45s', 'How long a gateway may serve the candidate without renewal.'),
+    renewal: durationSchema('5s', 'How often leases are renewed and evidence is read.'),
+    watchHeartbeat: durationSchema(
+      '10s',
+      'After this long without a sign of life a watch is started again elsewhere.',
+    ),
+    probes: z
+      .strictObject({
+        interval: durationSchema('5s', 'Between two probes of each provider.'),
+        timeout: durationSchema('30s', 'For one probe.'),
+        embeddings: z.boolean().default(false).describe('Whether embeddings are probed.'),
+      })
+      .prefault({}),
+  })
+  .transform((input, context): Plan => {
+    const stages = input.stages.map((stage, index) => resolveStage(stage, index, context));
+    checkOrder(stages, context);
+    if (input.renewal * 3 > input.lease) {
+      context.addIssue({
+        code: 'custom',
+        path: ['renewal'],
+        message: 'expected at most a third of the lease',
+      });
+    }
+    return {
+      route: input.route,
+      stages,
+      leaseMs: input.lease,
+      renewalMs: input.renewal,
+      watchHeartbeatMs: input.watchHeartbeat,
+      probes: {
+        intervalMs: input.probes.interval,
+        timeoutMs: input.probes.timeout,
+        embeddings: input.probes.embeddings,
+      },
+    };
+  });
+
+const SHARES: Readonly<Record<string, number>> = { assess: 0, canary: 0.1, rolling: 0.5, complete: 1 };
+
+type StageDefaults = Omit<StagePlan, 'name' | 'share' | 'windowMs'>;
+
+function stageDefaults(share: number): StageDefaults {
+  if (share === 0) {
+    return {
+      soakMs: 0,
+      minimumSample: 30,
+      minimumKeys: 0,
+      burnIn: { timeMs: 0, requests: 0 },
+      deadline: { holdMs: DAY_MS, rollbackMs: null },
+      gates: gateDefaults(0.02, null),
+    };
+  }
+  const burnIn = { timeMs: 10 * MINUTE_MS, requests: 50 };
+  if (share === 1) {
+    return {
+      soakMs: DAY_MS,
+      minimumSample: 2_000,
+      minimumKeys: 0,
+      burnIn,
+      deadline: { holdMs: 2 * DAY_MS, rollbackMs: null },
+      gates: gateDefaults(0.01, 0.2),
+    };
+  }
+  if (share < 0.5) {
+    return {
+      soakMs: DAY_MS,
+      minimumSample: 400,
+      minimumKeys: 50,
+      burnIn,
+      deadline: { holdMs: 3 * DAY_MS, rollbackMs: 7 * DAY_MS },
+      gates: gateDefaults(0.02, null),
+    };
+  }
+  return {
+    soakMs: 2 * DAY_MS,
+    minimumSample: 2_000,
+    minimumKeys: 200,
+    burnIn,
+    deadline: { holdMs: 5 * DAY_MS, rollbackMs: 10 * DAY_MS },
+    gates: gateDefaults(0.01, 0.2),
+  };
+}
+
+function gateDefaults(promotionExcess: number, promotionIncrease: number | null): Gates {
+  return {
+    errors: { rollbackRatio: 1.5, promotionExcess },
+    latency: { rollbackIncrease: 0.5, promotionIncrease },
+    interToken: { rollbackIncrease: 1 },
+    sampleRatio: { pausePValue: 0.001 },
+    floor: { success: 0.97 },
+    probes: { rollbackStreak: 5, promotionStreak: 12 },
+  };
+}
+
+function resolveStage(stage: StageInput, index: number, context: z.core.$RefinementCtx): StagePlan {
+  const share = stage.share ?? SHARES[stage.name];
+  if (share === undefined) {
+    context.addIssue({
+      code: 'custom',
+      path: ['stages', index, 'share'],
+      message: `expected a share for the stage "${stage.name}": only ${Object.keys(SHARES).join(', ')} have one by default`,
+    });
+  }
+  const defaults = stageDefaults(share ?? 0);
+  const soakMs = stage.soak ?? defaults.soakMs;
+  const holdMs = stage.deadline?.hold ?? defaults.deadline.holdMs;
+  const rollbackMs =
+    stage.deadline?.rollback !== undefined ? stage.deadline.rollback : defaults.deadline.rollbackMs;
+  if (rollbackMs !== null && rollbackMs < holdMs) {
+    context.addIssue({
+      code: 'custom',
+      path: ['stages', index, 'deadline', 'rollback'],
+      message: 'expected a later time than hold',
+    });
+  }
+  if (holdMs <= soakMs) {
+    context.addIssue({
+      code: 'custom',
+      path: ['stages', index, 'deadline', 'hold'],
+      message: 'expected a longer time than the soak',
+    });
+  }
+  const windowMs = stage.window ?? Math.max(MINUTE_MS, soakMs / 48);
+  if (windowMs < 500) {
+    context.addIssue({
+      code: 'custom',
+      path: ['stages', index, 'window'],
+      message: 'expected at least 500ms',
+    });
+  }
+  const burnIn = {
+    timeMs: stage.burnIn?.time ?? defaults.burnIn.timeMs,
+    requests: stage.burnIn?.requests ?? defaults.burnIn.requests,
+  };
+  const gates = stage.gates ?? {};
+  return {
+    name: stage.name,
+    share: share ?? 0,
+    soakMs,
+    windowMs,
+    minimumSample: stage.minimumSample ?? defaults.minimumSample,
+    minimumKeys: stage.minimumKeys ?? defaults.minimumKeys,
+    burnIn,
+    deadline: { holdMs, rollbackMs },
+    gates: {
+      errors: given(defaults.gates.errors, gates.errors),
+      latency: given(defaults.gates.latency, gates.latency),
+      interToken: given(defaults.gates.interToken, gates.interToken),
+      sampleRatio: given(defaults.gates.sampleRatio, gates.sampleRatio),
+      floor: given(defaults.gates.floor, gates.floor),
+      probes: given(defaults.gates.probes, gates.probes),
+    },
+  };
+}
+
+/** Defaults, replaced where the plan says something. */
+function given<T extends object>(
+  defaults: T,
+  said: { readonly [K in keyof T]?: T[K] | undefined } | undefined,
+): T {
+  const fields = Object.entries(said ?? {}).filter(([, value]) => value !== undefined);
+  return { ...defaults, ...Object.fromEntries(fields) };
+}
+
+function checkOrder(stages: readonly StagePlan[], context: z.core.$RefinementCtx): void {
+  const issue = (index: number, field: string, message: string) =>
+    context.addIssue({ code: 'custom', path: ['stages', index, field], message });
+  stages.forEach((stage, index) => {
+    if (stages.findIndex((other) => other.name === stage.name) !== index) {
+      issue(index, 'name', `expected names that differ, got "${stage.name}" twice`);
+    }
+    const before = stages[index - 1];
+    if (before !== undefined && stage.share <= before.share) {
+      issue(
+        index,
+        'share',
+        `expected more than the ${before.share} of "${before.name}" before it, got ${stage.share}`,
+      );
+    }
+  });
+  if (stages[0]?.share !== 0)
+    issue(0, 'share', `expected the first stage to move nothing (share 0), got ${stages[0]?.share}`);
+  const last = stages.length - 1;
+  if (stages[last]?.share !== 1)
+    issue(last, 'share', `expected the last stage to move everything (share 1), got ${stages[last]?.share}`);
+}

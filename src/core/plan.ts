@@ -1,0 +1,78 @@
+/**
+ * A plan with every default filled in: what the operator asks for. Plain data; durations in milliseconds.
+ * This file holds no parser, because the workflow imports it: `plan-schema.ts` parses.
+ */
+export interface Plan {
+  readonly route: string;
+  readonly stages: readonly StagePlan[];
+  readonly leaseMs: number;
+  readonly renewalMs: number;
+  readonly probes: ProbePlan;
+  readonly watchHeartbeatMs: number;
+}
+
+/** One stage: the share it applies, how long and on what evidence it is judged, and what a deadline does. */
+export interface StagePlan {
+  readonly name: string;
+  /** 0 for assess, 1 for complete, strictly rising between. */
+  readonly share: number;
+  readonly soakMs: number;
+  readonly windowMs: number;
+  /** Candidate requests; for assess, probes a side. */
+  readonly minimumSample: number;
+  readonly minimumKeys: number;
+  readonly burnIn: { readonly timeMs: number; readonly requests: number };
+  readonly deadline: {
+    /** Since the stage was entered: stop advancing by itself and tell the operator. */
+    readonly holdMs: number;
+    /** Since the stage was entered: roll back; null means never. */
+    readonly rollbackMs: number | null;
+  };
+  readonly gates: Gates;
+}
+
+/** The margins of a stage; null means that the side of the gate is not judged. */
+export interface Gates {
+  readonly errors: {
+    /** Harm: the candidate's error rate above this multiple of legacy's. */
+    readonly rollbackRatio: number;
+    /** Promotion: the candidate's error rate at most this much above legacy's, absolute. */
+    readonly promotionExcess: number;
+  };
+  readonly latency: {
+    /** Harm: p95 (total of plain answers, first token of streams) more than this part above legacy's. */
+    readonly rollbackIncrease: number;
+    readonly promotionIncrease: number | null;
+  };
+  readonly interToken: { readonly rollbackIncrease: number };
+  readonly sampleRatio: { readonly pausePValue: number };
+  /** The candidate's success rate never below this. */
+  readonly floor: { readonly success: number };
+  readonly probes: {
+    /** Harm: so many failures in a row while legacy's probes pass. */
+    readonly rollbackStreak: number;
+    /** Promotion: the last so many probes passed. */
+    readonly promotionStreak: number;
+  };
+}
+
+/** What synthetic probes do and how often. */
+export interface ProbePlan {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly embeddings: boolean;
+}
+
+/** How a stage is treated: assess moves nothing, split compares two arms, complete has no control arm. */
+export type StageKind = 'assess' | 'split' | 'complete';
+
+/** The kind of a stage follows from its share. */
+export function stageKind(stage: Pick<StagePlan, 'share'>): StageKind {
+  if (stage.share === 0) return 'assess';
+  return stage.share === 1 ? 'complete' : 'split';
+}
+
+/** A share as people read it: `10%`, `0.5%`. */
+export function formatShare(share: number): string {
+  return `${Number((share * 100).toFixed(2))}%`;
+}

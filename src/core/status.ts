@@ -1,0 +1,170 @@
+import { nextDeadlineMs } from './advance';
+import { effectOf } from './checkpoint';
+import { nextDecision } from './migration';
+import {
+  highestShareOut,
+  type MigrationState,
+  type Outcome,
+  type Phase,
+  type SeenCommand,
+  stageAt,
+} from './migration-state';
+import type { GateVerdict, ProbeRecord } from './verdict';
+
+/** What the `status` query answers: everything that a person needs to know now, on one page. */
+export interface MigrationStatus {
+  readonly migrationId: string;
+  readonly route: string;
+  readonly phase: Phase;
+  readonly outcome: Outcome | null;
+  readonly stage: string;
+  readonly stages: readonly {
+    readonly name: string;
+    readonly share: number;
+    readonly state: 'done' | 'now' | 'next';
+  }[];
+  /** The share that took effect, and what is asked for while a change is under way. */
+  readonly share: number;
+  readonly shareAsked: number;
+  readonly observedShare: number | null;
+  readonly epoch: number;
+  readonly paused: MigrationState['paused'];
+  readonly held: MigrationState['stage']['held'];
+  readonly drift: MigrationState['drift'];
+  readonly verdict: GateVerdict | null;
+  readonly probes: ProbeRecord;
+  readonly soak: { readonly observedMs: number; readonly requiredMs: number; readonly windows: number };
+  readonly deadlineAtMs: number | null;
+  /** A change of routing under way: who confirmed, who is missing. */
+  readonly pending: {
+    readonly checkpoint: number;
+    readonly share: number;
+    readonly confirmed: readonly string[];
+    readonly missing: readonly string[];
+  } | null;
+  readonly roster: readonly string[];
+  readonly unreachable: readonly string[];
+  readonly settled: readonly string[];
+  /** What the migration does or waits for, in words. */
+  readonly doing: string;
+  readonly checkpoints: number;
+  readonly inEffect: number | null;
+  readonly commands: readonly SeenCommand[];
+  readonly refusals: MigrationState['refusals'];
+  readonly badMessages: MigrationState['badMessages'];
+  readonly startedAtMs: number;
+}
+
+/** The status of a migration at a moment of workflow time. */
+export function statusOf(state: MigrationState, nowMs: number): MigrationStatus {
+  const stage = stageAt(state.plan, state.stageIndex);
+  const { pending } = state;
+  return {
+    migrationId: state.migrationId,
+    route: state.plan.route,
+    phase: state.phase,
+    outcome: state.outcome,
+    stage: stage.name,
+    stages: state.plan.stages.map(({ name, share }, index) => ({
+      name,
+      share,
+      state: stageState(state, index),
+    })),
+    share: state.inEffect?.record.share ?? 0,
+    shareAsked: pending?.record.share ?? state.inEffect?.record.share ?? 0,
+    observedShare: state.stage.verdict?.observedShare ?? null,
+    epoch: state.inEffect?.record.epoch ?? 0,
+    paused: state.paused,
+    held: state.stage.held,
+    drift: state.drift,
+    verdict: state.stage.verdict,
+    probes: state.probes,
+    soak: { observedMs: state.stage.observedMs, requiredMs: stage.soakMs, windows: state.stage.windows },
+    deadlineAtMs: state.phase === 'observing' ? nextDeadlineMs(state, stage) : null,
+    pending:
+      pending === null
+        ? null
+        : {
+            checkpoint: pending.checkpoint,
+            share: pending.record.share,
+            confirmed: pending.confirmations?.confirmed ?? [],
+            missing: pending.confirmations?.missing ?? state.roster.map(({ name }) => name),
+          },
+    roster: state.roster.map(({ name }) => name),
+    unreachable: state.unreachable,
+    settled: state.settled,
+    doing: doingNow(state, nowMs),
+    checkpoints: state.checkpoints.length,
+    inEffect: state.inEffect?.checkpoint ?? null,
+    commands: state.seen,
+    refusals: state.refusals,
+    badMessages: state.badMessages,
+    startedAtMs: state.startedAtMs,
+  };
+}
+
+/** What the `rollbackEligibility` query answers. */
+export interface RollbackEligibility {
+  readonly eligible: boolean;
+  readonly reason: string;
+  readonly phase: Phase;
+  readonly share: number;
+  /** Checkpoints that a rollback may go to, newest first. */
+  readonly targets: readonly {
+    readonly checkpoint: number;
+    readonly stage: string;
+    readonly share: number;
+    readonly atMs: number;
+  }[];
+}
+
+/** Where a rollback could go now; back to share 0 is possible in every state that is not closed. */
+export function rollbackEligibilityOf(state: MigrationState): RollbackEligibility {
+  const share = highestShareOut(state);
+  const targets = state.checkpoints
+    .filter((entry) => entry.kind === 'took effect')
+    .filter((entry) => entry.share <= share && effectOf(state.checkpoints, entry.seq) !== null)
+    .map(({ seq, stage, share: to, atMs }) => ({ checkpoint: seq, stage, share: to, atMs }))
+    .reverse();
+  const closed = state.phase === 'closed';
+  return {
+    eligible: !closed,
+    reason: closed ? `the migration is closed: ${state.outcome}` : 'a rollback to share 0 is always accepted',
+    phase: state.phase,
+    share,
+    targets: closed ? [] : targets,
+  };
+}
+
+function stageState(state: MigrationState, index: number): 'done' | 'now' | 'next' {
+  if (state.outcome === 'completed' || index < state.stageIndex) return 'done';
+  return index === state.stageIndex && state.phase !== 'handover'
+    ? 'now'
+    : index <= state.stageIndex
+      ? 'done'
+      : 'next';
+}
+
+function doingNow(state: MigrationState, nowMs: number): string {
+  const decision = nextDecision(state, nowMs);
+  switch (decision.type) {
+    case 'close':
+      return `closed: ${state.outcome}`;
+    case 'wait':
+      return decision.why;
+    case 'read routing':
+      return 'reading what the gateways hold';
+    case 'assess':
+      return 'assessing both providers';
+    case 'check health':
+      return 'checking the health of both providers before the next step';
+    case 'apply routing':
+      return decision.missing === null
+        ? 'applying routing'
+        : `waiting for ${decision.missing.join(', ')} to confirm`;
+    case 'watch':
+      return decision.handover ? 'waiting for every gateway to be settled on the candidate' : 'watching';
+    default:
+      return decision satisfies never;
+  }
+}

@@ -1,0 +1,76 @@
+import type { Evidence } from './evidence';
+
+/** What a gate or one of its metrics says. `not applicable` neither passes nor holds. */
+export type VerdictOutcome = 'pass' | 'fail' | 'inconclusive' | 'not evaluated' | 'not applicable';
+
+/** One metric's judgement with the numbers it rests on. */
+export interface MetricVerdict {
+  readonly metric: string;
+  /** Whether the candidate may be promoted as far as this metric goes. */
+  readonly outcome: VerdictOutcome;
+  /** Whether this metric alone asks for a rollback. */
+  readonly harm: boolean;
+  /** Requests, failures or probes that were looked at. */
+  readonly n: { readonly legacy: number; readonly candidate: number };
+  /** Rate, milliseconds or USD, as the metric says; null where there is no data. */
+  readonly legacy: number | null;
+  readonly candidate: number | null;
+  readonly margin: number | null;
+  /** A sentence that an operator understands. */
+  readonly sentence: string;
+}
+
+/** A stage's gate, judged once: recorded in history and never recomputed there. */
+export interface GateVerdict {
+  readonly stage: string;
+  readonly epoch: number;
+  readonly outcome: VerdictOutcome;
+  /** The metric that asks for a rollback, or null. */
+  readonly harm: string | null;
+  /** The metric that asks for a pause (sample ratio), or null. */
+  readonly pause: string | null;
+  readonly sentence: string;
+  readonly metrics: readonly MetricVerdict[];
+  /** The candidate's part of the randomised requests as measured; null without requests. */
+  readonly observedShare: number | null;
+  readonly requests: { readonly legacy: number; readonly candidate: number };
+  /** Legacy's numbers in this evidence, which bound the complete stage once it has no control arm. */
+  readonly baseline: Baseline | null;
+}
+
+/** Legacy's rates of the last stage that had a control arm. */
+export interface Baseline {
+  readonly errorRate: number;
+  readonly plainP95Ms: number | null;
+  readonly firstTokenP95Ms: number | null;
+}
+
+/** How the last probes of each provider went. */
+export interface ProbeRecord {
+  readonly legacy: ProbeStreak;
+  readonly candidate: ProbeStreak;
+}
+
+export interface ProbeStreak {
+  readonly probes: number;
+  readonly failures: number;
+  readonly passedInARow: number;
+  readonly failedInARow: number;
+  readonly meanMs: number | null;
+}
+
+export const NO_PROBES: ProbeStreak = {
+  probes: 0,
+  failures: 0,
+  passedInARow: 0,
+  failedInARow: 0,
+  meanMs: null,
+};
+
+/** What a gate is judged on: evidence of one epoch, probes, and how long the stage was observed. */
+export interface GateInput {
+  readonly evidence: Evidence;
+  readonly probes: ProbeRecord;
+  readonly observedMs: number;
+  readonly baseline: Baseline | null;
+}
