@@ -1,0 +1,102 @@
+/**
+ * Why an attempt is cut. `withdrawn`: not sent yet and never to be sent. `emergency`: end it unless its
+ * answer is committed. `drained`: its time is over, end it whatever it does.
+ */
+export type CutCause = 'withdrawn' | 'emergency' | 'drained';
+
+/** Live traffic or a copy of legacy's traffic (shadow). */
+export type PermitPurpose = 'live' | 'mirror';
+
+/** One attempt (first, retry or mirror) to send a request to the candidate. */
+export interface CandidatePermit {
+  /**
+   * To be asked in the moment when the bytes go to a candidate socket. True: allowed, and from now on in
+   * flight. False: the routing changed since the draw; the permit is closed, serve legacy, and count the
+   * request in no arm (it is not the candidate's failure).
+   */
+  send(): boolean;
+  /** The attempt is over or abandoned. */
+  close(): void;
+  /** Sets the one listener for cuts; called at once when the permit was cut before. */
+  onCut(listener: (cause: CutCause) => void): void;
+}
+
+/** Every open attempt towards the candidate of one route. */
+export class CandidatePermits {
+  readonly #allows: (epoch: number, purpose: PermitPurpose) => boolean;
+  readonly #open = new Set<Permit>();
+
+  constructor(allows: (epoch: number, purpose: PermitPurpose) => boolean) {
+    this.#allows = allows;
+  }
+
+  open(epoch: number, purpose: PermitPurpose): CandidatePermit {
+    const permit = new Permit(epoch, purpose, this.#open, this.#allows);
+    this.#open.add(permit);
+    return permit;
+  }
+
+  /** Attempts of epochs below the given one that are not sent yet, and that are in flight. */
+  countOlder(epoch: number): { unsent: number; inFlight: number } {
+    let unsent = 0;
+    let inFlight = 0;
+    for (const permit of this.#open) {
+      if (permit.epoch >= epoch) continue;
+      if (permit.sent) inFlight += 1;
+      else unsent += 1;
+    }
+    return { unsent, inFlight };
+  }
+
+  /** What is open now, for a cut that comes later. */
+  snapshot(): readonly Permit[] {
+    return [...this.#open];
+  }
+
+  /** Tells every unsent attempt that may no longer be sent, so that nobody waits for a socket in vain. */
+  withdrawUnsendable(): void {
+    for (const permit of this.snapshot()) {
+      if (!permit.sent && !this.#allows(permit.epoch, permit.purpose)) permit.cut('withdrawn');
+    }
+  }
+}
+
+class Permit implements CandidatePermit {
+  sent = false;
+  #listener: ((cause: CutCause) => void) | null = null;
+  #cause: CutCause | null = null;
+
+  constructor(
+    readonly epoch: number,
+    readonly purpose: PermitPurpose,
+    private readonly registry: Set<Permit>,
+    private readonly allows: (epoch: number, purpose: PermitPurpose) => boolean,
+  ) {}
+
+  send(): boolean {
+    if (!this.registry.has(this)) return false;
+    if (!this.allows(this.epoch, this.purpose)) {
+      this.close();
+      return false;
+    }
+    this.sent = true;
+    return true;
+  }
+
+  close(): void {
+    this.registry.delete(this);
+    this.#listener = null;
+  }
+
+  onCut(listener: (cause: CutCause) => void): void {
+    if (!this.registry.has(this)) return;
+    this.#listener = listener;
+    if (this.#cause !== null) listener(this.#cause);
+  }
+
+  cut(cause: CutCause): void {
+    if (!this.registry.has(this)) return;
+    this.#cause = cause;
+    this.#listener?.(cause);
+  }
+}

@@ -1,0 +1,66 @@
+import { bucketOf, type Histogram } from '../core/histogram';
+
+/** From a nanosecond to eleven days, in milliseconds; values beyond count at the edge. */
+const LOWEST_BUCKET = bucketOf(1e-6);
+const HIGHEST_BUCKET = bucketOf(1e9);
+const MARGIN = 32;
+
+/** A histogram for counting: a typed array over the range of buckets seen so far, which only grows. */
+export class DenseHistogram {
+  #zero = 0;
+  #first = 0;
+  #counts = new Uint32Array(0);
+
+  add(value: number): void {
+    if (!(value > 0)) {
+      this.#zero += 1;
+      return;
+    }
+    const bucket = Math.min(HIGHEST_BUCKET, Math.max(LOWEST_BUCKET, bucketOf(value)));
+    if (bucket < this.#first || bucket >= this.#first + this.#counts.length) this.#cover(bucket);
+    const index = bucket - this.#first;
+    this.#counts[index] = (this.#counts[index] as number) + 1;
+  }
+
+  copy(): DenseHistogram {
+    const copy = new DenseHistogram();
+    copy.#zero = this.#zero;
+    copy.#first = this.#first;
+    copy.#counts = this.#counts.slice();
+    return copy;
+  }
+
+  addAll(other: DenseHistogram): void {
+    this.#zero += other.#zero;
+    if (other.#counts.length === 0) return;
+    this.#cover(other.#first);
+    this.#cover(other.#first + other.#counts.length - 1);
+    const shift = other.#first - this.#first;
+    for (let index = 0; index < other.#counts.length; index += 1) {
+      this.#counts[index + shift] =
+        (this.#counts[index + shift] as number) + (other.#counts[index] as number);
+    }
+  }
+
+  /** What came after an earlier copy of this histogram. */
+  since(earlier: DenseHistogram): Histogram {
+    const buckets: [number, number][] = [];
+    const shift = this.#first - earlier.#first;
+    for (let index = 0; index < this.#counts.length; index += 1) {
+      const count = (this.#counts[index] as number) - (earlier.#counts[index + shift] ?? 0);
+      if (count > 0) buckets.push([index + this.#first, count]);
+    }
+    return { zero: this.#zero - earlier.#zero, buckets };
+  }
+
+  #cover(bucket: number): void {
+    const length = this.#counts.length;
+    if (length > 0 && bucket >= this.#first && bucket < this.#first + length) return;
+    const first = length === 0 ? bucket - MARGIN : Math.min(this.#first, bucket - MARGIN);
+    const end = length === 0 ? bucket + MARGIN : Math.max(this.#first + length, bucket + MARGIN);
+    const counts = new Uint32Array(end - first);
+    counts.set(this.#counts, this.#first - first);
+    this.#first = first;
+    this.#counts = counts;
+  }
+}
