@@ -25,6 +25,7 @@ export interface CandidatePermit {
 export class CandidatePermits {
   readonly #allows: (epoch: number, purpose: PermitPurpose) => boolean;
   readonly #open = new Set<Permit>();
+  readonly #drains = new Set<NodeJS.Timeout>();
 
   constructor(allows: (epoch: number, purpose: PermitPurpose) => boolean) {
     this.#allows = allows;
@@ -48,16 +49,40 @@ export class CandidatePermits {
     return { unsent, inFlight };
   }
 
-  /** What is open now, for a cut that comes later. */
-  snapshot(): readonly Permit[] {
-    return [...this.#open];
+  /** Cuts what is in flight of epochs below the given one. */
+  cutInFlight(belowEpoch: number, cause: CutCause): void {
+    for (const permit of [...this.#open]) {
+      if (permit.sent && permit.epoch < belowEpoch) permit.cut(cause);
+    }
+  }
+
+  /** Cuts what is open now once its time is over, whatever it does. */
+  cutLater(drainMs: number): void {
+    const open = [...this.#open];
+    if (open.length === 0) return;
+    const timer = setTimeout(() => {
+      this.#drains.delete(timer);
+      for (const permit of open) permit.cut('drained');
+    }, drainMs);
+    timer.unref();
+    this.#drains.add(timer);
+  }
+
+  /** Cuts every open attempt. */
+  cutAll(): void {
+    for (const permit of [...this.#open]) permit.cut('drained');
   }
 
   /** Tells every unsent attempt that may no longer be sent, so that nobody waits for a socket in vain. */
   withdrawUnsendable(): void {
-    for (const permit of this.snapshot()) {
+    for (const permit of [...this.#open]) {
       if (!permit.sent && !this.#allows(permit.epoch, permit.purpose)) permit.cut('withdrawn');
     }
+  }
+
+  /** Stops the timers. */
+  close(): void {
+    for (const timer of this.#drains) clearTimeout(timer);
   }
 }
 
