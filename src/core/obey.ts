@@ -232,3 +232,28 @@ function isRollback(command: Command): boolean {
 function indexOf(state: MigrationState, stage: string): number {
   return state.plan.stages.findIndex(({ name }) => name === stage);
 }
+
+/** Why an update is refused at the door: like `refusalOf`, and a second pending command of the same name. */
+export function updateRefusal(state: MigrationState, command: Command): string | null {
+  if (repeatedUpdate(state, command) !== null) return null;
+  const refusal = refusalOf(state, command);
+  if (refusal !== null) return refusal;
+  const running = state.pending?.rollback ?? null;
+  if (running === null || !isRollback(command)) return null;
+  const target =
+    command.name === 'rollback' ? rollbackTarget(state, command.to) : { share: 0, stageIndex: 0 };
+  if (typeof target === 'string') return target;
+  const emergency = command.name === 'emergencyRollback';
+  return covers(running, { share: target.share, emergency, final: target.share === 0 })
+    ? `a rollback to ${formatShare(running.share)} is already under way: follow checkpoint ${state.pending?.checkpoint}`
+    : null;
+}
+
+/** What was answered to this command id before; null when it is new. */
+export function repeatedUpdate(state: MigrationState, command: Command): CommandAnswer | null {
+  const before = state.seen.find(
+    ({ commandId }) => command.commandId !== null && commandId === command.commandId,
+  );
+  if (before === undefined) return null;
+  return { accepted: before.accepted, message: before.message, checkpoint: before.checkpoint };
+}

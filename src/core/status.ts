@@ -122,8 +122,8 @@ export interface RollbackEligibility {
 export function rollbackEligibilityOf(state: MigrationState): RollbackEligibility {
   const share = highestShareOut(state);
   const targets = state.checkpoints
-    .filter((entry) => entry.kind === 'took effect')
-    .filter((entry) => entry.share <= share && effectOf(state.checkpoints, entry.seq) !== null)
+    .filter((entry) => entry.kind === 'took effect' && entry.share <= share)
+    .flatMap((entry) => effectOf(state.checkpoints, entry.seq) ?? [])
     .map(({ seq, stage, share: to, atMs }) => ({ checkpoint: seq, stage, share: to, atMs }))
     .reverse();
   const closed = state.phase === 'closed';

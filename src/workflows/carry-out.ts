@@ -1,0 +1,188 @@
+import {
+  ActivityCancellationType,
+  ActivityFailure,
+  type ActivityOptions,
+  CancellationScope,
+  condition,
+  log,
+  proxyActivities,
+  sleep,
+  uuid4,
+} from '@temporalio/workflow';
+import { type RoutingActivities, TASK_QUEUE, WATCH_TASK_QUEUE, type WatchActivities } from '../contract';
+import { formatDuration } from '../core/duration';
+import type { Decision, MigrationEvent } from '../core/events';
+import { type MigrationState, stageAt } from '../core/migration-state';
+import { formatShare } from '../core/plan';
+
+const MINUTE_MS = 60_000;
+
+/** Acting on the world is retried without end rather than failed (law 10). */
+const WITHOUT_END = { initialInterval: '1s', backoffCoefficient: 1.5, maximumInterval: '10s' } as const;
+
+type Result = MigrationEvent extends infer Event
+  ? Event extends MigrationEvent
+    ? Omit<Event, 'atMs'>
+    : never
+  : never;
+
+/**
+ * Does what was decided and returns what came of it, or null when something pre-empted it. Pre-empted work is
+ * cancelled and never awaited: a rollback does not wait for what it replaces.
+ */
+export async function carryOut(
+  decision: Decision,
+  state: MigrationState,
+  preempted: () => boolean,
+): Promise<Result | null> {
+  const scope = new CancellationScope();
+  const ended: { outcome: { event: Result } | { error: unknown } | null } = { outcome: null };
+  scope
+    .run(() => perform(decision, state))
+    .then(
+      (event) => {
+        ended.outcome = { event };
+      },
+      (error: unknown) => {
+        ended.outcome = { error };
+      },
+    );
+  await condition(() => ended.outcome !== null || preempted());
+  if (ended.outcome === null) {
+    scope.cancel();
+    return null;
+  }
+  if ('event' in ended.outcome) return ended.outcome.event;
+  const { error } = ended.outcome;
+  if (!(error instanceof ActivityFailure)) throw error;
+  const message = error.cause?.message ?? error.message;
+  log.warn('an activity failed for good', { decision: decision.type, message });
+  return { type: 'activity failed', what: decision.type, message };
+}
+
+async function perform(decision: Decision, state: MigrationState): Promise<Result> {
+  const { route } = state.plan;
+  switch (decision.type) {
+    case 'read routing': {
+      const { readRouting } = routingActivities('Read what every gateway holds');
+      return { type: 'routing read', reading: await readRouting({ route }) };
+    }
+    case 'apply routing':
+      return applyRouting(decision, state);
+    case 'assess':
+      return assess(state);
+    case 'check health':
+      return checkHealth(state);
+    case 'watch':
+      return watch(decision, state);
+    case 'wait':
+      await (decision.untilMs === null
+        ? condition(() => false)
+        : sleep(Math.max(1, decision.untilMs - Date.now()), { summary: decision.why.slice(0, 200) }));
+      return { type: 'time passed' };
+    case 'close':
+      return { type: 'time passed' };
+    default:
+      return decision satisfies never;
+  }
+}
+
+async function applyRouting(
+  decision: Decision & { type: 'apply routing' },
+  state: MigrationState,
+): Promise<Result> {
+  const { checkpoint, record, direction, inFlight, missing, leaseConfirms } = decision;
+  const input = { route: state.plan.route, record, roster: state.roster, direction, inFlight };
+  const what = `${record.stage}: share ${formatShare(record.share)} under epoch ${record.epoch} (checkpoint ${checkpoint})`;
+  if (missing === null) {
+    const result = await routingActivities(`Apply ${what}`).applyRouting(input);
+    return { type: 'routing applied', checkpoint, result };
+  }
+  const attempts = state.pending?.confirmations?.attempts ?? 0;
+  const { verifyRouting } = routingActivities(`Verify ${what}; missing ${missing.join(', ')}`.slice(0, 200));
+  const result = await verifyRouting({ ...input, missing, leaseConfirms, attempts });
+  return { type: 'routing applied', checkpoint, result };
+}
+
+async function assess(state: MigrationState): Promise<Result> {
+  const stage = stageAt(state.plan, state.stageIndex);
+  if (state.inEffect === null) throw new Error('expected the baseline to be in effect before assessing');
+  const { assess: run } = watchActivities(`Assess ${state.plan.route}: probe both providers`, {
+    startToCloseTimeout: 30 * MINUTE_MS,
+    heartbeatTimeout: state.plan.watchHeartbeatMs,
+  });
+  const assessment = await run({
+    route: state.plan.route,
+    record: state.inEffect.record,
+    roster: state.roster,
+    stage,
+    probes: state.plan.probes,
+  });
+  return { type: 'assessed', assessment, freshSalt: uuid4() };
+}
+
+async function checkHealth(state: MigrationState): Promise<Result> {
+  const next = state.promotion === null ? null : stageAt(state.plan, state.promotion.toIndex);
+  const { checkHealth: run } = watchActivities(`Health check before ${next?.name ?? 'the next step'}`, {
+    startToCloseTimeout: state.plan.probes.timeoutMs * 4 + MINUTE_MS,
+    retry: { ...WITHOUT_END, maximumAttempts: 10 },
+  });
+  const { timeoutMs, embeddings } = state.plan.probes;
+  const { healthy, sentence } = await run({ route: state.plan.route, timeoutMs, embeddings });
+  return { type: 'health checked', healthy, sentence };
+}
+
+async function watch(decision: Decision & { type: 'watch' }, state: MigrationState): Promise<Result> {
+  const { record, windowMs, handover } = decision;
+  const stage = stageAt(state.plan, state.stageIndex);
+  const label = handover ? 'Handover' : stage.name;
+  const soak = `soak ${formatDuration(state.stage.observedMs)} of ${formatDuration(stage.soakMs)}`;
+  const { watchStage } = watchActivities(
+    `Watch ${label} at ${formatShare(record.share)}, window ${state.stage.windows + 1}, ${soak}`,
+    {
+      startToCloseTimeout: windowMs + 5 * MINUTE_MS,
+      heartbeatTimeout: state.plan.watchHeartbeatMs,
+      retry: { initialInterval: '1s', backoffCoefficient: 1 },
+    },
+  );
+  const { evidence, cursors, observedMs, windows } = state.stage;
+  const window = await watchStage({
+    route: state.plan.route,
+    record,
+    roster: state.roster,
+    stage,
+    windowMs,
+    renewalMs: state.plan.renewalMs,
+    handover,
+    progress: { evidence, cursors, observedMs, windows },
+    probePlan: state.plan.probes,
+    probes: state.probes,
+    baseline: state.baseline,
+    knownDrift: state.drift === null ? null : `${state.drift.gateway}: ${state.drift.kind}`,
+  });
+  return { type: 'watched', window };
+}
+
+function routingActivities(summary: string) {
+  return proxyActivities<RoutingActivities>({
+    taskQueue: TASK_QUEUE,
+    startToCloseTimeout: '15 min',
+    heartbeatTimeout: '10s',
+    retry: WITHOUT_END,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    summary,
+  });
+}
+
+function watchActivities(
+  summary: string,
+  options: Pick<ActivityOptions, 'startToCloseTimeout' | 'heartbeatTimeout' | 'retry'>,
+) {
+  return proxyActivities<WatchActivities>({
+    taskQueue: WATCH_TASK_QUEUE,
+    retry: WITHOUT_END,
+    cancellationType: ActivityCancellationType.TRY_CANCEL,
+    ...options,
+    summary,
+  });
+}

@@ -1,0 +1,186 @@
+import {
+  ApplicationFailure,
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  continueAsNew,
+  defineQuery,
+  defineSignal,
+  defineUpdate,
+  log,
+  setCurrentDetails,
+  setHandler,
+  workflowInfo,
+} from '@temporalio/workflow';
+import {
+  type CheckpointsPage,
+  type CheckpointsQuery,
+  COMMAND_DESCRIPTIONS,
+  type MigrationInput,
+  type MigrationResult,
+  QUERIES,
+} from '../contract';
+import type { Checkpoint } from '../core/checkpoint';
+import {
+  type BadMessage,
+  COMMAND_NAMES,
+  type Command,
+  type CommandAnswer,
+  type CommandName,
+  isBadMessage,
+  readCommand,
+} from '../core/command';
+import { currentDetails } from '../core/details';
+import type { MigrationEvent } from '../core/events';
+import { nextDecision, transition } from '../core/migration';
+import { initialState, type MigrationState } from '../core/migration-state';
+import { repeatedUpdate, updateRefusal } from '../core/obey';
+import { rollbackEligibilityOf, statusOf } from '../core/status';
+import { carryOut } from './carry-out';
+import { publishSearchAttributes } from './search-attributes';
+
+const BAD_MESSAGES_KEPT = 20;
+const PAGE_DEFAULT = 100;
+const PAGE_MOST = 500;
+
+/**
+ * Moves one route from legacy to candidate. The pure machine in `core/migration.ts` decides; this loop does what
+ * it says as an activity or a wait and feeds the result back. Handlers only read, record and answer.
+ */
+export async function migration(input: MigrationInput): Promise<MigrationResult> {
+  let state = input.carried ?? initialState(input.start, Date.now());
+
+  const apply = (event: EventWithoutTime): void => {
+    state = transition(state, { ...event, atMs: Date.now() });
+    publish(state, input.searchAttributes);
+  };
+  const noteBad = (bad: BadMessage): void => {
+    const { count, last } = state.badMessages;
+    state = { ...state, badMessages: { count: count + 1, last: [...last, bad].slice(-BAD_MESSAGES_KEPT) } };
+    log.warn('a message was refused', { name: bad.name, problem: bad.problem });
+  };
+  for (const name of COMMAND_NAMES) handleCommand(name, () => state, apply, noteBad);
+  handleQueries(() => state);
+  publish(state, input.searchAttributes);
+
+  CancellationScope.current().cancelRequested.catch(() => apply({ type: 'cancelled' }));
+  await CancellationScope.nonCancellable(async () => {
+    for (;;) {
+      const decision = nextDecision(state, Date.now());
+      if (decision.type === 'close') break;
+      if (workflowInfo().continueAsNewSuggested && decision.type !== 'apply routing') {
+        await condition(allHandlersFinished);
+        if (nextDecision(state, Date.now()).key !== decision.key) continue;
+        await continueAsNew<typeof migration>({ ...input, carried: state });
+      }
+      const preempted = () => nextDecision(state, Date.now()).key !== decision.key;
+      const event = await carryOut(decision, state, preempted);
+      if (event !== null) apply(event);
+    }
+  });
+  await condition(allHandlersFinished);
+  return resultOf(state);
+}
+
+/** An event as the outside gives it; the loop adds the workflow's time. */
+type EventWithoutTime = MigrationEvent extends infer Event
+  ? Event extends MigrationEvent
+    ? Omit<Event, 'atMs'>
+    : never
+  : never;
+
+function handleCommand(
+  name: CommandName,
+  current: () => MigrationState,
+  apply: (event: { type: 'command'; command: Command }) => void,
+  noteBad: (bad: BadMessage) => void,
+): void {
+  const description = COMMAND_DESCRIPTIONS[name];
+  // Whatever a person types into the Temporal UI arrives here: nothing may throw.
+  setHandler(
+    defineSignal<[unknown?]>(name),
+    (payload) => {
+      const command = readCommand(name, payload);
+      if (isBadMessage(command)) noteBad(command);
+      else apply({ type: 'command', command });
+    },
+    { description },
+  );
+  setHandler(
+    defineUpdate<CommandAnswer, [unknown?]>(name),
+    (payload) => {
+      const command = readCommand(name, payload);
+      if (isBadMessage(command)) throw ApplicationFailure.nonRetryable(command.problem, 'BadMessage');
+      const before = current();
+      const repeated = repeatedUpdate(before, command);
+      if (repeated !== null) return repeated;
+      apply({ type: 'command', command });
+      return answerOf(before, current(), command);
+    },
+    {
+      description,
+      validator: (payload) => {
+        const command = readCommand(name, payload);
+        if (isBadMessage(command)) throw new Error(command.problem);
+        const refusal = updateRefusal(current(), command);
+        if (refusal !== null) throw new Error(refusal);
+      },
+    },
+  );
+}
+
+function answerOf(before: MigrationState, after: MigrationState, command: Command): CommandAnswer {
+  const appended = after.checkpoints.slice(before.checkpoints.length);
+  const checkpoint =
+    appended.findLast((entry) => entry.kind === 'intended')?.seq ?? appended.at(-1)?.seq ?? null;
+  return { accepted: true, message: `${command.name} accepted`, checkpoint };
+}
+
+function handleQueries(current: () => MigrationState): void {
+  setHandler(defineQuery(QUERIES.status), () => statusOf(current(), Date.now()), {
+    description: 'Stage, share, verdict, and what it waits for',
+  });
+  setHandler(defineQuery(QUERIES.rollbackEligibility), () => rollbackEligibilityOf(current()), {
+    description: 'Where a rollback can go',
+  });
+  setHandler(defineQuery(QUERIES.assessment), () => current().assessment, {
+    description: 'What the assess stage found',
+  });
+  setHandler(defineQuery(QUERIES.verdicts), () => current().verdicts, {
+    description: 'The last verdicts with their numbers',
+  });
+  setHandler(
+    defineQuery<CheckpointsPage, [CheckpointsQuery?]>(QUERIES.checkpoints),
+    (page) => pageOf(current().checkpoints, page),
+    { description: 'All checkpoints, paged: {"after":0,"limit":100}' },
+  );
+}
+
+function pageOf(all: readonly Checkpoint[], page: CheckpointsQuery | undefined): CheckpointsPage {
+  const after = wholeNumber(page?.after, 0);
+  const limit = Math.min(wholeNumber(page?.limit, PAGE_DEFAULT) || PAGE_DEFAULT, PAGE_MOST);
+  const checkpoints = all.slice(after, after + limit);
+  const end = after + checkpoints.length;
+  return { checkpoints, total: all.length, next: end < all.length ? end : null };
+}
+
+function wholeNumber(value: unknown, fallback: number): number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : fallback;
+}
+
+function publish(state: MigrationState, searchAttributes: boolean): void {
+  setCurrentDetails(currentDetails(statusOf(state, Date.now())));
+  if (searchAttributes) publishSearchAttributes(state);
+}
+
+function resultOf(state: MigrationState): MigrationResult {
+  if (state.outcome === null) throw new Error('expected an outcome at the end of a migration');
+  const last = state.checkpoints.at(-1);
+  return {
+    migrationId: state.migrationId,
+    route: state.plan.route,
+    outcome: state.outcome,
+    reason: last?.kind === 'recorded' ? last.reason : '',
+    checkpoints: state.checkpoints.length,
+  };
+}
