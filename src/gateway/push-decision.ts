@@ -13,7 +13,6 @@ export interface Standing {
   readonly nowMs: number;
   readonly stored: StoredState;
   readonly effectiveShare: number;
-  readonly effectiveShadow: number;
 }
 
 /**
@@ -51,15 +50,14 @@ export function decidePush(request: PushRequest, standing: Standing): PushDecisi
       `expected epoch ${request.expected.epoch} to be held here, but it is ${heldEpoch}; read the status again`,
     );
   }
-  if (record.share > 0 || record.shadow > 0) {
+  if (record.share > 0) {
     const refused = grantRefusal(standing, same, request.asOfMs, record.leaseMs);
     if (refused !== null) return refused;
   }
   if (same) return { kind: 'same' };
   const sameSalt = stored.record?.salt === record.salt;
-  const lowers = record.share <= standing.effectiveShare && record.shadow <= standing.effectiveShadow;
-  const sendsNothing = record.share === 0 && record.shadow === 0;
-  return { kind: sendsNothing || (lowers && sameSalt) ? 'lower' : 'raise' };
+  const lowers = record.share <= standing.effectiveShare && sameSalt;
+  return { kind: record.share === 0 || lowers ? 'lower' : 'raise' };
 }
 
 /** Judges a renewal; null when it is good. */

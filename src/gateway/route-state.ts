@@ -297,7 +297,6 @@ export class RouteState {
       nowMs: this.#options.now(),
       stored: this.#state.current,
       effectiveShare: this.effectiveShare(),
-      effectiveShadow: this.effectiveShadow(),
     };
   }
 }

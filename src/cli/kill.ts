@@ -1,0 +1,132 @@
+import { lookup } from 'node:dns/promises';
+import { userInfo } from 'node:os';
+import type { Command } from 'commander';
+import { GatewayAdmin } from '../adapters/gateway-admin';
+import { discoverGateways } from '../adapters/gateway-discovery';
+import { configurationPath, loadConfiguration, resolveSecret } from '../config';
+import type { Configuration } from '../core/configuration-schema';
+import type { RosterEntry } from '../core/migration-state';
+import type { GatewayStatus } from '../core/routing';
+import type { GatewayAnswer } from '../ports';
+import { CliError, EXIT } from './cli-error';
+import { printJson, printTable } from './output';
+
+interface KillOptions {
+  readonly clear?: boolean;
+  readonly reason: string;
+  readonly gateway?: string;
+  readonly config?: string;
+  readonly json?: boolean;
+}
+
+interface KillResult {
+  readonly gateway: string;
+  readonly answer: GatewayAnswer<GatewayStatus>;
+}
+
+/** Adds `cutover kill`: the gateways' own switch, which needs no Temporal. */
+export function registerKill(program: Command): void {
+  program
+    .command('kill')
+    .description('set share 0 on every gateway at once and latch it; works with Temporal down')
+    .argument('<route>', 'the route to take off the candidate')
+    .option('--clear', 'clear the latch instead; traffic stays as it is until a newer record is pushed')
+    .option('--reason <text>', 'why, for whoever reads the status', '')
+    .option('--gateway <name>', 'only this gateway (default: all)')
+    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      '\nExit code 4: a gateway could not be reached. Run it again: it does no harm twice.\n' +
+        '\nExamples:\n  cutover kill main --reason "wrong answers since 14:05"\n  cutover kill main --clear',
+    )
+    .action(runKill);
+}
+
+async function runKill(route: string, options: KillOptions): Promise<void> {
+  const configuration = loadConfiguration(configurationPath(options.config));
+  if (!Object.hasOwn(configuration.routes, route)) {
+    const known = Object.keys(configuration.routes).join(', ');
+    throw new CliError(`expected one of the routes (${known}), got "${route}"`, EXIT.badInput);
+  }
+  const gateways = await pickGateways(configuration, options.gateway);
+  const admin = new GatewayAdmin({
+    token: resolveSecret(configuration.adminToken),
+    discover: async () => gateways,
+    ...discoveryHostOf(configuration),
+  });
+  const words = { by: userInfo().username, reason: options.reason };
+  try {
+    const results = await Promise.all(
+      gateways.map(async (gateway) => ({
+        gateway: gateway.name,
+        answer: await (options.clear === true
+          ? admin.clearKill(gateway, route, words)
+          : admin.kill(gateway, route, words)),
+      })),
+    );
+    if (options.json === true) printJson({ route, gateways: results.map(asJson) });
+    else printTable(['GATEWAY', 'RESULT', 'SHARE', 'EPOCH', 'KILL SWITCH'], results.map(asRow));
+    throwUnlessAllDone(results);
+  } finally {
+    await admin.close();
+  }
+}
+
+async function pickGateways(configuration: Configuration, name?: string): Promise<readonly RosterEntry[]> {
+  const gateways = await discoverGateways(configuration, (host) => lookup(host, { all: true })).catch(
+    (cause: unknown) => {
+      throw new CliError(`the gateways cannot be found: ${cause}`, EXIT.unreachable, { cause });
+    },
+  );
+  const picked = name === undefined ? gateways : gateways.filter((gateway) => gateway.name === name);
+  if (picked.length > 0) return picked;
+  const known = gateways.map((gateway) => gateway.name).join(', ') || 'none is configured';
+  throw new CliError(`expected one of the gateways (${known}), got "${name ?? 'nothing'}"`, EXIT.badInput);
+}
+
+function discoveryHostOf({ gatewayDiscovery }: Configuration): { discoveryHost?: string } {
+  return gatewayDiscovery === undefined ? {} : { discoveryHost: new URL(gatewayDiscovery.admin).hostname };
+}
+
+function asJson({ gateway, answer }: KillResult): object {
+  switch (answer.kind) {
+    case 'ok': {
+      const { effectiveShare, record, kill, durable } = answer.value;
+      return { gateway, result: 'done', effectiveShare, epoch: record?.epoch ?? 0, kill, durable };
+    }
+    case 'refused':
+      return { gateway, result: 'refused', ...answer.refusal.error };
+    case 'unreachable':
+      return { gateway, result: 'unreachable', reason: answer.reason };
+  }
+}
+
+function asRow({ gateway, answer }: KillResult): string[] {
+  switch (answer.kind) {
+    case 'ok': {
+      const { effectiveShare, record, kill, durable } = answer.value;
+      const latch = kill === null ? 'clear' : `set by ${kill.by} at ${kill.at}`;
+      const done = durable === false ? 'done, in memory only: the disk refused' : 'done';
+      return [gateway, done, `${effectiveShare * 100}%`, String(record?.epoch ?? 0), latch];
+    }
+    case 'refused':
+      return [gateway, `refused: ${answer.refusal.error.message}`, '?', '?', '?'];
+    case 'unreachable':
+      return [gateway, `not reached: ${answer.reason}`, '?', '?', '?'];
+  }
+}
+
+function throwUnlessAllDone(results: readonly KillResult[]): void {
+  const missed = (kind: 'refused' | 'unreachable') =>
+    results.filter(({ answer }) => answer.kind === kind).map(({ gateway }) => gateway);
+  const unreachable = missed('unreachable');
+  if (unreachable.length > 0) {
+    throw new CliError(
+      `could not reach ${unreachable.join(', ')}: the switch is not known to be set there; run this again, or stop them`,
+      EXIT.unreachable,
+    );
+  }
+  const refused = missed('refused');
+  if (refused.length > 0) throw new CliError(`refused by ${refused.join(', ')}`, EXIT.refused);
+}

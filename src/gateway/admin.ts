@@ -1,0 +1,230 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { z } from 'zod';
+import type { AdminError, AdminRefusal, GatewayStatus } from '../core/routing';
+import { AdminGuard } from './admin-guard';
+import { UnknownCursor } from './evidence-store';
+import type { GatewayRoute } from './gateway-routes';
+import type { Refusal } from './push-decision';
+import { killRequestSchema, pushRequestSchema, renewRequestSchema } from './record-schema';
+
+export interface AdminServerOptions {
+  readonly gateway: string;
+  readonly incarnation: string;
+  readonly routes: ReadonlyMap<string, GatewayRoute>;
+  readonly token: string;
+  /** Host names this listener answers to, besides loopback and its own address. */
+  readonly hosts: readonly string[];
+  /** Wall clock, for the date on a kill latch. */
+  readonly wallNow: () => Date;
+  /** Told what was changed and by whom, for the log. */
+  readonly notice: (message: string) => void;
+  readonly metrics?: { readonly contentType: string; metrics(): Promise<string> };
+}
+
+/** What an admin call is answered with. */
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+interface Call {
+  readonly method: string;
+  readonly path: readonly string[];
+  readonly query: URLSearchParams;
+  readonly body: () => Promise<unknown>;
+}
+
+const BODY_LIMIT_BYTES = 65_536;
+/** Only makes a path parseable; names are checked by the guard. */
+const BASE = 'http://admin.invalid';
+const ADMIN_PATH = '/admin/v1/routes';
+
+class BadRequest extends Error {
+  override readonly name = 'BadRequest';
+}
+
+/** The admin listener, not listening yet: status, push, lease, evidence, kill, health and metrics. */
+export function createAdminServer(options: AdminServerOptions): Server {
+  const guard = new AdminGuard(options.token, options.hosts);
+  const server = createServer(
+    {
+      headersTimeout: 5_000,
+      requestTimeout: 10_000,
+      connectionsCheckingInterval: 1_000,
+      keepAliveTimeout: 30_000,
+    },
+    (request, response) => {
+      answer(options, guard, request)
+        .catch((error: unknown) => answerFailure(options, error))
+        .then((answered) => send(response, answered))
+        .catch(() => response.destroy());
+    },
+  );
+  server.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
+    else socket.destroy();
+  });
+  return server;
+}
+
+async function answer(
+  options: AdminServerOptions,
+  guard: AdminGuard,
+  request: IncomingMessage,
+): Promise<Answer> {
+  const foreign = guard.refuseForeign(request);
+  if (foreign !== null) return refused(foreign.status, 'unauthorized', foreign.message);
+  if (!URL.canParse(request.url ?? '', BASE)) throw new BadRequest('expected a path that can be parsed');
+  const target = new URL(request.url ?? '', BASE);
+  if (target.pathname === '/healthz') return { status: 200, body: { status: 'ok' } };
+  if (target.pathname === '/readyz') return readiness(options.routes);
+  const stranger = guard.refuseStranger(request);
+  if (stranger !== null) return refused(stranger.status, 'unauthorized', stranger.message);
+  if (target.pathname === '/metrics' && options.metrics !== undefined) {
+    return {
+      status: 200,
+      body: new Exposition(options.metrics.contentType, await options.metrics.metrics()),
+    };
+  }
+  if (target.pathname === ADMIN_PATH) {
+    const routes = [...options.routes.values()].map(({ state }) => state.status());
+    return { status: 200, body: { gateway: options.gateway, incarnation: options.incarnation, routes } };
+  }
+  if (!target.pathname.startsWith(`${ADMIN_PATH}/`)) {
+    return refused(404, 'bad request', `expected a path below ${ADMIN_PATH}`);
+  }
+  const [name = '', ...path] = target.pathname.slice(ADMIN_PATH.length + 1).split('/');
+  const route = options.routes.get(name);
+  if (route === undefined) {
+    const known = [...options.routes.keys()].join(', ');
+    return refused(
+      404,
+      'unknown route',
+      `expected one of the routes (${known}), got "${name.slice(0, 100)}"`,
+    );
+  }
+  return answerRoute(options, route, {
+    method: request.method ?? '',
+    path,
+    query: target.searchParams,
+    body: () => readJson(request),
+  });
+}
+
+async function answerRoute(options: AdminServerOptions, route: GatewayRoute, call: Call): Promise<Answer> {
+  const { state } = route;
+  switch (`${call.method} ${call.path.join('/')}`) {
+    case 'GET ':
+      return { status: 200, body: state.status() };
+    case 'PUT ': {
+      const request = parse(pushRequestSchema, await call.body());
+      const taken = await state.push(request);
+      if (!('code' in taken)) {
+        const { record } = request;
+        options.notice(
+          `Route ${route.name} holds epoch ${record.epoch}: share ${record.share}, ${record.stage} of ${record.migrationId}`,
+        );
+      }
+      return answerWith(taken, state.status());
+    }
+    case 'POST lease':
+      return answerWith(state.renew(parse(renewRequestSchema, await call.body())), state.status());
+    case 'GET evidence':
+      return readEvidence(route, call.query);
+    case 'POST kill': {
+      const { by, reason } = parse(killRequestSchema, await call.body());
+      options.notice(`Route ${route.name}: kill switch set by ${by}: ${reason}`);
+      return { status: 200, body: await state.kill({ by, reason, at: options.wallNow().toISOString() }) };
+    }
+    case 'DELETE kill': {
+      const { by, reason } = parse(killRequestSchema, await call.body());
+      options.notice(`Route ${route.name}: kill switch cleared by ${by}: ${reason}`);
+      return { status: 200, body: await state.clearKill() };
+    }
+    default:
+      return refused(
+        404,
+        'bad request',
+        `expected a known call, got ${call.method} on /${call.path.join('/')}`,
+      );
+  }
+}
+
+function readEvidence(route: GatewayRoute, query: URLSearchParams): Answer {
+  const epochText = query.get('epoch') ?? String(route.state.epoch);
+  if (!/^\d{1,15}$/.test(epochText))
+    throw new BadRequest(`epoch: expected a number, got "${epochText.slice(0, 50)}"`);
+  try {
+    return { status: 200, body: route.evidence.read(Number(epochText), query.get('since') ?? undefined) };
+  } catch (error) {
+    if (error instanceof UnknownCursor)
+      return refused(409, 'unknown cursor', error.message, route.state.status());
+    throw error;
+  }
+}
+
+function readiness(routes: ReadonlyMap<string, GatewayRoute>): Answer {
+  const waiting = [...routes.values()].filter(({ state }) => !state.isReady()).map(({ name }) => name);
+  return waiting.length === 0
+    ? { status: 200, body: { status: 'ready' } }
+    : { status: 503, body: { status: 'waiting for a routing record', routes: waiting } };
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > BODY_LIMIT_BYTES) throw new BadRequest(`expected a body of at most ${BODY_LIMIT_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  if (size === 0) return {};
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    throw new BadRequest('expected a body of JSON');
+  }
+}
+
+function parse<Output>(schema: z.ZodType<Output>, value: unknown): Output {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new BadRequest(z.prettifyError(result.error).slice(0, 2_000));
+}
+
+function answerWith(outcome: object | Refusal, status: GatewayStatus): Answer {
+  if (!('code' in outcome)) return { status: 200, body: outcome };
+  return refused(outcome.code === 'bad request' ? 400 : 409, outcome.code, outcome.message, status);
+}
+
+function refused(status: number, code: AdminRefusal, message: string, seen?: GatewayStatus): Answer {
+  const body: AdminError = { error: { code, message }, ...(seen === undefined ? {} : { status: seen }) };
+  return { status, body };
+}
+
+function answerFailure(options: AdminServerOptions, error: unknown): Answer {
+  if (error instanceof BadRequest) return refused(400, 'bad request', error.message);
+  options.notice(`An admin call failed unexpectedly: ${error}`);
+  return refused(500, 'bad request', 'this call failed unexpectedly; the log of the gateway has the reason');
+}
+
+class Exposition {
+  constructor(
+    readonly contentType: string,
+    readonly text: string,
+  ) {}
+}
+
+function send(response: ServerResponse, { status, body }: Answer): void {
+  const isExposition = body instanceof Exposition;
+  const text = isExposition ? body.text : JSON.stringify(body);
+  response.writeHead(status, {
+    'content-type': isExposition ? body.contentType : 'application/json',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    // An answer before the whole body was read leaves the rest of it in the way of the next request.
+    ...(response.req.complete ? {} : { connection: 'close' }),
+  });
+  response.end(text);
+}
