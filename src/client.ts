@@ -1,0 +1,338 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type WorkflowHandle, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { type CommandOutcome, outcomeOf } from './client/command-outcome';
+import { CommandRefused, InvalidCommand, MigrationAlreadyRuns, NoMigration, NoWorker } from './client/errors';
+import { type MigrationRun, type PastMigration, runOf } from './client/migration-run';
+import { migrationStart, type StartRequest, startTexts } from './client/migration-start';
+import {
+  type ConnectOptions,
+  firstSearchAttributes,
+  isInvalidArgument,
+  TemporalService,
+  WorkerSilent,
+} from './client/temporal-service';
+import { environment } from './config';
+import {
+  type CheckpointsPage,
+  type CheckpointsQuery,
+  MIGRATION_WORKFLOW,
+  type MigrationInput,
+  type MigrationResult,
+  QUERIES,
+  TASK_QUEUE,
+  WATCH_TASK_QUEUE,
+  workflowIdOf,
+} from './contract';
+import type { Checkpoint } from './core/checkpoint';
+import { type CommandAnswer, type CommandName, isBadMessage, readCommand } from './core/command';
+import { type AssessmentSummary, type MigrationState, stageAt } from './core/migration-state';
+import type { MigrationStatus, RollbackEligibility } from './core/status';
+
+export type { CommandOutcome } from './client/command-outcome';
+export {
+  CommandRefused,
+  InvalidCommand,
+  MigrationAlreadyRuns,
+  NoMigration,
+  NoWorker,
+  TemporalUnreachable,
+} from './client/errors';
+export type { MigrationRun, PastMigration } from './client/migration-run';
+export type { StartRequest } from './client/migration-start';
+export type { ConnectOptions } from './client/temporal-service';
+
+/** A migration that was just started. */
+export interface StartedMigration {
+  readonly migrationId: string;
+  readonly workflowId: string;
+  readonly runId: string;
+  /** Whether stage, share and pause can be searched for in Temporal. */
+  readonly searchAttributes: boolean;
+}
+
+/** A command that Temporal took. */
+export interface SentCommand {
+  readonly commandId: string;
+  /** An update was answered by the migration; a signal is recorded, and `follow` tells what became of it. */
+  readonly via: 'update' | 'signal';
+  readonly answer: CommandAnswer | null;
+}
+
+export interface CommandOptions {
+  /** Default: `signal` for the two rollbacks, else `update`, which falls back to a signal without a worker. */
+  readonly via?: 'signal' | 'update';
+  /** How long an update may wait for a worker, milliseconds. Default: 5,000. */
+  readonly updateWaitMs?: number;
+}
+
+export interface FollowOptions {
+  /** Called with every status that is not the end yet. */
+  readonly onProgress?: (status: MigrationStatus) => void;
+  /** How long no worker may answer before `NoWorker` is thrown, milliseconds. Default: 30,000. */
+  readonly workerWaitMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export type RecordedVerdict = MigrationState['verdicts'][number];
+
+const QUERY_WAIT_MS = 10_000;
+const UPDATE_WAIT_MS = 5_000;
+const FOLLOW_WAIT_MS = 30_000;
+const POLL_FIRST_MS = 100;
+const POLL_MOST_MS = 1_000;
+
+/** Starts, steers and follows migrations: what the `cutover` command does, as a library. */
+export class MigrationClient {
+  private constructor(private readonly service: TemporalService) {}
+
+  /** Connects to Temporal by the TEMPORAL_* variables or profile, or by `options`; throws `TemporalUnreachable`. */
+  static async connect(options: ConnectOptions = {}): Promise<MigrationClient> {
+    return new MigrationClient(await TemporalService.connect(options, environment));
+  }
+
+  get address(): string {
+    return this.service.address;
+  }
+
+  get namespace(): string {
+    return this.service.namespace;
+  }
+
+  /** Starts a migration; throws `MigrationAlreadyRuns`, or `InvalidDocument` for a plan that fits no route. */
+  async start(request: StartRequest): Promise<StartedMigration> {
+    const { route } = request.plan;
+    const start = migrationStart(request, new Date(), randomBytes(20));
+    const texts = startTexts(request, start);
+    try {
+      const searchAttributes = await this.service.learnSearchAttributes();
+      const begin = (known: boolean) =>
+        this.service.ask(() => {
+          const input: MigrationInput = { start, carried: null, searchAttributes: known };
+          return this.service.workflows.start(MIGRATION_WORKFLOW, {
+            ...texts,
+            taskQueue: TASK_QUEUE,
+            args: [input],
+            workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+            workflowIdConflictPolicy: 'FAIL',
+            ...(known
+              ? { typedSearchAttributes: firstSearchAttributes(route, stageAt(start.plan, 0).name) }
+              : {}),
+          });
+        });
+      const begun = await begin(searchAttributes).catch((error: unknown) => {
+        // What was registered a moment ago may not be known everywhere yet.
+        if (searchAttributes && isInvalidArgument(error)) return begin(false);
+        throw error;
+      });
+      const { workflowId, firstExecutionRunId } = begun;
+      return { migrationId: start.migrationId, workflowId, runId: firstExecutionRunId, searchAttributes };
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+      throw new MigrationAlreadyRuns(route, (await this.describe(route)).migrationId);
+    }
+  }
+
+  /**
+   * Sends a command. Throws `InvalidCommand` for a payload that no migration takes, `CommandRefused` when the
+   * migration refuses or is closed, `NoMigration`, `TemporalUnreachable`.
+   */
+  async command(
+    route: string,
+    name: CommandName,
+    payload: Readonly<Record<string, unknown>>,
+    options: CommandOptions = {},
+  ): Promise<SentCommand> {
+    const commandId = typeof payload['commandId'] === 'string' ? payload['commandId'] : randomUUID();
+    const sent = { ...payload, commandId };
+    const read = readCommand(name, sent);
+    if (isBadMessage(read)) throw new InvalidCommand(name, read.problem);
+    const isRollback = name === 'rollback' || name === 'emergencyRollback';
+    const { via = isRollback ? 'signal' : 'update', updateWaitMs = UPDATE_WAIT_MS } = options;
+    const handle = this.handle(route);
+    try {
+      if (via === 'update') {
+        const answer = await this.update(handle, name, sent, updateWaitMs);
+        if (answer !== null) return { commandId, via: 'update', answer };
+      }
+      // The same command id: should the update arrive after all, it changes nothing a second time.
+      await this.service.ask(() => handle.signal(name, sent));
+      return { commandId, via: 'signal', answer: null };
+    } catch (error) {
+      if (!(error instanceof WorkflowNotFoundError)) throw error;
+      const { migrationId, status } = await this.describe(route);
+      throw new CommandRefused(name, `the migration ${migrationId} is closed (${status.toLowerCase()})`);
+    }
+  }
+
+  /**
+   * Waits until what a command asked for is decided and, for a change of routing, verified at the gateways; goes
+   * on when the migration closes meanwhile. Throws `NoWorker` when nobody answers for too long.
+   */
+  async follow(route: string, commandId: string, options: FollowOptions = {}): Promise<CommandOutcome> {
+    const { onProgress, workerWaitMs = FOLLOW_WAIT_MS, signal } = options;
+    const unseenUntilMs = Date.now() + workerWaitMs;
+    for (let pollMs = POLL_FIRST_MS; ; pollMs = Math.min(pollMs * 1.5, POLL_MOST_MS)) {
+      const status = await this.status(route, { workerWaitMs });
+      const seen = status.commands.find((command) => command.commandId === commandId);
+      const checkpoints: Checkpoint[] = [];
+      if (seen?.checkpoint != null) {
+        for await (const entry of this.checkpoints(route, { after: seen.checkpoint - 1, workerWaitMs })) {
+          checkpoints.push(entry);
+        }
+      }
+      const outcome = outcomeOf(commandId, status, checkpoints);
+      if (outcome !== null) return outcome;
+      // A worker that answers queries but takes no signal cannot go on: its workflow tasks fail.
+      if (seen === undefined && Date.now() > unseenUntilMs) throw new NoWorker(route, workerWaitMs);
+      onProgress?.(status);
+      await sleep(pollMs, undefined, signal === undefined ? {} : { signal });
+    }
+  }
+
+  /** Where the migration of a route stands; throws `NoMigration` or `NoWorker`. */
+  status(route: string, options: { readonly workerWaitMs?: number } = {}): Promise<MigrationStatus> {
+    return this.query(route, QUERIES.status, options.workerWaitMs);
+  }
+
+  /** All checkpoints in their order, from after `after`, page by page. */
+  async *checkpoints(
+    route: string,
+    options: { readonly after?: number; readonly workerWaitMs?: number } = {},
+  ): AsyncIterable<Checkpoint> {
+    let after: number | null = options.after ?? 0;
+    while (after !== null) {
+      const page: CheckpointsQuery = { after, limit: 500 };
+      const { checkpoints, next }: CheckpointsPage = await this.query(
+        route,
+        QUERIES.checkpoints,
+        options.workerWaitMs,
+        page,
+      );
+      yield* checkpoints;
+      after = next;
+    }
+  }
+
+  /** Where a rollback can go now. */
+  rollbackEligibility(route: string): Promise<RollbackEligibility> {
+    return this.query(route, QUERIES.rollbackEligibility);
+  }
+
+  /** What the assess stage found; null before it has. */
+  assessment(route: string): Promise<AssessmentSummary | null> {
+    return this.query(route, QUERIES.assessment);
+  }
+
+  /** The last verdicts of all stages, oldest first. */
+  verdicts(route: string): Promise<readonly RecordedVerdict[]> {
+    return this.query(route, QUERIES.verdicts);
+  }
+
+  /** The newest migration of a route as Temporal knows it; needs no worker. Throws `NoMigration`. */
+  async describe(route: string): Promise<MigrationRun> {
+    const handle = this.handle(route);
+    return runOf(await this.known(route, () => this.service.ask(() => handle.describe())));
+  }
+
+  /** All migrations of a route that Temporal still keeps, newest first; needs no worker. */
+  async history(route: string): Promise<readonly PastMigration[]> {
+    const workflowId = JSON.stringify(workflowIdOf(route));
+    const query = `WorkflowId = ${workflowId} AND ExecutionStatus != "ContinuedAsNew"`;
+    return this.service.ask(async () => {
+      const past: PastMigration[] = [];
+      for await (const info of this.service.workflows.list({ query })) {
+        const run = runOf(info);
+        past.push({ ...run, result: run.status === 'COMPLETED' ? await this.resultOf(run) : null });
+      }
+      return past;
+    });
+  }
+
+  /** Events in the history of the newest migration of a route, over all its runs. */
+  async historyEventCount(route: string): Promise<number> {
+    const workflowId = workflowIdOf(route);
+    let events = 0;
+    let runId: string | null = (await this.describe(route)).runId;
+    while (runId !== null) {
+      const handle = this.service.workflows.getHandle(workflowId, runId);
+      events += (await this.service.ask(() => handle.describe())).historyLength;
+      runId = await this.service.previousRun(workflowId, runId);
+    }
+    return events;
+  }
+
+  /** How many workers ask for work: for migrations and routing, and for watching. */
+  async workers(): Promise<{ readonly routing: number; readonly watching: number }> {
+    const [routing, watching] = await Promise.all([
+      this.service.pollers(TASK_QUEUE),
+      this.service.pollers(WATCH_TASK_QUEUE),
+    ]);
+    return { routing, watching };
+  }
+
+  close(): Promise<void> {
+    return this.service.close();
+  }
+
+  private handle(route: string): WorkflowHandle {
+    return this.service.workflows.getHandle(workflowIdOf(route));
+  }
+
+  private query<Answer>(
+    route: string,
+    name: string,
+    waitMs = QUERY_WAIT_MS,
+    ...args: readonly unknown[]
+  ): Promise<Answer> {
+    const handle = this.handle(route);
+    return this.known(route, async () => {
+      try {
+        return await this.service.askWorker(() => handle.query<Answer, unknown[]>(name, ...args), waitMs);
+      } catch (error) {
+        if (error instanceof WorkerSilent) throw new NoWorker(route, waitMs);
+        throw error;
+      }
+    });
+  }
+
+  /** The migration's answer, or null when no worker gave one in time. */
+  private async update(
+    handle: WorkflowHandle,
+    name: CommandName,
+    payload: Readonly<Record<string, unknown>> & { readonly commandId: string },
+    waitMs: number,
+  ): Promise<CommandAnswer | null> {
+    try {
+      const answer = await this.service.askWorker(
+        () =>
+          handle.executeUpdate<CommandAnswer, [unknown]>(name, {
+            args: [payload],
+            updateId: payload.commandId,
+          }),
+        waitMs,
+      );
+      if (!answer.accepted) throw new CommandRefused(name, answer.message);
+      return answer;
+    } catch (error) {
+      if (error instanceof WorkerSilent) return null;
+      if (error instanceof WorkflowUpdateFailedError) {
+        throw new CommandRefused(name, error.cause?.message ?? error.message);
+      }
+      throw error;
+    }
+  }
+
+  private async known<T>(route: string, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw error instanceof WorkflowNotFoundError ? new NoMigration(route) : error;
+    }
+  }
+
+  private resultOf({ workflowId, runId }: MigrationRun): Promise<MigrationResult> {
+    return this.service.workflows.getHandle(workflowId, runId, { followRuns: false }).result();
+  }
+}

@@ -1,0 +1,69 @@
+/** Thrown when Temporal does not answer, or refuses to serve this client at all. */
+export class TemporalUnreachable extends Error {
+  override readonly name = 'TemporalUnreachable';
+  constructor(
+    readonly address: string,
+    reason: string,
+    options?: ErrorOptions,
+  ) {
+    super(`cannot use Temporal at ${address}: ${reason}`, options);
+  }
+}
+
+/** Thrown when Temporal knows no migration of the route. */
+export class NoMigration extends Error {
+  override readonly name = 'NoMigration';
+  constructor(readonly route: string) {
+    super(
+      `expected a migration of the route "${route}", but Temporal knows none: start one with \`cutover start ${route}\`, or look at the namespace and address`,
+    );
+  }
+}
+
+/** Thrown by a second start on one route; `first` is the migration id of the one that runs. */
+export class MigrationAlreadyRuns extends Error {
+  override readonly name = 'MigrationAlreadyRuns';
+  constructor(
+    readonly route: string,
+    readonly first: string,
+  ) {
+    super(
+      `expected no open migration of the route "${route}", but ${first} is running: roll it back or let it finish before you start another`,
+    );
+  }
+}
+
+/** Thrown for a payload that no migration would take; nothing was sent. */
+export class InvalidCommand extends Error {
+  override readonly name = 'InvalidCommand';
+  constructor(
+    readonly command: string,
+    problem: string,
+  ) {
+    super(`${command}: ${problem}`);
+  }
+}
+
+/** Thrown when the migration refused a command; it changed nothing. */
+export class CommandRefused extends Error {
+  override readonly name = 'CommandRefused';
+  constructor(
+    readonly command: string,
+    reason: string,
+  ) {
+    super(`${command} was refused: ${reason}`);
+  }
+}
+
+/** Thrown when Temporal answers but no worker does; what was sent before stays recorded in Temporal. */
+export class NoWorker extends Error {
+  override readonly name = 'NoWorker';
+  constructor(
+    readonly route: string,
+    readonly waitedMs: number,
+  ) {
+    super(
+      `expected a worker to answer for the migration of "${route}" within ${waitedMs / 1_000} s, but none did: start one with \`cutover worker\``,
+    );
+  }
+}

@@ -1,0 +1,230 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  Client,
+  Connection,
+  isGrpcServiceError,
+  NamespaceNotFoundError,
+  type WorkflowClient,
+} from '@temporalio/client';
+import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType } from '@temporalio/common';
+import { SEARCH_ATTRIBUTES } from '../contract';
+import { configuredAddress } from '../temporal-server/configured-address';
+import { TemporalUnreachable } from './errors';
+
+/** Where Temporal is; what is not given comes from TEMPORAL_* variables or a profile. */
+export interface ConnectOptions {
+  /** `host:port`. Default: TEMPORAL_ADDRESS, the profile's address, then 127.0.0.1:7233. */
+  readonly address?: string;
+  /** Default: TEMPORAL_NAMESPACE, the profile's namespace, then `default`. */
+  readonly namespace?: string;
+  /** To open the connection, milliseconds. Default: 5,000. */
+  readonly connectTimeoutMs?: number;
+}
+
+/** Thrown inside the client when Temporal answers but the worker that a call needs does not. */
+export class WorkerSilent extends Error {
+  override readonly name = 'WorkerSilent';
+}
+
+const CALL_TIMEOUT_MS = 10_000;
+const ALIVE_TIMEOUT_MS = 3_000;
+const RETRY_MS = 250;
+
+/** gRPC status codes. */
+const INVALID_ARGUMENT = 3;
+const DEADLINE_EXCEEDED = 4;
+const PERMISSION_DENIED = 7;
+const FAILED_PRECONDITION = 9;
+const UNAVAILABLE = 14;
+const UNAUTHENTICATED = 16;
+
+/** temporal.api.enums.v1.IndexedValueType */
+const INDEXED_VALUE_TYPE = { Keyword: 2, Double: 4, Bool: 5 } as const;
+
+/** A connection whose every call ends in bounded time, with errors that name the address. */
+export class TemporalService {
+  readonly workflows: WorkflowClient;
+
+  private constructor(
+    readonly address: string,
+    readonly namespace: string,
+    private readonly connection: Connection,
+  ) {
+    this.workflows = new Client({ connection, namespace }).workflow;
+  }
+
+  /** Connects; throws `TemporalUnreachable`, or `InvalidTemporalConfiguration` for a profile that cannot be used. */
+  static async connect(
+    options: ConnectOptions,
+    env: Readonly<Record<string, string | undefined>>,
+  ): Promise<TemporalService> {
+    const { address, namespace, connectTimeoutMs = 5_000 } = options;
+    const found = configuredAddress({
+      ...env,
+      ...(address === undefined ? {} : { TEMPORAL_ADDRESS: address }),
+      ...(namespace === undefined ? {} : { TEMPORAL_NAMESPACE: namespace }),
+    });
+    const target = found?.address ?? '127.0.0.1:7233';
+    const { tls, apiKey, metadata } = found?.connectionOptions ?? {};
+    try {
+      const connection = await Connection.connect({
+        address: target,
+        connectTimeout: connectTimeoutMs,
+        ...(tls === undefined ? {} : { tls }),
+        ...(apiKey === undefined ? {} : { apiKey }),
+        ...(metadata === undefined ? {} : { metadata }),
+      });
+      return new TemporalService(target, found?.namespace ?? namespace ?? 'default', connection);
+    } catch (cause) {
+      const reason =
+        refusalOf(cause) ??
+        `no answer within ${connectTimeoutMs / 1_000} s; is it running there? \`cutover up\` starts one, TEMPORAL_ADDRESS or --address names another`;
+      throw new TemporalUnreachable(target, reason, { cause });
+    }
+  }
+
+  /** A call that Temporal itself answers; throws `TemporalUnreachable` when it does not. */
+  async ask<T>(work: () => Promise<T>, timeoutMs = CALL_TIMEOUT_MS): Promise<T> {
+    try {
+      return await this.connection.withDeadline(Date.now() + timeoutMs, work);
+    } catch (error) {
+      throw this.explained(error, timeoutMs);
+    }
+  }
+
+  /** A call that needs a worker too; throws `WorkerSilent` when Temporal is there and no worker answers in time. */
+  async askWorker<T>(work: () => Promise<T>, timeoutMs: number): Promise<T> {
+    const deadlineMs = Date.now() + timeoutMs;
+    for (;;) {
+      try {
+        return await this.connection.withDeadline(deadlineMs, work);
+      } catch (error) {
+        const code = codeOf(error);
+        if (code !== FAILED_PRECONDITION && code !== DEADLINE_EXCEEDED)
+          throw this.explained(error, timeoutMs);
+        if (Date.now() + RETRY_MS < deadlineMs) {
+          await sleep(RETRY_MS);
+          continue;
+        }
+        const { namespace } = this;
+        await this.ask(
+          () => this.connection.workflowService.describeNamespace({ namespace }),
+          ALIVE_TIMEOUT_MS,
+        );
+        throw new WorkerSilent(`no worker answered within ${timeoutMs} ms`, { cause: error });
+      }
+    }
+  }
+
+  /** Whether the namespace knows our search attributes, after an attempt to register those that are missing. */
+  async learnSearchAttributes(): Promise<boolean> {
+    const { namespace } = this;
+    const { operatorService } = this.connection;
+    try {
+      for (let attempt = 1; attempt <= 8; attempt++) {
+        const { customAttributes } = await this.ask(() =>
+          operatorService.listSearchAttributes({ namespace }),
+        );
+        const unknown = Object.entries(SEARCH_ATTRIBUTES).filter(([name]) => !(name in customAttributes));
+        if (unknown.length === 0) {
+          return Object.entries(SEARCH_ATTRIBUTES).every(
+            ([name, kind]) => customAttributes[name] === INDEXED_VALUE_TYPE[kind],
+          );
+        }
+        if (attempt === 1) {
+          const searchAttributes = Object.fromEntries(
+            unknown.map(([name, kind]) => [name, INDEXED_VALUE_TYPE[kind]]),
+          );
+          await this.ask(() => operatorService.addSearchAttributes({ namespace, searchAttributes }));
+        }
+        await sleep(RETRY_MS);
+      }
+    } catch {
+      // Temporal Cloud has no operator service, and registering needs rights: a migration runs without as well.
+    }
+    return false;
+  }
+
+  /** How many workers have lately asked for work on a task queue: workflows, or activities where there are more. */
+  async pollers(taskQueue: string): Promise<number> {
+    const { namespace } = this;
+    const counts = await Promise.all(
+      [1, 2].map(async (taskQueueType) => {
+        const { pollers } = await this.ask(() =>
+          this.connection.workflowService.describeTaskQueue({
+            namespace,
+            taskQueue: { name: taskQueue },
+            taskQueueType,
+          }),
+        );
+        return pollers.length;
+      }),
+    );
+    return Math.max(...counts);
+  }
+
+  /** The run that continued as the given one, or null for the first of its chain. */
+  async previousRun(workflowId: string, runId: string): Promise<string | null> {
+    const { history } = await this.ask(() =>
+      this.connection.workflowService.getWorkflowExecutionHistory({
+        namespace: this.namespace,
+        execution: { workflowId, runId },
+        maximumPageSize: 1,
+      }),
+    );
+    const first = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
+    return first?.continuedExecutionRunId || null;
+  }
+
+  close(): Promise<void> {
+    return this.connection.close();
+  }
+
+  private explained(error: unknown, timeoutMs: number): unknown {
+    const cause = error;
+    const refusal = refusalOf(error);
+    if (refusal !== null) return new TemporalUnreachable(this.address, refusal, { cause });
+    const code = codeOf(error);
+    if (code === UNAVAILABLE || code === DEADLINE_EXCEEDED) {
+      const reason = `no answer within ${timeoutMs / 1_000} s`;
+      return new TemporalUnreachable(this.address, reason, { cause });
+    }
+    return error;
+  }
+}
+
+/** The search attributes of a migration that has just been started. */
+export function firstSearchAttributes(route: string, stage: string): SearchAttributePair[] {
+  const { KEYWORD, DOUBLE, BOOL } = SearchAttributeType;
+  return [
+    { key: defineSearchAttributeKey('CutoverRoute' satisfies AttributeName, KEYWORD), value: route },
+    { key: defineSearchAttributeKey('CutoverStage' satisfies AttributeName, KEYWORD), value: stage },
+    { key: defineSearchAttributeKey('CutoverShare' satisfies AttributeName, DOUBLE), value: 0 },
+    { key: defineSearchAttributeKey('CutoverPaused' satisfies AttributeName, BOOL), value: false },
+  ];
+}
+
+type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
+
+/** Whether Temporal found fault with a request itself. */
+export function isInvalidArgument(error: unknown): boolean {
+  return codeOf(error) === INVALID_ARGUMENT;
+}
+
+/** Why Temporal does not serve this client at all, or null. */
+function refusalOf(error: unknown): string | null {
+  if (error instanceof NamespaceNotFoundError) {
+    return `there is no namespace "${error.namespace}": create it, or name another by TEMPORAL_NAMESPACE or --namespace`;
+  }
+  const code = codeOf(error);
+  if (code === UNAUTHENTICATED || code === PERMISSION_DENIED) {
+    return 'it refuses these credentials: look at TEMPORAL_API_KEY, the TEMPORAL_TLS_* variables and the namespace';
+  }
+  return null;
+}
+
+function codeOf(error: unknown): number | null {
+  if (isGrpcServiceError(error)) return error.code;
+  const cause = error instanceof Error ? error.cause : undefined;
+  return isGrpcServiceError(cause) ? cause.code : null;
+}
