@@ -85,6 +85,8 @@ export interface StageProgress {
   readonly observedMs: number;
   readonly windows: number;
   readonly evidence: Evidence;
+  /** Candidate requests seen during burn-in: recorded, never judged. */
+  readonly burnInRequests: number;
   /** Where each gateway's evidence was read to. */
   readonly cursors: Readonly<Record<string, string>>;
   readonly verdict: GateVerdict | null;
@@ -218,6 +220,7 @@ export function enteredStage(atMs: number, epoch: number): StageProgress {
     observedMs: 0,
     windows: 0,
     evidence: noEvidence(epoch),
+    burnInRequests: 0,
     cursors: {},
     verdict: null,
     held: null,

@@ -166,6 +166,7 @@ function assessed(
     harm: null,
     pause: null,
     sentence: assessment.sentence,
+    burnIn: false,
     metrics: [],
     observedShare: null,
     requests: { legacy: 0, candidate: 0 },

@@ -33,6 +33,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
   const { stage } = state;
   // Law 9: while something contradicts the routing, neither soak nor promotion evidence is gathered.
   const counts = state.drift === null && window.drift === null;
+  const judged = counts && !window.verdict.burnIn;
   return {
     ...state,
     probes: window.probes,
@@ -40,7 +41,8 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
       ...stage,
       observedMs: stage.observedMs + (counts ? window.observedMs : 0),
       windows: stage.windows + 1,
-      evidence: counts ? mergeEvidence([stage.evidence, window.evidence], window.epoch) : stage.evidence,
+      evidence: judged ? mergeEvidence([stage.evidence, window.evidence], window.epoch) : stage.evidence,
+      burnInRequests: stage.burnInRequests + (window.verdict.burnIn ? window.verdict.requests.candidate : 0),
       cursors: { ...stage.cursors, ...window.cursors },
       verdict: counts ? window.verdict : null,
       held: stage.reevaluating ? null : stage.held,
@@ -95,7 +97,13 @@ function noteLapses(state: MigrationState, window: WindowResult, atMs: number): 
     (seen, { gateway, what }) => record(seen, { what: 'lapse', reason: `${gateway}: ${what}`, atMs }),
     state,
   );
-  const lapses = [...state.lapses, ...window.lapses.map((lapse) => ({ ...lapse, atMs }))].filter(
+  // What lapses together counts once: a worker that was away is one outage, however many gateways there are.
+  const lapse = {
+    gateway: window.lapses.map(({ gateway }) => gateway).join(', '),
+    what: window.lapses[0]?.what ?? '',
+    atMs,
+  };
+  const lapses = [...state.lapses, lapse].filter(
     (lapse) => lapse.atMs > atMs - DAY_MS,
   );
   if (lapses.length < LAPSES_A_DAY || told.paused !== null) return { ...told, lapses };

@@ -30,6 +30,8 @@ export interface GateVerdict {
   /** The metric that asks for a pause (sample ratio), or null. */
   readonly pause: string | null;
   readonly sentence: string;
+  /** Whether the window fell into burn-in: recorded, only floor and probes judged. */
+  readonly burnIn: boolean;
   readonly metrics: readonly MetricVerdict[];
   /** The candidate's part of the randomised requests as measured; null without requests. */
   readonly observedShare: number | null;
@@ -71,6 +73,9 @@ export const NO_PROBES: ProbeStreak = {
 export interface GateInput {
   readonly evidence: Evidence;
   readonly probes: ProbeRecord;
-  readonly observedMs: number;
+  /** Burn-in is recorded, not judged, but for floor and probes. */
+  readonly burnIn: boolean;
+  /** Gateways of the roster whose evidence is missing: then nothing passes. */
+  readonly silent: readonly string[];
   readonly baseline: Baseline | null;
 }

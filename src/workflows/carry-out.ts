@@ -145,7 +145,7 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
       retry: { initialInterval: '1s', backoffCoefficient: 1 },
     },
   );
-  const { evidence, cursors, observedMs, windows } = state.stage;
+  const { evidence, cursors, observedMs, windows, burnInRequests } = state.stage;
   const window = await watchStage({
     route: state.plan.route,
     record,
@@ -154,7 +154,7 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
     windowMs,
     renewalMs: state.plan.renewalMs,
     handover,
-    progress: { evidence, cursors, observedMs, windows },
+    progress: { evidence, cursors, observedMs, windows, burnInRequests },
     probePlan: state.plan.probes,
     probes: state.probes,
     baseline: state.baseline,

@@ -98,7 +98,7 @@ function handleCommand(
   const description = COMMAND_DESCRIPTIONS[name];
   // Whatever a person types into the Temporal UI arrives here: nothing may throw.
   setHandler(
-    defineSignal<[unknown?]>(name),
+    defineSignal<[payload: unknown]>(name),
     (payload) => {
       const command = readCommand(name, payload);
       if (isBadMessage(command)) noteBad(command);
@@ -107,7 +107,7 @@ function handleCommand(
     { description },
   );
   setHandler(
-    defineUpdate<CommandAnswer, [unknown?]>(name),
+    defineUpdate<CommandAnswer, [payload: unknown]>(name),
     (payload) => {
       const command = readCommand(name, payload);
       if (isBadMessage(command)) throw ApplicationFailure.nonRetryable(command.problem, 'BadMessage');
@@ -150,8 +150,8 @@ function handleQueries(current: () => MigrationState): void {
     description: 'The last verdicts with their numbers',
   });
   setHandler(
-    defineQuery<CheckpointsPage, [CheckpointsQuery?]>(QUERIES.checkpoints),
-    (page) => pageOf(current().checkpoints, page),
+    defineQuery<CheckpointsPage, [page?: CheckpointsQuery]>(QUERIES.checkpoints),
+    (page?: CheckpointsQuery) => pageOf(current().checkpoints, page),
     { description: 'All checkpoints, paged: {"after":0,"limit":100}' },
   );
 }

@@ -1,0 +1,81 @@
+import { activityInfo, Context } from '@temporalio/activity';
+import type { AssessInput } from '../contract';
+import { assessProviders, assessSplit, summarise } from '../core/assessment';
+import type { AssessmentSummary } from '../core/migration-state';
+import { withProbe } from '../core/probe-streak';
+import { NO_PROBES, type ProbeRecord } from '../core/verdict';
+import type { Ports, ProbeKind } from '../ports';
+import { asFailure } from './failures';
+
+/** Probes follow each other at least this fast: an assessment is not a soak. */
+const PROBE_PAUSE_MOST_MS = 1_000;
+
+interface Progress {
+  readonly probes: ProbeRecord;
+  readonly errors: readonly string[];
+}
+
+/**
+ * Asks both providers what they serve and whether they answer, and looks at how legacy's traffic would be split.
+ * A later attempt goes on where the heartbeat says that the one before it stopped: no probe is paid for twice.
+ */
+export function createAssess(ports: Ports): (input: AssessInput) => Promise<AssessmentSummary> {
+  return async (input) => {
+    const { route, probes: plan, stage } = input;
+    const context = Context.current();
+    const limits = { timeoutMs: plan.timeoutMs, signal: context.cancellationSignal };
+    try {
+      const [legacyModels, candidateModels] = await Promise.all([
+        ports.providers.probe(route, 'legacy', 'models', limits),
+        ports.providers.probe(route, 'candidate', 'models', limits),
+      ]);
+      let progress = (activityInfo().heartbeatDetails as Progress | undefined) ?? {
+        probes: { legacy: NO_PROBES, candidate: NO_PROBES },
+        errors: [],
+      };
+      const kinds: readonly ProbeKind[] = plan.embeddings
+        ? ['plain', 'stream', 'embeddings']
+        : ['plain', 'stream'];
+      while (progress.probes.candidate.probes < stage.minimumSample) {
+        const kind = kinds[progress.probes.candidate.probes % kinds.length] as ProbeKind;
+        const [legacy, candidate] = await Promise.all([
+          ports.providers.probe(route, 'legacy', kind, limits),
+          ports.providers.probe(route, 'candidate', kind, limits),
+        ]);
+        const errors = [
+          ...(legacy.ok ? [] : [`legacy ${kind}: ${legacy.error}`]),
+          ...(candidate.ok ? [] : [`candidate ${kind}: ${candidate.error}`]),
+        ];
+        progress = {
+          probes: {
+            legacy: withProbe(progress.probes.legacy, legacy),
+            candidate: withProbe(progress.probes.candidate, candidate),
+          },
+          errors: [...progress.errors, ...errors].slice(-5),
+        };
+        context.heartbeat(progress);
+        await ports.clock.sleep(Math.min(plan.intervalMs, PROBE_PAUSE_MOST_MS), context.cancellationSignal);
+        context.cancellationSignal.throwIfAborted();
+      }
+      const answers = await Promise.all(input.roster.map((gateway) => ports.gateways.status(gateway, route)));
+      const statuses = answers.flatMap((answer) => (answer.kind === 'ok' ? [answer.value] : []));
+      return summarise({
+        findings: [
+          ...assessProviders({
+            mapping: ports.providers.models(route),
+            legacyModels,
+            candidateModels,
+            probes: progress.probes,
+            errors: progress.errors,
+            floor: stage.gates.floor.success,
+          }),
+          ...assessSplit(input.record.stickyKey, statuses),
+        ],
+        probes: progress.probes,
+        statuses,
+      });
+    } catch (error) {
+      throw asFailure(error);
+    }
+  };
+}

@@ -1,0 +1,32 @@
+import { Context } from '@temporalio/activity';
+import type { CheckHealthInput, HealthCheck } from '../contract';
+import type { Side } from '../core/routing';
+import type { Ports, ProbeKind } from '../ports';
+import { asFailure } from './failures';
+
+/** Both providers must answer once in every way that the route uses before the share is changed. */
+export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Promise<HealthCheck> {
+  return async ({ route, timeoutMs, embeddings }) => {
+    const signal = Context.current().cancellationSignal;
+    const kinds: readonly ProbeKind[] = embeddings ? ['plain', 'stream', 'embeddings'] : ['plain', 'stream'];
+    const probe = async (side: Side, kind: ProbeKind) => ({
+      side,
+      kind,
+      result: await ports.providers.probe(route, side, kind, { timeoutMs, signal }),
+    });
+    try {
+      const probes = await Promise.all(
+        (['legacy', 'candidate'] as const).flatMap((side) => kinds.map((kind) => probe(side, kind))),
+      );
+      const failed = probes.filter(({ result }) => !result.ok);
+      if (failed.length === 0) {
+        const slowest = Math.round(Math.max(...probes.map(({ result }) => result.latencyMs)));
+        return { healthy: true, sentence: `${probes.length} probes passed, the slowest in ${slowest} ms` };
+      }
+      const sentence = failed.map(({ side, kind, result }) => `${side} ${kind}: ${result.error}`).join('; ');
+      return { healthy: false, sentence };
+    } catch (error) {
+      throw asFailure(error);
+    }
+  };
+}

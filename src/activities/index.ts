@@ -1,0 +1,18 @@
+import type { RoutingActivities, WatchActivities } from '../contract';
+import type { Ports } from '../ports';
+import { createAssess } from './assess';
+import { createCheckHealth } from './check-health';
+import { createRoutingActivities } from './routing';
+import { createWatchStage } from './watch-stage';
+
+/** The activities of both task queues over the ports; see `Ports` for what they need of the world. */
+export function createActivities(ports: Ports): { routing: RoutingActivities; watch: WatchActivities } {
+  return {
+    routing: createRoutingActivities(ports),
+    watch: {
+      assess: createAssess(ports),
+      checkHealth: createCheckHealth(ports),
+      watchStage: createWatchStage(ports),
+    },
+  };
+}

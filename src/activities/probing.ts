@@ -1,0 +1,34 @@
+import type { WatchStageInput } from '../contract';
+import { withProbe } from '../core/probe-streak';
+import type { ProbeRecord } from '../core/verdict';
+import type { Ports, ProbeKind } from '../ports';
+
+/** Probes both providers side by side on the plan's interval, so that a slow provider never delays a lease. */
+export function startProbing(
+  ports: Ports,
+  input: WatchStageInput,
+  cancelled: AbortSignal,
+  start: ProbeRecord,
+): { current(): ProbeRecord; stop(): void } {
+  const stopped = new AbortController();
+  const signal = AbortSignal.any([cancelled, stopped.signal]);
+  const { intervalMs, timeoutMs, embeddings } = input.probePlan;
+  const kinds: readonly ProbeKind[] = embeddings ? ['plain', 'stream', 'embeddings'] : ['plain', 'stream'];
+  let record = start;
+
+  const loop = async (): Promise<void> => {
+    for (let round = input.progress.windows; !signal.aborted; round += 1) {
+      const kind = kinds[round % kinds.length] as ProbeKind;
+      await Promise.all(
+        (['legacy', 'candidate'] as const).map(async (side) => {
+          const probe = await ports.providers.probe(input.route, side, kind, { timeoutMs, signal });
+          if (!signal.aborted) record = { ...record, [side]: withProbe(record[side], probe) };
+        }),
+      );
+      await ports.clock.sleep(intervalMs, signal);
+    }
+  };
+  // A probe never throws but for the configuration; the watch itself meets that too and reports it.
+  loop().catch(() => undefined);
+  return { current: () => record, stop: () => stopped.abort() };
+}

@@ -1,0 +1,116 @@
+import type { ApplyRoutingInput } from '../contract';
+import type { ApplyResult } from '../core/events';
+import type { Drift, RosterEntry } from '../core/migration-state';
+import { type GatewayStatus, type RoutingRecord, sameRecord } from '../core/routing';
+import type { GatewayAnswer, Ports } from '../ports';
+import { noStanding } from './failures';
+
+interface Read {
+  readonly gateway: RosterEntry;
+  readonly answer: GatewayAnswer<GatewayStatus>;
+}
+
+/**
+ * One round over the given gateways: read, decide the epoch, ask whether this attempt may still grant leases,
+ * push, and say who confirmed. Never throws for a gateway; throws `NoStanding` before anything is granted.
+ */
+export async function pushRecord(
+  ports: Ports,
+  input: ApplyRoutingInput,
+  roster: readonly RosterEntry[],
+): Promise<ApplyResult> {
+  const { route, direction, inFlight } = input;
+  const reads: readonly Read[] = await Promise.all(
+    roster.map(async (gateway) => ({ gateway, answer: await ports.gateways.status(gateway, route) })),
+  );
+  const epoch = epochFor(input.record, reads);
+  const wanted: RoutingRecord = { ...input.record, epoch };
+  if (wanted.share > 0) {
+    const standing = await ports.standing.hasStanding(wanted.leaseMs);
+    if (!standing.granted) throw noStanding(standing.reason);
+  }
+  const pushed = await Promise.all(
+    reads.map(async ({ gateway, answer }): Promise<Pushed> => {
+      if (answer.kind === 'unreachable') return missing(gateway, answer.reason);
+      if (answer.kind === 'refused') return missing(gateway, answer.refusal.error.message);
+      const status = answer.value;
+      const drift = driftOf(status, wanted, direction);
+      if (drift !== null)
+        return { gateway, outcome: 'missing', note: `${gateway.name}: ${drift.detail}`, drift };
+      if (status.record !== null && sameRecord(status.record, wanted) && direction === 'lower') {
+        return status.unsentOlder === 0
+          ? { gateway, outcome: 'confirmed', note: null, drift: null }
+          : missing(gateway, `${status.unsentOlder} candidate attempts of older epochs are still unsent`);
+      }
+      const reply = await ports.gateways.push(gateway, route, {
+        expected: { incarnation: status.incarnation, epoch: status.record?.epoch ?? status.highestEpoch },
+        asOfMs: status.asOfMs,
+        record: wanted,
+        inFlight,
+      });
+      if (reply.kind === 'unreachable') return missing(gateway, reply.reason);
+      if (reply.kind === 'refused') return missing(gateway, reply.refusal.error.message);
+      const { confirmed, durable } = reply.value;
+      const note = durable ? null : `${gateway.name}: applied in memory, its disk refused`;
+      return confirmed
+        ? { gateway, outcome: 'confirmed', note, drift: null }
+        : missing(gateway, 'candidate attempts of older epochs are still unsent');
+    }),
+  );
+  return {
+    epoch,
+    confirmed: pushed.filter(({ outcome }) => outcome === 'confirmed').map(({ gateway }) => gateway.name),
+    lapsed: [],
+    missing: pushed.filter(({ outcome }) => outcome === 'missing').map(({ gateway }) => gateway.name),
+    drift: pushed.find(({ drift }) => drift !== null)?.drift ?? null,
+    notes: pushed.flatMap(({ note }) => (note === null ? [] : [note])),
+  };
+}
+
+interface Pushed {
+  readonly gateway: RosterEntry;
+  readonly outcome: 'confirmed' | 'missing';
+  readonly note: string | null;
+  readonly drift: Drift | null;
+}
+
+function missing(gateway: RosterEntry, reason: string): Pushed {
+  return { gateway, outcome: 'missing', note: `${gateway.name}: ${reason}`, drift: null };
+}
+
+/** Only share 0 may go above a newer epoch; whatever share-0 record of ours is out there already is kept. */
+function epochFor(record: RoutingRecord, reads: readonly Read[]): number {
+  if (record.share > 0) return record.epoch;
+  const epochs = reads.map(({ answer }) => {
+    if (answer.kind !== 'ok') return record.epoch;
+    const { record: held, highestEpoch } = answer.value;
+    const ours =
+      held !== null && sameRecord({ ...held, epoch: record.epoch }, record) && held.epoch === highestEpoch;
+    if (ours && highestEpoch >= record.epoch) return highestEpoch;
+    return highestEpoch >= record.epoch ? highestEpoch + 1 : record.epoch;
+  });
+  return Math.max(record.epoch, ...epochs);
+}
+
+/** What contradicts a record that a gateway is about to be pushed; null for a share-0 record, which always wins. */
+function driftOf(status: GatewayStatus, wanted: RoutingRecord, direction: 'raise' | 'lower'): Drift | null {
+  if (wanted.share === 0) return null;
+  const { gateway, highestEpoch, kill } = status;
+  if (kill !== null && direction === 'raise') {
+    return {
+      gateway,
+      kind: 'kill latch',
+      detail: `the kill switch was set by ${kill.by}: ${kill.reason}`,
+      kill,
+    };
+  }
+  if (highestEpoch > wanted.epoch) {
+    const detail = `it has seen epoch ${highestEpoch}, newer than ours (${wanted.epoch})`;
+    return { gateway, kind: 'newer epoch', detail, kill: null };
+  }
+  if (status.record !== null && status.record.epoch === wanted.epoch && !sameRecord(status.record, wanted)) {
+    const detail = `it holds other content under our epoch ${wanted.epoch}`;
+    return { gateway, kind: 'other content', detail, kill: null };
+  }
+  return null;
+}

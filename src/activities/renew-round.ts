@@ -1,0 +1,156 @@
+import type { WatchStageInput } from '../contract';
+import type { Evidence } from '../core/evidence';
+import type { Drift, RosterEntry } from '../core/migration-state';
+import { type GatewayStatus, sameRecord } from '../core/routing';
+import type { Ports } from '../ports';
+import { noStanding } from './failures';
+
+/** What one round over the roster found and did. */
+export interface RoundResult {
+  /** Gateways that hold a fresh grant after this round. */
+  readonly granted: readonly string[];
+  /** Gateways that were behind and were pushed the record. */
+  readonly behind: readonly { readonly gateway: string; readonly what: string }[];
+  readonly unreachable: readonly string[];
+  /** Gateways whose evidence could not be read. */
+  readonly silent: readonly string[];
+  readonly drift: Drift | null;
+  readonly evidence: readonly Evidence[];
+  readonly cursors: Readonly<Record<string, string>>;
+  readonly settled: readonly string[];
+}
+
+interface GatewayRound {
+  readonly name: string;
+  readonly granted: boolean;
+  readonly behind: string | null;
+  readonly reachable: boolean;
+  readonly drift: Drift | null;
+  readonly evidence: Evidence | null;
+  readonly cursor: string | null;
+  readonly settled: boolean;
+}
+
+/**
+ * Reads every gateway, asks once whether this attempt may still grant leases, then renews each lease or pushes
+ * the record to who is merely behind. Throws `NoStanding` before anything is granted.
+ */
+export async function renewRound(
+  ports: Ports,
+  input: WatchStageInput,
+  roster: readonly RosterEntry[],
+): Promise<RoundResult> {
+  const { route, record } = input;
+  const reads = await Promise.all(
+    roster.map(async (gateway) => ({ gateway, answer: await ports.gateways.status(gateway, route) })),
+  );
+  const standing = await ports.standing.hasStanding(record.leaseMs);
+  if (!standing.granted) throw noStanding(standing.reason);
+  const rounds = await Promise.all(
+    reads.map(async ({ gateway, answer }): Promise<GatewayRound> => {
+      const absent = {
+        name: gateway.name,
+        granted: false,
+        behind: null,
+        drift: null,
+        evidence: null,
+        cursor: null,
+        settled: false,
+      };
+      if (answer.kind !== 'ok') return { ...absent, reachable: false };
+      const status = answer.value;
+      const drift = driftSeen(status, input);
+      const behind = drift === null ? behindBy(status, input) : null;
+      const granted = drift === null && (await grant(ports, input, gateway, status, behind !== null));
+      const seen = await readEvidence(ports, input, gateway);
+      return {
+        ...absent,
+        granted,
+        behind,
+        reachable: true,
+        drift,
+        ...seen,
+        settled: status.settled === 'candidate',
+      };
+    }),
+  );
+  return {
+    granted: rounds.filter(({ granted }) => granted).map(({ name }) => name),
+    behind: rounds.flatMap(({ name, behind }) => (behind === null ? [] : [{ gateway: name, what: behind }])),
+    unreachable: rounds.filter(({ reachable }) => !reachable).map(({ name }) => name),
+    silent: rounds.filter(({ evidence }) => evidence === null).map(({ name }) => name),
+    drift: rounds.find(({ drift }) => drift !== null)?.drift ?? null,
+    evidence: rounds.flatMap(({ evidence }) => (evidence === null ? [] : [evidence])),
+    cursors: Object.fromEntries(
+      rounds.flatMap(({ name, cursor }) => (cursor === null ? [] : [[name, cursor]])),
+    ),
+    settled: rounds.filter(({ settled }) => settled).map(({ name }) => name),
+  };
+}
+
+/** Law 9: a latch, a newer epoch, or other content under our epoch. */
+function driftSeen(status: GatewayStatus, { record }: WatchStageInput): Drift | null {
+  const { gateway, kill, highestEpoch } = status;
+  if (kill !== null) {
+    return {
+      gateway,
+      kind: 'kill latch',
+      detail: `the kill switch was set by ${kill.by}: ${kill.reason}`,
+      kill,
+    };
+  }
+  if (highestEpoch > record.epoch) {
+    const detail = `it has seen epoch ${highestEpoch}, newer than ours (${record.epoch})`;
+    return { gateway, kind: 'newer epoch', detail, kill: null };
+  }
+  if (status.record !== null && status.record.epoch === record.epoch && !sameRecord(status.record, record)) {
+    return {
+      gateway,
+      kind: 'other content',
+      detail: `it holds other content under our epoch ${record.epoch}`,
+      kill: null,
+    };
+  }
+  return null;
+}
+
+function behindBy(status: GatewayStatus, { record }: WatchStageInput): string | null {
+  if (status.record === null) return 'it held no record (a new replica or a lost disk)';
+  if (status.record.epoch < record.epoch)
+    return `it held epoch ${status.record.epoch}, ours is ${record.epoch}`;
+  if (!record.pinned && status.leaseRemainingMs === 0) return 'its lease had lapsed';
+  return null;
+}
+
+async function grant(
+  ports: Ports,
+  { route, record }: WatchStageInput,
+  gateway: RosterEntry,
+  status: GatewayStatus,
+  behind: boolean,
+): Promise<boolean> {
+  const { incarnation, asOfMs } = status;
+  if (!behind) {
+    if (record.pinned) return true;
+    const answer = await ports.gateways.renew(gateway, route, { incarnation, asOfMs, epoch: record.epoch });
+    return answer.kind === 'ok';
+  }
+  const expected = { incarnation, epoch: status.record?.epoch ?? status.highestEpoch };
+  const answer = await ports.gateways.push(gateway, route, { expected, asOfMs, record, inFlight: 'drain' });
+  return answer.kind === 'ok';
+}
+
+/** A cursor that the gateway has forgotten is replaced by a fresh one: what lay between is lost, never counted twice. */
+async function readEvidence(
+  ports: Ports,
+  { route, record, progress }: WatchStageInput,
+  gateway: RosterEntry,
+): Promise<{ evidence: Evidence | null; cursor: string | null }> {
+  const since = progress.cursors[gateway.name] ?? null;
+  const answer = await ports.gateways.evidence(gateway, route, record.epoch, since);
+  if (answer.kind === 'ok') return { evidence: answer.value.evidence, cursor: answer.value.cursor };
+  if (answer.kind === 'unreachable' || answer.refusal.error.code !== 'unknown cursor')
+    return { evidence: null, cursor: null };
+  const fresh = await ports.gateways.evidence(gateway, route, record.epoch, null);
+  return { evidence: null, cursor: fresh.kind === 'ok' ? fresh.value.cursor : null };
+}

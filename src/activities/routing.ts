@@ -1,0 +1,117 @@
+import { Context } from '@temporalio/activity';
+import type { ApplyRoutingInput, ReadRoutingInput, RoutingActivities, VerifyRoutingInput } from '../contract';
+import type { ApplyResult, RoutingReading } from '../core/events';
+import type { RosterEntry } from '../core/migration-state';
+import type { Ports } from '../ports';
+import { pushRecord } from './push-record';
+
+/** A push that got no answer is tried again for this long before the workflow hears of it. */
+const APPLY_MS = 6_000;
+const PAUSE_MS = 500;
+const VERIFY_PAUSE_MS = 1_000;
+const VERIFY_MOST_MS = 10 * 60_000;
+const HEARTBEAT_MS = 2_000;
+
+/** Reading, applying and verifying: what a rollback consists of. Nothing long runs here but waiting for gateways. */
+export function createRoutingActivities(ports: Ports): RoutingActivities {
+  return {
+    readRouting: (input) => readRouting(ports, input),
+    applyRouting: (input) => withHeartbeat(() => applyRouting(ports, input)),
+    verifyRouting: (input) => withHeartbeat(() => verifyRouting(ports, input)),
+  };
+}
+
+async function readRouting(ports: Ports, { route }: ReadRoutingInput): Promise<RoutingReading> {
+  const roster = await ports.gateways.discover();
+  const answers = await Promise.all(
+    roster.map(async (gateway) => ({ gateway, answer: await ports.gateways.status(gateway, route) })),
+  );
+  const statuses = answers.flatMap(({ answer }) => (answer.kind === 'ok' ? [answer.value] : []));
+  return {
+    roster,
+    unreachable: answers.filter(({ answer }) => answer.kind !== 'ok').map(({ gateway }) => gateway.name),
+    highestEpoch: Math.max(0, ...statuses.map((status) => status.highestEpoch)),
+    forgotten: statuses
+      .filter((status) => status.effectiveShare > 0)
+      .map((status) => ({
+        gateway: status.gateway,
+        share: status.effectiveShare,
+        epoch: status.record?.epoch ?? 0,
+        migrationId: status.record?.migrationId ?? '',
+      })),
+  };
+}
+
+async function applyRouting(ports: Ports, input: ApplyRoutingInput): Promise<ApplyResult> {
+  const roster = await rosterOf(ports, input);
+  const deadlineMs = ports.clock.now() + APPLY_MS;
+  return pushUntil(
+    ports,
+    input,
+    roster,
+    (result) => settled(result) || ports.clock.now() >= deadlineMs,
+    PAUSE_MS,
+  );
+}
+
+/**
+ * Goes on pushing to the gateways that did not confirm. Where a lapsed lease may stand for a confirmation, it
+ * waits for one lease and 1% on its own clock: it was scheduled by the workflow task that cancelled whatever
+ * granted older leases, so by then all of them have run out.
+ */
+async function verifyRouting(ports: Ports, input: VerifyRoutingInput): Promise<ApplyResult> {
+  const everyone = await rosterOf(ports, input);
+  const roster = everyone.filter(({ name }) => input.missing.includes(name));
+  const startedMs = ports.clock.now();
+  const fenceMs = input.record.leaseMs * 1.01;
+  const patienceMs = Math.min(VERIFY_MOST_MS, 30_000 * 2 ** Math.min(input.attempts, 10));
+  const waitMs = input.leaseConfirms ? fenceMs : patienceMs;
+  const result = await pushUntil(
+    ports,
+    input,
+    roster,
+    (seen) =>
+      settled(seen) ||
+      (!input.leaseConfirms && seen.confirmed.length > 0) ||
+      ports.clock.now() - startedMs >= waitMs,
+    VERIFY_PAUSE_MS,
+  );
+  if (!input.leaseConfirms || ports.clock.now() - startedMs < fenceMs) return result;
+  return { ...result, lapsed: [...result.lapsed, ...result.missing], missing: [] };
+}
+
+async function pushUntil(
+  ports: Ports,
+  input: ApplyRoutingInput,
+  roster: readonly RosterEntry[],
+  enough: (result: ApplyResult) => boolean,
+  pauseMs: number,
+): Promise<ApplyResult> {
+  const signal = Context.current().cancellationSignal;
+  for (;;) {
+    const result = await pushRecord(ports, input, roster);
+    if (enough(result)) return result;
+    await ports.clock.sleep(pauseMs, signal);
+    signal.throwIfAborted();
+  }
+}
+
+function settled(result: ApplyResult): boolean {
+  return result.missing.length === 0 || result.drift !== null;
+}
+
+/** A rollback may come before the first reading: then the configuration says who there is. */
+async function rosterOf(ports: Ports, input: ApplyRoutingInput): Promise<readonly RosterEntry[]> {
+  return input.roster.length > 0 ? input.roster : ports.gateways.discover();
+}
+
+async function withHeartbeat<T>(work: () => Promise<T>): Promise<T> {
+  const context = Context.current();
+  context.heartbeat();
+  const beat = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(beat);
+  }
+}

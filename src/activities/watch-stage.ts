@@ -1,0 +1,160 @@
+import { activityInfo, Context } from '@temporalio/activity';
+import type { WatchStageInput } from '../contract';
+import type { WindowResult } from '../core/events';
+import { type Evidence, mergeEvidence } from '../core/evidence';
+import { judgeStage } from '../core/gate';
+import type { RosterEntry } from '../core/migration-state';
+import type { GateVerdict, ProbeRecord } from '../core/verdict';
+import type { Ports } from '../ports';
+import { asFailure } from './failures';
+import { startProbing } from './probing';
+import { type RoundResult, renewRound } from './renew-round';
+
+/** What a later attempt needs to go on where this one stopped; evidence is not in it, gateways keep it. */
+interface WatchProgress {
+  readonly elapsedMs: number;
+  readonly observedMs: number;
+  readonly probes: ProbeRecord;
+  readonly lapses: WindowResult['lapses'];
+}
+
+/**
+ * One observation window: renews leases, reads evidence, probes both providers and judges, until the window is
+ * over or something is decided. Evidence is read since the cursors that the workflow holds, so that neither a
+ * cancelled nor a crashed window loses any of it.
+ */
+export function createWatchStage(ports: Ports): (input: WatchStageInput) => Promise<WindowResult> {
+  return async (input) => {
+    const context = Context.current();
+    const probing = startProbing(ports, input, context.cancellationSignal, probesAtStart(input));
+    try {
+      return await watch(ports, input, context, probing.current);
+    } catch (error) {
+      throw asFailure(error);
+    } finally {
+      probing.stop();
+    }
+  };
+}
+
+function probesAtStart(input: WatchStageInput): ProbeRecord {
+  return (activityInfo().heartbeatDetails as WatchProgress | undefined)?.probes ?? input.probes;
+}
+
+async function watch(
+  ports: Ports,
+  input: WatchStageInput,
+  context: Context,
+  probes: () => ProbeRecord,
+): Promise<WindowResult> {
+  const signal = context.cancellationSignal;
+  const before = activityInfo().heartbeatDetails as WatchProgress | undefined;
+  let { elapsedMs, observedMs, lapses } = before ?? { elapsedMs: 0, observedMs: 0, lapses: [] };
+  let lastMs = ports.clock.now();
+  let wasGood = false;
+  const lastGrantMs = new Map(input.roster.map(({ name }) => [name, lastMs]));
+
+  for (;;) {
+    const round = await renewRound(ports, input, input.roster);
+    signal.throwIfAborted();
+    const nowMs = ports.clock.now();
+    const passedMs = nowMs - lastMs;
+    elapsedMs += passedMs;
+    // Time counts as soak only between two rounds in which every gateway served as it should.
+    const good = round.behind.length === 0 && round.unreachable.length === 0 && round.drift === null;
+    if (good && wasGood) observedMs += passedMs;
+    wasGood = good;
+    lastMs = nowMs;
+    for (const name of round.granted) lastGrantMs.set(name, nowMs);
+    lapses = [...lapses, ...round.behind].slice(-20);
+
+    const evidence = mergeEvidence(round.evidence, input.record.epoch);
+    const verdict = judge(input, evidence, observedMs, round, probes());
+    const roster = await rosterChange(ports, input, round, lastGrantMs, nowMs);
+    const ended = endOf({
+      input,
+      round,
+      verdict,
+      elapsedMs,
+      rosterChanged: roster.discovered.length + roster.left.length > 0,
+    });
+    context.heartbeat({ elapsedMs, observedMs, probes: probes(), lapses } satisfies WatchProgress);
+    if (ended !== null) {
+      return {
+        epoch: input.record.epoch,
+        ended,
+        observedMs,
+        evidence,
+        cursors: round.cursors,
+        verdict,
+        probes: probes(),
+        lapses,
+        drift: round.drift,
+        ...roster,
+        settled: round.settled,
+      };
+    }
+    const leftMs = Math.max(0, input.windowMs - elapsedMs);
+    await ports.clock.sleep(Math.min(input.renewalMs, leftMs), signal);
+    signal.throwIfAborted();
+  }
+}
+
+function judge(
+  input: WatchStageInput,
+  delta: Evidence,
+  observedMs: number,
+  round: RoundResult,
+  probes: ProbeRecord,
+): GateVerdict {
+  const { stage, record, progress } = input;
+  const sum = mergeEvidence([progress.evidence, delta], record.epoch);
+  const soakedMs = progress.observedMs + observedMs;
+  const burning = { evidence: delta, probes, baseline: input.baseline, silent: round.silent };
+  const candidateSoFar =
+    progress.burnInRequests +
+    sum.cells.reduce(
+      (total, { side, kind, attempts }) => total + (side === 'candidate' && kind === 'live' ? attempts : 0),
+      0,
+    );
+  const burnIn =
+    soakedMs <= stage.burnIn.timeMs && stage.burnIn.timeMs > 0
+      ? true
+      : candidateSoFar < stage.burnIn.requests;
+  return judgeStage(stage, record.epoch, { ...burning, evidence: burnIn ? delta : sum, burnIn });
+}
+
+function endOf(at: {
+  readonly input: WatchStageInput;
+  readonly round: RoundResult;
+  readonly verdict: GateVerdict;
+  readonly elapsedMs: number;
+  readonly rosterChanged: boolean;
+}): WindowResult['ended'] | null {
+  const { input, round, verdict, elapsedMs } = at;
+  if (verdict.harm !== null) return 'harm';
+  const drift = round.drift === null ? null : `${round.drift.gateway}: ${round.drift.kind}`;
+  if (drift !== input.knownDrift) return 'drift changed';
+  if (at.rosterChanged) return 'roster changed';
+  if (input.handover && input.roster.every(({ name }) => round.settled.includes(name))) return 'settled';
+  if (input.windowMs === 0) return 'asked';
+  return elapsedMs >= input.windowMs ? 'window over' : null;
+}
+
+/** Who joined the configuration, and who is gone from it, out of reach, and one lease past its last grant. */
+async function rosterChange(
+  ports: Ports,
+  input: WatchStageInput,
+  round: RoundResult,
+  lastGrantMs: ReadonlyMap<string, number>,
+  nowMs: number,
+): Promise<{ discovered: readonly RosterEntry[]; left: readonly string[] }> {
+  const configured = await ports.gateways.discover();
+  const discovered = configured.filter(({ name }) => !input.roster.some((entry) => entry.name === name));
+  const left = input.roster
+    .map(({ name }) => name)
+    .filter((name) => !configured.some((entry) => entry.name === name))
+    .filter((name) => round.unreachable.includes(name) && !input.record.pinned)
+    .filter((name) => nowMs - (lastGrantMs.get(name) ?? nowMs) > input.record.leaseMs * 1.01);
+  return { discovered, left };
+}

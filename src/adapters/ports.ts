@@ -1,0 +1,34 @@
+import { lookup } from 'node:dns/promises';
+import type { Configuration } from '../core/configuration-schema';
+import type { Ports } from '../ports';
+import { GatewayAdmin } from './gateway-admin';
+import { discoverGateways } from './gateway-discovery';
+import { createProviderProbes } from './provider-probe';
+import { systemClock } from './system-clock';
+import { createWorkflowStanding } from './workflow-standing';
+
+/** The real world behind the activities of a worker; throws `UnresolvedSecret` when the admin token leads nowhere. */
+export function createPorts(
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+): Ports {
+  return {
+    gateways: createGatewayAdmin(configuration, resolveSecret),
+    providers: createProviderProbes({ configuration, resolveSecret, now: systemClock.now }),
+    standing: createWorkflowStanding(),
+    clock: systemClock,
+  };
+}
+
+/** The admin client for a configuration's gateways. */
+export function createGatewayAdmin(
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+): GatewayAdmin {
+  const { gatewayDiscovery } = configuration;
+  return new GatewayAdmin({
+    token: resolveSecret(configuration.adminToken),
+    discover: () => discoverGateways(configuration, (host) => lookup(host, { all: true })),
+    ...(gatewayDiscovery === undefined ? {} : { discoveryHost: new URL(gatewayDiscovery.admin).hostname }),
+  });
+}
