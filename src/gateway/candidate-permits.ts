@@ -120,7 +120,7 @@ class Permit implements CandidatePermit {
   }
 
   cut(cause: CutCause): void {
-    if (!this.registry.has(this)) return;
+    if (!this.registry.has(this) || this.#cause === 'drained') return;
     this.#cause = cause;
     this.#listener?.(cause);
   }
