@@ -47,6 +47,8 @@ export interface GatewayStatus extends GatewayReading {
   /** The highest epoch this gateway has ever held for the route; 0 when none. */
   readonly highestEpoch: number;
   readonly kill: KillLatch | null;
+  /** True when a kill withdrew the held record: it is never served again, only a newer epoch is. */
+  readonly withdrawn?: boolean;
   /** Milliseconds until the lease ends; 0 when lapsed or none; null for a pinned record. */
   readonly leaseRemainingMs: number | null;
   /** The share that is served at this moment, after kill latch, lease and restart rules. */

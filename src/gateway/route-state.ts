@@ -176,7 +176,7 @@ export class RouteState {
 
   status(): GatewayStatus {
     const { gateway, route, incarnation, defaults } = this.#options;
-    const { record, highestEpoch, kill } = this.#state.current;
+    const { record, highestEpoch, kill, withdrawn } = this.#state.current;
     const older = this.#permits.countOlder(this.epoch);
     const asOfMs = this.#options.now();
     return {
@@ -188,6 +188,7 @@ export class RouteState {
       record,
       highestEpoch,
       kill,
+      withdrawn,
       leaseRemainingMs: record?.pinned === true ? null : Math.max(0, this.#leaseEndsAtMs - asOfMs),
       effectiveShare: this.effectiveShare(),
       unsentOlder: older.unsent,

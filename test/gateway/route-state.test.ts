@@ -236,7 +236,7 @@ describe('a restart', () => {
     expect(restarted.status()).toMatchObject({ effectiveShare: 0, kill: { by: 'ada' } });
     await restarted.clearKill();
     const { state: afterwards } = gateway({ directory });
-    expect(afterwards.status()).toMatchObject({ effectiveShare: 0, kill: null });
+    expect(afterwards.status()).toMatchObject({ effectiveShare: 0, kill: null, withdrawn: true });
   });
 });
 
