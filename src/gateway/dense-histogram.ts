@@ -30,18 +30,6 @@ export class DenseHistogram {
     return copy;
   }
 
-  addAll(other: DenseHistogram): void {
-    this.#zero += other.#zero;
-    if (other.#counts.length === 0) return;
-    this.#cover(other.#first);
-    this.#cover(other.#first + other.#counts.length - 1);
-    const shift = other.#first - this.#first;
-    for (let index = 0; index < other.#counts.length; index += 1) {
-      this.#counts[index + shift] =
-        (this.#counts[index + shift] as number) + (other.#counts[index] as number);
-    }
-  }
-
   /** What came after an earlier copy of this histogram. */
   since(earlier: DenseHistogram): Histogram {
     const buckets: [number, number][] = [];
@@ -54,12 +42,11 @@ export class DenseHistogram {
   }
 
   #cover(bucket: number): void {
-    const length = this.#counts.length;
-    if (length > 0 && bucket >= this.#first && bucket < this.#first + length) return;
-    const first = length === 0 ? bucket - MARGIN : Math.min(this.#first, bucket - MARGIN);
-    const end = length === 0 ? bucket + MARGIN : Math.max(this.#first + length, bucket + MARGIN);
+    const isEmpty = this.#counts.length === 0;
+    const first = isEmpty ? bucket - MARGIN : Math.min(this.#first, bucket - MARGIN);
+    const end = isEmpty ? bucket + MARGIN : Math.max(this.#first + this.#counts.length, bucket + MARGIN);
     const counts = new Uint32Array(end - first);
-    counts.set(this.#counts, this.#first - first);
+    if (!isEmpty) counts.set(this.#counts, this.#first - first);
     this.#first = first;
     this.#counts = counts;
   }
