@@ -1,0 +1,44 @@
+import { formatDuration } from '../core/duration';
+import { formatShare, type Plan, type StagePlan } from '../core/plan';
+import { printLine, printTable } from './output';
+
+/** Prints a plan's stages: what each applies, and how long and on how much it is judged. */
+export function printStages({ stages }: Plan): void {
+  printTable(
+    ['STAGE', 'SHARE', 'SOAK', 'WINDOW', 'REQUESTS', 'KEYS', 'BURN-IN', 'HOLD AFTER', 'ROLL BACK AFTER'],
+    stages.map(({ name, share, soakMs, windowMs, minimumSample, minimumKeys, burnIn, deadline }) => [
+      name,
+      formatShare(share),
+      formatDuration(soakMs),
+      formatDuration(windowMs),
+      String(minimumSample),
+      String(minimumKeys),
+      `${formatDuration(burnIn.timeMs)}, ${burnIn.requests} requests`,
+      formatDuration(deadline.holdMs),
+      deadline.rollbackMs === null ? 'never' : formatDuration(deadline.rollbackMs),
+    ]),
+  );
+}
+
+/** Prints the margins of each stage's gates: beyond the first it rolls back, within the second it promotes. */
+export function printGates({ stages }: Plan): void {
+  printLine();
+  printTable(
+    ['GATES', 'ERRORS', 'P95', 'INTER-TOKEN', 'SUCCESS', 'PROBES', 'SAMPLE RATIO'],
+    stages.map(gateRow),
+  );
+}
+
+function gateRow({ name, gates }: StagePlan): string[] {
+  const { errors, latency, interToken, floor, probes, sampleRatio } = gates;
+  const within = latency.promotionIncrease;
+  return [
+    name,
+    `beyond x${errors.rollbackRatio}; within +${formatShare(errors.promotionExcess)}`,
+    `beyond +${formatShare(latency.rollbackIncrease)}; ${within === null ? 'not judged' : `within +${formatShare(within)}`}`,
+    `beyond +${formatShare(interToken.rollbackIncrease)}`,
+    `at least ${formatShare(floor.success)}`,
+    `${probes.rollbackStreak} failed; last ${probes.promotionStreak} passed`,
+    `pause at p < ${sampleRatio.pausePValue}`,
+  ];
+}

@@ -1,0 +1,85 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { configurationPath, environment, loadConfiguration, readDocument } from '../config';
+import { configurationSchema } from '../core/configuration-schema';
+import { planSchema } from '../core/plan-schema';
+import { nameSchema, parseDocument } from '../core/schema-parts';
+import { CliError, EXIT } from './cli-error';
+import { printJson, printLine } from './output';
+import { printGates, printStages } from './plan-table';
+import { planTemplate } from './plan-template';
+
+/** Adds `cutover plan init|check|schema`. */
+export function registerPlan(program: Command): void {
+  const plan = program.command('plan').description('write, check or describe a plan');
+  plan.addHelpText(
+    'after',
+    '\nExamples:\n  cutover plan init chat\n  cutover plan check plan.yaml\n  cutover plan schema > plan.schema.json',
+  );
+  plan
+    .command('init')
+    .description('write a plan with every default and what it means')
+    .argument('<route>', 'the route to move')
+    .option('--out <file>', 'where to write it; never over a file that is there', 'plan.yaml')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExample:\n  cutover plan init chat --out plans/chat.yaml')
+    .action(initPlan);
+  plan
+    .command('check')
+    .description('check a plan and print it with every default filled in')
+    .argument('<file>', 'the plan, YAML or JSON')
+    .option('--config <path>', 'also check the route (default: CUTOVER_CONFIG, then ./cutover.yaml if there)')
+    .option('--json', 'print JSON')
+    .addHelpText('after', '\nExit code 2: it is not valid.\n\nExample:\n  cutover plan check plan.yaml')
+    .action(checkPlan);
+  plan
+    .command('schema')
+    .description('print the JSON Schema of plans, for editors')
+    .option('--configuration', 'of cutover.yaml instead')
+    .option('--json', 'is accepted and changes nothing: the schema is JSON')
+    .addHelpText('after', '\nExample:\n  cutover plan schema --configuration > cutover.schema.json')
+    .action(printSchema);
+}
+
+function initPlan(route: string, flags: { readonly out: string; readonly json?: boolean }): void {
+  const name = parseDocument(nameSchema, route, 'the route');
+  try {
+    writeFileSync(flags.out, planTemplate(name), { flag: 'wx' });
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    const why = code === 'EEXIST' ? 'it is there already; --out names another file' : `it failed (${code})`;
+    throw new CliError(`expected to write ${flags.out}, but ${why}`, EXIT.badInput, { cause });
+  }
+  if (flags.json === true) printJson({ route: name, file: flags.out });
+  else printLine(`wrote ${flags.out}: edit it, then \`cutover plan check ${flags.out}\``);
+}
+
+function checkPlan(file: string, flags: { readonly config?: string; readonly json?: boolean }): void {
+  const plan = parseDocument(planSchema, readDocument(file), file);
+  const configuration = configurationPath(flags.config);
+  const named = flags.config !== undefined || environment['CUTOVER_CONFIG'] !== undefined;
+  const checked = named || existsSync(configuration);
+  if (checked) {
+    const routes = Object.keys(loadConfiguration(configuration).routes);
+    if (!routes.includes(plan.route)) {
+      throw new CliError(
+        `${file}: route: expected one of the routes of ${configuration} (${routes.join(', ')}), got "${plan.route}"`,
+        EXIT.badInput,
+      );
+    }
+  }
+  if (flags.json === true) {
+    printJson({ valid: true, plan });
+    return;
+  }
+  const against = checked ? `, and ${configuration} has its route` : '';
+  printLine(`${file} is valid: route ${plan.route}${against}`);
+  printStages(plan);
+  printGates(plan);
+}
+
+function printSchema(flags: { readonly configuration?: boolean }): void {
+  const schema = flags.configuration === true ? configurationSchema : planSchema;
+  printLine(JSON.stringify(z.toJSONSchema(schema, { io: 'input' }), null, 2));
+}

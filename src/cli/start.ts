@@ -1,0 +1,53 @@
+import type { Command } from 'commander';
+import { configurationPath, loadConfiguration, readDocument } from '../config';
+import type { Plan } from '../core/plan';
+import { planSchema } from '../core/plan-schema';
+import { parseDocument } from '../core/schema-parts';
+import { CliError, EXIT } from './cli-error';
+import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from './connection';
+import { printJson, printLine } from './output';
+import { printStages } from './plan-table';
+
+interface StartFlags extends OperatorFlags {
+  readonly plan?: string;
+}
+
+/** Adds `cutover start`: begins the migration of a route. */
+export function registerStart(program: Command): void {
+  forOperator(forRoute(program.command('start').description('start the migration of a route')))
+    .option('--plan <file>', 'the plan (default: the default plan of the route)')
+    .addHelpText(
+      'after',
+      '\nExit code 3: a migration of this route is already running.\n' +
+        '\nExamples:\n  cutover start chat\n  cutover start --plan plan.yaml --reason "contract ends in May"',
+    )
+    .action(runStart);
+}
+
+async function runStart(given: string | undefined, flags: StartFlags): Promise<void> {
+  const configuration = loadConfiguration(configurationPath(flags.config));
+  const plan = planOf(given, flags);
+  const { by, reason } = flags;
+  const started = await withClient(flags, (client) => client.start({ plan, configuration, by, reason }));
+  if (flags.json === true) {
+    printJson({ route: plan.route, ...started, stages: plan.stages });
+    return;
+  }
+  printLine(`started ${started.migrationId}`);
+  printStages(plan);
+  printLine(`watch it: cutover watch ${plan.route}`);
+}
+
+function planOf(given: string | undefined, flags: StartFlags): Plan {
+  if (flags.plan === undefined) {
+    return parseDocument(planSchema, { route: routeOf(given, flags) }, 'the default plan');
+  }
+  const plan = parseDocument(planSchema, readDocument(flags.plan), flags.plan);
+  if (given !== undefined && given !== plan.route) {
+    throw new CliError(
+      `expected the route of ${flags.plan} ("${plan.route}"), got "${given}"`,
+      EXIT.badInput,
+    );
+  }
+  return plan;
+}

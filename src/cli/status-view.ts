@@ -1,0 +1,92 @@
+import { formatDuration } from '../core/duration';
+import { formatShare } from '../core/plan';
+import type { MigrationStatus } from '../core/status';
+import { instantText } from './instant';
+
+/** A status as a page of lines for a terminal. */
+export function statusLines(status: MigrationStatus): string[] {
+  const { pending, paused, held, drift, badMessages, refusals, unreachable, settled } = status;
+  const rows: [string, string | null][] = [
+    ['migration', `${status.migrationId}, ${status.outcome ?? status.phase}`],
+    ['stages', status.stages.map(stageText).join(' > ')],
+    ['share', shareText(status)],
+    ['epoch', `${status.epoch} (checkpoint ${status.inEffect ?? 'none'} of ${status.checkpoints})`],
+    ['changing', pending === null ? null : pendingText(pending)],
+    ['soak', `${soakText(status)} in ${status.soak.windows} windows`],
+    ['verdict', verdictText(status)],
+    ['probes', probesText(status)],
+    ['paused', paused === null ? null : `by ${paused.by} (${paused.cause})${because(paused.reason)}`],
+    ['held', held?.reason ?? null],
+    ['drift', drift === null ? null : `${drift.gateway}: ${drift.kind}: ${drift.detail}`],
+    ['deadline', status.deadlineAtMs === null ? null : instantText(status.deadlineAtMs)],
+    ['gateways', status.roster.join(', ') || 'none known yet'],
+    ['unreachable', unreachable.join(', ') || null],
+    ['settled', settled.join(', ') || null],
+    ['refused', refusals.map(({ name, by, message }) => `${name} by ${by}: ${message}`).at(-1) ?? null],
+    ['unreadable', badMessages.count === 0 ? null : `${badMessages.count} messages`],
+    ['doing', status.doing],
+  ];
+  return rows
+    .filter((row): row is [string, string] => row[1] !== null)
+    .map(([name, text]) => `${name.padEnd(12)}${text}`);
+}
+
+/** A status as one line, without the time, so that equal lines mean that nothing has changed. */
+export function statusLine(status: MigrationStatus): string {
+  const { verdict, pending, paused, drift, held, doing } = status;
+  const stage = status.outcome ?? (status.phase === 'observing' ? status.stage : status.phase);
+  const parts = [
+    stage,
+    `share ${shareText(status)}`,
+    `epoch ${status.epoch}`,
+    status.phase === 'observing' ? `soak ${soakText(status)}` : null,
+    verdict === null ? null : `requests ${verdict.requests.legacy}/${verdict.requests.candidate}`,
+    verdict === null ? null : `${verdict.outcome}: ${verdict.sentence}`,
+    pending === null ? null : pendingText(pending),
+    drift === null ? null : `DRIFT at ${drift.gateway}: ${drift.kind}`,
+    paused === null ? null : `PAUSED by ${paused.by}`,
+    held === null ? null : 'HELD',
+    status.phase === 'closed' ? null : doing,
+  ];
+  return parts.filter((part) => part !== null).join('  ');
+}
+
+function stageText({ name, share, state }: MigrationStatus['stages'][number]): string {
+  const text = `${name} ${formatShare(share)}`;
+  return state === 'next' ? text : `${text} (${state})`;
+}
+
+function shareText({ share, shareAsked, observedShare }: MigrationStatus): string {
+  const notes = [
+    ...(shareAsked === share ? [] : [`${formatShare(shareAsked)} asked`]),
+    ...(observedShare === null ? [] : [`${formatShare(observedShare)} measured`]),
+  ];
+  return `${formatShare(share)}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+}
+
+function soakText({ soak }: MigrationStatus): string {
+  return `${formatDuration(soak.observedMs)} of ${formatDuration(soak.requiredMs)}`;
+}
+
+function pendingText(pending: NonNullable<MigrationStatus['pending']>): string {
+  const { share, checkpoint, confirmed, missing } = pending;
+  return `to ${formatShare(share)} (checkpoint ${checkpoint}): confirmed by ${confirmed.join(', ') || 'none'}, missing ${missing.join(', ') || 'none'}`;
+}
+
+function verdictText({ verdict }: MigrationStatus): string {
+  if (verdict === null) return 'none in this stage yet';
+  const { outcome, sentence, requests } = verdict;
+  return `${outcome}: ${sentence} (requests: legacy ${requests.legacy}, candidate ${requests.candidate})`;
+}
+
+function probesText({ probes }: MigrationStatus): string {
+  const side = (name: 'legacy' | 'candidate') => {
+    const { probes: all, failures, failedInARow } = probes[name];
+    return `${name} ${all - failures} of ${all} passed${failedInARow === 0 ? '' : `, the last ${failedInARow} failed`}`;
+  };
+  return `${side('legacy')}; ${side('candidate')}`;
+}
+
+function because(reason: string): string {
+  return reason === '' ? '' : `: ${reason}`;
+}

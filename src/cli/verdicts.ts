@@ -1,0 +1,65 @@
+import type { Command } from 'commander';
+import type { RecordedVerdict } from '../client';
+import { formatShare } from '../core/plan';
+import { type ConnectionFlags, forRoute, routeOf, withClient } from './connection';
+import { instantText } from './instant';
+import { printJson, printLine, printTable } from './output';
+
+/** Adds `cutover verdicts`: what the gates said, with the numbers that it rests on. */
+export function registerVerdicts(program: Command): void {
+  forRoute(program.command('verdicts').description('show the last verdicts and the numbers they rest on'))
+    .addHelpText('after', '\nExamples:\n  cutover verdicts chat\n  cutover verdicts chat --json')
+    .action(runVerdicts);
+}
+
+async function runVerdicts(given: string | undefined, flags: ConnectionFlags): Promise<void> {
+  const route = routeOf(given, flags);
+  await withClient(flags, async (client) => {
+    const [assessment, verdicts] = await Promise.all([client.assessment(route), client.verdicts(route)]);
+    if (flags.json === true) return printJson({ route, assessment, verdicts });
+    for (const blocker of assessment?.blockers ?? []) printLine(`blocker: ${blocker}`);
+    for (const warning of assessment?.warnings ?? []) printLine(`warning: ${warning}`);
+    printTable(
+      ['AT', 'STAGE', 'WINDOW', 'VERDICT', 'LEGACY', 'CANDIDATE', 'SHARE', 'WHY'],
+      verdicts.map(row),
+    );
+    const last = verdicts.at(-1);
+    if (last !== undefined) printMetrics(last);
+  });
+}
+
+function row(verdict: RecordedVerdict): string[] {
+  const { atMs, stage, window, outcome, requests, observedShare, sentence } = verdict;
+  return [
+    instantText(atMs),
+    stage,
+    String(window),
+    outcome,
+    String(requests.legacy),
+    String(requests.candidate),
+    observedShare === null ? '-' : formatShare(observedShare),
+    sentence,
+  ];
+}
+
+function printMetrics({ metrics }: RecordedVerdict): void {
+  if (metrics.length === 0) return;
+  printLine();
+  printLine('The last one, by metric:');
+  printTable(
+    ['METRIC', 'VERDICT', 'HARM', 'LEGACY', 'CANDIDATE', 'MARGIN', 'WHY'],
+    metrics.map(({ metric, outcome, harm, legacy, candidate, margin, sentence }) => [
+      metric,
+      outcome,
+      harm ? 'yes' : 'no',
+      numberText(legacy),
+      numberText(candidate),
+      numberText(margin),
+      sentence,
+    ]),
+  );
+}
+
+function numberText(value: number | null): string {
+  return value === null ? '-' : String(Number(value.toPrecision(4)));
+}
