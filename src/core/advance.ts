@@ -9,10 +9,13 @@ import { intend, record, rollBack } from './routing-change';
  */
 export function advanceIfDue(state: MigrationState, atMs: number): MigrationState {
   const stage = stageAt(state.plan, state.stageIndex);
-  const verdict = state.stage.verdict;
-  if (verdict?.outcome !== 'pass' || state.stage.observedMs < stage.soakMs || state.stage.held !== null)
-    return state;
-  return promote(state, { by: 'cutover', reason: verdict.sentence, commandId: null, atMs });
+  if (!hasPassed(state, stage) || state.stage.held !== null) return state;
+  const reason = state.stage.verdict?.sentence ?? '';
+  return promote(state, { by: 'cutover', reason, commandId: null, atMs });
+}
+
+function hasPassed({ stage: { verdict, observedMs } }: MigrationState, stage: StagePlan): boolean {
+  return verdict?.outcome === 'pass' && observedMs >= stage.soakMs;
 }
 
 /** Begins to leave the current stage, when it can be left at all at this moment. */
@@ -69,8 +72,7 @@ export function applyDeadlines(state: MigrationState, atMs: number): MigrationSt
       atMs,
     });
   }
-  const passed = state.stage.verdict?.outcome === 'pass' && state.stage.observedMs >= stage.soakMs;
-  if (inStageMs >= holdMs && state.stage.held === null && !passed) {
+  if (inStageMs >= holdMs && state.stage.held === null && !hasPassed(state, stage)) {
     const reason = `${stage.name} has not passed within ${formatDuration(holdMs)}: ${state.stage.verdict?.sentence ?? 'not evaluated'}`;
     const told = record(state, { what: 'held', reason, atMs });
     return { ...told, stage: { ...told.stage, held: { atMs, reason } } };
@@ -78,10 +80,10 @@ export function applyDeadlines(state: MigrationState, atMs: number): MigrationSt
   return state;
 }
 
-/** When the next deadline of the current stage falls due; null when none is left. */
+/** When the next deadline of the current stage falls due; null when none is left. A stage that passed is not held. */
 export function nextDeadlineMs(state: MigrationState, stage: StagePlan): number | null {
   const { enteredAtMs, held } = state.stage;
-  if (held === null) return enteredAtMs + stage.deadline.holdMs;
+  if (held === null && !hasPassed(state, stage)) return enteredAtMs + stage.deadline.holdMs;
   const { rollbackMs } = stage.deadline;
   return rollbackMs === null || stageKind(stage) === 'assess' ? null : enteredAtMs + rollbackMs;
 }

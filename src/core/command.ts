@@ -49,6 +49,7 @@ export interface CommandAnswer {
 }
 
 const TEXT_LIMIT = 1_000;
+const COMMAND_ID_LIMIT = 200;
 
 const FIELDS: Readonly<Record<CommandName, readonly string[]>> = {
   pause: [],
@@ -72,7 +73,8 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
   if (payload !== undefined && payload !== null && !isPlainObject(payload)) {
     return bad(`expected one object such as {"by":"ana","reason":"p95 doubled"}, got ${kindOf(payload)}`);
   }
-  const fields: Readonly<Record<string, unknown>> = payload ?? {};
+  // Own fields only: whatever a prototype says was not sent.
+  const fields: Readonly<Record<string, unknown>> = Object.assign(Object.create(null), payload);
   const known = ['by', 'reason', 'commandId', ...FIELDS[name]];
   const unknown = Object.keys(fields).find((field) => !known.includes(field));
   if (unknown !== undefined) {
@@ -80,14 +82,15 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
   }
   for (const field of ['by', 'reason', 'commandId', 'stage'] as const) {
     const value = fields[field];
-    if (value !== undefined && (typeof value !== 'string' || value.length > TEXT_LIMIT)) {
-      return bad(`expected ${field} to be a text of at most ${TEXT_LIMIT} characters, got ${kindOf(value)}`);
+    const limit = field === 'commandId' ? COMMAND_ID_LIMIT : TEXT_LIMIT;
+    if (value !== undefined && (typeof value !== 'string' || value.length > limit)) {
+      return bad(`expected ${field} to be a text of at most ${limit} characters, got ${kindOf(value)}`);
     }
   }
   const base: CommandBase = {
     by: (fields['by'] as string | undefined)?.trim() || 'unknown',
     reason: (fields['reason'] as string | undefined)?.trim() ?? '',
-    commandId: (fields['commandId'] as string | undefined) ?? null,
+    commandId: (fields['commandId'] as string | undefined) || null,
   };
   switch (name) {
     case 'pause':
@@ -142,8 +145,11 @@ function readPromote(
   return { ...base, name: 'promote', stage, override, checkpoint };
 }
 
+/** What JSON calls an object, of whatever realm: no array, no bytes, nothing with a prototype of its own. */
 function isPlainObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
 }
 
 function isSequence(value: unknown): value is number {
@@ -151,6 +157,7 @@ function isSequence(value: unknown): value is number {
 }
 
 function kindOf(value: unknown): string {
+  if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   if (typeof value === 'string')
     return value.length > 60 ? `a text of ${value.length} characters` : `"${value}"`;
@@ -158,12 +165,15 @@ function kindOf(value: unknown): string {
   return String(value).slice(0, 60);
 }
 
+/** Characters: what is kept of a bad message. */
+const ARRIVED_LIMIT = 1_024;
+
 function cut(payload: unknown): string {
   let text: string;
   try {
     text = JSON.stringify(payload) ?? String(payload);
   } catch {
-    text = String(payload);
+    text = `${kindOf(payload)} that is no JSON`;
   }
-  return text.slice(0, 1_024);
+  return text.slice(0, ARRIVED_LIMIT);
 }

@@ -24,7 +24,8 @@ export function formatDuration(durationMs: number): string {
   if (durationMs < 120_000) return `${Number((durationMs / 1_000).toFixed(1))} s`;
   if (durationMs < 2 * HOUR_MS) return `${Number((durationMs / 60_000).toFixed(1))} min`;
   if (durationMs <= 3 * DAY_MS) return `${Number((durationMs / HOUR_MS).toFixed(1))} h`;
-  const days = Math.floor(durationMs / DAY_MS);
-  const hours = Math.round((durationMs - days * DAY_MS) / HOUR_MS);
+  const wholeHours = Math.round(durationMs / HOUR_MS);
+  const days = Math.floor(wholeHours / 24);
+  const hours = wholeHours % 24;
   return hours === 0 ? `${days} d` : `${days} d ${hours} h`;
 }

@@ -11,7 +11,14 @@ export type MigrationEvent = { readonly atMs: number } & (
   | { readonly type: 'health checked'; readonly healthy: boolean; readonly sentence: string }
   | { readonly type: 'routing applied'; readonly checkpoint: number; readonly result: ApplyResult }
   | { readonly type: 'watched'; readonly window: WindowResult }
-  | { readonly type: 'activity failed'; readonly what: string; readonly message: string }
+  | {
+      readonly type: 'activity failed';
+      /** The type of the decision that failed. */
+      readonly what: string;
+      readonly message: string;
+      /** The key of the decision that failed: a failure of pre-empted work changes nothing. */
+      readonly key?: string;
+    }
   | { readonly type: 'command'; readonly command: Command }
   | { readonly type: 'cancelled' }
   | { readonly type: 'time passed' }

@@ -33,6 +33,8 @@ export interface Drift {
   readonly kind: 'kill latch' | 'newer epoch' | 'other content';
   readonly detail: string;
   readonly kill: KillLatch | null;
+  /** The highest epoch that the gateway has seen: `reapply` has to go above it. */
+  readonly epoch?: number;
 }
 
 /** A gateway that was behind and was pushed the current record. */
@@ -150,6 +152,8 @@ export interface MigrationState {
   readonly unreachable: readonly string[];
   readonly inEffect: RoutingInEffect | null;
   readonly pending: PendingRouting | null;
+  /** The most that any gateway may hold: raised before a push, lowered only by what every gateway confirmed. */
+  readonly mayHold: { readonly share: number; readonly pinned: boolean };
   readonly stage: StageProgress;
   readonly promotion: Promotion | null;
   readonly paused: Pause | null;
@@ -195,6 +199,7 @@ export function initialState(start: MigrationStart, atMs: number): MigrationStat
     unreachable: [],
     inEffect: null,
     pending: null,
+    mayHold: UNKNOWN_HOLDING,
     stage: enteredStage(atMs, 0),
     promotion: null,
     paused: null,
@@ -212,6 +217,9 @@ export function initialState(start: MigrationStart, atMs: number): MigrationStat
     retry: null,
   };
 }
+
+/** What a gateway may hold whose routing is not known to be ours: anything. */
+export const UNKNOWN_HOLDING = { share: 1, pinned: true } as const;
 
 /** A stage's progress at its entry. */
 export function enteredStage(atMs: number, epoch: number): StageProgress {

@@ -1,11 +1,11 @@
 import { advanceIfDue, applyDeadlines, nextDeadlineMs } from './advance';
-import { openIntent } from './checkpoint';
 import type { Decision, MigrationEvent, RoutingReading } from './events';
 import { type AssessmentSummary, type MigrationState, stageAt } from './migration-state';
 import { obey } from './obey';
-import { observe } from './observe';
-import { stageKind } from './plan';
-import { close, intend, record, rollBack, settleRouting } from './routing-change';
+import { mayClose, observe } from './observe';
+import { formatShare, stageKind } from './plan';
+import { close, intend, record, rollBack } from './routing-change';
+import { settleRouting } from './settlement';
 
 /**
  * The state machine of a migration: pure, so that every order of events can be tried. The workflow is the loop
@@ -27,7 +27,7 @@ export function transition(state: MigrationState, event: MigrationEvent): Migrat
     case 'watched':
       return observe(state, event.window, atMs);
     case 'activity failed':
-      return { ...state, retry: { atMs: atMs + RETRY_MS, reason: `${event.what}: ${event.message}` } };
+      return activityFailed(state, event);
     case 'command':
       return obey(state, event.command, atMs);
     case 'cancelled':
@@ -48,6 +48,9 @@ export function transition(state: MigrationState, event: MigrationEvent): Migrat
 }
 
 const RETRY_MS = 10_000;
+/** While the candidate may be served, or a change of routing is under way. */
+const URGENT_RETRY_MS = 2_000;
+const LONGEST_RETRY_MS = 15 * 60_000;
 
 /**
  * What to do now. The workflow compares keys: while the key stays the same, running work goes on; when it
@@ -55,6 +58,10 @@ const RETRY_MS = 10_000;
  */
 export function nextDecision(state: MigrationState, nowMs: number): Decision {
   if (state.phase === 'closed') return { type: 'close', key: 'close' };
+  if (state.retry !== null && nowMs < state.retry.atMs) {
+    const { atMs, reason } = state.retry;
+    return { type: 'wait', key: `retry:${atMs}`, untilMs: atMs, why: reason };
+  }
   if (state.pending !== null) {
     const { checkpoint, record: wanted, direction, inFlight, leaseConfirms, confirmations } = state.pending;
     return {
@@ -68,25 +75,19 @@ export function nextDecision(state: MigrationState, nowMs: number): Decision {
       missing: confirmations === null ? null : confirmations.missing,
     };
   }
-  if (state.retry !== null && nowMs < state.retry.atMs) {
-    return {
-      type: 'wait',
-      key: `retry:${state.retry.atMs}`,
-      untilMs: state.retry.atMs,
-      why: state.retry.reason,
-    };
-  }
   if (state.phase === 'reading') return { type: 'read routing', key: 'read' };
   if (state.promotion !== null) return { type: 'check health', key: `health:${state.checkpoints.length}` };
   const stage = stageAt(state.plan, state.stageIndex);
-  if (stageKind(stage) === 'assess') return decideAssess(state);
+  // Drift is watched even at share 0: nothing else sees a kill latch cleared.
+  if (stageKind(stage) === 'assess' && state.drift === null) return decideAssess(state);
   if (state.inEffect === null) throw new Error('expected a routing in effect in a stage that moves traffic');
+  const handover = mayClose(state);
   return {
     type: 'watch',
-    key: `watch:${state.inEffect.record.epoch}:${state.roster.length}:${state.stage.reevaluating}`,
+    key: `watch:${state.inEffect.record.epoch}:${state.roster.length}:${state.stage.reevaluating}:${handover}`,
     record: state.inEffect.record,
     windowMs: windowMs(state, nowMs),
-    handover: state.phase === 'handover',
+    handover,
   };
 }
 
@@ -114,6 +115,7 @@ function windowMs(state: MigrationState, nowMs: number): number {
   return Math.max(SHORTEST_WINDOW_MS, Math.min(...bounds));
 }
 
+const SALTS_TRIED_MOST = 3;
 const SHORTEST_WINDOW_MS = 500;
 const HANDOVER_WINDOWS = 4;
 
@@ -121,7 +123,6 @@ function routingRead(state: MigrationState, reading: RoutingReading, atMs: numbe
   const read = {
     ...state,
     epoch: Math.max(state.epoch, reading.highestEpoch),
-    roster: reading.roster,
     unreachable: reading.unreachable,
   };
   if (reading.unreachable.length > 0 || reading.roster.length === 0) {
@@ -135,10 +136,10 @@ function routingRead(state: MigrationState, reading: RoutingReading, atMs: numbe
     (seen, { gateway, share, epoch, migrationId }) =>
       record(seen, {
         what: 'forgotten share',
-        reason: `${gateway} served ${share * 100}% of the candidate under epoch ${epoch} of ${migrationId || 'no migration'} and no migration was open: share 0 is applied first`,
+        reason: `${gateway} served ${formatShare(share)} of the candidate under epoch ${epoch} of ${migrationId || 'no migration'} and no migration was open: share 0 is applied first`,
         atMs,
       }),
-    read,
+    { ...read, roster: reading.roster },
   );
   return intend(told, {
     cause: 'baseline',
@@ -158,14 +159,24 @@ function assessed(
   atMs: number,
 ): MigrationState {
   if (state.phase !== 'observing' || state.stageIndex !== 0 || state.inEffect === null) return state;
+  if (state.promotion !== null) return state;
   const stage = stageAt(state.plan, 0);
+  const saltsTried = state.checkpoints.filter(
+    (entry) => entry.kind === 'intended' && entry.cause === 'new salt',
+  );
+  const replaceSalt = !assessment.saltBalanced && saltsTried.length < SALTS_TRIED_MOST;
+  const unsplittable = !assessment.saltBalanced && !replaceSalt && assessment.outcome === 'pass';
+  const outcome = unsplittable ? 'inconclusive' : assessment.outcome;
+  const sentence = unsplittable
+    ? `legacy's traffic is split unevenly by ${SALTS_TRIED_MOST + 1} salts in a row`
+    : assessment.sentence;
   const verdict = {
     stage: stage.name,
     epoch: state.inEffect.record.epoch,
-    outcome: assessment.outcome,
+    outcome,
     harm: null,
     pause: null,
-    sentence: assessment.sentence,
+    sentence,
     burnIn: false,
     metrics: [],
     observedShare: null,
@@ -187,13 +198,13 @@ function assessed(
   };
   const told = record(next, {
     what: 'assessed',
-    reason: `${assessment.outcome}: ${assessment.sentence}`,
+    reason: `${outcome}: ${sentence}`,
     atMs,
   });
   if (assessment.outcome === 'fail') {
     return close(told, 'rejected', `nothing was moved: ${assessment.blockers.join('; ')}`, atMs);
   }
-  if (!assessment.saltBalanced) {
+  if (replaceSalt) {
     return intend(
       { ...told, salt: freshSalt },
       {
@@ -208,10 +219,30 @@ function assessed(
     );
   }
   const again =
-    assessment.outcome === 'inconclusive'
-      ? { atMs: atMs + stage.windowMs, reason: assessment.sentence }
-      : null;
+    outcome === 'inconclusive' ? { atMs: atMs + pauseBeforeAssessing(told), reason: sentence } : null;
   return advanceIfDue(applyDeadlines({ ...told, retry: again }, atMs), atMs);
+}
+
+/** Doubles from one window, so that a day of trying leaves a hundred entries and not ten thousand. */
+function pauseBeforeAssessing(state: MigrationState): number {
+  const { windowMs } = stageAt(state.plan, state.stageIndex);
+  return Math.min(windowMs * 2 ** Math.min(state.stage.windows, 20), LONGEST_RETRY_MS);
+}
+
+/** A failure of work that is no longer wanted changes nothing, so that it never delays what pre-empted it. */
+function activityFailed(
+  state: MigrationState,
+  { what, message, key, atMs }: MigrationEvent & { type: 'activity failed' },
+): MigrationState {
+  const decision = nextDecision(state, atMs);
+  if (key === undefined ? what !== decision.type : key !== decision.key) return state;
+  // Without an answer nothing is promoted; the stage is watched on.
+  if (decision.type === 'check health') return healthChecked(state, false, message, atMs);
+  const urgent = state.pending !== null || (state.inEffect?.record.share ?? 0) > 0;
+  return {
+    ...state,
+    retry: { atMs: atMs + (urgent ? URGENT_RETRY_MS : RETRY_MS), reason: `${what}: ${message}` },
+  };
 }
 
 function healthChecked(
@@ -221,7 +252,7 @@ function healthChecked(
   atMs: number,
 ): MigrationState {
   const promotion = state.promotion;
-  if (promotion === null || state.pending !== null || openIntent(state.checkpoints) !== null) return state;
+  if (promotion === null || state.pending !== null) return state;
   const cleared = { ...state, promotion: null };
   if (!healthy) {
     const told = record(cleared, { what: 'health check failed', reason: sentence, atMs });
@@ -229,7 +260,7 @@ function healthChecked(
     return {
       ...told,
       stage: { ...told.stage, verdict: null },
-      retry: assessing ? { atMs: atMs + RETRY_MS, reason: sentence } : null,
+      retry: assessing ? { atMs: atMs + pauseBeforeAssessing(told), reason: sentence } : null,
     };
   }
   return intend(cleared, {

@@ -3,7 +3,7 @@ import { effectOf } from './checkpoint';
 import type { Command, CommandAnswer } from './command';
 import { highestShareOut, type MigrationState, stageAt } from './migration-state';
 import { formatShare } from './plan';
-import { close, covers, intend, type RollbackIntention, record, rollBack } from './routing-change';
+import { close, covers, intend, pauseBecause, record, rollBack } from './routing-change';
 
 const SEEN_KEPT = 200;
 const REFUSALS_KEPT = 20;
@@ -13,9 +13,7 @@ const REFUSALS_KEPT = 20;
  * its sender is the last entry of `seen` or `refusals`.
  */
 export function obey(state: MigrationState, command: Command, atMs: number): MigrationState {
-  if (command.commandId !== null && state.seen.some(({ commandId }) => commandId === command.commandId)) {
-    return state;
-  }
+  if (repeatedUpdate(state, command) !== null) return state;
   const refusal = refusalOf(state, command);
   if (refusal !== null) {
     const refused = {
@@ -104,14 +102,15 @@ function resumeRefusal(state: MigrationState, accept: 'reapply' | null): string 
   if (state.drift?.kill != null) {
     return `the kill switch of ${state.drift.gateway} is set: only cutover kill --clear clears it`;
   }
-  const drifted = state.drift !== null || state.paused?.cause === 'drift';
+  const drifted = isDrifted(state);
   if (drifted && accept === null) {
     return 'the routing was changed by someone else: resume with accept "reapply" to apply ours under a new epoch';
   }
-  if (drifted && state.phase !== 'observing' && state.phase !== 'handover') {
+  const settled = state.phase === 'observing' || state.phase === 'handover';
+  if (accept === 'reapply' && !settled) {
     return `a change of routing is under way (${state.phase}): resume when it has settled`;
   }
-  if (state.paused === null && !drifted) {
+  if (state.paused === null) {
     return state.stage.held === null
       ? 'the migration is not paused'
       : 'the migration is not paused but held at its deadline: reevaluate or promote it';
@@ -149,19 +148,18 @@ function carryOut(state: MigrationState, command: Command, atMs: number): Migrat
     case 'rollback': {
       const target = rollbackTarget(state, command.to);
       if (typeof target === 'string') return state;
-      const wanted: RollbackIntention = { ...target, final: target.share === 0, emergency: false, ...note };
-      const running = state.pending?.rollback ?? null;
-      return running !== null && covers(running, wanted) ? state : rollBack(state, wanted);
+      return rollBack(state, { ...target, final: target.share === 0, emergency: false, ...note });
     }
     case 'pause':
       if (state.paused !== null) return state;
-      return {
-        ...record(state, { what: 'paused', ...note }),
-        promotion: null,
-        paused: { atMs, by, reason, cause: 'operator' },
-      };
+      return pauseBecause(record(state, { what: 'paused', ...note }), {
+        atMs,
+        by,
+        reason,
+        cause: 'operator',
+      });
     case 'resume':
-      return resume(state, note);
+      return resume(state, command.accept === 'reapply', note);
     case 'promote': {
       const told = record(state, { what: command.override ? 'override' : 'promoted', ...note });
       const why = reason === '' ? (state.stage.verdict?.sentence ?? '') : reason;
@@ -178,8 +176,14 @@ function carryOut(state: MigrationState, command: Command, atMs: number): Migrat
   }
 }
 
+function isDrifted(state: MigrationState): boolean {
+  return state.drift !== null || state.paused?.cause === 'drift';
+}
+
+/** Goes on; with `reapply` under a new epoch, so that whatever is out there is ours again (law 9). */
 function resume(
   state: MigrationState,
+  reapply: boolean,
   note: {
     readonly by: string;
     readonly reason: string;
@@ -187,14 +191,13 @@ function resume(
     readonly atMs: number;
   },
 ): MigrationState {
-  const drifted = state.drift !== null || state.paused?.cause === 'drift';
   const resumed: MigrationState = {
     ...record(state, { what: 'resumed', ...note }),
     paused: null,
     lapses: [],
     retry: null,
   };
-  if (!drifted) return advanceIfDue(resumed, note.atMs);
+  if (!reapply) return advanceIfDue(resumed, note.atMs);
   return intend(
     { ...resumed, drift: null },
     {
@@ -212,7 +215,8 @@ function resume(
 function seen(state: MigrationState, command: Command, answer: CommandAnswer): MigrationState {
   const { commandId, name } = command;
   if (commandId === null) return state;
-  return { ...state, seen: [...state.seen, { commandId, name, ...answer }].slice(-SEEN_KEPT) };
+  const others = state.seen.filter((earlier) => earlier.commandId !== commandId || earlier.name !== name);
+  return { ...state, seen: [...others, { commandId, name, ...answer }].slice(-SEEN_KEPT) };
 }
 
 function effectText(state: MigrationState, command: Command, appended: number): string {
@@ -252,7 +256,11 @@ export function updateRefusal(state: MigrationState, command: Command): string |
 /** What was answered to this command id before; null when it is new. */
 export function repeatedUpdate(state: MigrationState, command: Command): CommandAnswer | null {
   const before = state.seen.find(
-    ({ commandId }) => command.commandId !== null && commandId === command.commandId,
+    ({ commandId, name, accepted }) =>
+      commandId === command.commandId &&
+      name === command.name &&
+      // Law 1: a rollback that was refused before may be acceptable now, and is never dropped for its id.
+      (accepted || !isRollback(command)),
   );
   if (before === undefined) return null;
   return { accepted: before.accepted, message: before.message, checkpoint: before.checkpoint };

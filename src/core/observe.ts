@@ -2,11 +2,14 @@ import { advanceIfDue, applyDeadlines } from './advance';
 import type { WindowResult } from './events';
 import { mergeEvidence } from './evidence';
 import { type Drift, type MigrationState, stageAt } from './migration-state';
-import { close, pauseForDrift, record, rollBack } from './routing-change';
+import { stageKind } from './plan';
+import { close, driftSeen, pauseBecause, pauseForDrift, record, rollBack } from './routing-change';
 
 const DAY_MS = 86_400_000;
 const LAPSES_A_DAY = 3;
 const VERDICTS_KEPT = 20;
+/** Further lapses within a day are counted, not recorded one by one. */
+const LAPSES_RECORDED = 50;
 
 /**
  * Takes in what an observation window saw: evidence and verdict first, then whatever asks for a rollback, a pause,
@@ -17,13 +20,13 @@ export function observe(state: MigrationState, window: WindowResult, atMs: numbe
   if (epoch === undefined || window.epoch !== epoch || state.pending !== null) return state;
   let next = remember(state, window, atMs);
   next = changeRoster(next, window, atMs);
-  next = noteDrift(next, window.drift, atMs);
+  next = noteDrift(driftSeen(next, window.drift), window.drift, atMs);
   if (window.verdict.harm !== null) return rollBackForHarm(next, window, atMs);
   next = noteLapses(next, window, atMs);
   if (window.verdict.pause !== null && next.paused === null) {
     const reason = window.verdict.pause;
     next = record(next, { what: 'paused', reason, atMs });
-    next = { ...next, paused: { atMs, by: 'cutover', reason, cause: 'sample ratio' } };
+    next = pauseBecause(next, { atMs, by: 'cutover', reason, cause: 'sample ratio' });
   }
   if (next.phase === 'handover') return closeWhenSettled(next, window, atMs);
   return advanceIfDue(applyDeadlines(next, atMs), atMs);
@@ -31,20 +34,27 @@ export function observe(state: MigrationState, window: WindowResult, atMs: numbe
 
 function remember(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   const { stage } = state;
+  const assessing = stageKind(stageAt(state.plan, state.stageIndex)) === 'assess';
   // Law 9: while something contradicts the routing, neither soak nor promotion evidence is gathered.
-  const counts = state.drift === null && window.drift === null;
+  const counts = state.drift === null && window.drift === null && !assessing;
+  const verdict = counts ? window.verdict : null;
   const judged = counts && !window.verdict.burnIn;
   return {
     ...state,
     probes: window.probes,
+    // A promotion rests on the verdict before it: one that is no longer a pass takes it back.
+    promotion: verdict?.outcome === 'pass' ? state.promotion : null,
     stage: {
       ...stage,
       observedMs: stage.observedMs + (counts ? window.observedMs : 0),
       windows: stage.windows + 1,
-      evidence: judged ? mergeEvidence([stage.evidence, window.evidence], window.epoch) : stage.evidence,
+      evidence:
+        judged && window.evidence.epoch === window.epoch
+          ? mergeEvidence([stage.evidence, window.evidence], window.epoch)
+          : stage.evidence,
       burnInRequests: stage.burnInRequests + (window.verdict.burnIn ? window.verdict.requests.candidate : 0),
       cursors: { ...stage.cursors, ...window.cursors },
-      verdict: counts ? window.verdict : null,
+      verdict,
       held: stage.reevaluating ? null : stage.held,
       reevaluating: false,
     },
@@ -56,7 +66,10 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
 
 function changeRoster(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   const found = window.discovered.filter(({ name }) => !state.roster.some((entry) => entry.name === name));
-  const left = window.left.filter((name) => state.roster.some((entry) => entry.name === name));
+  // Whoever may hold a pinned record serves it on without us: it stays until it confirms.
+  const left = state.mayHold.pinned
+    ? []
+    : window.left.filter((name) => state.roster.some((entry) => entry.name === name));
   if (found.length === 0 && left.length === 0) return state;
   const roster = [...state.roster.filter(({ name }) => !left.includes(name)), ...found];
   const reason = [...found.map(({ name }) => `${name} joined`), ...left.map((name) => `${name} left`)].join(
@@ -93,7 +106,8 @@ function rollBackForHarm(state: MigrationState, window: WindowResult, atMs: numb
 
 function noteLapses(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   if (window.lapses.length === 0) return state;
-  const told = window.lapses.reduce(
+  const recorded = state.lapses.length < LAPSES_RECORDED ? window.lapses : [];
+  const told = recorded.reduce(
     (seen, { gateway, what }) => record(seen, { what: 'lapse', reason: `${gateway}: ${what}`, atMs }),
     state,
   );
@@ -103,22 +117,26 @@ function noteLapses(state: MigrationState, window: WindowResult, atMs: number): 
     what: window.lapses[0]?.what ?? '',
     atMs,
   };
-  const lapses = [...state.lapses, lapse].filter(
-    (lapse) => lapse.atMs > atMs - DAY_MS,
-  );
+  const lapses = [...state.lapses, lapse]
+    .filter((earlier) => earlier.atMs > atMs - DAY_MS)
+    .slice(-LAPSES_RECORDED);
   if (lapses.length < LAPSES_A_DAY || told.paused !== null) return { ...told, lapses };
   const reason = `${lapses.length} lapses within a day, the last at ${lapses.at(-1)?.gateway}`;
-  return {
-    ...record(told, { what: 'paused', reason, atMs }),
-    lapses,
-    paused: { atMs, by: 'cutover', reason, cause: 'lapses' },
-  };
+  return pauseBecause(
+    { ...record(told, { what: 'paused', reason, atMs }), lapses },
+    { atMs, by: 'cutover', reason, cause: 'lapses' },
+  );
+}
+
+/** Whether the handover may end by itself: neither while paused nor while something contradicts the routing. */
+export function mayClose(state: MigrationState): boolean {
+  return state.phase === 'handover' && state.paused === null && state.drift === null;
 }
 
 function closeWhenSettled(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   const next = { ...state, settled: window.settled };
   const all = next.roster.length > 0 && next.roster.every(({ name }) => window.settled.includes(name));
-  if (!all || next.drift !== null) return next;
+  if (!all || !mayClose(next)) return next;
   const stage = stageAt(next.plan, next.stageIndex);
   const reason = `${stage.name} has passed and every gateway's configuration says settled: candidate`;
   return close(next, 'completed', reason, atMs);

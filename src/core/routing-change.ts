@@ -1,13 +1,13 @@
-import { append, closingOf, openIntent, type RecordedWhat, type RoutingCause } from './checkpoint';
-import type { ApplyResult } from './events';
+import { append, openIntent, type RecordedWhat, type RoutingCause } from './checkpoint';
 import {
-  enteredStage,
-  highestShareOut,
+  type Drift,
   type MigrationState,
   type Outcome,
+  type Pause,
   type PendingRouting,
   type RollbackRequest,
   stageAt,
+  UNKNOWN_HOLDING,
 } from './migration-state';
 import { formatShare } from './plan';
 import type { RoutingRecord } from './routing';
@@ -28,12 +28,11 @@ export interface Intention {
 
 /** Writes the intended checkpoint under a new epoch and makes it pending; an open one is superseded first. */
 export function intend(state: MigrationState, intention: Intention): MigrationState {
-  const { atMs, stageIndex } = intention;
+  const { atMs, stageIndex, rollback = null } = intention;
   const stage = stageAt(state.plan, stageIndex);
-  const share = intention.rollback?.share ?? stage.share;
+  const share = rollback?.share ?? stage.share;
   const epoch = state.epoch + 1;
-  const out = highestShareOut(state);
-  const pinnedOut = state.inEffect?.record.pinned === true || state.pending?.record.pinned === true;
+  const direction = rollback !== null || share === 0 || share < state.mayHold.share ? 'lower' : 'raise';
   const superseded = supersede(state, `${intention.cause} under epoch ${epoch}`, atMs);
   const checkpoints = append(superseded.checkpoints, {
     kind: 'intended',
@@ -56,18 +55,19 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     leaseMs: state.plan.leaseMs,
     pinned: share === 1,
     newConversationsOnly: state.newConversationsOnly,
-    shadow: state.shadow,
+    // A rollback to legacy sends the candidate no copies either.
+    shadow: rollback?.final === true ? 0 : state.shadow,
   };
   const pending: PendingRouting = {
     checkpoint: checkpoints.length,
     cause: intention.cause,
     record: wanted,
     stageIndex,
-    direction: share === 0 || share < out ? 'lower' : 'raise',
+    direction,
     inFlight: intention.inFlight ?? 'drain',
-    leaseConfirms: intention.leaseConfirms && !pinnedOut,
+    leaseConfirms: intention.leaseConfirms && direction === 'lower' && !state.mayHold.pinned,
     confirmations: null,
-    rollback: intention.rollback ?? null,
+    rollback,
     pauseOnEntry: intention.pauseOnEntry ?? false,
   };
   return {
@@ -75,9 +75,13 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     checkpoints,
     epoch,
     pending,
+    mayHold: {
+      share: Math.max(state.mayHold.share, share),
+      pinned: state.mayHold.pinned || wanted.pinned,
+    },
     promotion: null,
     retry: null,
-    phase: intention.rollback === undefined ? 'applying' : 'rolling back',
+    phase: rollback === null ? 'applying' : 'rolling back',
   };
 }
 
@@ -92,12 +96,12 @@ export interface RollbackIntention extends RollbackRequest {
 
 /**
  * Law 1: rollback pre-empts everything. Whatever is pending is superseded; what already rolls back at least as
- * far, as hard, goes on unchanged.
+ * far, as hard, goes on, without waiting for a retry.
  */
 export function rollBack(state: MigrationState, wanted: RollbackIntention): MigrationState {
   if (state.phase === 'closed') return state;
   const running = state.pending?.rollback ?? null;
-  if (running !== null && covers(running, wanted)) return state;
+  if (running !== null && covers(running, wanted)) return { ...state, retry: null };
   return intend(state, {
     cause: wanted.emergency ? 'emergency' : 'rollback',
     stageIndex: wanted.stageIndex ?? 0,
@@ -119,148 +123,35 @@ export function covers(running: RollbackRequest, wanted: RollbackRequest): boole
   return running.share <= wanted.share;
 }
 
-/** Takes in what a push or a verification found; closes the checkpoint when there is nothing left to wait for. */
-export function settleRouting(
-  state: MigrationState,
-  checkpoint: number,
-  result: ApplyResult,
-  atMs: number,
-): MigrationState {
-  const pending = state.pending;
-  if (pending === null || pending.checkpoint !== checkpoint) return state;
-  const raised = { ...state, epoch: Math.max(state.epoch, result.epoch) };
-  const confirmed = [...new Set([...(pending.confirmations?.confirmed ?? []), ...result.confirmed])];
-  const lapsed = result.lapsed.filter((gateway) => !confirmed.includes(gateway));
-  const missing = result.missing.filter((gateway) => !confirmed.includes(gateway));
-  const attempts = (pending.confirmations?.attempts ?? 0) + 1;
-  const confirmations = { confirmed, lapsed, missing, attempts };
-
-  if (pending.direction === 'lower') {
-    if (result.drift !== null && pending.record.share > 0) {
-      // Someone else's epoch or latch is in the way of a partial rollback: share 0 may take any epoch, so it wins.
-      return rollBack(failed(raised, confirmations, result, atMs), {
-        share: 0,
-        final: true,
-        emergency: false,
-        by: 'cutover',
-        reason: `a rollback to ${pending.record.stage} met drift: ${result.drift.detail}`,
-        commandId: null,
-        atMs,
-      });
-    }
-    return missing.length > 0
-      ? { ...raised, pending: { ...pending, confirmations } }
-      : tookEffect(raised, confirmations, result, atMs);
-  }
-  if (confirmed.length === 0) {
-    // An advance that reached nobody is undone; what restores the routing goes on until somebody has it.
-    return pending.cause === 'advance' || result.drift !== null
-      ? failed(raised, confirmations, result, atMs)
-      : { ...raised, pending: { ...pending, confirmations } };
-  }
-  return tookEffect(raised, confirmations, result, atMs);
+/** What drift says about what gateways may hold and about the epochs that are taken. */
+export function driftSeen(state: MigrationState, drift: Drift | null): MigrationState {
+  if (drift === null) return state;
+  return {
+    ...state,
+    epoch: Math.max(state.epoch, drift.epoch ?? 0),
+    mayHold: drift.kind === 'kill latch' ? state.mayHold : UNKNOWN_HOLDING,
+  };
 }
 
-type Confirmed = NonNullable<PendingRouting['confirmations']>;
-
-function tookEffect(
-  state: MigrationState,
-  confirmations: Confirmed,
-  result: ApplyResult,
-  atMs: number,
-): MigrationState {
-  const pending = state.pending as PendingRouting;
-  const effective: RoutingRecord = { ...pending.record, epoch: result.epoch };
-  const stage = stageAt(state.plan, pending.stageIndex);
-  const checkpoints = append(state.checkpoints, {
-    kind: 'took effect',
+/**
+ * Law 9: drift pauses the migration, is shown, and is neither overwritten nor adopted. It replaces another pause,
+ * because going on then takes more than what that one asked for.
+ */
+export function pauseForDrift(state: MigrationState, atMs: number): MigrationState {
+  const { drift } = state;
+  if (drift === null) return state;
+  const reason = `${drift.gateway}: ${drift.detail}`;
+  return pauseBecause(record(state, { what: 'drift', reason, atMs }), {
     atMs,
-    closes: pending.checkpoint,
-    stage: stage.name,
-    share: effective.share,
-    epoch: effective.epoch,
-    gateways: confirmations.confirmed,
-    lapsed: confirmations.lapsed,
-    missing: confirmations.missing,
-    reason: result.notes.join('; '),
-  });
-  const entered: MigrationState = {
-    ...state,
-    checkpoints,
-    pending: null,
-    phase: 'observing',
-    stageIndex: pending.stageIndex,
-    inEffect: { checkpoint: pending.checkpoint, record: effective, stageIndex: pending.stageIndex },
-    stage: enteredStage(atMs, effective.epoch),
-    drift: result.drift,
-    lapses: [],
-    retry: null,
-    settled: [],
-    paused: pending.pauseOnEntry
-      ? { atMs, by: 'cutover', reason: `rolled back to ${stage.name}`, cause: 'rollback' }
-      : state.paused,
-  };
-  if (pending.rollback?.final === true) {
-    return close(
-      entered,
-      'rolled back',
-      `share 0 is verified on every gateway under epoch ${effective.epoch}`,
-      atMs,
-    );
-  }
-  return result.drift === null ? entered : pauseForDrift(entered, atMs);
-}
-
-function failed(
-  state: MigrationState,
-  confirmations: Confirmed,
-  result: ApplyResult,
-  atMs: number,
-): MigrationState {
-  const pending = state.pending as PendingRouting;
-  const stage = stageAt(state.plan, pending.stageIndex);
-  const reason = result.notes.join('; ') || 'no gateway confirmed';
-  const closed: MigrationState = {
-    ...state,
-    pending: null,
-    phase: 'observing',
-    checkpoints: append(state.checkpoints, {
-      kind: 'failed',
-      atMs,
-      closes: pending.checkpoint,
-      stage: stage.name,
-      share: pending.record.share,
-      epoch: pending.record.epoch,
-      gateways: confirmations.confirmed,
-      lapsed: confirmations.lapsed,
-      missing: confirmations.missing,
-      reason,
-    }),
-    stage: { ...state.stage, verdict: null },
-  };
-  if (result.drift !== null) return pauseForDrift({ ...closed, drift: result.drift }, atMs);
-  // A push that timed out may still have arrived: the routing in effect is applied again under a newer epoch.
-  return intend(closed, {
-    cause: 'restore',
-    stageIndex: closed.inEffect?.stageIndex ?? 0,
     by: 'cutover',
     reason,
-    commandId: null,
-    leaseConfirms: true,
-    atMs,
+    cause: 'drift',
   });
 }
 
-/** Law 9: drift pauses the migration, is shown, and is neither overwritten nor adopted. */
-export function pauseForDrift(state: MigrationState, atMs: number): MigrationState {
-  const drift = state.drift;
-  if (drift === null) return state;
-  const told = record(state, { what: 'drift', reason: `${drift.gateway}: ${drift.detail}`, atMs });
-  if (told.paused !== null) return told;
-  return {
-    ...told,
-    paused: { atMs, by: 'cutover', reason: `${drift.gateway}: ${drift.detail}`, cause: 'drift' },
-  };
+/** Stops advancing, also where a promotion waits for its health check; watching goes on (law 4). */
+export function pauseBecause(state: MigrationState, paused: Pause): MigrationState {
+  return { ...state, promotion: null, paused };
 }
 
 /** Appends an entry that changes no routing. */
@@ -302,7 +193,7 @@ export function close(state: MigrationState, outcome: Outcome, reason: string, a
 
 function supersede(state: MigrationState, by: string, atMs: number): MigrationState {
   const open = openIntent(state.checkpoints);
-  if (open === null || closingOf(state.checkpoints, open.seq) !== null) return state;
+  if (open === null) return state;
   const confirmations = state.pending?.confirmations;
   return {
     ...state,

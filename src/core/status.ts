@@ -1,5 +1,4 @@
 import { nextDeadlineMs } from './advance';
-import { effectOf } from './checkpoint';
 import { nextDecision } from './migration';
 import {
   highestShareOut,
@@ -9,6 +8,7 @@ import {
   type SeenCommand,
   stageAt,
 } from './migration-state';
+import { refusalOf } from './obey';
 import type { GateVerdict, ProbeRecord } from './verdict';
 
 /** What the `status` query answers: everything that a person needs to know now, on one page. */
@@ -118,12 +118,14 @@ export interface RollbackEligibility {
   }[];
 }
 
+const NOBODY = { by: 'unknown', reason: '', commandId: null } as const;
+
 /** Where a rollback could go now; back to share 0 is possible in every state that is not closed. */
 export function rollbackEligibilityOf(state: MigrationState): RollbackEligibility {
   const share = highestShareOut(state);
   const targets = state.checkpoints
-    .filter((entry) => entry.kind === 'took effect' && entry.share <= share)
-    .flatMap((entry) => effectOf(state.checkpoints, entry.seq) ?? [])
+    .filter((entry) => entry.kind === 'took effect')
+    .filter(({ seq }) => refusalOf(state, { ...NOBODY, name: 'rollback', to: seq }) === null)
     .map(({ seq, stage, share: to, atMs }) => ({ checkpoint: seq, stage, share: to, atMs }))
     .reverse();
   const closed = state.phase === 'closed';
@@ -132,17 +134,14 @@ export function rollbackEligibilityOf(state: MigrationState): RollbackEligibilit
     reason: closed ? `the migration is closed: ${state.outcome}` : 'a rollback to share 0 is always accepted',
     phase: state.phase,
     share,
-    targets: closed ? [] : targets,
+    targets,
   };
 }
 
 function stageState(state: MigrationState, index: number): 'done' | 'now' | 'next' {
   if (state.outcome === 'completed' || index < state.stageIndex) return 'done';
-  return index === state.stageIndex && state.phase !== 'handover'
-    ? 'now'
-    : index <= state.stageIndex
-      ? 'done'
-      : 'next';
+  if (index > state.stageIndex || state.phase === 'closed') return 'next';
+  return state.phase === 'handover' ? 'done' : 'now';
 }
 
 function doingNow(state: MigrationState, nowMs: number): string {

@@ -1,0 +1,165 @@
+import { append } from './checkpoint';
+import type { ApplyResult } from './events';
+import {
+  type Confirmations,
+  enteredStage,
+  type MigrationState,
+  type PendingRouting,
+  stageAt,
+} from './migration-state';
+import { close, driftSeen, intend, pauseForDrift, rollBack } from './routing-change';
+
+/** Takes in what a push or a verification found; closes the checkpoint when there is nothing left to wait for. */
+export function settleRouting(
+  state: MigrationState,
+  checkpoint: number,
+  result: ApplyResult,
+  atMs: number,
+): MigrationState {
+  if (state.pending === null || state.pending.checkpoint !== checkpoint) return state;
+  const pending: PendingRouting = {
+    ...state.pending,
+    // Only share 0 may have gone above a newer epoch; who is still missing gets that same epoch.
+    record:
+      state.pending.record.share === 0
+        ? { ...state.pending.record, epoch: Math.max(state.pending.record.epoch, result.epoch) }
+        : state.pending.record,
+    confirmations: confirmationsOf(state.roster, state.pending, result),
+  };
+  const settling: Settling = {
+    ...driftSeen(state, result.drift),
+    epoch: Math.max(state.epoch, result.epoch, result.drift?.epoch ?? 0),
+    pending,
+    retry: null,
+  };
+  const { confirmed, missing } = pending.confirmations as Confirmations;
+
+  if (pending.direction === 'lower') {
+    if (result.drift !== null && pending.record.share > 0) {
+      const stopped = failed(settling, result, atMs);
+      if (pending.rollback === null) return stopped;
+      // Someone else's epoch or latch is in the way of a partial rollback: share 0 may take any epoch, so it wins.
+      return rollBack(stopped, {
+        share: 0,
+        final: true,
+        emergency: false,
+        by: 'cutover',
+        reason: `a rollback to ${pending.record.stage} met drift: ${result.drift.detail}`,
+        commandId: null,
+        atMs,
+      });
+    }
+    return missing.length > 0 ? settling : tookEffect(settling, result, atMs);
+  }
+  if (confirmed.length > 0) return tookEffect(settling, result, atMs);
+  // An advance that reached nobody is undone; what restores the routing goes on until somebody has it.
+  return pending.cause === 'advance' || result.drift !== null ? failed(settling, result, atMs) : settling;
+}
+
+/** A state whose change of routing has been answered at least once. */
+type Settling = MigrationState & { readonly pending: PendingRouting };
+
+/**
+ * Adds up who confirmed. Everyone of the roster who is not named counts as missing; before the first reading
+ * there is no roster, and the activity asks the configuration.
+ */
+function confirmationsOf(
+  roster: MigrationState['roster'],
+  pending: PendingRouting,
+  result: ApplyResult,
+): Confirmations {
+  const before = pending.confirmations;
+  const everyone =
+    roster.length > 0
+      ? roster.map(({ name }) => name)
+      : [...result.confirmed, ...result.lapsed, ...result.missing];
+  const confirmed = [...new Set([...(before?.confirmed ?? []), ...result.confirmed])];
+  const lapsed = pending.leaseConfirms
+    ? [...new Set([...(before?.lapsed ?? []), ...result.lapsed])].filter((name) => !confirmed.includes(name))
+    : [];
+  const missing = [...new Set(everyone)].filter(
+    (name) => !confirmed.includes(name) && !lapsed.includes(name),
+  );
+  return { confirmed, lapsed, missing, attempts: (before?.attempts ?? 0) + 1 };
+}
+
+function tookEffect(state: Settling, result: ApplyResult, atMs: number): MigrationState {
+  const { pending } = state;
+  const { confirmed, lapsed, missing } = pending.confirmations as Confirmations;
+  const { record: effective } = pending;
+  const stage = stageAt(state.plan, pending.stageIndex);
+  const checkpoints = append(state.checkpoints, {
+    kind: 'took effect',
+    atMs,
+    closes: pending.checkpoint,
+    stage: stage.name,
+    share: effective.share,
+    epoch: effective.epoch,
+    gateways: confirmed,
+    lapsed,
+    missing,
+    reason: result.notes.join('; '),
+  });
+  const entered: MigrationState = {
+    ...state,
+    checkpoints,
+    pending: null,
+    phase: 'observing',
+    stageIndex: pending.stageIndex,
+    inEffect: { checkpoint: pending.checkpoint, record: effective, stageIndex: pending.stageIndex },
+    mayHold:
+      missing.length === 0 && result.drift === null
+        ? { share: effective.share, pinned: effective.pinned }
+        : state.mayHold,
+    stage: enteredStage(atMs, effective.epoch),
+    drift: result.drift,
+    lapses: [],
+    retry: null,
+    settled: [],
+    paused: pending.pauseOnEntry
+      ? { atMs, by: 'cutover', reason: `rolled back to ${stage.name}`, cause: 'rollback' }
+      : state.paused,
+  };
+  const told = result.drift === null ? entered : pauseForDrift(entered, atMs);
+  if (pending.rollback?.final !== true) return told;
+  const reason =
+    confirmed.length + lapsed.length === 0
+      ? 'no gateway is configured or discovered: none can serve the candidate'
+      : `share 0 is verified on every gateway under epoch ${effective.epoch}`;
+  return close(told, 'rolled back', reason, atMs);
+}
+
+function failed(state: Settling, result: ApplyResult, atMs: number): MigrationState {
+  const { pending } = state;
+  const { confirmed, lapsed, missing } = pending.confirmations as Confirmations;
+  const reason = result.notes.join('; ') || 'no gateway confirmed';
+  const closed: MigrationState = {
+    ...state,
+    pending: null,
+    phase: 'observing',
+    checkpoints: append(state.checkpoints, {
+      kind: 'failed',
+      atMs,
+      closes: pending.checkpoint,
+      stage: stageAt(state.plan, pending.stageIndex).name,
+      share: pending.record.share,
+      epoch: pending.record.epoch,
+      gateways: confirmed,
+      lapsed,
+      missing,
+      reason,
+    }),
+    stage: { ...state.stage, verdict: null },
+  };
+  if (result.drift !== null) return pauseForDrift({ ...closed, drift: result.drift }, atMs);
+  // A push that timed out may still have arrived: the routing in effect is applied again under a newer epoch.
+  return intend(closed, {
+    cause: 'restore',
+    stageIndex: closed.inEffect?.stageIndex ?? 0,
+    by: 'cutover',
+    reason,
+    commandId: null,
+    leaseConfirms: true,
+    atMs,
+  });
+}
