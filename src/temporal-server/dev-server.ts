@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -80,12 +80,13 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
   const address = hostPort(ip, port);
   if (options.dbFilename !== undefined) makeFolder(dirname(options.dbFilename));
 
+  const logFile = options.logFile === undefined ? undefined : openSync(options.logFile, 'a', 0o600);
   const child = spawn(executable, startArguments({ ...options, ip, namespace, port, uiPort }), {
     stdio: ['ignore', 'pipe', 'pipe'],
     // A process group of its own: Ctrl-C in the terminal must not end it before the worker that needs it.
     detached: true,
   });
-  const logTail = keepLog(child, options.logFile);
+  const logTail = keepLog(child, logFile);
   const ended = endOf(child);
   const stop = (): Promise<void> => stopChild(child, ended);
   const killAtExit = (): void => void child.kill('SIGKILL');
@@ -168,22 +169,30 @@ function startArguments(
   ];
 }
 
-/** The last lines of the log, kept up to date while the server runs. */
-function keepLog(child: ChildProcess, logFile: string | undefined): readonly string[] {
+/** Keeps the last lines of the log up to date while the server runs, and appends all of them to the file. */
+function keepLog(child: ChildProcess, file: number | undefined): readonly string[] {
   const tail: string[] = [];
-  const file = logFile === undefined ? undefined : createWriteStream(logFile, { flags: 'a', mode: 0o600 });
-  // A full disk must not end the server's owner.
-  file?.on('error', (error) => tail.push(`${logFile} cannot be written: ${error.message}`));
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue;
     createInterface({ input: stream }).on('line', (line) => {
       tail.push(line.slice(0, 500));
       if (tail.length > KEPT_LINES) tail.shift();
-      file?.write(`${line}\n`);
+      if (file !== undefined) appendLine(file, line);
     });
   }
-  child.once('close', () => file?.end());
+  child.once('close', () => {
+    if (file !== undefined) closeSync(file);
+  });
   return tail;
+}
+
+/** At once, so that the file is whole when `ended` resolves; only warnings and errors come here. */
+function appendLine(file: number, line: string): void {
+  try {
+    writeSync(file, `${line}\n`);
+  } catch {
+    // A full disk must not end the server's owner: the last lines are in memory.
+  }
 }
 
 function endOf(child: ChildProcess): Promise<string> {

@@ -1,0 +1,166 @@
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Connection } from '@temporalio/client';
+import { cacheDirectory, environment } from '../../src/config';
+import {
+  type RunningTemporal,
+  startTemporalServer,
+  type TemporalServerOptions,
+} from '../../src/temporal-server/dev-server';
+import { SEARCH_ATTRIBUTES } from '../../src/temporal-server/search-attributes';
+import { findTemporal } from '../../src/temporal-server/temporal-source';
+
+let executable: string;
+let root: string;
+const running: RunningTemporal[] = [];
+
+beforeAll(async () => {
+  const progress: string[] = [];
+  const source = await findTemporal({
+    // The server under test is one that the test starts, whatever service this machine is configured for.
+    env: {
+      ...environment,
+      TEMPORAL_ADDRESS: undefined,
+      TEMPORAL_PROFILE: undefined,
+      TEMPORAL_API_KEY: undefined,
+    },
+    cacheDir: cacheDirectory(),
+    report: (line) => progress.push(line),
+  });
+  if (source.kind !== 'executable') {
+    throw new Error(
+      `expected a Temporal executable, found ${source.address}: unset its profile for the tests`,
+    );
+  }
+  executable = source.path;
+}, 900_000);
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'cutover-temporal-'));
+});
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((server) => server.stop()));
+  await rm(root, { recursive: true, force: true });
+});
+
+async function start(options: Partial<TemporalServerOptions> = {}): Promise<RunningTemporal> {
+  const server = await startTemporalServer({
+    executable,
+    searchAttributes: SEARCH_ATTRIBUTES,
+    ...options,
+  });
+  running.push(server);
+  return server;
+}
+
+async function customSearchAttributes({ address, namespace }: RunningTemporal): Promise<string[]> {
+  const connection = await Connection.connect({ address });
+  const { customAttributes } = await connection.operatorService.listSearchAttributes({ namespace });
+  await connection.close();
+  return Object.keys(customAttributes).sort();
+}
+
+function portOf(address: string): number {
+  return Number(address.split(':')[1]);
+}
+
+test('a started server listens on loopback, shows its UI and knows the search attributes', async () => {
+  const server = await start({ namespace: 'cutover' });
+  expect(server.address).toMatch(/^127\.0\.0\.1:\d+$/);
+  expect(await customSearchAttributes(server)).toEqual(
+    expect.arrayContaining(Object.keys(SEARCH_ATTRIBUTES)),
+  );
+  expect((await fetch(`${server.uiUrl}/healthz`)).status).toBe(200);
+});
+
+test('a server killed and started again on its file and port has kept everything', async () => {
+  const dbFilename = join(root, 'kept', 'temporal.db');
+  const first = await start({ dbFilename });
+  const before = await Connection.connect({ address: first.address });
+  await before.workflowService.startWorkflowExecution({
+    namespace: first.namespace,
+    workflowId: 'kept',
+    workflowType: { name: 'nobody-runs-it' },
+    taskQueue: { name: 'empty' },
+    requestId: 'one',
+  });
+  await before.close();
+
+  process.kill(first.pid, 'SIGKILL');
+  expect(await first.ended).toBe('killed by SIGKILL');
+  const second = await start({ dbFilename, port: portOf(first.address) });
+  expect(second.address).toBe(first.address);
+  const after = await Connection.connect({ address: second.address });
+  const { workflowExecutionInfo } = await after.workflowService.describeWorkflowExecution({
+    namespace: second.namespace,
+    execution: { workflowId: 'kept' },
+  });
+  await after.close();
+  expect(workflowExecutionInfo?.type?.name).toBe('nobody-runs-it');
+});
+
+test('a database file from before a search attribute existed learns it at the next start', async () => {
+  const dbFilename = join(root, 'temporal.db');
+  const old = await start({ dbFilename, uiPort: 'off', searchAttributes: { CutoverRoute: 'Keyword' } });
+  await old.stop();
+  const renewed = await start({ dbFilename });
+  expect(await customSearchAttributes(renewed)).toEqual(
+    expect.arrayContaining(Object.keys(SEARCH_ATTRIBUTES)),
+  );
+});
+
+test('stop ends the server and may be called again', async () => {
+  const server = await start();
+  await server.stop();
+  expect(() => process.kill(server.pid, 0)).toThrow('ESRCH');
+  await server.stop();
+  await expect(Connection.connect({ address: server.address, connectTimeout: 500 })).rejects.toThrow();
+});
+
+test.each(['port', 'uiPort'] as const)('a taken %s is named, and nothing is started', async (which) => {
+  const holder = await hold();
+  const { port } = holder.address() as { port: number };
+  await expect(start({ [which]: port })).rejects.toMatchObject({
+    name: 'TemporalPortTaken',
+    port,
+    message: expect.stringContaining('EADDRINUSE'),
+  });
+  await new Promise((resolve) => holder.close(resolve));
+});
+
+test('a server that ends at start is reported with the end of its log, which is also in the log file', async () => {
+  const logFile = join(root, 'temporal.log');
+  const searchAttributes = { Wrong: 'Nonsense' as never };
+  const error = await start({ searchAttributes, logFile }).catch((reason: Error) => reason);
+  expect(error).toMatchObject({
+    name: 'TemporalServerFailed',
+    message: expect.stringMatching(/ended at start \(exit code 1\)[\s\S]*Nonsense/),
+  });
+  expect(readFileSync(logFile, 'utf8')).toContain('Nonsense');
+});
+
+test('a program that never becomes a server is ended and reported', async () => {
+  const silent = join(root, 'silent');
+  writeFileSync(silent, '#!/bin/sh\necho "I only sleep"\nexec /bin/sleep 60\n', { mode: 0o755 });
+  await expect(start({ executable: silent, startTimeoutMs: 300 })).rejects.toMatchObject({
+    name: 'TemporalServerFailed',
+    message: expect.stringMatching(/to be ready in 0.3 s[\s\S]*I only sleep/),
+  });
+});
+
+test('a database file whose folder cannot be made is reported', async () => {
+  await expect(start({ dbFilename: join(__filename, 'temporal.db') })).rejects.toMatchObject({
+    name: 'TemporalServerFailed',
+    message: expect.stringContaining('cannot be made'),
+  });
+});
+
+function hold(): Promise<Server> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.listen(0, '127.0.0.1', () => resolve(server));
+  });
+}
