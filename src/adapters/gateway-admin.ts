@@ -151,5 +151,5 @@ function isAdminError(value: Record<string, unknown>): value is Record<string, u
 function reasonOf(error: unknown): string {
   const { name, code, message } = error as NodeJS.ErrnoException;
   if (name === 'TimeoutError') return 'no answer in time';
-  return code ?? message;
+  return code === undefined || code.startsWith('UND_') ? message : code;
 }
