@@ -1,0 +1,72 @@
+import type { Command } from 'commander';
+import { configurationPath, loadConfiguration } from '../config';
+import { type ListenAddress, OpenGateway, type RunningGateway, startGateway } from '../gateway/main';
+import { CliError, EXIT } from './cli-error';
+import { printJson, printNote } from './output';
+import { untilStopped } from './until-stopped';
+
+interface GatewayFlags {
+  readonly config?: string;
+  readonly name?: string;
+  readonly data?: string;
+  readonly admin?: string;
+  readonly log: string;
+  readonly json?: true;
+}
+
+/** `cutover gateway`: serves traffic until it is told to stop; needs no Temporal. */
+export function registerGateway(program: Command): void {
+  program
+    .command('gateway')
+    .description('run one gateway: the data listener that splits traffic, and its admin listener')
+    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
+    .option(
+      '--name <name>',
+      "which of the configuration's gateways this is (default: the only one, or the host name)",
+    )
+    .option('--data <host:port>', 'data listener (default: from the configuration, or 127.0.0.1:8080)')
+    .option('--admin <host:port>', 'admin listener (default: from the configuration, or 127.0.0.1:8081)')
+    .option('--log <target>', 'request log: stdout, none, or a file', 'stdout')
+    .option('--json', 'print the addresses as one JSON line once it serves')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ cutover gateway --config cutover.yaml\n  $ cutover gateway --name replica-1 --data 0.0.0.0:8080 --admin 0.0.0.0:8081',
+    )
+    .action(async (flags: GatewayFlags) => {
+      const gateway = await start(flags);
+      const { name, dataUrl, adminUrl } = gateway;
+      if (flags.json) printJson({ name, dataUrl, adminUrl });
+      else printNote(`gateway ${name}: ${dataUrl}, admin ${adminUrl}; Ctrl-C stops it`);
+      await untilStopped([{ stopped: new Promise(() => {}), stop: () => gateway.stop() }]);
+    });
+}
+
+async function start(flags: GatewayFlags): Promise<RunningGateway> {
+  const configuration = loadConfiguration(configurationPath(flags.config));
+  try {
+    return await startGateway({
+      configuration,
+      ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(flags.data === undefined ? {} : { data: parseAddress(flags.data) }),
+      ...(flags.admin === undefined ? {} : { admin: parseAddress(flags.admin) }),
+      log: flags.log === 'stdout' || flags.log === 'none' ? flags.log : { file: flags.log },
+    });
+  } catch (error) {
+    if (error instanceof OpenGateway) throw new CliError(error.message, EXIT.badInput);
+    const { code, syscall, message } = error as NodeJS.ErrnoException;
+    if (syscall !== 'listen') throw error;
+    throw new CliError(
+      `cannot listen (${code}): ${message}; choose another --data or --admin`,
+      EXIT.unreachable,
+    );
+  }
+}
+
+function parseAddress(text: string): ListenAddress {
+  const match = /^(.+):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[2]);
+  if (match === null || port > 65_535) {
+    throw new CliError(`expected an address such as 127.0.0.1:8080, got "${text}"`, EXIT.badInput);
+  }
+  return { host: (match[1] as string).replace(/^\[|\]$/g, ''), port };
+}

@@ -1,0 +1,392 @@
+import type { Readable } from 'node:stream';
+import type { Dispatcher } from 'undici';
+import { type AnswerHead, readAnswerHead } from './answer-head';
+import type { Caller } from './callers';
+import type { CandidatePermit, CutCause } from './candidate-permits';
+import type { Deadlines, Timed } from './deadlines';
+import { connectionFailure, type Failure, statusFailure } from './failure';
+import { isValidated, type PlainFacts, readPlain } from './plain-answer';
+import type { Provider } from './provider';
+import { StreamScanner } from './stream-scanner';
+import type { Endpoint } from './traffic-class';
+
+/** Where a committed answer goes: to the caller, or nowhere (a mirror). */
+export interface AnswerSink {
+  begin(status: number, headers: string[], contentLength: number | null): void;
+  /** False asks to pause until the attempt is resumed. */
+  write(bytes: Buffer): boolean;
+  end(): void;
+  /** A complete answer in one piece. */
+  whole(status: number, headers: string[], body: Buffer): void;
+  /** The answer cannot be completed: an explicit error or a cut connection, never a clean end. */
+  breakOff(failure: Failure): void;
+}
+
+/** Who is told of an attempt's moments. */
+export interface AttemptOwner {
+  /** The answer is good so far and is to be passed on from now. */
+  attemptCommitted(attempt: Attempt): AnswerSink;
+  /** It is over; `failure` and `committed` say how. */
+  attemptEnded(attempt: Attempt): void;
+}
+
+/** Times of one attempt, milliseconds. */
+export interface AttemptLimits {
+  /** To the head of an answer, or the whole of a held plain one. */
+  readonly answerMs: number;
+  /** To the first content of a stream. */
+  readonly firstContentMs: number;
+  /** Between two pieces once the answer runs. */
+  readonly idleMs: number;
+}
+
+export interface AttemptOptions {
+  readonly provider: Provider;
+  readonly caller: Caller;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: string[];
+  readonly body: string | Buffer | Readable | null;
+  readonly endpoint: Endpoint;
+  /** A stream was asked for. */
+  readonly streams: boolean;
+  /** Keep the answer back until its commit point, so that another attempt can still take its place. */
+  readonly holds: boolean;
+  /** Read usage and times on the side. */
+  readonly reads: boolean;
+  /** The usage event was asked for by the gateway and is taken out again. */
+  readonly removesUsage: boolean;
+  /** May be made again elsewhere after it was sent; else an emergency lets it run on. */
+  readonly replayable: boolean;
+  readonly limits: AttemptLimits;
+  readonly maxHeldBytes: number;
+  readonly permit: CandidatePermit | null;
+}
+
+/** Clocks and timers that attempts share. */
+export interface AttemptServices {
+  readonly deadlines: Deadlines;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly wallNow: () => number;
+}
+
+const MAX_ERROR_BYTES = 1_048_576;
+/** A plain answer of known length up to this is passed on in one piece. */
+const ONE_PIECE_BYTES = 65_536;
+const EMPTY = Buffer.alloc(0);
+
+/** `held`: kept back; `passed`: goes on as it comes; `scanned`: the same, read as events on the side. */
+type Mode = 'held' | 'passed' | 'scanned' | 'scanned-held';
+
+/** One request to one provider, with its named moments: sent, head, data, end, error. */
+export class Attempt implements Dispatcher.DispatchHandler, Timed {
+  readonly startedMs: number;
+  deadlineMs: number;
+  sent = false;
+  committed = false;
+  ended = false;
+  endedMs = 0;
+  status = 0;
+  head: AnswerHead | null = null;
+  failure: Failure | null = null;
+  scanner: StreamScanner | null = null;
+  plain: PlainFacts | null = null;
+
+  readonly #owner: AttemptOwner;
+  readonly #services: AttemptServices;
+  #mode: Mode = 'held';
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #sink: AnswerSink | null = null;
+  #abort: ((error?: Error) => void) | null = null;
+  #resume: (() => void) | null = null;
+  #paused = false;
+
+  constructor(
+    readonly options: AttemptOptions,
+    owner: AttemptOwner,
+    services: AttemptServices,
+  ) {
+    this.#owner = owner;
+    this.#services = services;
+    this.startedMs = services.now();
+    const { limits, streams, holds } = options;
+    this.deadlineMs = this.startedMs + (streams && holds ? limits.firstContentMs : limits.answerMs);
+  }
+
+  dispatch(): void {
+    const { provider, permit, path, method, headers, body } = this.options;
+    provider.inFlight += 1;
+    this.#services.deadlines.add(this);
+    permit?.onCut((cause) => this.#cut(cause));
+    if (this.ended) return;
+    provider.pool.dispatch({ path, method: method as Dispatcher.HttpMethod, headers, body }, this);
+  }
+
+  /** The complete answer that was kept back, for an owner that passes it on after all. */
+  get heldBody(): Buffer {
+    if (this.#held.length === 1) return this.#held[0] as Buffer;
+    return this.#held.length === 0 ? EMPTY : Buffer.concat(this.#held);
+  }
+
+  /** Whether a complete answer is held that could be passed on as it is. */
+  get holdsAnswer(): boolean {
+    return this.head !== null && !this.committed && this.#complete;
+  }
+  #complete = false;
+
+  /** The sink takes more. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.deadlineMs = this.#services.now() + this.options.limits.idleMs;
+    this.#resume?.();
+  }
+
+  /** The caller left, or the process ends. */
+  abandon(why: string): void {
+    this.#fail({ kind: 'aborted', why, ambiguous: true });
+  }
+
+  expire(): void {
+    if (this.#paused) this.abandon('the caller stopped reading');
+    else
+      this.#fail({
+        kind: 'timeout',
+        why: this.head === null ? 'no answer in time' : 'no progress in time',
+        ambiguous: this.sent,
+      });
+  }
+
+  // The moments below are called by undici.
+
+  onConnect(abort: (error?: Error) => void): void {
+    this.#abort = abort;
+    if (this.ended) {
+      abort();
+      return;
+    }
+    if (this.options.permit !== null && !this.options.permit.send()) {
+      this.#fail({ kind: 'withdrawn', why: 'the routing changed before it was sent', ambiguous: false });
+      return;
+    }
+    this.sent = true;
+  }
+
+  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
+    if (status < 200 || this.ended) return true;
+    const head = readAnswerHead(raw, this.#services.wallNow);
+    this.status = status;
+    this.head = head;
+    this.#resume = resume;
+    const { holds, reads, streams, endpoint, removesUsage, limits } = this.options;
+    if (status >= 300) {
+      this.#mode = status >= 400 || holds ? 'held' : 'passed';
+    } else if (head.contentType.startsWith('text/event-stream') && !head.coded) {
+      if (holds && !streams && endpoint !== 'bytes') {
+        this.#fail({ kind: 'malformed', why: 'expected a plain answer, got a stream', ambiguous: true });
+        return true;
+      }
+      this.#mode = holds ? 'scanned-held' : reads ? 'scanned' : 'passed';
+      if (this.#mode !== 'passed') this.scanner = new StreamScanner(endpoint, removesUsage);
+    } else if (holds) {
+      if (streams && !head.coded && endpoint !== 'bytes') {
+        const got = head.contentType.slice(0, 60);
+        this.#fail({
+          kind: 'malformed',
+          why: `expected a stream, got content type "${got}"`,
+          ambiguous: true,
+        });
+        return true;
+      }
+      this.#mode = endpoint === 'bytes' || (streams && head.coded) ? 'passed' : 'held';
+    } else {
+      const short = head.contentLength !== null && head.contentLength <= ONE_PIECE_BYTES;
+      const read = reads && isValidated(endpoint, head.contentType) && !head.coded;
+      this.#mode = short || read ? 'held' : 'passed';
+    }
+    if (status === 204 || status === 304 || this.options.method === 'HEAD') this.#mode = 'passed';
+    if (!holds && this.#mode !== 'held') this.#commit();
+    if (this.#mode === 'passed' || this.#mode === 'scanned')
+      this.deadlineMs = this.#services.now() + limits.idleMs;
+    return true;
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (this.ended) return true;
+    switch (this.#mode) {
+      case 'held':
+        return this.#hold(chunk);
+      case 'passed':
+        if (!this.committed) this.#commit();
+        return this.#pass(chunk, this.#services.now());
+      case 'scanned': {
+        const nowMs = this.#services.now();
+        return this.#pass((this.scanner as StreamScanner).push(chunk, nowMs), nowMs);
+      }
+      case 'scanned-held':
+        return this.#scanHeld(chunk, this.scanner as StreamScanner);
+    }
+  }
+
+  onComplete(): void {
+    if (this.ended) return;
+    this.#complete = true;
+    const nowMs = this.#services.now();
+    if (this.scanner !== null) this.#endStream(this.scanner, nowMs);
+    else if (this.#mode === 'held') this.#endHeld();
+    else {
+      if (!this.committed) this.#commit();
+      this.#sink?.end();
+      this.#finish(null);
+    }
+  }
+
+  onError(error: Error): void {
+    if (this.ended) return;
+    this.#fail(connectionFailure(error, this.sent, this.head !== null));
+  }
+
+  #hold(chunk: Buffer): boolean {
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+    const cap = this.status >= 300 ? MAX_ERROR_BYTES : this.options.maxHeldBytes;
+    if (this.#heldBytes <= cap) return true;
+    this.#mode = 'passed';
+    this.#commit();
+    return this.#flushHeld();
+  }
+
+  #scanHeld(chunk: Buffer, scanner: StreamScanner): boolean {
+    const nowMs = this.#services.now();
+    this.#held.push(scanner.push(chunk, nowMs));
+    this.#heldBytes += chunk.length;
+    if (scanner.errorEvent && !scanner.hasContent) {
+      this.#fail({ kind: 'error_event', why: 'an error as the first event', ambiguous: true });
+      return true;
+    }
+    if (scanner.malformed && !scanner.hasContent) {
+      this.#fail({ kind: 'malformed', why: 'an event that is no JSON object', ambiguous: true });
+      return true;
+    }
+    if (!scanner.hasContent && this.#heldBytes <= this.options.maxHeldBytes) return true;
+    this.#mode = 'scanned';
+    this.deadlineMs = nowMs + this.options.limits.idleMs;
+    this.#commit();
+    return this.#flushHeld();
+  }
+
+  #endStream(scanner: StreamScanner, nowMs: number): void {
+    const rest = scanner.end(nowMs);
+    if (!this.committed) {
+      this.#held.push(rest);
+      if (scanner.hasContent) {
+        this.#commit();
+        this.#flushHeld();
+      } else {
+        const why = scanner.errorEvent
+          ? 'an error as the first event'
+          : 'the stream ended before any content';
+        this.#end({ kind: scanner.errorEvent ? 'error_event' : 'truncated', why, ambiguous: true });
+        return;
+      }
+    } else if (rest.length > 0) this.#sink?.write(rest);
+    if (scanner.errorEvent) {
+      // The provider's own error event has been passed on: the caller knows.
+      this.#sink?.end();
+      this.#finish({ kind: 'error_event', why: 'an error event in mid-stream', ambiguous: true });
+    } else if (scanner.mayEnd) {
+      this.#sink?.end();
+      this.#finish(
+        scanner.malformed ? { kind: 'malformed', why: 'an event that is no JSON', ambiguous: true } : null,
+      );
+    } else {
+      this.#end({ kind: 'truncated', why: 'the stream ended without its end', ambiguous: true });
+    }
+  }
+
+  #endHeld(): void {
+    const head = this.head as AnswerHead;
+    const failure = statusFailure(this.status);
+    if (failure !== null) {
+      this.#end(failure);
+      return;
+    }
+    const { endpoint, reads, holds, streams } = this.options;
+    const body = this.heldBody;
+    let fault: Failure | null = null;
+    if (reads && !head.coded) {
+      this.plain = readPlain(endpoint, head.contentType, body);
+      if (this.plain.fault !== null) fault = { ...this.plain.fault, ambiguous: true };
+      else if (streams && endpoint !== 'bytes')
+        fault = { kind: 'malformed', why: 'expected a stream', ambiguous: true };
+    }
+    if (fault !== null && holds) {
+      this.#end(fault);
+      return;
+    }
+    this.committed = true;
+    this.#sink = this.#owner.attemptCommitted(this);
+    this.#sink.whole(this.status, head.headers, body);
+    this.#finish(fault);
+  }
+
+  #commit(): void {
+    const head = this.head as AnswerHead;
+    this.committed = true;
+    this.#sink = this.#owner.attemptCommitted(this);
+    this.#sink.begin(this.status, head.headers, this.scanner === null ? head.contentLength : null);
+  }
+
+  #flushHeld(): boolean {
+    const held = this.heldBody;
+    this.#held = [];
+    return this.#pass(held, this.#services.now());
+  }
+
+  #pass(bytes: Buffer, nowMs: number): boolean {
+    this.deadlineMs = nowMs + this.options.limits.idleMs;
+    if (bytes.length === 0 || this.#sink === null) return true;
+    if (this.#sink.write(bytes)) return true;
+    this.#paused = true;
+    return false;
+  }
+
+  #cut(cause: CutCause): void {
+    if (this.ended) return;
+    if (cause === 'emergency' && (this.committed || !this.options.replayable)) return;
+    const why = cause === 'withdrawn' ? 'the routing changed before it was sent' : `cut: ${cause}`;
+    this.#fail({ kind: 'withdrawn', why, ambiguous: this.sent });
+  }
+
+  /** Ends for a reason that leaves the connection in a bad state. */
+  #fail(failure: Failure): void {
+    if (this.ended) return;
+    this.#end(failure);
+    this.#abort?.();
+  }
+
+  #end(failure: Failure): void {
+    if (this.committed) this.#sink?.breakOff(failure);
+    this.#finish(failure);
+  }
+
+  #finish(failure: Failure | null): void {
+    this.ended = true;
+    this.failure = failure;
+    const { provider, permit } = this.options;
+    const nowMs = this.#services.now();
+    this.endedMs = nowMs;
+    provider.inFlight -= 1;
+    this.#services.deadlines.remove(this);
+    permit?.close();
+    if (failure === null || failure.kind === 'status_4xx') provider.breaker.succeeded(nowMs);
+    else if (failure.kind !== 'withdrawn' && failure.kind !== 'aborted') provider.breaker.failed(nowMs);
+    const retryAfterMs = this.head?.retryAfterMs ?? null;
+    if (retryAfterMs !== null && (this.status === 429 || this.status === 503)) {
+      provider.holdOff(this.options.caller, retryAfterMs, nowMs);
+    }
+    this.#owner.attemptEnded(this);
+  }
+}

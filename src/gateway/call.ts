@@ -1,0 +1,240 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Side } from '../core/routing';
+import type { AnswerSink, Attempt } from './attempt';
+import type { BufferedBytes } from './body-reader';
+import type { Caller } from './callers';
+import { type Failure, gatewayStatus } from './failure';
+import { errorBody, type GatewayError, sendError, upstreamError } from './openai-error';
+import type { Provider } from './provider';
+import type { RequestFacts } from './request-facts';
+import type { RequestHead } from './request-head';
+import type { AttemptNote } from './request-log';
+import type { Route } from './route';
+import type { Services } from './services';
+import type { Endpoint, Traffic } from './traffic-class';
+
+/** One request of a caller: what it asks, and the one place where its answer is written. */
+export class Call implements AnswerSink {
+  readonly startedMs: number;
+  facts: RequestFacts | null = null;
+  body: Buffer = Buffer.alloc(0);
+  /** The arm as drawn, null outside of the arms. */
+  side: Side | null = null;
+  epoch: number;
+  /** What the answer's headers and the log say about who served. */
+  servedBy: Provider | null = null;
+  servedModel: string | null = null;
+  failover: string | null = null;
+  readonly notes: AttemptNote[] = [];
+  /** The attempt that runs now. */
+  current: Attempt | null = null;
+  firstTokenMs: number | null = null;
+  tokensIn = 0;
+  tokensOut = 0;
+  outcome = 'success';
+  ended = false;
+  #buffered: BufferedBytes | null = null;
+
+  constructor(
+    readonly services: Services,
+    readonly route: Route,
+    readonly request: IncomingMessage,
+    readonly response: ServerResponse,
+    readonly head: RequestHead,
+    readonly caller: Caller,
+    readonly traffic: Traffic,
+    /** Path below /v1 and the query behind it. */
+    readonly path: string,
+    readonly query: string,
+  ) {
+    this.startedMs = services.now();
+    this.epoch = route.state.epoch;
+    response.on('close', () => this.#callerGone());
+  }
+
+  /** Takes the body, whose bytes are given back when the call ends. */
+  takeBody(body: Buffer, buffered: BufferedBytes): void {
+    this.body = body;
+    this.#buffered = buffered;
+  }
+
+  get callerIsGone(): boolean {
+    return this.response.destroyed;
+  }
+
+  begin(status: number, headers: string[], contentLength: number | null): void {
+    if (this.response.headersSent || this.response.destroyed) return;
+    if (contentLength !== null) headers.push('content-length', `${contentLength}`);
+    this.response.writeHead(status, this.#withGatewayHeaders(headers));
+    this.response.on('drain', () => this.current?.resume());
+  }
+
+  write(bytes: Buffer): boolean {
+    return this.response.destroyed || this.response.write(bytes);
+  }
+
+  end(): void {
+    this.response.end();
+  }
+
+  whole(status: number, headers: string[], body: Buffer): void {
+    if (this.response.headersSent || this.response.destroyed) return;
+    headers.push('content-length', `${body.length}`);
+    this.response.writeHead(status, this.#withGatewayHeaders(headers));
+    // As one latin1 string, head and body leave in one write; the bytes are the same.
+    if (body.length <= 16_384) this.response.end(body.toString('latin1'), 'latin1');
+    else this.response.end(body);
+  }
+
+  breakOff(failure: Failure): void {
+    const { response } = this;
+    if (response.destroyed) return;
+    if (!response.headersSent) {
+      this.refuse(this.upstreamFailure(failure));
+      return;
+    }
+    if (this.#streams) {
+      const error = upstreamError(502, 'stream_cut', `The answer could not be completed: ${failure.why}.`);
+      response.write(`\n\ndata: ${errorBody(error)}\n\n`);
+    }
+    // Without the end of the coding: the caller sees a connection that was cut, never a clean end.
+    const { socket } = response;
+    if (socket === null) response.destroy();
+    else socket.end(() => response.destroy());
+  }
+
+  /** Passes on an answer that an attempt held back. */
+  deliver(attempt: Attempt): void {
+    const head = attempt.head;
+    if (head === null) return;
+    let body = attempt.heldBody;
+    const { headers } = head;
+    if (attempt.status >= 400) {
+      const { provider } = attempt.options;
+      const text = body.toString('latin1');
+      const redacted = provider.redact(text, this.caller);
+      if (redacted !== text) body = Buffer.from(redacted, 'latin1');
+      for (let index = 1; index < headers.length; index += 2) {
+        headers[index] = provider.redact(headers[index] as string, this.caller);
+      }
+    }
+    this.whole(attempt.status, headers, body);
+  }
+
+  /** Answers with an error of the gateway. */
+  refuse(error: GatewayError, close = false): void {
+    this.outcome = error.code;
+    sendError(this.response, error, this.#withGatewayHeaders([]), close);
+  }
+
+  /** The gateway's own error for an attempt that gave no answer at all. */
+  upstreamFailure(failure: Failure): GatewayError {
+    const name = this.servedBy?.name ?? 'the provider';
+    return upstreamError(gatewayStatus(failure), failure.kind, `No answer from ${name}: ${failure.why}.`);
+  }
+
+  note(attempt: Attempt, purpose: string): void {
+    const { failure, status, options } = attempt;
+    this.notes.push({
+      provider: options.provider.name,
+      purpose,
+      outcome: failure?.kind ?? 'success',
+      ...(failure === null ? {} : { why: failure.why }),
+      ...(status === 0 ? {} : { status }),
+      ms: round(attempt.endedMs - attempt.startedMs),
+    });
+  }
+
+  /** Counts the request in the metrics, by who served it in the end. */
+  measure(attempt: Attempt, side: Side, facts: RequestFacts | null): void {
+    const kind = attempt.failure?.kind ?? 'success';
+    this.services.metrics.requestFinished({
+      route: this.route.name,
+      trafficClass: this.traffic.class,
+      side,
+      provider: attempt.options.provider.name,
+      operation: OPERATIONS[this.traffic.endpoint],
+      model: facts?.model ?? '',
+      outcome: kind === 'withdrawn' ? 'aborted' : kind,
+      totalMs: attempt.endedMs - this.startedMs,
+      firstTokenMs: this.firstTokenMs,
+      interTokenMs: attempt.scanner?.gapsMs ?? [],
+      tokensIn: this.tokensIn,
+      tokensOut: this.tokensOut,
+    });
+  }
+
+  /** Everything about this request is over: writes its log line. */
+  finish(): void {
+    if (this.ended) return;
+    this.ended = true;
+    this.#buffered?.give(this.body.length);
+    this.#buffered = null;
+    this.services.active.delete(this);
+    const { logger } = this.services.log;
+    if (!logger.isLevelEnabled('info')) return;
+    const { request, route, facts, notes } = this;
+    logger.info(
+      {
+        route: route.name,
+        team: this.caller.team,
+        method: request.method,
+        path: this.path,
+        class: this.traffic.class,
+        model: facts?.model,
+        stream: facts?.stream,
+        epoch: this.epoch,
+        arm: this.side ?? undefined,
+        provider: this.servedBy?.name,
+        servedModel: this.servedModel ?? undefined,
+        failover: this.failover ?? undefined,
+        status: this.response.statusCode,
+        outcome: this.outcome,
+        ms: round(this.services.now() - this.startedMs),
+        firstTokenMs: this.firstTokenMs === null ? undefined : round(this.firstTokenMs),
+        tokensIn: this.tokensIn,
+        tokensOut: this.tokensOut,
+        retry: this.head.retry || undefined,
+        attempts: notes,
+      },
+      'request',
+    );
+  }
+
+  get #streams(): boolean {
+    return this.current?.scanner !== null && this.current?.scanner !== undefined;
+  }
+
+  #withGatewayHeaders(headers: string[]): string[] {
+    if (!this.route.configuration.exposeHeaders) return headers;
+    if (this.servedBy !== null) headers.push('x-cutover-provider', this.servedBy.name);
+    headers.push('x-cutover-epoch', `${this.epoch}`);
+    if (this.servedModel !== null && SAFE_VALUE.test(this.servedModel)) {
+      headers.push('x-cutover-model', this.servedModel);
+    }
+    if (this.failover !== null) headers.push('x-cutover-failover', this.failover);
+    return headers;
+  }
+
+  #callerGone(): void {
+    if (this.response.writableFinished || this.ended) return;
+    this.current?.abandon('the caller left');
+  }
+}
+
+/** Names of OpenTelemetry's `gen_ai.operation.name`, and our own where it has none. */
+const OPERATIONS: Readonly<Record<Endpoint, string>> = {
+  chat: 'chat',
+  completions: 'text_completion',
+  responses: 'chat',
+  media: 'generate_content',
+  bytes: 'generate_content',
+  json: 'other',
+  opaque: 'other',
+};
+
+const SAFE_VALUE = /^[\x21-\x7e][\x20-\x7e]{0,255}$/;
+
+function round(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

@@ -1,0 +1,39 @@
+/** Something that has to end by a time which may be moved at any moment by assignment. */
+export interface Timed {
+  /** Monotonic milliseconds; Infinity for none. */
+  deadlineMs: number;
+  expire(): void;
+}
+
+const SWEEP_MS = 25;
+
+/**
+ * One timer for all deadlines: a request adds itself and later moves its deadline by assignment, which
+ * costs nothing. A deadline is noticed at most 25 ms late.
+ */
+export class Deadlines {
+  readonly #entries = new Set<Timed>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(now: () => number) {
+    this.#timer = setInterval(() => {
+      const nowMs = now();
+      for (const entry of this.#entries) {
+        if (entry.deadlineMs <= nowMs) entry.expire();
+      }
+    }, SWEEP_MS);
+    this.#timer.unref();
+  }
+
+  add(entry: Timed): void {
+    this.#entries.add(entry);
+  }
+
+  remove(entry: Timed): void {
+    this.#entries.delete(entry);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+}

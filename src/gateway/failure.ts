@@ -1,0 +1,63 @@
+import type { FailureClass } from '../core/evidence';
+
+/**
+ * Why an attempt did not give an answer. `ambiguous`: the provider may have done the work all the same.
+ * `withdrawn` (the routing changed before or while it ran) and `aborted` (the caller left) are nobody's fault.
+ */
+export interface Failure {
+  readonly kind: FailureClass | 'withdrawn' | 'aborted';
+  readonly why: string;
+  readonly ambiguous: boolean;
+}
+
+const CONNECT_CODES = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EAI_FAIL',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** Classifies an error of the connection; `sent` says whether request bytes may have left. */
+export function connectionFailure(error: Error, sent: boolean, answerBegan: boolean): Failure {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const why = code === '' ? error.name : code;
+  if (!sent) return { kind: isTls(code) ? 'tls' : 'connect', why, ambiguous: false };
+  if (CONNECT_CODES.has(code)) return { kind: 'connect', why, ambiguous: false };
+  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') {
+    return { kind: answerBegan ? 'truncated' : 'malformed', why, ambiguous: true };
+  }
+  return { kind: answerBegan ? 'truncated' : 'reset', why, ambiguous: true };
+}
+
+/** Classifies a status that is no success; null for one that is. */
+export function statusFailure(status: number): Failure | null {
+  if (status >= 200 && status < 300) return null;
+  const why = `status ${status}`;
+  if (status === 429) return { kind: 'status_429', why, ambiguous: false };
+  if (status === 401 || status === 402 || status === 403)
+    return { kind: 'status_auth', why, ambiguous: false };
+  if (status >= 500) return { kind: 'status_5xx', why, ambiguous: true };
+  if (status >= 400) return { kind: 'status_4xx', why, ambiguous: false };
+  return { kind: 'malformed', why: `${why}: redirects are not followed`, ambiguous: false };
+}
+
+/** Gateway status for a failure that has no answer of its own to pass on. */
+export function gatewayStatus(failure: Failure): number {
+  return failure.kind === 'timeout' ? 504 : 502;
+}
+
+function isTls(code: string): boolean {
+  return (
+    code.startsWith('ERR_TLS') ||
+    code.startsWith('ERR_SSL') ||
+    code.startsWith('CERT_') ||
+    code.startsWith('UNABLE_TO_') ||
+    code === 'EPROTO' ||
+    code.endsWith('_SIGNED_CERT') ||
+    code === 'SELF_SIGNED_CERT_IN_CHAIN'
+  );
+}

@@ -1,0 +1,107 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Side } from '../core/routing';
+
+const CAPACITY = 100_000;
+const WRITE_DELAY_MS = 200;
+const MAX_ID_LENGTH = 256;
+
+/**
+ * Which provider made an object, by its id: bounded, the oldest forgotten first, and kept in a file to which
+ * lines are only added (`c ID` or `l ID`); a start rewrites it. Losing its last lines costs at most a second
+ * try at the other provider.
+ */
+export class MakerTable {
+  readonly #makers = new Map<string, Side>();
+  readonly #path: string;
+  readonly #warn: (message: string) => void;
+  #pending = '';
+  #timer: NodeJS.Timeout | null = null;
+  #writing: Promise<void> = Promise.resolve();
+  #lines = 0;
+
+  constructor(path: string, warn: (message: string) => void) {
+    this.#path = path;
+    this.#warn = warn;
+    for (const line of readLines(path)) {
+      const id = line.slice(2);
+      if (id !== '') this.#put(id, line.startsWith('c ') ? 'candidate' : 'legacy');
+    }
+  }
+
+  get size(): number {
+    return this.#makers.size;
+  }
+
+  find(id: string): Side | null {
+    return this.#makers.get(id) ?? null;
+  }
+
+  /** The maker of the first of some ids that is known. */
+  findAny(ids: readonly string[]): Side | null {
+    for (const id of ids) {
+      const side = this.#makers.get(id);
+      if (side !== undefined) return side;
+    }
+    return null;
+  }
+
+  remember(id: string, side: Side): void {
+    if (id === '' || id.length > MAX_ID_LENGTH || id.includes('\n') || this.#makers.get(id) === side) return;
+    this.#put(id, side);
+    this.#pending += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
+    if (this.#timer !== null) return;
+    this.#timer = setTimeout(() => void this.flush(), WRITE_DELAY_MS);
+    this.#timer.unref();
+  }
+
+  /** Writes what is not written yet. */
+  flush(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const lines = this.#pending;
+    this.#pending = '';
+    if (lines !== '') this.#writing = this.#writing.then(() => this.#write(lines));
+    return this.#writing;
+  }
+
+  #put(id: string, side: Side): void {
+    this.#makers.delete(id);
+    this.#makers.set(id, side);
+    if (this.#makers.size <= CAPACITY) return;
+    const oldest = this.#makers.keys().next().value;
+    if (oldest !== undefined) this.#makers.delete(oldest);
+  }
+
+  async #write(lines: string): Promise<void> {
+    try {
+      if (this.#lines === 0 || this.#lines > 2 * CAPACITY) this.#rewrite();
+      else await appendFile(this.#path, lines);
+      this.#lines += lines.split('\n').length - 1;
+    } catch (error) {
+      this.#warn(`The table of makers ${this.#path} cannot be kept: ${(error as Error).message}`);
+    }
+  }
+
+  /** The whole table anew, which drops what was forgotten since. */
+  #rewrite(): void {
+    mkdirSync(dirname(this.#path), { recursive: true });
+    let text = '';
+    for (const [id, side] of this.#makers) text += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
+    const temporary = `${this.#path}.tmp`;
+    writeFileSync(temporary, text);
+    renameSync(temporary, this.#path);
+    this.#lines = this.#makers.size;
+  }
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8')
+      .split('\n')
+      .filter((line) => /^[cl] \S{1,256}$/.test(line));
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,108 @@
+import type { ModelMapping } from '../core/configuration-schema';
+import type { Assignment } from './arm-draw';
+import { type AnswerSink, Attempt, type AttemptOwner } from './attempt';
+import type { Call } from './call';
+import type { Observation } from './evidence-cell';
+import { attemptLimits } from './limits';
+import { candidateBody } from './model-mapping';
+import { observe, usageOf } from './observation';
+import { type RequestFacts, usesHostedTools } from './request-facts';
+
+/** One answer of a compared pair. */
+export interface ShadowSide {
+  readonly status: number;
+  readonly outcome: string;
+  readonly totalMs: number;
+  readonly tokensOut: number | null;
+}
+
+/** What legacy answered to a request, and the candidate to its copy. */
+export interface ShadowPair {
+  readonly route: string;
+  readonly model: string;
+  readonly legacy: ShadowSide;
+  readonly candidate: ShadowSide;
+}
+
+/** Takes a drained answer. */
+const NOWHERE: AnswerSink = {
+  begin: () => {},
+  write: () => true,
+  end: () => {},
+  whole: () => {},
+  breakOff: () => {},
+};
+
+/**
+ * Sends a copy of a request that legacy has answered to the candidate, for the fraction that the routing asks
+ * for. Its answer is drained and counted apart; the caller never notices.
+ */
+export function copyToCandidate(
+  call: Call,
+  facts: RequestFacts,
+  mapping: ModelMapping,
+  assignment: Assignment,
+  legacy: Attempt,
+): void {
+  const { route, services, caller } = call;
+  const shadow = route.state.effectiveShadow();
+  if (shadow === 0 || services.random() >= shadow || usesHostedTools(facts.json)) return;
+  const provider = route.mirror;
+  if (provider.sheds(caller, services.now()) !== null || !services.buffered.take(call.body.length)) return;
+  const mapped = candidateBody(call.body, facts, mapping, provider.takesUsageOption);
+  const owner: AttemptOwner = {
+    attemptCommitted: () => NOWHERE,
+    attemptEnded: (attempt) => {
+      services.buffered.give(call.body.length);
+      if (attempt.failure?.kind === 'withdrawn' || attempt.failure?.kind === 'aborted') return;
+      const outcome = judge(attempt, legacy);
+      route.evidence.record(
+        observe(call, facts, assignment, { side: 'candidate', kind: 'shadow', outcome, attempt }),
+      );
+      services.compareShadow?.({
+        route: route.name,
+        model: facts.model,
+        legacy: sideOf(legacy, 'success'),
+        candidate: sideOf(attempt, outcome),
+      });
+    },
+  };
+  new Attempt(
+    {
+      provider,
+      caller,
+      method: 'POST',
+      path: provider.path(call.path, call.query, caller),
+      headers: provider.headers(call.head.forward, caller),
+      body: mapped.body,
+      endpoint: call.traffic.endpoint,
+      streams: facts.stream,
+      holds: true,
+      reads: true,
+      removesUsage: mapped.addsUsage,
+      replayable: true,
+      limits: attemptLimits(call, 'candidate'),
+      maxHeldBytes: services.configuration.gateway.maxBodyBytes,
+      permit: route.state.permit(assignment.epoch, 'mirror'),
+    },
+    owner,
+    services,
+  ).dispatch();
+}
+
+/** Legacy has accepted the request, so a refusal by the candidate is a rejection. */
+function judge(attempt: Attempt, legacy: Attempt): Observation['outcome'] {
+  const kind = attempt.failure?.kind;
+  if (kind === undefined) return 'success';
+  if (kind === 'status_4xx') return legacy.failure === null ? 'rejected' : 'success';
+  return kind as Observation['outcome'];
+}
+
+function sideOf(attempt: Attempt, outcome: string): ShadowSide {
+  return {
+    status: attempt.status,
+    outcome,
+    totalMs: attempt.endedMs - attempt.startedMs,
+    tokensOut: usageOf(attempt)?.output ?? null,
+  };
+}

@@ -1,0 +1,139 @@
+import { Pool } from 'undici';
+import type { ProviderConfiguration } from '../core/configuration-schema';
+import { Breaker, type BreakerSettings } from './breaker';
+import type { Caller } from './callers';
+
+/** Why a provider is not asked now: its breaker, its concurrency cap, or its own Retry-After. */
+export type ShedReason = 'breaker open' | 'concurrency cap' | 'retry-after';
+
+const MAX_HOLD_OFF_MS = 60_000;
+
+/** These of a caller's headers never reach the list of forwarded ones, so nothing needs to be put over them. */
+const NEVER_FORWARDED = new Set(['accept-encoding', 'authorization', 'api-key']);
+
+interface OwnHeaders {
+  /** Flat list. */
+  readonly list: readonly string[];
+  /** Lower-case names that replace the caller's; null when there are none. */
+  readonly overrides: ReadonlySet<string> | null;
+}
+
+/** One provider of this gateway: its pool (shared with no other), breaker, cap and the way its key is sent. */
+export class Provider {
+  readonly pool: Pool;
+  readonly breaker: Breaker;
+  readonly base: URL;
+  inFlight = 0;
+  /** False once the provider has refused `stream_options`: it is then no longer added to streams. */
+  takesUsageOption = true;
+  readonly #basePath: string;
+  readonly #query: string;
+  readonly #key: string | null;
+  readonly #ownHeaders = new Map<Caller, OwnHeaders>();
+  readonly #heldOffUntilMs = new Map<string, number>();
+
+  constructor(
+    readonly name: string,
+    readonly configuration: ProviderConfiguration,
+    breaker: BreakerSettings,
+    resolveSecret: (reference: string) => string,
+    connections = configuration.maxConnections,
+  ) {
+    this.base = new URL(configuration.baseUrl);
+    this.#basePath = this.base.pathname.replace(/\/+$/, '');
+    this.breaker = new Breaker(breaker);
+    this.#key = resolveKey(configuration, resolveSecret);
+    this.#query = new URLSearchParams(configuration.query).toString();
+    this.pool = new Pool(this.base.origin, {
+      connections,
+      pipelining: 1,
+      connect: { timeout: configuration.timeouts.connect },
+      // The gateway has its own deadlines; undici's would kill silent reasoning calls.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      keepAliveTimeout: 30_000,
+      keepAliveMaxTimeout: 600_000,
+      maxHeaderSize: 32_768,
+    });
+  }
+
+  /** Path with the provider's base and query; `rest` is below /v1 and starts with a slash. */
+  path(rest: string, query: string, caller: Caller): string {
+    if (this.#query === '' && query === '' && !this.#keyInQuery) return this.#basePath + rest;
+    const parts = [query, this.#query, this.#queryKey(caller)].filter((part) => part !== '');
+    return `${this.#basePath}${rest}${parts.length === 0 ? '' : `?${parts.join('&')}`}`;
+  }
+
+  /** A request's own headers with the provider's and the caller's configured ones put over them. */
+  headers(forward: readonly string[], caller: Caller): string[] {
+    const own = this.#ownHeaders.get(caller) ?? this.#buildHeaders(caller);
+    if (own.overrides === null) return forward.concat(own.list);
+    const kept: string[] = [];
+    for (let index = 0; index < forward.length; index += 2) {
+      const name = forward[index] as string;
+      if (!own.overrides.has(name.toLowerCase())) kept.push(name, forward[index + 1] as string);
+    }
+    return kept.concat(own.list);
+  }
+
+  /** Why the candidate's part of the work is not sent now, null when it may be. */
+  sheds(caller: Caller, nowMs: number): ShedReason | null {
+    if (this.inFlight >= this.configuration.maxConcurrent) return 'concurrency cap';
+    const untilMs = this.#heldOffUntilMs.get(caller.team);
+    if (untilMs !== undefined) {
+      if (nowMs < untilMs) return 'retry-after';
+      this.#heldOffUntilMs.delete(caller.team);
+    }
+    return this.breaker.admits(nowMs) ? null : 'breaker open';
+  }
+
+  /** The provider said how long it wants to be left alone with this caller's key. */
+  holdOff(caller: Caller, forMs: number, nowMs: number): void {
+    this.#heldOffUntilMs.set(caller.team, nowMs + Math.min(forMs, MAX_HOLD_OFF_MS));
+  }
+
+  /** Takes every key of this provider out of a text that may quote it, such as an error body. */
+  redact(text: string, caller: Caller): string {
+    const key = this.#keyOf(caller);
+    return key !== null && key.length > 0 && text.includes(key) ? text.split(key).join('[redacted]') : text;
+  }
+
+  #keyOf(caller: Caller): string | null {
+    return caller.keys.get(this.name) ?? this.#key;
+  }
+
+  get #keyInQuery(): boolean {
+    return this.configuration.auth !== undefined && 'query' in this.configuration.auth;
+  }
+
+  #queryKey(caller: Caller): string {
+    const { auth } = this.configuration;
+    const key = this.#keyOf(caller);
+    if (auth === undefined || !('query' in auth) || key === null) return '';
+    return `${encodeURIComponent(auth.query)}=${encodeURIComponent(key)}`;
+  }
+
+  #buildHeaders(caller: Caller): OwnHeaders {
+    const { auth, headers } = this.configuration;
+    const key = this.#keyOf(caller);
+    const list: string[] = ['accept-encoding', 'identity'];
+    if (auth !== undefined && key !== null) {
+      if ('bearer' in auth) list.push('authorization', `Bearer ${key}`);
+      if ('header' in auth) list.push(auth.header, key);
+    }
+    for (const [name, value] of Object.entries({ ...headers, ...caller.headers })) list.push(name, value);
+    const names = list.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
+    const overrides = new Set(names.filter((name) => !NEVER_FORWARDED.has(name)));
+    const own = { list, overrides: overrides.size === 0 ? null : overrides };
+    this.#ownHeaders.set(caller, own);
+    return own;
+  }
+}
+
+function resolveKey(
+  { auth }: ProviderConfiguration,
+  resolveSecret: (reference: string) => string,
+): string | null {
+  if (auth === undefined) return null;
+  return resolveSecret('bearer' in auth ? auth.bearer : auth.key);
+}

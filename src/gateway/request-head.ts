@@ -1,0 +1,160 @@
+import type { IncomingMessage } from 'node:http';
+import { withoutNamed } from './answer-head';
+import { badRequest, type GatewayError } from './openai-error';
+
+/** What the gateway reads from a request's head, in one pass over the raw headers. */
+export interface RequestHead {
+  /** The key from `Authorization: Bearer` or `api-key`; never passed on. */
+  key: string | null;
+  contentType: string;
+  /** Null when the body is chunked or absent. */
+  contentLength: number | null;
+  hasBody: boolean;
+  /** The configured header of the assignment key. */
+  sticky: string | null;
+  /** An SDK's retry: `X-Stainless-Retry-Count` above 0. */
+  retry: boolean;
+  /** How long the caller itself waits (`X-Stainless-Timeout`, seconds), in milliseconds. */
+  callerTimeoutMs: number | null;
+  /** Flat list of the headers that are passed on to a provider. */
+  forward: string[];
+}
+
+const MAX_HEADERS = 128;
+
+type Role =
+  | 'drop'
+  | 'host'
+  | 'connection'
+  | 'authorization'
+  | 'key'
+  | 'length'
+  | 'coding'
+  | 'type'
+  | 'retries'
+  | 'timeout';
+
+/** Headers that need more than being passed on; hop-by-hop ones are dropped (RFC 9110, 7.6.1). */
+const ROLES = new Map<string, Role>([
+  ['host', 'host'],
+  ['connection', 'connection'],
+  ['authorization', 'authorization'],
+  ['api-key', 'key'],
+  ['content-length', 'length'],
+  ['transfer-encoding', 'coding'],
+  ['content-type', 'type'],
+  ['x-stainless-retry-count', 'retries'],
+  ['x-stainless-timeout', 'timeout'],
+  ['x-stainless-read-timeout', 'timeout'],
+  ['accept-encoding', 'drop'],
+  ['cookie', 'drop'],
+  ['expect', 'drop'],
+  ['keep-alive', 'drop'],
+  ['proxy-authenticate', 'drop'],
+  ['proxy-authorization', 'drop'],
+  ['proxy-connection', 'drop'],
+  ['te', 'drop'],
+  ['trailer', 'drop'],
+  ['upgrade', 'drop'],
+  ['http2-settings', 'drop'],
+]);
+
+/**
+ * Reads a head, or says why it is refused: shapes that two servers could understand differently (more than
+ * one Host, an absolute target, both lengths, a body where none belongs) never reach a provider.
+ * `stickyHeader` is the lower-case name of the header that carries the assignment key, or null.
+ */
+export function readHead(
+  request: IncomingMessage,
+  stickyHeader: string | null,
+): RequestHead | { refused: GatewayError } {
+  const raw = request.rawHeaders;
+  if (raw.length > MAX_HEADERS * 2) {
+    return refuse('too_many_headers', `expected at most ${MAX_HEADERS} headers`, 431);
+  }
+  const head: RequestHead = {
+    key: null,
+    contentType: '',
+    contentLength: null,
+    hasBody: false,
+    sticky: null,
+    retry: false,
+    callerTimeoutMs: null,
+    forward: [],
+  };
+  const { forward } = head;
+  let hosts = 0;
+  let lengths = 0;
+  let chunked = false;
+  let named: string | null = null;
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = raw[index] as string;
+    const value = raw[index + 1] as string;
+    const lower = name.toLowerCase();
+    if (lower === stickyHeader) head.sticky = value;
+    const role = ROLES.get(lower);
+    if (role === undefined) {
+      forward.push(name, value);
+      continue;
+    }
+    switch (role) {
+      case 'drop':
+        break;
+      case 'host':
+        hosts += 1;
+        break;
+      case 'connection':
+        if (value.length !== 10 || value.toLowerCase() !== 'keep-alive')
+          named = connectionNames(named, value);
+        break;
+      case 'authorization':
+        if (value.length > 7 && value.slice(0, 7).toLowerCase() === 'bearer ')
+          head.key = value.slice(7).trim();
+        break;
+      case 'key':
+        head.key ??= value;
+        break;
+      case 'length':
+        lengths += 1;
+        head.contentLength = Number(value);
+        break;
+      case 'coding':
+        chunked = true;
+        break;
+      case 'type':
+        head.contentType = value;
+        forward.push(name, value);
+        break;
+      case 'retries':
+        head.retry = value !== '0' && value !== '';
+        forward.push(name, value);
+        break;
+      case 'timeout': {
+        const seconds = Number(value);
+        if (seconds > 0 && Number.isFinite(seconds)) head.callerTimeoutMs = seconds * 1000;
+        forward.push(name, value);
+      }
+    }
+  }
+  if (hosts > 1 || (hosts === 0 && request.httpVersion === '1.1')) {
+    return refuse('bad_host', `expected exactly one Host header, got ${hosts}`);
+  }
+  if (lengths > 1 || (lengths === 1 && chunked)) {
+    return refuse('bad_length', 'expected either one Content-Length or Transfer-Encoding: chunked, got more');
+  }
+  head.hasBody = chunked || (head.contentLength ?? 0) > 0;
+  const { method } = request;
+  if (head.hasBody && (method === 'GET' || method === 'HEAD' || method === 'OPTIONS')) {
+    return refuse('unexpected_body', `expected no body with ${method}`);
+  }
+  if (named !== null) head.forward = withoutNamed(forward, named);
+  return head;
+}
+
+function connectionNames(before: string | null, value: string): string {
+  return before === null ? value : `${before},${value}`;
+}
+
+function refuse(code: string, message: string, status = 400): { refused: GatewayError } {
+  return { refused: badRequest(code, message, status) };
+}

@@ -1,0 +1,71 @@
+import { join } from 'node:path';
+import type { Configuration, ModelMapping } from '../core/configuration-schema';
+import type { Side } from '../core/routing';
+import type { GatewayRoute } from './gateway-routes';
+import { MakerTable } from './maker-table';
+import { Provider } from './provider';
+import { ReplayBudget } from './replay-budget';
+
+const MIRROR_CONNECTIONS = 32;
+
+/** A route with everything that serving it needs. */
+export interface Route extends GatewayRoute {
+  readonly providers: Readonly<Record<Side, Provider>>;
+  /** The candidate once more for copies of legacy's traffic: its own pool, cap and breaker. */
+  readonly mirror: Provider;
+  readonly replays: ReplayBudget;
+  readonly makers: MakerTable;
+}
+
+/** One `Provider` a provider of the configuration, shared by the routes that name it. */
+export function openProviders(
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+): Map<string, Provider> {
+  return new Map(
+    Object.entries(configuration.providers).map(([name, provider]) => [
+      name,
+      new Provider(name, provider, configuration.gateway.breaker, resolveSecret),
+    ]),
+  );
+}
+
+export interface RouteParts {
+  readonly configuration: Configuration;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly resolveSecret: (reference: string) => string;
+  readonly warn: (message: string) => void;
+}
+
+/** Adds providers, budget and maker table to a route. */
+export function completeRoute(route: GatewayRoute, parts: RouteParts): Route {
+  const { legacy, candidate, replayBudget } = route.configuration;
+  const { configuration, providers } = parts;
+  const file = join(configuration.gateway.stateDirectory, `${route.name}.makers`);
+  const candidateProvider = providerOf(providers, candidate);
+  return {
+    ...route,
+    providers: { legacy: providerOf(providers, legacy), candidate: candidateProvider },
+    mirror: new Provider(
+      candidate,
+      { ...candidateProvider.configuration, maxConcurrent: MIRROR_CONNECTIONS },
+      configuration.gateway.breaker,
+      parts.resolveSecret,
+      MIRROR_CONNECTIONS,
+    ),
+    replays: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
+    makers: new MakerTable(file, parts.warn),
+  };
+}
+
+/** How the route maps a model, null for one that it does not name. */
+export function mappingOf(route: GatewayRoute, model: string): ModelMapping | null {
+  const { models } = route.configuration;
+  return Object.hasOwn(models, model) ? (models[model] ?? null) : null;
+}
+
+function providerOf(providers: ReadonlyMap<string, Provider>, name: string): Provider {
+  const provider = providers.get(name);
+  if (provider === undefined) throw new RangeError(`expected a configured provider, got "${name}"`);
+  return provider;
+}

@@ -1,0 +1,75 @@
+import type { Side } from '../core/routing';
+import type { Attempt } from './attempt';
+import type { Call } from './call';
+import { candidateBody } from './model-mapping';
+import { mappingOf } from './route';
+import { type SingleAsk, serveSingle } from './single';
+
+const MAX_IDS = 64;
+const MAX_VISITED = 2_000;
+const MAX_DEPTH = 6;
+const ID = /^[A-Za-z][A-Za-z0-9]{0,31}[-_][A-Za-z0-9_-]{1,200}$/;
+
+/**
+ * Serves a request that is bound to what one provider keeps. It goes to the known maker of what it names, else
+ * to the route's `stateful` provider; after a not-found the other one is tried once, where asking twice does
+ * no harm: GET, and a response that continues another one.
+ */
+export function serveStateful(call: Call, streamed: boolean): void {
+  const { route, facts, request } = call;
+  const ids = streamed ? pathIds(call.path) : [...pathIds(call.path), ...bodyIds(facts?.json ?? null)];
+  const first = route.makers.findAny(ids) ?? route.configuration.stateful;
+  const asksTwice =
+    request.method === 'GET' || (facts !== null && typeof facts.json['previous_response_id'] === 'string');
+  serveSingle(call, askOf(call, first, streamed), (attempt) => {
+    if (!asksTwice || !isNotFound(attempt)) return false;
+    serveSingle(call, askOf(call, first === 'legacy' ? 'candidate' : 'legacy', streamed));
+    return true;
+  });
+}
+
+function askOf(call: Call, side: Side, streamed: boolean): SingleAsk {
+  const { facts, route, body, head, request } = call;
+  const mapping = facts === null ? null : mappingOf(route, facts.model);
+  const maps = side === 'candidate' && facts !== null && mapping !== null;
+  return {
+    side,
+    body: streamed
+      ? head.hasBody
+        ? request
+        : null
+      : maps
+        ? candidateBody(body, facts, mapping, false).body
+        : body,
+    model: maps ? mapping.candidate : (facts?.model ?? null),
+    permitted: false,
+    reads: request.method === 'POST',
+  };
+}
+
+/** OpenAI answers 400 or 404 for a previous response that it does not have. */
+function isNotFound(attempt: Attempt): boolean {
+  if (attempt.status === 404) return true;
+  return attempt.status === 400 && attempt.heldBody.includes('previous_response_not_found');
+}
+
+function pathIds(path: string): string[] {
+  return path.split('/').filter((segment) => ID.test(segment));
+}
+
+/** Everything in a body that looks like an id, within bounds. */
+function bodyIds(json: Readonly<Record<string, unknown>> | null): string[] {
+  const ids: string[] = [];
+  let visited = 0;
+  const visit = (value: unknown, depth: number): void => {
+    visited += 1;
+    if (visited > MAX_VISITED || ids.length >= MAX_IDS || depth > MAX_DEPTH) return;
+    if (typeof value === 'string') {
+      if (ID.test(value)) ids.push(value);
+    } else if (typeof value === 'object' && value !== null) {
+      for (const inner of Object.values(value)) visit(inner, depth + 1);
+    }
+  };
+  visit(json, 0);
+  return ids;
+}

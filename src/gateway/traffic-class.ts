@@ -1,0 +1,56 @@
+/**
+ * How a request may be moved. `randomised`: split by share. `whole`: never split. `stateful`: bound to the
+ * provider that made what it names. `other`: legacy, unchanged.
+ */
+export type TrafficClass = 'randomised' | 'whole' | 'stateful' | 'other';
+
+/** What answers of an endpoint look like, which decides how they are read on the side. */
+export type Endpoint = 'chat' | 'completions' | 'responses' | 'media' | 'bytes' | 'json' | 'opaque';
+
+export interface Traffic {
+  readonly class: TrafficClass;
+  readonly endpoint: Endpoint;
+}
+
+const OTHER: Traffic = { class: 'other', endpoint: 'opaque' };
+const STATEFUL: Traffic = { class: 'stateful', endpoint: 'opaque' };
+
+const POSTED: Readonly<Record<string, Traffic>> = {
+  '/chat/completions': { class: 'randomised', endpoint: 'chat' },
+  '/completions': { class: 'randomised', endpoint: 'completions' },
+  '/responses': { class: 'randomised', endpoint: 'responses' },
+  '/moderations': { class: 'randomised', endpoint: 'json' },
+  '/audio/speech': { class: 'randomised', endpoint: 'bytes' },
+  '/audio/transcriptions': { class: 'randomised', endpoint: 'media' },
+  '/audio/translations': { class: 'randomised', endpoint: 'media' },
+  '/images/generations': { class: 'randomised', endpoint: 'media' },
+  '/images/edits': { class: 'randomised', endpoint: 'media' },
+  '/images/variations': { class: 'randomised', endpoint: 'media' },
+  '/embeddings': { class: 'whole', endpoint: 'opaque' },
+};
+
+const STATEFUL_ROOTS = new Set([
+  'files',
+  'uploads',
+  'batches',
+  'fine_tuning',
+  'fine-tunes',
+  'vector_stores',
+  'assistants',
+  'threads',
+  'conversations',
+  'responses',
+  'containers',
+  'evals',
+  'videos',
+  'realtime',
+]);
+
+/** The class of a request by its method and its path below /v1 (without query). */
+export function classify(method: string, path: string): Traffic {
+  if (method === 'POST' && Object.hasOwn(POSTED, path)) return POSTED[path] as Traffic;
+  const root = path.split('/', 2)[1] ?? '';
+  if (STATEFUL_ROOTS.has(root)) return STATEFUL;
+  if (path === '/chat/completions' || path.startsWith('/chat/completions/')) return STATEFUL;
+  return OTHER;
+}
