@@ -125,10 +125,10 @@ async function answerRoute(options: AdminServerOptions, route: GatewayRoute, cal
           `Route ${route.name} holds epoch ${record.epoch}: share ${record.share}, ${record.stage} of ${record.migrationId}`,
         );
       }
-      return answerWith(taken, state.status());
+      return answerWith(taken, state);
     }
     case 'POST lease':
-      return answerWith(state.renew(parse(renewRequestSchema, await call.body())), state.status());
+      return answerWith(state.renew(parse(renewRequestSchema, await call.body())), state);
     case 'GET evidence':
       return readEvidence(route, call.query);
     case 'POST kill': {
@@ -192,9 +192,9 @@ function parse<Output>(schema: z.ZodType<Output>, value: unknown): Output {
   throw new BadRequest(z.prettifyError(result.error).slice(0, 2_000));
 }
 
-function answerWith(outcome: object | Refusal, status: GatewayStatus): Answer {
+function answerWith(outcome: object | Refusal, state: GatewayRoute['state']): Answer {
   if (!('code' in outcome)) return { status: 200, body: outcome };
-  return refused(outcome.code === 'bad request' ? 400 : 409, outcome.code, outcome.message, status);
+  return refused(outcome.code === 'bad request' ? 400 : 409, outcome.code, outcome.message, state.status());
 }
 
 function refused(status: number, code: AdminRefusal, message: string, seen?: GatewayStatus): Answer {
