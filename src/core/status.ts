@@ -124,8 +124,8 @@ const NOBODY = { by: 'unknown', reason: '', commandId: null } as const;
 export function rollbackEligibilityOf(state: MigrationState): RollbackEligibility {
   const share = highestShareOut(state);
   const targets = state.checkpoints
-    .filter((entry) => entry.kind === 'took effect')
     .filter(({ seq }) => refusalOf(state, { ...NOBODY, name: 'rollback', to: seq }) === null)
+    .flatMap((entry) => (entry.kind === 'took effect' ? [entry] : []))
     .map(({ seq, stage, share: to, atMs }) => ({ checkpoint: seq, stage, share: to, atMs }))
     .reverse();
   const closed = state.phase === 'closed';
