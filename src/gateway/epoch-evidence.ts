@@ -8,7 +8,7 @@ const OWN_STRATA = 10;
 const NAMED_AT_MOST = 100;
 
 /** The name of the strata that hold what has no stratum of its own. */
-export const POOLED_MODEL = 'other';
+const POOLED_MODEL = 'other';
 
 /** Everything counted under one epoch of a route. Both arms and all kinds share their strata. */
 export class EpochEvidence {

@@ -15,7 +15,7 @@ import { decidePush, decideRenewal, type Refusal, type Standing } from './push-d
 import type { StoredState } from './record-file';
 
 /** What a route's configuration says for as long as no record says otherwise. */
-export interface RouteDefaults {
+interface RouteDefaults {
   readonly settled: Side;
   readonly stickyKey: StickyKey;
   readonly newConversationsOnly: boolean;

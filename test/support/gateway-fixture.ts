@@ -63,7 +63,7 @@ export function temporaryDirectory(): string {
   return directory;
 }
 
-export function configuration(overrides: object = {}): Configuration {
+function configuration(overrides: object = {}): Configuration {
   return configurationSchema.parse({
     providers: { old: { baseUrl: 'http://127.0.0.1:1/v1' }, new: { baseUrl: 'http://127.0.0.1:2/v1' } },
     routes: { main: { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'model-b' } } },
