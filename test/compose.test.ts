@@ -6,10 +6,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import Ajv2020 from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
+import { Command } from 'commander';
 import { parse } from 'yaml';
+import { registerGateway } from '../src/cli/gateway';
+import { registerWorker } from '../src/cli/worker';
 import { cacheDirectory, environment } from '../src/config';
+import { SEARCH_ATTRIBUTES } from '../src/contract';
 import { startTemporalServer } from '../src/temporal-server/dev-server';
-import { SEARCH_ATTRIBUTES } from '../src/temporal-server/search-attributes';
 import { findTemporal } from '../src/temporal-server/temporal-source';
 // From github.com/compose-spec/compose-go/v2 v2.16.2, schema/compose-spec.json (Apache-2.0); only reformatted.
 import composeSpecification from './support/compose-spec.json';
@@ -115,6 +118,20 @@ describe('temporal-docker-compose.yml', () => {
       if (name.startsWith('gateway')) expect(service.networks).toEqual(['gateways']);
     }
   });
+});
+
+test('our services use commands and options that the program has', () => {
+  const program = new Command();
+  registerWorker(program);
+  registerGateway(program);
+  for (const [, { build, command }] of services) {
+    if (build === undefined) continue;
+    const [name, ...words] = command ?? [];
+    const known = program.commands.find((registered) => registered.name() === name)?.options ?? [];
+    const options = words.filter((word) => word.startsWith('--'));
+    expect(known.map((option) => option.long)).toEqual(expect.arrayContaining(options));
+    expect(program.commands.map((registered) => registered.name())).toContain(name);
+  }
 });
 
 describe('the Dockerfile', () => {

@@ -42,7 +42,7 @@ export interface RunningTemporal {
 }
 
 /** Thrown when the server's port or its UI's cannot be listened on. */
-export class TemporalPortTaken extends Error {
+class TemporalPortTaken extends Error {
   override readonly name = 'TemporalPortTaken';
   constructor(
     readonly ip: string,
@@ -56,7 +56,7 @@ export class TemporalPortTaken extends Error {
 }
 
 /** Thrown when the server ends, or is not ready in time; carries the end of its log. */
-export class TemporalServerFailed extends Error {
+class TemporalServerFailed extends Error {
   override readonly name = 'TemporalServerFailed';
   constructor(
     problem: string,

@@ -1,5 +1,7 @@
 import { Connection } from '@temporalio/client';
-import type { SearchAttributeKind } from './search-attributes';
+
+/** The types that this program's search attributes have, spelled as the `temporal` command spells them. */
+type SearchAttributeKind = 'Keyword' | 'Double' | 'Bool';
 
 /** Search attributes a namespace must know, by name. */
 export type SearchAttributes = Readonly<Record<string, SearchAttributeKind>>;

@@ -7,7 +7,7 @@ import type { Environment } from './program';
 import { DOWNLOAD_ORIGIN, downloadBySdk } from './sdk-download';
 
 /** Where a Temporal executable was found. */
-export type ExecutableOrigin = 'TEMPORAL_CLI_PATH' | 'PATH' | 'cache' | 'download' | 'go';
+type ExecutableOrigin = 'TEMPORAL_CLI_PATH' | 'PATH' | 'cache' | 'download' | 'go';
 
 /** A Temporal service to connect to, or an executable that can start a development server. */
 export type TemporalSource =
@@ -38,7 +38,7 @@ export interface FindTemporalOptions extends SearchOptions {
 }
 
 /** Thrown when no step of the search gave a Temporal; `failures` has one line for each. */
-export class TemporalNotFound extends Error {
+class TemporalNotFound extends Error {
   override readonly name = 'TemporalNotFound';
   constructor(readonly failures: readonly string[]) {
     super(

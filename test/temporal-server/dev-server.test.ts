@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
 import { cacheDirectory, environment } from '../../src/config';
+import { SEARCH_ATTRIBUTES } from '../../src/contract';
 import {
   type RunningTemporal,
   startTemporalServer,
   type TemporalServerOptions,
 } from '../../src/temporal-server/dev-server';
-import { SEARCH_ATTRIBUTES } from '../../src/temporal-server/search-attributes';
 import { findTemporal } from '../../src/temporal-server/temporal-source';
 
 let executable: string;
