@@ -1,0 +1,48 @@
+import { createReadStream } from 'node:fs';
+import { createGunzip } from 'node:zlib';
+
+/** How many lines that are not blank a text file has. */
+export async function countLines(path: string, gzip: boolean): Promise<number> {
+  const file = createReadStream(path, { highWaterMark: 1_048_576 });
+  let lines = 0;
+  let blank = true;
+  for await (const chunk of gzip ? file.pipe(createGunzip()) : file) {
+    for (const byte of chunk as Buffer) {
+      if (byte === 0x0a) {
+        if (!blank) lines += 1;
+        blank = true;
+      } else if (byte !== 0x0d) blank = false;
+    }
+  }
+  return blank ? lines : lines + 1;
+}
+
+/** Text that unpacks to more than this many times its size is no log. */
+const MAX_RATIO = 250;
+const GRACE_BYTES = 67_108_864;
+
+/** Unpacks a gzip file without keeping it; throws a RangeError when it is damaged or a decompression bomb. */
+export async function checkGzip(path: string, signal?: AbortSignal): Promise<void> {
+  const file = createReadStream(path, { highWaterMark: 262_144 });
+  let packed = 0;
+  let unpacked = 0;
+  file.on('data', (chunk) => {
+    packed += chunk.length;
+  });
+  try {
+    for await (const chunk of file.pipe(createGunzip({ chunkSize: 262_144 }))) {
+      unpacked += (chunk as Buffer).length;
+      signal?.throwIfAborted();
+      if (unpacked > GRACE_BYTES && unpacked > MAX_RATIO * packed) {
+        throw new RangeError(
+          `${path} unpacks to over ${MAX_RATIO} times its size: it is no log, and is refused`,
+        );
+      }
+    }
+  } catch (error) {
+    if (error instanceof RangeError || signal?.aborted === true) throw error;
+    throw new RangeError(`${path} is damaged gzip`, { cause: error });
+  } finally {
+    file.destroy();
+  }
+}

@@ -1,0 +1,191 @@
+import { UnreadableUsage } from './content-kind';
+import { REJECT_REASONS, SKIPPED, type UsageField } from './mapping-sql';
+import { countLines } from './physical-lines';
+import { REJECTS_LIMIT } from './raw-relation';
+import { literal } from './sql-text';
+import type { UsageDatabase } from './usage-database';
+import type { RejectExample, Rejects } from './usage-source';
+
+/** Distinct models beyond which a column is surely not the model. */
+const MAX_MODELS = 2000;
+const EXAMPLES = 5;
+
+const COLUMN_OF: Readonly<Record<UsageField, string>> = {
+  caller: 'caller',
+  inputTokens: 'input_tokens',
+  cachedTokens: 'cached_tokens',
+  outputTokens: 'output_tokens',
+  latency: 'latency_ms',
+  firstToken: 'first_token_ms',
+  failed: 'failed',
+  cost: 'cost',
+  serviceTier: 'service_tier',
+  streamed: 'streamed',
+  tools: 'tools',
+  jsonSchema: 'json_schema',
+  vision: 'vision',
+  embeddings: 'embeddings',
+};
+
+/** What one pass over a source's rows tells. */
+export interface Inspection {
+  readonly rows: number;
+  readonly skipped: number;
+  /** Rows by reject code; 0 is accepted. */
+  readonly byReject: readonly (readonly [code: number, rows: number])[];
+  readonly badModels: readonly string[];
+  readonly badModelRows: number;
+  readonly ignoredLatencies: number;
+  readonly firstMs: number | null;
+  readonly lastMs: number | null;
+  /** Fields that hold at least one value. */
+  readonly carried: readonly UsageField[];
+}
+
+/** Looks at every row once; throws when the model column cannot be one. */
+export async function inspectRows(
+  db: UsageDatabase,
+  relation: string,
+  mapped: readonly UsageField[],
+  what: string,
+  signal: AbortSignal | undefined,
+): Promise<Inspection> {
+  const counts = mapped.map((field) => `count(${COLUMN_OF[field]}) AS has_${field}`);
+  const groups = await db.rows(
+    `SELECT reject, CASE WHEN reject = 0 THEN model END AS model, count(*) AS row_count,
+       min(at_ms) AS first_ms, max(COALESCE(end_ms, at_ms)) AS last_ms,
+       count_if(latency_ignored) AS ignored ${counts.length > 0 ? `, ${counts.join(', ')}` : ''}
+     FROM ${relation} GROUP BY ALL LIMIT ${MAX_MODELS + 200}`,
+    what,
+    signal,
+  );
+  if (groups.length > MAX_MODELS) {
+    throw new UnreadableUsage(
+      `over ${MAX_MODELS} different models in one file: the column mapped as model is not one`,
+    );
+  }
+  const byReject = new Map<number, number>();
+  for (const { reject, row_count: rows } of groups) {
+    byReject.set(Number(reject), (byReject.get(Number(reject)) ?? 0) + Number(rows));
+  }
+  const calls = groups.filter(({ reject }) => reject === 0);
+  const bad = calls.filter(({ model }) => !isModelName(String(model)));
+  const good = calls.filter((group) => !bad.includes(group));
+  const sum = (rows: typeof groups, name: string) =>
+    rows.reduce((total, row) => total + Number(row[name] ?? 0), 0);
+  return {
+    rows: sum(groups, 'row_count'),
+    skipped: byReject.get(SKIPPED) ?? 0,
+    byReject: [...byReject].sort(([a], [b]) => a - b),
+    badModels: bad.map(({ model }) => String(model)),
+    badModelRows: sum(bad, 'row_count'),
+    ignoredLatencies: sum(good, 'ignored'),
+    firstMs:
+      good.length === 0
+        ? null
+        : good.reduce((least, row) => Math.min(least, Number(row['first_ms'])), Infinity),
+    lastMs:
+      good.length === 0
+        ? null
+        : good.reduce((most, row) => Math.max(most, Number(row['last_ms'])), -Infinity),
+    carried: mapped.filter((field) => sum(good, `has_${field}`) > 0),
+  };
+}
+
+function isModelName(model: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+  return model.length <= 200 && !/[\u0000-\u001f\u007f-\u009f]/.test(model);
+}
+
+/** Counts and shows what was rejected; throws when broken quoting makes the number of rows unknowable. */
+export async function rejectedRows(
+  db: UsageDatabase,
+  relation: string,
+  inspected: Inspection,
+  file: {
+    readonly file: string;
+    readonly gzip: boolean;
+    readonly kind: string;
+  },
+): Promise<{ rejects: Rejects; unread: number }> {
+  const unread = file.kind === 'csv' ? await unreadLines(db, file, inspected.rows) : NOTHING_UNREAD;
+  const byReason = new Map<string, number>(unread.byReason);
+  for (const [code, rows] of inspected.byReject) {
+    if (code !== 0 && code !== SKIPPED) byReason.set(REJECT_REASONS.get(code) ?? `reason ${code}`, rows);
+  }
+  if (inspected.badModelRows > 0) byReason.set(REJECT_REASONS.get(4) ?? '', inspected.badModelRows);
+  const total = [...byReason.values()].reduce((sum, rows) => sum + rows, 0);
+  const examples: RejectExample[] = [...unread.examples];
+  if (total > unread.rows && examples.length < EXAMPLES) {
+    examples.push(...(await rowExamples(db, relation, inspected, file.kind, EXAMPLES - examples.length)));
+  }
+  return { rejects: { total, byReason: [...byReason], examples }, unread: unread.rows };
+}
+
+interface Unread {
+  readonly rows: number;
+  readonly byReason: readonly (readonly [string, number])[];
+  readonly examples: readonly RejectExample[];
+}
+
+const NOTHING_UNREAD: Unread = { rows: 0, byReason: [], examples: [] };
+
+async function unreadLines(
+  db: UsageDatabase,
+  file: { file: string; gzip: boolean },
+  accepted: number,
+): Promise<Unread> {
+  const errors = await db.rows(
+    `SELECT line, min(error_type::VARCHAR) AS type, min(column_name) AS column_name, min(error_message) AS message
+     FROM reject_errors GROUP BY line ORDER BY line`,
+    'counting rejects',
+  );
+  if (errors.length >= REJECTS_LIMIT) {
+    throw new UnreadableUsage(`${file.file} has at least ${REJECTS_LIMIT} lines that do not fit its header`);
+  }
+  const broken = errors.find(({ type }) => type === 'UNQUOTED VALUE' || type === 'LINE SIZE OVER MAXIMUM');
+  // The reader may lose or repeat rows while it looks for the end of such a value. Where each line is one row,
+  // counting lines shows that it did not; otherwise no total can be trusted.
+  if (broken !== undefined && (await countLines(file.file, file.gzip)) !== 1 + accepted + errors.length) {
+    throw new UnreadableUsage(
+      `${file.file} has a quote that is not closed, or a line of over 2 MB, near line ${broken['line']}: ` +
+        'which rows follow cannot be told, so nothing of it is counted; repair the line',
+    );
+  }
+  const byReason = new Map<string, number>();
+  for (const error of errors) byReason.set(reasonOf(error), (byReason.get(reasonOf(error)) ?? 0) + 1);
+  return {
+    rows: errors.length,
+    byReason: [...byReason],
+    examples: errors.slice(0, EXAMPLES).map((error) => ({
+      place: `line ${error['line']}`,
+      reason: `${reasonOf(error)}: ${String(error['message']).split('\n')[0]?.slice(0, 200)}`,
+    })),
+  };
+}
+
+function reasonOf(error: Readonly<Record<string, unknown>>): string {
+  const type = String(error['type']).toLowerCase();
+  return type === 'cast' ? `a value of ${error['column_name']} that is not a number` : type;
+}
+
+async function rowExamples(
+  db: UsageDatabase,
+  relation: string,
+  inspected: Inspection,
+  kind: string,
+  limit: number,
+): Promise<RejectExample[]> {
+  const bad = inspected.badModels.slice(0, 100).map(literal).join(', ');
+  const wanted = `reject NOT IN (0, ${SKIPPED}) ${bad === '' ? '' : `OR (reject = 0 AND model IN (${bad}))`}`;
+  // A table numbers its rows in the order of the file; a view over Parquet has to be counted through.
+  const record = kind === 'parquet' ? 'row_number() OVER ()' : 'rowid + 1';
+  const rows = await db.rows(
+    `SELECT record, reject FROM (SELECT ${record} AS record, reject, model FROM ${relation}) WHERE ${wanted} ORDER BY record LIMIT ${limit}`,
+    'finding rejected rows',
+  );
+  return rows.map(({ record, reject }) => ({
+    place: `record ${record}`,
+    reason: REJECT_REASONS.get(reject === 0 ? 4 : Number(reject)) ?? '',
+  }));
+}

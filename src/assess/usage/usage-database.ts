@@ -1,0 +1,115 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { literal } from './sql-text';
+
+/** Told now and then while something long runs; `fraction` is 0 to 1, or null when it is not known. */
+export type Progress = (what: string, fraction: number | null) => void;
+
+/** A row of a query; counts and sums arrive as numbers. */
+export type Row = Readonly<Record<string, string | number | boolean | null>>;
+
+const PROGRESS_EVERY_MS = 500;
+
+/** A DuckDB of its own in a temporary folder, which bounds its memory and is gone after `close`. */
+export class UsageDatabase {
+  private constructor(
+    /** For files that are converted before they are read. */
+    readonly folder: string,
+    private readonly instance: DuckDBInstance,
+    private readonly connection: DuckDBConnection,
+    private readonly progress: Progress,
+  ) {}
+
+  /** Opens a database that uses up to `memoryMb` beside what the process itself takes. */
+  static async open(
+    options: { memoryMb?: number; threads?: number; progress?: Progress } = {},
+  ): Promise<UsageDatabase> {
+    const folder = await mkdtemp(join(tmpdir(), 'cutover-assess-'));
+    const instance = await DuckDBInstance.create(join(folder, 'usage.duckdb'), {
+      memory_limit: `${options.memoryMb ?? 600}MB`,
+      threads: String(options.threads ?? Math.max(1, cpus().length)),
+      temp_directory: join(folder, 'spill'),
+      // Files are read from disk only: nothing is downloaded, whatever a path looks like.
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+    });
+    const connection = await instance.connect();
+    for (const setting of [
+      "TimeZone = 'UTC'",
+      'enable_progress_bar = true',
+      'enable_progress_bar_print = false',
+    ]) {
+      await connection.run(`SET ${setting}`);
+    }
+    await connection.run('SET lock_configuration = true');
+    return new UsageDatabase(folder, instance, connection, options.progress ?? (() => {}));
+  }
+
+  /** Runs a statement; `what` names it in progress. */
+  async run(sql: string, what: string, signal?: AbortSignal): Promise<void> {
+    await this.watched(what, signal, () => this.connection.run(sql));
+  }
+
+  /** All rows of a query; throws a RangeError when a sum is beyond exact numbers. */
+  async rows(sql: string, what: string, signal?: AbortSignal): Promise<Row[]> {
+    const reader = await this.watched(what, signal, () => this.connection.runAndReadAll(sql));
+    return reader.getRowObjectsJS().map((row) => {
+      return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value, name)]));
+    });
+  }
+
+  /** Which files a path or glob names. */
+  async glob(pattern: string): Promise<string[]> {
+    const rows = await this.rows(`SELECT file FROM glob(${literal(pattern)}) ORDER BY file`, 'listing files');
+    return rows.map(({ file }) => String(file));
+  }
+
+  async close(): Promise<void> {
+    this.connection.closeSync();
+    this.instance.closeSync();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  private async watched<T>(
+    what: string,
+    signal: AbortSignal | undefined,
+    query: () => Promise<T>,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    const interrupt = () => this.connection.interrupt();
+    signal?.addEventListener('abort', interrupt, { once: true });
+    const ticker = setInterval(() => {
+      const { percentage } = this.connection.progress;
+      this.progress(what, percentage >= 0 ? percentage / 100 : null);
+    }, PROGRESS_EVERY_MS);
+    try {
+      return await query();
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    } finally {
+      clearInterval(ticker);
+      signal?.removeEventListener('abort', interrupt);
+    }
+  }
+}
+
+function plain(value: unknown, name: string): string | number | boolean | null {
+  if (typeof value === 'bigint') {
+    const number = Number(value);
+    if (!Number.isSafeInteger(number))
+      throw new RangeError(`the sum "${name}" is ${value}: too large to be true`);
+    return number;
+  }
+  if (
+    value === null ||
+    typeof value === 'string' ||
+    typeof value === 'number' ||
+    typeof value === 'boolean'
+  ) {
+    return value;
+  }
+  return String(value);
+}

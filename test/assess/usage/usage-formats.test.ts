@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { analyzeUsage } from '../../../src/assess/usage/analyze-usage';
+import { type Mapping, parseMapping } from '../../../src/assess/usage/mapping-schema';
+import type { UsageAnalysis } from '../../../src/assess/usage/usage-analysis';
+import { UsageDatabase } from '../../../src/assess/usage/usage-database';
+import { loadUsage } from '../../../src/assess/usage/usage-loader';
+
+const EXAMPLES = join(__dirname, '../../../examples/usage');
+
+async function analyze(file: string, mappings: readonly Mapping[] = []): Promise<UsageAnalysis> {
+  const db = await UsageDatabase.open();
+  try {
+    const sources = await loadUsage(db, [join(EXAMPLES, file)], { mappings, maxRejectShare: 0 });
+    return (await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, [])).analysis;
+  } finally {
+    await db.close();
+  }
+}
+
+/** Sums of the sample files, computed by hand: [calls, input, cached, output, failed]. */
+const BY_HAND: [file: string, format: string, skipped: number, sums: (number | null)[]][] = [
+  // The answer from the proxy's own cache reached no provider.
+  ['litellm.csv', 'litellm', 1, [4, 2800, 600, 180, 1]],
+  ['helicone.jsonl', 'helicone', 0, [3, 1200, null, 180, 1]],
+  ['langfuse.json', 'langfuse', 1, [2, 1000, null, 200, 1]],
+  ['openrouter.csv', 'openrouter', 0, [3, 4900, 500, 700, 1]],
+  ['otel-spans.jsonl', 'otel-spans', 1, [2, 1500, 1024, 100, 1]],
+  ['otlp.jsonl', 'otel-otlp', 1, [2, 1500, null, 70, 1]],
+  // Azure's logs carry no tokens at all.
+  ['azure.jsonl', 'azure', 1, [3, null, null, null, 1]],
+  ['gateway.jsonl', 'gateway', 0, [3, 1600, 512, 240, 1]],
+  ['openai-usage.json', 'openai-usage', 0, [320, 150_000, 30_000, 19_000, null]],
+  ['deepseek-export.zip', 'deepseek', 0, [320, 105_000, 40_000, 21_000, null]],
+  ['deepseek-older.csv', 'deepseek', 0, [9, 8000, null, 700, null]],
+];
+
+it.each(BY_HAND)('%s is detected as %s and adds up as by hand', async (file, format, skipped, sums) => {
+  const { sources, totals } = await analyze(file);
+  expect(sources).toMatchObject([{ format, skipped, chosen: 'detected', rejects: { total: 0 } }]);
+  expect([totals.calls, totals.inputTokens, totals.cachedTokens, totals.outputTokens, totals.failed]).toEqual(
+    sums,
+  );
+});
+
+it('LiteLLM gives latency, first token, callers and cost', async () => {
+  const analysis = await analyze('litellm.csv');
+  expect(analysis.latencyMs?.count).toBe(4);
+  near(analysis.latencyMs?.p99, 2500);
+  near(analysis.firstTokenMs?.p99, 400);
+  expect(analysis.byCaller?.map(({ caller, calls }) => [caller, calls])).toEqual([
+    ['search', 2],
+    ['91aa77b2', 1],
+    ['support', 1],
+  ]);
+  expect(analysis.recordedCosts).toEqual([
+    { currency: 'USD', amount: expect.closeTo(0.00562, 8), where: 'the rows of the log' },
+  ]);
+  expect(analysis.features).toContainEqual({ feature: 'embeddings', calls: 1 });
+  expect(analysis.features).toContainEqual({ feature: 'vision', calls: null });
+});
+
+it('Helicone costs are billionths of a dollar', async () => {
+  const { recordedCosts, byCaller } = await analyze('helicone.jsonl');
+  expect(recordedCosts[0]?.amount).toBeCloseTo(0.0048, 10);
+  expect(byCaller?.map(({ caller }) => caller).sort()).toEqual(['OPENAI', 'search', 'support']);
+});
+
+it('Langfuse seconds become milliseconds', async () => {
+  const { latencyMs, firstTokenMs } = await analyze('langfuse.json');
+  near(latencyMs?.p99, 2000);
+  near(firstTokenMs?.p50, 400);
+});
+
+it('OTLP nanoseconds become times and durations', async () => {
+  const { latencyMs, firstTokenMs, byDay } = await analyze('otlp.jsonl');
+  near(latencyMs?.p99, 1500);
+  near(firstTokenMs?.p50, 250);
+  expect(byDay[0]?.day).toBe('2026-10-05');
+});
+
+it('Azure counts a negative duration as a call without a latency', async () => {
+  const { latencyMs, sources, totals, features } = await analyze('azure.jsonl');
+  expect(sources[0]?.ignoredLatencies).toBe(1);
+  expect(latencyMs?.count).toBe(2);
+  expect(totals.calls).toBe(3);
+  expect(features).toContainEqual({ feature: 'streaming', calls: 1 });
+});
+
+it('the gateway log mixes ISO and epoch times', async () => {
+  const { window, byModel } = await analyze('gateway.jsonl');
+  expect(new Date(window.toMs).toISOString()).toBe('2026-10-05T08:01:00.001Z');
+  expect(byModel[0]?.peak).toMatchObject({ requestsPerMinute: 2, tokensPerMinute: 1840 });
+});
+
+it('OpenAI usage has no latency, no peak, and keeps batch and default apart', async () => {
+  const analysis = await analyze('openai-usage.json');
+  expect([analysis.latencyMs, analysis.peak, analysis.byHourOfWeek, analysis.promptTokens]).toEqual([
+    null,
+    null,
+    null,
+    null,
+  ]);
+  expect(analysis.window.days).toBe(2);
+  expect(analysis.byModel.map(({ model, calls }) => [model, calls])).toEqual([
+    ['gpt-4o-2024-11-20', 280],
+    ['gpt-4o-mini-2024-07-18', 40],
+  ]);
+});
+
+it('OpenAI costs and usage complete each other', async () => {
+  const db = await UsageDatabase.open();
+  try {
+    const files = ['openai-usage.json', 'openai-costs.json'].map((file) => join(EXAMPLES, file));
+    const sources = await loadUsage(db, files, { maxRejectShare: 0 });
+    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, []);
+    expect(analysis.totals.calls).toBe(320);
+    expect(analysis.recordedCosts).toEqual([
+      {
+        currency: 'USD',
+        amount: expect.closeTo(0.52, 10),
+        where: expect.stringContaining('organization costs'),
+      },
+    ]);
+  } finally {
+    await db.close();
+  }
+});
+
+it('DeepSeek costs keep their currency', async () => {
+  const { recordedCosts } = await analyze('deepseek-export.zip');
+  expect(recordedCosts).toMatchObject([{ currency: 'CNY', amount: expect.closeTo(0.53, 10) }]);
+});
+
+it("a user's own mapping reads any CSV", async () => {
+  const mapping = parseMapping(
+    parse(readFileSync(join(EXAMPLES, 'own-mapping.yaml'), 'utf8')),
+    'own-mapping.yaml',
+  );
+  const { totals, latencyMs } = await analyze('own.csv', [mapping]);
+  expect(totals).toEqual({
+    calls: 2,
+    inputTokens: 3000,
+    cachedTokens: 1500,
+    outputTokens: 300,
+    failed: null,
+  });
+  near(latencyMs?.p99, 2500);
+});
+
+function near(value: number | undefined, exact: number): void {
+  expect(Math.abs((value ?? 0) / exact - 1)).toBeLessThanOrEqual(0.0051);
+}
