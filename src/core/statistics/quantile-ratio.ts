@@ -1,0 +1,221 @@
+import { GAMMA, type Histogram } from '../histogram';
+import { type BetaPrior, checkProbability, type LogEvidence, rateAbove, rateBelow } from './beta-binomial';
+import { type DetectorState, detectorWeights } from './change-detector';
+import { type CumulativeCounts, countAtOrBelow, cumulateSuffixes } from './cumulative-counts';
+
+/** Samples of a positive quantity, such as a latency, in both arms. */
+export interface ArmSamples {
+  readonly legacy: Histogram;
+  readonly candidate: Histogram;
+}
+
+/** A claim about the p-quantiles of both arms: how much larger that of the candidate may be. */
+export interface QuantileMargin {
+  /** Between 0 and 1, such as 0.95. */
+  readonly p: number;
+  /** Relative, above 0: 0.5 allows 50% more. */
+  readonly margin: number;
+}
+
+/**
+ * ln E for harm: the candidate's quantile is more than 1 + margin times that of legacy. With Q1 the quantile
+ * claimed to be the larger, H0 is Q1 <= ratio x Q2, and
+ *
+ *     E = min over x of E[F1(x) < p] x E[F2(x / ratio) > p],
+ *
+ * two truncated Beta-Binomial processes of counts at or below x. Under H0 the pair at x = Q1 is a product of two
+ * e-processes of independent samples, and the minimum is at most that (one-sided form of QuantileABTest in
+ * confseq; Howard and Ramdas 2022, arXiv 1906.09712). x / ratio is rounded down by up to two bucket bounds, so
+ * that the claim is exact and the margin at most 2% of the value wider.
+ */
+export function quantileExceeds(claim: QuantileMargin, samples: ArmSamples): number {
+  return minimumOverCells(harm(claim), only(samples), Number.NEGATIVE_INFINITY);
+}
+
+/** ln E for non-inferiority: the same with arms swapped and ratio 1 / (1 + margin). */
+export function quantileWithin(claim: QuantileMargin, samples: ArmSamples): number {
+  return minimumOverCells(nonInferiority(claim), only(samples), Number.NEGATIVE_INFINITY);
+}
+
+/**
+ * Harm by the weighted mean of the processes from the stage's start and from every window. The mean is taken at
+ * each x before the minimum, which is valid and sharper. A mean found at or below 1 is no evidence: the search
+ * for its exact minimum ends there.
+ */
+export function detectQuantileExceeds(claim: QuantileMargin, state: DetectorState<ArmSamples>): number {
+  const segments = state.segments.map((segment) => segment.evidence);
+  return minimumOverCells(harm(claim), { segments, ...detectorWeights(state) }, 0);
+}
+
+/** What is claimed, as counts at or below x see it. */
+interface Claim {
+  readonly p: number;
+  readonly ratio: number;
+  /** The arm whose quantile is claimed to be the larger. */
+  readonly larger: 'legacy' | 'candidate';
+  readonly smaller: 'legacy' | 'candidate';
+  readonly largerBelow: LogEvidence;
+  readonly smallerAbove: LogEvidence;
+}
+
+function harm({ p, margin }: QuantileMargin): Claim {
+  checkClaim(p, margin);
+  return {
+    p,
+    ratio: 1 + margin,
+    larger: 'candidate',
+    smaller: 'legacy',
+    largerBelow: rateBelow(p, tailPrior(p, CANDIDATE_TAIL)),
+    smallerAbove: rateAbove(p, tailPrior(p, { ...LEGACY_TAIL, odds: 1 / LEGACY_TAIL.odds })),
+  };
+}
+
+function nonInferiority({ p, margin }: QuantileMargin): Claim {
+  checkClaim(p, margin);
+  return {
+    p,
+    ratio: 1 / (1 + margin),
+    larger: 'legacy',
+    smaller: 'candidate',
+    largerBelow: rateBelow(p, tailPrior(p, LEGACY_TAIL)),
+    smallerAbove: rateAbove(p, tailPrior(p, { ...CANDIDATE_TAIL, odds: 1 / CANDIDATE_TAIL.odds })),
+  };
+}
+
+function checkClaim(p: number, margin: number): void {
+  checkProbability('the quantile', p);
+  if (!(margin > 0 && margin < Number.POSITIVE_INFINITY)) {
+    throw new RangeError(`expected a margin above 0, got ${margin}`);
+  }
+}
+
+/**
+ * By which factor the odds of the tail beyond p differ at the x that decides, and how sure that is. Chosen by
+ * simulation (docs/decisions/statistics.md): legacy is the larger sample, so its x lies nearer to its quantile.
+ */
+const CANDIDATE_TAIL = { odds: 1.5, weight: 5 };
+const LEGACY_TAIL = { odds: 1 / 0.85, weight: 15 };
+
+function tailPrior(p: number, { odds, weight }: { odds: number; weight: number }): BetaPrior {
+  return { mean: 1 / (1 + (odds * (1 - p)) / p), strength: weight / (p * (1 - p)) };
+}
+
+function only(samples: ArmSamples): Processes {
+  return { segments: [samples], logWeights: [0], idle: 0 };
+}
+
+interface Processes {
+  readonly segments: readonly ArmSamples[];
+  readonly logWeights: readonly number[];
+  readonly idle: number;
+}
+
+/** What each process says at one cell: evidence of the larger arm's count, and of the smaller arm's. */
+interface Cell {
+  readonly index: number;
+  readonly larger: Float64Array;
+  readonly smaller: Float64Array;
+}
+
+/**
+ * The minimum over all cells of the weighted mean, by branch and bound. Cell i stands for x in bucket i. The
+ * larger arm's evidence falls with i and the smaller arm's rises, so between two cells the mean is at least
+ * that of the right end's larger and the left end's smaller: whole ranges are ruled out unseen.
+ */
+function minimumOverCells(claim: Claim, processes: Processes, floor: number): number {
+  const evaluate = cellEvaluator(claim, processes);
+  const mean = (larger: Float64Array, smaller: Float64Array) => weightedMean(processes, larger, smaller);
+  let best = Number.POSITIVE_INFINITY;
+  const visit = (index: number): Cell => {
+    const cell = evaluate.at(index);
+    best = Math.min(best, mean(cell.larger, cell.smaller));
+    return cell;
+  };
+  const guess = visit(evaluate.guess);
+  if (best <= floor) return best;
+  const open: Range[] = [];
+  const consider = (left: Cell, right: Cell) => {
+    if (right.index - left.index < 2) return;
+    const bound = mean(right.larger, left.smaller);
+    if (bound < best) open.push({ left, right, bound });
+  };
+  consider(visit(evaluate.first), guess);
+  consider(guess, visit(evaluate.last));
+  while (best > floor) {
+    const range = takeLowest(open);
+    if (range === undefined || range.bound >= best) break;
+    const middle = visit((range.left.index + range.right.index) >> 1);
+    consider(range.left, middle);
+    consider(middle, range.right);
+  }
+  return best;
+}
+
+interface Range {
+  readonly left: Cell;
+  readonly right: Cell;
+  readonly bound: number;
+}
+
+function takeLowest(open: Range[]): Range | undefined {
+  let lowest = 0;
+  for (let index = 1; index < open.length; index += 1) {
+    if ((open[index]?.bound ?? 0) < (open[lowest]?.bound ?? 0)) lowest = index;
+  }
+  const [range] = open.splice(lowest, 1);
+  return range;
+}
+
+function weightedMean(processes: Processes, larger: Float64Array, smaller: Float64Array): number {
+  const { logWeights, idle } = processes;
+  let max = idle > 0 ? Math.log(idle) : Number.NEGATIVE_INFINITY;
+  for (let s = 0; s < larger.length; s += 1) {
+    const term = (logWeights[s] ?? 0) + (larger[s] ?? 0) + (smaller[s] ?? 0);
+    if (term > max) max = term;
+  }
+  let sum = idle * Math.exp(-max);
+  for (let s = 0; s < larger.length; s += 1) {
+    sum += Math.exp((logWeights[s] ?? 0) + (larger[s] ?? 0) + (smaller[s] ?? 0) - max);
+  }
+  return max + Math.log(sum);
+}
+
+/** Cells from below both samples to above both; beyond them nothing changes. */
+interface CellEvaluator {
+  readonly first: number;
+  readonly last: number;
+  /** Where the minimum is likely to be: between the two samples' quantiles. */
+  readonly guess: number;
+  at(index: number): Cell;
+}
+
+function cellEvaluator(claim: Claim, { segments }: Processes): CellEvaluator {
+  const { p, ratio, largerBelow, smallerAbove } = claim;
+  const larger = cumulateSuffixes(segments.map((segment) => segment[claim.larger]));
+  const smaller = cumulateSuffixes(segments.map((segment) => segment[claim.smaller]));
+  const shift = Math.log(ratio) / Math.log(GAMMA);
+  const first = Math.floor(Math.min(larger.first, smaller.first + shift)) - 2;
+  const last = Math.ceil(Math.max(larger.last, smaller.last + shift)) + 2;
+  const at = (index: number): Cell => {
+    // Bounds below all of bucket i / ratio: the p-quantile of the smaller arm lies above, if H0 holds here.
+    const smallerIndex = index === first ? Number.NEGATIVE_INFINITY : Math.floor(index - 1 - shift);
+    return {
+      index,
+      larger: Float64Array.from(segments, (_, s) =>
+        largerBelow(countAtOrBelow(larger, s, index), larger.totals[s] ?? 0),
+      ),
+      smaller: Float64Array.from(segments, (_, s) =>
+        smallerAbove(countAtOrBelow(smaller, s, smallerIndex), smaller.totals[s] ?? 0),
+      ),
+    };
+  };
+  const middle = Math.round((quantileBucket(larger, p) + quantileBucket(smaller, p) + shift) / 2);
+  return { first, last, guess: Math.min(last, Math.max(first, middle)), at };
+}
+
+function quantileBucket(counts: CumulativeCounts, p: number): number {
+  const wanted = p * (counts.totals[0] ?? 0);
+  let bucket = counts.first;
+  while (bucket < counts.last && countAtOrBelow(counts, 0, bucket) < wanted) bucket += 1;
+  return bucket;
+}

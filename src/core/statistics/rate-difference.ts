@@ -1,0 +1,61 @@
+import { type BetaPrior, checkProbability, type LogEvidence, rateAbove, rateBelow } from './beta-binomial';
+
+/** Failures of requests in each arm; fractional when deflated. */
+export interface TwoRates {
+  readonly legacy: { readonly events: number; readonly requests: number };
+  readonly candidate: { readonly events: number; readonly requests: number };
+}
+
+/**
+ * Evidence that the candidate's rate exceeds that of legacy by less than `margin`, absolute, against
+ * H0: p_candidate >= p_legacy + margin:
+ *
+ *     E = min over q of E[p_legacy > q] x E[p_candidate < q + margin].
+ *
+ * q is covered by cells: legacy is tested at a cell's upper end and the candidate at its lower end plus the
+ * margin, so under H0 the cell that holds p_legacy is a product of two e-processes of independent samples, and
+ * the minimum at most that, for any cells fixed beforehand. Legacy's process is averaged with the constant 1,
+ * which is also an e-process: it costs at most ln 2 where legacy has no errors to show. ln E out.
+ */
+export function differenceWithin(margin: number): (rates: TwoRates) => number {
+  checkProbability('the margin', margin);
+  const cells = cellsOf(margin);
+  return ({ legacy, candidate }) => {
+    let least = Number.POSITIVE_INFINITY;
+    for (const { legacyAbove, candidateBelow } of cells) {
+      const evidence =
+        Math.log((1 + Math.exp(legacyAbove(legacy.events, legacy.requests))) / 2) +
+        candidateBelow(candidate.events, candidate.requests);
+      if (evidence < least) least = evidence;
+    }
+    return least;
+  };
+}
+
+interface Cell {
+  readonly legacyAbove: LogEvidence;
+  readonly candidateBelow: LogEvidence;
+}
+
+/** Cells are a twentieth of the margin wide up to five margins, then widen by 5% each: about 180 in all. */
+const CELLS_PER_MARGIN = 20;
+
+function cellsOf(margin: number): Cell[] {
+  const cells: Cell[] = [];
+  let width = margin / CELLS_PER_MARGIN;
+  for (let low = 0; low + margin < 1; low += width) {
+    if (low > 5 * margin) width *= 1.05;
+    const high = low + width;
+    cells.push({
+      // Past the last cell legacy would have to fail always; no evidence is asked of it there.
+      legacyAbove: high + margin / 2 < 1 ? rateAbove(high, oneEventPrior(high + margin / 2)) : () => 0,
+      candidateBelow: rateBelow(low + margin, oneEventPrior(low + margin / 4)),
+    });
+  }
+  return cells;
+}
+
+/** A prior that weighs as much as the requests in which one event is expected. */
+function oneEventPrior(mean: number): BetaPrior {
+  return { mean, strength: 1 / mean };
+}
