@@ -1,5 +1,11 @@
 import { join } from 'node:path';
-import { NativeConnection, type NativeConnectionOptions, Worker } from '@temporalio/worker';
+import {
+  DefaultLogger,
+  NativeConnection,
+  type NativeConnectionOptions,
+  Runtime,
+  Worker,
+} from '@temporalio/worker';
 import { createActivities } from './activities';
 import { createPorts } from './adapters/ports';
 import { TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
@@ -17,6 +23,20 @@ export interface WorkerOptions {
   readonly watchSlots?: number;
 }
 
+let isQuiet = false;
+
+/** Keeps the SDK to warnings; once a process, before the first worker. */
+function logWarningsOnly(): void {
+  if (isQuiet) return;
+  isQuiet = true;
+  Runtime.install({
+    // Entry points decide when to stop and in which order.
+    shutdownSignals: [],
+    logger: new DefaultLogger('WARN'),
+    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
+  });
+}
+
 export interface RunningWorker {
   /** Resolves when both workers have stopped; rejects when one failed. */
   readonly stopped: Promise<void>;
@@ -29,6 +49,7 @@ export interface RunningWorker {
  * a rollback never waits for a slot that a watch holds.
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
+  logWarningsOnly();
   const { routing, watch } = createActivities(createPorts(options.configuration, options.resolveSecret));
   const connection = await NativeConnection.connect(options.connection);
   const shared = { connection, namespace: options.namespace, shutdownGraceTime: SHUTDOWN_GRACE } as const;

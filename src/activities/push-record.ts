@@ -37,7 +37,12 @@ export async function pushRecord(
       const drift = driftOf(status, wanted, direction);
       if (drift !== null)
         return { gateway, outcome: 'missing', note: `${gateway.name}: ${drift.detail}`, drift };
-      if (status.record !== null && sameRecord(status.record, wanted) && direction === 'lower') {
+      if (
+        status.record !== null &&
+        sameRecord(status.record, wanted) &&
+        direction === 'lower' &&
+        status.durable !== false
+      ) {
         return status.unsentOlder === 0
           ? { gateway, outcome: 'confirmed', note: null, drift: null }
           : missing(gateway, `${status.unsentOlder} candidate attempts of older epochs are still unsent`);

@@ -18,6 +18,8 @@ export interface RoundResult {
   readonly evidence: readonly Evidence[];
   readonly cursors: Readonly<Record<string, string>>;
   readonly settled: readonly string[];
+  /** The highest epoch that any gateway has seen; 0 when none answered. */
+  readonly highestEpoch: number;
 }
 
 interface GatewayRound {
@@ -85,6 +87,10 @@ export async function renewRound(
       rounds.flatMap(({ name, cursor }) => (cursor === null ? [] : [[name, cursor]])),
     ),
     settled: rounds.filter(({ settled }) => settled).map(({ name }) => name),
+    highestEpoch: Math.max(
+      0,
+      ...reads.map(({ answer }) => (answer.kind === 'ok' ? answer.value.highestEpoch : 0)),
+    ),
   };
 }
 
@@ -98,6 +104,10 @@ function driftSeen(status: GatewayStatus, { record }: WatchStageInput): Drift | 
       detail: `the kill switch was set by ${kill.by}: ${kill.reason}`,
       kill,
     };
+  }
+  if (status.withdrawn === true && status.record?.epoch === record.epoch) {
+    const detail = 'its kill switch was set and cleared meanwhile: our record is withdrawn there';
+    return { gateway, kind: 'kill latch', detail, kill: null };
   }
   if (highestEpoch > record.epoch) {
     const detail = `it has seen epoch ${highestEpoch}, newer than ours (${record.epoch})`;

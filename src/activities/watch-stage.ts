@@ -92,6 +92,7 @@ async function watch(
         drift: round.drift,
         ...roster,
         settled: round.settled,
+        highestEpoch: round.highestEpoch,
       };
     }
     const leftMs = Math.max(0, input.windowMs - elapsedMs);

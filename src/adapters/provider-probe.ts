@@ -38,7 +38,9 @@ export function createProviderProbes(options: ProviderProbesOptions): ProviderPo
       const model = modelOf(route.models, side);
       const startMs = now();
       try {
-        const answer = await send(client, kind, model, limits.signal, now);
+        // A signal of its own: the client never takes its listener off the one that lives as long as a watch.
+        const signal = AbortSignal.any([limits.signal]);
+        const answer = await send(client, kind, model, signal, now);
         return {
           kind,
           ok: true,

@@ -69,6 +69,8 @@ export interface WindowResult {
   /** Gateways that are gone: not configured, out of reach, and one lease past their last grant. */
   readonly left: readonly string[];
   readonly settled: readonly string[];
+  /** The highest epoch that any gateway has seen: ours go on above it. */
+  readonly highestEpoch: number;
 }
 
 /** What the migration should do next. Equal keys mean the same work: a running one need not be stopped. */

@@ -41,6 +41,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
   const judged = counts && !window.verdict.burnIn;
   return {
     ...state,
+    epoch: Math.max(state.epoch, window.highestEpoch),
     probes: window.probes,
     // A promotion rests on the verdict before it: one that is no longer a pass takes it back.
     promotion: verdict?.outcome === 'pass' ? state.promotion : null,

@@ -101,6 +101,7 @@ export function aWindow(state: MigrationState, said: WindowSaid = {}): WindowRes
     discovered: [],
     left: [],
     settled: [],
+    highestEpoch: 0,
     ...said,
     verdict: aVerdict({ epoch, ...said.verdict }),
   };

@@ -1,0 +1,91 @@
+/** One rule of dependency: core, then contract and ports, then workflows, activities, gateway and assess, then the rest. */
+const only = (name, from, allowed, comment) => ({
+  name,
+  severity: 'error',
+  comment,
+  from: { path: from },
+  to: { path: '^src/', pathNot: allowed },
+});
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true, dependencyTypesNot: ['type-only'] },
+    },
+    only('core-is-alone', '^src/core/', '^src/core/', 'core imports nothing of ours'),
+    {
+      name: 'core-has-no-io',
+      severity: 'error',
+      comment: 'core is pure: hashing is the one thing of Node that it uses; zod only in schemas',
+      from: { path: '^src/core/' },
+      to: { dependencyTypes: ['core'], pathNot: '^(node:)?crypto$' },
+    },
+    {
+      name: 'core-uses-few-packages',
+      severity: 'error',
+      from: { path: '^src/core/' },
+      to: { path: 'node_modules', pathNot: 'node_modules/(zod|jstat|@types)/' },
+    },
+    only('contract-imports-core', '^src/contract\\.ts$', '^src/core/', 'the contract imports core'),
+    only('ports-import-core', '^src/ports\\.ts$', '^src/core/', 'ports import core'),
+    only(
+      'workflows-import-contract',
+      '^src/workflows/',
+      '^src/(core/|contract\\.ts$|workflows/)',
+      'workflows never import activities, not even as types',
+    ),
+    {
+      name: 'workflow-bundle-has-no-zod',
+      severity: 'error',
+      comment: 'a zod upgrade can change what is accepted and so break replay',
+      from: { path: '^src/workflows/' },
+      to: { path: 'node_modules/zod/', reachable: true },
+    },
+    only(
+      'activities-import-ports',
+      '^src/activities/',
+      '^src/(core/|contract\\.ts$|ports\\.ts$|activities/)',
+      'activities see the world through ports',
+    ),
+    only(
+      'gateway-imports-core',
+      '^src/gateway/(?!main\\.ts$)',
+      '^src/(core/|gateway/)',
+      'the gateway stands alone; its entry point reads the configuration',
+    ),
+    {
+      name: 'gateway-without-temporal',
+      severity: 'error',
+      comment: 'traffic survives an outage of the orchestrator',
+      from: { path: '^src/gateway/' },
+      to: { path: 'node_modules/@temporalio/' },
+    },
+    only('assess-imports-core', '^src/assess/', '^src/(core/|assess/)', 'assess stands alone'),
+    only(
+      'adapters-import-ports',
+      '^src/adapters/',
+      '^src/(core/|ports\\.ts$|contract\\.ts$|adapters/)',
+      'one file an outside system',
+    ),
+    {
+      name: 'one-importer-of-the-client',
+      severity: 'error',
+      comment: 'client.ts and its parts are the only importers of @temporalio/client',
+      from: { path: '^(src|scripts)/', pathNot: '^src/(client\\.ts|client/|temporal-server/)' },
+      to: { path: 'node_modules/@temporalio/client/', dependencyTypesNot: ['type-only'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default'],
+    },
+  },
+};

@@ -1,0 +1,43 @@
+import { once } from 'node:events';
+import { type Command, Option } from 'commander';
+import { runDemo } from '../demo/run-demo';
+import { SCENARIOS, type Scenario } from '../demo/scenarios';
+import { CliError, EXIT } from './cli-error';
+import { printJson, printLine, printNote } from './output';
+
+/** `cutover demo`: two local providers, a load, gateways, worker and Temporal; one migration from start to end. */
+export function registerDemo(program: Command): void {
+  program
+    .command('demo')
+    .description('move live traffic between two local providers under a real Temporal workflow')
+    .addOption(new Option('--scenario <name>', 'what happens').choices(SCENARIOS).default('default'))
+    .option('--keep', 'leave everything running at the end, until Ctrl-C')
+    .option('--json', 'narrate to standard error and end with one line of JSON')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ cutover demo\n  $ cutover demo --scenario regression --json\n\nExits 0 when the scenario ended as it should, 5 when not.',
+    )
+    .action(async (options: { scenario: Scenario; keep?: boolean; json?: boolean }) => {
+      const say = options.json === true ? printNote : printLine;
+      const result = await runDemo({
+        scenario: options.scenario,
+        say,
+        ...(options.keep === true
+          ? {
+              keep: async () => {
+                say('running until Ctrl-C');
+                await once(process, 'SIGINT');
+              },
+            }
+          : {}),
+      });
+      if (options.json === true) printJson(result);
+      const expected = options.scenario === 'default' ? 'completed' : 'rolled back';
+      if (result.outcome !== expected || result.clientFailures > 0) {
+        throw new CliError(
+          `expected the outcome ${expected} and no failure at a caller, got ${result.outcome} and ${result.clientFailures}`,
+          EXIT.negative,
+        );
+      }
+    });
+}

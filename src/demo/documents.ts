@@ -1,0 +1,92 @@
+import { parse as parseYaml } from 'yaml';
+import { type Configuration, configurationSchema } from '../core/configuration-schema';
+import type { Plan } from '../core/plan';
+import { planSchema } from '../core/plan-schema';
+import { parseDocument } from '../core/schema-parts';
+
+/** The demo's own plan: seconds in place of days, wider margins. */
+export const DEMO_PLAN_YAML = `route: chat
+lease: 6s
+renewal: 1s
+watchHeartbeat: 5s
+probes: { interval: 500ms, timeout: 5s }
+stages:
+  - name: assess
+    minimumSample: 5
+    window: 1s
+    deadline: { hold: 60s }
+  - name: canary
+    soak: 8s
+    window: 2s
+    minimumSample: 80
+    minimumKeys: 0
+    burnIn: { time: 0s, requests: 0 }
+    deadline: { hold: 60s, rollback: 2m }
+    gates: &wide
+      errors: { rollbackRatio: 3, promotionExcess: 0.05 }
+      latency: { rollbackIncrease: 1.5, promotionIncrease: 0.5 }
+      interToken: { rollbackIncrease: 3 }
+      floor: { success: 0.9 }
+      probes: { rollbackStreak: 5, promotionStreak: 4 }
+  - name: rolling
+    soak: 18s
+    window: 2s
+    minimumSample: 400
+    minimumKeys: 0
+    burnIn: { time: 0s, requests: 0 }
+    deadline: { hold: 60s, rollback: 2m }
+    gates: *wide
+  - name: complete
+    soak: 6s
+    window: 2s
+    minimumSample: 300
+    burnIn: { time: 0s, requests: 0 }
+    deadline: { hold: 60s }
+    gates: *wide
+`;
+
+/** The demo's plan, parsed like any other. */
+export function demoPlan(): Plan {
+  return parseDocument(planSchema, parseYaml(DEMO_PLAN_YAML), "the demo's plan");
+}
+
+export interface DemoAddresses {
+  /** Base URLs with /v1. */
+  readonly legacyUrl: string;
+  readonly candidateUrl: string;
+  readonly gateways: readonly { readonly name: string; readonly data: string; readonly admin: string }[];
+}
+
+/** The demo's configuration as text; `settled` is what an operator changes when the migration is done. */
+export function demoConfigurationYaml(addresses: DemoAddresses, settled: 'legacy' | 'candidate'): string {
+  const gateways = addresses.gateways.map(
+    ({ name, data, admin }) => `  - { name: ${name}, data: '${data}', admin: '${admin}' }`,
+  );
+  return `providers:
+  legacy-llm: { baseUrl: '${addresses.legacyUrl}', auth: { bearer: env:LEGACY_KEY } }
+  candidate-llm: { baseUrl: '${addresses.candidateUrl}', auth: { bearer: env:CANDIDATE_KEY } }
+routes:
+  chat:
+    legacy: legacy-llm
+    candidate: candidate-llm
+    models: { large-chat: large-chat-fp8 }
+    stickyKey: none
+    settled: ${settled}
+gateways:
+${gateways.join('\n')}
+`;
+}
+
+/** The demo's configuration for one gateway or the worker; each gateway has its own folder for its records. */
+export function demoConfiguration(
+  addresses: DemoAddresses,
+  settled: 'legacy' | 'candidate',
+  stateDirectory: string,
+): Configuration {
+  const document = parseYaml(demoConfigurationYaml(addresses, settled)) as object;
+  return parseDocument(
+    configurationSchema,
+    { ...document, gateway: { stateDirectory } },
+    "the demo's configuration",
+  );
+}

@@ -1,0 +1,165 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Checkpoint } from '../core/checkpoint';
+import { formatShare } from '../core/plan';
+import type { MigrationStatus } from '../core/status';
+import { DEMO_PLAN_YAML, demoConfiguration, demoConfigurationYaml, demoPlan } from './documents';
+import type { LoadCounts } from './load';
+import { liveLine } from './narrator';
+import { play, type Scenario } from './scenarios';
+import { type DemoStack, startDemoStack } from './stack';
+
+/** What a demo run came to. */
+export interface DemoResult {
+  readonly outcome: string;
+  readonly stages: readonly StageResult[];
+  readonly clientRequests: number;
+  readonly clientFailures: number;
+  readonly candidateFailures: number;
+  readonly checkpoints: number;
+  readonly historyEvents: number;
+  /** From the operator's command, or from the harm seen, to the verified rollback; null where none happened. */
+  readonly rollbackMs: number | null;
+}
+
+interface StageResult {
+  readonly stage: string;
+  readonly share: number;
+  readonly observedShare: number | null;
+  readonly candidateRequests: number;
+}
+
+export interface DemoOptions {
+  readonly scenario: Scenario;
+  readonly say: (line: string) => void;
+  /** Resolves when the demo may end; default: at once. */
+  readonly keep?: () => Promise<void>;
+}
+
+const LIVE_LINE_MS = 1_000;
+const POLL_MS = 200;
+
+/** Runs one scenario from start to end and stops everything that it started. */
+export async function runDemo({ scenario, say, keep }: DemoOptions): Promise<DemoResult> {
+  const stack = await startDemoStack(say);
+  try {
+    introduce(stack, scenario, say);
+    const result = await migrate(stack, scenario, say);
+    summarise(stack, result, say);
+    await keep?.();
+    return result;
+  } finally {
+    await stack.stop();
+  }
+}
+
+function introduce(stack: DemoStack, scenario: Scenario, say: (line: string) => void): void {
+  say(`scenario ${scenario}; the plan (seconds in place of days, wider margins):`);
+  for (const line of DEMO_PLAN_YAML.trimEnd().split('\n')) say(`  ${line}`);
+  say('the configuration:');
+  for (const line of demoConfigurationYaml(stack.addresses, 'legacy').trimEnd().split('\n')) say(`  ${line}`);
+  if (stack.uiUrl !== undefined) say(`Temporal UI: ${stack.uiUrl}/namespaces/default/workflows`);
+}
+
+async function migrate(
+  stack: DemoStack,
+  scenario: Scenario,
+  say: (line: string) => void,
+): Promise<DemoResult> {
+  const { client, load } = stack;
+  const configuration = demoConfiguration(stack.addresses, 'legacy', '.');
+  const started = await client.start({
+    plan: demoPlan(),
+    configuration,
+    by: 'demo',
+    reason: `scenario ${scenario}`,
+  });
+  say(`started ${started.migrationId} as workflow ${started.workflowId}`);
+  if (stack.uiUrl !== undefined) {
+    say(
+      `  ${stack.uiUrl}/namespaces/default/workflows/${encodeURIComponent(started.workflowId)}/${started.runId}`,
+    );
+  }
+  const startMs = performance.now();
+  let status = await client.status('chat');
+  let commandRollbackMs: number | null = null;
+  const until = async (fits: (status: MigrationStatus) => boolean): Promise<MigrationStatus> => {
+    for (;;) {
+      if (fits(status)) return status;
+      if (status.phase === 'closed') throw new Error(`the migration closed early: ${status.outcome}`);
+      await sleep(POLL_MS / 2);
+    }
+  };
+  const playing = play(scenario, {
+    stack,
+    say,
+    until,
+    rolledBackIn: (durationMs) => {
+      commandRollbackMs = durationMs;
+    },
+  });
+  // Reported when it is awaited below; until then it must not end the process.
+  playing.catch(() => undefined);
+
+  let nextLineMs = 0;
+  while (status.phase !== 'closed') {
+    await sleep(POLL_MS);
+    status = await client.status('chat');
+    const elapsedMs = performance.now() - startMs;
+    if (elapsedMs >= nextLineMs) {
+      say(liveLine(elapsedMs, status, load.counts()));
+      nextLineMs = elapsedMs + LIVE_LINE_MS;
+    }
+  }
+  await playing;
+  await load.stop();
+  const checkpoints: Checkpoint[] = [];
+  for await (const checkpoint of client.checkpoints('chat')) checkpoints.push(checkpoint);
+  const verdicts = await client.verdicts('chat');
+  const stages = status.stages.map(({ name, share }): StageResult => {
+    const last = verdicts.findLast(({ stage }) => stage === name);
+    const entered = checkpoints.some((entry) => entry.kind === 'took effect' && entry.stage === name);
+    return {
+      stage: name,
+      share: entered ? share : 0,
+      observedShare: last?.observedShare ?? null,
+      candidateRequests: last?.requests.candidate ?? 0,
+    };
+  });
+  const counts: LoadCounts = load.counts();
+  return {
+    outcome: status.outcome ?? 'unknown',
+    stages,
+    clientRequests: counts.requests,
+    clientFailures: counts.failures,
+    candidateFailures: stack.candidate.requests.filter((seen) => seen.status >= 400).length,
+    checkpoints: checkpoints.length,
+    historyEvents: await client.historyEventCount('chat'),
+    rollbackMs: commandRollbackMs ?? harmToVerifiedMs(checkpoints),
+  };
+}
+
+/** From the entry that says why, to the one that says that share 0 took effect. */
+function harmToVerifiedMs(checkpoints: readonly Checkpoint[]): number | null {
+  const harm = checkpoints.find((entry) => entry.kind === 'recorded' && entry.what === 'harm');
+  if (harm === undefined) return null;
+  const verified = checkpoints.find((entry) => entry.kind === 'took effect' && entry.seq > harm.seq);
+  return verified === undefined ? null : verified.atMs - harm.atMs;
+}
+
+function summarise(stack: DemoStack, result: DemoResult, say: (line: string) => void): void {
+  say(`outcome: ${result.outcome}`);
+  for (const { stage, share, observedShare, candidateRequests } of result.stages) {
+    const observed = observedShare === null ? '' : `, ${formatShare(observedShare)} observed`;
+    say(
+      `  ${stage.padEnd(10)} ${formatShare(share)} asked${observed}, ${candidateRequests} candidate requests judged`,
+    );
+  }
+  say(
+    `${result.clientRequests} requests, ${result.clientFailures} failures reached a caller, ${result.candidateFailures} failures of the candidate`,
+  );
+  for (const failure of stack.load.counts().firstFailures) say(`  a caller saw: ${failure}`);
+  const rollback =
+    result.rollbackMs === null ? '' : `, rollback verified in ${Math.round(result.rollbackMs)} ms`;
+  say(`${result.checkpoints} checkpoints, ${result.historyEvents} history events${rollback}`);
+  if (stack.uiUrl !== undefined) say(`Temporal UI: ${stack.uiUrl} (--keep leaves it running)`);
+}

@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CommandName } from '../core/command';
+import type { MigrationStatus } from '../core/status';
+import type { DemoStack } from './stack';
+
+export const SCENARIOS = ['default', 'regression', 'operator'] as const;
+export type Scenario = (typeof SCENARIOS)[number];
+
+/** What a scenario may look at and do while the migration runs. */
+export interface Stage {
+  readonly stack: DemoStack;
+  readonly say: (line: string) => void;
+  /** Resolves with the first status that fits; rejects when the migration closes before. */
+  readonly until: (fits: (status: MigrationStatus) => boolean) => Promise<MigrationStatus>;
+  /** Told how long a rollback took from command to verified, milliseconds. */
+  readonly rolledBackIn: (durationMs: number) => void;
+}
+
+/** Plays a scenario's part beside the migration: what the candidate does, what the operator does. */
+export async function play(scenario: Scenario, stage: Stage): Promise<void> {
+  switch (scenario) {
+    case 'default':
+      return playDefault(stage);
+    case 'regression':
+      return playRegression(stage);
+    case 'operator':
+      return playOperator(stage);
+    default:
+      return scenario satisfies never;
+  }
+}
+
+async function playDefault({ stack, say, until }: Stage): Promise<void> {
+  await until((status) => status.phase === 'handover');
+  say(
+    'handover: the operator changes every gateway’s configuration to `settled: candidate`, one gateway at a time',
+  );
+  await stack.settle();
+}
+
+async function playRegression({ stack, say, until }: Stage): Promise<void> {
+  await until(
+    (status) => status.stage === 'canary' && status.phase === 'observing' && status.soak.windows >= 1,
+  );
+  say('the candidate degrades: from now on it fails 60% of its requests and is twice as slow');
+  Object.assign(stack.candidate.behaviour, { failureRatio: 0.6, latencyFactor: 2 });
+}
+
+async function playOperator({ stack, say, until, rolledBackIn }: Stage): Promise<void> {
+  const { client } = stack;
+  const command = async (name: CommandName, payload: Record<string, unknown>): Promise<void> => {
+    const startMs = performance.now();
+    say(`operator: ${name} ${JSON.stringify(payload)}`);
+    const { commandId } = await client.command('chat', name, { by: 'demo operator', ...payload });
+    const outcome = await client.follow('chat', commandId);
+    const tookMs = performance.now() - startMs;
+    if (name === 'rollback' || name === 'emergencyRollback') rolledBackIn(tookMs);
+    say(
+      `answer after ${Math.round(tookMs)} ms: ${outcome.message}; verified ${outcome.verified}, checkpoint ${outcome.checkpoint ?? '-'}, epoch ${outcome.epoch ?? '-'}, gateways ${outcome.gateways.join(', ') || '-'}`,
+    );
+  };
+  await until((status) => status.stage === 'canary' && status.phase === 'observing');
+  await sleep(2_000);
+  await command('pause', { reason: 'let us look at the dashboards' });
+  await sleep(2_000);
+  await command('resume', { reason: 'looks fine' });
+  await until((status) => status.stage === 'rolling' && status.phase === 'observing');
+  await sleep(4_000);
+  await command('rollback', { to: 'previous', reason: 'a customer reports odd answers' });
+  await sleep(3_000);
+  await command('emergencyRollback', { reason: 'it is the candidate' });
+}

@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MigrationClient } from '../client';
+import { cacheDirectory, environment } from '../config';
+import { SEARCH_ATTRIBUTES } from '../contract';
+import { type RunningGateway, startGateway } from '../gateway/main';
+import { startTemporalServer } from '../temporal-server/dev-server';
+import { freePorts } from '../temporal-server/free-port';
+import { findTemporal } from '../temporal-server/temporal-source';
+import { startWorker } from '../worker';
+import { type DemoAddresses, demoConfiguration } from './documents';
+import { type LoadThread, startLoadThread } from './load-thread';
+import { type DemoProvider, startProvider } from './provider';
+
+/** Everything that the demo runs: real parts on loopback. */
+export interface DemoStack {
+  readonly client: MigrationClient;
+  readonly addresses: DemoAddresses;
+  readonly uiUrl: string | undefined;
+  readonly legacy: DemoProvider;
+  readonly candidate: DemoProvider;
+  readonly load: LoadThread;
+  /** What an operator does after the migration: every gateway gets the configuration that says settled: candidate. */
+  settle(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const RATE_PER_SECOND = 150;
+/** Short answers: the demo shows routing, not generation. */
+const BEHAVIOUR = { tokens: 8, tokenMs: 8 };
+
+/** Starts providers, gateways, Temporal, worker and load; whatever fails, what was started is stopped again. */
+export async function startDemoStack(report: (line: string) => void): Promise<DemoStack> {
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const stopOne of stops.splice(0).reverse()) await stopOne();
+  };
+  try {
+    const folder = mkdtempSync(join(tmpdir(), 'cutover-demo-'));
+    stops.push(async () => rmSync(folder, { recursive: true, force: true }));
+    const temporal = await startTemporal(folder, report);
+    stops.push(temporal.stop);
+
+    const keys = { LEGACY_KEY: randomKey(), CANDIDATE_KEY: randomKey(), CUTOVER_ADMIN_TOKEN: randomKey() };
+    const resolveSecret = (reference: string) => keys[reference.replace('env:', '') as keyof typeof keys];
+    const legacy = await startProvider({
+      name: 'legacy',
+      models: ['large-chat'],
+      key: keys.LEGACY_KEY,
+      behaviour: BEHAVIOUR,
+    });
+    stops.push(legacy.stop);
+    const candidate = await startProvider({
+      name: 'candidate',
+      models: ['large-chat-fp8'],
+      key: keys.CANDIDATE_KEY,
+    });
+    stops.push(candidate.stop);
+
+    const addresses = await demoAddresses(legacy, candidate);
+    const running = new Map<string, RunningGateway>();
+    const startOne = async (name: string, settled: 'legacy' | 'candidate'): Promise<void> => {
+      const configuration = demoConfiguration(addresses, settled, join(folder, name));
+      running.set(name, await startGateway({ configuration, name, resolveSecret, log: 'none' }));
+    };
+    for (const { name } of addresses.gateways) await startOne(name, 'legacy');
+    stops.push(async () => {
+      await Promise.all([...running.values()].map((gateway) => gateway.stop()));
+    });
+
+    const worker = await startWorker({
+      connection: { address: temporal.address },
+      namespace: temporal.namespace,
+      configuration: demoConfiguration(addresses, 'legacy', folder),
+      resolveSecret,
+    });
+    stops.push(worker.stop);
+    const client = await MigrationClient.connect({
+      address: temporal.address,
+      namespace: temporal.namespace,
+    });
+    stops.push(async () => client.close());
+    const data = addresses.gateways.map((gateway) => gateway.data);
+    const load = await startLoadThread({
+      gateways: data,
+      ratePerSecond: RATE_PER_SECOND,
+      model: 'large-chat',
+      candidate: 'candidate-llm',
+    });
+    stops.push(load.stop);
+
+    const settle = async (): Promise<void> => {
+      // As behind a load balancer: one replica at a time leaves the list, is started anew, and comes back.
+      for (const { name, data: own } of addresses.gateways) {
+        load.use(data.filter((other) => other !== own));
+        await running.get(name)?.stop();
+        await startOne(name, 'candidate');
+        load.use(data);
+      }
+    };
+    return { client, addresses, uiUrl: temporal.uiUrl, legacy, candidate, load, settle, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startTemporal(folder: string, report: (line: string) => void) {
+  const source = await findTemporal({ env: environment, cacheDir: cacheDirectory(), report });
+  if (source.kind === 'address') {
+    const { address, namespace } = source;
+    report(`Temporal: ${address}, namespace ${namespace} (configured)`);
+    return { address, namespace, uiUrl: undefined, stop: async () => {} };
+  }
+  report(`Temporal: ${source.path} ${source.version} (${source.foundBy})`);
+  return startTemporalServer({
+    executable: source.path,
+    searchAttributes: SEARCH_ATTRIBUTES,
+    dbFilename: join(folder, 'temporal.db'),
+  });
+}
+
+async function demoAddresses(legacy: DemoProvider, candidate: DemoProvider): Promise<DemoAddresses> {
+  const ports = await freePorts('127.0.0.1', 4);
+  const gateway = (name: string, data: number | undefined, admin: number | undefined) => ({
+    name,
+    data: `http://127.0.0.1:${data}`,
+    admin: `http://127.0.0.1:${admin}`,
+  });
+  return {
+    legacyUrl: legacy.url,
+    candidateUrl: candidate.url,
+    gateways: [gateway('gw-1', ports[0], ports[1]), gateway('gw-2', ports[2], ports[3])],
+  };
+}
+
+function randomKey(): string {
+  return randomBytes(24).toString('hex');
+}
