@@ -16,7 +16,7 @@ stages:
     window: 1s
     deadline: { hold: 60s }
   - name: canary
-    soak: 8s
+    soak: 9s
     window: 2s
     minimumSample: 80
     minimumKeys: 0
@@ -29,7 +29,7 @@ stages:
       floor: { success: 0.9 }
       probes: { rollbackStreak: 5, promotionStreak: 4 }
   - name: rolling
-    soak: 18s
+    soak: 20s
     window: 2s
     minimumSample: 400
     minimumKeys: 0

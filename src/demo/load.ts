@@ -31,9 +31,10 @@ export interface LoadOptions {
 }
 
 const REMEMBERED = 400;
+const WARM_UP_MS = 4_000;
 
 /**
- * An open-loop load: requests come at their own times, however slow the answers are. Every other one is a stream;
+ * An open-loop load: requests come at their own times, however slow the answers are. Every third one is a stream;
  * all go through the official client, without retries, so that no failure is hidden.
  */
 export function startLoad(options: LoadOptions): Load {
@@ -45,11 +46,12 @@ export function startLoad(options: LoadOptions): Load {
   const firstFailures: string[] = [];
   const underWay = new Set<Promise<void>>();
   let stopped = false;
-  let dueMs = performance.now();
+  const startedMs = performance.now();
+  let dueMs = startedMs;
 
   const send = async (): Promise<void> => {
     const gateway = gateways[sent % gateways.length] as string;
-    const stream = sent % 2 === 0;
+    const stream = sent % 3 === 0;
     sent += 1;
     const startMs = performance.now();
     try {
@@ -71,8 +73,9 @@ export function startLoad(options: LoadOptions): Load {
     while (!stopped && dueMs <= performance.now()) {
       const request: Promise<void> = send().finally(() => underWay.delete(request));
       underWay.add(request);
-      // Poisson arrivals: exponential times between requests.
-      dueMs += (-Math.log(1 - Math.random()) / options.ratePerSecond) * 1_000;
+      // Poisson arrivals: exponential times between requests, slower at first while everything warms up.
+      const warmth = Math.min(1, 0.1 + (performance.now() - startedMs) / WARM_UP_MS);
+      dueMs += (-Math.log(1 - Math.random()) / (options.ratePerSecond * warmth)) * 1_000;
     }
     if (!stopped) setTimeout(tick, Math.max(1, dueMs - performance.now()));
   };

@@ -27,7 +27,7 @@ export interface DemoStack {
   stop(): Promise<void>;
 }
 
-const RATE_PER_SECOND = 150;
+const RATE_PER_SECOND = 100;
 /** Short answers: the demo shows routing, not generation. */
 const BEHAVIOUR = { tokens: 8, tokenMs: 8 };
 
@@ -56,6 +56,7 @@ export async function startDemoStack(report: (line: string) => void): Promise<De
       name: 'candidate',
       models: ['large-chat-fp8'],
       key: keys.CANDIDATE_KEY,
+      behaviour: BEHAVIOUR,
     });
     stops.push(candidate.stop);
 
