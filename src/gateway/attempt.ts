@@ -245,7 +245,8 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
 
   onError(error: Error): void {
     if (this.ended) return;
-    this.#fail(connectionFailure(error, this.sent, this.head !== null));
+    const secure = this.options.provider.base.protocol === 'https:';
+    this.#fail(connectionFailure(error, { sent: this.sent, answerBegan: this.head !== null, secure }));
   }
 
   #hold(chunk: Buffer): boolean {
@@ -291,7 +292,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
         this.#end({ kind: scanner.errorEvent ? 'error_event' : 'truncated', why, ambiguous: true });
         return;
       }
-    } else if (rest.length > 0) this.#sink?.write(rest);
+    } else if (rest.length > 0 && scanner.mayEnd) this.#sink?.write(rest);
     if (scanner.errorEvent) {
       // The provider's own error event has been passed on: the caller knows.
       this.#sink?.end();

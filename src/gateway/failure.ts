@@ -21,13 +21,23 @@ const CONNECT_CODES = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-/** Classifies an error of the connection; `sent` says whether request bytes may have left. */
-export function connectionFailure(error: Error, sent: boolean, answerBegan: boolean): Failure {
+/** How far a request had come when its connection failed. */
+export interface Progress {
+  /** Request bytes may have left. */
+  readonly sent: boolean;
+  readonly answerBegan: boolean;
+  /** The provider is reached by TLS. */
+  readonly secure: boolean;
+}
+
+/** Classifies an error of the connection. */
+export function connectionFailure(error: Error, { sent, answerBegan, secure }: Progress): Failure {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   const why = code === '' ? error.name : code;
-  if (!sent) return { kind: isTls(code) ? 'tls' : 'connect', why, ambiguous: false };
   if (CONNECT_CODES.has(code)) return { kind: 'connect', why, ambiguous: false };
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') {
+  // What breaks a connection over TLS before anything was sent on it broke its handshake.
+  if (!sent) return { kind: secure ? 'tls' : 'connect', why, ambiguous: false };
+  if (error.name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW') {
     return { kind: answerBegan ? 'truncated' : 'malformed', why, ambiguous: true };
   }
   return { kind: answerBegan ? 'truncated' : 'reset', why, ambiguous: true };
@@ -48,16 +58,4 @@ export function statusFailure(status: number): Failure | null {
 /** Gateway status for a failure that has no answer of its own to pass on. */
 export function gatewayStatus(failure: Failure): number {
   return failure.kind === 'timeout' ? 504 : 502;
-}
-
-function isTls(code: string): boolean {
-  return (
-    code.startsWith('ERR_TLS') ||
-    code.startsWith('ERR_SSL') ||
-    code.startsWith('CERT_') ||
-    code.startsWith('UNABLE_TO_') ||
-    code === 'EPROTO' ||
-    code.endsWith('_SIGNED_CERT') ||
-    code === 'SELF_SIGNED_CERT_IN_CHAIN'
-  );
 }

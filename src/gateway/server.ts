@@ -69,7 +69,19 @@ function receive(services: Services, request: IncomingMessage, response: ServerR
   const query = queryAt < 0 ? '' : url.slice(queryAt + 1);
   const call = new Call(services, target.route, request, response, head, caller, traffic, target.path, query);
   services.active.add(call);
-  serve(services, call);
+  guard(call, () => serve(services, call));
+}
+
+/** A defect in serving one request must end that request and nothing else. */
+function guard(call: Call, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    call.services.log.logger.error({ path: call.path, error: (error as Error).stack }, 'defect');
+    call.refuse({ status: 500, type: 'server_error', code: 'gateway_defect', message: 'the gateway failed' });
+    call.response.destroy();
+    call.finish();
+  }
 }
 
 interface Admitted {
@@ -131,7 +143,7 @@ function serve(services: Services, call: Call): void {
       return;
     }
     call.takeBody(body, services.buffered);
-    serveRead(call);
+    guard(call, () => serveRead(call));
   });
 }
 
