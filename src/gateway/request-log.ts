@@ -10,7 +10,7 @@ export interface GatewayLog {
   flush(): void;
 }
 
-/** Opens the log; lines are buffered and written every second or 16 KB, so that a request never waits. */
+/** Opens the log; lines are buffered and written every second or 8 KB, so that a request never waits. */
 export function openLog(target: LogTarget, gateway: string): GatewayLog {
   if (target === 'none') return { logger: pino({ enabled: false }), flush: () => {} };
   const destination = isStream(target)
@@ -18,7 +18,7 @@ export function openLog(target: LogTarget, gateway: string): GatewayLog {
     : pino.destination({
         dest: target === 'stdout' ? 1 : target.file,
         sync: false,
-        minLength: 16_384,
+        minLength: 8_192,
         periodicFlush: 1_000,
         mkdir: true,
       });
