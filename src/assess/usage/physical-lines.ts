@@ -1,20 +1,29 @@
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
 
-/** How many lines that are not blank a text file has. */
-export async function countLines(path: string, gzip: boolean): Promise<number> {
+/** How many lines that are not blank a text file has, and the bytes of the longest. */
+export async function measureLines(path: string, gzip: boolean): Promise<{ lines: number; longest: number }> {
   const file = createReadStream(path, { highWaterMark: 1_048_576 });
   let lines = 0;
-  let blank = true;
+  let longest = 0;
+  let length = 0;
+  const end = () => {
+    if (length > 0) lines += 1;
+    longest = Math.max(longest, length);
+    length = 0;
+  };
   for await (const chunk of gzip ? file.pipe(createGunzip()) : file) {
-    for (const byte of chunk as Buffer) {
-      if (byte === 0x0a) {
-        if (!blank) lines += 1;
-        blank = true;
-      } else if (byte !== 0x0d) blank = false;
+    const bytes = chunk as Buffer;
+    let start = 0;
+    for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, start)) {
+      length += at - start - (at > start && bytes[at - 1] === 0x0d ? 1 : 0);
+      end();
+      start = at + 1;
     }
+    length += bytes.length - start;
   }
-  return blank ? lines : lines + 1;
+  end();
+  return { lines, longest };
 }
 
 /** Text that unpacks to more than this many times its size is no log. */

@@ -1,31 +1,17 @@
 import { UnreadableUsage } from './content-kind';
 import { REJECT_REASONS, SKIPPED, type UsageField } from './mapping-sql';
-import { countLines } from './physical-lines';
+import { measureLines } from './physical-lines';
 import { REJECTS_LIMIT } from './raw-relation';
 import { literal } from './sql-text';
+import { COLUMN_OF } from './staged-rows';
 import type { UsageDatabase } from './usage-database';
 import type { RejectExample, Rejects } from './usage-source';
 
 /** Distinct models beyond which a column is surely not the model. */
 const MAX_MODELS = 2000;
 const EXAMPLES = 5;
-
-const COLUMN_OF: Readonly<Record<UsageField, string>> = {
-  caller: 'caller',
-  inputTokens: 'input_tokens',
-  cachedTokens: 'cached_tokens',
-  outputTokens: 'output_tokens',
-  latency: 'latency_ms',
-  firstToken: 'first_token_ms',
-  failed: 'failed',
-  cost: 'cost',
-  serviceTier: 'service_tier',
-  streamed: 'streamed',
-  tools: 'tools',
-  jsonSchema: 'json_schema',
-  vision: 'vision',
-  embeddings: 'embeddings',
-};
+/** DuckDB's own limit on a line of CSV. */
+const MAX_LINE_BYTES = 2_000_000;
 
 /** What one pass over a source's rows tells. */
 export interface Inspection {
@@ -117,7 +103,7 @@ export async function rejectedRows(
   const total = [...byReason.values()].reduce((sum, rows) => sum + rows, 0);
   const examples: RejectExample[] = [...unread.examples];
   if (total > unread.rows && examples.length < EXAMPLES) {
-    examples.push(...(await rowExamples(db, relation, inspected, file.kind, EXAMPLES - examples.length)));
+    examples.push(...(await rowExamples(db, relation, inspected, EXAMPLES - examples.length)));
   }
   return { rejects: { total, byReason: [...byReason], examples }, unread: unread.rows };
 }
@@ -144,13 +130,16 @@ async function unreadLines(
     throw new UnreadableUsage(`${file.file} has at least ${REJECTS_LIMIT} lines that do not fit its header`);
   }
   const broken = errors.find(({ type }) => type === 'UNQUOTED VALUE' || type === 'LINE SIZE OVER MAXIMUM');
-  // The reader may lose or repeat rows while it looks for the end of such a value. Where each line is one row,
-  // counting lines shows that it did not; otherwise no total can be trusted.
-  if (broken !== undefined && (await countLines(file.file, file.gzip)) !== 1 + accepted + errors.length) {
-    throw new UnreadableUsage(
-      `${file.file} has a quote that is not closed, or a line of over 2 MB, near line ${broken['line']}: ` +
-        'which rows follow cannot be told, so nothing of it is counted; repair the line',
-    );
+  if (broken !== undefined) {
+    // The reader may lose or repeat rows while it looks for the end of such a value. Where each line is one row
+    // and none outgrows its buffer, counting lines shows that it did not; otherwise no total can be trusted.
+    const { lines, longest } = await measureLines(file.file, file.gzip);
+    if (longest > MAX_LINE_BYTES || lines !== 1 + accepted + errors.length) {
+      throw new UnreadableUsage(
+        `${file.file} has a quote that is not closed, or a line of over 2 MB, near line ${broken['line']}: ` +
+          'which rows follow cannot be told, so nothing of it is counted; repair the line',
+      );
+    }
   }
   const byReason = new Map<string, number>();
   for (const error of errors) byReason.set(reasonOf(error), (byReason.get(reasonOf(error)) ?? 0) + 1);
@@ -173,15 +162,12 @@ async function rowExamples(
   db: UsageDatabase,
   relation: string,
   inspected: Inspection,
-  kind: string,
   limit: number,
 ): Promise<RejectExample[]> {
   const bad = inspected.badModels.slice(0, 100).map(literal).join(', ');
   const wanted = `reject NOT IN (0, ${SKIPPED}) ${bad === '' ? '' : `OR (reject = 0 AND model IN (${bad}))`}`;
-  // A table numbers its rows in the order of the file; a view over Parquet has to be counted through.
-  const record = kind === 'parquet' ? 'row_number() OVER ()' : 'rowid + 1';
   const rows = await db.rows(
-    `SELECT record, reject FROM (SELECT ${record} AS record, reject, model FROM ${relation}) WHERE ${wanted} ORDER BY record LIMIT ${limit}`,
+    `SELECT record, reject FROM (SELECT row_number() OVER () AS record, reject, model FROM ${relation}) WHERE ${wanted} ORDER BY record LIMIT ${limit}`,
     'finding rejected rows',
   );
   return rows.map(({ record, reject }) => ({

@@ -15,6 +15,7 @@ import { checkGzip } from './physical-lines';
 import { csvRelation, jsonRelation, parquetRelation, type RawRelation } from './raw-relation';
 import { inspectRows, rejectedRows } from './row-check';
 import { literal } from './sql-text';
+import { allColumns, stagedColumns } from './staged-rows';
 import type { Progress, UsageDatabase } from './usage-database';
 import type { RecordedCost, RejectExample, UsageSource } from './usage-source';
 import { readZip } from './zip-archive';
@@ -145,9 +146,22 @@ async function loadRelation(
   const what = `reading ${basename(file)}`;
   await db.run('DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans', what);
   try {
-    // Parquet is read again for each question; text is parsed once, into a table on disk.
-    const parquet = identity.kind === 'parquet';
-    await db.run(`CREATE ${parquet ? 'VIEW' : 'TABLE'} ${name} AS ${sql}`, what, options.signal);
+    if (identity.kind === 'parquet') {
+      await db.run(`CREATE VIEW ${name} AS ${sql}`, what, options.signal);
+    } else {
+      // Text is parsed once and kept as Parquet on disk: memory stays flat, and each question reads its columns only.
+      const staged = literal(join(db.folder, `staged-${index}.parquet`));
+      const columns = stagedColumns(
+        carried,
+        mapping.granularity === 'aggregate' || mapping.fields.calls !== undefined,
+      );
+      await db.run(
+        `COPY (SELECT ${columns.join(', ')} FROM (${sql})) TO ${staged} (FORMAT parquet, COMPRESSION lz4)`,
+        what,
+        options.signal,
+      );
+      await db.run(`CREATE VIEW ${name} AS ${allColumns(columns, `read_parquet(${staged})`)}`, what);
+    }
     const inspected = await inspectRows(db, name, carried, what, options.signal);
     const rejects = await rejectedRows(db, name, inspected, identity);
     const excluded = inspected.badModels.map(literal).join(', ');

@@ -1,0 +1,204 @@
+import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { analyzeUsage } from '../../../src/assess/usage/analyze-usage';
+import { UsageDatabase } from '../../../src/assess/usage/usage-database';
+import { type LoadOptions, loadUsage } from '../../../src/assess/usage/usage-loader';
+
+const HEADER = 'request_created_at,latency,time_to_first_token,status,prompt_tokens,completion_tokens,model';
+const GOOD = '2026-10-05T08:00:00Z,100,10,200,10,1,gpt-4o';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'hostile-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+async function analyze(paths: string | string[], options: Partial<LoadOptions> = {}) {
+  const db = await UsageDatabase.open();
+  try {
+    const sources = await loadUsage(db, [paths].flat(), { maxRejectShare: 0.9, ...options });
+    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, []);
+    return { ...analysis, source: sources[0] };
+  } finally {
+    await db.close();
+  }
+}
+
+function write(name: string, content: string | Buffer): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+const csv = (...lines: string[]) => write('usage.csv', `${[HEADER, ...lines].join('\n')}\n`);
+
+it('counts rows that do not fit, with line or record and reason, and adds up the rest', async () => {
+  const path = csv(
+    GOOD,
+    '2026-10-05T08:00:00Z,100,10,200,ten,1,gpt-4o',
+    '2026-10-05T08:00:00Z,100,10,200',
+    `${GOOD},one more`,
+    'yesterday,100,10,200,10,1,gpt-4o',
+    '2026-10-05T08:00:00Z,100,10,200,-5,1,gpt-4o',
+    '2026-10-05T08:00:00Z,100,10,200,1.5,1,gpt-4o',
+    '2026-10-05T08:00:00Z,100,10,200,inf,1,gpt-4o',
+    '2026-10-05T08:00:00Z,100,10,200,10,1,',
+    '0026-10-05T08:00:00Z,100,10,200,10,1,gpt-4o',
+    GOOD,
+  );
+  const { source, totals } = await analyze(path);
+  expect(totals).toMatchObject({ calls: 2, inputTokens: 20, outputTokens: 2 });
+  expect(source?.rows).toBe(11);
+  expect(source?.rejects.total).toBe(9);
+  expect(Object.fromEntries(source?.rejects.byReason ?? [])).toEqual({
+    'a value of prompt_tokens that is not a number': 1,
+    'missing columns': 1,
+    'too many columns': 1,
+    'no time, or one that cannot be read (or the line is no object)': 1,
+    'calls or tokens that are not whole numbers from 0 to 10^15': 3,
+    'no model': 1,
+    'a time outside the years 2015 to 2100: wrong unit?': 1,
+  });
+  expect(source?.rejects.examples[0]).toEqual({
+    place: 'line 3',
+    reason: expect.stringContaining('Could not convert string "ten"'),
+  });
+});
+
+it('refuses the run above the threshold and shows why', async () => {
+  const path = csv(GOOD, 'yesterday,100,10,200,10,1,gpt-4o');
+  await expect(analyze(path, { maxRejectShare: 0.01 })).rejects.toThrow(
+    /1 of 2 rows were rejected, at most 1% may be\n.*no time.*\n {2}record 2: no time/,
+  );
+});
+
+it('takes an offset for what it says, and no zone for UTC', async () => {
+  const path = csv(
+    GOOD.replace('2026-10-05T08:00:00Z', '2026-10-05T10:00:00+02:00'),
+    GOOD.replace('2026-10-05T08:00:00Z', '2026-10-05 08:00:00'),
+    GOOD.replace('2026-10-05T08:00:00Z', '2026-10-05 08:00:00.000'),
+  );
+  const { source } = await analyze(path);
+  expect([source?.firstMs, source?.lastMs]).toEqual([Date.UTC(2026, 9, 5, 8), Date.UTC(2026, 9, 5, 8)]);
+});
+
+it('refuses a file in which an open quote swallows rows', async () => {
+  const path = csv(GOOD, '2026-10-05T08:00:00Z,100,10,200,10,1,"gpt-4o', ...Array<string>(50).fill(GOOD));
+  await expect(analyze(path)).rejects.toThrow('a quote that is not closed');
+});
+
+it('refuses two stray quotes far apart in a large file, whose rows between them would be lost', async () => {
+  const lines = Array<string>(400_000).fill(GOOD);
+  lines[150_000] = lines[300_000] = '2026-10-05T08:00:00Z,100,10,200,10,1,"gpt-4o';
+  await expect(analyze(write('usage.csv', [HEADER, ...lines, ''].join('\n')))).rejects.toThrow(
+    'a quote that is not closed',
+  );
+});
+
+it('counts a wrongly quoted line when it swallowed nothing', async () => {
+  const { totals, source } = await analyze(csv(GOOD, GOOD.replace('gpt-4o', '"gpt"-4o'), GOOD));
+  expect(totals.calls).toBe(2);
+  expect(source?.rejects.total).toBe(1);
+});
+
+it('refuses a gigabyte in one line without holding it in memory', async () => {
+  const path = join(folder, 'long.csv');
+  const file = createWriteStream(path);
+  file.write(`${HEADER}\n${GOOD}\n2026-10-05T08:00:00Z,100,10,200,10,1,"`);
+  const block = Buffer.alloc(4_194_304, 'a');
+  for (let written = 0; written < 1_073_741_824; written += block.length) {
+    if (!file.write(block)) await new Promise<void>((done) => file.once('drain', done));
+  }
+  await new Promise<void>((done) => file.end(`"\n${GOOD}\n`, () => done()));
+  const before = process.memoryUsage.rss();
+  await expect(analyze(path)).rejects.toThrow('a line of over 2 MB');
+  expect(process.memoryUsage.rss() - before).toBeLessThan(500_000_000);
+});
+
+it.each([
+  ['an empty file', 'a.csv', '', 'is empty'],
+  ['one column', 'a.csv', 'hello\nworld\n', 'its first line has 1 column'],
+  ['UTF-16', 'a.csv', Buffer.from('\ufefftime,model\n', 'utf16le'), 'is UTF-16'],
+  ['a binary', 'a.csv', Buffer.from([1, 0, 2, 0, 3]), 'is binary'],
+  ['a column twice', 'a.csv', 'time,model,time\n', 'the column "time" twice'],
+  ['unknown columns', 'a.csv', 'alpha,beta\n1,2\n', 'fits no known format (it has: alpha, beta)'],
+  ['cut JSON', 'a.json', '{"data":[{"type":', 'starts like JSON'],
+  ['cut Parquet', 'a.parquet', Buffer.from('PAR1....PAR1'), 'cannot be read'],
+  ['a damaged zip', 'a.zip', Buffer.from('PK\x03\x04rest of it', 'latin1'), 'is a damaged zip'],
+  ['damaged gzip', 'a.csv.gz', Buffer.concat([gzipSync(HEADER).subarray(0, 20)]), 'damaged gzip'],
+])('says what is wrong with %s', async (_, name, content, message) => {
+  await expect(analyze(write(name, content))).rejects.toThrow(message);
+});
+
+it('refuses a gzip bomb before it is read', async () => {
+  const bomb = gzipSync(Buffer.concat([Buffer.from(`${HEADER}\n`), Buffer.alloc(100_000_000, '\n')]));
+  await expect(analyze(write('bomb.csv.gz', bomb))).rejects.toThrow('unpacks to over 250 times its size');
+});
+
+it('counts JSON lines that are no objects', async () => {
+  const good =
+    '{"request_created_at":"2026-10-05T08:00:00Z","latency":1,"time_to_first_token":1,"prompt_tokens":5,"completion_tokens":2,"model":"m"}';
+  const path = write('a.jsonl', [good, '{"model":', '[1,2]', '"text"', good, ''].join('\n'));
+  const { totals, source } = await analyze(path);
+  expect(totals).toMatchObject({ calls: 2, inputTokens: 10 });
+  expect(source).toMatchObject({ rows: 5, rejects: { total: 3 } });
+  expect(source?.rejects.examples[0]?.place).toBe('record 2');
+});
+
+it('refuses a JSON line that is far too long', async () => {
+  const path = write(
+    'a.jsonl',
+    `{"requestId":"a","route":"r","arm":"legacy","epoch":1,"outcome":"ok","model":"m","time":1}\n{"model":"${'m'.repeat(40_000_000)}"}\n`,
+  );
+  await expect(analyze(path)).rejects.toThrow('maximum_object_size');
+});
+
+it('takes names such as __proto__, formulas and terminal escapes as they are, or rejects them', async () => {
+  const named = (model: string) => GOOD.replace('gpt-4o', model);
+  const path = csv(
+    named('__proto__'),
+    named('constructor'),
+    named('"=HYPERLINK(""http://x"")"'),
+    named('\u001b[31mred'),
+  );
+  const { byModel, source } = await analyze(path);
+  expect(byModel.map(({ model, calls }) => [model, calls])).toEqual([
+    ['=HYPERLINK("http://x")', 1],
+    ['__proto__', 1],
+    ['constructor', 1],
+  ]);
+  expect(source?.rejects.byReason).toEqual([
+    ['a model name that is longer than 200 characters or holds control characters', 1],
+  ]);
+});
+
+it('refuses a column mapped as model that holds something else', async () => {
+  const path = csv(...Array.from({ length: 3000 }, (_, row) => GOOD.replace('gpt-4o', `request-${row}`)));
+  await expect(analyze(path)).rejects.toThrow('over 2000 different models');
+});
+
+it('never fetches, whatever a path looks like', async () => {
+  await expect(analyze('https://127.0.0.1:1/usage.csv')).rejects.toThrow('is no file; download it first');
+  await expect(analyze(join(folder, 'missing.csv'))).rejects.toThrow('there is no file');
+  await expect(analyze(folder)).rejects.toThrow('is a folder');
+});
+
+it('reads gzip, globs, several files, and a file named twice once', async () => {
+  write('a.csv.gz', gzipSync(`${HEADER}\n${GOOD}\n`));
+  write("b'[1].csv", `${HEADER}\n${GOOD}\n`);
+  const { totals, sources } = await analyze([join(folder, '*.csv*'), join(folder, "b'[1].csv")]);
+  expect(sources).toHaveLength(2);
+  expect(totals.calls).toBe(2);
+});
+
+it('stops when it is told to', async () => {
+  const abort = new AbortController();
+  abort.abort(new Error('enough'));
+  await expect(analyze(csv(GOOD), { signal: abort.signal })).rejects.toThrow('enough');
+});
+
+it('does not take an unknown format by name', async () => {
+  await expect(analyze(csv(GOOD), { format: 'excel' })).rejects.toThrow('expected one of the formats azure');
+});
