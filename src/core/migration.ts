@@ -159,7 +159,8 @@ function assessed(
   atMs: number,
 ): MigrationState {
   if (state.phase !== 'observing' || state.stageIndex !== 0 || state.inEffect === null) return state;
-  if (state.promotion !== null) return state;
+  // Neither while a promotion waits for its health check nor over drift is anything assessed.
+  if (state.promotion !== null || state.drift !== null) return state;
   const stage = stageAt(state.plan, 0);
   const saltsTried = state.checkpoints.filter(
     (entry) => entry.kind === 'intended' && entry.cause === 'new salt',

@@ -68,8 +68,8 @@ function rollbackTarget(
   to: number | 'previous' | null,
 ): { readonly share: number; readonly stageIndex: number } | string {
   if (to === null) return { share: 0, stageIndex: 0 };
-  const share = highestShareOut(state);
   if (to === 'previous') {
+    const share = highestShareOut(state);
     const earlier = state.checkpoints.findLast(
       (entry) => entry.kind === 'took effect' && entry.share < share,
     );
@@ -81,8 +81,10 @@ function rollbackTarget(
   }
   const effect = effectOf(state.checkpoints, to);
   if (effect === null) return `checkpoint ${to} never took effect: a rollback goes to one that did`;
-  if (effect.share > share) {
-    return `checkpoint ${to} has ${formatShare(effect.share)}, above the current ${formatShare(share)}: a rollback never raises the share`;
+  // What a raise that is under way asks for is not yet the current share.
+  const current = state.inEffect?.record.share ?? 0;
+  if (effect.share > current) {
+    return `checkpoint ${to} has ${formatShare(effect.share)}, above the current ${formatShare(current)}: a rollback never raises the share`;
   }
   return { share: effect.share, stageIndex: indexOf(state, effect.stage) };
 }

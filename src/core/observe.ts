@@ -71,8 +71,9 @@ function changeRoster(state: MigrationState, window: WindowResult, atMs: number)
   const left = state.mayHold.pinned
     ? []
     : window.left.filter((name) => state.roster.some((entry) => entry.name === name));
-  if (found.length === 0 && left.length === 0) return state;
   const roster = [...state.roster.filter(({ name }) => !left.includes(name)), ...found];
+  // Without anyone "every gateway" would be an empty promise: the last ones stay until another joins.
+  if (roster.length === 0 || (found.length === 0 && left.length === 0)) return state;
   const reason = [...found.map(({ name }) => `${name} joined`), ...left.map((name) => `${name} left`)].join(
     ', ',
   );

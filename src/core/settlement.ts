@@ -17,22 +17,18 @@ export function settleRouting(
   atMs: number,
 ): MigrationState {
   if (state.pending === null || state.pending.checkpoint !== checkpoint) return state;
-  const pending: PendingRouting = {
+  const seen = driftSeen(state, result.drift);
+  const { record } = state.pending;
+  const asked: PendingRouting = {
     ...state.pending,
     // Only share 0 may have gone above a newer epoch; who is still missing gets that same epoch.
-    record:
-      state.pending.record.share === 0
-        ? { ...state.pending.record, epoch: Math.max(state.pending.record.epoch, result.epoch) }
-        : state.pending.record,
-    confirmations: confirmationsOf(state.roster, state.pending, result),
+    record: record.share === 0 ? { ...record, epoch: Math.max(record.epoch, result.epoch) } : record,
+    leaseConfirms: state.pending.leaseConfirms && !seen.mayHold.pinned,
   };
-  const settling: Settling = {
-    ...driftSeen(state, result.drift),
-    epoch: Math.max(state.epoch, result.epoch, result.drift?.epoch ?? 0),
-    pending,
-    retry: null,
-  };
-  const { confirmed, missing } = pending.confirmations as Confirmations;
+  const pending = { ...asked, confirmations: confirmationsOf(state.roster, asked, result) };
+  const epoch = Math.max(seen.epoch, result.epoch);
+  const settling: Settling = { ...seen, epoch, pending, retry: null };
+  const { confirmed, missing } = pending.confirmations;
 
   if (pending.direction === 'lower') {
     if (result.drift !== null && pending.record.share > 0) {

@@ -90,7 +90,6 @@ export function aWindow(state: MigrationState, said: WindowSaid = {}): WindowRes
   const epoch = said.epoch ?? state.inEffect?.record.epoch ?? 0;
   const observedMs = said.observedMs ?? 0;
   return {
-    epoch,
     ended: 'window over',
     observedMs,
     evidence: noEvidence(epoch),
@@ -103,6 +102,7 @@ export function aWindow(state: MigrationState, said: WindowSaid = {}): WindowRes
     settled: [],
     highestEpoch: 0,
     ...said,
+    epoch,
     verdict: aVerdict({ epoch, ...said.verdict }),
   };
 }

@@ -1,0 +1,277 @@
+import fc from 'fast-check';
+import type { MigrationEvent } from '../../src/core/events';
+import { nextDecision, transition } from '../../src/core/migration';
+import type { MigrationState } from '../../src/core/migration-state';
+import { rollbackEligibilityOf, statusOf } from '../../src/core/status';
+import { LawKeeper } from '../support/migration-laws';
+import { anyStep, eventOf, type Step } from '../support/migration-steps';
+import { aPlan, aWindow, benignAnswer, MINUTE_MS, MigrationWorld } from '../support/migration-world';
+
+type Transition = typeof transition;
+
+const PLAN = aPlan({
+  stages: [
+    { name: 'assess' },
+    { name: 'canary', soak: '10m', window: '5m', deadline: { hold: '3h', rollback: '10h' } },
+    { name: 'rolling', soak: '10m', window: '5m', deadline: { hold: '3h', rollback: '10h' } },
+    { name: 'complete', soak: '10m', window: '5m', deadline: { hold: '3h' } },
+  ],
+});
+
+const anyOrder = fc.record({
+  /** Benign steps before anything strange happens, so that every stage is a place to start from. */
+  lead: fc.nat(18),
+  steps: fc.array(fc.tuple(anyStep, fc.constantFrom(0, 1_000, 60_000, 600_000, 4_000_000)), {
+    maxLength: 40,
+    size: 'max',
+  }),
+});
+
+/** Runs an order of events under the laws; throws the first one that is broken. */
+function runUnderLaws(
+  { lead, steps }: { lead: number; steps: readonly (readonly [Step, number])[] },
+  step: Transition,
+): MigrationWorld {
+  const world = new MigrationWorld(PLAN, step);
+  const keeper = new LawKeeper();
+  const happen = (event: MigrationEvent | null) => {
+    if (event === null) return;
+    const before = world.state;
+    world.state = step(before, event);
+    keeper.check(before, event, world.state);
+  };
+  for (let index = 0; index < lead && world.state.phase !== 'handover'; index += 1) {
+    const { decision } = world;
+    world.nowMs += decision.type === 'watch' ? decision.windowMs : 1_000;
+    happen(eventOf({ kind: 'benign' }, world.state, world.nowMs));
+  }
+  for (const [strange, elapsedMs] of steps) {
+    world.nowMs += elapsedMs;
+    happen(eventOf(strange, world.state, world.nowMs));
+  }
+  return world;
+}
+
+/** Goes on in a world where everything works and an operator does what the migration asks for. */
+function endsWell(world: MigrationWorld, steps: number): boolean {
+  for (let step = 0; step < steps && world.state.phase !== 'closed'; step += 1) {
+    const { state, decision } = world;
+    const settled = state.phase === 'observing' || state.phase === 'handover';
+    if (settled && state.drift !== null) world.event({ type: 'watched', window: aWindow(state) });
+    else if (settled && state.paused !== null) world.says('resume', { accept: 'reapply' });
+    else if (settled && state.stage.held !== null && !state.stage.reevaluating) world.says('reevaluate');
+    else if (decision.type === 'wait') {
+      world.nowMs = Math.max(world.nowMs + 1, decision.untilMs ?? 0);
+      world.event({ type: 'time passed' });
+    } else {
+      if (decision.type === 'watch') world.nowMs += decision.windowMs;
+      world.event(benignAnswer(state, decision));
+    }
+  }
+  return world.state.phase === 'closed';
+}
+
+describe('in any order of events, late results and junk included', () => {
+  it('no law is broken', () => {
+    fc.assert(
+      fc.property(anyOrder, (order) => {
+        runUnderLaws(order, transition);
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('a migration can always be brought to its end', () => {
+    fc.assert(
+      fc.property(anyOrder, (order) => {
+        const world = runUnderLaws(order, transition);
+        if (!endsWell(world, 120)) {
+          throw new Error(
+            `still ${world.state.phase} in ${world.stage}: ${statusOf(world.state, world.nowMs).doing}`,
+          );
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('a state goes on the same after a journey through JSON', () => {
+    fc.assert(
+      fc.property(anyOrder, anyStep, (order, next) => {
+        const { state, nowMs } = runUnderLaws(order, transition);
+        const carried = JSON.parse(JSON.stringify(state)) as MigrationState;
+        expect(carried).toEqual(state);
+        const event = eventOf(next, state, nowMs);
+        if (event === null) return;
+        expect(transition(carried, event)).toEqual(transition(state, event));
+        expect(nextDecision(carried, nowMs)).toEqual(nextDecision(state, nowMs));
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it('status and eligibility can be asked in every state', () => {
+    fc.assert(
+      fc.property(anyOrder, (order) => {
+        const { state, nowMs } = runUnderLaws(order, transition);
+        expect(statusOf(state, nowMs).doing).not.toBe('');
+        const { eligible, targets } = rollbackEligibilityOf(state);
+        expect(eligible).toBe(state.phase !== 'closed');
+        for (const { share } of targets) expect(share).toBeLessThanOrEqual(state.inEffect?.record.share ?? 0);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+/** Small faults, each of which some real system has had; every one must be caught by a law. */
+const FAULTS: Readonly<Record<string, Transition>> = {
+  'a rollback is dropped while a change of routing is under way': (state, event) =>
+    state.phase === 'applying' && event.type === 'command' && event.command.name === 'rollback'
+      ? state
+      : transition(state, event),
+  'an emergency is dropped at complete': (state, event) =>
+    state.stageIndex === 3 && event.type === 'command' && event.command.name === 'emergencyRollback'
+      ? state
+      : transition(state, event),
+  'a cancellation is ignored while paused': (state, event) =>
+    state.paused !== null && event.type === 'cancelled' ? state : transition(state, event),
+  'a pause does not stop advancing': (state, event) => {
+    if (event.type !== 'watched' || state.paused === null || state.drift !== null)
+      return transition(state, event);
+    const after = transition({ ...state, paused: null }, event);
+    return { ...after, paused: after.paused ?? state.paused };
+  },
+  'harm is not acted on while paused': (state, event) =>
+    event.type === 'watched' && state.paused !== null
+      ? transition(state, {
+          ...event,
+          window: { ...event.window, verdict: { ...event.window.verdict, harm: null } },
+        })
+      : transition(state, event),
+  'missing data passes': (state, event) =>
+    event.type === 'watched' && event.window.verdict.outcome === 'not evaluated'
+      ? transition(state, {
+          ...event,
+          window: { ...event.window, verdict: { ...event.window.verdict, outcome: 'pass' } },
+        })
+      : transition(state, event),
+  'a failed health check is taken for a good one': (state, event) =>
+    event.type === 'health checked'
+      ? transition(state, { ...event, healthy: true })
+      : transition(state, event),
+  'an epoch is used twice': (state, event) => {
+    const after = transition(state, event);
+    return after.epoch > state.epoch && state.epoch > 0 ? { ...after, epoch: state.epoch } : after;
+  },
+  'a closing entry is written twice': (state, event) => {
+    const after = transition(state, event);
+    const last = after.checkpoints.at(-1);
+    if (after.checkpoints.length === state.checkpoints.length || last === undefined || !('closes' in last))
+      return after;
+    return { ...after, checkpoints: [...after.checkpoints, { ...last, seq: last.seq + 1 }] };
+  },
+  'a sequence number is skipped': (state, event) => {
+    const after = transition(state, event);
+    const last = after.checkpoints.at(-1);
+    if (after.checkpoints.length < 6 || last === undefined || last === state.checkpoints.at(-1)) return after;
+    return { ...after, checkpoints: [...after.checkpoints.slice(0, -1), { ...last, seq: last.seq + 1 }] };
+  },
+  'a late answer to an older change closes the one that is pending': (state, event) =>
+    event.type === 'routing applied' && state.pending !== null
+      ? transition(state, { ...event, checkpoint: state.pending.checkpoint })
+      : transition(state, event),
+  'a missing gateway counts as confirmed': (state, event) =>
+    event.type === 'routing applied'
+      ? transition(state, {
+          ...event,
+          result: {
+            ...event.result,
+            confirmed: [...event.result.confirmed, ...event.result.missing],
+            missing: [],
+          },
+        })
+      : transition(state, event),
+  'a lapsed lease counts as confirmed wherever a pinned record may be': (state, event) =>
+    transition({ ...state, mayHold: { ...state.mayHold, pinned: false } }, event),
+  'a rollback is not verified': (state, event) => {
+    const after = transition(state, event);
+    return after.pending === null ? after : { ...after, pending: { ...after.pending, direction: 'raise' } };
+  },
+  'drift is forgotten with time': (state, event) =>
+    transition(event.type === 'time passed' ? { ...state, drift: null, paused: null } : state, event),
+  'drift does not pause': (state, event) => {
+    const after = transition(state, event);
+    return after.drift !== null && state.drift === null ? { ...after, paused: null } : after;
+  },
+  'a reapply overrides a kill latch': (state, event) =>
+    event.type === 'command' && event.command.name === 'resume' && state.drift !== null
+      ? transition({ ...state, drift: { ...state.drift, kill: null } }, event)
+      : transition(state, event),
+  'a failure of pre-empted work delays a rollback': (state, event) =>
+    event.type === 'activity failed' && state.phase === 'rolling back'
+      ? { ...state, retry: { atMs: event.atMs + 600_000, reason: event.message } }
+      : transition(state, event),
+  'a failed watch is waited for without end': (state, event) => {
+    const after = transition(state, event);
+    return event.type === 'activity failed' && after.retry !== null && after.inEffect !== null
+      ? { ...after, retry: { ...after.retry, atMs: event.atMs + 86_400_000 } }
+      : after;
+  },
+  'a closed migration takes another event': (state, event) =>
+    state.phase === 'closed' ? { ...state, epoch: state.epoch + 1 } : transition(state, event),
+  'a handover closes before all are settled': (state, event) =>
+    event.type === 'watched' && state.phase === 'handover'
+      ? transition(state, {
+          ...event,
+          window: { ...event.window, settled: state.roster.map(({ name }) => name) },
+        })
+      : transition(state, event),
+  'a rollback leaves the mirror running': (state, event) => {
+    const after = transition(state, event);
+    if (after.pending === null || after.pending.rollback === null) return after;
+    return {
+      ...after,
+      pending: { ...after.pending, record: { ...after.pending.record, shadow: state.shadow } },
+    };
+  },
+  'the stage two further on is entered': (state, event) =>
+    transition(
+      state.promotion === null || state.promotion.toIndex > 2
+        ? state
+        : { ...state, promotion: { ...state.promotion, toIndex: state.promotion.toIndex + 1 } },
+      event,
+    ),
+  'the state before is changed in place': (state, event) => {
+    (state.verdicts as unknown[]).push(event);
+    return transition(state, event);
+  },
+  'something is kept that JSON does not keep': (state, event) => {
+    const after = transition(state, event);
+    return after.paused === null
+      ? after
+      : { ...after, paused: { ...after.paused, note: undefined } as never };
+  },
+};
+
+describe('the laws catch a machine in which', () => {
+  it.each(Object.entries(FAULTS))('%s', (_name, faulty) => {
+    const result = fc.check(
+      fc.property(anyOrder, (order) => {
+        runUnderLaws(order, faulty);
+      }),
+      { numRuns: 2_000, endOnFailure: true, seed: 7 },
+    );
+    expect(result.failed).toBe(true);
+  });
+});
+
+it('keeps a long migration small enough to be carried on', () => {
+  const world = new MigrationWorld(PLAN);
+  world.reaches('canary');
+  for (let hour = 0; hour < 2_000; hour += 1) {
+    world.elapse(5 * MINUTE_MS).watches({ verdict: { outcome: 'inconclusive' } });
+    if (world.state.phase !== 'observing') break;
+  }
+  expect(JSON.stringify(world.state).length).toBeLessThan(100_000);
+});

@@ -1,0 +1,323 @@
+import type { Checkpoint } from '../../src/core/checkpoint';
+import type { Decision, MigrationEvent } from '../../src/core/events';
+import { nextDecision } from '../../src/core/migration';
+import type { MigrationState } from '../../src/core/migration-state';
+
+/**
+ * Judges every step of a migration by the laws, from what was asked and answered, not from what the machine
+ * believes. Throws an Error that names the law.
+ */
+export class LawKeeper {
+  /** Who confirmed the pending change, by the answers themselves. */
+  private confirmed = new Set<string>();
+  /** The most that any gateway may hold, and whether any may hold a pinned record. */
+  private outShare = 1;
+  private outPinned = true;
+  /** The highest share that a running rollback allows; null when none runs. */
+  private rollback: { readonly share: number } | null = null;
+
+  check(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+    requireJson(after, 'state');
+    if (before.phase === 'closed') {
+      demand(after === before, 'law 10: a closed migration never changes');
+      return;
+    }
+    const appended = after.checkpoints.slice(before.checkpoints.length);
+    this.follow(before, event);
+    checkSequence(before, after);
+    checkShape(after);
+    for (const entry of appended) this.checkEntry(entry, before, event, after);
+    checkPromotion(before, event, after);
+    this.checkRollback(before, event, after);
+    checkHarm(before, event, after);
+    checkEnd(before, event, after);
+    this.checkDecision(after, event);
+  }
+
+  /** Takes in what the world answered. */
+  private follow(before: MigrationState, event: MigrationEvent): void {
+    const drift =
+      event.type === 'routing applied' && event.checkpoint === before.pending?.checkpoint
+        ? event.result.drift
+        : event.type === 'watched' && isCurrent(before, event)
+          ? event.window.drift
+          : null;
+    if (drift !== null && drift.kind !== 'kill latch') {
+      this.outShare = 1;
+      this.outPinned = true;
+    }
+    if (event.type === 'routing applied' && event.checkpoint === before.pending?.checkpoint) {
+      for (const name of event.result.confirmed) this.confirmed.add(name);
+    }
+  }
+
+  private checkEntry(
+    entry: Checkpoint,
+    before: MigrationState,
+    event: MigrationEvent,
+    after: MigrationState,
+  ): void {
+    if (entry.kind === 'intended') {
+      const earlier = after.checkpoints.filter(({ kind, seq }) => kind === 'intended' && seq < entry.seq);
+      const highest = Math.max(0, ...earlier.map((one) => ('epoch' in one ? one.epoch : 0)));
+      demand(entry.epoch > highest, `law 5: epoch ${entry.epoch} is not above ${highest}`);
+      demand(
+        entry.epoch > (before.inEffect?.record.epoch ?? 0),
+        'law 5: an epoch is above the one in effect',
+      );
+      checkRaise(entry, before, event);
+      checkDriftKept(entry, before, event);
+      if (after.pending?.checkpoint === entry.seq) {
+        const { direction, leaseConfirms } = after.pending;
+        if (entry.share < this.outShare) demand(direction === 'lower', 'a lowering is verified as one');
+        if (entry.cause === 'rollback' || entry.cause === 'emergency') {
+          demand(direction === 'lower', 'law 7: a rollback is verified as a lowering');
+        }
+        demand(!(leaseConfirms && this.outPinned), 'a lapsed lease never stands for a pinned record');
+      }
+      this.confirmed = new Set();
+      this.outShare = Math.max(this.outShare, entry.share);
+      this.outPinned ||= entry.share === 1;
+    }
+    if (entry.kind === 'took effect') {
+      const roster = before.roster.map(({ name }) => name);
+      for (const name of entry.gateways) demand(this.confirmed.has(name), `${name} confirmed nothing`);
+      if (before.pending?.direction === 'lower') {
+        const missing = roster.filter(
+          (name) => !entry.gateways.includes(name) && !entry.lapsed.includes(name),
+        );
+        demand(missing.length === 0, `law 10: ${missing.join(', ')} confirmed no lowering`);
+        demand(entry.lapsed.length === 0 || !this.outPinned, 'a lapsed lease stood for a pinned record');
+      } else {
+        demand(entry.gateways.length > 0, 'a raise took effect nowhere');
+      }
+      const everyone = roster.every((name) => entry.gateways.includes(name) || entry.lapsed.includes(name));
+      const drifted = event.type === 'routing applied' && event.result.drift !== null;
+      if (everyone && !drifted) {
+        this.outShare = entry.share;
+        this.outPinned = entry.share === 1;
+      }
+      this.rollback = null;
+    }
+    if (entry.kind === 'failed') this.rollback = null;
+  }
+
+  /** Law 1: what is asked for is what happens next, and nothing weaker until it is done. */
+  private checkRollback(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+    const command = event.type === 'command' ? event.command : null;
+    const always =
+      event.type === 'cancelled' ||
+      (command !== null && !isRepeated(before, event) && isFinalRollback(command));
+    const accepted =
+      command?.name === 'rollback' &&
+      command.to !== null &&
+      after.refusals === before.refusals &&
+      !isRepeated(before, event);
+    if (always || accepted) {
+      const share = always ? 0 : (after.pending?.record.share ?? 0);
+      this.rollback = { share: Math.min(share, this.rollback?.share ?? 1) };
+      const decision = nextDecision(after, event.atMs);
+      demand(decision.type === 'apply routing', `law 1: a rollback is followed by ${decision.type}`);
+    }
+    if (this.rollback === null || after.phase === 'closed') return;
+    demand(after.phase === 'rolling back', `law 1: a rollback was left for ${after.phase}`);
+    const { pending } = after;
+    demand(pending !== null && pending.record.share <= this.rollback.share, 'law 7: the lower share wins');
+    demand(pending !== null && pending.direction === 'lower', 'law 1: a rollback never raises');
+    const emergency = before.pending?.rollback?.emergency === true;
+    demand(!emergency || pending?.rollback?.emergency === true, 'law 7: an emergency stays one');
+  }
+
+  private checkDecision(after: MigrationState, event: MigrationEvent): void {
+    const decision: Decision = nextDecision(after, event.atMs);
+    if (after.phase === 'closed') {
+      demand(decision.type === 'close', 'a closed migration closes');
+      return;
+    }
+    if (decision.type === 'wait') {
+      const waitMs = decision.untilMs === null ? Number.POSITIVE_INFINITY : decision.untilMs - event.atMs;
+      demand(waitMs > 0, 'a wait that is over is waited for');
+      const served = Math.max(after.inEffect?.record.share ?? 0, after.pending === null ? 0 : 1);
+      demand(served === 0 || waitMs <= 10_000, `law 4: waits ${waitMs} ms while the candidate may be served`);
+      const asked = after.paused !== null || after.stage.held !== null;
+      demand(Number.isFinite(waitMs) || asked, 'waits without end and nobody was asked');
+    }
+    if (decision.type === 'watch') demand(decision.windowMs >= 0, 'a window has a length');
+    if (after.pending !== null && decision.type !== 'wait') {
+      demand(
+        decision.type === 'apply routing' && decision.checkpoint === after.pending.checkpoint,
+        'what is pending is applied',
+      );
+    }
+    if (event.type !== 'activity failed' && after.retry === null && after.phase === 'rolling back') {
+      demand(decision.type === 'apply routing', 'law 1: a rollback waits for nothing');
+    }
+  }
+}
+
+function checkSequence(before: MigrationState, after: MigrationState): void {
+  demand(
+    before.checkpoints.every((entry, index) => after.checkpoints[index] === entry),
+    'law 6: what was appended stays',
+  );
+  let open: number | null = null;
+  after.checkpoints.forEach((entry, index) => {
+    demand(entry.seq === index + 1, `law 6: expected checkpoint ${index + 1}, got ${entry.seq}`);
+    if (entry.kind === 'intended') {
+      demand(open === null, `law 6: ${entry.seq} is intended while ${open} is open`);
+      open = entry.seq;
+    } else if (entry.kind !== 'recorded') {
+      demand(entry.closes === open, `law 6: ${entry.seq} closes ${entry.closes}, open is ${open}`);
+      open = null;
+    }
+  });
+  demand(
+    (after.pending?.checkpoint ?? null) === open,
+    `law 6: pending ${after.pending?.checkpoint}, open ${open}`,
+  );
+}
+
+function checkShape(after: MigrationState): void {
+  const applying = after.phase === 'applying' || after.phase === 'rolling back';
+  demand(applying === (after.pending !== null), `${after.phase} goes with a pending change`);
+  demand((after.phase === 'rolling back') === (after.pending?.rollback != null), 'a rollback shows as one');
+  demand(after.drift === null || after.paused !== null || after.phase === 'closed', 'law 9: drift pauses');
+  demand(after.promotion === null || after.paused === null, 'law 4: a paused stage is not promoted');
+  demand((after.phase === 'closed') === (after.outcome !== null), 'an outcome closes');
+  demand(
+    after.inEffect === null || after.inEffect.stageIndex === after.stageIndex,
+    'stage and routing agree',
+  );
+  demand(after.stageIndex === 0 || after.inEffect !== null, 'a stage has a routing');
+  demand(after.epoch >= (after.inEffect?.record.epoch ?? 0), 'law 5: the epoch is the highest');
+  demand(after.refusals.length <= 20 && after.verdicts.length <= 20, 'lists are bounded');
+}
+
+/** Law 2: the share rises by an advance only, with a pass or an override behind it. */
+function checkRaise(
+  entry: Checkpoint & { kind: 'intended' },
+  before: MigrationState,
+  event: MigrationEvent,
+): void {
+  const current = before.inEffect?.record.share ?? 0;
+  if (entry.cause !== 'advance') {
+    demand(entry.share <= current, `law 2: ${entry.cause} raises ${current} to ${entry.share}`);
+    return;
+  }
+  demand(entry.stage === before.plan.stages[before.stageIndex + 1]?.name, 'law 2: one stage at a time');
+  demand(before.drift === null, 'law 9: no advance over drift');
+  if (event.type === 'command' && event.command.name === 'promote' && event.command.override) return;
+  demand(event.type === 'health checked' && event.healthy, 'law 2: an advance without a health check');
+  demand(before.promotion !== null, 'law 2: an advance that nothing promoted');
+  demand(before.stage.verdict?.outcome === 'pass', 'law 3: an advance without a pass');
+  demand(before.paused === null, 'law 4: an advance while paused');
+}
+
+/** Law 9: over drift only a rollback or an accepted reapply is applied, never under a kill latch. */
+function checkDriftKept(
+  entry: Checkpoint & { kind: 'intended' },
+  before: MigrationState,
+  event: MigrationEvent,
+): void {
+  if (before.drift === null || entry.cause === 'rollback' || entry.cause === 'emergency') return;
+  const accepted =
+    event.type === 'command' && event.command.name === 'resume' && event.command.accept === 'reapply';
+  demand(entry.cause === 'reapply' && accepted, `law 9: ${entry.cause} overwrites drift`);
+  demand(before.drift.kill === null, 'law 9: a reapply under a kill latch');
+}
+
+/** Law 3: a promotion begins on a pass whose soak is over, or by command on a pass. */
+function checkPromotion(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+  const begun = after.promotion !== null && before.promotion === null;
+  const handedOver = after.phase === 'handover' && before.phase !== 'handover';
+  if (!begun && !handedOver) return;
+  const { verdict, observedMs, held } = after.stage;
+  const command = event.type === 'command' && event.command.name === 'promote' ? event.command : null;
+  demand(before.paused === null || event.type === 'command', 'law 4: promoted while paused');
+  if (command?.override === true) return;
+  demand(verdict?.outcome === 'pass', `law 3: promoted on ${verdict?.outcome ?? 'nothing'}`);
+  if (event.type === 'watched' && isCurrent(before, event)) {
+    demand(
+      event.window.verdict.outcome === 'pass' || before.stageIndex === 0,
+      `law 3: promoted on a window that says ${event.window.verdict.outcome}`,
+    );
+  }
+  if (command !== null) return;
+  const soakMs = after.plan.stages[after.stageIndex]?.soakMs ?? 0;
+  demand(observedMs >= soakMs && held === null, 'law 2: promoted before its soak, or while held');
+}
+
+/** Law 4: harm rolls back from every watched state. */
+function checkHarm(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+  if (event.type !== 'watched' || event.window.verdict.harm === null || !isCurrent(before, event)) return;
+  demand(
+    after.phase === 'rolling back' && after.pending?.record.share === 0,
+    `law 4: harm is followed by ${after.phase}`,
+  );
+}
+
+/** Law 10: how a migration may end. */
+function checkEnd(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+  if (after.phase !== 'closed') return;
+  switch (after.outcome) {
+    case 'rolled back':
+      demand(before.pending?.rollback?.final === true, 'law 10: rolled back without a final rollback');
+      demand(after.inEffect?.record.share === 0, 'law 10: rolled back at a share above 0');
+      demand(after.inEffect.record.shadow === 0, 'law 10: rolled back and still mirroring');
+      return;
+    case 'rejected':
+      demand(event.type === 'assessed' && event.assessment.outcome === 'fail', 'law 10: rejected by nobody');
+      demand(before.inEffect?.record.share === 0, 'law 10: rejected after something was moved');
+      return;
+    case 'completed': {
+      demand(before.phase === 'handover', 'law 10: completed without a handover');
+      if (event.type === 'command') {
+        demand(event.command.name === 'finish', 'law 10: completed by another command than finish');
+        return;
+      }
+      const everyone = after.roster.every(
+        ({ name }) => event.type === 'watched' && event.window.settled.includes(name),
+      );
+      demand(everyone && before.paused === null && after.drift === null, 'law 10: completed unsettled');
+      return;
+    }
+    default:
+      demand(false, 'law 10: closed without an outcome');
+  }
+}
+
+function isCurrent(before: MigrationState, event: MigrationEvent & { type: 'watched' }): boolean {
+  return before.pending === null && before.inEffect?.record.epoch === event.window.epoch;
+}
+
+function isFinalRollback(command: (MigrationEvent & { type: 'command' })['command']): boolean {
+  return command.name === 'emergencyRollback' || (command.name === 'rollback' && command.to === null);
+}
+
+function isRepeated(before: MigrationState, event: MigrationEvent): boolean {
+  if (event.type !== 'command') return false;
+  const { commandId, name } = event.command;
+  return before.seen.some((seen) => seen.commandId === commandId && seen.name === name && seen.accepted);
+}
+
+function demand(holds: boolean, law: string): asserts holds {
+  if (!holds) throw new Error(law);
+}
+
+/**
+ * Freezes a state and all in it, and demands that it is plain JSON. What is frozen was looked at before, so a
+ * long migration costs only what is new.
+ */
+function requireJson(value: unknown, path: string): void {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return;
+  if (typeof value === 'number') {
+    demand(Number.isFinite(value) && !Object.is(value, -0), `${path} is ${value}, which JSON does not keep`);
+    return;
+  }
+  demand(typeof value === 'object', `${path} is ${typeof value}, which JSON does not keep`);
+  if (Object.isFrozen(value)) return;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  demand(Array.isArray(value) || prototype === Object.prototype, `${path} is no plain object`);
+  for (const [key, inner] of Object.entries(value)) requireJson(inner, `${path}.${key}`);
+  Object.freeze(value);
+}
