@@ -31,12 +31,16 @@ const ALIVE_TIMEOUT_MS = 3_000;
 const RETRY_MS = 250;
 
 /** gRPC status codes. */
+const CANCELLED = 1;
 const INVALID_ARGUMENT = 3;
 const DEADLINE_EXCEEDED = 4;
 const PERMISSION_DENIED = 7;
 const FAILED_PRECONDITION = 9;
 const UNAVAILABLE = 14;
 const UNAUTHENTICATED = 16;
+
+/** No answer in time: the server, which knows the deadline too, may be the first to give up (`CANCELLED`). */
+const NO_ANSWER: readonly (number | null)[] = [CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE];
 
 /** temporal.api.enums.v1.IndexedValueType */
 const INDEXED_VALUE_TYPE = { Keyword: 2, Double: 4, Bool: 5 } as const;
@@ -100,8 +104,9 @@ export class TemporalService {
         return await this.connection.withDeadline(deadlineMs, work);
       } catch (error) {
         const code = codeOf(error);
-        if (code !== FAILED_PRECONDITION && code !== DEADLINE_EXCEEDED)
-          throw this.explained(error, timeoutMs);
+        // "No poller seen recently" is a failed precondition.
+        const silent = NO_ANSWER.includes(code) || code === FAILED_PRECONDITION;
+        if (!silent) throw this.explained(error, timeoutMs);
         if (Date.now() + RETRY_MS < deadlineMs) {
           await sleep(RETRY_MS);
           continue;
@@ -184,8 +189,7 @@ export class TemporalService {
     const cause = error;
     const refusal = refusalOf(error);
     if (refusal !== null) return new TemporalUnreachable(this.address, refusal, { cause });
-    const code = codeOf(error);
-    if (code === UNAVAILABLE || code === DEADLINE_EXCEEDED) {
+    if (NO_ANSWER.includes(codeOf(error))) {
       const reason = `no answer within ${timeoutMs / 1_000} s`;
       return new TemporalUnreachable(this.address, reason, { cause });
     }

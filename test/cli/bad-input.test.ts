@@ -1,0 +1,92 @@
+import { rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { runCli } from '../support/cli';
+import { configurationDocument, folderWith } from '../support/migration-fixture';
+
+let folder: string;
+let closed: string;
+
+beforeAll(async () => {
+  folder = folderWith({
+    'cutover.yaml': JSON.stringify(configurationDocument(['chat'])),
+    'two-routes.yaml': JSON.stringify(configurationDocument(['chat', 'search'])),
+    'broken.yaml': 'providers: {',
+    'over.yaml':
+      'route: chat\nstages:\n  - name: assess\n  - name: canary\n    share: 140%\n  - name: complete\n',
+    'twice.yaml': 'route: chat\nstages: [{name: assess}, {name: canary}, {name: canary}, {name: complete}]\n',
+    'unknown.yaml': 'route: chat\nstages: [{name: assess}, {name: canary, sahre: 0.1}, {name: complete}]\n',
+    'routeless.yaml': 'lease: 45s\n',
+    'elsewhere.yaml': 'route: nowhere\n',
+    'good.yaml': 'route: chat\n',
+  });
+  const listener = createServer();
+  const port = await new Promise<number>((resolve) => {
+    listener.listen(0, '127.0.0.1', () => resolve((listener.address() as { port: number }).port));
+  });
+  await new Promise((resolve) => listener.close(resolve));
+  closed = `127.0.0.1:${port}`;
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const run = (args: readonly string[], env?: Record<string, string>) =>
+  runCli(args, { cwd: folder, ...(env === undefined ? {} : { env }) });
+
+it.each([
+  [['plan', 'check', 'over.yaml'], 'stages[1].share: expected a share from 0 to 1'],
+  [['plan', 'check', 'twice.yaml'], 'expected names that differ, got "canary" twice'],
+  [['plan', 'check', 'unknown.yaml'], 'stages[1].sahre: expected no such field'],
+  [['plan', 'check', 'routeless.yaml'], 'route: '],
+  [['plan', 'check', 'absent.yaml'], 'cannot be read (ENOENT)'],
+  [['plan', 'check', 'broken.yaml'], 'is neither YAML nor JSON'],
+  [['plan', 'check', 'elsewhere.yaml'], 'expected one of the routes of cutover.yaml (chat), got "nowhere"'],
+  [['plan', 'init', 'Not A Name'], 'expected a name'],
+  [['start', '--plan', 'over.yaml'], 'expected a share from 0 to 1'],
+  [['start', 'search', '--plan', 'good.yaml'], 'expected the route of good.yaml ("chat"), got "search"'],
+  [['start', '--config', 'absent.yaml'], 'cannot be read (ENOENT)'],
+  [['start', '--config', 'broken.yaml'], 'is neither YAML nor JSON'],
+  [['status', '--config', 'two-routes.yaml'], 'expected a route: two-routes.yaml has chat, search'],
+  [['status', '../chat'], 'expected a name'],
+  [['rollback', 'chat', '--to', 'yesterday'], 'expected a checkpoint number, or `previous`'],
+  [['watch', 'chat', '--interval', '1'], 'expected a duration of at least 100ms'],
+  [['promote'], "missing required argument 'stage'"],
+  [['status', 'chat', '--nonsense'], "unknown option '--nonsense'"],
+  [['stauts'], "unknown command 'stauts'"],
+])('answers %j with what was expected and exit code 2', async (args, message) => {
+  const { code, stdout, stderr } = await run(args);
+  expect(stderr).toContain(message);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+  expect(stderr).not.toMatch(/^\s+at /m);
+});
+
+it('expects a route where there is no configuration to take it from', async () => {
+  const empty = folderWith({});
+  const { code, stderr } = await runCli(['status'], { cwd: empty });
+  await rm(empty, { recursive: true });
+  expect(stderr).toBe('expected a route: none was given, and there is no ./cutover.yaml to take it from\n');
+  expect(code).toBe(2);
+});
+
+it('says in one line that Temporal is not there', async () => {
+  const commands = ['status chat', 'start chat', 'pause chat', 'watch chat', 'checkpoints chat --json'];
+  const results = await Promise.all(
+    commands.map((command) => run([...command.split(' '), '--address', closed])),
+  );
+  for (const { code, stdout, stderr } of results) {
+    expect(stderr).toMatch(new RegExp(`^cannot use Temporal at ${closed}: no answer within 5 s.*\n$`));
+    expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
+  }
+});
+
+it('names the way without Temporal when a rollback cannot be sent', async () => {
+  const { code, stderr } = await run(['emergency-rollback', 'chat'], { TEMPORAL_ADDRESS: closed });
+  expect(stderr).toContain(`cannot use Temporal at ${closed}`);
+  expect(stderr).toContain('`cutover kill chat` takes the candidate off now, without Temporal');
+  expect(code).toBe(4);
+});
+
+it('refuses a Temporal profile that names no address', async () => {
+  const { code, stderr } = await run(['status', 'chat'], { TEMPORAL_API_KEY: 'secret-canary' });
+  expect(stderr).toContain('TEMPORAL_API_KEY is set, but no address');
+  expect(stderr).not.toContain('secret-canary');
+  expect(code).toBe(2);
+});

@@ -1,0 +1,51 @@
+import { built, runCli, runNode } from '../support/cli';
+
+/** Prints the help of every command as JSON: one process loads once what each would load for itself. */
+const ALL_HELPS = `
+  const { createProgram } = require(process.argv[1]);
+  const helps = {};
+  const visit = (command, path) => {
+    for (const child of command.commands) {
+      const name = [...path, child.name()].join(' ');
+      helps[name] = '';
+      child.configureOutput({ writeOut: (text) => { helps[name] += text; } });
+      child.outputHelp();
+      visit(child, [...path, child.name()]);
+    }
+  };
+  createProgram(undefined).then((program) => {
+    visit(program, []);
+    console.log(JSON.stringify(helps));
+  });
+`;
+
+async function allHelps(): Promise<Record<string, string>> {
+  const { stdout } = await runNode('--eval', [ALL_HELPS, built('src', 'cli', 'program.js')]);
+  return JSON.parse(stdout) as Record<string, string>;
+}
+
+it('shows every command with an example, and with --json where it answers something', async () => {
+  const helps = await allHelps();
+  expect(Object.keys(helps)).toEqual(
+    expect.arrayContaining([
+      ...['up', 'worker', 'gateway', 'demo', 'doctor', 'plan', 'plan init', 'plan check', 'plan schema'],
+      ...['start', 'status', 'watch', 'checkpoints', 'verdicts', 'pause', 'resume', 'promote', 'reevaluate'],
+      ...['rollback', 'emergency-rollback', 'finish', 'kill', 'export', 'verify', 'capacity'],
+    ]),
+  );
+  for (const [name, help] of Object.entries(helps)) {
+    expect({ name, help }).toEqual({
+      name,
+      help: expect.stringMatching(new RegExp(`Examples?:\\n.*cutover ${name.split(' ')[0]}`)),
+    });
+    if (!['plan', 'up', 'worker'].includes(name)) {
+      expect({ name, help }).toEqual({ name, help: expect.stringContaining('--json') });
+    }
+  }
+});
+
+it('documents every exit code', async () => {
+  const { code, stdout } = await runCli(['--help']);
+  expect(code).toBe(0);
+  for (const exitCode of [0, 1, 2, 3, 4, 5]) expect(stdout).toMatch(new RegExp(`^  ${exitCode}  `, 'm'));
+});

@@ -1,0 +1,176 @@
+import { rm } from 'node:fs/promises';
+import { MigrationClient } from '../../src/client';
+import type { Checkpoint } from '../../src/core/checkpoint';
+import type { MigrationStatus } from '../../src/core/status';
+import type { RunningTemporal } from '../../src/temporal-server/dev-server';
+import { built, type CliResult, runCli, runNode } from '../support/cli';
+import { type FakeWorld, fakeWorld } from '../support/fake-activities';
+import {
+  configurationDocument,
+  folderWith,
+  startedInCanary,
+  startFakeWorker,
+  startTestTemporal,
+  untilStatus,
+} from '../support/migration-fixture';
+
+const ROUTES = ['chat', 'cancelled', 'steered', 'partial', 'refused', 'scripted'];
+const world: FakeWorld = fakeWorld();
+
+let temporal: RunningTemporal;
+let client: MigrationClient;
+let worker: { stop(): Promise<void> };
+let folder: string;
+
+beforeAll(async () => {
+  temporal = await startTestTemporal();
+  client = await MigrationClient.connect({ address: temporal.address });
+  worker = await startFakeWorker(temporal, world);
+  folder = folderWith({
+    'cutover.yaml': JSON.stringify(configurationDocument(ROUTES)),
+    'plan.yaml': 'route: chat\n',
+  });
+});
+beforeEach(() => {
+  Object.assign(world, fakeWorld());
+});
+afterAll(async () => {
+  await worker.stop();
+  await client.close();
+  await temporal.stop();
+  await rm(folder, { recursive: true });
+});
+
+const env = () => ({ TEMPORAL_ADDRESS: temporal.address });
+const run = (...args: string[]): Promise<CliResult> => runCli(args, { cwd: folder, env: env() });
+
+async function json<T>(...args: string[]): Promise<T> {
+  const { code, stdout, stderr } = await run(...args, '--json');
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return JSON.parse(stdout) as T;
+}
+
+function untilCanary(route: string): Promise<void> {
+  return untilStatus(client, route, ({ phase, stage }) => phase === 'observing' && stage === 'canary');
+}
+
+it('starts a migration, refuses a second one, and rolls it back verified with epoch and gateways', async () => {
+  const started = await run('start', '--plan', 'plan.yaml', '--reason', 'contract ends');
+  expect(started.stderr).toBe('');
+  expect(started.stdout).toMatch(/^started (chat-\S+)\nSTAGE/);
+  const migrationId = /^started (\S+)/.exec(started.stdout)?.[1] ?? '';
+  const again = await run('start', 'chat');
+  expect(again.stderr).toContain(`${migrationId} is running`);
+  expect(again.code).toBe(3);
+  await untilCanary('chat');
+
+  const rolledBack = await run('rollback', 'chat', '--by', 'ana', '--reason', 'p95 doubled');
+  const epoch = world.applied.at(-1)?.epoch;
+  expect(rolledBack).toMatchObject({ code: 0, stderr: '' });
+  expect(rolledBack.stdout).toContain(`verified: true, epoch ${epoch}, gateways gw-1, gw-2\n`);
+
+  const watched = await run('watch', 'chat');
+  expect(watched.stdout).toMatch(/^\d\d:\d\d:\d\d {2}rolled back {2}share 0% /);
+  expect(watched.stderr).toBe(`${migrationId} ended: rolled back\n`);
+  expect(watched.code).toBe(5);
+  const all = await run('status', 'chat', '--all');
+  expect(all).toMatchObject({ code: 0, stdout: expect.stringContaining(migrationId) });
+});
+
+it('steers a migration through pause, refusal, resume, promotion and back to the previous checkpoint', async () => {
+  world.verdict = 'pass';
+  await startedInCanary(client, 'steered');
+  expect(await run('pause', 'steered', '--reason', 'release')).toMatchObject({ code: 0, stderr: '' });
+  const paused = await json<MigrationStatus>('status', 'steered');
+  expect(paused.paused).toMatchObject({ reason: 'release', cause: 'operator' });
+  const early = await run('promote', 'canary', 'steered');
+  expect(early.stderr).toMatch(/^promote was refused: the migration is paused/);
+  expect(early.code).toBe(3);
+  expect(await run('resume', 'steered')).toMatchObject({ code: 0 });
+  expect(await json('reevaluate', 'steered')).toMatchObject({ command: 'reevaluate', via: 'update' });
+  await untilStatus(client, 'steered', ({ verdict }) => verdict?.outcome === 'pass');
+  expect(await run('promote', 'rolling', 'steered')).toMatchObject({ code: 3 });
+  expect(await run('promote', 'canary', 'steered')).toMatchObject({ code: 0 });
+  await untilStatus(client, 'steered', ({ share }) => share === 0.5);
+
+  const back = await json<object>('rollback', 'steered', '--to', 'previous');
+  expect(back).toMatchObject({ verified: true, share: 0.1, gateways: ['gw-1', 'gw-2'], missing: [] });
+  const status = await run('status', 'steered');
+  expect(status.stdout).toMatch(
+    /^stages +assess 0% \(done\) > canary 10% \(now\) > rolling 50% > complete 100%$/m,
+  );
+  expect(status.stdout).toMatch(/^paused +by cutover \(rollback\)/m);
+  const verdicts = await run('verdicts', 'steered');
+  expect(verdicts.stdout).toMatch(/canary +\d+ +pass +90 +10 /);
+  expect(await run('finish', 'steered', '--reason', 'no')).toMatchObject({ code: 3 });
+  expect(await run('finish', 'steered')).toMatchObject({ code: 2 });
+
+  const emergency = await json<object>('emergency-rollback', 'steered');
+  expect(emergency).toMatchObject({ verified: true, share: 0 });
+  expect(world.applied.at(-1)).toMatchObject({ share: 0, inFlight: 'cut' });
+});
+
+it('tells who has not confirmed while a rollback waits', async () => {
+  await startedInCanary(client, 'partial');
+  world.silent = ['gw-2'];
+  const rollback = run('rollback', 'partial');
+  setTimeout(() => {
+    world.silent = [];
+  }, 5_000);
+  const { code, stdout, stderr } = await rollback;
+  expect(stderr).toMatch(/^waiting: gw-2 not confirmed yet \(\d+ s\)$/m);
+  expect(stdout).toMatch(/^verified: true, epoch \d+, gateways gw-1, gw-2$/m);
+  expect(code).toBe(0);
+});
+
+it('is refused where a rollback can go nowhere', async () => {
+  await startedInCanary(client, 'refused');
+  const { code, stdout, stderr } = await run('rollback', 'refused', '--to', '99');
+  expect(stderr).toMatch(/^rollback was refused: expected a checkpoint from 1 to \d+, got 99$/m);
+  expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
+  expect(await run('status', 'never')).toMatchObject({ code: 2 });
+  const override = await run('promote', 'canary', 'refused', '--override');
+  expect(override.stderr).toContain('expected by, reason and checkpoint with an override');
+  expect(override.code).toBe(2);
+});
+
+it('lists checkpoints and verdicts, and watches as JSON lines', async () => {
+  await startedInCanary(client, 'cancelled');
+  const { stdout } = await run('checkpoints', 'cancelled', '--json');
+  const checkpoints = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Checkpoint);
+  expect(checkpoints.map(({ seq }) => seq)).toEqual(checkpoints.map((_, index) => index + 1));
+  const table = await run('checkpoints', 'cancelled');
+  expect(table.stdout).toMatch(/took effect: \d+ +canary +10% +\d+ +confirmed by gw-1, gw-2$/m);
+  const watch = run('watch', 'cancelled', '--json', '--interval', '100ms');
+  const { commandId } = await client.command('cancelled', 'rollback', { by: 'ana' });
+  await client.follow('cancelled', commandId);
+  const lines = (await watch).stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as MigrationStatus);
+  expect(lines.at(-1)).toMatchObject({ phase: 'closed', outcome: 'rolled back' });
+});
+
+it('does the same by the scripts', async () => {
+  const script = (name: string, ...args: string[]) =>
+    runNode(built('scripts', `${name}-migration.js`), ['--route', 'scripted', ...args], {
+      cwd: folder,
+      env: env(),
+    });
+  expect(await script('start')).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining('cutover/scripted'),
+  });
+  await untilCanary('scripted');
+  const watch = script('watch');
+  const signalled = await script('signal', 'rollback', '{"by":"ana"}');
+  expect(JSON.parse(signalled.stdout)).toMatchObject({ verified: true, share: 0 });
+  expect((await watch).stdout).toMatch(/ended: rolled back\n$/);
+  expect(await script('signal', 'rolback')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('expected one of pause, resume'),
+  });
+});

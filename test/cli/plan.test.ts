@@ -1,0 +1,55 @@
+import { readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import Ajv2020 from 'ajv/dist/2020';
+import { parse } from 'yaml';
+import { runCli } from '../support/cli';
+import { configurationDocument, defaultPlan, folderWith } from '../support/migration-fixture';
+
+let folder: string;
+
+beforeEach(() => {
+  folder = folderWith({});
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const run = (...args: string[]) => runCli(args, { cwd: folder });
+
+it('writes a plan that says every default and is the default plan', async () => {
+  expect(await run('plan', 'init', 'chat')).toMatchObject({ code: 0 });
+  const text = readFileSync(join(folder, 'plan.yaml'), 'utf8');
+  expect(text).toContain('soak: 24h');
+  const checked = await run('plan', 'check', 'plan.yaml', '--json');
+  expect(checked.code).toBe(0);
+  expect(JSON.parse(checked.stdout)).toEqual({ valid: true, plan: defaultPlan('chat') });
+});
+
+it('never writes over a plan that is there', async () => {
+  await run('plan', 'init', 'chat');
+  const { code, stderr } = await run('plan', 'init', 'other');
+  expect(stderr).toContain('expected to write plan.yaml, but it is there already');
+  expect(code).toBe(2);
+  expect(readFileSync(join(folder, 'plan.yaml'), 'utf8')).toContain('route: chat');
+  expect(await run('plan', 'init', 'other', '--out', 'other.yaml', '--json')).toMatchObject({
+    code: 0,
+    stdout: '{"route":"other","file":"other.yaml"}\n',
+  });
+});
+
+it('prints the stages and margins of a plan', async () => {
+  await run('plan', 'init', 'chat');
+  const { stdout } = await run('plan', 'check', 'plan.yaml');
+  expect(stdout).toMatch(/^canary +10% +24 h +30 min +400 +50 /m);
+  expect(stdout).toMatch(/^canary +beyond x1.5; within \+2% +beyond \+50%; not judged /m);
+});
+
+it('prints JSON Schemas that accept what the parser accepts', async () => {
+  await run('plan', 'init', 'chat');
+  const ajv = new Ajv2020({ strict: false });
+  const plan = ajv.compile(JSON.parse((await run('plan', 'schema')).stdout));
+  expect(plan(parse(readFileSync(join(folder, 'plan.yaml'), 'utf8')))).toBe(true);
+  expect(plan({ route: 'chat', unknown: 1 })).toBe(false);
+  const configuration = ajv.compile(JSON.parse((await run('plan', 'schema', '--configuration')).stdout));
+  expect(configuration(configurationDocument(['chat']))).toBe(true);
+  expect(configuration({ routes: {} })).toBe(false);
+});

@@ -1,0 +1,210 @@
+import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  CommandRefused,
+  InvalidCommand,
+  MigrationAlreadyRuns,
+  MigrationClient,
+  NoMigration,
+  NoWorker,
+  TemporalUnreachable,
+} from '../src/client';
+import { configurationSchema } from '../src/core/configuration-schema';
+import { InvalidDocument, parseDocument } from '../src/core/schema-parts';
+import type { MigrationStatus } from '../src/core/status';
+import type { RunningTemporal } from '../src/temporal-server/dev-server';
+import { type FakeWorld, fakeWorld } from './support/fake-activities';
+import {
+  configurationDocument,
+  defaultPlan,
+  startedInCanary,
+  startFakeWorker,
+  startTestTemporal,
+  untilStatus,
+} from './support/migration-fixture';
+
+const by = { by: 'ana', reason: 'p95 doubled' };
+
+let temporal: RunningTemporal;
+let client: MigrationClient;
+const world: FakeWorld = fakeWorld();
+let worker: { stop(): Promise<void> };
+
+beforeAll(async () => {
+  temporal = await startTestTemporal();
+  client = await MigrationClient.connect({ address: temporal.address });
+  worker = await startFakeWorker(temporal, world);
+});
+beforeEach(() => {
+  Object.assign(world, fakeWorld());
+});
+afterAll(async () => {
+  await worker.stop();
+  await client.close();
+  await temporal.stop();
+});
+
+function appliedTo(route: string): FakeWorld['applied'] {
+  return world.applied.filter((applied) => applied.route === route);
+}
+
+it('says which address does not answer', async () => {
+  const listener = createServer();
+  const port = await new Promise<number>((resolve) => {
+    listener.listen(0, '127.0.0.1', () => resolve((listener.address() as { port: number }).port));
+  });
+  await new Promise((resolve) => listener.close(resolve));
+  const address = `127.0.0.1:${port}`;
+  const failure = MigrationClient.connect({ address, connectTimeoutMs: 300 });
+  await expect(failure).rejects.toBeInstanceOf(TemporalUnreachable);
+  await expect(failure).rejects.toThrow(`cannot use Temporal at ${address}: no answer within 0.3 s`);
+});
+
+it('says that a namespace is not there', async () => {
+  const other = await MigrationClient.connect({ address: temporal.address, namespace: 'nowhere' });
+  await expect(other.describe('chat')).rejects.toThrow('there is no namespace "nowhere"');
+  await other.close();
+});
+
+it('refuses what fits no route before anything is sent', async () => {
+  const configuration = parseDocument(configurationSchema, configurationDocument(['chat']), 'configuration');
+  const start = (plan: string, document = configuration) =>
+    client.start({ plan: defaultPlan(plan), configuration: document, ...by });
+  await expect(start('other')).rejects.toThrow(
+    'expected one of the configuration\'s routes (chat), got "other"',
+  );
+  await expect(start('chat', { ...configuration, gateways: [] })).rejects.toBeInstanceOf(InvalidDocument);
+  await expect(client.command('chat', 'promote', {})).rejects.toBeInstanceOf(InvalidCommand);
+  await expect(client.command('chat', 'finish', { by: 'ana' })).rejects.toThrow('expected a reason');
+});
+
+it('knows no migration of a route that was never moved', async () => {
+  await expect(client.status('never')).rejects.toBeInstanceOf(NoMigration);
+  await expect(client.command('never', 'rollback', by)).rejects.toBeInstanceOf(NoMigration);
+  await expect(client.describe('never')).rejects.toBeInstanceOf(NoMigration);
+});
+
+it('refuses a second start by the name of the first, and allows one after its end', async () => {
+  const first = await startedInCanary(client, 'second');
+  await expect(startedInCanary(client, 'second')).rejects.toThrow(
+    new MigrationAlreadyRuns('second', first).message,
+  );
+  const { commandId } = await client.command('second', 'rollback', by);
+  await client.follow('second', commandId);
+  const next = await startedInCanary(client, 'second');
+  expect(next).not.toBe(first);
+  expect((await client.describe('second')).migrationId).toBe(next);
+});
+
+it('registers the search attributes and gives them to the migration', async () => {
+  await startedInCanary(client, 'searched');
+  const configuration = parseDocument(configurationSchema, configurationDocument(['also']), 'configuration');
+  const also = await client.start({ plan: defaultPlan('also'), configuration, ...by });
+  expect(also.searchAttributes).toBe(true);
+});
+
+it('gets an answer by update, and the reason of a refusal', async () => {
+  await startedInCanary(client, 'answers');
+  const paused = await client.command('answers', 'pause', by);
+  expect(paused).toMatchObject({ via: 'update', answer: { accepted: true } });
+  expect(await client.follow('answers', paused.commandId)).toMatchObject({ accepted: true, verified: false });
+  const promote = client.command('answers', 'promote', { ...by, stage: 'rolling' });
+  await expect(promote).rejects.toBeInstanceOf(CommandRefused);
+  await expect(promote).rejects.toThrow('expected the current stage "canary", got "rolling"');
+});
+
+it('follows a refusal of what was sent as a signal', async () => {
+  await startedInCanary(client, 'signalled');
+  const { commandId, answer } = await client.command('signalled', 'rollback', { ...by, to: 99 });
+  expect(answer).toBeNull();
+  const outcome = await client.follow('signalled', commandId);
+  expect(outcome).toMatchObject({ accepted: false, verified: false });
+  expect(outcome.message).toContain('got 99');
+});
+
+it('follows a rollback until the last gateway has confirmed, and past the end of the migration', async () => {
+  await startedInCanary(client, 'rolled');
+  world.silent = ['gw-2'];
+  const seen: MigrationStatus[] = [];
+  const { commandId } = await client.command('rolled', 'rollback', by);
+  const outcome = await client.follow('rolled', commandId, {
+    onProgress: (status) => {
+      seen.push(status);
+      if (status.pending?.missing.join() === 'gw-2') world.silent = [];
+    },
+  });
+  expect(outcome).toMatchObject({ accepted: true, verified: true, share: 0, gateways: ['gw-1', 'gw-2'] });
+  expect(outcome.epoch).toBe(appliedTo('rolled').at(-1)?.epoch);
+  expect(seen.some(({ pending }) => pending?.missing.join() === 'gw-2')).toBe(true);
+  await expect(client.command('rolled', 'pause', by)).rejects.toThrow('is closed (completed)');
+  expect(await client.status('rolled')).toMatchObject({ phase: 'closed', outcome: 'rolled back' });
+});
+
+it('follows a rollback into the emergency that overtakes it', async () => {
+  await startedInCanary(client, 'overtaken');
+  world.silent = ['gw-2'];
+  const { commandId } = await client.command('overtaken', 'rollback', by);
+  const emergency = await client.command('overtaken', 'emergencyRollback', by);
+  world.silent = [];
+  const [first, second] = await Promise.all([
+    client.follow('overtaken', commandId),
+    client.follow('overtaken', emergency.commandId),
+  ]);
+  expect(first).toMatchObject({ verified: true, share: 0 });
+  expect(second).toMatchObject({ verified: true, share: 0 });
+  expect(appliedTo('overtaken').at(-1)).toMatchObject({ share: 0, inFlight: 'cut' });
+});
+
+it('follows a promotion to the routing that took effect', async () => {
+  world.verdict = 'pass';
+  await startedInCanary(client, 'promoted');
+  let sent = await client.command('promoted', 'reevaluate', by);
+  await client.follow('promoted', sent.commandId);
+  await untilStatus(client, 'promoted', ({ verdict }) => verdict !== null);
+  sent = await client.command('promoted', 'promote', { ...by, stage: 'canary' });
+  expect(await client.follow('promoted', sent.commandId)).toMatchObject({ verified: true, share: 0.5 });
+  const verdicts = await client.verdicts('promoted');
+  expect(verdicts.at(0)).toMatchObject({ stage: 'assess', outcome: 'pass' });
+  expect(await client.assessment('promoted')).toMatchObject({ outcome: 'pass' });
+  expect(await client.rollbackEligibility('promoted')).toMatchObject({ eligible: true, share: 0.5 });
+});
+
+it('says that no worker answers, and what is sent meanwhile takes effect once', async () => {
+  await startedInCanary(client, 'alone');
+  await worker.stop();
+  await expect(client.status('alone', { workerWaitMs: 300 })).rejects.toBeInstanceOf(NoWorker);
+  const sent = await client.command('alone', 'pause', by, { updateWaitMs: 300 });
+  expect(sent).toMatchObject({ via: 'signal', answer: null });
+  await expect(client.follow('alone', sent.commandId, { workerWaitMs: 300 })).rejects.toBeInstanceOf(
+    NoWorker,
+  );
+  expect(await client.describe('alone')).toMatchObject({ status: 'RUNNING', closedAt: null });
+
+  worker = await startFakeWorker(temporal, world);
+  expect(await client.follow('alone', sent.commandId)).toMatchObject({ accepted: true });
+  const entries = [];
+  for await (const entry of client.checkpoints('alone')) entries.push(entry);
+  expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, index) => index + 1));
+  const pauses = entries.filter((entry) => entry.kind === 'recorded' && entry.what === 'paused');
+  expect(pauses).toHaveLength(1);
+});
+
+it('lists past migrations with what they came to, and counts the events of the newest', async () => {
+  const first = await startedInCanary(client, 'past');
+  const { commandId } = await client.command('past', 'emergencyRollback', by);
+  await client.follow('past', commandId);
+  const events = await client.historyEventCount('past');
+  expect(events).toBeGreaterThan(20);
+  // Temporal's list runs a little behind.
+  for (;;) {
+    const [latest, ...others] = await client.history('past');
+    if (latest === undefined || latest.result === null) {
+      await sleep(50);
+      continue;
+    }
+    expect(others).toEqual([]);
+    expect(latest).toMatchObject({ migrationId: first, result: { outcome: 'rolled back' } });
+    break;
+  }
+  expect(await client.workers()).toEqual({ routing: expect.any(Number), watching: expect.any(Number) });
+});
