@@ -1,4 +1,5 @@
 import { nextDeadlineMs } from './advance';
+import type { Checkpoint } from './checkpoint';
 import { nextDecision } from './migration';
 import {
   highestShareOut,
@@ -48,12 +49,16 @@ export interface MigrationStatus {
   /** What the migration does or waits for, in words. */
   readonly doing: string;
   readonly checkpoints: number;
+  /** The last five, oldest first. */
+  readonly lastCheckpoints: readonly Checkpoint[];
   readonly inEffect: number | null;
   readonly commands: readonly SeenCommand[];
   readonly refusals: MigrationState['refusals'];
   readonly badMessages: MigrationState['badMessages'];
   readonly startedAtMs: number;
 }
+
+const LAST_CHECKPOINTS = 5;
 
 /** The status of a migration at a moment of workflow time. */
 export function statusOf(state: MigrationState, nowMs: number): MigrationStatus {
@@ -95,6 +100,7 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     settled: state.settled,
     doing: doingNow(state, nowMs),
     checkpoints: state.checkpoints.length,
+    lastCheckpoints: state.checkpoints.slice(-LAST_CHECKPOINTS),
     inEffect: state.inEffect?.checkpoint ?? null,
     commands: state.seen,
     refusals: state.refusals,
