@@ -1,4 +1,5 @@
 import type { BucketCounts } from '../evidence';
+import type { RateCounts } from './change-detector';
 import type { TwoRates } from './rate-difference';
 
 type ArmBuckets = BucketCounts['legacy'];
@@ -30,9 +31,13 @@ export function designEffect(buckets: ArmBuckets): number {
 /**
  * Both arms' failures and requests, deflated to as many independent ones. Both are divided by the larger design
  * effect: one deflator keeps the ratio of rates as it was, and an arm with few clusters cannot show its own.
+ * 1 + 1/c allows for an effect estimated from only c of the candidate's buckets (validated by simulation).
  */
 export function deflatedRates(buckets: BucketCounts): TwoRates & { readonly designEffect: number } {
-  const deflator = Math.max(designEffect(buckets.legacy), designEffect(buckets.candidate));
+  const clusters = buckets.candidate.filter(([, , events]) => events > 0).length;
+  const deflator =
+    Math.max(designEffect(buckets.legacy), designEffect(buckets.candidate)) *
+    (clusters === 0 ? 1 : 1 + 1 / clusters);
   return {
     legacy: deflated(buckets.legacy, deflator),
     candidate: deflated(buckets.candidate, deflator),
@@ -47,4 +52,39 @@ function deflated(buckets: ArmBuckets, deflator: number): { events: number; requ
     events += e;
   }
   return { events: events / deflator, requests: requests / deflator };
+}
+
+/** The candidate's requests of all requests, deflated by how unevenly keys send them: for the sample ratio. */
+export function deflatedSampleRatio({ legacy, candidate }: BucketCounts): RateCounts {
+  const both = mergeArms(
+    legacy.map(([bucket, n]) => [bucket, n, 0] as const),
+    candidate.map(([bucket, n]) => [bucket, n, n] as const),
+  );
+  const { events, requests } = deflated(both, designEffect(both));
+  return { successes: events, trials: requests };
+}
+
+/** Bucket counts of two windows together. */
+export function mergeBucketCounts(a: BucketCounts, b: BucketCounts): BucketCounts {
+  return { legacy: mergeArms(a.legacy, b.legacy), candidate: mergeArms(a.candidate, b.candidate) };
+}
+
+function mergeArms(a: ArmBuckets, b: ArmBuckets): ArmBuckets {
+  const merged: ArmBuckets[number][] = [];
+  let [i, j] = [0, 0];
+  for (;;) {
+    const [left, right] = [a[i], b[j]];
+    if (left === undefined && right === undefined) return merged;
+    if (right === undefined || (left !== undefined && left[0] < right[0])) {
+      merged.push(left as ArmBuckets[number]);
+      i += 1;
+    } else if (left === undefined || right[0] < left[0]) {
+      merged.push(right);
+      j += 1;
+    } else {
+      merged.push([left[0], left[1] + right[1], left[2] + right[2]]);
+      i += 1;
+      j += 1;
+    }
+  }
 }
