@@ -1,6 +1,5 @@
 import { parseArgs } from 'node:util';
-import { MigrationClient } from '../src/client';
-import { COMMAND_NAMES } from '../src/core/command';
+import { COMMAND_NAMES, MigrationClient } from '../src/client';
 
 /**
  * Signals a migration as the Temporal UI does and follows what becomes of it:

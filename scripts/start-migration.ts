@@ -1,8 +1,5 @@
 import { parseArgs } from 'node:util';
-import { MigrationClient } from '../src/client';
-import { configurationPath, loadConfiguration, readDocument } from '../src/config';
-import { planSchema } from '../src/core/plan-schema';
-import { parseDocument } from '../src/core/schema-parts';
+import { configurationPath, defaultPlan, loadConfiguration, loadPlan, MigrationClient } from '../src/client';
 
 /** Starts a migration: `node dist/scripts/start-migration.js --route chat [--plan plan.yaml]`. */
 async function main(): Promise<void> {
@@ -16,11 +13,10 @@ async function main(): Promise<void> {
     },
   });
   const { route, plan, by, reason } = values;
-  const document = plan === undefined ? { route } : readDocument(plan);
   const client = await MigrationClient.connect();
   try {
     const started = await client.start({
-      plan: parseDocument(planSchema, document, plan ?? 'the default plan'),
+      plan: plan === undefined ? defaultPlan(route) : loadPlan(plan),
       configuration: loadConfiguration(configurationPath(values.config)),
       by,
       reason,

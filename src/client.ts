@@ -41,7 +41,10 @@ export {
 } from './client/errors';
 export type { MigrationRun, PastMigration } from './client/migration-run';
 export type { StartRequest } from './client/migration-start';
+export { defaultPlan, loadPlan } from './client/plan-file';
 export type { ConnectOptions } from './client/temporal-service';
+export { configurationPath, loadConfiguration } from './config';
+export { COMMAND_NAMES, type CommandName } from './core/command';
 
 /** A migration that was just started. */
 export interface StartedMigration {

@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   CommandRefused,
+  defaultPlan,
   InvalidCommand,
   MigrationAlreadyRuns,
   MigrationClient,
@@ -16,7 +17,6 @@ import type { RunningTemporal } from '../src/temporal-server/dev-server';
 import { type FakeWorld, fakeWorld } from './support/fake-activities';
 import {
   configurationDocument,
-  defaultPlan,
   startedInCanary,
   startFakeWorker,
   startTestTemporal,

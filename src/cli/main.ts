@@ -8,7 +8,7 @@ import { createProgram } from './program';
 
 function fail(error: unknown): void {
   const { message, exitCode } = failureOf(error);
-  for (const line of message.split('\n')) printNote(line);
+  printNote(message);
   if (environment['CUTOVER_DEBUG'] === '1' && error instanceof Error) printNote(error.stack ?? '');
   process.exitCode = exitCode;
 }

@@ -9,7 +9,7 @@ export function printStages({ stages }: Plan): void {
     stages.map(({ name, share, soakMs, windowMs, minimumSample, minimumKeys, burnIn, deadline }) => [
       name,
       formatShare(share),
-      formatDuration(soakMs),
+      soakMs === 0 ? '-' : formatDuration(soakMs),
       formatDuration(windowMs),
       String(minimumSample),
       String(minimumKeys),

@@ -1,10 +1,9 @@
+import { defaultPlan } from '../client/plan-file';
 import type { Plan, StagePlan } from '../core/plan';
-import { planSchema } from '../core/plan-schema';
-import { parseDocument } from '../core/schema-parts';
 
 /** A plan file of a route with every default written out and explained; parsing it gives the default plan. */
 export function planTemplate(route: string): string {
-  const plan = parseDocument(planSchema, { route }, 'the default plan');
+  const plan = defaultPlan(route);
   return `${[...head(plan), ...plan.stages.flatMap(stageLines)].join('\n')}\n`;
 }
 

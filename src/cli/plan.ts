@@ -1,7 +1,8 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { configurationPath, environment, loadConfiguration, readDocument } from '../config';
+import { loadPlan } from '../client/plan-file';
+import { configurationPath, environment, loadConfiguration } from '../config';
 import { configurationSchema } from '../core/configuration-schema';
 import { planSchema } from '../core/plan-schema';
 import { nameSchema, parseDocument } from '../core/schema-parts';
@@ -56,7 +57,7 @@ function initPlan(route: string, flags: { readonly out: string; readonly json?: 
 }
 
 function checkPlan(file: string, flags: { readonly config?: string; readonly json?: boolean }): void {
-  const plan = parseDocument(planSchema, readDocument(file), file);
+  const plan = loadPlan(file);
   const configuration = configurationPath(flags.config);
   const named = flags.config !== undefined || environment['CUTOVER_CONFIG'] !== undefined;
   const checked = named || existsSync(configuration);

@@ -40,6 +40,8 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>]
   ['emergency-rollback', async () => (await import('./rollback.js')).registerEmergencyRollback],
   ['finish', async () => (await import('./commands.js')).registerFinish],
   ['kill', async () => (await import('./kill.js')).registerKill],
+  ['export', async () => (await import('./export.js')).registerExport],
+  ['verify', async () => (await import('./export.js')).registerVerify],
   ['capacity', async () => (await import('./capacity.js')).registerCapacity],
 ];
 

@@ -1,8 +1,7 @@
 import type { Command } from 'commander';
-import { configurationPath, loadConfiguration, readDocument } from '../config';
+import { defaultPlan, loadPlan } from '../client/plan-file';
+import { configurationPath, loadConfiguration } from '../config';
 import type { Plan } from '../core/plan';
-import { planSchema } from '../core/plan-schema';
-import { parseDocument } from '../core/schema-parts';
 import { CliError, EXIT } from './cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from './connection';
 import { printJson, printLine } from './output';
@@ -39,10 +38,8 @@ async function runStart(given: string | undefined, flags: StartFlags): Promise<v
 }
 
 function planOf(given: string | undefined, flags: StartFlags): Plan {
-  if (flags.plan === undefined) {
-    return parseDocument(planSchema, { route: routeOf(given, flags) }, 'the default plan');
-  }
-  const plan = parseDocument(planSchema, readDocument(flags.plan), flags.plan);
+  if (flags.plan === undefined) return defaultPlan(routeOf(given, flags));
+  const plan = loadPlan(flags.plan);
   if (given !== undefined && given !== plan.route) {
     throw new CliError(
       `expected the route of ${flags.plan} ("${plan.route}"), got "${given}"`,

@@ -14,7 +14,7 @@ export interface StartRequest {
 }
 
 /** The route's part of the configuration; throws `InvalidDocument` where a start could come to nothing. */
-export function routeToMove({ plan, configuration }: StartRequest): RouteConfiguration {
+function routeToMove({ plan, configuration }: StartRequest): RouteConfiguration {
   const route = configuration.routes[plan.route];
   if (route === undefined) {
     throw new InvalidDocument('the plan', [

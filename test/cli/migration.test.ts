@@ -1,4 +1,6 @@
+import { readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { MigrationClient } from '../../src/client';
 import type { Checkpoint } from '../../src/core/checkpoint';
 import type { MigrationStatus } from '../../src/core/status';
@@ -14,7 +16,7 @@ import {
   untilStatus,
 } from '../support/migration-fixture';
 
-const ROUTES = ['chat', 'cancelled', 'steered', 'partial', 'refused', 'scripted'];
+const ROUTES = ['chat', 'cancelled', 'steered', 'partial', 'refused', 'exported', 'scripted'];
 const world: FakeWorld = fakeWorld();
 
 let temporal: RunningTemporal;
@@ -152,6 +154,23 @@ it('lists checkpoints and verdicts, and watches as JSON lines', async () => {
     .split('\n')
     .map((line) => JSON.parse(line) as MigrationStatus);
   expect(lines.at(-1)).toMatchObject({ phase: 'closed', outcome: 'rolled back' });
+});
+
+it('exports checkpoints that verify, and names the line that was changed', async () => {
+  await startedInCanary(client, 'exported');
+  const exported = await json<{ head: string; count: number }>('export', 'exported', '--out', 'all.jsonl');
+  const whole = await run('verify', 'all.jsonl', '--head', exported.head);
+  expect(whole).toMatchObject({ code: 0, stdout: expect.stringContaining('all.jsonl is whole') });
+  expect(await run('verify', 'all.jsonl', '--head', 'other')).toMatchObject({ code: 5 });
+  const text = readFileSync(join(folder, 'all.jsonl'), 'utf8');
+  writeFileSync(join(folder, 'edited.jsonl'), text.replace('"by":"test"', '"by":"nobody"'));
+  const edited = await run('verify', 'edited.jsonl');
+  expect(edited.stderr).toMatch(/^edited.jsonl, line \d+: its content does not match its hash/);
+  expect(edited.code).toBe(5);
+  expect(await run('export', 'exported', '--out', 'all.jsonl')).toMatchObject({ code: 2 });
+  const piped = await run('export', 'exported');
+  expect(piped.stdout.split('\n')).toHaveLength(exported.count + 2);
+  expect(await run('verify', 'absent.jsonl')).toMatchObject({ code: 2 });
 });
 
 it('does the same by the scripts', async () => {

@@ -3,8 +3,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import Ajv2020 from 'ajv/dist/2020';
 import { parse } from 'yaml';
+import { defaultPlan } from '../../src/client';
 import { runCli } from '../support/cli';
-import { configurationDocument, defaultPlan, folderWith } from '../support/migration-fixture';
+import { configurationDocument, folderWith } from '../support/migration-fixture';
 
 let folder: string;
 

@@ -9,11 +9,9 @@ import {
   Runtime,
   Worker,
 } from '@temporalio/worker';
-import type { MigrationClient } from '../../src/client';
+import { defaultPlan, type MigrationClient } from '../../src/client';
 import { TASK_QUEUE, WATCH_TASK_QUEUE } from '../../src/contract';
 import { configurationSchema } from '../../src/core/configuration-schema';
-import type { Plan } from '../../src/core/plan';
-import { planSchema } from '../../src/core/plan-schema';
 import { parseDocument } from '../../src/core/schema-parts';
 import type { MigrationStatus } from '../../src/core/status';
 import { type RunningTemporal, startTemporalServer } from '../../src/temporal-server/dev-server';
@@ -75,12 +73,7 @@ export function configurationDocument(routes: readonly string[]): object {
   };
 }
 
-/** The default plan of a route: its soaks last for days, so that no stage is left by itself. */
-export function defaultPlan(route: string): Plan {
-  return parseDocument(planSchema, { route }, 'the plan');
-}
-
-/** Starts a migration and waits until it is in canary. */
+/** Starts a migration by the default plan, whose soaks last for days, and waits until it is in canary. */
 export async function startedInCanary(client: MigrationClient, route: string): Promise<string> {
   const configuration = parseDocument(
     configurationSchema,
