@@ -49,7 +49,7 @@ export function readDocument(path: string): unknown {
     throw new InvalidDocument(path, [{ path: '(file)', message: `cannot be read (${errorCode(error)})` }]);
   }
   try {
-    return parseYaml(text, { maxAliasCount: 100 });
+    return parseYaml(text, { maxAliasCount: 100, merge: true });
   } catch (error) {
     const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
     throw new InvalidDocument(path, [{ path: '(file)', message: `is neither YAML nor JSON: ${message}` }]);

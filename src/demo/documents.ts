@@ -42,12 +42,12 @@ stages:
     minimumSample: 300
     burnIn: { time: 0s, requests: 0 }
     deadline: { hold: 60s }
-    gates: *wide
+    gates: { <<: *wide, latency: { rollbackIncrease: 20, promotionIncrease: 10 } }
 `;
 
 /** The demo's plan, parsed like any other. */
 export function demoPlan(): Plan {
-  return parseDocument(planSchema, parseYaml(DEMO_PLAN_YAML), "the demo's plan");
+  return parseDocument(planSchema, parseYaml(DEMO_PLAN_YAML, { merge: true }), "the demo's plan");
 }
 
 export interface DemoAddresses {

@@ -32,6 +32,8 @@ export interface LoadOptions {
 
 const REMEMBERED = 400;
 const WARM_UP_MS = 4_000;
+/** A machine that cannot keep up sends less rather than ever later. */
+const UNDER_WAY_MOST = 100;
 
 /**
  * An open-loop load: requests come at their own times, however slow the answers are. Every third one is a stream;
@@ -71,8 +73,10 @@ export function startLoad(options: LoadOptions): Load {
   };
   const tick = (): void => {
     while (!stopped && dueMs <= performance.now()) {
-      const request: Promise<void> = send().finally(() => underWay.delete(request));
-      underWay.add(request);
+      if (underWay.size < UNDER_WAY_MOST) {
+        const request: Promise<void> = send().finally(() => underWay.delete(request));
+        underWay.add(request);
+      }
       // Poisson arrivals: exponential times between requests, slower at first while everything warms up.
       const warmth = Math.min(1, 0.1 + (performance.now() - startedMs) / WARM_UP_MS);
       dueMs += (-Math.log(1 - Math.random()) / (options.ratePerSecond * warmth)) * 1_000;

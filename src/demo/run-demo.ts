@@ -37,6 +37,7 @@ export interface DemoOptions {
 
 const LIVE_LINE_MS = 1_000;
 const POLL_MS = 200;
+const WARM_REQUESTS = 200;
 
 /** Runs one scenario from start to end and stops everything that it started. */
 export async function runDemo({ scenario, say, keep }: DemoOptions): Promise<DemoResult> {
@@ -66,6 +67,8 @@ async function migrate(
   say: (line: string) => void,
 ): Promise<DemoResult> {
   const { client, load } = stack;
+  say('warming up until the load flows');
+  while (load.counts().requests < WARM_REQUESTS) await sleep(POLL_MS);
   const configuration = demoConfiguration(stack.addresses, 'legacy', '.');
   const started = await client.start({
     plan: demoPlan(),

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MigrationClient } from '../client';
 import { cacheDirectory, environment } from '../config';
 import { SEARCH_ATTRIBUTES } from '../contract';
@@ -28,6 +29,8 @@ export interface DemoStack {
 }
 
 const RATE_PER_SECOND = 100;
+/** How long a load balancer takes to forget a replica. */
+const LEAVE_MS = 1_000;
 /** Short answers: the demo shows routing, not generation. */
 const BEHAVIOUR = { tokens: 8, tokenMs: 8 };
 
@@ -96,6 +99,7 @@ export async function startDemoStack(report: (line: string) => void): Promise<De
       // As behind a load balancer: one replica at a time leaves the list, is started anew, and comes back.
       for (const { name, data: own } of addresses.gateways) {
         load.use(data.filter((other) => other !== own));
+        await sleep(LEAVE_MS);
         await running.get(name)?.stop();
         await startOne(name, 'candidate');
         load.use(data);
