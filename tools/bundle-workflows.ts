@@ -5,7 +5,10 @@ import { bundleWorkflowCode } from '@temporalio/worker';
 /** Writes dist/workflow-bundle.js once at build time, so that no worker pays for webpack at start. */
 async function main(): Promise<void> {
   const dist = join(__dirname, '..');
-  const { code } = await bundleWorkflowCode({ workflowsPath: join(dist, 'src', 'workflows', 'index.js') });
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(dist, 'src', 'workflows', 'index.js'),
+    payloadConverterPath: require.resolve('../src/workflows/payload-converter'),
+  });
   writeFileSync(join(dist, 'workflow-bundle.js'), code);
 }
 

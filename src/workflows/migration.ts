@@ -77,8 +77,9 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
       const event = await carryOut(decision, state, preempted);
       if (event !== null) apply(event);
     }
+    // In here too: a cancelled workflow that waits out there ends as cancelled, its result unsaid.
+    await condition(allHandlersFinished);
   });
-  await condition(allHandlersFinished);
   return resultOf(state);
 }
 
