@@ -42,6 +42,8 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>]
   ['kill', async () => (await import('./kill.js')).registerKill],
   ['export', async () => (await import('./export.js')).registerExport],
   ['verify', async () => (await import('./export.js')).registerVerify],
+  ['assess', async () => (await import('./assess.js')).registerAssess],
+  ['prices', async () => (await import('./prices.js')).registerPrices],
   ['capacity', async () => (await import('./capacity.js')).registerCapacity],
 ];
 
