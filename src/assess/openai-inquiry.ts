@@ -1,0 +1,165 @@
+import OpenAI, { APIError } from 'openai';
+import type { FeatureAnswer, ProviderInquiry } from './readiness';
+import type { FeatureName } from './usage/usage-analysis';
+
+/** A black square of one pixel. */
+const PIXEL =
+  'data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABpfZFQAAAAABJRU5ErkJggg==';
+
+const PING = [{ role: 'user' as const, content: 'ping' }];
+
+/** Asks a real OpenAI-compatible endpoint: one request each, never repeated, answers of a few tokens. */
+export function openAiInquiry(endpoint: {
+  readonly baseUrl: string;
+  readonly apiKey: string;
+  /** A null removes a header that the client would send. */
+  readonly headers?: Readonly<Record<string, string | null>>;
+  readonly query?: Readonly<Record<string, string>>;
+  readonly timeoutMs: number;
+}): ProviderInquiry {
+  const client = new OpenAI({
+    baseURL: endpoint.baseUrl,
+    apiKey: endpoint.apiKey,
+    maxRetries: 0,
+    timeout: endpoint.timeoutMs,
+    // Read from the environment otherwise, and sent to whoever the candidate is.
+    organization: null,
+    project: null,
+    logLevel: 'off',
+    ...(endpoint.headers === undefined ? {} : { defaultHeaders: endpoint.headers }),
+    ...(endpoint.query === undefined ? {} : { defaultQuery: endpoint.query }),
+  });
+  return {
+    async listModels(signal) {
+      try {
+        const page = await client.models.list({ ...(signal === undefined ? {} : { signal }) });
+        return { ok: true, error: null, models: page.data.map(({ id }) => id) };
+      } catch (error) {
+        signal?.throwIfAborted();
+        return { ok: false, error: describe(error), models: null };
+      }
+    },
+    async probeFeature(feature, model, signal) {
+      try {
+        return await probes[feature](client, model, signal === undefined ? {} : { signal });
+      } catch (error) {
+        signal?.throwIfAborted();
+        return { supported: isRefusal(error) ? false : null, detail: describe(error) };
+      }
+    },
+  };
+}
+
+type Probe = (client: OpenAI, model: string, options: { signal?: AbortSignal }) => Promise<FeatureAnswer>;
+
+const probes: Readonly<Record<FeatureName, Probe>> = {
+  async streaming(client, model, options) {
+    const stream = await client.chat.completions.create(
+      { model, messages: PING, max_tokens: 1, stream: true },
+      options,
+    );
+    for await (const chunk of stream) if (chunk.choices.length > 0) return yes('streams events');
+    return no('the stream ended without an event');
+  },
+  async tools(client, model, options) {
+    const answer = await client.chat.completions.create(
+      {
+        model,
+        messages: [{ role: 'user', content: 'What is the weather in Paris? Use the tool.' }],
+        max_tokens: 100,
+        tools: [
+          {
+            type: 'function',
+            function: {
+              name: 'weather',
+              parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+            },
+          },
+        ],
+        tool_choice: { type: 'function', function: { name: 'weather' } },
+      },
+      options,
+    );
+    return answer.choices[0]?.message.tool_calls?.length
+      ? yes('called the tool')
+      : no('accepted tools and called none');
+  },
+  async jsonSchema(client, model, options) {
+    const schema = {
+      type: 'object',
+      properties: { ok: { type: 'boolean' } },
+      required: ['ok'],
+      additionalProperties: false,
+    };
+    const answer = await client.chat.completions.create(
+      {
+        model,
+        messages: [{ role: 'user', content: 'Answer with ok set to true.' }],
+        max_tokens: 50,
+        response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } },
+      },
+      options,
+    );
+    const text = answer.choices[0]?.message.content ?? '';
+    return isOkDocument(text)
+      ? yes('answered by the schema')
+      : no('accepted the schema and did not keep to it');
+  },
+  async vision(client, model, options) {
+    await client.chat.completions.create(
+      {
+        model,
+        max_tokens: 5,
+        messages: [
+          {
+            role: 'user',
+            content: [
+              { type: 'text', text: 'Which colour?' },
+              { type: 'image_url', image_url: { url: PIXEL } },
+            ],
+          },
+        ],
+      },
+      options,
+    );
+    return yes('accepted an image');
+  },
+  async embeddings(client, model, options) {
+    const answer = await client.embeddings.create({ model, input: 'ping' }, options);
+    const size = answer.data[0]?.embedding.length ?? 0;
+    return size > 0 ? yes(`${size} dimensions`) : no('answered without a vector');
+  },
+};
+
+function isOkDocument(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return value !== null && typeof value === 'object' && typeof (value as { ok?: unknown }).ok === 'boolean';
+  } catch {
+    return false;
+  }
+}
+
+/** A refusal of the request itself; anything else (keys, limits, timeouts, their own faults) tells nothing. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof APIError && [400, 404, 405, 415, 422, 501].includes(error.status ?? 0);
+}
+
+/** Status and class only: messages of providers may repeat parts of a key. */
+function describe(error: unknown): string {
+  if (error instanceof APIError) {
+    if (error.status === undefined) return error.name;
+    return error.status === 401 || error.status === 403
+      ? `status_auth (${error.status})`
+      : `status ${error.status}`;
+  }
+  return error instanceof Error ? error.name : 'unknown failure';
+}
+
+function yes(detail: string): FeatureAnswer {
+  return { supported: true, detail };
+}
+
+function no(detail: string): FeatureAnswer {
+  return { supported: false, detail };
+}

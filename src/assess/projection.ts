@@ -1,0 +1,280 @@
+import { costOf, type PricedTokens } from '../core/prices';
+import type { PriceFinder, UsedPrice } from './prices/price-finder';
+import type { UsageAnalysis, UsageCell } from './usage/usage-analysis';
+
+const QUARTER_MS = 900_000;
+/** A bucket longer than this is priced at its quarter hours' mean over its first 31 days. */
+const MAX_QUARTERS = 31 * 96;
+const MONTH_DAYS = 30;
+
+/** An amount in dollars with what it may be at least and at most. */
+export interface CostRange {
+  readonly usd: number;
+  readonly lowUsd: number;
+  readonly highUsd: number;
+}
+
+/** One side of the projection. */
+export interface SideCost {
+  /** Provider whose prices hold; null when any price book entry for the model may. */
+  readonly provider: string | null;
+  /** For 30 days. */
+  readonly monthly: CostRange;
+  readonly byModel: readonly { readonly model: string; readonly monthly: CostRange }[];
+}
+
+/** The same usage at both providers' prices. */
+export interface Projection {
+  readonly days: number;
+  readonly legacy: SideCost;
+  readonly candidate: SideCost;
+  /** Calendar months (UTC) of the window as they were, not scaled. */
+  readonly byMonth: readonly {
+    readonly month: string;
+    readonly legacyUsd: number;
+    readonly candidateUsd: number;
+  }[];
+  readonly saving: CostRange;
+  /** Saving in percent of legacy; null when legacy costs nothing. */
+  readonly savingPercent: { readonly percent: number; readonly low: number; readonly high: number } | null;
+  readonly recommendation: Recommendation;
+  readonly mapping: readonly { readonly from: string; readonly to: string }[];
+  readonly assumptions: readonly string[];
+  readonly prices: readonly UsedPrice[];
+}
+
+/** The article's thresholds: above 30% high, above 15% medium, else low. */
+export interface Recommendation {
+  readonly priority: 'high' | 'medium' | 'low';
+  readonly sentence: string;
+}
+
+/** What to project. */
+export interface ProjectionQuestion {
+  readonly legacyProvider: string | null;
+  readonly candidateProvider: string | null;
+  /** Legacy's model to the candidate's; models not named stay with legacy at legacy's prices. */
+  readonly modelMapping: ReadonlyMap<string, string>;
+  /** Candidate tokens for one of legacy's, measured by parity; null when it was not. */
+  readonly tokenizerRatio: { readonly low: number; readonly point: number; readonly high: number } | null;
+  /** Days of a month in which the candidate's prompt cache is cold, at worst. */
+  readonly warmUpDays: number;
+  /** Prompt sizes that the cells' context classes refer to. */
+  readonly contextThresholds: readonly number[];
+}
+
+/** Projects usage onto the candidate's prices; null when the sources carry no tokens. Throws MissingPrice. */
+export function projectCosts(
+  analysis: UsageAnalysis,
+  cells: readonly UsageCell[],
+  finder: PriceFinder,
+  question: ProjectionQuestion,
+): Projection | null {
+  if (analysis.totals.inputTokens === null || analysis.totals.outputTokens === null) return null;
+  const scale = MONTH_DAYS / analysis.window.days;
+  const ratio = question.tokenizerRatio ?? { low: 1, point: 1, high: 1 };
+  const coldPart = Math.min(1, question.warmUpDays / MONTH_DAYS);
+  const legacy = new SideSums();
+  const candidate = new SideSums();
+  const mapping = new Map<string, string>();
+  for (const cell of cells) {
+    const tokens = tokensOf(cell);
+    const target = question.modelMapping.get(cell.model);
+    const old = priced(finder, question.legacyProvider, cell.model, cell, question.contextThresholds);
+    const oldCost = rangeOf(old, tokens, tokens, tokens);
+    legacy.add(cell, cell.model, oldCost);
+    if (target === undefined) {
+      candidate.add(cell, `${cell.model} (stays with legacy)`, oldCost);
+      continue;
+    }
+    mapping.set(cell.model, target);
+    const now = priced(
+      finder,
+      question.candidateProvider,
+      target,
+      { ...cell, serviceTier: null },
+      question.contextThresholds,
+    );
+    // At worst the cache is cold for the warm-up days and the tokenizer is at its upper bound.
+    const worst = scaledTokens(tokens, ratio.high);
+    candidate.add(
+      cell,
+      target,
+      rangeOf(now, scaledTokens(tokens, ratio.low), scaledTokens(tokens, ratio.point), {
+        ...worst,
+        cachedTokens: worst.cachedTokens * (1 - coldPart),
+      }),
+    );
+  }
+  const sides = {
+    legacy: legacy.side(question.legacyProvider, scale),
+    candidate: candidate.side(question.candidateProvider, scale),
+  };
+  const saving = {
+    usd: sides.legacy.monthly.usd - sides.candidate.monthly.usd,
+    lowUsd: sides.legacy.monthly.lowUsd - sides.candidate.monthly.highUsd,
+    highUsd: sides.legacy.monthly.highUsd - sides.candidate.monthly.lowUsd,
+  };
+  const base = sides.legacy.monthly.usd;
+  const savingPercent =
+    base > 0
+      ? {
+          percent: (saving.usd / base) * 100,
+          low: (saving.lowUsd / base) * 100,
+          high: (saving.highUsd / base) * 100,
+        }
+      : null;
+  return {
+    days: analysis.window.days,
+    ...sides,
+    byMonth: [...legacy.months]
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([month, usd]) => ({
+        month,
+        legacyUsd: usd,
+        candidateUsd: candidate.months.get(month) ?? 0,
+      })),
+    saving,
+    savingPercent,
+    recommendation: recommend(savingPercent),
+    mapping: [...mapping].map(([from, to]) => ({ from, to })),
+    assumptions: assumptionsOf(analysis, question),
+    prices: finder.used(),
+  };
+}
+
+/** High above 30%, medium above 15%, else low. */
+export function recommend(saving: Projection['savingPercent']): Recommendation {
+  if (saving === null) {
+    return {
+      priority: 'low',
+      sentence: 'Legacy costs nothing at these prices, so there is nothing to save.',
+    };
+  }
+  const { percent, low, high } = saving;
+  const priority = percent > 30 ? 'high' : percent > 15 ? 'medium' : 'low';
+  const between = low === high ? '' : ` (between ${low.toFixed(1)}% and ${high.toFixed(1)}%)`;
+  const bound = { high: 'above 30%', medium: 'above 15%, at most 30%', low: 'at most 15%' }[priority];
+  if (percent <= 0) {
+    const none = Math.abs(percent) < 0.05 ? 'costs the same' : `costs ${(-percent).toFixed(1)}% more`;
+    return { priority, sentence: `The candidate ${none}${between}: money is no reason to move.` };
+  }
+  return {
+    priority,
+    sentence: `The candidate saves ${percent.toFixed(1)}%${between}, which is ${bound}: ${priority} priority.`,
+  };
+}
+
+class SideSums {
+  private readonly models = new Map<string, CostRange>();
+  readonly months = new Map<string, number>();
+
+  add(cell: UsageCell, model: string, cost: CostRange): void {
+    this.models.set(model, added(this.models.get(model) ?? NOTHING, cost));
+    const month = new Date(cell.startMs).toISOString().slice(0, 7);
+    this.months.set(month, (this.months.get(month) ?? 0) + cost.usd);
+  }
+
+  side(provider: string | null, scale: number): SideCost {
+    const byModel = [...this.models]
+      .map(([model, cost]) => ({ model, monthly: times(cost, scale) }))
+      .sort((a, b) => b.monthly.usd - a.monthly.usd);
+    return { provider, monthly: byModel.reduce((sum, { monthly }) => added(sum, monthly), NOTHING), byModel };
+  }
+}
+
+const NOTHING: CostRange = { usd: 0, lowUsd: 0, highUsd: 0 };
+
+function added(a: CostRange, b: CostRange): CostRange {
+  return { usd: a.usd + b.usd, lowUsd: a.lowUsd + b.lowUsd, highUsd: a.highUsd + b.highUsd };
+}
+
+function times(cost: CostRange, factor: number): CostRange {
+  return { usd: cost.usd * factor, lowUsd: cost.lowUsd * factor, highUsd: cost.highUsd * factor };
+}
+
+type CostFunction = (tokens: PricedTokens) => CostRange;
+
+function rangeOf(cost: CostFunction, low: PricedTokens, point: PricedTokens, high: PricedTokens): CostRange {
+  return { usd: cost(point).usd, lowUsd: cost(low).lowUsd, highUsd: cost(high).highUsd };
+}
+
+/** A single request has one price; within a longer bucket it may be any that holds in it, and is their mean. */
+function priced(
+  finder: PriceFinder,
+  provider: string | null,
+  model: string,
+  cell: UsageCell,
+  thresholds: readonly number[],
+): CostFunction {
+  const below =
+    cell.contextClass === null || cell.contextClass === 0 ? undefined : thresholds[cell.contextClass - 1];
+  const moment = { serviceTier: cell.serviceTier, contextTokens: below === undefined ? 0 : below + 1 };
+  if (cell.bucketMs <= QUARTER_MS) {
+    const { rates } = finder.find(provider, model, { ...moment, atMs: cell.startMs });
+    return (tokens) => {
+      const usd = costOf(rates, tokens);
+      return { usd, lowUsd: usd, highUsd: usd };
+    };
+  }
+  const quarters = Math.min(MAX_QUARTERS, Math.ceil(cell.bucketMs / QUARTER_MS));
+  const counts = new Map<string, { rates: ReturnType<PriceFinder['find']>['rates']; quarters: number }>();
+  for (let quarter = 0; quarter < quarters; quarter += 1) {
+    const { rates } = finder.find(provider, model, { ...moment, atMs: cell.startMs + quarter * QUARTER_MS });
+    const key = `${rates.inputPerMillion} ${rates.cachedInputPerMillion} ${rates.outputPerMillion}`;
+    const held = counts.get(key);
+    counts.set(key, { rates, quarters: (held?.quarters ?? 0) + 1 });
+  }
+  return (tokens) => {
+    const costs = [...counts.values()].map((each) => ({
+      usd: costOf(each.rates, tokens),
+      part: each.quarters / quarters,
+    }));
+    return {
+      usd: costs.reduce((sum, { usd, part }) => sum + usd * part, 0),
+      lowUsd: Math.min(...costs.map(({ usd }) => usd)),
+      highUsd: Math.max(...costs.map(({ usd }) => usd)),
+    };
+  };
+}
+
+function tokensOf(cell: UsageCell): PricedTokens {
+  return {
+    inputTokens: cell.inputTokens ?? 0,
+    cachedTokens: cell.cachedTokens ?? 0,
+    outputTokens: cell.outputTokens ?? 0,
+  };
+}
+
+function scaledTokens(tokens: PricedTokens, ratio: number): PricedTokens {
+  return {
+    inputTokens: tokens.inputTokens * ratio,
+    cachedTokens: tokens.cachedTokens * ratio,
+    outputTokens: tokens.outputTokens * ratio,
+  };
+}
+
+function assumptionsOf(analysis: UsageAnalysis, question: ProjectionQuestion): string[] {
+  const { window, carriedBy, sources } = analysis;
+  const aggregate = sources.some(({ granularity }) => granularity === 'aggregate');
+  return [
+    `Both sides are scaled from ${window.days.toFixed(2)} days to ${MONTH_DAYS}.`,
+    ...(window.days < 7 ? ['Less than a week of usage: weekdays and weekends may weigh wrongly.'] : []),
+    ...(carriedBy.cachedTokens < sources.length
+      ? ['Cached input is not in every source: there all input is priced as not cached, on both sides.']
+      : []),
+    ...(carriedBy.cachedTokens > 0
+      ? [
+          `The candidate caches as legacy does; the upper bound loses all hits for ${question.warmUpDays} of ${MONTH_DAYS} days of warm-up.`,
+        ]
+      : []),
+    question.tokenizerRatio === null
+      ? 'Tokenizers were not compared: the candidate is taken to count tokens as legacy does.'
+      : `The candidate counts ${question.tokenizerRatio.point} tokens for one of legacy's (${question.tokenizerRatio.low} to ${question.tokenizerRatio.high}), as measured by parity.`,
+    ...(aggregate
+      ? [
+          'Buckets do not say when within them calls were made, nor how long prompts were: prices by time of day are averaged, and the lowest context tier is taken.',
+        ]
+      : []),
+  ];
+}

@@ -1,0 +1,232 @@
+import type { Finding, ModelsAnswer } from '../core/assessment';
+import type { Projection } from './projection';
+import type { FeatureName, UsageAnalysis } from './usage/usage-analysis';
+
+/** What one feature probe of a real endpoint showed; null when it could not be told (a timeout, a rate limit). */
+export interface FeatureAnswer {
+  readonly supported: boolean | null;
+  readonly detail: string;
+}
+
+/** What readiness asks of a provider. Implemented with the openai client; a fake in tests. */
+export interface ProviderInquiry {
+  listModels(signal?: AbortSignal): Promise<ModelsAnswer>;
+  probeFeature(feature: FeatureName, model: string, signal?: AbortSignal): Promise<FeatureAnswer>;
+}
+
+/** What a named person vouches for, since no endpoint can tell. */
+export interface Attestation {
+  readonly item: AttestationItem;
+  readonly holds: boolean;
+  readonly by: string;
+  readonly on: string;
+  readonly note?: string;
+}
+
+export const ATTESTATION_ITEMS = ['sla', 'dataResidency', 'payment', 'contract'] as const;
+
+export type AttestationItem = (typeof ATTESTATION_ITEMS)[number];
+
+/** What a plan demands beyond the facts; every field may be left out. */
+export interface ReadinessDemands {
+  /** Highest error rate of legacy's usage at which moving makes sense, 0 to 1. */
+  readonly maxErrorRate?: number;
+  readonly maxP50Ms?: number;
+  /** What must be attested before traffic moves; default: all four. */
+  readonly attested?: readonly AttestationItem[];
+  /** Least saving in percent. */
+  readonly minSavingPercent?: number;
+  /** Further points, judged by a person, in the words of the plan. */
+  readonly further?: readonly { readonly text: string; readonly attested: boolean }[];
+}
+
+/** Everything that readiness is judged by; null is "not asked" or "not known". */
+export interface ReadinessFacts {
+  readonly usage: UsageAnalysis;
+  readonly projection: Projection | null;
+  readonly modelMapping: ReadonlyMap<string, string>;
+  readonly candidateModels: ModelsAnswer | null;
+  /** By the candidate's model and feature. */
+  readonly features: ReadonlyMap<string, ReadonlyMap<FeatureName, FeatureAnswer>>;
+  /** Context length of the candidate's models, in tokens. */
+  readonly contextLengths: ReadonlyMap<string, number>;
+  readonly rateLimits: { readonly requestsPerMinute: number | null; readonly tokensPerMinute: number | null };
+  readonly measuredP50Ms: number | null;
+  readonly attestations: readonly Attestation[];
+  readonly demands: ReadinessDemands;
+}
+
+/** The verdict of the assess stage. A question waits for a person and holds the stage until answered. */
+export interface Readiness {
+  readonly verdict: 'pass' | 'hold' | 'rejected';
+  readonly findings: readonly Finding[];
+  /** What an operator has to answer before the stage can pass. */
+  readonly questions: readonly string[];
+}
+
+const QUESTIONS: Readonly<Record<AttestationItem, string>> = {
+  sla: "Does the candidate's service level meet what this route promises?",
+  dataResidency: 'May the data of this route be processed where the candidate runs?',
+  payment: 'Is payment arranged, and funded for the expected month?',
+  contract: 'Is there a contract or terms that this use is covered by?',
+};
+
+/** Judges the checklist: blockers reject, doubts and open questions hold, warnings are shown. */
+export function evaluateReadiness(facts: ReadinessFacts): Readiness {
+  const findings = [
+    ...mappedModels(facts),
+    ...contextLengths(facts),
+    ...features(facts),
+    ...rateLimits(facts),
+    ...targets(facts),
+  ];
+  const questions: string[] = [];
+  for (const item of facts.demands.attested ?? ATTESTATION_ITEMS) {
+    const given = facts.attestations.find((attestation) => attestation.item === item);
+    if (given === undefined) questions.push(QUESTIONS[item]);
+    else if (!given.holds) findings.push(blocker(`${QUESTIONS[item]} No, says ${given.by} on ${given.on}`));
+  }
+  for (const point of facts.demands.further ?? []) if (!point.attested) questions.push(point.text);
+  const rejected = findings.some(({ kind }) => kind === 'blocker');
+  const held = questions.length > 0 || findings.some(({ kind }) => kind === 'doubt');
+  return { verdict: rejected ? 'rejected' : held ? 'hold' : 'pass', findings, questions };
+}
+
+function mappedModels({ usage, modelMapping, candidateModels }: ReadinessFacts): Finding[] {
+  const findings: Finding[] = [];
+  for (const { model } of usage.byModel) {
+    const target = modelMapping.get(model);
+    if (target === undefined) {
+      findings.push(warning(`"${model}" is used and not mapped: its traffic stays with legacy`));
+    } else if (candidateModels?.models != null && !candidateModels.models.includes(target)) {
+      findings.push(blocker(`the candidate does not serve "${target}", which "${model}" is mapped to`));
+    }
+  }
+  if (!usage.byModel.some(({ model }) => modelMapping.has(model))) {
+    findings.push(blocker('no model in use is mapped: nothing can be moved'));
+  }
+  if (candidateModels === null) findings.push(doubt('the candidate was not asked which models it serves'));
+  else if (!candidateModels.ok) {
+    findings.push(
+      doubt(`the candidate did not list its models: ${candidateModels.error ?? 'no reason given'}`),
+    );
+  }
+  return findings;
+}
+
+function contextLengths({ usage, modelMapping, contextLengths: lengths }: ReadinessFacts): Finding[] {
+  return usage.byModel.flatMap(({ model, maxContextTokens }) => {
+    const target = modelMapping.get(model);
+    if (target === undefined || maxContextTokens === null) return [];
+    const length = lengths.get(target);
+    if (length === undefined) {
+      return [
+        doubt(
+          `the context length of "${target}" is not known; the longest request has ${maxContextTokens} tokens`,
+        ),
+      ];
+    }
+    if (maxContextTokens > length) {
+      return [
+        blocker(
+          `"${target}" takes ${length} tokens, the longest request of "${model}" has ${maxContextTokens}`,
+        ),
+      ];
+    }
+    return maxContextTokens > 0.8 * length
+      ? [
+          warning(
+            `the longest request of "${model}" fills ${Math.round((maxContextTokens / length) * 100)}% of the context of "${target}"`,
+          ),
+        ]
+      : [];
+  });
+}
+
+function features({ usage, modelMapping, features: answers }: ReadinessFacts): Finding[] {
+  const targets = new Set(usage.byModel.flatMap(({ model }) => modelMapping.get(model) ?? []));
+  return [...targets].flatMap((target) =>
+    usage.features.flatMap(({ feature, calls }) => {
+      if (calls === 0) return [];
+      const answer = answers.get(target)?.get(feature);
+      // Embeddings are probed on embedding models only, which the mapping of each route names.
+      if (answer === undefined) {
+        return calls === null || feature === 'embeddings'
+          ? []
+          : [doubt(`${feature} is used, and "${target}" was not probed for it`)];
+      }
+      if (answer.supported === true) return [];
+      if (answer.supported === null)
+        return [doubt(`${feature} of "${target}" could not be told: ${answer.detail}`)];
+      const text = `"${target}" does not support ${feature}: ${answer.detail}`;
+      return [calls === null ? warning(`${text} (the log does not say whether it is used)`) : blocker(text)];
+    }),
+  );
+}
+
+function rateLimits({ usage, rateLimits: limits }: ReadinessFacts): Finding[] {
+  const { peak } = usage;
+  if (peak === null)
+    return [warning('peaks a minute are not in these sources: rate limits were not checked')];
+  const checks = [
+    ['requests', peak.requestsPerMinute, limits.requestsPerMinute],
+    ['tokens', peak.tokensPerMinute, limits.tokensPerMinute],
+  ] as const;
+  return checks.flatMap(([what, most, limit]) => {
+    if (most === null) return [];
+    if (limit === null)
+      return [warning(`the candidate's limit of ${what} a minute is not known; the peak is ${most}`)];
+    if (most > limit)
+      return [blocker(`the peak of ${most} ${what} a minute is above the candidate's limit of ${limit}`)];
+    return most > 0.8 * limit
+      ? [warning(`the peak of ${most} ${what} a minute is above 80% of the candidate's limit of ${limit}`)]
+      : [];
+  });
+}
+
+function targets({ usage, projection, measuredP50Ms, demands }: ReadinessFacts): Finding[] {
+  const findings: Finding[] = [];
+  const { failed, calls } = usage.totals;
+  if (demands.maxErrorRate !== undefined) {
+    if (failed === null)
+      findings.push(doubt('errors are not in these sources, and the plan has a target for them'));
+    else if (calls > 0 && failed / calls > demands.maxErrorRate) {
+      findings.push(
+        warning(
+          `legacy fails ${((failed / calls) * 100).toFixed(2)}% of calls, the plan aims at ${demands.maxErrorRate * 100}%`,
+        ),
+      );
+    }
+  }
+  if (demands.maxP50Ms !== undefined) {
+    if (measuredP50Ms === null)
+      findings.push(doubt("the candidate's p50 was not measured, and the plan has a target for it"));
+    else if (measuredP50Ms > demands.maxP50Ms) {
+      findings.push(
+        blocker(`the candidate's p50 is ${measuredP50Ms} ms, the plan allows ${demands.maxP50Ms} ms`),
+      );
+    }
+  }
+  if (demands.minSavingPercent !== undefined) {
+    const percent = projection?.savingPercent?.percent ?? null;
+    if (percent === null) findings.push(doubt('the saving is not known, and the plan demands one'));
+    else if (percent < demands.minSavingPercent) {
+      findings.push(
+        blocker(`the candidate saves ${percent.toFixed(1)}%, the plan demands ${demands.minSavingPercent}%`),
+      );
+    }
+  }
+  return findings;
+}
+
+function blocker(text: string): Finding {
+  return { kind: 'blocker', text };
+}
+
+function doubt(text: string): Finding {
+  return { kind: 'doubt', text };
+}
+
+function warning(text: string): Finding {
+  return { kind: 'warning', text };
+}

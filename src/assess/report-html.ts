@@ -1,0 +1,43 @@
+import type { AssessmentReport } from './assessment-report';
+import { costChart, distributionChart, markup, tokensByDayChart } from './report-charts';
+import type { ReportSection } from './report-sections';
+
+const STYLE = `body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:1000px;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;font-size:13px;display:block;overflow-x:auto}
+th,td{border-bottom:1px solid #ddd;padding:4px 10px 4px 0;text-align:left;vertical-align:top;overflow-wrap:anywhere}th{color:#555;font-weight:600}
+ul{padding-left:1.2rem}figure{margin:1.5rem 0}figcaption{font-weight:600;margin-bottom:.3rem}svg{width:100%;height:auto}svg text{font:12px system-ui,sans-serif;fill:#555}
+.legend span{margin-right:1rem;font-size:13px}.legend i{display:inline-block;width:10px;height:10px;margin-right:5px}`;
+
+/** One page with everything in it: no script, no font, no address is loaded. */
+export function reportHtml(
+  title: string,
+  report: AssessmentReport,
+  sections: readonly ReportSection[],
+): string {
+  const charts = [
+    tokensByDayChart(report.usage),
+    distributionChart('Latency', report.usage.latencyMs),
+    distributionChart('Time to first token', report.usage.firstTokenMs),
+    report.projection === null ? null : costChart(report.projection),
+  ].filter((chart) => chart !== null);
+  const [summary, ...rest] = sections.map(sectionHtml);
+  return (
+    `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
+    // Whatever a log contains, nothing is loaded and nothing runs.
+    `<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">` +
+    `<title>${markup(title)}</title><style>${STYLE}</style></head><body><h1>${markup(title)}</h1>` +
+    `<p>Made ${markup(report.madeAt)}</p>${summary ?? ''}${charts.join('')}${rest.join('')}</body></html>\n`
+  );
+}
+
+function sectionHtml({ title, lines, table }: ReportSection): string {
+  const list =
+    lines.length === 0 ? '' : `<ul>${lines.map((line) => `<li>${markup(line)}</li>`).join('')}</ul>`;
+  const row = (cells: readonly string[], tag: 'th' | 'td') =>
+    `<tr>${cells.map((cell) => `<${tag}>${markup(cell)}</${tag}>`).join('')}</tr>`;
+  const rows =
+    table === null
+      ? ''
+      : `<table><thead>${row(table.head, 'th')}</thead><tbody>${table.rows.map((cells) => row(cells, 'td')).join('')}</tbody></table>`;
+  return `<section><h2>${markup(title)}</h2>${list}${rows}</section>`;
+}

@@ -1,0 +1,21 @@
+import type { ReportSection } from './report-sections';
+
+/** Sections as Markdown; text from logs cannot end a table cell or become markup. */
+export function reportMarkdown(title: string, sections: readonly ReportSection[]): string {
+  const parts = [`# ${escaped(title)}`];
+  for (const { title: heading, lines, table } of sections) {
+    parts.push(`## ${escaped(heading)}`);
+    if (lines.length > 0) parts.push(lines.map((line) => `- ${escaped(line.trim())}`).join('\n'));
+    if (table !== null) {
+      const row = (cells: readonly string[]) => `| ${cells.map(escaped).join(' | ')} |`;
+      parts.push(
+        [row(table.head), `|${table.head.map(() => '---').join('|')}|`, ...table.rows.map(row)].join('\n'),
+      );
+    }
+  }
+  return `${parts.join('\n\n')}\n`;
+}
+
+function escaped(text: string): string {
+  return text.replace(/[\\`*_[\]<>|~#]/g, (character) => `\\${character}`).replace(/&/g, '&amp;');
+}

@@ -1,0 +1,303 @@
+import type { AssessmentReport } from './assessment-report';
+import type { CostRange } from './projection';
+import { FEATURES, type UsageSums } from './usage/usage-analysis';
+
+/** A part of a report in no format yet. */
+export interface ReportSection {
+  readonly title: string;
+  readonly lines: readonly string[];
+  readonly table: { readonly head: readonly string[]; readonly rows: readonly (readonly string[])[] } | null;
+}
+
+/** What a source does not carry is never shown as zero. */
+const NOT_HERE = 'not in this source';
+
+/** The whole report as sections, for the terminal, Markdown and HTML alike. Names are made safe to show. */
+export function reportSections(report: AssessmentReport): ReportSection[] {
+  return [
+    verdict(report),
+    sources(report),
+    totals(report),
+    models(report),
+    callers(report),
+    features(report),
+    ...projection(report),
+    ...readiness(report),
+  ];
+}
+
+function verdict({ readiness, projection }: AssessmentReport): ReportSection {
+  const lines = [
+    ...(readiness === null ? [] : [`Verdict: ${readiness.verdict}.`]),
+    ...(projection === null ? [] : [projection.recommendation.sentence]),
+  ];
+  return section(
+    'Summary',
+    lines.length > 0 ? lines : ['Usage only: no candidate was named, or no tokens are known.'],
+  );
+}
+
+function sources({ usage }: AssessmentReport): ReportSection {
+  const rejects = usage.sources.flatMap(({ file, rejects: { total, byReason, examples } }) =>
+    total === 0
+      ? []
+      : [
+          ...byReason.map(([reason, rows]) => `${shown(file)}: ${integer(rows)} rejected: ${shown(reason)}`),
+          ...examples.map(({ place, reason }) => `  ${place}: ${shown(reason)}`),
+        ],
+  );
+  const ignored = usage.sources
+    .filter(({ ignoredLatencies }) => ignoredLatencies > 0)
+    .map(
+      ({ file, ignoredLatencies }) =>
+        `${shown(file)}: ${integer(ignoredLatencies)} impossible latencies left out of percentiles`,
+    );
+  return {
+    title: 'Sources',
+    lines: [...rejects, ...ignored],
+    table: {
+      head: ['file', 'format', 'rows', 'no calls', 'rejected', 'per'],
+      rows: usage.sources.map((source) => [
+        shown(source.file),
+        `${shown(source.title)} (${source.chosen})`,
+        integer(source.rows),
+        integer(source.skipped),
+        integer(source.rejects.total),
+        source.granularity === 'request' ? 'request' : 'bucket',
+      ]),
+    },
+  };
+}
+
+function totals({ usage }: AssessmentReport): ReportSection {
+  const { window, totals: sums, peak, latencyMs, firstTokenMs, promptTokens } = usage;
+  const perDay = (value: number | null) => (value === null ? NOT_HERE : integer(value / window.days));
+  const quantiles = (of: typeof latencyMs, unit: string) =>
+    of === null
+      ? NOT_HERE
+      : `p50 ${short(of.p50)}${unit}, p95 ${short(of.p95)}${unit}, p99 ${short(of.p99)}${unit} (${integer(of.count)} calls)`;
+  const rows: [string, string, string][] = [
+    ['calls', integer(sums.calls), perDay(sums.calls)],
+    ['input tokens', count(sums.inputTokens), perDay(sums.inputTokens)],
+    ['  of them cached', count(sums.cachedTokens), perDay(sums.cachedTokens)],
+    ['output tokens', count(sums.outputTokens), perDay(sums.outputTokens)],
+    ['failed calls', failures(sums), perDay(sums.failed)],
+  ];
+  return {
+    title: `Usage from ${minute(window.fromMs)} to ${minute(window.toMs)} UTC, ${window.days.toFixed(2)} days of data`,
+    lines: [
+      `latency: ${quantiles(latencyMs, ' ms')}`,
+      `first token: ${quantiles(firstTokenMs, ' ms')}`,
+      `prompt size: ${quantiles(promptTokens, ' tokens')}`,
+      peak === null
+        ? `peak a minute: ${NOT_HERE}`
+        : `peak a minute: ${integer(peak.requestsPerMinute)} requests (${minute(peak.requestsAtMs)})` +
+          (peak.tokensPerMinute === null
+            ? ''
+            : `, ${integer(peak.tokensPerMinute)} tokens (${minute(peak.tokensAtMs ?? 0)})`),
+      ...usage.recordedCosts.map(
+        ({ amount, currency, where }) =>
+          `recorded cost: ${amount.toFixed(4)} ${shown(currency)}, by ${shown(where)}`,
+      ),
+      ...(usage.callsOutside > 0 ? [`${integer(usage.callsOutside)} calls are outside this window`] : []),
+    ],
+    table: { head: ['', 'total', 'a day'], rows },
+  };
+}
+
+function models({ usage }: AssessmentReport): ReportSection {
+  return {
+    title: 'By model',
+    lines: [],
+    table: {
+      head: [
+        'model',
+        'calls',
+        'input',
+        'cached',
+        'output',
+        'failed',
+        'p50 ms',
+        'p95 ms',
+        'first token p50 ms',
+        'longest request',
+      ],
+      rows: usage.byModel.map((model) => [
+        shown(model.model),
+        integer(model.calls),
+        count(model.inputTokens),
+        count(model.cachedTokens),
+        count(model.outputTokens),
+        failures(model),
+        model.latencyMs === null ? NOT_HERE : short(model.latencyMs.p50),
+        model.latencyMs === null ? NOT_HERE : short(model.latencyMs.p95),
+        model.firstTokenMs === null ? NOT_HERE : short(model.firstTokenMs.p50),
+        count(model.maxContextTokens),
+      ]),
+    },
+  };
+}
+
+function callers({ usage }: AssessmentReport): ReportSection {
+  if (usage.byCaller === null) return section('By key or project', [NOT_HERE]);
+  const most = usage.byCaller.slice(0, 10);
+  return {
+    title: 'By key or project',
+    lines:
+      (usage.callers ?? 0) > most.length
+        ? [`the ${most.length} busiest of ${integer(usage.callers ?? 0)}`]
+        : [],
+    table: {
+      head: ['caller', 'calls', 'input', 'output', 'failed'],
+      rows: most.map((caller) => [
+        shown(caller.caller),
+        integer(caller.calls),
+        count(caller.inputTokens),
+        count(caller.outputTokens),
+        failures(caller),
+      ]),
+    },
+  };
+}
+
+function features({ usage }: AssessmentReport): ReportSection {
+  const calls = new Map(usage.features.map((each) => [each.feature, each.calls]));
+  return {
+    title: 'Features',
+    lines: [],
+    table: {
+      head: ['feature', 'calls'],
+      rows: FEATURES.map((feature) => [feature, count(calls.get(feature) ?? null)]),
+    },
+  };
+}
+
+function projection({ projection: found, migrationCost }: AssessmentReport): ReportSection[] {
+  if (found === null) return [];
+  const { legacy, candidate, saving, savingPercent } = found;
+  const percent = savingPercent === null ? '' : ` (${savingPercent.percent.toFixed(1)}%)`;
+  const targets = new Map(found.mapping.map(({ from, to }) => [from, to]));
+  return [
+    {
+      title: 'Cost of 30 days',
+      lines: found.assumptions,
+      table: {
+        head: ['', 'expected', 'at least', 'at most'],
+        rows: [
+          [`legacy${named(legacy.provider)}`, ...range(legacy.monthly)],
+          [`candidate${named(candidate.provider)}`, ...range(candidate.monthly)],
+          [`saving${percent}`, ...range(saving)],
+        ],
+      },
+    },
+    {
+      title: 'Cost of 30 days by model',
+      lines: [],
+      table: {
+        head: ['legacy model', 'legacy', 'candidate model'],
+        rows: legacy.byModel.map(({ model, monthly }) => [
+          shown(model),
+          dollars(monthly.usd),
+          shown(targets.get(model) ?? 'stays with legacy'),
+        ]),
+      },
+    },
+    {
+      title: 'What the migration itself costs, at most',
+      lines: [],
+      table: {
+        head: ['item', 'cost', 'how'],
+        rows: migrationCost.map(({ item, usd, how }) => [item, dollars(usd), how]),
+      },
+    },
+    {
+      title: 'Prices used, a million tokens',
+      lines: [],
+      table: {
+        head: ['provider', 'model', 'tier', 'input', 'cached', 'output', 'source', 'as of'],
+        rows: found.prices.map((price) => [
+          shown(price.provider),
+          shown(price.model),
+          shown(price.serviceTier ?? 'default'),
+          `${price.inputPerMillion} ${price.currency}`,
+          price.cachedInputPerMillion === null
+            ? 'as input'
+            : `${price.cachedInputPerMillion} ${price.currency}`,
+          `${price.outputPerMillion} ${price.currency}`,
+          shown(price.source) +
+            (price.currencyRate === null
+              ? ''
+              : `; 1 ${price.currency} = $${price.currencyRate.usd} on ${price.currencyRate.asOf} (${shown(price.currencyRate.source)})`),
+          shown(price.asOf),
+        ]),
+      },
+    },
+  ];
+}
+
+function readiness({ readiness: found }: AssessmentReport): ReportSection[] {
+  if (found === null) return [];
+  return [
+    {
+      title: `Readiness: ${found.verdict}`,
+      lines: found.questions.map((question) => `to be answered by an operator: ${shown(question)}`),
+      table: {
+        head: ['', 'finding'],
+        rows: found.findings.map(({ kind, text }) => [kind, shown(text)]),
+      },
+    },
+  ];
+}
+
+const UNSEEN =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Names come from logs: control and direction characters become visible, and long ones are cut. */
+export function shown(text: string): string {
+  const visible = text.replace(
+    UNSEEN,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  return visible.length > 200 ? `${visible.slice(0, 199)}…` : visible;
+}
+
+function section(title: string, lines: readonly string[]): ReportSection {
+  return { title, lines, table: null };
+}
+
+function named(provider: string | null): string {
+  return provider === null ? '' : ` (${shown(provider)})`;
+}
+
+function range({ usd, lowUsd, highUsd }: CostRange): string[] {
+  return [dollars(usd), dollars(lowUsd), dollars(highUsd)];
+}
+
+/** Dollars with as many places as a small sum needs. */
+export function dollars(usd: number): string {
+  const places = Math.abs(usd) >= 1 || usd === 0 ? 2 : Math.abs(usd) >= 0.01 ? 4 : 8;
+  const sign = usd < 0 ? '-' : '';
+  return `${sign}$${Math.abs(usd).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: places })}`;
+}
+
+function failures({ failed, calls }: UsageSums): string {
+  if (failed === null) return NOT_HERE;
+  return calls === 0 ? '0' : `${integer(failed)} (${((failed / calls) * 100).toFixed(2)}%)`;
+}
+
+function count(value: number | null): string {
+  return value === null ? NOT_HERE : integer(value);
+}
+
+function integer(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+function short(value: number): string {
+  return value >= 100 ? integer(value) : value.toPrecision(3);
+}
+
+function minute(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+}
