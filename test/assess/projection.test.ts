@@ -1,0 +1,193 @@
+import { migrationCost } from '../../src/assess/migration-cost';
+import { parsePriceBook } from '../../src/assess/prices/price-book-schema';
+import { PriceFinder } from '../../src/assess/prices/price-finder';
+import { type ProjectionQuestion, projectCosts, recommend } from '../../src/assess/projection';
+import type { UsageAnalysis, UsageCell } from '../../src/assess/usage/usage-analysis';
+
+const DAY_MS = 86_400_000;
+const START = Date.UTC(2026, 10, 2);
+
+it("finds no saving in the article's own numbers: 0.42 a million on both sides", () => {
+  const found = project([cell({ inputTokens: 150e6, outputTokens: 50e6 })], { days: 30 });
+  expect(found.legacy.monthly.usd).toBeCloseTo(84, 10);
+  expect(found.candidate.monthly.usd).toBeCloseTo(84, 10);
+  expect(found.savingPercent?.percent).toBeCloseTo(0, 10);
+  expect(found.recommendation).toEqual({
+    priority: 'low',
+    sentence: 'The candidate costs the same: money is no reason to move.',
+  });
+});
+
+it('scales both sides alike to 30 days', () => {
+  const found = project([cell({ inputTokens: 1e6, outputTokens: 0 })], {
+    days: 14,
+    candidatePrice: { input: 0.21, output: 0.21 },
+  });
+  expect(found.legacy.monthly.usd).toBeCloseTo((0.42 * 30) / 14, 10);
+  expect(found.savingPercent?.percent).toBeCloseTo(50, 10);
+  expect(found.byMonth).toEqual([
+    { month: '2026-11', legacyUsd: expect.closeTo(0.42, 10), candidateUsd: expect.closeTo(0.21, 10) },
+  ]);
+});
+
+it('leaves models that are not mapped at legacy', () => {
+  const cells = [cell({ inputTokens: 1e6 }), cell({ model: 'other', inputTokens: 1e6 })];
+  const found = project(cells, { days: 30, candidatePrice: { input: 0, output: 0 } });
+  expect(found.candidate.byModel.map(({ model, monthly }) => [model, monthly.usd])).toEqual([
+    ['other (stays with legacy)', expect.closeTo(0.42, 10)],
+    ['new', 0],
+  ]);
+});
+
+it('loses cache hits in the upper bound only, for the days of warm-up', () => {
+  const found = project([cell({ inputTokens: 1e6, cachedTokens: 1e6 })], {
+    days: 30,
+    candidatePrice: { input: 1, cachedInput: 0.1, output: 1 },
+    warmUpDays: 15,
+  });
+  expect(found.candidate.monthly).toEqual({
+    usd: expect.closeTo(0.1, 10),
+    lowUsd: expect.closeTo(0.1, 10),
+    highUsd: expect.closeTo(0.55, 10),
+  });
+});
+
+it("applies the tokenizer's ratio to the candidate", () => {
+  const found = project([cell({ inputTokens: 1e6 })], {
+    days: 30,
+    candidatePrice: { input: 1, output: 1 },
+    tokenizerRatio: { low: 0.9, point: 1.1, high: 1.2 },
+  });
+  expect(found.candidate.monthly).toEqual({
+    usd: expect.closeTo(1.1, 10),
+    lowUsd: expect.closeTo(0.9, 10),
+    highUsd: expect.closeTo(1.2, 10),
+  });
+});
+
+it('averages prices by time of day over a bucket, with the cheapest and dearest as range', () => {
+  const windows = [{ hours: [['00:00', '06:00']], input: 3, output: 3 }];
+  const found = project([cell({ inputTokens: 1e6, bucketMs: DAY_MS, contextClass: null })], {
+    days: 30,
+    candidatePrice: { input: 1, output: 1, windows },
+  });
+  expect(found.candidate.monthly).toEqual({
+    usd: expect.closeTo(1.5, 10),
+    lowUsd: expect.closeTo(1, 10),
+    highUsd: expect.closeTo(3, 10),
+  });
+});
+
+it('prices long prompts in their own tier', () => {
+  const contextTiers = [{ aboveInputTokens: 1000, input: 5, output: 5 }];
+  const found = project(
+    [cell({ inputTokens: 1e6, contextClass: 1 }), cell({ inputTokens: 1e6, contextClass: 0 })],
+    {
+      days: 30,
+      candidatePrice: { input: 1, output: 1, contextTiers },
+      contextThresholds: [1000],
+    },
+  );
+  expect(found.candidate.monthly.usd).toBeCloseTo(6, 10);
+});
+
+it('is none when the sources carry no tokens', () => {
+  const usage = analysis(30, null);
+  expect(projectCosts(usage, [cell({})], new PriceFinder([]), question({}))).toBeNull();
+});
+
+it.each([
+  [30.1, 'high'],
+  [30, 'medium'],
+  [15.1, 'medium'],
+  [15, 'low'],
+  [0, 'low'],
+  [-10, 'low'],
+])('a saving of %d%% is of %s priority', (percent, priority) => {
+  expect(recommend({ percent, low: percent, high: percent }).priority).toBe(priority);
+});
+
+it('says what the migration itself costs, at most', () => {
+  const found = project([cell({ inputTokens: 720e6, outputTokens: 0 })], {
+    days: 30,
+    candidatePrice: { input: 0.21, output: 0.21 },
+  });
+  const items = migrationCost(found, 1000, {
+    canary: { share: 0.1, hours: 10 },
+    rolling: { share: 0.5, hours: 10 },
+    shadow: { share: 0.5, hours: 10 },
+    probes: 100,
+    goldenPrompts: 10,
+    replayBudget: 0.1,
+  });
+  const perCall = (720 * 0.42) / 1000;
+  expect(Object.fromEntries(items.map(({ item, usd }) => [item, usd]))).toEqual({
+    shadow: expect.closeTo(((0.5 * 10) / 720) * 720 * 0.21, 10),
+    probes: expect.closeTo(100 * (perCall * 1.5), 10),
+    parity: expect.closeTo(10 * (perCall * 2.5), 10),
+    'doubled requests': expect.closeTo(0.1 * (6 / 720) * 720 * 0.42, 10),
+  });
+});
+
+interface Setup extends Partial<ProjectionQuestion> {
+  readonly days: number;
+  readonly candidatePrice?: object;
+}
+
+function project(cells: readonly UsageCell[], { days, candidatePrice, ...over }: Setup) {
+  const price = (provider: string, model: string, rates: object) => ({
+    provider,
+    model,
+    source: 's',
+    asOf: '2026-01-01',
+    ...rates,
+  });
+  const legacyRates = { input: 0.42, output: 0.42 };
+  const prices = [
+    price('legacy', 'old', legacyRates),
+    price('legacy', 'other', legacyRates),
+    price('candidate', 'new', candidatePrice ?? legacyRates),
+  ];
+  const finder = new PriceFinder([parsePriceBook({ version: 1, prices }, 'test')], null);
+  const found = projectCosts(analysis(days, 1), cells, finder, question(over));
+  if (found === null) throw new Error('expected a projection');
+  return found;
+}
+
+function question(over: Partial<ProjectionQuestion>): ProjectionQuestion {
+  return {
+    legacyProvider: 'legacy',
+    candidateProvider: 'candidate',
+    modelMapping: new Map([['old', 'new']]),
+    tokenizerRatio: null,
+    warmUpDays: 0,
+    contextThresholds: [],
+    ...over,
+  };
+}
+
+function cell(over: Partial<UsageCell>): UsageCell {
+  return {
+    model: 'old',
+    startMs: START,
+    bucketMs: 0,
+    serviceTier: null,
+    contextClass: 0,
+    recordedCost: null,
+    calls: 1,
+    inputTokens: 0,
+    cachedTokens: 0,
+    outputTokens: 0,
+    failed: null,
+    ...over,
+  };
+}
+
+function analysis(days: number, tokens: number | null): UsageAnalysis {
+  return {
+    sources: [],
+    window: { fromMs: START, toMs: START + days * DAY_MS, days },
+    carriedBy: { cachedTokens: 1 },
+    totals: { calls: 1, inputTokens: tokens, cachedTokens: tokens, outputTokens: tokens, failed: null },
+  } as unknown as UsageAnalysis;
+}
