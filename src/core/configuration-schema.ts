@@ -10,7 +10,7 @@ const referenceSchema = z
   .string()
   .regex(
     /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/,
-    'expected a reference such as env:NAME or file:/path, never a key itself',
+    'expected a reference such as env:NAME or file:/path, got something else (not shown: it may be a key)',
   );
 
 const httpUrlSchema = z.string().superRefine((text, context) => {
@@ -117,7 +117,10 @@ const routeSchema = z.strictObject({
     .default({})
     .describe('Models that can be moved, by the name that callers use. Others stay at legacy.'),
   stickyKey: z
-    .union([z.literal('body'), z.literal('none'), z.templateLiteral(['header:', z.string().min(1)])])
+    .union(
+      [z.literal('body'), z.literal('none'), z.templateLiteral(['header:', z.string().min(1)])],
+      'expected "body", "none" or "header:NAME"',
+    )
     .default('body')
     .describe(
       'Key of assignment: header:NAME, body (safety_identifier, user, prompt_cache_key) or none (random a request).',

@@ -7,9 +7,12 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
+/** What a duration text looks like: a number and its unit. */
+export const DURATION_PATTERN = /^\s*(\d{1,12}(?:\.\d{1,6})?)\s*(ms|s|min|m|h|d)\s*$/;
+
 /** Milliseconds of a text such as `250ms`, `45s`, `10m`, `24h`, `7d`; null when it is no such text. */
 export function parseDuration(text: string): number | null {
-  const match = /^\s*(\d{1,12}(?:\.\d{1,6})?)\s*(ms|s|min|m|h|d)\s*$/.exec(text);
+  const match = DURATION_PATTERN.exec(text);
   if (match === null) return null;
   const unitMs = UNIT_MS[match[2] as string] as number;
   return Math.round(Number(match[1]) * unitMs);

@@ -89,19 +89,20 @@ export const planSchema = z
     route: nameSchema.describe('The route of the configuration that is moved.'),
     stages: z
       .array(stageSchema)
-      .min(2)
+      .min(2, 'expected at least two stages: one that moves nothing and one that moves everything')
       .max(20)
       .default(['assess', 'canary', 'rolling', 'complete'].map((name) => ({ name }))),
-    lease: durationSchema('45s', 'How long a gateway may serve the candidate without renewal.'),
-    renewal: durationSchema('5s', 'How often leases are renewed and evidence is read.'),
+    lease: durationSchema('45s', 'How long a gateway may serve the candidate without renewal.', 1_000),
+    renewal: durationSchema('5s', 'How often leases are renewed and evidence is read.', 100),
     watchHeartbeat: durationSchema(
       '10s',
       'After this long without a sign of life a watch is started again elsewhere.',
+      1_000,
     ),
     probes: z
       .strictObject({
-        interval: durationSchema('5s', 'Between two probes of each provider.'),
-        timeout: durationSchema('30s', 'For one probe.'),
+        interval: durationSchema('5s', 'Between two probes of each provider.', 100),
+        timeout: durationSchema('30s', 'For one probe.', 100),
         embeddings: z.boolean().default(false).describe('Whether embeddings are probed.'),
       })
       .prefault({}),
@@ -114,6 +115,13 @@ export const planSchema = z
         code: 'custom',
         path: ['renewal'],
         message: 'expected at most a third of the lease',
+      });
+    }
+    if (input.renewal * 2 > input.watchHeartbeat) {
+      context.addIssue({
+        code: 'custom',
+        path: ['watchHeartbeat'],
+        message: 'expected at least twice the renewal, with which a watch shows its life',
       });
     }
     return {
@@ -208,6 +216,13 @@ function resolveStage(stage: StageInput, index: number, context: z.core.$Refinem
       message: 'expected a later time than hold',
     });
   }
+  if (share === 0 && soakMs > 0) {
+    context.addIssue({
+      code: 'custom',
+      path: ['stages', index, 'soak'],
+      message: 'expected no soak at share 0: nothing is served there',
+    });
+  }
   if (holdMs <= soakMs) {
     context.addIssue({
       code: 'custom',
@@ -230,7 +245,7 @@ function resolveStage(stage: StageInput, index: number, context: z.core.$Refinem
   const gates = stage.gates ?? {};
   return {
     name: stage.name,
-    share: share ?? 0,
+    share: share ?? Number.NaN,
     soakMs,
     windowMs,
     minimumSample: stage.minimumSample ?? defaults.minimumSample,

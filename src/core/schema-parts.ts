@@ -1,5 +1,9 @@
 import { z } from 'zod';
-import { parseDuration } from './duration';
+import { type DocumentProblem, problemsOf } from './document-problem';
+import { DURATION_PATTERN, formatDuration, parseDuration } from './duration';
+
+const LONGEST_MS = 366 * 86_400_000;
+const SHARE_EXPECTED = 'expected a number from 0 to 1, or a percentage such as "10%"';
 
 /** A name that fits into a URL path, a workflow id and a file name. */
 export const nameSchema = z
@@ -13,36 +17,40 @@ export const nameSchema = z
     'expected another name',
   );
 
+const share = z.number().min(0, 'expected a share from 0 to 1').max(1, 'expected a share from 0 to 1 (100%)');
+
 /** A part of the traffic, 0 to 1; `10%` is taken as well. */
-export const shareSchema = z
-  .union([
-    z.number(),
+export const shareSchema = z.union(
+  [
+    share,
     z
       .string()
-      .regex(/^\d{1,3}(\.\d{1,4})?\s*%$/, 'expected a number from 0 to 1, or a percentage such as "10%"')
-      .transform((text) => Number.parseFloat(text) / 100),
-  ])
-  .pipe(z.number().min(0, 'expected a share from 0 to 1').max(1, 'expected a share from 0 to 1 (100%)'));
+      .regex(/^\d{1,3}(\.\d{1,4})?\s*%$/, SHARE_EXPECTED)
+      .transform((text) => Number.parseFloat(text) / 100)
+      .pipe(share),
+  ],
+  SHARE_EXPECTED,
+);
 
-/** A duration text such as `45s`, `10m`, `24h`, `7d`, as milliseconds. */
-export const durationTextSchema = z.string().transform((text, context) => {
-  const durationMs = parseDuration(text);
-  if (durationMs === null) {
-    context.addIssue({ code: 'custom', message: 'expected a duration such as "45s", "10m", "24h" or "7d"' });
-    return z.NEVER;
-  }
-  return durationMs;
-});
+/** A duration text such as `45s`, `10m`, `24h`, `7d`, as milliseconds; at most a year. */
+export const durationTextSchema = durationAtLeast(0);
 
 /** A duration with a default. */
-export function durationSchema(fallback: string, description: string) {
-  return durationTextSchema.prefault(fallback).describe(description);
+export function durationSchema(fallback: string, description: string, minimumMs = 1) {
+  return durationAtLeast(minimumMs).prefault(fallback).describe(description);
 }
 
-/** One problem of a document: where, what was expected, what arrived. */
-export interface DocumentProblem {
-  readonly path: string;
-  readonly message: string;
+function durationAtLeast(minimumMs: number) {
+  return z
+    .string('expected a duration such as "45s", "10m", "24h" or "7d"')
+    .regex(DURATION_PATTERN, 'expected a duration such as "45s", "10m", "24h" or "7d"')
+    .transform((text) => parseDuration(text) ?? Number.NaN)
+    .pipe(
+      z
+        .number()
+        .min(minimumMs, `expected at least ${formatDuration(minimumMs)}`)
+        .max(LONGEST_MS, 'expected at most 366d'),
+    );
 }
 
 /** Thrown for a document that does not fit its schema; carries every problem, the message shows them all. */
@@ -66,50 +74,4 @@ export function parseDocument<Output>(schema: z.ZodType<Output>, value: unknown,
     document,
     result.error.issues.flatMap((issue) => problemsOf(issue, value)),
   );
-}
-
-function problemsOf(issue: z.core.$ZodIssue, root: unknown): DocumentProblem[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      path: pathText([...issue.path, key]),
-      message: 'expected no such field: check its spelling',
-    }));
-  }
-  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
-    const closest = [...issue.errors].sort((a, b) => a.length - b.length)[0] ?? [];
-    const nested = closest.flatMap((inner) =>
-      problemsOf({ ...inner, path: [...issue.path, ...inner.path] }, root),
-    );
-    if (nested.length > 0) return nested;
-  }
-  const arrived = valueAt(root, issue.path);
-  const message = issue.message.startsWith('expected') ? issue.message : lowerFirst(issue.message);
-  const shown = message.includes('got ') || message.includes('received ') ? '' : `, got ${show(arrived)}`;
-  return [{ path: pathText(issue.path), message: `${message}${shown}` }];
-}
-
-function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (value, key) =>
-      typeof value === 'object' && value !== null ? (value as Record<PropertyKey, unknown>)[key] : undefined,
-    root,
-  );
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
-}
-
-function pathText(path: readonly PropertyKey[]): string {
-  const text = path
-    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
-    .join('')
-    .replace(/^\./, '');
-  return text === '' ? '(document)' : text;
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }

@@ -59,7 +59,8 @@ function endsWell(world: MigrationWorld, steps: number): boolean {
     const settled = state.phase === 'observing' || state.phase === 'handover';
     if (settled && state.drift !== null) world.event({ type: 'watched', window: aWindow(state) });
     else if (settled && state.paused !== null) world.says('resume', { accept: 'reapply' });
-    else if (settled && state.stage.held !== null && !state.stage.reevaluating) world.says('reevaluate');
+    else if (passedButHeld(state)) world.says('promote', { stage: world.stage });
+    else if (settled && state.stage.held !== null && decision.type === 'wait') world.says('reevaluate');
     else if (decision.type === 'wait') {
       world.nowMs = Math.max(world.nowMs + 1, decision.untilMs ?? 0);
       world.event({ type: 'time passed' });
@@ -69,6 +70,11 @@ function endsWell(world: MigrationWorld, steps: number): boolean {
     }
   }
   return world.state.phase === 'closed';
+}
+
+function passedButHeld({ phase, promotion, stage }: MigrationState): boolean {
+  const waits = phase === 'observing' && promotion === null && stage.held !== null;
+  return waits && stage.verdict?.outcome === 'pass';
 }
 
 describe('in any order of events, late results and junk included', () => {
