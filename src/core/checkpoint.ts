@@ -99,7 +99,7 @@ export function openIntent(checkpoints: readonly Checkpoint[]): IntendedCheckpoi
 }
 
 /** The entry that closes an intended one, or null while it is open. */
-export function closingOf(checkpoints: readonly Checkpoint[], intended: number): ClosingCheckpoint | null {
+function closingOf(checkpoints: readonly Checkpoint[], intended: number): ClosingCheckpoint | null {
   const closing = checkpoints.find(
     (entry): entry is ClosingCheckpoint => 'closes' in entry && entry.closes === intended,
   );

@@ -282,6 +282,5 @@ export type Configuration = z.output<typeof configurationSchema>;
 export type ProviderConfiguration = Configuration['providers'][string];
 export type RouteConfiguration = Configuration['routes'][string];
 export type ModelMapping = RouteConfiguration['models'][string];
-export type GatewaySettings = Configuration['gateway'];
 export type CallerConfiguration = Configuration['callers'][number];
 export type GatewayAddress = Configuration['gateways'][number];

@@ -20,12 +20,12 @@ import type { Plan } from '../../src/core/plan';
 import { planSchema } from '../../src/core/plan-schema';
 import { type GateVerdict, NO_PROBES } from '../../src/core/verdict';
 
-export const START_MS = Date.UTC(2026, 0, 5, 9);
+const START_MS = Date.UTC(2026, 0, 5, 9);
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
 
-export const GATEWAYS = ['gw-a', 'gw-b'] as const;
+const GATEWAYS = ['gw-a', 'gw-b'] as const;
 
 export function aRoster(names: readonly string[] = GATEWAYS): RosterEntry[] {
   return names.map((name) => ({ name, admin: `http://${name}:8082` }));
@@ -51,7 +51,7 @@ export function anAssessment(said: Partial<AssessmentSummary> = {}): AssessmentS
   };
 }
 
-export function aVerdict(said: Partial<GateVerdict> = {}): GateVerdict {
+function aVerdict(said: Partial<GateVerdict> = {}): GateVerdict {
   return {
     stage: 'canary',
     epoch: 0,
