@@ -1,26 +1,12 @@
-import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { type AnswerHead, readAnswerHead } from './answer-head';
-import type { Caller } from './callers';
-import type { CandidatePermit, CutCause } from './candidate-permits';
-import type { Deadlines, Timed } from './deadlines';
+import { type AnswerMode, answerMode } from './answer-mode';
+import type { AnswerSink, AttemptOptions, AttemptServices } from './attempt-options';
+import type { CutCause } from './candidate-permits';
+import type { Timed } from './deadlines';
 import { connectionFailure, type Failure, statusFailure } from './failure';
-import { isValidated, type PlainFacts, readPlain } from './plain-answer';
-import type { Provider } from './provider';
+import { type PlainFacts, readPlain } from './plain-answer';
 import { StreamScanner } from './stream-scanner';
-import type { Endpoint } from './traffic-class';
-
-/** Where a committed answer goes: to the caller, or nowhere (a mirror). */
-export interface AnswerSink {
-  begin(status: number, headers: string[], contentLength: number | null): void;
-  /** False asks to pause until the attempt is resumed. */
-  write(bytes: Buffer): boolean;
-  end(): void;
-  /** A complete answer in one piece. */
-  whole(status: number, headers: string[], body: Buffer): void;
-  /** The answer cannot be completed: an explicit error or a cut connection, never a clean end. */
-  breakOff(failure: Failure): void;
-}
 
 /** Who is told of an attempt's moments. */
 export interface AttemptOwner {
@@ -30,54 +16,8 @@ export interface AttemptOwner {
   attemptEnded(attempt: Attempt): void;
 }
 
-/** Times of one attempt, milliseconds. */
-export interface AttemptLimits {
-  /** To the head of an answer, or the whole of a held plain one. */
-  readonly answerMs: number;
-  /** To the first content of a stream. */
-  readonly firstContentMs: number;
-  /** Between two pieces once the answer runs. */
-  readonly idleMs: number;
-}
-
-export interface AttemptOptions {
-  readonly provider: Provider;
-  readonly caller: Caller;
-  readonly method: string;
-  readonly path: string;
-  readonly headers: string[];
-  readonly body: string | Buffer | Readable | null;
-  readonly endpoint: Endpoint;
-  /** A stream was asked for. */
-  readonly streams: boolean;
-  /** Keep the answer back until its commit point, so that another attempt can still take its place. */
-  readonly holds: boolean;
-  /** Read usage and times on the side. */
-  readonly reads: boolean;
-  /** The usage event was asked for by the gateway and is taken out again. */
-  readonly removesUsage: boolean;
-  /** May be made again elsewhere after it was sent; else an emergency lets it run on. */
-  readonly replayable: boolean;
-  readonly limits: AttemptLimits;
-  readonly maxHeldBytes: number;
-  readonly permit: CandidatePermit | null;
-}
-
-/** Clocks and timers that attempts share. */
-export interface AttemptServices {
-  readonly deadlines: Deadlines;
-  /** Monotonic milliseconds. */
-  readonly now: () => number;
-  readonly wallNow: () => number;
-}
-
 const MAX_ERROR_BYTES = 1_048_576;
-/** A plain answer of known length up to this is passed on in one piece. */
-const ONE_PIECE_BYTES = 65_536;
 const EMPTY = Buffer.alloc(0);
-
-/** `held`: kept back; `passed`: goes on as it comes; `scanned`: the same, read as events on the side. */
-type Mode = 'held' | 'passed' | 'scanned' | 'scanned-held';
 
 /** One request to one provider, with its named moments: sent, head, data, end, error. */
 export class Attempt implements Dispatcher.DispatchHandler, Timed {
@@ -95,7 +35,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
 
   readonly #owner: AttemptOwner;
   readonly #services: AttemptServices;
-  #mode: Mode = 'held';
+  #mode: AnswerMode = 'held';
   #held: Buffer[] = [];
   #heldBytes = 0;
   #sink: AnswerSink | null = null;
@@ -180,33 +120,15 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
     this.status = status;
     this.head = head;
     this.#resume = resume;
-    const { holds, reads, streams, endpoint, removesUsage, limits } = this.options;
-    if (status >= 300) {
-      this.#mode = status >= 400 || holds ? 'held' : 'passed';
-    } else if (head.contentType.startsWith('text/event-stream') && !head.coded) {
-      if (holds && !streams && endpoint !== 'bytes') {
-        this.#fail({ kind: 'malformed', why: 'expected a plain answer, got a stream', ambiguous: true });
-        return true;
-      }
-      this.#mode = holds ? 'scanned-held' : reads ? 'scanned' : 'passed';
-      if (this.#mode !== 'passed') this.scanner = new StreamScanner(endpoint, removesUsage);
-    } else if (holds) {
-      if (streams && !head.coded && endpoint !== 'bytes') {
-        const got = head.contentType.slice(0, 60);
-        this.#fail({
-          kind: 'malformed',
-          why: `expected a stream, got content type "${got}"`,
-          ambiguous: true,
-        });
-        return true;
-      }
-      this.#mode = endpoint === 'bytes' || (streams && head.coded) ? 'passed' : 'held';
-    } else {
-      const short = head.contentLength !== null && head.contentLength <= ONE_PIECE_BYTES;
-      const read = reads && isValidated(endpoint, head.contentType) && !head.coded;
-      this.#mode = short || read ? 'held' : 'passed';
+    const { holds, endpoint, removesUsage, limits } = this.options;
+    const mode = answerMode(status, head, this.options);
+    if (typeof mode === 'object') {
+      this.#fail(mode);
+      return true;
     }
-    if (status === 204 || status === 304 || this.options.method === 'HEAD') this.#mode = 'passed';
+    this.#mode = mode;
+    if (mode === 'scanned' || mode === 'scanned-held')
+      this.scanner = new StreamScanner(endpoint, removesUsage);
     if (!holds && this.#mode !== 'held') this.#commit();
     if (this.#mode === 'passed' || this.#mode === 'scanned')
       this.deadlineMs = this.#services.now() + limits.idleMs;

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Side } from '../core/routing';
-import type { AnswerSink, Attempt } from './attempt';
+import type { Attempt } from './attempt';
+import type { AnswerSink } from './attempt-options';
 import type { BufferedBytes } from './body-reader';
 import type { Caller } from './callers';
 import { type Failure, gatewayStatus } from './failure';
@@ -10,11 +11,11 @@ import type { RequestFacts } from './request-facts';
 import type { RequestHead } from './request-head';
 import type { AttemptNote } from './request-log';
 import type { Route } from './route';
-import type { Services } from './services';
+import type { ActiveCall, Services } from './services';
 import type { Endpoint, Traffic } from './traffic-class';
 
 /** One request of a caller: what it asks, and the one place where its answer is written. */
-export class Call implements AnswerSink {
+export class Call implements AnswerSink, ActiveCall {
   readonly startedMs: number;
   facts: RequestFacts | null = null;
   body: Buffer = Buffer.alloc(0);
@@ -145,6 +146,10 @@ export class Call implements AnswerSink {
     });
   }
 
+  abandon(why: string): void {
+    this.current?.abandon(why);
+  }
+
   /** Counts the request in the metrics, by who served it in the end. */
   measure(attempt: Attempt, side: Side, facts: RequestFacts | null): void {
     const kind = attempt.failure?.kind ?? 'success';
@@ -218,7 +223,7 @@ export class Call implements AnswerSink {
 
   #callerGone(): void {
     if (this.response.writableFinished || this.ended) return;
-    this.current?.abandon('the caller left');
+    this.abandon('the caller left');
   }
 }
 

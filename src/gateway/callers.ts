@@ -10,7 +10,7 @@ export interface Caller {
 }
 
 /** The one caller of a gateway without gateway keys (loopback only). */
-export const ANYONE: Caller = { team: '', keys: new Map(), headers: {} };
+const ANYONE: Caller = { team: '', keys: new Map(), headers: {} };
 
 interface Entry {
   readonly digest: Buffer;

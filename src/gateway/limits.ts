@@ -1,5 +1,6 @@
 import type { Side } from '../core/routing';
-import type { Attempt, AttemptLimits } from './attempt';
+import type { Attempt } from './attempt';
+import type { AttemptLimits } from './attempt-options';
 import type { Call } from './call';
 
 /**

@@ -6,16 +6,15 @@ import { resolveSecret as resolveFromEnvironment } from '../config';
 import type { Configuration, GatewayAddress } from '../core/configuration-schema';
 import { createAdminServer } from './admin';
 import { BufferedBytes } from './body-reader';
-import type { Call } from './call';
 import { Callers } from './callers';
 import { Deadlines } from './deadlines';
 import { openRoutes } from './gateway-routes';
 import { GatewayMetrics } from './metrics';
-import type { ShadowPair } from './mirror';
 import { type LogTarget, openLog } from './request-log';
 import { completeRoute, openProviders, type Route } from './route';
 import { createDataServer } from './server';
-import type { Services } from './services';
+import type { ActiveCall, Services } from './services';
+import type { ShadowPair } from './shadow-pair';
 
 /** Where a listener listens; port 0 takes a free one. */
 export interface ListenAddress {
@@ -103,7 +102,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     deadlines,
     now,
     wallNow: Date.now,
-    active: new Set<Call>(),
+    active: new Set<ActiveCall>(),
     randomId: randomUUID,
     random: Math.random,
     compareShadow: options.compareShadow ?? null,
@@ -136,7 +135,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const closed = closeServer(dataServer);
     await drained(services, configuration.gateway.drain);
     for (const route of routes.values()) route.state.cutAll();
-    for (const call of services.active) call.current?.abandon('the gateway stopped');
+    for (const call of services.active) call.abandon('the gateway stopped');
     dataServer.closeAllConnections();
     await closed;
     const adminClosed = closeServer(adminServer);

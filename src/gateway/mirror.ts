@@ -1,28 +1,14 @@
 import type { ModelMapping } from '../core/configuration-schema';
 import type { Assignment } from './arm-draw';
-import { type AnswerSink, Attempt, type AttemptOwner } from './attempt';
+import { Attempt, type AttemptOwner } from './attempt';
+import type { AnswerSink } from './attempt-options';
 import type { Call } from './call';
 import type { Observation } from './evidence-cell';
 import { attemptLimits } from './limits';
 import { candidateBody } from './model-mapping';
 import { observe, usageOf } from './observation';
 import { type RequestFacts, usesHostedTools } from './request-facts';
-
-/** One answer of a compared pair. */
-export interface ShadowSide {
-  readonly status: number;
-  readonly outcome: string;
-  readonly totalMs: number;
-  readonly tokensOut: number | null;
-}
-
-/** What legacy answered to a request, and the candidate to its copy. */
-export interface ShadowPair {
-  readonly route: string;
-  readonly model: string;
-  readonly legacy: ShadowSide;
-  readonly candidate: ShadowSide;
-}
+import type { ShadowSide } from './shadow-pair';
 
 /** Takes a drained answer. */
 const NOWHERE: AnswerSink = {

@@ -1,7 +1,8 @@
 import type { ModelMapping } from '../core/configuration-schema';
 import type { Side } from '../core/routing';
 import type { Assignment } from './arm-draw';
-import { type AnswerSink, Attempt, type AttemptOwner } from './attempt';
+import { Attempt, type AttemptOwner } from './attempt';
+import type { AnswerSink } from './attempt-options';
 import type { Call } from './call';
 import type { Observation } from './evidence-cell';
 import type { Failure } from './failure';

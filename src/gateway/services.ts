@@ -1,12 +1,17 @@
 import type { Configuration } from '../core/configuration-schema';
-import type { AttemptServices } from './attempt';
+import type { AttemptServices } from './attempt-options';
 import type { BufferedBytes } from './body-reader';
-import type { Call } from './call';
 import type { Callers } from './callers';
 import type { GatewayMetrics } from './metrics';
-import type { ShadowPair } from './mirror';
 import type { GatewayLog } from './request-log';
 import type { Route } from './route';
+import type { ShadowPair } from './shadow-pair';
+
+/** A call that is not over. */
+export interface ActiveCall {
+  /** Ends it now; its caller sees a cut connection. */
+  abandon(why: string): void;
+}
 
 /** What all requests of one gateway share. */
 export interface Services extends AttemptServices {
@@ -17,8 +22,7 @@ export interface Services extends AttemptServices {
   readonly buffered: BufferedBytes;
   readonly log: GatewayLog;
   readonly metrics: GatewayMetrics;
-  /** Calls that are not over. */
-  readonly active: Set<Call>;
+  readonly active: Set<ActiveCall>;
   /** A fresh id a request, for the draw of one without a key. */
   readonly randomId: () => string;
   /** Uniform in [0, 1). */

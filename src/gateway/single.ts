@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Side } from '../core/routing';
-import { type AnswerSink, Attempt, type AttemptOptions, type AttemptOwner } from './attempt';
+import { Attempt, type AttemptOwner } from './attempt';
+import type { AnswerSink, AttemptOptions } from './attempt-options';
 import type { Call } from './call';
 import { attemptLimits } from './limits';
 import { upstreamError } from './openai-error';

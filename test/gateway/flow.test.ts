@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type OpenAI from 'openai';
-import type { ShadowPair } from '../../src/gateway/mirror';
+import type { ShadowPair } from '../../src/gateway/shadow-pair';
 import {
   EITHER,
   type FaultProvider,

@@ -117,7 +117,7 @@ export function plain(body: string, contentType = 'application/json'): Fault {
 }
 
 /** Writes bytes past the HTTP server, and then maybe ends or resets. */
-export function raw(text: string, end: 'end' | 'reset' | 'open' = 'end'): Fault {
+function raw(text: string, end: 'end' | 'reset' | 'open' = 'end'): Fault {
   return ({ socket }) => {
     socket.write(text, () => {
       if (end === 'end') socket.end();

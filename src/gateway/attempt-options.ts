@@ -1,0 +1,60 @@
+import type { Readable } from 'node:stream';
+import type { Caller } from './callers';
+import type { CandidatePermit } from './candidate-permits';
+import type { Deadlines } from './deadlines';
+import type { Failure } from './failure';
+import type { Provider } from './provider';
+import type { Endpoint } from './traffic-class';
+
+/** Where a committed answer goes: to the caller, or nowhere (a mirror). */
+export interface AnswerSink {
+  begin(status: number, headers: string[], contentLength: number | null): void;
+  /** False asks to pause until the attempt is resumed. */
+  write(bytes: Buffer): boolean;
+  end(): void;
+  /** A complete answer in one piece. */
+  whole(status: number, headers: string[], body: Buffer): void;
+  /** The answer cannot be completed: an explicit error or a cut connection, never a clean end. */
+  breakOff(failure: Failure): void;
+}
+
+/** Times of one attempt, milliseconds. */
+export interface AttemptLimits {
+  /** To the head of an answer, or the whole of a held plain one. */
+  readonly answerMs: number;
+  /** To the first content of a stream. */
+  readonly firstContentMs: number;
+  /** Between two pieces once the answer runs. */
+  readonly idleMs: number;
+}
+
+export interface AttemptOptions {
+  readonly provider: Provider;
+  readonly caller: Caller;
+  readonly method: string;
+  readonly path: string;
+  readonly headers: string[];
+  readonly body: string | Buffer | Readable | null;
+  readonly endpoint: Endpoint;
+  /** A stream was asked for. */
+  readonly streams: boolean;
+  /** Keep the answer back until its commit point, so that another attempt can still take its place. */
+  readonly holds: boolean;
+  /** Read usage and times on the side. */
+  readonly reads: boolean;
+  /** The usage event was asked for by the gateway and is taken out again. */
+  readonly removesUsage: boolean;
+  /** May be made again elsewhere after it was sent; else an emergency lets it run on. */
+  readonly replayable: boolean;
+  readonly limits: AttemptLimits;
+  readonly maxHeldBytes: number;
+  readonly permit: CandidatePermit | null;
+}
+
+/** Clocks and timers that attempts share. */
+export interface AttemptServices {
+  readonly deadlines: Deadlines;
+  /** Monotonic milliseconds. */
+  readonly now: () => number;
+  readonly wallNow: () => number;
+}

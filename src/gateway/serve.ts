@@ -1,0 +1,144 @@
+import { readBody, type UnreadBody } from './body-reader';
+import type { Call } from './call';
+import { candidateBody } from './model-mapping';
+import { readMultipartModel } from './multipart-model';
+import { badRequest } from './openai-error';
+import { serveRandomised } from './randomised';
+import { isBoundToState, type RequestFacts, readFacts } from './request-facts';
+import { mappingOf } from './route';
+import { serveSingle } from './single';
+import { serveStateful } from './stateful';
+
+/** Serves a call by its traffic class, once its body has been read where it matters. */
+export function serve(call: Call): void {
+  guard(call, () => route(call));
+}
+
+function route(call: Call): void {
+  const { services } = call;
+  const { head, traffic, request } = call;
+  const { maxBodyBytes } = services.configuration.gateway;
+  const length = head.contentLength ?? 0;
+  const needsBody =
+    traffic.class === 'randomised' ||
+    traffic.class === 'whole' ||
+    (traffic.class === 'stateful' && head.contentType.includes('json') && length <= maxBodyBytes);
+  if (!needsBody || !services.buffered.hasRoom(length)) {
+    serveUnread(call);
+    return;
+  }
+  if (length > maxBodyBytes) {
+    refuseBody(call, 'too-large', maxBodyBytes);
+    return;
+  }
+  readBody(request, maxBodyBytes, services.buffered, (body) => {
+    if (typeof body === 'string') {
+      refuseBody(call, body, maxBodyBytes);
+      return;
+    }
+    call.takeBody(body, services.buffered);
+    guard(call, () => serveRead(call));
+  });
+}
+
+/** Passed on as it comes: nothing of the body matters, or there is no room to hold it. */
+function serveUnread(call: Call): void {
+  const { head, request, traffic } = call;
+  if (traffic.class === 'stateful') {
+    serveStateful(call, true);
+    return;
+  }
+  const body = head.hasBody ? request : null;
+  serveSingle(call, { side: 'legacy', body, model: null, permitted: false, reads: false });
+}
+
+function serveRead(call: Call): void {
+  const { traffic, route } = call;
+  const facts = factsOf(call);
+  call.facts = facts;
+  if (
+    traffic.class === 'stateful' ||
+    (facts !== null && traffic.endpoint !== 'opaque' && isBoundToState(facts))
+  ) {
+    serveStateful(call, false);
+    return;
+  }
+  const mapping = facts === null ? null : mappingOf(route, facts.model);
+  if (facts === null || mapping === null) {
+    serveAtLegacy(call);
+    return;
+  }
+  if (traffic.class === 'whole') serveWhole(call, facts);
+  else if (facts.text === '' && (mapping.candidate !== facts.model || reshapes(mapping.parameters)))
+    serveAtLegacy(call);
+  else serveRandomised(call, facts, mapping);
+}
+
+/** Embeddings: all of them at one provider, never failed over to another vector space. */
+function serveWhole(call: Call, facts: RequestFacts): void {
+  const { route, body } = call;
+  const mapping = mappingOf(route, facts.model);
+  if (mapping === null || route.state.wholeSide() === 'legacy') {
+    serveAtLegacy(call);
+    return;
+  }
+  const mapped = candidateBody(body, facts, mapping, false).body;
+  const ask = {
+    side: 'candidate',
+    body: mapped,
+    model: mapping.candidate,
+    permitted: true,
+    reads: false,
+  } as const;
+  serveSingle(call, ask, (attempt) => {
+    if (attempt.sent || attempt.failure?.kind !== 'withdrawn') return false;
+    serveAtLegacy(call);
+    return true;
+  });
+}
+
+function serveAtLegacy(call: Call): void {
+  const model = call.facts?.model ?? null;
+  serveSingle(call, { side: 'legacy', body: call.body, model, permitted: false, reads: false });
+}
+
+/** A multipart body can be read but not written: `text` is empty, and it moves only where nothing changes. */
+function factsOf(call: Call): RequestFacts | null {
+  const { contentType } = call.head;
+  if (!contentType.toLowerCase().startsWith('multipart/')) return readFacts(call.body);
+  const fields = readMultipartModel(contentType, call.body);
+  return fields === null ? null : { ...fields, text: '', json: {}, wantsUsage: true };
+}
+
+function reshapes(parameters: { rename: object; drop: readonly string[]; set: object }): boolean {
+  return (
+    parameters.drop.length > 0 ||
+    Object.keys(parameters.rename).length > 0 ||
+    Object.keys(parameters.set).length > 0
+  );
+}
+
+function refuseBody(call: Call, reason: UnreadBody, maxBytes: number): void {
+  // The rest is read and thrown away, or the caller would see a reset in place of the answer.
+  call.request.resume();
+  if (reason === 'too-large') {
+    const message = `expected a body of at most ${maxBytes} bytes (gateway.maxBodyBytes), got more`;
+    call.refuse(badRequest('body_too_large', message, 413), true);
+  } else if (reason === 'no-room') {
+    const message = 'this gateway holds as many bodies as gateway.maxBufferedBytes allows; try again';
+    call.refuse({ status: 503, type: 'server_error', code: 'gateway_busy', message, retryAfterS: 1 }, true);
+  } else call.outcome = 'aborted';
+  call.finish();
+}
+
+/** A defect in serving one request must end that request and nothing else. */
+function guard(call: Call, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    call.services.log.logger.error({ path: call.path, error: (error as Error).stack }, 'defect');
+    call.refuse({ status: 500, type: 'server_error', code: 'gateway_defect', message: 'the gateway failed' });
+    call.response.destroy();
+    call.finish();
+  }
+}
