@@ -125,7 +125,11 @@ const probes: Readonly<Record<FeatureName, Probe>> = {
     return yes('accepted an image');
   },
   async embeddings(client, model, options) {
-    const answer = await client.embeddings.create({ model, input: 'ping' }, options);
+    const answer = await client.embeddings.create(
+      // The client would ask for base64, which not every provider knows.
+      { model, input: 'ping', encoding_format: 'float' },
+      options,
+    );
     const size = answer.data[0]?.embedding.length ?? 0;
     return size > 0 ? yes(`${size} dimensions`) : no('answered without a vector');
   },

@@ -123,11 +123,8 @@ function windowOf(sources: readonly UsageSource[], choice: WindowChoice): UsageA
   if (known.length === 0) throw new RangeError('the files hold no usage: no call and no cost');
   const first = known.reduce((a, b) => Math.min(a, b));
   const last = known.reduce((a, b) => Math.max(a, b));
-  // A log that knows days only has all its times at midnight; its last day counts as a whole one.
-  const daily =
-    first % DAY_MS === 0 &&
-    last % DAY_MS === 0 &&
-    sources.every(({ granularity }) => granularity === 'request');
+  // The last day of a log that knows days only counts as a whole one.
+  const daily = sources.every(({ granularity, daysOnly }) => granularity === 'request' && daysOnly);
   const end = daily ? last + DAY_MS : last;
   const toMs = choice.toMs ?? Math.max(end, last + 1);
   const fromMs = choice.fromMs ?? toMs - choice.days * DAY_MS;

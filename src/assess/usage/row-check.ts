@@ -24,6 +24,8 @@ export interface Inspection {
   readonly ignoredLatencies: number;
   readonly firstMs: number | null;
   readonly lastMs: number | null;
+  /** Whether every accepted time is a midnight: the log knows days only. */
+  readonly daysOnly: boolean;
   /** Fields that hold at least one value. */
   readonly carried: readonly UsageField[];
 }
@@ -40,7 +42,7 @@ export async function inspectRows(
   const groups = await db.rows(
     `SELECT reject, CASE WHEN reject = 0 THEN model END AS model, count(*) AS row_count,
        min(at_ms) AS first_ms, max(COALESCE(end_ms, at_ms)) AS last_ms,
-       count_if(latency_ignored) AS ignored ${counts.length > 0 ? `, ${counts.join(', ')}` : ''}
+       bool_and(at_ms % 86400000 = 0) AS midnight, count_if(latency_ignored) AS ignored ${counts.length > 0 ? `, ${counts.join(', ')}` : ''}
      FROM ${relation} GROUP BY ALL LIMIT ${MAX_MODELS + 200}`,
     what,
     signal,
@@ -74,6 +76,7 @@ export async function inspectRows(
       good.length === 0
         ? null
         : good.reduce((most, row) => Math.max(most, Number(row['last_ms'])), -Infinity),
+    daysOnly: good.every(({ midnight }) => midnight === true),
     carried: mapped.filter((field) => sum(good, `has_${field}`) > 0),
   };
 }

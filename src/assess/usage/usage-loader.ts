@@ -185,6 +185,7 @@ async function loadRelation(
       ignoredLatencies: inspected.ignoredLatencies,
       firstMs: inspected.firstMs,
       lastMs: inspected.lastMs,
+      daysOnly: inspected.daysOnly,
       costs: [],
     };
   } catch (error) {

@@ -42,5 +42,7 @@ export interface UsageSource {
   readonly ignoredLatencies: number;
   readonly firstMs: number | null;
   readonly lastMs: number | null;
+  /** Whether every time is a midnight: the log knows days only. */
+  readonly daysOnly: boolean;
   readonly costs: readonly RecordedCost[];
 }

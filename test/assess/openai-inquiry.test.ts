@@ -1,0 +1,114 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { openAiInquiry } from '../../src/assess/openai-inquiry';
+import type { ProviderInquiry } from '../../src/assess/readiness';
+import { FEATURES } from '../../src/assess/usage/usage-analysis';
+
+type Answer = (body: Record<string, unknown>, request: IncomingMessage, response: ServerResponse) => void;
+
+let server: Server;
+let requests: { path: string; body: Record<string, unknown>; authorization: string | undefined }[];
+let answer: Answer;
+
+beforeEach(async () => {
+  requests = [];
+  server = createServer(async (request, response) => {
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
+    requests.push({ path: request.url ?? '', body, authorization: request.headers.authorization });
+    answer(body, request, response);
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+});
+afterEach(() => {
+  server.closeAllConnections();
+  server.close();
+});
+
+function inquiry(): ProviderInquiry {
+  const { port } = server.address() as AddressInfo;
+  return openAiInquiry({ baseUrl: `http://127.0.0.1:${port}/v1`, apiKey: 'sk-secret', timeoutMs: 2000 });
+}
+
+const json = (response: ServerResponse, value: unknown, status = 200) =>
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+
+const message = (content: string | null, over: object = {}) => ({
+  id: 'c',
+  object: 'chat.completion',
+  choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content, ...over } }],
+});
+
+it('lists models with the key that it was given', async () => {
+  answer = (_, __, response) => json(response, { object: 'list', data: [{ id: 'a' }, { id: 'b' }] });
+  expect(await inquiry().listModels()).toEqual({ ok: true, error: null, models: ['a', 'b'] });
+  expect(requests[0]).toMatchObject({ path: '/v1/models', authorization: 'Bearer sk-secret' });
+});
+
+it('reports a refused key by class, once, and without repeating what the provider said', async () => {
+  answer = (_, __, response) => json(response, { error: { message: 'wrong key sk-secret' } }, 401);
+  expect(await inquiry().listModels()).toEqual({ ok: false, error: 'status_auth (401)', models: null });
+  expect(requests).toHaveLength(1);
+});
+
+it('finds every feature of a provider that has them, with one request each', async () => {
+  answer = (body, request, response) => {
+    if (request.url === '/v1/embeddings')
+      return void json(response, { object: 'list', data: [{ index: 0, embedding: [1, 2] }] });
+    if (body['stream'] === true) {
+      const chunk = {
+        id: 'c',
+        object: 'chat.completion.chunk',
+        choices: [{ index: 0, delta: { content: 'p' } }],
+      };
+      return void response
+        .writeHead(200, { 'content-type': 'text/event-stream' })
+        .end(`data: ${JSON.stringify(chunk)}\n\ndata: [DONE]\n\n`);
+    }
+    if (body['tools'] !== undefined) {
+      const call = {
+        id: 't',
+        type: 'function',
+        function: { name: 'weather', arguments: '{"city":"Paris"}' },
+      };
+      return void json(response, message(null, { tool_calls: [call] }));
+    }
+    return void json(response, message('{"ok":true}'));
+  };
+  for (const feature of FEATURES) {
+    expect(await inquiry().probeFeature(feature, 'm')).toMatchObject({ supported: true });
+  }
+  expect(requests).toHaveLength(FEATURES.length);
+  expect(requests.every(({ body }) => body['model'] === 'm')).toBe(true);
+});
+
+it('tells a feature that is accepted and ignored from one that works', async () => {
+  answer = (_, __, response) => json(response, message('Sure!'));
+  expect(await inquiry().probeFeature('tools', 'm')).toEqual({
+    supported: false,
+    detail: 'accepted tools and called none',
+  });
+  expect(await inquiry().probeFeature('jsonSchema', 'm')).toEqual({
+    supported: false,
+    detail: 'accepted the schema and did not keep to it',
+  });
+});
+
+it.each([
+  [400, false],
+  [404, false],
+  [422, false],
+  [401, null],
+  [429, null],
+  [500, null],
+])('takes status %d to a probe for %s', async (status, supported) => {
+  answer = (_, __, response) => json(response, { error: { message: 'no' } }, status);
+  expect(await inquiry().probeFeature('vision', 'm')).toMatchObject({ supported });
+  expect(requests).toHaveLength(1);
+});
+
+it('cannot tell from a connection that breaks', async () => {
+  answer = (_, request) => request.socket.destroy();
+  expect(await inquiry().probeFeature('streaming', 'm')).toMatchObject({ supported: null });
+});

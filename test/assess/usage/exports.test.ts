@@ -1,0 +1,118 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readDeepSeekExport } from '../../../src/assess/usage/deepseek-export';
+import { readZip } from '../../../src/assess/usage/zip-archive';
+
+const ZIP = join(__dirname, '../../../examples/usage/deepseek-export.zip');
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'exports-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe('a DeepSeek export', () => {
+  const header = 'user_id,utc_date,model,api_key_name,api_key,type,price,amount';
+  const row = (type: string, amount: string) => `u,2026-01-05,deepseek-chat,prod,sk,${type},0.1,${amount}`;
+  const read = (...rows: string[]) =>
+    readDeepSeekExport([{ name: 'amount.csv', text: [header, ...rows].join('\r\n') }]);
+
+  it('is put together from its long form', () => {
+    const { buckets } = read(
+      row('input_cache_hit_tokens', '40'),
+      row('input_cache_miss_tokens', '60'),
+      row('output_tokens', '7'),
+      row('request_count', '3'),
+    );
+    expect(buckets).toEqual([
+      {
+        startMs: Date.UTC(2026, 0, 5),
+        endMs: Date.UTC(2026, 0, 6),
+        calls: 3,
+        model: 'deepseek-chat',
+        caller: 'prod',
+        inputTokens: 100,
+        cachedTokens: 40,
+        outputTokens: 7,
+        serviceTier: null,
+      },
+    ]);
+  });
+
+  it('does not count input twice where it is named as a sum as well', () => {
+    const { buckets } = read(
+      row('input_cache_hit_tokens', '40'),
+      row('input_cache_miss_tokens', '60'),
+      row('input_tokens', '100'),
+    );
+    expect(buckets[0]?.inputTokens).toBe(100);
+  });
+
+  it('rejects rows that it cannot read, with file and line', () => {
+    const { rejects, rows } = read(
+      row('output_tokens', 'many'),
+      row('thinking_tokens', '5'),
+      row('output_tokens', '-5'),
+      'u,2026-01-05',
+      row('output_tokens', '5').replace('2026-01-05', '05.01.2026'),
+    );
+    expect(rows).toBe(5);
+    expect(rejects.map(({ place }) => place)).toEqual(
+      [2, 3, 4, 5, 6].map((line) => `amount.csv line ${line}`),
+    );
+    expect(rejects[1]?.reason).toBe('the type "thinking_tokens" is not known');
+  });
+
+  it('is refused when it is another file', () => {
+    expect(() => readDeepSeekExport([{ name: 'x.csv', text: 'a,b\n1,2' }])).toThrow(
+      'x.csv has neither the columns',
+    );
+  });
+});
+
+describe('a zip archive', () => {
+  it('gives its CSV files', async () => {
+    expect((await readZip(ZIP)).map(({ name }) => name)).toEqual(['amount-2026-10.csv', 'cost-2026-10.csv']);
+  });
+
+  it.each<[string, (bytes: Buffer) => Buffer, string]>([
+    ['cut short', (bytes) => bytes.subarray(0, bytes.length - 40), 'it has no directory'],
+    [
+      'without its first entry',
+      (bytes) => Buffer.concat([Buffer.alloc(4), bytes.subarray(4)]),
+      'does not start where',
+    ],
+    ['encrypted', (bytes) => edit(bytes, (at) => bytes.writeUInt16LE(1, at + 8)), 'is encrypted'],
+    [
+      'that claims fewer bytes',
+      (bytes) => edit(bytes, (at) => bytes.writeUInt32LE(10, at + 24)),
+      'cannot be extracted',
+    ],
+    [
+      'that claims more bytes',
+      (bytes) => edit(bytes, (at) => bytes.writeUInt32LE(99_999, at + 24)),
+      'does not have the 99999 bytes',
+    ],
+    [
+      'that claims terabytes',
+      (bytes) => edit(bytes, (at) => bytes.writeUInt32LE(0xfffffff0, at + 24)),
+      'larger than a gigabyte',
+    ],
+    [
+      'of pictures',
+      (bytes) => Buffer.from(bytes.toString('latin1').replaceAll('.csv', '.png'), 'latin1'),
+      'holds no .csv file',
+    ],
+  ])('%s is refused', async (_, damage, message) => {
+    const path = join(folder, 'damaged.zip');
+    writeFileSync(path, damage(readFileSync(ZIP)));
+    await expect(readZip(path)).rejects.toThrow(message);
+  });
+});
+
+/** Edits the first entry of the directory. */
+function edit(bytes: Buffer, change: (at: number) => void): Buffer {
+  change(bytes.indexOf(Buffer.from('PK\x01\x02', 'latin1')));
+  return bytes;
+}

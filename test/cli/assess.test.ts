@@ -1,0 +1,137 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { registerAssess } from '../../src/cli/assess';
+
+const USAGE = join(__dirname, '../../examples/usage');
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'assess-'));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+  process.exitCode = 0;
+});
+
+async function run(...words: string[]): Promise<string> {
+  const written: string[] = [];
+  const spies = [
+    jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+      written.push(String(text));
+      return true;
+    }),
+    jest.spyOn(process.stderr, 'write').mockImplementation(() => true),
+  ];
+  try {
+    const program = new Command().exitOverride();
+    registerAssess(program);
+    for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: () => {} });
+    await program.parseAsync(['assess', ...words], { from: 'user' });
+    return written.join('');
+  } finally {
+    for (const spy of spies) spy.mockRestore();
+  }
+}
+
+const gateway = join(USAGE, 'gateway.jsonl');
+const candidate = ['--candidate-price', '0.1,0.2', '--mapping', 'gpt-4o=deepseek-chat'];
+
+it('prints usage when no candidate is named', async () => {
+  const text = await run(gateway);
+  expect(text).toContain('Cutover gateway request log (detected)');
+  expect(text).toContain('latency: p50');
+  expect(text).not.toContain('Cost of 30 days');
+});
+
+it('prints cost, prices and readiness for a candidate', async () => {
+  const text = await run(gateway, ...candidate);
+  expect(text).toContain('high priority');
+  expect(text).toContain('command line');
+  expect(text).toContain('Readiness: hold');
+});
+
+it('writes JSON, Markdown and a page', async () => {
+  const [html, markdown] = [join(folder, 'r.html'), join(folder, 'r.md')];
+  const report = JSON.parse(
+    await run(gateway, ...candidate, '--json', '--html', html, '--markdown', markdown),
+  );
+  expect(report.usage.totals).toMatchObject({ calls: 3, inputTokens: 1600, cachedTokens: 512 });
+  expect(report.digest.sha256).toMatch(/^[0-9a-f]{64}$/);
+  expect(readFileSync(html, 'utf8')).toContain('<figcaption>Cost by month, now and then');
+  expect(readFileSync(markdown, 'utf8')).toMatch(/^# Assessment\n/);
+});
+
+it('ends with 5 when a blocker rejects, and takes attestations by name', async () => {
+  const text = await run(
+    gateway,
+    ...candidate,
+    '--context-length',
+    'deepseek-chat=1000',
+    '--attest',
+    'sla=yes',
+    '--by',
+    'ana',
+  );
+  expect(text).toContain('Verdict: rejected.');
+  expect(process.exitCode).toBe(5);
+  expect(text).not.toContain("candidate's service level");
+});
+
+it('takes providers, mapping and prices from a route of the configuration', async () => {
+  const configuration = join(folder, 'cutover.yaml');
+  const provider = (port: number, model: string, price: number) => ({
+    baseUrl: `http://127.0.0.1:${port}/v1`,
+    prices: { [model]: { inputPerMillion: price, outputPerMillion: price } },
+  });
+  writeFileSync(
+    configuration,
+    JSON.stringify({
+      providers: { old: provider(1, 'gpt-4o', 2), new: provider(2, 'deepseek-chat', 1) },
+      routes: { chat: { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'deepseek-chat' } } },
+      adminToken: 'env:ADMIN_TOKEN',
+      gateways: [{ name: 'one', data: 'http://127.0.0.1:3', admin: 'http://127.0.0.1:4' }],
+    }),
+  );
+  const report = JSON.parse(await run(gateway, '--route', 'chat', '--config', configuration, '--json'));
+  expect(report.route).toBe('chat');
+  expect(report.projection.savingPercent.percent).toBeCloseTo(50, 6);
+  await expect(run(gateway, '--route', 'other', '--config', configuration)).rejects.toThrow(
+    'expected one of the routes (chat)',
+  );
+});
+
+it.each([
+  [[], 'expected at least one usage file'],
+  [['nowhere.csv'], 'there is no file nowhere.csv'],
+  [[gateway, '--mapping', 'a=b'], '--mapping needs'],
+  [[gateway, '--candidate', 'nobody', '--mapping', 'gpt-4o=x'], 'no price for nobody, model "x"'],
+  [[gateway, '--candidate-price', '1'], 'expected INPUT,OUTPUT'],
+  [[gateway, '--from', 'yesterday'], 'expected a time'],
+  [[gateway, '--attest', 'luck=yes'], 'expected ITEM=yes'],
+  [[gateway, '--candidate-url', 'http://127.0.0.1:1'], 'needs --key'],
+  [[gateway, ...candidate, '--ask'], '--ask needs --route'],
+  [['--fetch-openai'], '--fetch-openai needs --key'],
+  [[gateway, '--tokenizer-ratio', '2:1:3'], 'LOW:POINT:HIGH'],
+])('refuses %j', async (words, message) => {
+  await expect(run(...words)).rejects.toThrow(message);
+});
+
+it('keeps a key out of messages', async () => {
+  process.env['ASSESS_TEST_KEY'] = 'sk-very-secret';
+  try {
+    const text = await run(
+      gateway,
+      ...candidate,
+      '--candidate-url',
+      'http://127.0.0.1:1/v1',
+      '--key',
+      'env:ASSESS_TEST_KEY',
+    );
+    expect(text).toContain('the candidate did not list its models');
+    expect(text).not.toContain('sk-very-secret');
+  } finally {
+    delete process.env['ASSESS_TEST_KEY'];
+  }
+});

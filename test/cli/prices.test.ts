@@ -1,0 +1,61 @@
+import { join } from 'node:path';
+import { Command } from 'commander';
+import { registerPrices } from '../../src/cli/prices';
+
+const EXAMPLES = join(__dirname, '../../examples/prices');
+const BOOK = join(EXAMPLES, 'price-book.yaml');
+
+afterEach(() => {
+  process.exitCode = 0;
+});
+
+async function run(...words: string[]): Promise<string> {
+  const written: string[] = [];
+  const spy = jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    written.push(String(text));
+    return true;
+  });
+  try {
+    const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+    registerPrices(program);
+    await program.parseAsync(['prices', ...words], { from: 'user' });
+    return written.join('');
+  } finally {
+    spy.mockRestore();
+  }
+}
+
+it('shows a price at a moment with source and date', async () => {
+  const text = await run('show', 'deepseek-v4-flash', '--prices', BOOK, '--at', '2026-11-02T07:00:00Z');
+  expect(text).toContain('0.44 USD  0.014 USD     1.32 USD');
+  expect(text).toContain('as of 2026-10-01');
+});
+
+it('shows a price in its own currency with the dated rate', async () => {
+  const text = await run('show', 'example-large', '--prices', BOOK, '--tier', 'batch');
+  expect(text).toContain('2 CNY');
+  expect(text).toContain('1 CNY = $0.14 on 2026-10-01');
+});
+
+it('names the entry that is missing', async () => {
+  await expect(run('show', 'no-such-model')).rejects.toMatchObject({
+    exitCode: 2,
+    message: expect.stringContaining('no price for any provider, model "no-such-model"'),
+  });
+});
+
+it('checks a price book', async () => {
+  expect(await run('check', BOOK)).toContain('example-cloud  example-large, example-large-2026');
+  expect(JSON.parse(await run('check', BOOK, '--json'))).toEqual({ prices: 2, currencyRates: 1 });
+  await expect(run('check', join(EXAMPLES, 'article-claims.yaml'))).rejects.toMatchObject({ exitCode: 2 });
+});
+
+it("compares the article's claims with measurements, and fails when one is contradicted", async () => {
+  const claims = join(EXAMPLES, 'article-claims.yaml');
+  expect(await run('compare', claims)).toContain('not measured');
+  expect(process.exitCode ?? 0).toBe(0);
+  const text = await run('compare', claims, '--measured', join(EXAMPLES, 'measured.yaml'));
+  expect(text).toContain('CONTRADICTED');
+  expect(text).toContain('HolySheep AI: p50 claimed below 50 ms, measured 640 ms over 120 probes');
+  expect(process.exitCode).toBe(5);
+});
