@@ -19,11 +19,11 @@ import { type Load, startLoad } from '../../src/demo/load';
 import type { DemoProvider } from '../../src/demo/provider';
 import { type RunningTemporal, startTemporalServer } from '../../src/temporal-server/dev-server';
 import { freePorts } from '../../src/temporal-server/free-port';
-import { built } from './cli';
+import { built, type CliResult, runCli } from './cli';
 import { startFakeProvider } from './fake-provider';
 import { type NodeProcess, startNode } from './node-process';
 
-export const MODEL = 'old-model';
+const MODEL = 'old-model';
 const CANDIDATE = 'new-llm';
 const UNTIL_MS = 45_000;
 const POLL_MS = 100;
@@ -307,6 +307,25 @@ export class MigrationHarness {
     throw new Error(`expected the awaited status within ${withinMs} ms, got last: ${told}`);
   }
 
+  /** Waits until something holds; `what` says in the error what did not come. */
+  async eventually(what: string, holds: () => Promise<boolean>, withinMs = UNTIL_MS): Promise<void> {
+    const deadlineMs = performance.now() + withinMs;
+    while (!(await holds())) {
+      if (performance.now() > deadlineMs) throw new Error(`expected ${what} within ${withinMs} ms`);
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** Runs `cutover ARGS` with this configuration and this Temporal, as an operator would. */
+  cutover(...args: readonly string[]): Promise<CliResult> {
+    const env = {
+      ...this.secrets,
+      CUTOVER_CONFIG: this.configPath,
+      TEMPORAL_ADDRESS: this.temporal.address,
+    };
+    return runCli(args, { env, cwd: this.folder });
+  }
+
   /** Sends a command and follows it to its end. */
   async command(
     route: string,
@@ -343,7 +362,9 @@ export class MigrationHarness {
   /** An open loop of plain and streamed requests to a route through all gateways. */
   load(route: string, ratePerSecond = 25): Load {
     const gateways = this.gateways.map(({ data }) => `${data}/routes/${route}`);
-    return startLoad({ gateways, ratePerSecond, model: MODEL, candidate: CANDIDATE });
+    const load = startLoad({ gateways, ratePerSecond, model: MODEL, candidate: CANDIDATE });
+    this.#stops.push(() => load.stop());
+    return load;
   }
 
   /** Tells a number that was measured, without judging it: how long something took depends on the machine. */
