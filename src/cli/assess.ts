@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir, userInfo } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type AssessmentRequest, assessUsage } from '../assess/assess-usage';
@@ -16,6 +16,7 @@ import { fetchOpenAiUsage } from '../assess/usage/openai-fetch';
 import { configurationPath, loadConfiguration, readDocument, resolveSecret } from '../config';
 import type { Configuration } from '../core/configuration-schema';
 import { CliError, EXIT } from './cli-error';
+import { operatorName } from './operator-name';
 import { amount, fraction, positive } from './option-value';
 import { printJson, printLine, printNote, printTable } from './output';
 
@@ -222,7 +223,7 @@ const CANDIDATE = 'candidate';
 
 function attested(options: AssessOptions): Attestation[] {
   const on = new Date().toISOString().slice(0, 10);
-  return (options.attest ?? []).map((each) => ({ ...each, by: options.by ?? userInfo().username, on }));
+  return (options.attest ?? []).map((each) => ({ ...each, by: options.by ?? operatorName(), on }));
 }
 
 function priceBooks(options: AssessOptions, route: ResolvedRoute | null): PriceBook[] {

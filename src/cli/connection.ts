@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { MigrationClient } from '../client';
 import { configurationPath, environment, loadConfiguration } from '../config';
 import { nameSchema, parseDocument } from '../core/schema-parts';
 import { CliError, EXIT } from './cli-error';
+import { operatorName } from './operator-name';
 
 /** What every command that talks to a migration can be given. */
 export interface ConnectionFlags {
@@ -75,15 +75,5 @@ export async function withClient<T>(
     return await work(client);
   } finally {
     await client.close();
-  }
-}
-
-/** The user of this process: what `--by` is without being given. */
-function operatorName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // A container may run as a user id that has no name.
-    return environment['USER'] ?? `uid ${process.getuid?.() ?? 'unknown'}`;
   }
 }

@@ -1,5 +1,4 @@
 import { lookup } from 'node:dns/promises';
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { GatewayAdmin } from '../adapters/gateway-admin';
 import { discoverGateways } from '../adapters/gateway-discovery';
@@ -9,6 +8,7 @@ import type { RosterEntry } from '../core/migration-state';
 import type { GatewayStatus } from '../core/routing';
 import type { GatewayAnswer } from '../ports';
 import { CliError, EXIT } from './cli-error';
+import { operatorName } from './operator-name';
 import { printJson, printTable } from './output';
 
 interface KillOptions {
@@ -55,7 +55,7 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
     discover: async () => gateways,
     ...discoveryHostOf(configuration),
   });
-  const words = { by: userInfo().username, reason: options.reason };
+  const words = { by: operatorName(), reason: options.reason };
   try {
     const results = await Promise.all(
       gateways.map(async (gateway) => ({

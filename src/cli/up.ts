@@ -6,7 +6,7 @@ import { startGateway } from '../gateway/main';
 import { startTemporalServer } from '../temporal-server/dev-server';
 import { findTemporal } from '../temporal-server/temporal-source';
 import { startWorker } from '../worker';
-import { printNote } from './output';
+import { printJson, printNote } from './output';
 import { type Stoppable, untilStopped } from './until-stopped';
 
 interface UpOptions {
@@ -15,6 +15,7 @@ interface UpOptions {
   readonly data: string;
   readonly temporalPort: string;
   readonly uiPort: string;
+  readonly json?: true;
 }
 
 /** `cutover up`: Temporal with a database file, worker and gateway in one terminal; Ctrl-C stops all. */
@@ -27,13 +28,19 @@ export function registerUp(program: Command): void {
     .option('--data <folder>', "where Temporal's database is kept", '.cutover')
     .option('--temporal-port <port>', "the embedded Temporal's port", '7233')
     .option('--ui-port <port>', "the embedded Temporal's UI", '8233')
+    .option('--json', 'print the addresses as one JSON line once all runs')
     .addHelpText('after', '\nExample:\n  $ cutover up --config cutover.yaml')
     .action(async (options: UpOptions) => {
       const configuration = loadConfiguration(configurationPath(options.config));
       const parts: Stoppable[] = [];
       try {
         const temporal = await startTemporal(options, parts);
-        const worker = await startWorker({ ...temporal, configuration, resolveSecret });
+        const worker = await startWorker({
+          connection: temporal.connection,
+          namespace: temporal.namespace,
+          configuration,
+          resolveSecret,
+        });
         parts.push(worker);
         printNote('worker: running');
         const gateway = await startGateway({
@@ -43,6 +50,9 @@ export function registerUp(program: Command): void {
         });
         parts.push({ stopped: new Promise(() => undefined), stop: () => gateway.stop() });
         printNote(`gateway ${gateway.name}: ${gateway.dataUrl}, admin ${gateway.adminUrl}`);
+        const { address, uiUrl } = temporal;
+        if (options.json)
+          printJson({ temporal: address, ui: uiUrl, gateway: gateway.dataUrl, admin: gateway.adminUrl });
         printNote('running; Ctrl-C stops all');
       } catch (error) {
         for (const part of parts.reverse()) await part.stop();
@@ -65,6 +75,8 @@ async function startTemporal(options: UpOptions, parts: Stoppable[]) {
         ...(metadata === undefined ? {} : { metadata }),
       },
       namespace: source.namespace,
+      address: source.address,
+      uiUrl: null,
     };
   }
   const server = await startTemporalServer({
@@ -85,5 +97,6 @@ async function startTemporal(options: UpOptions, parts: Stoppable[]) {
     },
   });
   printNote(`Temporal: ${server.address}, UI ${server.uiUrl}`);
-  return { connection: { address: server.address }, namespace: server.namespace };
+  const { address, namespace, uiUrl = null } = server;
+  return { connection: { address }, namespace, address, uiUrl };
 }

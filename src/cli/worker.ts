@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { configurationPath, environment, loadConfiguration, resolveSecret } from '../config';
 import { configuredAddress } from '../temporal-server/configured-address';
 import { startWorker } from '../worker';
-import { printNote } from './output';
+import { printJson, printNote } from './output';
 import { untilStopped } from './until-stopped';
 
 /** `cutover worker`: serves both task queues until it is told to stop. */
@@ -13,8 +13,9 @@ export function registerWorker(program: Command): void {
     .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
     .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS, the profile, or 127.0.0.1:7233)')
     .option('--namespace <name>', 'Temporal namespace')
+    .option('--json', 'print where it serves as one JSON line')
     .addHelpText('after', '\nExample:\n  $ cutover worker --config cutover.yaml')
-    .action(async (options: { config?: string; address?: string; namespace?: string }) => {
+    .action(async (options: { config?: string; address?: string; namespace?: string; json?: true }) => {
       const configuration = loadConfiguration(configurationPath(options.config));
       const found = configuredAddress({
         ...environment,
@@ -35,7 +36,8 @@ export function registerWorker(program: Command): void {
         configuration,
         resolveSecret,
       });
-      printNote(`worker: serving ${namespace} at ${address}; Ctrl-C stops it`);
+      if (options.json) printJson({ address, namespace });
+      else printNote(`worker: serving ${namespace} at ${address}; Ctrl-C stops it`);
       await untilStopped([worker]);
     });
 }
