@@ -34,7 +34,7 @@ export async function pushRecord(
       if (answer.kind === 'unreachable') return missing(gateway, answer.reason);
       if (answer.kind === 'refused') return missing(gateway, answer.refusal.error.message);
       const status = answer.value;
-      const drift = driftOf(status, wanted, direction);
+      const drift = driftOf(status, wanted);
       if (drift !== null)
         return { gateway, outcome: 'missing', note: `${gateway.name}: ${drift.detail}`, drift };
       if (
@@ -98,10 +98,10 @@ function epochFor(record: RoutingRecord, reads: readonly Read[]): number {
 }
 
 /** What contradicts a record that a gateway is about to be pushed; null for a share-0 record, which always wins. */
-function driftOf(status: GatewayStatus, wanted: RoutingRecord, direction: 'raise' | 'lower'): Drift | null {
+function driftOf(status: GatewayStatus, wanted: RoutingRecord): Drift | null {
   if (wanted.share === 0) return null;
   const { gateway, highestEpoch, kill } = status;
-  if (kill !== null && direction === 'raise') {
+  if (kill !== null) {
     return {
       gateway,
       kind: 'kill latch',
@@ -111,7 +111,7 @@ function driftOf(status: GatewayStatus, wanted: RoutingRecord, direction: 'raise
   }
   if (highestEpoch > wanted.epoch) {
     const detail = `it has seen epoch ${highestEpoch}, newer than ours (${wanted.epoch})`;
-    return { gateway, kind: 'newer epoch', detail, kill: null };
+    return { gateway, kind: 'newer epoch', detail, kill: null, epoch: highestEpoch };
   }
   if (status.record !== null && status.record.epoch === wanted.epoch && !sameRecord(status.record, wanted)) {
     const detail = `it holds other content under our epoch ${wanted.epoch}`;

@@ -111,7 +111,7 @@ function driftSeen(status: GatewayStatus, { record }: WatchStageInput): Drift | 
   }
   if (highestEpoch > record.epoch) {
     const detail = `it has seen epoch ${highestEpoch}, newer than ours (${record.epoch})`;
-    return { gateway, kind: 'newer epoch', detail, kill: null };
+    return { gateway, kind: 'newer epoch', detail, kill: null, epoch: highestEpoch };
   }
   if (status.record !== null && status.record.epoch === record.epoch && !sameRecord(status.record, record)) {
     return {

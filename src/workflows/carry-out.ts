@@ -57,7 +57,7 @@ export async function carryOut(
   if (!(error instanceof ActivityFailure)) throw error;
   const message = error.cause?.message ?? error.message;
   log.warn('an activity failed for good', { decision: decision.type, message });
-  return { type: 'activity failed', what: decision.type, message };
+  return { type: 'activity failed', what: decision.type, message, key: decision.key };
 }
 
 async function perform(decision: Decision, state: MigrationState): Promise<Result> {
@@ -122,12 +122,16 @@ async function assess(state: MigrationState): Promise<Result> {
 }
 
 async function checkHealth(state: MigrationState): Promise<Result> {
+  const { leaseMs } = state.plan;
   const next = state.promotion === null ? null : stageAt(state.plan, state.promotion.toIndex);
   const { checkHealth: run } = watchActivities(`Health check before ${next?.name ?? 'the next step'}`, {
-    startToCloseTimeout: state.plan.probes.timeoutMs * 4 + MINUTE_MS,
-    retry: { ...WITHOUT_END, maximumAttempts: 10 },
+    // Nothing is watched or renewed meanwhile: within one lease it is over, or the watch goes on.
+    scheduleToCloseTimeout: leaseMs,
+    startToCloseTimeout: leaseMs / 2,
+    retry: { ...WITHOUT_END, maximumAttempts: 2 },
   });
-  const { timeoutMs, embeddings } = state.plan.probes;
+  const { embeddings } = state.plan.probes;
+  const timeoutMs = Math.min(state.plan.probes.timeoutMs, leaseMs * 0.4);
   const { healthy, sentence } = await run({ route: state.plan.route, timeoutMs, embeddings });
   return { type: 'health checked', healthy, sentence };
 }
@@ -174,10 +178,7 @@ function routingActivities(summary: string) {
   });
 }
 
-function watchActivities(
-  summary: string,
-  options: Pick<ActivityOptions, 'startToCloseTimeout' | 'heartbeatTimeout' | 'retry'>,
-) {
+function watchActivities(summary: string, options: Omit<ActivityOptions, 'taskQueue' | 'summary'>) {
   return proxyActivities<WatchActivities>({
     taskQueue: WATCH_TASK_QUEUE,
     retry: WITHOUT_END,
