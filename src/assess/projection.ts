@@ -153,7 +153,8 @@ export function recommend(saving: Projection['savingPercent']): Recommendation {
   }
   const { percent, low, high } = saving;
   const priority = percent > 30 ? 'high' : percent > 15 ? 'medium' : 'low';
-  const between = low === high ? '' : ` (between ${low.toFixed(1)}% and ${high.toFixed(1)}%)`;
+  const [least, most] = [low.toFixed(1), high.toFixed(1)];
+  const between = least === most ? '' : ` (between ${least}% and ${most}%)`;
   const bound = { high: 'above 30%', medium: 'above 15%, at most 30%', low: 'at most 15%' }[priority];
   if (percent <= 0) {
     const none = Math.abs(percent) < 0.05 ? 'costs the same' : `costs ${(-percent).toFixed(1)}% more`;
