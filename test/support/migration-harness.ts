@@ -48,6 +48,12 @@ export interface GatewayProcess {
   process: NodeProcess;
 }
 
+/** An answer that a caller got, and the provider that it is said to be from. */
+interface Answered {
+  readonly status: number;
+  readonly provider: string | null;
+}
+
 /** What a special worker is given, see `worker-process.js`. */
 export interface SpecialWorker {
   readonly queues: readonly ('routing' | 'watch')[];
@@ -370,6 +376,21 @@ export class MigrationHarness {
   /** Tells a number that was measured, without judging it: how long something took depends on the machine. */
   measured(line: string): void {
     process.stderr.write(`measured: ${line}\n`);
+  }
+
+  /** Sends plain requests to one gateway at once; each resolves with who answered. */
+  askMany(name: string, route: string, count: number): Promise<Answered>[] {
+    const { data } = this.gateway(name);
+    const body = JSON.stringify({ model: MODEL, messages: [{ role: 'user', content: 'hello' }] });
+    return Array.from({ length: count }, async () => {
+      const answer = await fetch(`${data}/routes/${route}/v1/chat/completions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      });
+      await answer.arrayBuffer();
+      return { status: answer.status, provider: answer.headers.get('x-cutover-provider') };
+    });
   }
 
   /** Stops everything, the last one started first. */
