@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { PassThrough, type Readable } from 'node:stream';
 
 /** Counts what all requests of the process hold in memory. */
 export class BufferedBytes {
@@ -62,4 +63,19 @@ export function readBody(
   });
   request.on('error', () => fail('gone'));
   request.on('close', () => fail('gone'));
+}
+
+/**
+ * A body as it comes, for a provider. Whoever destroys it (a connection that failed) does not destroy the
+ * caller's connection with it, on which an answer is still to be written.
+ */
+export function streamBody(request: IncomingMessage): Readable {
+  const passing = new PassThrough();
+  request.pipe(passing);
+  request.once('close', () => {
+    if (!request.complete) passing.destroy(new Error('the caller left'));
+  });
+  passing.once('close', () => request.resume());
+  passing.on('error', () => {});
+  return passing;
 }

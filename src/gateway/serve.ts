@@ -1,4 +1,4 @@
-import { readBody, type UnreadBody } from './body-reader';
+import { readBody, streamBody, type UnreadBody } from './body-reader';
 import type { Call } from './call';
 import { candidateBody } from './model-mapping';
 import { readMultipartModel } from './multipart-model';
@@ -48,7 +48,7 @@ function serveUnread(call: Call): void {
     serveStateful(call, true);
     return;
   }
-  const body = head.hasBody ? request : null;
+  const body = head.hasBody ? streamBody(request) : null;
   serveSingle(call, { side: 'legacy', body, model: null, permitted: false, reads: false });
 }
 

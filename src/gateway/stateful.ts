@@ -1,5 +1,6 @@
 import type { Side } from '../core/routing';
 import type { Attempt } from './attempt';
+import { streamBody } from './body-reader';
 import type { Call } from './call';
 import { candidateBody } from './model-mapping';
 import { mappingOf } from './route';
@@ -36,7 +37,7 @@ function askOf(call: Call, side: Side, streamed: boolean): SingleAsk {
     side,
     body: streamed
       ? head.hasBody
-        ? request
+        ? streamBody(request)
         : null
       : maps
         ? candidateBody(body, facts, mapping, false).body

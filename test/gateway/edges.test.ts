@@ -315,6 +315,30 @@ describe('stateful traffic', () => {
   });
 });
 
+describe('an upload', () => {
+  const upload = (gateway: TestGateway) =>
+    gateway
+      .client()
+      .files.create({ purpose: 'batch', file: new File([Buffer.alloc(5_000_000, 7)], 'a.jsonl') });
+
+  it('is passed on as it comes, however large', async () => {
+    const streaming = await startTestGateway({
+      legacyUrl: legacy.url,
+      candidateUrl: candidate.url,
+      settings: { maxBodyBytes: 2048 },
+    });
+    await upload(streaming);
+    expect(legacy.bodies.at(-1)?.length).toBeGreaterThan(5_000_000);
+    await streaming.stop();
+  });
+
+  it('is answered with the gateway’s error when its provider is down', async () => {
+    const lost = await startTestGateway({ legacyUrl: 'http://127.0.0.1:9/v1', candidateUrl: candidate.url });
+    await expect(upload(lost)).rejects.toMatchObject({ status: 502, code: 'connect' });
+    await lost.stop();
+  });
+});
+
 describe('a WebSocket', () => {
   it('is tunnelled to the stateful provider with its key in place of the caller’s', async () => {
     const seen: (string | undefined)[] = [];
