@@ -1,3 +1,4 @@
+import { latin1 } from './latin1';
 /** The head of a provider's answer: what is passed on of it, and what the gateway reads itself. */
 export interface AnswerHead {
   /** Flat list, without hop-by-hop headers, length, cookies, and what Connection names. */
@@ -31,8 +32,8 @@ export function readAnswerHead(raw: readonly Buffer[], wallMs: () => number): An
   let retryAfterMs: number | null = null;
   let named: string | null = null;
   for (let index = 0; index < raw.length; index += 2) {
-    const name = (raw[index] as Buffer).toString('latin1');
-    const value = (raw[index + 1] as Buffer).toString('latin1');
+    const name = latin1(raw[index] as Buffer);
+    const value = latin1(raw[index + 1] as Buffer);
     const lower = name.toLowerCase();
     if (DROPPED.has(lower)) continue;
     switch (lower) {

@@ -5,6 +5,7 @@ import type { AnswerSink } from './attempt-options';
 import type { BufferedBytes } from './body-reader';
 import type { Caller } from './callers';
 import { type Failure, gatewayStatus } from './failure';
+import { latin1 } from './latin1';
 import { errorBody, type GatewayError, sendError, upstreamError } from './openai-error';
 import type { Provider } from './provider';
 import type { RequestFacts } from './request-facts';
@@ -83,7 +84,7 @@ export class Call implements AnswerSink, ActiveCall {
     headers.push('content-length', `${body.length}`);
     this.response.writeHead(status, this.#withGatewayHeaders(headers));
     // As one latin1 string, head and body leave in one write; the bytes are the same.
-    if (body.length <= 16_384) this.response.end(body.toString('latin1'), 'latin1');
+    if (body.length <= 16_384) this.response.end(latin1(body), 'latin1');
     else this.response.end(body);
   }
 
@@ -112,7 +113,7 @@ export class Call implements AnswerSink, ActiveCall {
     const { headers } = head;
     if (attempt.status >= 400) {
       const { provider } = attempt.options;
-      const text = body.toString('latin1');
+      const text = latin1(body);
       const redacted = provider.redact(text, this.caller);
       if (redacted !== text) body = Buffer.from(redacted, 'latin1');
       for (let index = 1; index < headers.length; index += 2) {

@@ -1,3 +1,4 @@
+import { latin1 } from './latin1';
 import { type EventFacts, readEvent, type StreamedUsage } from './stream-event';
 import type { Endpoint } from './traffic-class';
 
@@ -52,7 +53,7 @@ export class StreamScanner {
   }
 
   push(chunk: Buffer, nowMs: number): Buffer {
-    const text = this.#carry === '' ? chunk.toString('latin1') : this.#carry + chunk.toString('latin1');
+    const text = this.#carry === '' ? latin1(chunk) : this.#carry + latin1(chunk);
     let searchFrom = Math.max(0, this.#carry.length - 3);
     let eventStart = 0;
     let keptFrom = 0;
