@@ -1,4 +1,5 @@
 import { latin1 } from './latin1';
+
 /** The head of a provider's answer: what is passed on of it, and what the gateway reads itself. */
 export interface AnswerHead {
   /** Flat list, without hop-by-hop headers, length, cookies, and what Connection names. */
