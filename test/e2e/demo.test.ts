@@ -1,0 +1,55 @@
+import type { DemoResult } from '../../src/demo/run-demo';
+import { runDemoProgram } from '../support/demo-program';
+
+const MINUTES_MS = 60_000;
+
+it(
+  'moves everything to the candidate without a failure at a caller',
+  async () => {
+    const { code, result, narration } = await runDemoProgram([]);
+    expect({ code, narration }).toEqual({
+      code: 0,
+      narration: expect.stringContaining('outcome: completed'),
+    });
+    expect(result).toMatchObject<Partial<DemoResult>>({
+      outcome: 'completed',
+      clientFailures: 0,
+      rollbackMs: null,
+    });
+    const shares = Object.fromEntries(result.stages.map((stage) => [stage.stage, stage]));
+    expect(shares['complete']?.observedShare).toBe(1);
+    for (const name of ['canary', 'rolling']) {
+      const { share, observedShare, candidateRequests } = shares[name] as DemoResult['stages'][number];
+      // Five standard errors of a fair draw: a wrong split is far outside, chance never is.
+      const total = candidateRequests / (observedShare ?? 1);
+      expect(Math.abs((observedShare ?? 0) - share)).toBeLessThan(
+        5 * Math.sqrt((share * (1 - share)) / total),
+      );
+    }
+  },
+  3 * MINUTES_MS,
+);
+
+it(
+  'rolls back by itself when the candidate degrades, and no caller notices',
+  async () => {
+    const { result } = await runDemoProgram(['--scenario', 'regression']);
+    expect(result).toMatchObject<Partial<DemoResult>>({ outcome: 'rolled back', clientFailures: 0 });
+    expect(result.candidateFailures).toBeGreaterThan(0);
+    expect(result.rollbackMs).not.toBeNull();
+  },
+  3 * MINUTES_MS,
+);
+
+it(
+  'answers an operator with epoch and gateways',
+  async () => {
+    const { result, narration } = await runDemoProgram(['--scenario', 'operator']);
+    expect(result).toMatchObject<Partial<DemoResult>>({ outcome: 'rolled back', clientFailures: 0 });
+    expect(narration).toMatch(/rollback .*\n.*verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/);
+    expect(narration).toMatch(
+      /emergencyRollback .*\n.*verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/,
+    );
+  },
+  3 * MINUTES_MS,
+);
