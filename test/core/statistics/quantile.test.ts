@@ -1,0 +1,255 @@
+import fc from 'fast-check';
+import { GAMMA, type Histogram, histogramOf, mergeHistograms } from '../../../src/core/histogram';
+import { type Random, seededRandom } from '../../../src/core/rehearsal';
+import { appendWindow, type DetectorState, NO_WINDOWS } from '../../../src/core/statistics/change-detector';
+import {
+  countsAbove,
+  countsNotBelow,
+  quantileAboveBound,
+  quantileBelowBound,
+  quantileInterval,
+  quantileRatioInterval,
+} from '../../../src/core/statistics/quantile-bound';
+import {
+  type ArmSamples,
+  detectQuantileExceeds,
+  quantileExceeds,
+  quantileWithin,
+} from '../../../src/core/statistics/quantile-ratio';
+import { scaleSamples } from '../../../src/core/statistics/scaled-samples';
+import { drawLatencies, mostFalseDecisions } from '../../support/statistics-draws';
+
+const ALPHA = 0.05;
+const EMPTY: Histogram = { zero: 0, buckets: [] };
+
+describe('the quantile process', () => {
+  it.each([
+    ['p95 harm at the margin', 0.95, 0.5, 1.5, 0.1, quantileExceeds],
+    ['p50 harm at the margin', 0.5, 0.5, 1.5, 0.5, quantileExceeds],
+    ['p95 non-inferiority at the margin', 0.95, 0.2, 1.2, 0.5, quantileWithin],
+    ['p50 non-inferiority at the margin', 0.5, 0.1, 1.1, 0.5, quantileWithin],
+  ] as const)(
+    'is wrong at most at its alpha however often it is looked at: %s',
+    (_, p, margin, factor, share, judge) => {
+      const runs = 120;
+      const rejected = rejections(runs, factor, share, (samples) => judge({ p, margin }, samples));
+      expect(rejected).toBeLessThanOrEqual(mostFalseDecisions(runs, ALPHA));
+    },
+  );
+
+  it.each([
+    [
+      'the margin is forgotten',
+      1.5,
+      (samples: ArmSamples) => quantileExceeds({ p: 0.5, margin: 0.2 }, samples),
+    ],
+    [
+      'the ratio is turned round',
+      1.5,
+      (samples: ArmSamples) => quantileWithin({ p: 0.5, margin: 1.25 }, samples),
+    ],
+    ['x is taken where it suits, not where it hurts', 1.5, (samples: ArmSamples) => atLegacyMedian(samples)],
+  ])('would be seen to be wrong if %s', (_, factor, mutant) => {
+    expect(rejections(120, factor, 0.5, mutant)).toBeGreaterThan(mostFalseDecisions(120, ALPHA));
+  });
+
+  it('decides for harm when p95 doubles and for promotion when nothing differs', () => {
+    const random = seededRandom(4);
+    const legacy = drawLatencies(4_000, 1_000, 0.6, random);
+    const doubled = drawLatencies(500, 2_000, 0.6, random);
+    const same = drawLatencies(4_000, 1_000, 0.6, random);
+    expect(quantileExceeds({ p: 0.95, margin: 0.5 }, { legacy, candidate: doubled })).toBeGreaterThan(
+      Math.log(200),
+    );
+    expect(quantileExceeds({ p: 0.95, margin: 0.5 }, { legacy, candidate: same })).toBeLessThan(0);
+    expect(quantileWithin({ p: 0.95, margin: 0.2 }, { legacy, candidate: same })).toBeGreaterThan(
+      Math.log(20),
+    );
+    expect(quantileWithin({ p: 0.95, margin: 0.2 }, { legacy, candidate: doubled })).toBeLessThan(0);
+  });
+
+  it('says nothing without data in either arm', () => {
+    const some = histogramOf([1, 2, 3]);
+    for (const samples of [
+      { legacy: EMPTY, candidate: EMPTY },
+      { legacy: some, candidate: EMPTY },
+      { legacy: EMPTY, candidate: some },
+    ]) {
+      expect(quantileExceeds({ p: 0.95, margin: 0.5 }, samples)).toBeLessThanOrEqual(0);
+      expect(quantileWithin({ p: 0.95, margin: 0.2 }, samples)).toBeLessThanOrEqual(0);
+    }
+  });
+
+  it('does not depend on the order in which histograms are merged', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.array(fc.double({ min: 0, max: 1e5, noNaN: true })), { minLength: 2 }),
+        (parts) => {
+          const histograms = parts.map(histogramOf);
+          const forwards = mergeHistograms(histograms);
+          const backwards = [...histograms].reverse().reduce((sum, next) => mergeHistograms([next, sum]));
+          expect(backwards).toEqual(forwards);
+          expect(forwards).toEqual(histogramOf(parts.flat()));
+        },
+      ),
+    );
+  });
+
+  it.each([
+    [
+      'a negative margin',
+      () => quantileExceeds({ p: 0.95, margin: -0.1 }, { legacy: EMPTY, candidate: EMPTY }),
+    ],
+    [
+      'a margin that is no number',
+      () => quantileWithin({ p: 0.95, margin: Number.NaN }, { legacy: EMPTY, candidate: EMPTY }),
+    ],
+    ['a quantile of 1', () => quantileExceeds({ p: 1, margin: 0.5 }, { legacy: EMPTY, candidate: EMPTY })],
+    ['a factor of 0', () => scaleSamples({ legacy: EMPTY, candidate: EMPTY }, 0)],
+    ['an interval at alpha 2', () => quantileInterval(EMPTY, 0.5, 2)],
+  ])('refuses %s', (_, call) => {
+    expect(call).toThrow(RangeError);
+  });
+});
+
+describe('the detector on quantiles', () => {
+  it('is the process itself on a single window, but for its weight', () => {
+    const random = seededRandom(8);
+    const samples = drawArms(3_000, 2, 0.3, random);
+    const state = appendWindow(NO_WINDOWS as DetectorState<ArmSamples>, samples, mergeSamples);
+    const weight = 2 / 3 + 1 / 3 / 201;
+    expect(detectQuantileExceeds({ p: 0.95, margin: 0.5 }, state)).toBeCloseTo(
+      quantileExceeds({ p: 0.95, margin: 0.5 }, samples) + Math.log(weight),
+      4,
+    );
+  });
+
+  it('sees latency that rises late, where the process from the start does not', () => {
+    const random = seededRandom(9);
+    let state: DetectorState<ArmSamples> = NO_WINDOWS;
+    for (let window = 0; window < 60; window += 1) {
+      state = appendWindow(state, drawArms(400, window < 50 ? 1 : 2, 0.1, random), mergeSamples);
+    }
+    const all = state.segments.map((segment) => segment.evidence).reduce(mergeSamples);
+    expect(detectQuantileExceeds({ p: 0.95, margin: 0.5 }, state)).toBeGreaterThan(-Math.log(0.00625));
+    expect(quantileExceeds({ p: 0.95, margin: 0.5 }, all)).toBeLessThan(0);
+  });
+
+  it('is wrong at most at its alpha at the margin', () => {
+    const runs = 80;
+    let rejected = 0;
+    for (let run = 0; run < runs; run += 1) {
+      const random = seededRandom(run);
+      let state: DetectorState<ArmSamples> = NO_WINDOWS;
+      for (let window = 0; window < 30; window += 1) {
+        state = appendWindow(state, drawArms(100, 1.5, 0.5, random), mergeSamples);
+        if (detectQuantileExceeds({ p: 0.5, margin: 0.5 }, state) < -Math.log(ALPHA)) continue;
+        rejected += 1;
+        break;
+      }
+    }
+    expect(rejected).toBeLessThanOrEqual(mostFalseDecisions(runs, ALPHA));
+  });
+});
+
+describe('quantiles against fixed bounds', () => {
+  it('find the quantile above a bound that it exceeds, and below one that it does not reach', () => {
+    const histogram = drawLatencies(3_000, 1_000, 0.5, seededRandom(3));
+    const above = (bound: number) => {
+      const { successes, trials } = countsAbove(bound, histogram);
+      return quantileAboveBound(0.95)(successes, trials);
+    };
+    const below = (bound: number) => {
+      const { successes, trials } = countsNotBelow(bound, histogram);
+      return quantileBelowBound(0.95)(successes, trials);
+    };
+    expect(above(1_500)).toBeGreaterThan(Math.log(20));
+    expect(above(3_500)).toBeLessThan(0);
+    expect(below(3_500)).toBeGreaterThan(Math.log(20));
+    expect(below(1_500)).toBeLessThan(0);
+  });
+
+  it('hold the true quantile in their intervals', () => {
+    let missed = 0;
+    const truth = 1_000 * Math.exp(0.5 * 1.6448536);
+    for (let run = 0; run < 150; run += 1) {
+      const random = seededRandom(run);
+      let histogram = EMPTY;
+      for (let window = 0; window < 15; window += 1) {
+        histogram = mergeHistograms([histogram, drawLatencies(100, 1_000, 0.5, random)]);
+        const { low, high } = quantileInterval(histogram, 0.95, ALPHA);
+        if (low <= truth && truth <= high) continue;
+        missed += 1;
+        break;
+      }
+    }
+    expect(missed).toBeLessThanOrEqual(mostFalseDecisions(150, ALPHA));
+  });
+
+  it('bound the ratio of the arms', () => {
+    const random = seededRandom(6);
+    const samples = drawArms(20_000, 1.3, 0.5, random);
+    const { low, high } = quantileRatioInterval(samples, 0.95, ALPHA);
+    expect(low).toBeGreaterThan(1.1);
+    expect(low).toBeLessThan(1.3);
+    expect(high).toBeGreaterThan(1.3);
+    expect(high).toBeLessThan(1.5);
+    expect(quantileRatioInterval({ legacy: EMPTY, candidate: EMPTY }, 0.95, ALPHA)).toEqual({
+      low: 0,
+      high: Number.POSITIVE_INFINITY,
+    });
+  });
+
+  it('have less evidence in deflated samples', () => {
+    const samples = drawArms(3_000, 2, 0.3, seededRandom(8));
+    const claim = { p: 0.95, margin: 0.5 };
+    expect(quantileExceeds(claim, scaleSamples(samples, 0.1))).toBeLessThan(
+      quantileExceeds(claim, samples) / 2,
+    );
+  });
+});
+
+/** Runs in which a judge reaches 1/alpha at some of 20 looks at a hundred values each. */
+function rejections(
+  runs: number,
+  factor: number,
+  share: number,
+  judge: (samples: ArmSamples) => number,
+): number {
+  let rejected = 0;
+  for (let run = 0; run < runs; run += 1) {
+    const random = seededRandom(run);
+    let samples: ArmSamples = { legacy: EMPTY, candidate: EMPTY };
+    for (let look = 0; look < 20; look += 1) {
+      samples = mergeSamples(samples, drawArms(100, factor, share, random));
+      if (judge(samples) < -Math.log(ALPHA)) continue;
+      rejected += 1;
+      break;
+    }
+  }
+  return rejected;
+}
+
+/** The claim that the candidate's median is 50% larger, tested at 1.5 x legacy's own median only. */
+function atLegacyMedian({ legacy, candidate }: ArmSamples): number {
+  const { low, high } = quantileInterval(legacy, 0.5, 0.9);
+  const bound = 1.5 * (Number.isFinite(high) ? Math.sqrt(low * high) : 0);
+  if (bound === 0) return 0;
+  const { successes, trials } = countsAbove(bound / GAMMA ** 2, candidate);
+  return quantileAboveBound(0.5)(successes, trials);
+}
+
+function drawArms(requests: number, factor: number, share: number, random: Random): ArmSamples {
+  const moved = Math.round(requests * share);
+  return {
+    legacy: drawLatencies(requests - moved, 1_000, 0.6, random),
+    candidate: drawLatencies(moved, 1_000 * factor, 0.6, random),
+  };
+}
+
+function mergeSamples(a: ArmSamples, b: ArmSamples): ArmSamples {
+  return {
+    legacy: mergeHistograms([a.legacy, b.legacy]),
+    candidate: mergeHistograms([a.candidate, b.candidate]),
+  };
+}
