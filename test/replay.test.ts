@@ -1,0 +1,58 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import {
+  DefaultLogger,
+  makeTelemetryFilterString,
+  type ReplayResult,
+  Runtime,
+  Worker,
+} from '@temporalio/worker';
+import { DeterminismViolationError } from '@temporalio/workflow';
+import { workflowIdOf } from '../src/contract';
+import { brokenBundle } from './support/broken-bundle';
+import { built } from './support/cli';
+
+// What the broken workflow is refused for would be told at length.
+Runtime.install({
+  logger: new DefaultLogger('ERROR'),
+  telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },
+});
+
+const FOLDER = join(__dirname, 'histories');
+const NAMES = readdirSync(FOLDER).map((file) => basename(file, '.json'));
+
+function recorded(): { workflowId: string; history: unknown }[] {
+  return NAMES.map((name) => ({
+    workflowId: workflowIdOf(name),
+    history: JSON.parse(readFileSync(join(FOLDER, `${name}.json`), 'utf8')),
+  }));
+}
+
+async function replay(code: string): Promise<ReplayResult[]> {
+  const results: ReplayResult[] = [];
+  for await (const result of Worker.runReplayHistories({ workflowBundle: { code } }, recorded())) {
+    results.push(result);
+  }
+  return results;
+}
+
+it('has a history of every way that a migration can go', () => {
+  expect(NAMES).toEqual(
+    expect.arrayContaining([
+      ...['cancelled', 'completed', 'continued-first-run', 'continued-last-run', 'drift', 'harm', 'operator'],
+    ]),
+  );
+});
+
+it('replays every recorded history on the workflow as it is now', async () => {
+  const results = await replay(readFileSync(built('workflow-bundle.js'), 'utf8'));
+  expect(results.map(({ workflowId, error }) => ({ workflowId, error }))).toEqual(
+    NAMES.map((name) => ({ workflowId: workflowIdOf(name), error: undefined })),
+  );
+});
+
+it('refuses a workflow that does one thing more than the recorded ones did', async () => {
+  const results = await replay(await brokenBundle());
+  for (const { error } of results) expect(error).toBeInstanceOf(DeterminismViolationError);
+  expect(results).toHaveLength(NAMES.length);
+});
