@@ -32,7 +32,11 @@ function logWarningsOnly(): void {
   Runtime.install({
     // Entry points decide when to stop and in which order.
     shutdownSignals: [],
-    logger: new DefaultLogger('WARN'),
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+      // The watch queue serves no workflows on purpose.
+      if (message.startsWith('No workflows registered')) return;
+      process.stderr.write(`temporal ${level.toLowerCase()}: ${message} ${JSON.stringify(meta ?? {})}\n`);
+    }),
     telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
   });
 }

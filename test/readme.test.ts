@@ -54,7 +54,17 @@ it('shows library code that compiles', () => {
       process.execPath,
       [
         join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'),
-        ...['--ignoreConfig', '--noEmit', '--strict', '--skipLibCheck', '--module', 'node16', '--target', 'es2022', file],
+        ...[
+          '--ignoreConfig',
+          '--noEmit',
+          '--strict',
+          '--skipLibCheck',
+          '--module',
+          'node16',
+          '--target',
+          'es2022',
+          file,
+        ],
       ],
       { cwd: ROOT, stdio: 'pipe' },
     );
