@@ -23,7 +23,13 @@ function route(call: Call): void {
     traffic.class === 'randomised' ||
     traffic.class === 'whole' ||
     (traffic.class === 'stateful' && head.contentType.includes('json') && length <= maxBodyBytes);
-  if (!needsBody || !services.buffered.hasRoom(length)) {
+  const hasRoom = services.buffered.hasRoom(length);
+  if (!hasRoom && traffic.class === 'whole' && call.route.state.wholeSide() === 'candidate') {
+    // Unread it could only go to legacy, into another vector space than the rest.
+    refuseBody(call, 'no-room', maxBodyBytes);
+    return;
+  }
+  if (!needsBody || !hasRoom) {
     serveUnread(call);
     return;
   }
@@ -64,6 +70,11 @@ function serveRead(call: Call): void {
     return;
   }
   const mapping = facts === null ? null : mappingOf(route, facts.model);
+  if (facts === null && traffic.class === 'whole' && route.state.wholeSide() === 'candidate') {
+    call.refuse(UNREADABLE_WHOLE);
+    call.finish();
+    return;
+  }
   if (facts === null || mapping === null) {
     serveAtLegacy(call);
     return;
@@ -73,6 +84,12 @@ function serveRead(call: Call): void {
     serveAtLegacy(call);
   else serveRandomised(call, facts, mapping);
 }
+
+/** Legacy could understand what the gateway cannot, and answer in another vector space than the rest. */
+const UNREADABLE_WHOLE = badRequest(
+  'unreadable_body',
+  'expected an uncoded JSON object with a model: embeddings are moved as a whole, by what their body says',
+);
 
 /** Embeddings: all of them at one provider, never failed over to another vector space. */
 function serveWhole(call: Call, facts: RequestFacts): void {
