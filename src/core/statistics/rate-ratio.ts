@@ -22,7 +22,7 @@ export function candidateFraction(share: number, ratio: number): number {
 }
 
 /** Harm is looked for at this multiple of the allowed ratio: the prior's mean. */
-const HARM_MULTIPLE = 2;
+const HARM_MULTIPLE = 2.5;
 const PRIOR_STRENGTH = 10;
 
 /**

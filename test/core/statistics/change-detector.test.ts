@@ -110,7 +110,7 @@ function fromStart(state: DetectorState<RateCounts>): number {
 }
 
 function weightOf(start: number): number {
-  return (200 / 3) * (1 / (200 + start) - 1 / (201 + start)) + (start === 0 ? 2 / 3 : 0);
+  return 80 * (1 / (200 + start) - 1 / (201 + start)) + (start === 0 ? 0.6 : 0);
 }
 
 function unweighted(state: DetectorState<RateCounts>): number {

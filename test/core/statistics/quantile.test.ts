@@ -31,7 +31,7 @@ describe('the quantile process', () => {
   ] as const)(
     'is wrong at most at its alpha however often it is looked at: %s',
     (_, p, margin, factor, share, judge) => {
-      const runs = 120;
+      const runs = 80;
       const rejected = rejections(runs, factor, share, (samples) => judge({ p, margin }, samples));
       expect(rejected).toBeLessThanOrEqual(mostFalseDecisions(runs, ALPHA));
     },
@@ -50,7 +50,7 @@ describe('the quantile process', () => {
     ],
     ['x is taken where it suits, not where it hurts', 1.5, (samples: ArmSamples) => atLegacyMedian(samples)],
   ])('would be seen to be wrong if %s', (_, factor, mutant) => {
-    expect(rejections(120, factor, 0.5, mutant)).toBeGreaterThan(mostFalseDecisions(120, ALPHA));
+    expect(rejections(80, factor, 0.5, mutant)).toBeGreaterThan(mostFalseDecisions(80, ALPHA));
   });
 
   it('decides for harm when p95 doubles and for promotion when nothing differs', () => {
@@ -117,7 +117,7 @@ describe('the detector on quantiles', () => {
     const random = seededRandom(8);
     const samples = drawArms(3_000, 2, 0.3, random);
     const state = appendWindow(NO_WINDOWS as DetectorState<ArmSamples>, samples, mergeSamples);
-    const weight = 2 / 3 + 1 / 3 / 201;
+    const weight = 0.6 + 0.4 / 201;
     expect(detectQuantileExceeds({ p: 0.95, margin: 0.5 }, state)).toBeCloseTo(
       quantileExceeds({ p: 0.95, margin: 0.5 }, samples) + Math.log(weight),
       4,

@@ -35,7 +35,7 @@ describe('the absolute margin', () => {
   const judge = differenceWithin(0.02);
 
   it.each([0, 0.002, 0.02])('promotes falsely at most at its alpha over a base rate of %d', (base) => {
-    expect(falsePromotions(judge, base, 120)).toBeLessThanOrEqual(mostFalseDecisions(120, ALPHA));
+    expect(falsePromotions(judge, base, 80)).toBeLessThanOrEqual(mostFalseDecisions(80, ALPHA));
   });
 
   it.each<[string, number, (rates: TwoRates) => number]>([
@@ -43,7 +43,7 @@ describe('the absolute margin', () => {
     ['legacy is taken at the upper end of its interval', 0.02, atUpperEnd],
     ['arms are swapped', 0.002, ({ legacy, candidate }) => judge({ legacy: candidate, candidate: legacy })],
   ])('would be seen to be wrong if %s', (_, base, mutant) => {
-    expect(falsePromotions(mutant, base, 120)).toBeGreaterThan(mostFalseDecisions(120, ALPHA));
+    expect(falsePromotions(mutant, base, 80)).toBeGreaterThan(mostFalseDecisions(80, ALPHA));
   });
 
   it('can pass when neither arm errs', () => {
