@@ -305,11 +305,17 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
     this.#services.deadlines.remove(this);
     permit?.close();
     if (failure === null || failure.kind === 'status_4xx') provider.breaker.succeeded(nowMs);
-    else if (failure.kind !== 'withdrawn' && failure.kind !== 'aborted') provider.breaker.failed(nowMs);
+    else if (this.#isProvidersFault(failure)) provider.breaker.failed(nowMs);
     const retryAfterMs = this.head?.retryAfterMs ?? null;
     if (retryAfterMs !== null && (this.status === 429 || this.status === 503)) {
       provider.holdOff(this.options.caller, retryAfterMs, nowMs);
     }
     this.#owner.attemptEnded(this);
+  }
+
+  /** The breaker is shared by all callers: it hears nothing of what concerns one of them. */
+  #isProvidersFault({ kind }: Failure): boolean {
+    if (kind === 'withdrawn' || kind === 'aborted') return false;
+    return !this.options.provider.blamesOnly(this.options.caller, this.status);
   }
 }

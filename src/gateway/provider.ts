@@ -30,7 +30,8 @@ export class Provider {
   readonly #query: string;
   readonly #key: string | null;
   readonly #ownHeaders = new Map<Caller, OwnHeaders>();
-  readonly #heldOffUntilMs = new Map<string, number>();
+  /** By caller where it has an identity of its own here, else under null for all who share one. */
+  readonly #heldOffUntilMs = new Map<Caller | null, number>();
 
   constructor(
     readonly name: string,
@@ -79,23 +80,39 @@ export class Provider {
   /** Why the candidate's part of the work is not sent now, null when it may be. */
   sheds(caller: Caller, nowMs: number): ShedReason | null {
     if (this.inFlight >= this.configuration.maxConcurrent) return 'concurrency cap';
-    const untilMs = this.#heldOffUntilMs.get(caller.team);
-    if (untilMs !== undefined) {
-      if (nowMs < untilMs) return 'retry-after';
-      this.#heldOffUntilMs.delete(caller.team);
-    }
+    if (this.#heldOffUntilMs.size > 0 && this.#isHeldOff(caller, nowMs)) return 'retry-after';
     return this.breaker.admits(nowMs) ? null : 'breaker open';
   }
 
-  /** The provider said how long it wants to be left alone with this caller's key. */
+  /** The provider said how long it wants to be left alone with the key that this caller uses. */
   holdOff(caller: Caller, forMs: number, nowMs: number): void {
-    this.#heldOffUntilMs.set(caller.team, nowMs + Math.min(forMs, MAX_HOLD_OFF_MS));
+    const whose = this.#hasOwnIdentity(caller) ? caller : null;
+    this.#heldOffUntilMs.set(whose, nowMs + Math.min(forMs, MAX_HOLD_OFF_MS));
+  }
+
+  /** Whether a status may be about this caller's own key or organisation, and so says nothing of the others. */
+  blamesOnly(caller: Caller, status: number): boolean {
+    const isAboutKey = status === 401 || status === 402 || status === 403 || status === 429;
+    return isAboutKey && this.#hasOwnIdentity(caller);
   }
 
   /** Takes every key of this provider out of a text that may quote it, such as an error body. */
   redact(text: string, caller: Caller): string {
     const key = this.#keyOf(caller);
     return key !== null && key.length > 0 && text.includes(key) ? text.split(key).join('[redacted]') : text;
+  }
+
+  #isHeldOff(caller: Caller, nowMs: number): boolean {
+    const whose = this.#hasOwnIdentity(caller) ? caller : null;
+    const untilMs = this.#heldOffUntilMs.get(whose);
+    if (untilMs === undefined) return false;
+    if (nowMs < untilMs) return true;
+    this.#heldOffUntilMs.delete(whose);
+    return false;
+  }
+
+  #hasOwnIdentity(caller: Caller): boolean {
+    return caller.keys.has(this.name) || Object.keys(caller.headers).length > 0;
   }
 
   #keyOf(caller: Caller): string | null {

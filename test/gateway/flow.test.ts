@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type OpenAI from 'openai';
+import OpenAI from 'openai';
 import type { ShadowPair } from '../../src/gateway/shadow-pair';
 import {
   EITHER,
@@ -84,6 +85,52 @@ describe('the breaker', () => {
     expect(candidate.bodies.length).toBe(asked + 1);
     await sleep(1_050);
     expect(await servedBy(client)).toBe('new');
+  });
+});
+
+describe("one team's own key", () => {
+  const digest = (key: string) => createHash('sha256').update(key).digest('hex');
+  const callers = [
+    { team: 'own', keySha256: digest('sk-own'), keys: { new: 'env:OWN' } },
+    { team: 'shared', keySha256: digest('sk-shared') },
+    { team: 'sharing', keySha256: digest('sk-sharing') },
+  ];
+  const startForTeams = async () => {
+    const gateway = await start({
+      configuration: { callers },
+      candidate: { auth: { bearer: 'env:SHARED' } },
+      secrets: { 'env:OWN': 'own-key', 'env:SHARED': 'shared-key' },
+    });
+    await gateway.route(1);
+    const as = (team: string) =>
+      servedBy(new OpenAI({ baseURL: `${gateway.dataUrl}/v1`, apiKey: `sk-${team}`, maxRetries: 0 }));
+    return { gateway, as };
+  };
+  const refuse =
+    (key: string, fault: typeof well): typeof well =>
+    (exchange) =>
+      (exchange.response.req.headers.authorization === `Bearer ${key}` ? fault : well)(exchange);
+
+  it.each([401, 402, 403, 429])('that is refused with %i sheds nobody else', async (code) => {
+    const { gateway, as } = await startForTeams();
+    candidate.fault = refuse('own-key', status(code));
+    for (let request = 0; request < 8; request += 1) expect(await as('own')).toBe('old');
+    expect(await as('shared')).toBe('new');
+    const live = gateway.cells().find(({ side, kind }) => side === 'candidate' && kind === 'live');
+    expect(live?.failures).not.toHaveProperty('shed');
+  });
+
+  it('that has to wait makes nobody else wait, while a shared one makes all wait who share it', async () => {
+    const { as } = await startForTeams();
+    candidate.fault = refuse('own-key', status(429, { 'retry-after': '30' }));
+    expect(await as('own')).toBe('old');
+    candidate.fault = well;
+    expect(await as('own')).toBe('old');
+    expect(await as('shared')).toBe('new');
+    candidate.fault = refuse('shared-key', status(429, { 'retry-after': '30' }));
+    expect(await as('shared')).toBe('old');
+    candidate.fault = well;
+    expect(await as('sharing')).toBe('old');
   });
 });
 
