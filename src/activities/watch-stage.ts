@@ -3,7 +3,9 @@ import type { WatchStageInput } from '../contract';
 import type { WindowResult } from '../core/events';
 import { type Evidence, mergeEvidence } from '../core/evidence';
 import { judgeStage } from '../core/gate';
+import { type StageEvidence, withWindow } from '../core/gate-evidence';
 import type { RosterEntry } from '../core/migration-state';
+import type { Side } from '../core/routing';
 import type { GateVerdict, ProbeRecord } from '../core/verdict';
 import type { Ports } from '../ports';
 import { asFailure } from './failures';
@@ -52,6 +54,10 @@ async function watch(
   let { elapsedMs, observedMs, lapses } = before ?? { elapsedMs: 0, observedMs: 0, lapses: [] };
   let lastMs = ports.clock.now();
   let wasGood = false;
+  // A window lies within burn-in or after it: evidence of the one is never judged with the other.
+  const burnIn = isBurningIn(input, 0, 0);
+  // What a gateway counted while it was behind was not split as the share says.
+  let shareApplied = true;
   const lastGrantMs = new Map(input.roster.map(({ name }) => [name, lastMs]));
 
   for (;;) {
@@ -68,8 +74,10 @@ async function watch(
     for (const name of round.granted) lastGrantMs.set(name, nowMs);
     lapses = [...lapses, ...round.behind].slice(-20);
 
-    const evidence = mergeEvidence(round.evidence, input.record.epoch);
-    const verdict = judge(input, evidence, observedMs, round, probes());
+    const delta = mergeEvidence(round.evidence, input.record.epoch);
+    shareApplied &&= good && lapses.length === 0;
+    const evidence = withWindow(input.progress.evidence, delta, { burnIn, shareApplied });
+    const verdict = judge(input, { evidence, delta, burnIn }, round, probes());
     const roster = await rosterChange(ports, input, round, lastGrantMs, nowMs);
     const ended = endOf({
       input,
@@ -77,6 +85,7 @@ async function watch(
       verdict,
       elapsedMs,
       rosterChanged: roster.discovered.length + roster.left.length > 0,
+      burntIn: burnIn && !isBurningIn(input, observedMs, verdict.requests.candidate),
     });
     context.heartbeat({ elapsedMs, observedMs, probes: probes(), lapses } satisfies WatchProgress);
     if (ended !== null) {
@@ -103,26 +112,38 @@ async function watch(
 
 function judge(
   input: WatchStageInput,
-  delta: Evidence,
-  observedMs: number,
+  window: { readonly evidence: StageEvidence; readonly delta: Evidence; readonly burnIn: boolean },
   round: RoundResult,
   probes: ProbeRecord,
 ): GateVerdict {
-  const { stage, record, progress } = input;
-  const sum = mergeEvidence([progress.evidence, delta], record.epoch);
-  const soakedMs = progress.observedMs + observedMs;
-  const burning = { evidence: delta, probes, baseline: input.baseline, silent: round.silent };
-  const candidateSoFar =
-    progress.burnInRequests +
-    sum.cells.reduce(
-      (total, { side, kind, attempts }) => total + (side === 'candidate' && kind === 'live' ? attempts : 0),
+  const { stage, record, baseline } = input;
+  const live = (side: Side) =>
+    window.delta.cells.reduce(
+      (sum, cell) => sum + (cell.side === side && cell.kind === 'live' ? cell.attempts - cell.aborted : 0),
       0,
     );
-  const burnIn =
-    soakedMs <= stage.burnIn.timeMs && stage.burnIn.timeMs > 0
-      ? true
-      : candidateSoFar < stage.burnIn.requests;
-  return judgeStage(stage, record.epoch, { ...burning, evidence: burnIn ? delta : sum, burnIn });
+  return judgeStage(stage, record.epoch, {
+    evidence: window.evidence,
+    windowRequests: { legacy: live('legacy'), candidate: live('candidate') },
+    probes,
+    burnIn: window.burnIn,
+    silent: round.silent,
+    baseline,
+  });
+}
+
+/** Whether the stage is in burn-in after so much more of it: the larger of a time and a number of requests. */
+function isBurningIn(
+  { stage, progress }: WatchStageInput,
+  observedMs: number,
+  candidateRequests: number,
+): boolean {
+  const { timeMs, requests } = stage.burnIn;
+  if (progress.evidence.judged.windows > 0) return false;
+  return (
+    (timeMs > 0 && progress.observedMs + observedMs <= timeMs) ||
+    progress.burnInRequests + candidateRequests < requests
+  );
 }
 
 function endOf(at: {
@@ -131,6 +152,7 @@ function endOf(at: {
   readonly verdict: GateVerdict;
   readonly elapsedMs: number;
   readonly rosterChanged: boolean;
+  readonly burntIn: boolean;
 }): WindowResult['ended'] | null {
   const { input, round, verdict, elapsedMs } = at;
   if (verdict.harm !== null) return 'harm';
@@ -139,7 +161,7 @@ function endOf(at: {
   if (at.rosterChanged) return 'roster changed';
   if (input.handover && input.roster.every(({ name }) => round.settled.includes(name))) return 'settled';
   if (input.windowMs === 0) return 'asked';
-  return elapsedMs >= input.windowMs ? 'window over' : null;
+  return at.burntIn || elapsedMs >= input.windowMs ? 'window over' : null;
 }
 
 /** Who joined the configuration, and who is gone from it, out of reach, and one lease past its last grant. */

@@ -1,5 +1,5 @@
 import type { Command } from './command';
-import type { Evidence } from './evidence';
+import type { StageEvidence } from './gate-evidence';
 import type { AssessmentSummary, Drift, RosterEntry } from './migration-state';
 import type { RoutingRecord } from './routing';
 import type { GateVerdict, ProbeRecord } from './verdict';
@@ -58,8 +58,8 @@ export interface WindowResult {
   readonly ended: 'window over' | 'harm' | 'drift changed' | 'roster changed' | 'settled' | 'asked';
   /** Milliseconds that count as soak: every gateway of the roster held the record and a lease. */
   readonly observedMs: number;
-  /** What came since the cursors that the window was given. */
-  readonly evidence: Evidence;
+  /** The stage's evidence with this window: what the verdict rests on, and what the next window is given. */
+  readonly evidence: StageEvidence;
   readonly cursors: Readonly<Record<string, string>>;
   readonly verdict: GateVerdict;
   readonly probes: ProbeRecord;

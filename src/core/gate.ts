@@ -1,168 +1,95 @@
-import { type EvidenceCell, failureCount, sumCells } from './evidence';
-import { type Histogram, histogramCount, mergeHistograms, quantile } from './histogram';
+import { type ArmUsage, noStageEvidence } from './gate-evidence';
+import { judgeLatencies, latencyGroups, legacyLatencies, pooledP95 } from './gate-latency';
+import { metricVerdict, worseText } from './gate-metric';
+import {
+  INTERVAL_ALPHA,
+  type Judged,
+  judgeErrors,
+  judgeFloor,
+  judgeMinimumKeys,
+  judgeSampleRatio,
+  rateOf,
+  stageRates,
+} from './gate-rates';
 import { formatShare, type StagePlan, stageKind } from './plan';
-import type { Side } from './routing';
+import { geometricMeanRatio } from './statistics/geometric-mean';
 import type { Baseline, GateInput, GateVerdict, MetricVerdict } from './verdict';
 
 /**
- * Evidence in, verdict out: judges one stage at one moment, pure. A metric without data is `not evaluated`,
- * which never passes; without a control arm relative metrics are `not applicable`, and the complete stage is
- * held to absolute bounds frozen from the last stage that had one.
+ * Evidence in, verdict out: judges one stage at one moment, pure, and valid however often it is asked. A metric
+ * without data is `not evaluated`, which never passes; without a control arm relative metrics are held to
+ * absolute bounds frozen from the last stage that had one.
  */
 export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): GateVerdict {
-  const arms = { legacy: armOf(input, 'legacy'), candidate: armOf(input, 'candidate') };
+  const foreign = input.evidence.epoch !== epoch;
+  const evidence = foreign ? noStageEvidence(epoch) : input.evidence;
+  const rates = stageRates(evidence);
+  const groups = latencyGroups(evidence);
+  // Half of the stage's alpha is for errors; the floor and each latency share the other half.
+  const otherGuardrails = 1 + groups.length;
+  const judged: Judged = {
+    stage,
+    rates,
+    evidence,
+    baseline: input.baseline,
+    otherAlpha: stage.alpha.rollback / 2 / otherGuardrails,
+    otherGuardrails,
+  };
+  const split = stageKind(stage) === 'split';
+  const missing = [...silence(input), ...(foreign ? [foreignEvidence(input.evidence.epoch, epoch)] : [])];
   const metrics = input.burnIn
-    ? [...silence(input), floor(stage, arms), probes(stage, input)]
+    ? [...missing, judgeFloor(judged), probes(stage, input)]
     : [
-        ...silence(input),
-        errors(stage, arms, input.baseline),
-        ...latencies(stage, arms, input.baseline),
-        floor(stage, arms),
-        minimumSample(stage, arms),
+        ...missing,
+        judgeErrors(judged),
+        ...judgeLatencies(judged, groups),
+        judgeFloor(judged),
+        minimumSample(judged),
+        ...(split && stage.minimumKeys > 0 ? [judgeMinimumKeys(judged)] : []),
+        ...(split ? [judgeSampleRatio(judged)] : []),
         probes(stage, input),
+        ...usage(judged),
       ];
   // Law 3: at share 1 only a legacy whose probes pass is a place to go back to by itself.
-  const mayRollBack = stageKind(stage) !== 'complete' || input.probes.legacy.failedInARow === 0;
+  const { legacy: legacyProbes } = input.probes;
+  const mayRollBack =
+    stageKind(stage) !== 'complete' || (legacyProbes.probes > 0 && legacyProbes.failedInARow === 0);
   const harm = mayRollBack ? metrics.find((metric) => metric.harm) : undefined;
   const outcome = input.burnIn ? 'inconclusive' : combine(metrics);
-  const { legacy, candidate } = { legacy: arms.legacy.requests, candidate: arms.candidate.requests };
+  const counted = input.burnIn
+    ? input.windowRequests
+    : { legacy: rates.counted.legacy.requests, candidate: rates.counted.candidate.requests };
+  const mismatch = metrics.find(({ metric, outcome: said }) => metric === 'sample ratio' && said === 'fail');
   return {
     stage: stage.name,
     epoch,
     outcome: harm === undefined ? outcome : 'fail',
     harm: harm?.metric ?? null,
-    pause: null,
+    pause: mismatch?.sentence ?? null,
     burnIn: input.burnIn,
     sentence: harm?.sentence ?? summary(stage, outcome, metrics, input.burnIn),
     metrics,
-    observedShare: legacy + candidate === 0 ? null : candidate / (legacy + candidate),
-    requests: { legacy, candidate },
-    baseline: baselineOf(arms.legacy),
+    observedShare:
+      counted.legacy + counted.candidate === 0
+        ? null
+        : counted.candidate / (counted.legacy + counted.candidate),
+    requests: counted,
+    baseline: baselineOf(judged, groups),
   };
 }
 
-interface Arm {
-  readonly requests: number;
-  readonly failures: number;
-  readonly plainMs: Histogram;
-  readonly firstTokenMs: Histogram;
-  readonly interTokenMs: Histogram;
-}
-
-function armOf(input: GateInput, side: Side): Arm {
-  const live = (cell: EvidenceCell) => cell.side === side && cell.kind === 'live';
-  const plain = sumCells(input.evidence, (cell) => live(cell) && cell.shape === 'plain');
-  const stream = sumCells(input.evidence, (cell) => live(cell) && cell.shape === 'stream');
-  const both = [plain, stream].filter((cell) => cell !== null);
-  return {
-    requests: both.reduce((sum, cell) => sum + cell.attempts - cell.aborted, 0),
-    failures: both.reduce((sum, cell) => sum + failureCount(cell), 0),
-    plainMs: plain?.totalMs ?? mergeHistograms([]),
-    firstTokenMs: stream?.firstTokenMs ?? mergeHistograms([]),
-    interTokenMs: stream?.interTokenMs ?? mergeHistograms([]),
-  };
-}
-
-interface Arms {
-  readonly legacy: Arm;
-  readonly candidate: Arm;
-}
-
-/** Below so many failures or requests a difference is not called harm. */
-const HARM_MINIMUM = { failures: 5, requests: 20 };
-
-function errors(stage: StagePlan, arms: Arms, frozen: Baseline | null): MetricVerdict {
-  const { rollbackRatio, promotionExcess } = stage.gates.errors;
-  const candidate = rate(arms.candidate);
-  const control = stageKind(stage) === 'complete' ? (frozen?.errorRate ?? null) : rate(arms.legacy);
-  const base = {
-    metric: 'errors',
-    n: { legacy: arms.legacy.requests, candidate: arms.candidate.requests },
-    legacy: control,
-    candidate,
-    margin: promotionExcess,
-  };
-  if (candidate === null || control === null) return notEvaluated(base, 'errors: no requests to compare yet');
-  const enough =
-    arms.candidate.requests >= HARM_MINIMUM.requests && arms.candidate.failures >= HARM_MINIMUM.failures;
-  // A ratio over (almost) no errors means little: legacy is taken to err at least once in 200.
-  const harm = enough && candidate > rollbackRatio * Math.max(control, 0.005);
-  const excess = candidate - control;
-  const sentence = `candidate errors ${percent(candidate)} against ${percent(control)}: ${signedPoints(excess)}, margin ${points(promotionExcess)}`;
-  return { ...base, outcome: excess <= promotionExcess ? 'pass' : 'fail', harm, sentence };
-}
-
-function latencies(stage: StagePlan, arms: Arms, frozen: Baseline | null): MetricVerdict[] {
-  const { latency, interToken } = stage.gates;
-  const complete = stageKind(stage) === 'complete';
-  const measures = [
-    { name: 'p95 of plain answers', key: 'plainMs', gate: latency, frozen: frozen?.plainP95Ms ?? null },
-    {
-      name: 'p95 to first token',
-      key: 'firstTokenMs',
-      gate: latency,
-      frozen: frozen?.firstTokenP95Ms ?? null,
-    },
-    {
-      name: 'p95 between tokens',
-      key: 'interTokenMs',
-      gate: { rollbackIncrease: interToken.rollbackIncrease, promotionIncrease: null },
-      frozen: null,
-    },
-  ] as const;
-  return measures.flatMap(({ name, key, gate, frozen: bound }) => {
-    const n = { legacy: histogramCount(arms.legacy[key]), candidate: histogramCount(arms.candidate[key]) };
-    if (n.legacy === 0 && n.candidate === 0) return [];
-    const candidate = quantile(arms.candidate[key], 0.95);
-    const control = complete ? bound : quantile(arms.legacy[key], 0.95);
-    const base = { metric: name, n, legacy: control, candidate, margin: gate.promotionIncrease };
-    if (control === null) {
-      return complete
-        ? [{ ...base, outcome: 'not applicable' as const, harm: false, sentence: `${name}: no control arm` }]
-        : [notEvaluated(base, `${name}: no answers of legacy to compare with yet`)];
-    }
-    if (candidate === null) return [notEvaluated(base, `${name}: no answers of the candidate yet`)];
-    const worse = candidate / control - 1;
-    const harm = n.candidate >= HARM_MINIMUM.requests && worse > gate.rollbackIncrease;
-    const margin = gate.promotionIncrease;
-    const sentence = `candidate ${name} ${milliseconds(candidate)} against ${milliseconds(control)}: ${signedPercent(worse)}, ${margin === null ? 'watched for harm only' : `margin ${percent(margin)}`}`;
-    const outcome =
-      margin === null ? ('not applicable' as const) : worse <= margin ? ('pass' as const) : ('fail' as const);
-    return [{ ...base, outcome, harm, sentence }];
-  });
-}
-
-function floor(stage: StagePlan, arms: Arms): MetricVerdict {
-  const { success } = stage.gates.floor;
-  const failed = rate(arms.candidate);
-  const base = {
-    metric: 'floor',
-    n: { legacy: 0, candidate: arms.candidate.requests },
-    legacy: null,
-    candidate: failed === null ? null : 1 - failed,
-    margin: success,
-  };
-  if (failed === null) return notEvaluated(base, 'floor: no candidate requests yet');
-  const harm =
-    arms.candidate.requests >= HARM_MINIMUM.requests &&
-    arms.candidate.failures >= HARM_MINIMUM.failures &&
-    1 - failed < success;
-  const sentence = `candidate success ${percent(1 - failed)}, floor ${percent(success)}`;
-  return { ...base, outcome: 1 - failed >= success ? 'pass' : 'fail', harm, sentence };
-}
-
-function minimumSample(stage: StagePlan, arms: Arms): MetricVerdict {
-  const { requests } = arms.candidate;
-  return {
+function minimumSample({ stage, rates: { counted } }: Judged): MetricVerdict {
+  const { requests } = counted.candidate;
+  return metricVerdict({
     metric: 'minimum sample',
+    unit: 'requests',
+    role: 'goal',
     outcome: requests >= stage.minimumSample ? 'pass' : 'inconclusive',
-    harm: false,
-    n: { legacy: arms.legacy.requests, candidate: requests },
-    legacy: null,
+    n: { legacy: counted.legacy.requests, candidate: requests },
     candidate: requests,
     margin: stage.minimumSample,
     sentence: `${requests} of ${stage.minimumSample} candidate requests`,
-  };
+  });
 }
 
 function probes(stage: StagePlan, input: GateInput): MetricVerdict {
@@ -170,30 +97,93 @@ function probes(stage: StagePlan, input: GateInput): MetricVerdict {
   const { rollbackStreak, promotionStreak } = stage.gates.probes;
   const base = {
     metric: 'probes',
+    unit: 'probes',
+    role: 'guardrail and goal',
     n: { legacy: legacy.probes, candidate: candidate.probes },
     legacy: legacy.passedInARow,
     candidate: candidate.passedInARow,
     margin: promotionStreak,
-  };
-  if (candidate.probes === 0) return notEvaluated(base, 'no probe of the candidate has come back yet');
+  } as const;
+  if (candidate.probes === 0) {
+    const sentence = 'no probe of the candidate has come back yet';
+    return metricVerdict({ ...base, outcome: 'not evaluated', sentence });
+  }
   const harm = candidate.failedInARow >= rollbackStreak && legacy.failedInARow === 0 && legacy.probes > 0;
   const passed = candidate.passedInARow >= promotionStreak;
   const sentence = harm
     ? `the last ${candidate.failedInARow} probes of the candidate failed while legacy's pass`
     : `the last ${candidate.passedInARow} probes of the candidate passed, ${promotionStreak} needed`;
-  return { ...base, outcome: passed ? 'pass' : 'inconclusive', harm, sentence };
+  return metricVerdict({
+    ...base,
+    outcome: harm ? 'fail' : passed ? 'pass' : 'inconclusive',
+    harm,
+    sentence,
+  });
 }
 
 function silence(input: GateInput): MetricVerdict[] {
   if (input.silent.length === 0) return [];
-  const base = {
-    metric: 'gateways',
-    n: { legacy: 0, candidate: 0 },
-    legacy: null,
-    candidate: null,
-    margin: null,
-  };
-  return [notEvaluated(base, `no evidence from ${input.silent.join(', ')}`)];
+  return [notSeen('gateways', `no evidence from ${input.silent.join(', ')}`)];
+}
+
+function foreignEvidence(got: number, expected: number): MetricVerdict {
+  return notSeen(
+    'evidence',
+    `expected evidence of epoch ${expected}, got epoch ${got}: nothing of it is judged`,
+  );
+}
+
+function notSeen(metric: string, sentence: string): MetricVerdict {
+  return metricVerdict({ metric, unit: 'requests', role: 'goal', outcome: 'not evaluated', sentence });
+}
+
+/** Cost and tokens are reported: what they may be is the plan's ceiling to say, not a gate's. */
+function usage({ evidence: { usage: seen } }: Judged): MetricVerdict[] {
+  const { legacy, candidate } = seen;
+  const cost = geometricMeanRatio(legacy.costLog, candidate.costLog, INTERVAL_ALPHA);
+  const told: MetricVerdict[] = [];
+  if (cost !== null) {
+    const means = [legacy, candidate].map(({ costLog }) => Math.exp(costLog.sum / costLog.count));
+    told.push(
+      metricVerdict({
+        metric: 'cost a request',
+        unit: 'usd',
+        role: 'report',
+        outcome: 'not applicable',
+        n: { legacy: legacy.costLog.count, candidate: candidate.costLog.count },
+        legacy: means[0] ?? null,
+        candidate: means[1] ?? null,
+        estimate: cost.ratio - 1,
+        interval: [cost.interval.low - 1, cost.interval.high - 1],
+        sentence: `cost a request, geometric mean: ${comparedText(cost.ratio - 1, 'dearer', 'cheaper')}; reported only`,
+      }),
+    );
+  }
+  const [before, after] = [tokensOf(legacy), tokensOf(candidate)];
+  if (before !== null && after !== null && before > 0) {
+    told.push(
+      metricVerdict({
+        metric: 'tokens an answer',
+        unit: 'tokens',
+        role: 'report',
+        outcome: 'not applicable',
+        n: { legacy: legacy.answers, candidate: candidate.answers },
+        legacy: before,
+        candidate: after,
+        estimate: after / before - 1,
+        sentence: `tokens an answer, mean: ${comparedText(after / before - 1, 'more', 'fewer')}; reported only`,
+      }),
+    );
+  }
+  return told;
+}
+
+function tokensOf({ answers, tokensOut }: ArmUsage): number | null {
+  return answers === 0 ? null : tokensOut / answers;
+}
+
+function comparedText(part: number, more: string, less: string): string {
+  return worseText(part).replace('worse', more).replace('better', less);
 }
 
 function combine(metrics: readonly MetricVerdict[]): GateVerdict['outcome'] {
@@ -202,6 +192,8 @@ function combine(metrics: readonly MetricVerdict[]): GateVerdict['outcome'] {
   if (outcomes.includes('not evaluated')) return 'not evaluated';
   return outcomes.includes('inconclusive') ? 'inconclusive' : 'pass';
 }
+
+const REASONS_TOLD = 3;
 
 function summary(
   stage: StagePlan,
@@ -215,46 +207,18 @@ function summary(
     return `${stage.name} at ${formatShare(stage.share)} passes: ${main}`;
   }
   const open = metrics.filter((metric) => metric.outcome === outcome).map((metric) => metric.sentence);
-  return `${stage.name} is ${outcome === 'fail' ? 'not within its margins' : outcome}: ${open.join('; ')}`;
+  const more = open.length > REASONS_TOLD ? `; and ${open.length - REASONS_TOLD} more` : '';
+  const said = outcome === 'fail' ? 'not within its limits' : outcome;
+  return `${stage.name} is ${said}: ${open.slice(0, REASONS_TOLD).join('; ')}${more}`;
 }
 
-function baselineOf(legacy: Arm): Baseline | null {
-  const errorRate = rate(legacy);
+function baselineOf({ rates }: Judged, groups: Parameters<typeof judgeLatencies>[1]): Baseline | null {
+  const errorRate = rateOf(rates.counted.legacy);
   if (errorRate === null) return null;
   return {
     errorRate,
-    plainP95Ms: quantile(legacy.plainMs, 0.95),
-    firstTokenP95Ms: quantile(legacy.firstTokenMs, 0.95),
+    plainP95Ms: pooledP95(groups, 'total', 'legacy'),
+    firstTokenP95Ms: pooledP95(groups, 'first token', 'legacy'),
+    latencies: legacyLatencies(groups),
   };
-}
-
-function notEvaluated(
-  base: Omit<MetricVerdict, 'outcome' | 'harm' | 'sentence'>,
-  sentence: string,
-): MetricVerdict {
-  return { ...base, outcome: 'not evaluated', harm: false, sentence };
-}
-
-function rate(arm: Arm): number | null {
-  return arm.requests === 0 ? null : arm.failures / arm.requests;
-}
-
-function percent(value: number): string {
-  return `${Number((value * 100).toFixed(2))}%`;
-}
-
-function signedPercent(value: number): string {
-  return value >= 0 ? `${percent(value)} worse` : `${percent(-value)} better`;
-}
-
-function points(value: number): string {
-  return `${Number((value * 100).toFixed(2))} points`;
-}
-
-function signedPoints(value: number): string {
-  return `${value >= 0 ? '+' : ''}${points(value)}`;
-}
-
-function milliseconds(value: number): string {
-  return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value).toLocaleString('en-US')} ms`;
 }

@@ -1,6 +1,6 @@
 import type { Checkpoint, RoutingCause } from './checkpoint';
 import type { BadMessage } from './command';
-import { type Evidence, noEvidence } from './evidence';
+import { noStageEvidence, type StageEvidence } from './gate-evidence';
 import type { Plan, StagePlan } from './plan';
 import type { KillLatch, RoutingRecord, StickyKey } from './routing';
 import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from './verdict';
@@ -86,7 +86,8 @@ export interface StageProgress {
   /** Time that counts as soak. */
   readonly observedMs: number;
   readonly windows: number;
-  readonly evidence: Evidence;
+  /** What its gates rest on: as the last window returned it. */
+  readonly evidence: StageEvidence;
   /** Candidate requests seen during burn-in: recorded, never judged. */
   readonly burnInRequests: number;
   /** Where each gateway's evidence was read to. */
@@ -227,7 +228,7 @@ export function enteredStage(atMs: number, epoch: number): StageProgress {
     enteredAtMs: atMs,
     observedMs: 0,
     windows: 0,
-    evidence: noEvidence(epoch),
+    evidence: noStageEvidence(epoch),
     burnInRequests: 0,
     cursors: {},
     verdict: null,

@@ -1,13 +1,15 @@
 import { advanceIfDue, applyDeadlines } from './advance';
 import type { WindowResult } from './events';
-import { mergeEvidence } from './evidence';
 import { type Drift, type MigrationState, stageAt } from './migration-state';
 import { stageKind } from './plan';
 import { close, driftSeen, pauseBecause, pauseForDrift, record, rollBack } from './routing-change';
+import type { GateVerdict, MetricVerdict } from './verdict';
 
 const DAY_MS = 86_400_000;
 const LAPSES_A_DAY = 3;
 const VERDICTS_KEPT = 20;
+/** Of a past verdict, most telling first; the last verdict of a stage keeps all. */
+const METRICS_KEPT = 10;
 /** Further lapses within a day are counted, not recorded one by one. */
 const LAPSES_RECORDED = 50;
 
@@ -38,7 +40,6 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
   // Law 9: while something contradicts the routing, neither soak nor promotion evidence is gathered.
   const counts = state.drift === null && window.drift === null && !assessing;
   const verdict = counts ? window.verdict : null;
-  const judged = counts && !window.verdict.burnIn;
   return {
     ...state,
     epoch: Math.max(state.epoch, window.highestEpoch),
@@ -49,20 +50,26 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
       ...stage,
       observedMs: stage.observedMs + (counts ? window.observedMs : 0),
       windows: stage.windows + 1,
-      evidence:
-        judged && window.evidence.epoch === window.epoch
-          ? mergeEvidence([stage.evidence, window.evidence], window.epoch)
-          : stage.evidence,
+      evidence: counts && window.evidence.epoch === window.epoch ? window.evidence : stage.evidence,
       burnInRequests: stage.burnInRequests + (window.verdict.burnIn ? window.verdict.requests.candidate : 0),
       cursors: { ...stage.cursors, ...window.cursors },
       verdict,
       held: stage.reevaluating ? null : stage.held,
       reevaluating: false,
     },
-    verdicts: [...state.verdicts, { ...window.verdict, atMs, window: stage.windows + 1 }].slice(
+    verdicts: [...state.verdicts, { ...shortened(window.verdict), atMs, window: stage.windows + 1 }].slice(
       -VERDICTS_KEPT,
     ),
   };
+}
+
+/** What a list of past verdicts keeps of each. */
+function shortened(verdict: GateVerdict): GateVerdict {
+  if (verdict.metrics.length <= METRICS_KEPT) return verdict;
+  const weight = ({ harm, outcome, role }: MetricVerdict) =>
+    harm ? 0 : role === 'report' ? 4 : outcome === 'pass' ? 2 : outcome === 'not applicable' ? 3 : 1;
+  const kept = [...verdict.metrics].sort((a, b) => weight(a) - weight(b)).slice(0, METRICS_KEPT);
+  return { ...verdict, metrics: verdict.metrics.filter((metric) => kept.includes(metric)) };
 }
 
 function changeRoster(state: MigrationState, window: WindowResult, atMs: number): MigrationState {

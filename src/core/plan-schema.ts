@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Gates, Plan, StagePlan } from './plan';
+import type { Gates, Plan, StageAlpha, StagePlan } from './plan';
 import { durationSchema, durationTextSchema, nameSchema, shareSchema } from './schema-parts';
 
 const MINUTE_MS = 60_000;
@@ -12,6 +12,11 @@ const probability = z
   .number()
   .gt(0, 'expected a number above 0 and below 1')
   .lt(1, 'expected a number above 0 and below 1');
+
+const alpha = z
+  .number()
+  .gt(0, 'expected a chance above 0 and at most 0.5')
+  .max(0.5, 'expected a chance above 0 and at most 0.5');
 
 const gatesSchema = z.strictObject({
   errors: z
@@ -106,6 +111,12 @@ export const planSchema = z
         embeddings: z.boolean().default(false).describe('Whether embeddings are probed.'),
       })
       .prefault({}),
+    alpha: z
+      .strictObject({
+        rollback: alpha.default(0.05).describe('Chance of a false rollback in a migration, at the margins.'),
+        promotion: alpha.default(0.05).describe('Chance of a false promotion in a stage, for each goal.'),
+      })
+      .prefault({}),
   })
   .transform((input, context): Plan => {
     const stages = input.stages.map((stage, index) => resolveStage(stage, index, context));
@@ -126,7 +137,7 @@ export const planSchema = z
     }
     return {
       route: input.route,
-      stages,
+      stages: stages.map((stage, index) => ({ ...stage, alpha: alphaOf(stages, index, input.alpha) })),
       leaseMs: input.lease,
       renewalMs: input.renewal,
       watchHeartbeatMs: input.watchHeartbeat,
@@ -138,9 +149,24 @@ export const planSchema = z
     };
   });
 
+/**
+ * A stage's chances of a wrong decision. Of false rollbacks the first stage that moves traffic has half of the plan's,
+ * each later one half of what is left and the last one all of it: harm is most likely seen at once.
+ */
+function alphaOf(
+  stages: readonly { readonly share: number }[],
+  index: number,
+  plan: { readonly rollback: number; readonly promotion: number },
+): StageAlpha {
+  const before = stages.slice(0, index).filter(({ share }) => share > 0).length;
+  const halvings = index === stages.length - 1 ? before : before + 1;
+  return { rollback: plan.rollback / 2 ** halvings, promotion: plan.promotion };
+}
+
 const SHARES: Readonly<Record<string, number>> = { assess: 0, canary: 0.1, rolling: 0.5, complete: 1 };
 
-type StageDefaults = Omit<StagePlan, 'name' | 'share' | 'windowMs'>;
+type ResolvedStage = Omit<StagePlan, 'alpha'>;
+type StageDefaults = Omit<ResolvedStage, 'name' | 'share' | 'windowMs'>;
 
 function stageDefaults(share: number): StageDefaults {
   if (share === 0) {
@@ -195,7 +221,7 @@ function gateDefaults(promotionExcess: number, promotionIncrease: number | null)
   };
 }
 
-function resolveStage(stage: StageInput, index: number, context: z.core.$RefinementCtx): StagePlan {
+function resolveStage(stage: StageInput, index: number, context: z.core.$RefinementCtx): ResolvedStage {
   const share = stage.share ?? SHARES[stage.name];
   if (share === undefined) {
     context.addIssue({
@@ -272,7 +298,7 @@ function given<T extends object>(
   return { ...defaults, ...Object.fromEntries(fields) };
 }
 
-function checkOrder(stages: readonly StagePlan[], context: z.core.$RefinementCtx): void {
+function checkOrder(stages: readonly ResolvedStage[], context: z.core.$RefinementCtx): void {
   const issue = (index: number, field: string, message: string) =>
     context.addIssue({ code: 'custom', path: ['stages', index, field], message });
   stages.forEach((stage, index) => {

@@ -29,6 +29,16 @@ export interface StagePlan {
     readonly rollbackMs: number | null;
   };
   readonly gates: Gates;
+  /** Chances of a wrong decision in this stage, at the margin. */
+  readonly alpha: StageAlpha;
+}
+
+/** How often a stage may decide wrongly. */
+export interface StageAlpha {
+  /** Of a false rollback: this stage's part of the plan's. */
+  readonly rollback: number;
+  /** Of a false promotion, for each goal. */
+  readonly promotion: number;
 }
 
 /** The margins of a stage; null means that the side of the gate is not judged. */

@@ -1,4 +1,4 @@
-import type { Evidence } from './evidence';
+import type { LatencyMeasure, StageEvidence } from './gate-evidence';
 
 /** What a gate or one of its metrics says. `not applicable` neither passes nor holds. */
 export type VerdictOutcome = 'pass' | 'fail' | 'inconclusive' | 'not evaluated' | 'not applicable';
@@ -18,7 +18,24 @@ export interface MetricVerdict {
   readonly margin: number | null;
   /** A sentence that an operator understands. */
   readonly sentence: string;
+  readonly unit: MetricUnit;
+  readonly role: MetricRole;
+  /** How much worse the candidate is, where arms are compared: a difference of rates, or a part of legacy's value. */
+  readonly estimate: number | null;
+  /** Where `estimate` lies with 95% confidence, at all times at once; null for a bound that is not known. */
+  readonly interval: readonly [low: number | null, high: number | null] | null;
+  /** Evidence for what the sentence says (harm, or being within the margin), and the value that decides. */
+  readonly eValue: number | null;
+  readonly threshold: number | null;
+  /** How many more requests are expected to decide; null when it is decided or not to be foreseen. */
+  readonly moreRequests: number | null;
 }
+
+/** What `legacy` and `candidate` count. */
+export type MetricUnit = 'rate' | 'ms' | 'usd' | 'tokens' | 'requests' | 'keys' | 'probes' | 'p-value';
+
+/** A guardrail is watched for harm, a goal has to be met for a promotion; what is reported is neither. */
+export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
 
 /** A stage's gate, judged once: recorded in history and never recomputed there. */
 export interface GateVerdict {
@@ -45,6 +62,10 @@ export interface Baseline {
   readonly errorRate: number;
   readonly plainP95Ms: number | null;
   readonly firstTokenP95Ms: number | null;
+  /** Each latency by itself; absent where a stage had no strata to tell apart. */
+  readonly latencies?: readonly (Pick<LatencyMeasure, 'what' | 'shape' | 'model'> & {
+    readonly p95Ms: number;
+  })[];
 }
 
 /** How the last probes of each provider went. */
@@ -71,7 +92,9 @@ export const NO_PROBES: ProbeStreak = {
 
 /** What a gate is judged on: evidence of one epoch, probes, and how long the stage was observed. */
 export interface GateInput {
-  readonly evidence: Evidence;
+  readonly evidence: StageEvidence;
+  /** Requests of the window alone: what burn-in has seen. */
+  readonly windowRequests: { readonly legacy: number; readonly candidate: number };
   readonly probes: ProbeRecord;
   /** Burn-in is recorded, not judged, but for floor and probes. */
   readonly burnIn: boolean;

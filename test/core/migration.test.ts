@@ -1,3 +1,4 @@
+import { noStageEvidence } from '../../src/core/gate-evidence';
 import { nextDecision, transition } from '../../src/core/migration';
 import {
   aRoster,
@@ -570,7 +571,7 @@ describe('stale results', () => {
 
   it('drops evidence of another epoch instead of failing', () => {
     const world = givenMigration().reaches('canary');
-    const evidence = { epoch: 1, cells: [], buckets: { legacy: [], candidate: [] }, pooled: [] };
+    const evidence = noStageEvidence(1);
     expect(() => world.watches({ evidence, observedMs: HOUR_MS })).not.toThrow();
     expect(world.state.stage.observedMs).toBe(HOUR_MS);
   });

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
 import type { ApplyRoutingInput, RoutingActivities, WatchActivities } from '../../src/contract';
 import type { ApplyResult } from '../../src/core/events';
-import { noEvidence } from '../../src/core/evidence';
+import { noStageEvidence } from '../../src/core/gate-evidence';
 import type { GateVerdict, ProbeRecord, VerdictOutcome } from '../../src/core/verdict';
 
 /** A world of two gateways and two healthy providers, which a test can change while a migration runs. */
@@ -83,7 +83,7 @@ export function fakeActivities(world: FakeWorld): { routing: RoutingActivities; 
           epoch: record.epoch,
           ended: 'window over',
           observedMs: Math.min(windowMs, WINDOW_MS),
-          evidence: noEvidence(record.epoch),
+          evidence: noStageEvidence(record.epoch),
           cursors: {},
           verdict: verdictOf(world.verdict, stage.name, record.epoch),
           probes: PROBES,

@@ -7,7 +7,7 @@ import type {
   RoutingReading,
   WindowResult,
 } from '../../src/core/events';
-import { noEvidence } from '../../src/core/evidence';
+import { noStageEvidence } from '../../src/core/gate-evidence';
 import { nextDecision, transition } from '../../src/core/migration';
 import {
   type AssessmentSummary,
@@ -92,7 +92,7 @@ export function aWindow(state: MigrationState, said: WindowSaid = {}): WindowRes
   return {
     ended: 'window over',
     observedMs,
-    evidence: noEvidence(epoch),
+    evidence: noStageEvidence(epoch),
     cursors: {},
     probes: { legacy: NO_PROBES, candidate: NO_PROBES },
     lapses: [],

@@ -1,0 +1,402 @@
+import {
+  type AnswerShape,
+  type BucketCounts,
+  type Evidence,
+  type EvidenceCell,
+  failureCount,
+  type LogMoments,
+} from './evidence';
+import {
+  edgeOf,
+  mergePacked,
+  NO_COUNTS,
+  type PackedCounts,
+  pack,
+  type Resolution,
+  repack,
+} from './gate-sketch';
+import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from './histogram';
+import type { Side } from './routing';
+import {
+  addCounts,
+  appendWindow,
+  type DetectorSegment,
+  type DetectorState,
+  NO_WINDOWS,
+  type RateCounts,
+} from './statistics/change-detector';
+
+/** A latency that is judged by itself: never pooled over shapes. */
+export interface LatencyMeasure {
+  readonly what: 'total' | 'first token' | 'between tokens';
+  readonly shape: AnswerShape;
+  readonly model: string;
+  /** As in `Resolution`. */
+  readonly edge: number | null;
+}
+
+/** Requests and failures of both arms, in this order: legacy's requests, its failures, the candidate's two. */
+export type RateNumbers = readonly [number, number, number, number];
+
+/** What one window, or several in a row, have seen. */
+export interface WindowCounts {
+  readonly rates: RateNumbers;
+  /** Four numbers a key bucket as in `rates`, `KEY_BUCKETS` times; null when assignment is not sticky. */
+  readonly keys: readonly number[] | null;
+  /** Legacy's and the candidate's counts by measure, in the order of `measures`; later measures may be absent. */
+  readonly latencies: readonly (readonly [legacy: PackedCounts, candidate: PackedCounts])[];
+}
+
+/** What an arm used: reported, not judged. */
+export interface ArmUsage {
+  readonly answers: number;
+  readonly tokensOut: number;
+  readonly costLog: LogMoments;
+}
+
+/**
+ * Everything that a stage's gates rest on, from its entry on: plain JSON, bounded, carried from window to window.
+ * The sum of all segments is the stage; a change that comes late is looked for from each segment's start.
+ */
+export interface StageEvidence {
+  readonly epoch: number;
+  /** Buckets of a latency histogram a cell. */
+  readonly step: number;
+  readonly measures: readonly LatencyMeasure[];
+  readonly judged: DetectorState<WindowCounts>;
+  /** The candidate's failures of its requests, burn-in included. */
+  readonly floor: DetectorState<RateCounts>;
+  /** The candidate's requests of all, while every gateway applied the share. */
+  readonly split: RateCounts;
+  /** Which of 256 key buckets the candidate's keys fell into, as hexadecimal digits; empty when not sticky. */
+  readonly keysSeen: string;
+  readonly usage: Readonly<Record<Side, ArmUsage>>;
+  readonly pooled: readonly string[];
+}
+
+/** Key buckets that a window keeps of the gateways' 256. */
+export const KEY_BUCKETS = 64;
+const GATEWAY_BUCKETS = 256;
+/** Strata (model and shape) of their own; further models are counted as `POOLED_MODEL`. */
+const STRATA = 12;
+/** What the gateways call the strata in which they pool. */
+export const POOLED_MODEL = 'other';
+
+/** Characters of JSON that a stage's evidence may take. */
+const SIZE_LIMIT = 9_000;
+/** From the most detail to the least: how many starts of a late change are kept, how fine latencies are. */
+const DETAIL = [
+  { segments: 24, step: 3 },
+  { segments: 16, step: 3 },
+  { segments: 11, step: 3 },
+  { segments: 8, step: 3 },
+  { segments: 6, step: 3 },
+  { segments: 4, step: 3 },
+  { segments: 4, step: 6 },
+  { segments: 3, step: 6 },
+  { segments: 2, step: 6 },
+  { segments: 1, step: 6 },
+] as const;
+const FLOOR_SEGMENTS = 12;
+
+/** The evidence of a stage that was just entered. */
+export function noStageEvidence(epoch: number): StageEvidence {
+  return {
+    epoch,
+    step: DETAIL[0].step,
+    measures: [],
+    judged: NO_WINDOWS,
+    floor: NO_WINDOWS,
+    split: { successes: 0, trials: 0 },
+    keysSeen: '',
+    usage: { legacy: NO_USAGE, candidate: NO_USAGE },
+    pooled: [],
+  };
+}
+
+const NO_USAGE: ArmUsage = { answers: 0, tokensOut: 0, costLog: { count: 0, sum: 0, sumOfSquares: 0 } };
+
+/** How a window was: `shareApplied` when no gateway lapsed, so that its split may be judged. */
+export interface WindowKind {
+  readonly burnIn: boolean;
+  readonly shareApplied: boolean;
+}
+
+/**
+ * The stage's evidence with one more window; burn-in counts for the floor alone. Throws for evidence of another
+ * epoch and for counters that went backwards.
+ */
+export function withWindow(stage: StageEvidence, evidence: Evidence, kind: WindowKind): StageEvidence {
+  if (evidence.epoch !== stage.epoch) {
+    throw new RangeError(`expected evidence of epoch ${stage.epoch}, got epoch ${evidence.epoch}`);
+  }
+  const cells = evidence.cells.filter((cell) => cell.kind === 'live');
+  checkCells(cells);
+  const rates = ratesOf(cells);
+  const floor = thinned(
+    appendWindow(stage.floor, { successes: rates[3], trials: rates[2] }, addCounts),
+    FLOOR_SEGMENTS,
+    addCounts,
+  );
+  if (kind.burnIn) return { ...stage, floor };
+  const { step } = stage;
+  const { measures, pooled } = measuresSeen(stage, cells);
+  const withEdges = measures.map((measure) => edged(measure, measures, cells, step));
+  const latencies = withEdges.map((measure) => {
+    const samples = (side: Side) =>
+      pack(histogramOfMeasure(cells, side, measure, measures), resolutionOf(measure, step));
+    return [samples('legacy'), samples('candidate')] as const;
+  });
+  const counts: WindowCounts = { rates, keys: keyNumbers(evidence.buckets), latencies };
+  const lumped = mapCounts(stage.judged, (held) => ({
+    ...held,
+    latencies: held.latencies.map(([legacy, candidate], index) => {
+      const from = resolutionOf(stage.measures[index], step);
+      const to = resolutionOf(withEdges[index], step);
+      return [repack(legacy, from, to), repack(candidate, from, to)] as const;
+    }),
+  }));
+  return fitted({
+    epoch: stage.epoch,
+    step,
+    measures: withEdges,
+    judged: appendWindow(lumped, counts, (a, b) => mergeCounts(a, b, withEdges, step)),
+    floor,
+    split: kind.shareApplied
+      ? addCounts(stage.split, { successes: rates[2], trials: rates[0] + rates[2] })
+      : stage.split,
+    keysSeen: withKeys(stage.keysSeen, evidence.buckets),
+    usage: {
+      legacy: withUsage(stage.usage.legacy, cells, 'legacy'),
+      candidate: withUsage(stage.usage.candidate, cells, 'candidate'),
+    },
+    pooled: [...new Set([...stage.pooled, ...evidence.pooled, ...pooled])].sort().slice(0, NAMED_AT_MOST),
+  });
+}
+
+const NAMED_AT_MOST = 20;
+
+/** How the counts of a measure are packed. */
+export function resolutionOf(measure: LatencyMeasure | undefined, step: number): Resolution {
+  return { step, edge: measure?.edge ?? null };
+}
+
+/** The counts of adjoining windows together. */
+export function mergeCounts(
+  a: WindowCounts,
+  b: WindowCounts,
+  measures: readonly LatencyMeasure[],
+  step: number,
+): WindowCounts {
+  return {
+    rates: [
+      a.rates[0] + b.rates[0],
+      a.rates[1] + b.rates[1],
+      a.rates[2] + b.rates[2],
+      a.rates[3] + b.rates[3],
+    ],
+    keys: addNumbers(a.keys, b.keys),
+    latencies: measures.slice(0, Math.max(a.latencies.length, b.latencies.length)).map((measure, index) => {
+      const resolution = resolutionOf(measure, step);
+      const [left, right] = [a.latencies[index], b.latencies[index]];
+      return [
+        mergePacked(left?.[0] ?? NO_COUNTS, right?.[0] ?? NO_COUNTS, resolution),
+        mergePacked(left?.[1] ?? NO_COUNTS, right?.[1] ?? NO_COUNTS, resolution),
+      ] as const;
+    }),
+  };
+}
+
+function addNumbers(a: readonly number[] | null, b: readonly number[] | null): readonly number[] | null {
+  if (a === null || b === null) return a ?? b;
+  return a.map((value, index) => value + (b[index] ?? 0));
+}
+
+function ratesOf(cells: readonly EvidenceCell[]): RateNumbers {
+  const sum = (side: Side, read: (cell: EvidenceCell) => number) =>
+    cells.reduce((total, cell) => total + (cell.side === side ? read(cell) : 0), 0);
+  const judged = (cell: EvidenceCell) => cell.attempts - cell.aborted;
+  return [
+    sum('legacy', judged),
+    sum('legacy', failureCount),
+    sum('candidate', judged),
+    sum('candidate', failureCount),
+  ];
+}
+
+function checkCells(cells: readonly EvidenceCell[]): void {
+  for (const cell of cells) {
+    const judged = cell.attempts - cell.aborted;
+    const counts = [cell.attempts, cell.aborted, ...Object.values(cell.failures)];
+    if (counts.every((count) => count >= 0) && failureCount(cell) <= judged) continue;
+    throw new RangeError(
+      `expected counters that only grow, got ${failureCount(cell)} failures of ${judged} requests of ${cell.side}, ${cell.shape} ${cell.model}`,
+    );
+  }
+}
+
+const MEASURES: Readonly<Record<AnswerShape, readonly LatencyMeasure['what'][]>> = {
+  plain: ['total'],
+  stream: ['first token', 'between tokens'],
+};
+const FIELDS = {
+  total: 'totalMs',
+  'first token': 'firstTokenMs',
+  'between tokens': 'interTokenMs',
+} as const;
+
+/** The measures with those that this window adds; models beyond the limit are counted as `POOLED_MODEL`. */
+function measuresSeen(
+  stage: StageEvidence,
+  cells: readonly EvidenceCell[],
+): { measures: readonly LatencyMeasure[]; pooled: readonly string[] } {
+  const measures = [...stage.measures];
+  const pooled: string[] = [];
+  const strata = new Set(measures.map(({ shape, model }) => `${shape} ${model}`));
+  const busiest = [...cells].sort((a, b) => b.attempts - a.attempts || (a.model < b.model ? -1 : 1));
+  for (const { shape, model } of busiest) {
+    if (strata.has(`${shape} ${model}`)) continue;
+    // Two strata are left for what is pooled, one a shape.
+    const own = model === POOLED_MODEL || strata.size < STRATA - 2;
+    if (!own) pooled.push(model);
+    const name = own ? model : POOLED_MODEL;
+    if (strata.has(`${shape} ${name}`)) continue;
+    strata.add(`${shape} ${name}`);
+    for (const what of MEASURES[shape]) measures.push({ what, shape, model: name, edge: null });
+  }
+  return { measures, pooled };
+}
+
+function histogramOfMeasure(
+  cells: readonly EvidenceCell[],
+  side: Side,
+  measure: LatencyMeasure,
+  measures: readonly LatencyMeasure[],
+): Histogram {
+  const hasOwn = (model: string) =>
+    measures.some((other) => other.shape === measure.shape && other.model === model);
+  const belongs = ({ model }: EvidenceCell) =>
+    model === measure.model || (measure.model === POOLED_MODEL && !hasOwn(model));
+  return mergeHistograms(
+    cells
+      .filter((cell) => cell.side === side && cell.shape === measure.shape && belongs(cell))
+      .map((cell) => cell[FIELDS[measure.what]] ?? EMPTY_HISTOGRAM),
+  );
+}
+
+/** The edge is chosen once, by legacy's first window that is large enough, so that it never depends on the candidate. */
+function edged(
+  measure: LatencyMeasure,
+  measures: readonly LatencyMeasure[],
+  cells: readonly EvidenceCell[],
+  step: number,
+): LatencyMeasure {
+  if (measure.edge !== null) return measure;
+  return { ...measure, edge: edgeOf(histogramOfMeasure(cells, 'legacy', measure, measures), step) };
+}
+
+function keyNumbers({ legacy, candidate }: BucketCounts): readonly number[] | null {
+  if (legacy.length + candidate.length === 0) return null;
+  const numbers = new Array<number>(4 * KEY_BUCKETS).fill(0);
+  const add = (counts: BucketCounts['legacy'], offset: number) => {
+    for (const [bucket, requests, failures] of counts) {
+      const at = 4 * (bucket % KEY_BUCKETS) + offset;
+      numbers[at] = (numbers[at] ?? 0) + requests;
+      numbers[at + 1] = (numbers[at + 1] ?? 0) + failures;
+    }
+  };
+  add(legacy, 0);
+  add(candidate, 2);
+  return numbers;
+}
+
+function withKeys(seen: string, { candidate }: BucketCounts): string {
+  if (candidate.length === 0) return seen;
+  const digits = Array.from({ length: GATEWAY_BUCKETS / 4 }, (_, index) =>
+    Number.parseInt(seen[index] ?? '0', 16),
+  );
+  for (const [bucket] of candidate) {
+    const index = (bucket % GATEWAY_BUCKETS) >> 2;
+    digits[index] = (digits[index] ?? 0) | (1 << (bucket & 3));
+  }
+  return digits.map((digit) => digit.toString(16)).join('');
+}
+
+function withUsage(usage: ArmUsage, cells: readonly EvidenceCell[], side: Side): ArmUsage {
+  return cells
+    .filter((cell) => cell.side === side)
+    .reduce<ArmUsage>(
+      (sum, cell) => ({
+        answers: sum.answers + cell.successes,
+        tokensOut: sum.tokensOut + cell.tokensOut,
+        costLog: {
+          count: sum.costLog.count + cell.costLog.count,
+          sum: sum.costLog.sum + cell.costLog.sum,
+          sumOfSquares: sum.costLog.sumOfSquares + cell.costLog.sumOfSquares,
+        },
+      }),
+      usage,
+    );
+}
+
+function mapCounts<T>(state: DetectorState<T>, change: (counts: T) => T): DetectorState<T> {
+  return {
+    windows: state.windows,
+    segments: state.segments.map(({ from, evidence }) => ({ from, evidence: change(evidence) })),
+  };
+}
+
+function fitted(stage: StageEvidence): StageEvidence {
+  let fit = stage;
+  for (const { segments, step } of DETAIL) {
+    if (step < fit.step) continue;
+    fit = coarser(fit, step);
+    const judged = thinned(fit.judged, segments, (a, b) => mergeCounts(a, b, fit.measures, fit.step));
+    fit = { ...fit, judged };
+    if (JSON.stringify(fit).length <= SIZE_LIMIT) return fit;
+  }
+  return fit;
+}
+
+function coarser(stage: StageEvidence, step: number): StageEvidence {
+  if (step === stage.step) return stage;
+  const factor = step / stage.step;
+  // What was counted as the body stays so: the edge of the coarser cells may not lie below it.
+  const measures = stage.measures.map((measure) => ({
+    ...measure,
+    edge: measure.edge === null ? null : Math.ceil(measure.edge / factor),
+  }));
+  const judged = mapCounts(stage.judged, (held) => ({
+    ...held,
+    latencies: held.latencies.map(([legacy, candidate], index) => {
+      const from = resolutionOf(stage.measures[index], stage.step);
+      const to = resolutionOf(measures[index], step);
+      return [repack(legacy, from, to), repack(candidate, from, to)] as const;
+    }),
+  }));
+  return { ...stage, step, measures, judged };
+}
+
+/**
+ * A state with at most so many segments. A start that is given up leaves the weighted mean as 0, which only
+ * lowers it, whatever it is chosen by; those that stay are spread evenly over the logarithm of their age.
+ */
+function thinned<T>(
+  state: DetectorState<T>,
+  most: number,
+  merge: (earlier: T, later: T) => T,
+): DetectorState<T> {
+  const segments = [...state.segments];
+  const age = (index: number) => state.windows - (segments[index]?.from ?? state.windows) + 1;
+  while (segments.length > most) {
+    let at = segments.length - 1;
+    let least = segments.length > 2 ? Number.POSITIVE_INFINITY : 0;
+    for (let index = 1; index + 1 < segments.length; index += 1) {
+      const gap = age(index - 1) / age(index + 1);
+      if (gap < least) [at, least] = [index, gap];
+    }
+    const [earlier, later] = [segments[at - 1], segments[at]] as [DetectorSegment<T>, DetectorSegment<T>];
+    segments.splice(at - 1, 2, { from: earlier.from, evidence: merge(earlier.evidence, later.evidence) });
+  }
+  return { windows: state.windows, segments };
+}

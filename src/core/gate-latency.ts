@@ -1,0 +1,389 @@
+import { type LatencyMeasure, POOLED_MODEL, resolutionOf, type StageEvidence } from './gate-evidence';
+import {
+  eValueOf,
+  evidenceText,
+  metricVerdict,
+  millisecondsText,
+  moreRequestsOf,
+  moreText,
+  percentText,
+  worseText,
+} from './gate-metric';
+import { INTERVAL_ALPHA, type Judged } from './gate-rates';
+import { type Resolution, sketchQuantile, unpack } from './gate-sketch';
+import { EMPTY_HISTOGRAM, GAMMA, type Histogram, histogramCount, mergeHistograms } from './histogram';
+import { stageKind } from './plan';
+import { type DetectorState, detect } from './statistics/change-detector';
+import { smallestReaching } from './statistics/expected-requests';
+import {
+  countsAbove,
+  countsNotBelow,
+  quantileAboveBound,
+  quantileBelowBound,
+  quantileRatioInterval,
+} from './statistics/quantile-bound';
+import { type ArmSamples, detectQuantileExceeds, quantileWithin } from './statistics/quantile-ratio';
+import { scaleSamples } from './statistics/scaled-samples';
+import type { Baseline, MetricVerdict } from './verdict';
+
+const P = 0.95;
+
+/** A latency as it is judged: one stratum, or the small ones of a shape together. */
+export interface LatencyGroup {
+  readonly what: LatencyMeasure['what'];
+  readonly shape: LatencyMeasure['shape'];
+  /** The model, or `other` for what is pooled. */
+  readonly model: string;
+  /** Whether it stands for models that are too small to be judged by themselves. */
+  readonly pooled: boolean;
+  /** Part of the stage's requests. */
+  readonly part: number;
+  readonly resolution: Resolution;
+  readonly state: DetectorState<ArmSamples>;
+  readonly samples: ArmSamples;
+}
+
+/** Strata below this part of the requests are pooled by shape: by themselves they would decide nothing for long. */
+const SMALL_PART = 0.05;
+
+/** The latencies of a stage: a stratum each, small ones pooled by shape, never over shapes. */
+export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
+  const read = evidence.measures.map((measure, index) => stratum(evidence, measure, index));
+  const requests = read
+    .filter(({ what }) => what !== 'between tokens')
+    .reduce((sum, { count }) => sum + count, 0);
+  const partOf = ({ shape, model }: LatencyMeasure) => {
+    const first = read.find(
+      (one) => one.what !== 'between tokens' && one.shape === shape && one.model === model,
+    );
+    return requests === 0 ? 0 : (first?.count ?? 0) / requests;
+  };
+  const groups: LatencyGroup[] = [];
+  for (const what of ['total', 'first token', 'between tokens'] as const) {
+    const measures = evidence.measures.flatMap((measure, index) =>
+      measure.what === what
+        ? [{ measure, state: read[index]?.state ?? NO_STATE, part: partOf(measure) }]
+        : [],
+    );
+    const isSmall = ({ measure, part }: { measure: LatencyMeasure; part: number }) =>
+      measure.model === POOLED_MODEL || part < SMALL_PART;
+    const small = measures.filter(isSmall);
+    for (const { measure, state, part } of measures.filter((one) => !isSmall(one) || small.length === 1)) {
+      if (part === 0) continue;
+      const resolution = resolutionOf(measure, evidence.step);
+      const pooled = measure.model === POOLED_MODEL;
+      groups.push({ ...identity(measure), pooled, part, resolution, state, samples: sum(state) });
+    }
+    const part = small.reduce((total, one) => total + one.part, 0);
+    const [first] = small;
+    if (small.length < 2 || first === undefined || part === 0) continue;
+    const state = small.map((one) => one.state).reduce(mergeStates);
+    const edges = small.flatMap(({ measure }) => (measure.edge === null ? [] : [measure.edge]));
+    groups.push({
+      what,
+      shape: first.measure.shape,
+      model: POOLED_MODEL,
+      pooled: true,
+      part,
+      resolution: { step: evidence.step, edge: edges.length === 0 ? null : Math.max(...edges) },
+      state,
+      samples: sum(state),
+    });
+  }
+  return groups.map((group) => independentGaps(group, groups));
+}
+
+const NO_SAMPLES: ArmSamples = { legacy: EMPTY_HISTOGRAM, candidate: EMPTY_HISTOGRAM };
+const NO_STATE: DetectorState<ArmSamples> = { windows: 0, segments: [] };
+
+function stratum(evidence: StageEvidence, measure: LatencyMeasure, index: number) {
+  const resolution = resolutionOf(measure, evidence.step);
+  const state: DetectorState<ArmSamples> = {
+    windows: evidence.judged.windows,
+    segments: evidence.judged.segments.map(({ from, evidence: { latencies } }) => {
+      const packed = latencies[index];
+      const samples =
+        packed === undefined
+          ? NO_SAMPLES
+          : { legacy: unpack(packed[0], resolution), candidate: unpack(packed[1], resolution) };
+      return { from, evidence: samples };
+    }),
+  };
+  const count = state.segments.reduce((total, segment) => total + countOf(segment.evidence), 0);
+  return { ...measure, state, count };
+}
+
+function identity({ what, shape, model }: LatencyMeasure) {
+  return { what, shape, model };
+}
+
+function countOf({ legacy, candidate }: ArmSamples): number {
+  return histogramCount(legacy) + histogramCount(candidate);
+}
+
+/** States of one stage have the same segments. */
+function mergeStates(a: DetectorState<ArmSamples>, b: DetectorState<ArmSamples>): DetectorState<ArmSamples> {
+  return {
+    windows: a.windows,
+    segments: a.segments.map(({ from, evidence }, index) => ({
+      from,
+      evidence: mergeSamples(evidence, b.segments[index]?.evidence ?? NO_SAMPLES),
+    })),
+  };
+}
+
+function mergeSamples(a: ArmSamples, b: ArmSamples): ArmSamples {
+  return {
+    legacy: mergeHistograms([a.legacy, b.legacy]),
+    candidate: mergeHistograms([a.candidate, b.candidate]),
+  };
+}
+
+function sum(state: DetectorState<ArmSamples>): ArmSamples {
+  return {
+    legacy: mergeHistograms(state.segments.map(({ evidence }) => evidence.legacy)),
+    candidate: mergeHistograms(state.segments.map(({ evidence }) => evidence.candidate)),
+  };
+}
+
+/** Gaps come many to a stream and are alike within it: they count as often as there are streams. */
+function independentGaps(group: LatencyGroup, groups: readonly LatencyGroup[]): LatencyGroup {
+  if (group.what !== 'between tokens') return group;
+  const streams = groups.find((other) => other.what === 'first token' && other.model === group.model);
+  const gaps = countOf(group.samples);
+  if (streams === undefined || gaps === 0) return group;
+  const factor = Math.min(1, countOf(streams.samples) / gaps);
+  if (factor === 0) return group;
+  return {
+    ...group,
+    samples: scaleSamples(group.samples, factor),
+    state: {
+      windows: group.state.windows,
+      segments: group.state.segments.map(({ from, evidence }) => ({
+        from,
+        evidence: scaleSamples(evidence, factor),
+      })),
+    },
+  };
+}
+
+/** The p95 of legacy by latency, which bound a stage without a control arm. */
+export function legacyLatencies(groups: readonly LatencyGroup[]): NonNullable<Baseline['latencies']> {
+  return groups.flatMap(({ what, shape, model, samples, resolution }) => {
+    const p95Ms = sketchQuantile(samples.legacy, P, resolution);
+    return p95Ms === null ? [] : [{ what, shape, model, p95Ms: Number(p95Ms.toPrecision(4)) }];
+  });
+}
+
+/** p95 of each latency: harm and, where the plan has a margin, promotion. */
+export function judgeLatencies(judged: Judged, groups: readonly LatencyGroup[]): MetricVerdict[] {
+  const alone = stageKind(judged.stage) === 'complete';
+  const several = new Set(groups.map(({ model }) => model)).size > 1;
+  return groups.map((group) => {
+    const subject = subjectOf(group, several, judged.evidence.pooled);
+    return alone ? judgeAlone(judged, group, subject) : judgeAgainst(judged, group, subject);
+  });
+}
+
+const NAMES = {
+  total: 'p95 of plain answers',
+  'first token': 'p95 to first token',
+  'between tokens': 'p95 between tokens',
+} as const;
+
+interface Subject {
+  readonly metric: string;
+  readonly text: string;
+}
+
+function subjectOf(
+  { what, model, pooled }: LatencyGroup,
+  several: boolean,
+  names: readonly string[],
+): Subject {
+  const name = NAMES[what];
+  if (!several) return { metric: name, text: name };
+  const others = names.length === 0 ? 'small models' : names.slice(0, 3).join(', ');
+  const named = names.length > 3 ? `${others} and ${names.length - 3} more` : others;
+  return pooled
+    ? { metric: `${name}, ${POOLED_MODEL}`, text: `${name} (pooled: ${named})` }
+    : { metric: `${name}, ${model}`, text: `${name} (${model})` };
+}
+
+function gatesOf({ stage }: Judged, { what }: LatencyGroup) {
+  const { latency, interToken } = stage.gates;
+  return what === 'between tokens'
+    ? { rollbackIncrease: interToken.rollbackIncrease, promotionIncrease: null }
+    : latency;
+}
+
+function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Subject): MetricVerdict {
+  const { stage, otherAlpha, rates } = judged;
+  const { samples, resolution } = group;
+  const gate = gatesOf(judged, group);
+  const n = { legacy: histogramCount(samples.legacy), candidate: histogramCount(samples.candidate) };
+  const legacy = sketchQuantile(samples.legacy, P, resolution);
+  const candidate = sketchQuantile(samples.candidate, P, resolution);
+  const goal = gate.promotionIncrease !== null && group.part >= SMALL_PART;
+  const base = {
+    metric,
+    unit: 'ms',
+    role: goal ? 'guardrail and goal' : 'guardrail',
+    n: { legacy: Math.round(n.legacy), candidate: Math.round(n.candidate) },
+    legacy,
+    candidate,
+    margin: gate.promotionIncrease,
+  } as const;
+  const missing = n.candidate === 0 ? 'the candidate' : n.legacy === 0 || legacy === null ? 'legacy' : null;
+  if (missing !== null || legacy === null) {
+    const outcome = goal || group.part >= SMALL_PART ? 'not evaluated' : 'not applicable';
+    return metricVerdict({ ...base, outcome, sentence: `${text}: no answers of ${missing} to compare yet` });
+  }
+  const { low, high } = quantileRatioInterval(samples, P, INTERVAL_ALPHA);
+  // A candidate below the body of legacy's latencies is at least as fast as that body.
+  const shown = candidate ?? GAMMA ** ((resolution.edge ?? 0) * resolution.step);
+  const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}`;
+  const numbers = { ...base, estimate: shown / legacy - 1, interval: [low - 1, high - 1] } as const;
+  const logHarm = detectQuantileExceeds(
+    { p: P, margin: onCells(gate.rollbackIncrease, resolution.step, Math.ceil) },
+    group.state,
+  );
+  const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`;
+  if (logHarm >= -Math.log(otherAlpha)) {
+    return metricVerdict({
+      ...numbers,
+      outcome: 'fail',
+      harm: true,
+      eValue: eValueOf(logHarm),
+      threshold: 1 / otherAlpha,
+      sentence: `${against}, ${watched}`,
+    });
+  }
+  if (!goal || gate.promotionIncrease === null) {
+    const why =
+      gate.promotionIncrease === null ? 'watched for harm only' : 'too few to be a goal, watched for harm';
+    return metricVerdict({
+      ...numbers,
+      outcome: 'not applicable',
+      eValue: eValueOf(logHarm),
+      threshold: 1 / otherAlpha,
+      sentence: `${against}, ${why}: ${watched}`,
+    });
+  }
+  const margin = onCells(gate.promotionIncrease, resolution.step, Math.floor);
+  const target = -Math.log(stage.alpha.promotion);
+  const evidenceAt = (by: number) =>
+    margin > 0 ? quantileWithin({ p: P, margin }, by === 1 ? samples : scaleSamples(samples, by)) : 0;
+  const logWithin = evidenceAt(1);
+  const factor = logWithin >= target || margin === 0 ? null : smallestReaching(target, evidenceAt, 1, 256);
+  const { legacy: asked, candidate: moved } = rates.counted;
+  const moreRequests = moreRequestsOf(factor, asked.requests + moved.requests);
+  return metricVerdict({
+    ...numbers,
+    outcome: logWithin >= target ? 'pass' : 'inconclusive',
+    eValue: eValueOf(logWithin),
+    threshold: 1 / stage.alpha.promotion,
+    moreRequests,
+    sentence: `${against}, margin ${percentText(gate.promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${moreText(moreRequests)}`,
+  });
+}
+
+function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subject): MetricVerdict {
+  const { stage, baseline, otherAlpha, rates } = judged;
+  const { resolution, state, samples } = group;
+  const gate = gatesOf(judged, group);
+  const n = { legacy: 0, candidate: Math.round(histogramCount(samples.candidate)) };
+  const frozen = frozenP95(baseline, group);
+  const candidate = sketchQuantile(samples.candidate, P, resolution);
+  const goal = gate.promotionIncrease !== null && group.part >= SMALL_PART && frozen !== null;
+  const base = {
+    metric,
+    unit: 'ms',
+    role: goal ? 'guardrail and goal' : 'guardrail',
+    n,
+    legacy: frozen,
+    candidate,
+    margin: gate.promotionIncrease,
+  } as const;
+  if (frozen === null) {
+    const sentence = `${text}: no control arm, and no bound from an earlier stage`;
+    return metricVerdict({ ...base, outcome: 'not applicable', sentence });
+  }
+  if (candidate === null) {
+    return metricVerdict({
+      ...base,
+      outcome: goal ? 'not evaluated' : 'not applicable',
+      sentence: `${text}: no answers of the candidate yet`,
+    });
+  }
+  const against = `candidate ${text} ${millisecondsText(candidate)} against ${millisecondsText(frozen)} of legacy before: ${worseText(candidate / frozen - 1)}`;
+  const numbers = { ...base, estimate: candidate / frozen - 1 };
+  const harmBound = boundOn(frozen * (1 + gate.rollbackIncrease), resolution.step);
+  const above = quantileAboveBound(P);
+  const logHarm = detect(state, mergeSamples, (since) => {
+    const { successes, trials } = countsAbove(harmBound, since.candidate);
+    return above(successes, trials);
+  });
+  if (logHarm >= -Math.log(otherAlpha) || !goal || gate.promotionIncrease === null) {
+    const harm = logHarm >= -Math.log(otherAlpha);
+    return metricVerdict({
+      ...numbers,
+      outcome: harm ? 'fail' : 'not applicable',
+      harm,
+      eValue: eValueOf(logHarm),
+      threshold: 1 / otherAlpha,
+      sentence: `${against}, ${harm ? '' : 'watched for harm only: '}allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
+    });
+  }
+  const { successes, trials } = countsNotBelow(frozen * (1 + gate.promotionIncrease), samples.candidate);
+  const below = quantileBelowBound(P);
+  const logWithin = below(successes, trials);
+  const target = -Math.log(stage.alpha.promotion);
+  const factor =
+    logWithin >= target ? null : smallestReaching(target, (by) => below(successes * by, trials * by), 1, 256);
+  const moreRequests = moreRequestsOf(factor, rates.counted.candidate.requests);
+  return metricVerdict({
+    ...numbers,
+    outcome: logWithin >= target ? 'pass' : 'inconclusive',
+    eValue: eValueOf(logWithin),
+    threshold: 1 / stage.alpha.promotion,
+    moreRequests,
+    sentence: `${against}, margin ${percentText(gate.promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${moreText(moreRequests)}`,
+  });
+}
+
+function frozenP95(baseline: Baseline | null, { what, model }: LatencyGroup): number | null {
+  const own = baseline?.latencies?.find((one) => one.what === what && one.model === model);
+  if (own !== undefined || baseline === null || baseline.latencies !== undefined) return own?.p95Ms ?? null;
+  if (what === 'between tokens') return null;
+  return what === 'total' ? baseline.plainP95Ms : baseline.firstTokenP95Ms;
+}
+
+/** A margin on whole cells, so that counts at both ends are exact: rounded up for harm, down for promotion. */
+function onCells(margin: number, step: number, round: (cells: number) => number): number {
+  return GAMMA ** (round(Math.log(1 + margin) / Math.log(GAMMA) / step) * step) - 1;
+}
+
+/** The upper end of the cell in which a bound lies. */
+function boundOn(bound: number, step: number): number {
+  const buckets = Math.log(bound) / Math.log(GAMMA);
+  return GAMMA ** (Math.ceil(buckets / step) * step - 0.5);
+}
+
+function alphaText({ stage, otherGuardrails }: Judged): string {
+  return `half of alpha ${percentText(stage.alpha.rollback)} over ${otherGuardrails} guardrails`;
+}
+
+/** p95 of one arm's answers of one shape over all models, for reading. */
+export function pooledP95(
+  groups: readonly LatencyGroup[],
+  what: LatencyMeasure['what'],
+  side: 'legacy' | 'candidate',
+): number | null {
+  const picked = groups.filter((group) => group.what === what);
+  const [first] = picked;
+  if (first === undefined) return null;
+  const merged: Histogram = mergeHistograms(picked.map(({ samples }) => samples[side]));
+  const value = sketchQuantile(merged, P, { ...first.resolution, edge: null });
+  return value === null || value === 0 ? null : value;
+}

@@ -1,0 +1,407 @@
+import { KEY_BUCKETS, type RateNumbers, type StageEvidence, type WindowCounts } from './gate-evidence';
+import {
+  eValueOf,
+  evidenceText,
+  metricVerdict,
+  moreRequestsOf,
+  moreText,
+  percentText,
+  pointsText,
+} from './gate-metric';
+import { formatShare, type StagePlan, stageKind } from './plan';
+import { type BetaPrior, rateAbove, rateBelow, rateInterval } from './statistics/beta-binomial';
+import { type DetectorState, detect, detectRate } from './statistics/change-detector';
+import { deflatedRates, deflatedSampleRatio } from './statistics/design-effect';
+import { smallestReaching } from './statistics/expected-requests';
+import { differenceWithin, type TwoRates } from './statistics/rate-difference';
+import { ratioExceeds } from './statistics/rate-ratio';
+import { pValueOf, sampleRatioMismatch } from './statistics/sample-ratio';
+import type { Baseline, MetricVerdict } from './verdict';
+
+/** Requests and failures of a stage, as counted and as independent as they are worth. */
+export interface StageRates {
+  readonly counted: TwoRates;
+  /** Counts divided by the design effect; the same as counted when assignment is not sticky. */
+  readonly deflated: TwoRates;
+  readonly designEffect: number;
+  readonly keys: readonly number[] | null;
+  readonly segments: DetectorState<RateSegment>;
+}
+
+type RateSegment = Pick<WindowCounts, 'rates' | 'keys'>;
+
+/** Reads a stage's rates out of its evidence. */
+export function stageRates({ judged }: StageEvidence): StageRates {
+  const segments: DetectorState<RateSegment> = {
+    windows: judged.windows,
+    segments: judged.segments.map(({ from, evidence: { rates, keys } }) => ({
+      from,
+      evidence: { rates, keys },
+    })),
+  };
+  const all = segments.segments
+    .map(({ evidence }) => evidence)
+    .reduce(mergeSegments, { rates: [0, 0, 0, 0], keys: null });
+  const { rates, designEffect } = independent(all);
+  return { counted: twoRates(all.rates, 1), deflated: rates, designEffect, keys: all.keys, segments };
+}
+
+function mergeSegments(a: RateSegment, b: RateSegment): RateSegment {
+  return {
+    rates: [
+      a.rates[0] + b.rates[0],
+      a.rates[1] + b.rates[1],
+      a.rates[2] + b.rates[2],
+      a.rates[3] + b.rates[3],
+    ],
+    keys:
+      a.keys === null || b.keys === null
+        ? (a.keys ?? b.keys)
+        : a.keys.map((value, index) => value + (b.keys?.[index] ?? 0)),
+  };
+}
+
+/** Requests without a key are deflated like the others: the ratio of rates stays as it was counted. */
+function independent({ rates, keys }: RateSegment): { rates: TwoRates; designEffect: number } {
+  const { designEffect } = keys === null ? { designEffect: 1 } : deflatedRates(keyBuckets(keys));
+  return { rates: twoRates(rates, designEffect), designEffect };
+}
+
+function twoRates([requests, failures, moved, failed]: RateNumbers, deflator: number): TwoRates {
+  return {
+    legacy: { events: failures / deflator, requests: requests / deflator },
+    candidate: { events: failed / deflator, requests: moved / deflator },
+  };
+}
+
+function keyBuckets(keys: readonly number[]) {
+  const arm = (offset: number) =>
+    Array.from({ length: KEY_BUCKETS }, (_, bucket) => {
+      const at = 4 * bucket + offset;
+      return [bucket, keys[at] ?? 0, keys[at + 1] ?? 0] as const;
+    }).filter(([, requests]) => requests > 0);
+  return { legacy: arm(0), candidate: arm(2) };
+}
+
+/** What a metric of the stage is judged with. */
+export interface Judged {
+  readonly stage: StagePlan;
+  readonly rates: StageRates;
+  readonly evidence: StageEvidence;
+  readonly baseline: Baseline | null;
+  /** Chance of a false rollback by one guardrail other than errors, and among how many it was divided. */
+  readonly otherAlpha: number;
+  readonly otherGuardrails: number;
+}
+
+/** Intervals are for reading: they hold with this chance, whatever decides. */
+export const INTERVAL_ALPHA = 0.05;
+
+/** Half of the stage's chance of a false rollback is spent on errors. */
+export function errorAlpha(stage: StagePlan): number {
+  return stage.alpha.rollback / 2;
+}
+
+/** Errors of both arms: harm by their ratio, promotion by their difference. */
+export function judgeErrors(judged: Judged): MetricVerdict {
+  const { stage, rates } = judged;
+  if (stageKind(stage) === 'complete') return judgeErrorsAlone(judged);
+  const { legacy, candidate } = rates.counted;
+  const { rollbackRatio, promotionExcess } = stage.gates.errors;
+  const n = { legacy: legacy.requests, candidate: candidate.requests };
+  const base = {
+    metric: 'errors',
+    unit: 'rate',
+    role: 'guardrail and goal',
+    n,
+    legacy: rateOf(legacy),
+    candidate: rateOf(candidate),
+    margin: promotionExcess,
+  } as const;
+  if (base.legacy === null || base.candidate === null) {
+    const missing = base.candidate === null ? 'the candidate' : 'legacy';
+    return metricVerdict({
+      ...base,
+      outcome: 'not evaluated',
+      sentence: `errors: no requests of ${missing} yet`,
+    });
+  }
+  const excess = base.candidate - base.legacy;
+  const interval = differenceInterval(rates.deflated);
+  const against = `candidate errors ${percentText(base.candidate)} against ${percentText(base.legacy)}`;
+  const note = clusterText(rates);
+  const logHarm = detect(
+    rates.segments,
+    mergeSegments,
+    ratioEvidence(rollbackRatio, realisedShare(rates, stage)),
+  );
+  const harmAlpha = errorAlpha(stage);
+  if (logHarm >= -Math.log(harmAlpha)) {
+    const times =
+      base.legacy === 0
+        ? 'legacy has none'
+        : `${Number((base.candidate / base.legacy).toPrecision(2))} times as many`;
+    return metricVerdict({
+      ...base,
+      outcome: 'fail',
+      harm: true,
+      estimate: excess,
+      interval,
+      eValue: eValueOf(logHarm),
+      threshold: 1 / harmAlpha,
+      sentence: `${against}: ${times}, allowed ${rollbackRatio} times, ${evidenceText(logHarm, harmAlpha)}${note}`,
+    });
+  }
+  const judge = differenceWithin(promotionExcess);
+  const logWithin = judge(rates.deflated);
+  const target = -Math.log(stage.alpha.promotion);
+  const factor =
+    logWithin >= target
+      ? null
+      : smallestReaching(target, (by) => judge(scaled(rates.deflated, by)), 1, 1_000);
+  const moreRequests = moreRequestsOf(factor, n.legacy + n.candidate);
+  return metricVerdict({
+    ...base,
+    outcome: logWithin >= target ? 'pass' : 'inconclusive',
+    estimate: excess,
+    interval,
+    eValue: eValueOf(logWithin),
+    threshold: 1 / stage.alpha.promotion,
+    moreRequests,
+    sentence: `${against}: ${signedPoints(excess)}, margin ${pointsText(promotionExcess)}, ${evidenceText(logWithin, stage.alpha.promotion)}${note}${moreText(moreRequests)}`,
+  });
+}
+
+/** Law 3: without a control arm errors are held to a bound that was frozen from the last stage that had one. */
+function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
+  const { candidate } = rates.counted;
+  const margin = stage.gates.errors.promotionExcess;
+  const base = {
+    metric: 'errors',
+    unit: 'rate',
+    role: 'guardrail and goal',
+    n: { legacy: 0, candidate: candidate.requests },
+    legacy: baseline?.errorRate ?? null,
+    candidate: rateOf(candidate),
+    margin,
+  } as const;
+  if (base.candidate === null || base.legacy === null) {
+    const sentence =
+      base.candidate === null
+        ? 'errors: no requests of the candidate yet'
+        : 'errors: no stage with a control arm has left numbers to compare with';
+    return metricVerdict({ ...base, outcome: 'not evaluated', sentence });
+  }
+  const bound = Math.min(0.999, base.legacy + margin);
+  const mean = base.legacy + margin / 4;
+  const above = rateAbove(bound, priorAbove(bound));
+  const below = rateBelow(bound, { mean: Math.min(mean, bound), strength: 1 / mean });
+  const interval = rateInterval(
+    rates.deflated.candidate.events,
+    rates.deflated.candidate.requests,
+    INTERVAL_ALPHA,
+  );
+  const numbers = {
+    ...base,
+    estimate: base.candidate - base.legacy,
+    interval: [interval.low - base.legacy, interval.high - base.legacy],
+  } as const;
+  const against = `candidate errors ${percentText(base.candidate)} against ${percentText(base.legacy)} of legacy before`;
+  const limit = `bound ${percentText(bound)}`;
+  const note = clusterText(rates);
+  const logHarm = detect(rates.segments, mergeSegments, (since) => {
+    const { events, requests } = independent(since).rates.candidate;
+    return above(events, requests);
+  });
+  const harmAlpha = errorAlpha(stage);
+  if (logHarm >= -Math.log(harmAlpha)) {
+    return metricVerdict({
+      ...numbers,
+      outcome: 'fail',
+      harm: true,
+      eValue: eValueOf(logHarm),
+      threshold: 1 / harmAlpha,
+      sentence: `${against}: above the ${limit}, ${evidenceText(logHarm, harmAlpha)}${note}`,
+    });
+  }
+  const { events, requests } = rates.deflated.candidate;
+  const logWithin = below(events, requests);
+  const target = -Math.log(stage.alpha.promotion);
+  const factor =
+    logWithin >= target
+      ? null
+      : smallestReaching(target, (by) => below(events * by, requests * by), 1, 1_000);
+  const moreRequests = moreRequestsOf(factor, candidate.requests);
+  return metricVerdict({
+    ...numbers,
+    outcome: logWithin >= target ? 'pass' : 'inconclusive',
+    eValue: eValueOf(logWithin),
+    threshold: 1 / stage.alpha.promotion,
+    moreRequests,
+    sentence: `${against}: ${limit}, ${evidenceText(logWithin, stage.alpha.promotion)}${note}${moreText(moreRequests)}`,
+  });
+}
+
+/** The least that the candidate may succeed, burn-in included; a legacy below it is no place to compare with. */
+export function judgeFloor({ stage, rates, evidence, otherAlpha }: Judged): MetricVerdict {
+  const { success } = stage.gates.floor;
+  const all = evidence.floor.segments.reduce(
+    (sum, { evidence: counts }) => ({
+      events: sum.events + counts.successes,
+      requests: sum.requests + counts.trials,
+    }),
+    { events: 0, requests: 0 },
+  );
+  const failed = rateOf(all);
+  const base = {
+    metric: 'floor',
+    unit: 'rate',
+    role: 'guardrail and goal',
+    n: { legacy: rates.counted.legacy.requests, candidate: all.requests },
+    candidate: failed === null ? null : 1 - failed,
+    margin: success,
+  } as const;
+  if (failed === null) {
+    return metricVerdict({ ...base, outcome: 'not evaluated', sentence: 'floor: no candidate requests yet' });
+  }
+  const below = rateAbove(1 - success, priorAbove(1 - success));
+  const { legacy } = rates.deflated;
+  if (below(legacy.events, legacy.requests) >= -Math.log(INTERVAL_ALPHA)) {
+    const legacySuccess = 1 - (rateOf(legacy) ?? 0);
+    return metricVerdict({
+      ...base,
+      legacy: legacySuccess,
+      outcome: 'not evaluated',
+      sentence: `baseline unhealthy: legacy succeeds in ${percentText(legacySuccess)}, below the floor of ${percentText(success)}; an operator has to accept that`,
+    });
+  }
+  // The design effect of the judged windows stands for burn-in's as well, which keeps no key buckets.
+  const logHarm = detectRate(evidence.floor, (events, requests) =>
+    below(events / rates.designEffect, requests / rates.designEffect),
+  );
+  const harm = logHarm >= -Math.log(otherAlpha);
+  const told = `candidate success ${percentText(1 - failed)}, floor ${percentText(success)}`;
+  return metricVerdict({
+    ...base,
+    harm,
+    outcome: harm ? 'fail' : 1 - failed >= success ? 'pass' : 'inconclusive',
+    eValue: eValueOf(logHarm),
+    threshold: 1 / otherAlpha,
+    sentence: harm
+      ? `${told}: below it, ${evidenceText(logHarm, otherAlpha)}`
+      : `${told}: ${1 - failed >= success ? 'held' : 'not held so far'}, evidence of harm ${evidenceText(logHarm, otherAlpha)}`,
+  });
+}
+
+/** Whether requests were split as the share says: if not, something drops or moves them and no number is to be trusted. */
+export function judgeSampleRatio({ stage, rates, evidence: { split } }: Judged): MetricVerdict {
+  const { pausePValue } = stage.gates.sampleRatio;
+  const base = {
+    metric: 'sample ratio',
+    unit: 'p-value',
+    role: 'guardrail and goal',
+    n: { legacy: split.trials - split.successes, candidate: split.successes },
+    margin: pausePValue,
+  } as const;
+  if (split.trials === 0) {
+    const sentence = 'sample ratio: no requests yet while every gateway applied the share';
+    return metricVerdict({ ...base, outcome: 'not evaluated', sentence });
+  }
+  const deflator = rates.keys === null ? 1 : ratioDesignEffect(rates.keys);
+  const logEvidence = sampleRatioMismatch(stage.share)(split.successes / deflator, split.trials / deflator);
+  const pValue = pValueOf(logEvidence);
+  const mismatch = pValue < pausePValue;
+  const observed = `${formatShare(split.successes / split.trials)} of the requests went to the candidate, asked ${formatShare(stage.share)}`;
+  return metricVerdict({
+    ...base,
+    candidate: pValue,
+    estimate: split.successes / split.trials - stage.share,
+    outcome: mismatch ? 'fail' : 'pass',
+    eValue: eValueOf(logEvidence),
+    threshold: 1 / pausePValue,
+    sentence: mismatch
+      ? `sample ratio mismatch: ${observed}, p below ${pausePValue}: something drops or moves requests`
+      : `${observed}, p ${Number(pValue.toPrecision(2))}`,
+  });
+}
+
+function ratioDesignEffect(keys: readonly number[]): number {
+  const buckets = keyBuckets(keys);
+  const counted = [...buckets.legacy, ...buckets.candidate].reduce((sum, [, requests]) => sum + requests, 0);
+  const { trials } = deflatedSampleRatio(buckets);
+  return trials > 0 ? Math.max(1, counted / trials) : 1;
+}
+
+/** Keys are counted by the buckets that they fill (linear counting, Whang 1990); only when assignment is sticky. */
+export function judgeMinimumKeys({ stage, evidence: { keysSeen } }: Judged): MetricVerdict {
+  const base = { metric: 'minimum keys', unit: 'keys', role: 'goal', margin: stage.minimumKeys } as const;
+  if (keysSeen === '') {
+    const sentence = 'minimum keys: assignment is by request, or no request bears a key';
+    return metricVerdict({ ...base, outcome: 'not applicable', sentence });
+  }
+  const buckets = 4 * keysSeen.length;
+  const filled = [...keysSeen].reduce((sum, digit) => sum + bitsOf(Number.parseInt(digit, 16)), 0);
+  // All buckets full: as many keys as would leave half a bucket empty, or more.
+  const keys = Math.round(-buckets * Math.log(Math.max(0.5, buckets - filled) / buckets));
+  return metricVerdict({
+    ...base,
+    n: { legacy: 0, candidate: keys },
+    candidate: keys,
+    outcome: keys >= stage.minimumKeys ? 'pass' : 'inconclusive',
+    sentence: `about ${keys} of ${stage.minimumKeys} keys of the candidate`,
+  });
+}
+
+function bitsOf(digit: number): number {
+  return (digit & 1) + ((digit >> 1) & 1) + ((digit >> 2) & 1) + ((digit >> 3) & 1);
+}
+
+/** What the realised share weighs against the plan's, in requests: a few requests say nothing about it. */
+const SHARE_WEIGHT = 100;
+
+function realisedShare({ counted: { legacy, candidate } }: StageRates, { share }: StagePlan): number {
+  return (candidate.requests + SHARE_WEIGHT * share) / (candidate.requests + legacy.requests + SHARE_WEIGHT);
+}
+
+function ratioEvidence(ratio: number, share: number): (since: RateSegment) => number {
+  const exceeds = ratioExceeds(ratio, share);
+  return (since) => {
+    const { legacy, candidate } = independent(since).rates;
+    return exceeds(candidate.events, candidate.events + legacy.events);
+  };
+}
+
+/** A rate is expected at twice its bound where it lies above, known as well as from one and a half events. */
+function priorAbove(bound: number): BetaPrior {
+  return { mean: Math.min(2 * bound, (1 + bound) / 2), strength: 1.5 / bound };
+}
+
+function differenceInterval({ legacy, candidate }: TwoRates): readonly [number, number] {
+  const [l, c] = [legacy, candidate].map(({ events, requests }) =>
+    rateInterval(events, requests, INTERVAL_ALPHA / 2),
+  ) as [{ low: number; high: number }, { low: number; high: number }];
+  return [c.low - l.high, c.high - l.low];
+}
+
+function scaled({ legacy, candidate }: TwoRates, by: number): TwoRates {
+  const arm = ({ events, requests }: TwoRates['legacy']) => ({
+    events: events * by,
+    requests: requests * by,
+  });
+  return { legacy: arm(legacy), candidate: arm(candidate) };
+}
+
+/** Failures of requests; null without any. */
+export function rateOf({ events, requests }: TwoRates['legacy']): number | null {
+  return requests === 0 ? null : events / requests;
+}
+
+function clusterText({ designEffect }: StageRates): string {
+  return designEffect < 1.05
+    ? ''
+    : `, counts divided by ${Number(designEffect.toPrecision(2))} as failures cluster by key`;
+}
+
+function signedPoints(value: number): string {
+  return `${value >= 0 ? '+' : ''}${pointsText(value)}`;
+}
