@@ -27,6 +27,8 @@ interface Measured {
   readonly engine: string;
   readonly file: string;
   readonly seconds: number;
+  /** Of all cores: says more than the clock where others use the machine. */
+  readonly cpuSeconds: number;
   readonly memoryMb: number;
   readonly answers: Answers;
 }
@@ -123,6 +125,7 @@ async function assess(file: string): Promise<Measured> {
       engine: 'cutover',
       file,
       seconds: (performance.now() - started) / 1000,
+      cpuSeconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
       memoryMb: process.resourceUsage().maxRSS / 1024,
       answers: {
         calls: totals.calls,
@@ -229,11 +232,11 @@ function timed(
   program: string,
   args: readonly string[],
   file: string,
-): { seconds: number; memoryMb: number; stdout: string } | null {
+): { seconds: number; cpuSeconds: number; memoryMb: number; stdout: string } | null {
   const time = existsSync('/usr/bin/time');
   const started = performance.now();
   const run = time
-    ? spawnSync('/usr/bin/time', ['-f', '%M', program, ...args], { encoding: 'utf8' })
+    ? spawnSync('/usr/bin/time', ['-f', '%U %S %M', program, ...args], { encoding: 'utf8' })
     : spawnSync(program, args, { encoding: 'utf8' });
   const seconds = (performance.now() - started) / 1000;
   if (run.status !== 0) {
@@ -242,11 +245,9 @@ function timed(
     );
     return null;
   }
-  return {
-    seconds,
-    memoryMb: time ? Number(run.stderr.trim().split('\n').at(-1)) / 1024 : Number.NaN,
-    stdout: run.stdout,
-  };
+  const usage = time ? run.stderr.trim().split('\n').at(-1)?.split(' ').map(Number) : undefined;
+  const [user = Number.NaN, system = Number.NaN, kilobytes = Number.NaN] = usage ?? [];
+  return { seconds, cpuSeconds: user + system, memoryMb: kilobytes / 1024, stdout: run.stdout };
 }
 
 function jsonLines(path: string): unknown[] {
@@ -264,7 +265,7 @@ function numbers(values: Readonly<Record<string, unknown>>): Answers {
 
 function report(rows: number, file: string, measured: readonly Measured[]): void {
   const [first] = measured;
-  for (const { engine, seconds, memoryMb, answers } of measured) {
+  for (const { engine, seconds, cpuSeconds, memoryMb, answers } of measured) {
     const differing = Object.entries(answers).filter(([name, value]) => {
       const expected = first?.answers[name as keyof Answers] ?? Number.NaN;
       // Exact percentiles may be half a percent off those of buckets.
@@ -274,7 +275,7 @@ function report(rows: number, file: string, measured: readonly Measured[]): void
     });
     const verdict = differing.length === 0 ? 'same numbers' : `OTHER NUMBERS: ${JSON.stringify(differing)}`;
     process.stdout.write(
-      `${rows} rows  ${file.endsWith('.csv') ? 'CSV    ' : 'Parquet'}  ${engine.padEnd(12)}  ${seconds.toFixed(2)} s  ${memoryMb.toFixed(0)} MB  ${verdict}\n`,
+      `${rows} rows  ${file.endsWith('.csv') ? 'CSV    ' : 'Parquet'}  ${engine.padEnd(12)}  ${seconds.toFixed(2)} s  ${cpuSeconds.toFixed(2)} CPU s  ${memoryMb.toFixed(0)} MB  ${verdict}\n`,
     );
   }
 }

@@ -52,6 +52,7 @@ export async function analyzeUsage(
   const told = {
     buckets: sources.some(({ granularity }) => granularity === 'aggregate'),
     tiers: has('serviceTier'),
+    countsCalls: sources.some(({ countsCalls }) => countsCalls),
   };
   const cells = (await ask('adding up tokens', cellsSql(contextThresholds, told))).map((row) =>
     cellOf(row, has),
@@ -60,8 +61,11 @@ export async function analyzeUsage(
   const firstToken = has('firstToken') ? await distributions(ask, 'first_token_ms', 'first tokens') : null;
   const prompts = has('inputTokens') ? await distributions(ask, 'input_tokens', 'prompt sizes') : null;
   const largest = has('inputTokens') ? await ask('looking for the largest prompts', LARGEST) : [];
-  const peaks = await ask('looking for peaks', peaksSql(has('inputTokens') || has('outputTokens')));
-  const callers = has('caller') ? await ask('adding up callers', callersSql()) : null;
+  const peaks = await ask(
+    'looking for peaks',
+    peaksSql(has('inputTokens') || has('outputTokens'), told.countsCalls),
+  );
+  const callers = has('caller') ? await ask('adding up callers', callersSql(told.countsCalls)) : null;
   const features = await featureCounts(ask, carriedBy);
   const outside = whole
     ? 0
@@ -145,11 +149,21 @@ function carriage(sources: readonly UsageSource[]): Record<UsageField, number> {
   return Object.fromEntries(entries) as Record<UsageField, number>;
 }
 
-const SUMS = `sum(calls) AS calls, sum(input_tokens) AS input, sum(cached_tokens) AS cached,
-  sum(output_tokens) AS output, sum(CASE WHEN failed THEN calls WHEN failed IS NOT NULL THEN 0 END) AS failed`;
+/** Counting is much cheaper than adding ones up. */
+function sumsSql(countsCalls: boolean): string {
+  const calls = countsCalls ? 'sum(calls)' : 'count(*)';
+  const failed = countsCalls
+    ? 'sum(CASE WHEN failed THEN calls WHEN failed IS NOT NULL THEN 0 END)'
+    : 'CASE WHEN count(failed) > 0 THEN count_if(failed) END';
+  return `${calls} AS calls, sum(input_tokens) AS input, sum(cached_tokens) AS cached,
+    sum(output_tokens) AS output, ${failed} AS failed`;
+}
 
 /** Groups by no more than the sources tell apart: each key costs time over millions of rows. */
-function cellsSql(thresholds: readonly number[], told: { buckets: boolean; tiers: boolean }): string {
+function cellsSql(
+  thresholds: readonly number[],
+  told: { buckets: boolean; tiers: boolean; countsCalls: boolean },
+): string {
   const quarter = `at_ms // ${CELL_MS} * ${CELL_MS}`;
   const classes = thresholds.map((threshold) => `CAST(input_tokens > ${threshold} AS INTEGER)`).join(' + ');
   const keys = {
@@ -160,7 +174,9 @@ function cellsSql(thresholds: readonly number[], told: { buckets: boolean; tiers
     ...(classes === '' ? {} : { context_class: `CASE WHEN end_ms IS NULL THEN COALESCE(${classes}, 0) END` }),
   };
   const selected = Object.entries(keys).map(([name, sql]) => `${sql} AS ${name}`);
-  return `SELECT ${selected.join(', ')}, ${SUMS}, sum(cost) AS cost FROM usage GROUP BY ${Object.keys(keys)
+  return `SELECT ${selected.join(', ')}, ${sumsSql(told.countsCalls)}, sum(cost) AS cost FROM usage GROUP BY ${Object.keys(
+    keys,
+  )
     .map((_, index) => index + 1)
     .join(', ')}`;
 }
@@ -168,21 +184,21 @@ function cellsSql(thresholds: readonly number[], told: { buckets: boolean; tiers
 const LARGEST = `SELECT model, max(input_tokens) AS input, max(input_tokens + COALESCE(output_tokens, 0)) AS context
   FROM usage WHERE end_ms IS NULL AND input_tokens IS NOT NULL GROUP BY model`;
 
-function peaksSql(tokens: boolean): string {
+function peaksSql(tokens: boolean, countsCalls: boolean): string {
   const busiest = (model: string) =>
     `${model} AS model, max(requests) AS requests, arg_max(minute, requests) AS requests_at,
      max(tokens) AS tokens, arg_max(minute, tokens) AS tokens_at`;
   const sum = tokens ? 'sum(COALESCE(input_tokens, 0) + COALESCE(output_tokens, 0))' : 'NULL::BIGINT';
   return `WITH minutes AS MATERIALIZED (
-      SELECT model, at_ms // 60000 AS minute, sum(calls) AS requests, ${sum} AS tokens
+      SELECT model, at_ms // 60000 AS minute, ${countsCalls ? 'sum(calls)' : 'count(*)'} AS requests, ${sum} AS tokens
       FROM usage WHERE end_ms IS NULL GROUP BY ALL)
     SELECT ${busiest('model')} FROM minutes GROUP BY model
     UNION ALL SELECT ${busiest('NULL')} FROM
       (SELECT minute, sum(requests) AS requests, sum(tokens) AS tokens FROM minutes GROUP BY minute)`;
 }
 
-function callersSql(): string {
-  return `WITH callers AS (SELECT caller, ${SUMS} FROM usage GROUP BY caller)
+function callersSql(countsCalls: boolean): string {
+  return `WITH callers AS (SELECT caller, ${sumsSql(countsCalls)} FROM usage GROUP BY caller)
     SELECT *, count(caller) OVER () AS distinct_callers FROM callers ORDER BY calls DESC, caller LIMIT ${CALLERS_SHOWN + 1}`;
 }
 

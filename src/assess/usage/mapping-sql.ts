@@ -27,7 +27,7 @@ export const REJECT_REASONS: ReadonlyMap<number, string> = new Map([
   [1, 'no time, or one that cannot be read (or the line is no object)'],
   [2, 'a time outside the years 2015 to 2100: wrong unit?'],
   [3, 'no model'],
-  [4, 'a model name that is longer than 200 characters or holds control characters'],
+  [4, 'a model name that is empty, longer than 200 characters or holds control characters'],
   [5, 'calls or tokens that are not whole numbers from 0 to 10^15'],
   [6, 'more cached than input tokens'],
   [7, 'a cost that is not a number'],
@@ -48,7 +48,7 @@ export function selectUsage(
   mapping: Mapping,
   access: RawAccess,
   relation: string,
-): { sql: string; carried: UsageField[] } {
+): { sql: string; carried: UsageField[]; countsCalls: boolean } {
   const { fields } = mapping;
   const values = new ValueColumns(access);
   const carried = USAGE_FIELDS.filter((name) => {
@@ -104,7 +104,7 @@ export function selectUsage(
     raw_cost AS cost, service_tier, failed, streamed, tools, json_schema, vision, embeddings,
     ${rejectOf(input, wholes)} AS reject
   FROM (SELECT ${raw.join(',\n    ')} FROM ${values.relation(relation)})`;
-  return { sql, carried: [...carried] };
+  return { sql, carried: [...carried], countsCalls: callsThere };
 }
 
 function rejectOf(input: string, wholes: readonly string[]): string {
@@ -178,7 +178,7 @@ function durationOf(field: DurationField, values: ValueColumns): string {
 function flagOf(field: FlagField, values: ValueColumns): string {
   const value = values.text(field.from);
   if (field.present === true) return `(${value} IS NOT NULL)`;
-  if (field.atLeast !== undefined) return `(${numberOf(field.from, values)} >= ${field.atLeast})`;
+  if (field.atLeast !== undefined) return `(${looseNumber(field.from, values)} >= ${field.atLeast})`;
   if (field.is !== undefined) return oneOf(value, field.is);
   return `(NOT ${oneOf(value, field.isNot ?? [])})`;
 }
@@ -189,6 +189,14 @@ function oneOf(value: string, words: readonly string[]): string {
 
 function scaled(value: string, scale: number): string {
   return scale === 1 ? value : `(${value} * ${scale})`;
+}
+
+/** The value as a number, NULL where it is none: for flags, which no number needs to be. */
+function looseNumber(from: readonly Source[], values: ValueColumns): string {
+  const typed = values.typed(from);
+  return typed?.type === 'integer' || typed?.type === 'number'
+    ? typed.column
+    : `TRY_CAST(${values.text(from)} AS DOUBLE)`;
 }
 
 /** The value as a DOUBLE: NULL where there is none, NaN where it is no number. */

@@ -104,5 +104,6 @@ function rawType(type: string): RawType {
   if (type === 'TIMESTAMP WITH TIME ZONE') return 'timestamptz';
   if (type.startsWith('TIMESTAMP') || type === 'DATE') return 'timestamp';
   if (type === 'BOOLEAN') return 'boolean';
-  return /^STRUCT|^MAP|\[\]$/.test(type) ? 'nested' : 'text';
+  // Parquet has NULLs of its own, so its text is taken as it is.
+  return /^STRUCT|^MAP|\[\]$/.test(type) ? 'nested' : 'clean';
 }

@@ -83,7 +83,7 @@ export async function inspectRows(
 
 function isModelName(model: string): boolean {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-  return model.length <= 200 && !/[\u0000-\u001f\u007f-\u009f]/.test(model);
+  return model !== '' && model.length <= 200 && !/[\u0000-\u001f\u007f-\u009f]/.test(model);
 }
 
 /** Counts and shows what was rejected; throws when broken quoting makes the number of rows unknowable. */

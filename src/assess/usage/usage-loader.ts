@@ -141,7 +141,7 @@ async function loadRelation(
   options: LoadOptions,
 ): Promise<UsageSource> {
   const { file, index } = identity;
-  const { sql, carried } = selectUsage(mapping, raw.access, raw.relation);
+  const { sql, carried, countsCalls } = selectUsage(mapping, raw.access, raw.relation);
   const name = `source_${index}`;
   const what = `reading ${basename(file)}`;
   await db.run('DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans', what);
@@ -151,10 +151,7 @@ async function loadRelation(
     } else {
       // Text is parsed once and kept as Parquet on disk: memory stays flat, and each question reads its columns only.
       const staged = literal(join(db.folder, `staged-${index}.parquet`));
-      const columns = stagedColumns(
-        carried,
-        mapping.granularity === 'aggregate' || mapping.fields.calls !== undefined,
-      );
+      const columns = stagedColumns(carried, mapping.granularity === 'aggregate' || countsCalls);
       await db.run(
         `COPY (SELECT ${columns.join(', ')} FROM (${sql})) TO ${staged} (FORMAT parquet, COMPRESSION lz4)`,
         what,
@@ -177,6 +174,7 @@ async function loadRelation(
       title: mapping.title,
       chosen: identity.chosen,
       granularity: mapping.granularity,
+      countsCalls,
       currency: mapping.currency,
       carried: inspected.carried,
       rows: inspected.rows + rejects.unread,

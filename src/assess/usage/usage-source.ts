@@ -30,6 +30,8 @@ export interface UsageSource {
   /** `detected` by content, or `given` by the user. */
   readonly chosen: 'detected' | 'given';
   readonly granularity: 'request' | 'aggregate';
+  /** Whether a row may stand for several calls. */
+  readonly countsCalls: boolean;
   /** Currency of the costs in its rows. */
   readonly currency: string;
   /** Fields that this source carries; all others are "not in this source". */

@@ -170,7 +170,7 @@ it('takes names such as __proto__, formulas and terminal escapes as they are, or
     ['constructor', 1],
   ]);
   expect(source?.rejects.byReason).toEqual([
-    ['a model name that is longer than 200 characters or holds control characters', 1],
+    ['a model name that is empty, longer than 200 characters or holds control characters', 1],
   ]);
 });
 
