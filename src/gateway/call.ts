@@ -151,20 +151,20 @@ export class Call implements AnswerSink, ActiveCall {
     this.current?.abandon(why);
   }
 
-  /** Counts the request in the metrics, by who served it in the end. */
-  measure(attempt: Attempt, side: Side, facts: RequestFacts | null): void {
-    const kind = attempt.failure?.kind ?? 'success';
+  /** Counts the request in the metrics, by who served it in the end; null attempt: a cap let none be made. */
+  measure(attempt: Attempt | null, side: Side, facts: RequestFacts | null): void {
+    const kind = attempt === null ? 'shed' : (attempt.failure?.kind ?? 'success');
     this.services.metrics.requestFinished({
       route: this.route.name,
       trafficClass: this.traffic.class,
       side,
-      provider: attempt.options.provider.name,
+      provider: this.route.providers[side].name,
       operation: OPERATIONS[this.traffic.endpoint],
       model: facts?.model ?? '',
       outcome: kind === 'withdrawn' ? 'aborted' : kind,
-      totalMs: attempt.endedMs - this.startedMs,
+      totalMs: (attempt?.endedMs ?? this.services.now()) - this.startedMs,
       firstTokenMs: this.firstTokenMs,
-      interTokenMs: attempt.scanner?.gapsMs ?? [],
+      interTokenMs: attempt?.scanner?.gapsMs ?? [],
       tokensIn: this.tokensIn,
       tokensOut: this.tokensOut,
     });

@@ -183,8 +183,9 @@ class RandomisedCall implements AttemptOwner {
     this.#finish(attempt);
   }
 
-  #recordLegacy(attempt: Attempt): void {
-    const judged = this.#judgeLegacy(attempt);
+  /** Null attempt: legacy's cap let none be made, which counts as the candidate's cap does. */
+  #recordLegacy(attempt: Attempt | null): void {
+    const judged = attempt === null ? 'shed' : this.#judgeLegacy(attempt);
     if (this.#rescuedFrom === null) {
       this.#record('legacy', 'live', attempt, judged);
       return;
@@ -199,8 +200,9 @@ class RandomisedCall implements AttemptOwner {
   }
 
   /** A request that legacy refuses too was the caller's mistake, and neither is charged. */
-  #candidateOutcome(failure: Failure, legacy: Attempt): Observation['outcome'] {
+  #candidateOutcome(failure: Failure, legacy: Attempt | null): Observation['outcome'] {
     if (failure.kind !== 'status_4xx') return failure.kind as Observation['outcome'];
+    if (legacy === null) return 'success';
     if (legacy.failure === null) return 'rejected';
     return legacy.failure.kind === 'aborted' ? 'aborted' : 'success';
   }
@@ -243,15 +245,10 @@ class RandomisedCall implements AttemptOwner {
 
   #refuseBusy(name: string): void {
     const message = `${name} has as many requests in flight as its maxConcurrent allows.`;
-    if (this.#rescuedFrom !== null) {
-      this.#record('candidate', 'live', this.#failedAttempt, this.#busyOutcome(this.#rescuedFrom));
-    }
+    this.#recordLegacy(null);
     this.#call.refuse({ ...upstreamError(503, 'concurrency_cap', message), retryAfterS: 1 });
+    this.#call.measure(null, 'legacy', this.#facts);
     this.#call.finish();
-  }
-
-  #busyOutcome(failure: Failure): Observation['outcome'] {
-    return failure.kind === 'status_4xx' ? 'success' : (failure.kind as Observation['outcome']);
   }
 
   #claim(attempt: Attempt): void {

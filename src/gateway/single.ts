@@ -27,6 +27,7 @@ export function serveSingle(call: Call, ask: SingleAsk, takeOver: TakeOver = () 
   if (provider.inFlight >= provider.configuration.maxConcurrent) {
     const message = `${provider.name} has as many requests in flight as its maxConcurrent allows.`;
     call.refuse({ ...upstreamError(503, 'concurrency_cap', message), retryAfterS: 1 });
+    call.measure(null, ask.side, call.facts);
     call.finish();
     return;
   }

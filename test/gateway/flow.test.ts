@@ -15,6 +15,7 @@ import {
   well,
 } from '../support/fault-provider';
 import {
+  ADMIN_TOKEN,
   MODEL,
   startTestGateway,
   type TestGateway,
@@ -151,6 +152,22 @@ describe('the concurrency cap', () => {
       ),
     );
     expect(answers).toEqual(expect.arrayContaining(['new', 'old', [503, '1']]));
+  });
+
+  it('of legacy counts in its arm and in the metrics as the candidate’s does', async () => {
+    const gateway = await start({ legacy: { maxConcurrent: 1 } });
+    await gateway.route(0);
+    legacy.fault = (exchange) => void setTimeout(() => well(exchange), 200);
+    const client = gateway.client();
+    const answers = await Promise.allSettled([1, 2, 3].map((user) => servedBy(client, { user: `${user}` })));
+    expect(answers.filter(({ status: how }) => how === 'rejected')).toHaveLength(2);
+    expect(gateway.cells()).toMatchObject([
+      { side: 'legacy', kind: 'live', attempts: 3, successes: 1, failures: { shed: 2 } },
+    ]);
+    const scrape = await fetch(`${gateway.adminUrl}/metrics`, {
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    });
+    expect(await scrape.text()).toMatch(/cutover_requests_total\{.*side="legacy".*outcome="shed"} 2\n/);
   });
 });
 
