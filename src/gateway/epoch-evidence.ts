@@ -22,7 +22,8 @@ export class EpochEvidence {
 
   add(seen: Observation): void {
     this.#cellOf(seen).add(seen);
-    if (seen.bucket === null || seen.kind !== 'live' || seen.outcome === 'aborted') return;
+    const isJudged = seen.kind === 'live' && seen.outcome !== 'aborted' && seen.outcome !== 'refused';
+    if (seen.bucket === null || !isJudged) return;
     const { requests, failures } = this.#buckets[seen.side];
     requests[seen.bucket] = (requests[seen.bucket] as number) + 1;
     if (seen.outcome !== 'success') failures[seen.bucket] = (failures[seen.bucket] as number) + 1;

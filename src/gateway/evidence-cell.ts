@@ -10,7 +10,8 @@ export interface Observation {
   readonly shape: AnswerShape;
   /** As the caller asked for it. */
   readonly model: string;
-  readonly outcome: 'success' | 'aborted' | FailureClass;
+  /** `refused`: a 4xx that says nothing of a provider; counted with the aborted, outside of every rate. */
+  readonly outcome: 'success' | 'aborted' | 'refused' | FailureClass;
   /** An SDK's retry: `X-Stainless-Retry-Count` above 0. */
   readonly retry: boolean;
   /** From dispatch to the end, or the time waited when there was no good end. */
@@ -73,13 +74,14 @@ export class CellCounters {
     this.attempts += 1;
     if (seen.retry) this.retries += 1;
     if (seen.outcome === 'success') this.successes += 1;
-    else if (seen.outcome === 'aborted') this.aborted += 1;
+    else if (seen.outcome === 'aborted' || seen.outcome === 'refused') this.aborted += 1;
     else {
       const index = FAILURE_INDEX.get(seen.outcome) as number;
       this.failures[index] = (this.failures[index] as number) + 1;
     }
-    // Nothing was waited for when nothing was sent: a time of 0 would make a broken candidate look fast.
-    if (seen.outcome !== 'shed') this.#addTimes(seen);
+    // Nothing was waited for when nothing was sent, and a refusal is no answer: times of milliseconds would
+    // make a broken candidate look fast.
+    if (seen.outcome !== 'shed' && seen.outcome !== 'refused') this.#addTimes(seen);
     this.tokensIn += seen.tokensIn;
     this.tokensCached += seen.tokensCached;
     this.tokensOut += seen.tokensOut;

@@ -41,7 +41,7 @@ export function copyToCandidate(
     attemptEnded: (attempt) => {
       services.buffered.give(call.body.length);
       if (attempt.failure?.kind === 'withdrawn' || attempt.failure?.kind === 'aborted') return;
-      const outcome = judge(attempt, legacy);
+      const outcome = judge(attempt);
       route.evidence.record(
         observe(call, facts, assignment, { side: 'candidate', kind: 'shadow', outcome, attempt }),
       );
@@ -77,11 +77,10 @@ export function copyToCandidate(
 }
 
 /** Legacy has accepted the request, so a refusal by the candidate is a rejection. */
-function judge(attempt: Attempt, legacy: Attempt): Observation['outcome'] {
+function judge(attempt: Attempt): Observation['outcome'] {
   const kind = attempt.failure?.kind;
   if (kind === undefined) return 'success';
-  if (kind === 'status_4xx') return legacy.failure === null ? 'rejected' : 'success';
-  return kind as Observation['outcome'];
+  return kind === 'status_4xx' ? 'rejected' : (kind as Observation['outcome']);
 }
 
 function sideOf(attempt: Attempt, outcome: string): ShadowSide {

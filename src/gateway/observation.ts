@@ -59,7 +59,8 @@ export function observe(
 
   /** A failure that the provider may have worked for is charged with the tokens of its request. */
   function estimate(failed: Attempt, how: Outcome): TokenUsage | null {
-    const isCharged = how !== 'success' && how !== 'aborted' && failed.failure?.ambiguous === true;
+    const isCharged =
+      how !== 'success' && how !== 'aborted' && how !== 'refused' && failed.failure?.ambiguous === true;
     return isCharged ? { input: Math.ceil(call.body.length / BYTES_A_TOKEN), cached: 0, output: 0 } : null;
   }
 }

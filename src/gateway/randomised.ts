@@ -199,18 +199,21 @@ class RandomisedCall implements AttemptOwner {
     this.#record('legacy', 'failover', attempt, judged);
   }
 
-  /** A request that legacy refuses too was the caller's mistake, and neither is charged. */
+  /**
+   * A 4xx of the candidate is its failure only where legacy accepts. Where legacy refuses too it was the
+   * caller's mistake; where legacy could not say, nobody knows.
+   */
   #candidateOutcome(failure: Failure, legacy: Attempt | null): Observation['outcome'] {
     if (failure.kind !== 'status_4xx') return failure.kind as Observation['outcome'];
-    if (legacy === null) return 'success';
+    if (legacy === null) return 'aborted';
     if (legacy.failure === null) return 'rejected';
-    return legacy.failure.kind === 'aborted' ? 'aborted' : 'success';
+    return legacy.failure.kind === 'status_4xx' ? 'refused' : 'aborted';
   }
 
   #judgeLegacy(attempt: Attempt): Observation['outcome'] {
     const { failure } = attempt;
     if (failure === null) return isLate(this.#call, attempt) ? 'timeout' : 'success';
-    if (failure.kind === 'status_4xx') return 'success';
+    if (failure.kind === 'status_4xx') return 'refused';
     return failureClassOf(attempt) ?? 'aborted';
   }
 

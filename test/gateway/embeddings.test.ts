@@ -24,7 +24,10 @@ afterAll(async () => {
   await candidate.stop();
 });
 
-async function embed(body: string | Buffer<ArrayBuffer>, headers: Record<string, string> = {}): Promise<Response> {
+async function embed(
+  body: string | Buffer<ArrayBuffer>,
+  headers: Record<string, string> = {},
+): Promise<Response> {
   const answer = await fetch(`${gateway.dataUrl}/v1/embeddings`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', ...headers },

@@ -1,5 +1,6 @@
 import { type AddressInfo, createServer } from 'node:net';
 import type OpenAI from 'openai';
+import { EMPTY_HISTOGRAM } from '../../src/core/histogram';
 import type { DemoProvider } from '../../src/demo/provider';
 import { startFakeProvider } from '../support/fake-provider';
 import {
@@ -127,7 +128,37 @@ describe('what legacy refuses too', () => {
     const refused = gateway.client().chat.completions.create(ASK);
     await expect(refused).rejects.toMatchObject({ status: 422 });
     legacy.behaviour.failureRatio = 0;
-    for (const cell of gateway.cells()) expect(cell.failures).toEqual({});
+    const cells = gateway.cells();
+    expect(cells.map(({ side, kind }) => `${side} ${kind}`)).toEqual(['candidate live', 'legacy failover']);
+    for (const { attempts, aborted, successes, failures, totalMs } of cells) {
+      expect({ attempts, aborted, successes, failures }).toEqual({
+        attempts: 1,
+        aborted: 1,
+        successes: 0,
+        failures: {},
+      });
+      expect(totalMs).toEqual(EMPTY_HISTOGRAM);
+    }
+  });
+
+  it('counts in neither success nor failure of legacy’s own arm', async () => {
+    await gateway.route(0);
+    legacy.behaviour.failureRatio = 1;
+    legacy.behaviour.failureStatus = 404;
+    await expect(gateway.client().chat.completions.create(ASK)).rejects.toMatchObject({ status: 404 });
+    legacy.behaviour.failureRatio = 0;
+    expect(gateway.cells()).toMatchObject([{ attempts: 1, aborted: 1, successes: 0, failures: {} }]);
+  });
+
+  it.each([429, 500, 503])('is unknown where legacy answers %i, and then neutral', async (code) => {
+    await gateway.route(1);
+    candidate.fault = status(404);
+    legacy.behaviour.failureRatio = 1;
+    legacy.behaviour.failureStatus = code;
+    await expect(gateway.client().chat.completions.create(ASK)).rejects.toMatchObject({ status: code });
+    legacy.behaviour.failureRatio = 0;
+    const live = gateway.cells().find(({ kind }) => kind === 'live');
+    expect(live).toMatchObject({ side: 'candidate', attempts: 1, aborted: 1, successes: 0, failures: {} });
   });
 
   it('is charged to the candidate all the same when the candidate does not know its own key', async () => {
