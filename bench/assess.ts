@@ -60,6 +60,7 @@ async function main(): Promise<void> {
       folder: { type: 'string' },
       duckdb: { type: 'string', default: 'duckdb' },
       python: { type: 'string', default: 'python3' },
+      repeat: { type: 'string', default: '1' },
       child: { type: 'string' },
     },
   });
@@ -72,21 +73,27 @@ async function main(): Promise<void> {
     for (const rows of values.rows.split(',').map(Number)) {
       const files = await generate(folder, rows);
       for (const file of files) {
-        const measured = [
+        const rounds = Array.from({ length: Number(values.repeat) }, () => [
           ours(file),
           duckdbShell(values.duckdb, file, folder),
           pandas(values.python, file, folder),
-        ];
-        report(
-          rows,
-          file,
-          measured.filter((each) => each !== null),
-        );
+        ]);
+        report(rows, file, fastest(rounds.flat().filter((each) => each !== null)));
       }
     }
   } finally {
     if (values.folder === undefined) rmSync(folder, { recursive: true });
   }
+}
+
+/** The fastest of an engine's runs, which alternate: others on the machine only ever slow one down. */
+function fastest(measured: readonly Measured[]): Measured[] {
+  const best = new Map<string, Measured>();
+  for (const each of measured) {
+    if (each.seconds < (best.get(each.engine)?.seconds ?? Number.POSITIVE_INFINITY))
+      best.set(each.engine, each);
+  }
+  return [...best.values()];
 }
 
 async function generate(folder: string, rows: number): Promise<string[]> {
@@ -116,16 +123,18 @@ async function generate(folder: string, rows: number): Promise<string[]> {
 
 async function assess(file: string): Promise<Measured> {
   const started = performance.now();
+  const cpuBefore = process.cpuUsage();
   const db = await UsageDatabase.open({ threads: 2 });
   try {
     const sources = await loadUsage(db, [file], { mappings: [MAPPING], maxRejectShare: 0.01 });
     const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 31 }, []);
     const { totals, latencyMs, peak } = analysis;
+    const cpu = process.cpuUsage(cpuBefore);
     return {
       engine: 'cutover',
       file,
       seconds: (performance.now() - started) / 1000,
-      cpuSeconds: (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
+      cpuSeconds: (cpu.user + cpu.system) / 1e6,
       memoryMb: process.resourceUsage().maxRSS / 1024,
       answers: {
         calls: totals.calls,

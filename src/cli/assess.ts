@@ -1,20 +1,30 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { type AssessmentRequest, assessUsage } from '../assess/assess-usage';
 import { type AssessmentReport, digestReport } from '../assess/assessment-report';
 import { openAiInquiry } from '../assess/openai-inquiry';
 import { type PriceBook, parsePriceBook } from '../assess/prices/price-book-schema';
-import { PriceFinder } from '../assess/prices/price-finder';
+import { MissingPrice, PriceFinder } from '../assess/prices/price-finder';
 import { ATTESTATION_ITEMS, type Attestation, type AttestationItem } from '../assess/readiness';
 import { reportHtml } from '../assess/report-html';
 import { reportMarkdown } from '../assess/report-markdown';
 import { reportSections } from '../assess/report-sections';
+import { UnreadableUsage } from '../assess/usage/content-kind';
 import { parseMapping } from '../assess/usage/mapping-schema';
 import { fetchOpenAiUsage } from '../assess/usage/openai-fetch';
-import { configurationPath, loadConfiguration, readDocument, resolveSecret } from '../config';
+import { TooManyRejects } from '../assess/usage/usage-loader';
+import {
+  configurationPath,
+  loadConfiguration,
+  readDocument,
+  resolveSecret,
+  UnresolvedSecret,
+} from '../config';
 import type { Configuration } from '../core/configuration-schema';
+import { InvalidDocument } from '../core/schema-parts';
+import { attestations, collected, instant, lengths, pairs, part, price, ratio } from './assess-value';
 import { CliError, EXIT } from './cli-error';
 import { operatorName } from './operator-name';
 import { amount, fraction, positive } from './option-value';
@@ -357,75 +367,16 @@ function progressNotes(): (what: string, done: number | null) => void {
 }
 
 function asCliError(error: unknown): unknown {
-  if (error instanceof CliError || !(error instanceof Error)) return error;
+  if (error instanceof CliError) return error;
   const expected = [
-    'UnreadableUsage',
-    'TooManyRejects',
-    'MissingPrice',
-    'RangeError',
-    'InvalidDocument',
-    'UnresolvedSecret',
+    UnreadableUsage,
+    TooManyRejects,
+    MissingPrice,
+    RangeError,
+    InvalidDocument,
+    UnresolvedSecret,
   ];
-  return expected.includes(error.name) ? new CliError(error.message, EXIT.badInput, { cause: error }) : error;
-}
-
-function collected(value: string, before: string[] | undefined): string[] {
-  return [...(before ?? []), value];
-}
-
-function part(value: string): number {
-  return value === '0' ? 0 : fraction(value);
-}
-
-function instant(value: string): number {
-  const ms = Date.parse(value);
-  if (Number.isNaN(ms))
-    throw new InvalidArgumentError('expected a time such as 2026-10-01 or 2026-10-01T12:00:00Z');
-  return ms;
-}
-
-function pairs(value: string, before: Map<string, string> | undefined): Map<string, string> {
-  const at = value.lastIndexOf('=');
-  if (at < 1 || at === value.length - 1) throw new InvalidArgumentError('expected OLD=NEW');
-  return new Map([...(before ?? []), [value.slice(0, at), value.slice(at + 1)]]);
-}
-
-function lengths(value: string, before: Map<string, number> | undefined): Map<string, number> {
-  const [[model = '', tokens = ''] = []] = pairs(value, undefined);
-  return new Map([...(before ?? []), [model, positive(tokens)]]);
-}
-
-function price(value: string): { input: number; cachedInput?: number; output: number } {
-  const [input, output, cached] = value.split(',').map(Number);
-  if (
-    input === undefined ||
-    output === undefined ||
-    ![input, output, cached ?? 0].every((each) => each >= 0)
-  ) {
-    throw new InvalidArgumentError(
-      'expected INPUT,OUTPUT or INPUT,OUTPUT,CACHED in dollars a million tokens',
-    );
-  }
-  return { input, output, ...(cached === undefined ? {} : { cachedInput: cached }) };
-}
-
-function ratio(value: string): { low: number; point: number; high: number } {
-  const [low = Number.NaN, point = low, high = point] = value.split(':').map(amount);
-  if (!(low <= point && point <= high))
-    throw new InvalidArgumentError('expected LOW:POINT:HIGH, or one number');
-  return { low, point, high };
-}
-
-function attestations(
-  value: string,
-  before: { item: AttestationItem; holds: boolean }[] | undefined,
-): { item: AttestationItem; holds: boolean }[] {
-  const [name, answer] = value.split('=');
-  const item = ATTESTATION_ITEMS.find((each) => each === name);
-  if (item === undefined || (answer !== 'yes' && answer !== 'no')) {
-    throw new InvalidArgumentError(
-      `expected ITEM=yes or ITEM=no, an item being one of ${ATTESTATION_ITEMS.join(', ')}`,
-    );
-  }
-  return [...(before ?? []), { item, holds: answer === 'yes' }];
+  return error instanceof Error && expected.some((kind) => error instanceof kind)
+    ? new CliError(error.message, EXIT.badInput, { cause: error })
+    : error;
 }

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { parsePriceBook } from '../assess/prices/price-book-schema';
-import { PriceFinder } from '../assess/prices/price-finder';
+import { MissingPrice, PriceFinder } from '../assess/prices/price-finder';
 import {
   type ComparedProvider,
   claimsSchema,
@@ -9,6 +9,8 @@ import {
   measurementsSchema,
 } from '../assess/prices/provider-comparison';
 import { readDocument } from '../config';
+import { InvalidDocument } from '../core/schema-parts';
+import { collected } from './assess-value';
 import { CliError, EXIT } from './cli-error';
 import { fraction, positive } from './option-value';
 import { printJson, printLine, printTable } from './output';
@@ -199,12 +201,9 @@ function expected<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    if (error instanceof CliError || !(error instanceof Error)) throw error;
-    if (!['RangeError', 'MissingPrice', 'InvalidDocument'].includes(error.name)) throw error;
+    const known =
+      error instanceof RangeError || error instanceof MissingPrice || error instanceof InvalidDocument;
+    if (!known) throw error;
     throw new CliError(error.message, EXIT.badInput, { cause: error });
   }
-}
-
-function collected(value: string, before: string[] | undefined): string[] {
-  return [...(before ?? []), value];
 }

@@ -56,7 +56,7 @@ const priceSchema = z.strictObject({
 });
 
 /** A price book as people write it. */
-export const priceBookSchema = z.strictObject({
+const priceBookSchema = z.strictObject({
   version: z.literal(1),
   currencyRates: z
     .array(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { PriceFinder } from './price-finder';
+import { MissingPrice, type PriceFinder } from './price-finder';
 
 const claimSchema = z.strictObject({
   provider: z.string().min(1),
@@ -132,7 +132,7 @@ function bookPriceOf(
     const mixed = input * (1 - options.outputPart) + output * options.outputPart;
     return { input, output, mixed, source: used.source, asOf: used.asOf };
   } catch (error) {
-    if (error instanceof Error && error.name === 'MissingPrice') return null;
+    if (error instanceof MissingPrice) return null;
     throw error;
   }
 }
