@@ -24,9 +24,24 @@ export function serveStateful(call: Call, streamed: boolean): void {
     request.method === 'GET' || (facts !== null && typeof facts.json['previous_response_id'] === 'string');
   serveSingle(call, askOf(call, first, streamed), (attempt) => {
     if (!asksTwice || !isNotFound(attempt)) return false;
-    serveSingle(call, askOf(call, first === 'legacy' ? 'candidate' : 'legacy', streamed));
+    if (first === 'candidate') serveSingle(call, askOf(call, 'legacy', streamed));
+    else return tryCandidate(call, streamed);
     return true;
   });
+}
+
+/**
+ * What nobody knows of is looked for at the candidate only while the routing lets it serve, and under a
+ * permit: else something new would reach it after a rollback, under a kill latch, or before any migration.
+ */
+function tryCandidate(call: Call, streamed: boolean): boolean {
+  if (call.route.state.effectiveShare() === 0) return false;
+  serveSingle(call, { ...askOf(call, 'candidate', streamed), permitted: true }, (attempt) => {
+    if (attempt.failure?.kind !== 'withdrawn') return false;
+    serveSingle(call, askOf(call, 'legacy', streamed));
+    return true;
+  });
+  return true;
 }
 
 function askOf(call: Call, side: Side, streamed: boolean): SingleAsk {

@@ -5,7 +5,7 @@ import OpenAI, { AzureOpenAI, toFile } from 'openai';
 import { WebSocket, WebSocketServer } from 'ws';
 import { startGateway } from '../../src/gateway/main';
 import { type FaultProvider, plain, startFaultProvider, status, well } from '../support/fault-provider';
-import { MODEL, startTestGateway, type TestGateway } from '../support/running-gateway';
+import { MODEL, ROUTE, startTestGateway, type TestGateway } from '../support/running-gateway';
 
 const CALLERS_KEY = 'sk-the-key-that-this-caller-always-had';
 const SECRETS = {
@@ -298,7 +298,9 @@ describe('stateful traffic', () => {
     expect(await from('resp_made_by_new')).toBe('new');
     expect(await from('resp_unknown')).toBe('old');
     legacy.fault = status(404);
+    await stateful.route(0.1);
     expect(await from('resp_lost')).toBe('new');
+    await stateful.route(0);
     await expect(stateful.client().responses.delete('resp_lost')).rejects.toMatchObject({ status: 404 });
     legacy.fault = well;
     const next = { model: MODEL, input: 'y', previous_response_id: 'resp_made_by_new' };
@@ -312,6 +314,64 @@ describe('stateful traffic', () => {
     expect(file.response.headers.get('x-cutover-provider')).toBe('old');
     expect(stateful.cells()).toEqual([]);
     await stateful.stop();
+  });
+});
+
+describe('what legacy does not know of', () => {
+  const lost = async (served: TestGateway) => {
+    legacy.fault = status(404);
+    const asked = candidate.bodies.length;
+    await expect(served.client().responses.retrieve('resp_lost')).rejects.toMatchObject({ status: 404 });
+    const more = { model: MODEL, input: 'y', previous_response_id: 'resp_lost' };
+    await expect(served.client().responses.create(more)).rejects.toMatchObject({ status: 404 });
+    return candidate.bodies.length - asked;
+  };
+
+  it.each([
+    ['before any migration', async () => undefined],
+    ['after a rollback', async (served: TestGateway) => served.route(1).then(() => served.route(0))],
+    [
+      'under a kill latch',
+      async (served: TestGateway) => {
+        await served.route(1);
+        const latch = { by: 'ada', reason: 'odd', at: '2026-01-01T00:00:00Z' };
+        await served.routes.get(ROUTE)?.state.kill(latch);
+      },
+    ],
+    [
+      'once the lease has lapsed',
+      async (served: TestGateway) => {
+        await served.route(1, { leaseMs: 1 });
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      },
+    ],
+  ])('is not looked for at the candidate %s', async (_when, prepare) => {
+    const served = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url });
+    await prepare(served);
+    expect(await lost(served)).toBe(0);
+    await served.stop();
+  });
+
+  it('is answered with its not-found when the routing changes before the candidate is asked', async () => {
+    const served = await startTestGateway({
+      legacyUrl: legacy.url,
+      candidateUrl: candidate.url,
+      candidate: { maxConnections: 1 },
+    });
+    await served.route(1);
+    candidate.fault = () => undefined;
+    const asked = candidate.bodies.length;
+    const held = served.client().chat.completions.create(ASK);
+    while (candidate.bodies.length === asked) await new Promise((resolve) => setTimeout(resolve, 5));
+    const retrieving = lost(served);
+    while ((served.routes.get(ROUTE)?.providers.candidate.inFlight ?? 0) < 2)
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    await served.route(0);
+    expect(await retrieving).toBe(0);
+    legacy.fault = well;
+    await served.route(0, {}, 'cut');
+    await held;
+    await served.stop();
   });
 });
 
