@@ -14,8 +14,10 @@ import {
   pack,
   type Resolution,
   repack,
+  unpack,
 } from './gate-sketch';
 import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from './histogram';
+import { decodeNumbers, encodeNumbers } from './number-list';
 import type { Side } from './routing';
 import {
   addCounts,
@@ -41,8 +43,8 @@ export type RateNumbers = readonly [number, number, number, number];
 /** What one window, or several in a row, have seen. */
 export interface WindowCounts {
   readonly rates: RateNumbers;
-  /** Four numbers a key bucket as in `rates`, `KEY_BUCKETS` times; null when assignment is not sticky. */
-  readonly keys: readonly number[] | null;
+  /** Four numbers a key bucket as in `rates`, `KEY_BUCKETS` times (`encodeNumbers`); null when not sticky. */
+  readonly keys: string | null;
   /** Legacy's and the candidate's counts by measure, in the order of `measures`; later measures may be absent. */
   readonly latencies: readonly (readonly [legacy: PackedCounts, candidate: PackedCounts])[];
 }
@@ -83,16 +85,17 @@ const STRATA = 12;
 export const POOLED_MODEL = 'other';
 
 /** Characters of JSON that a stage's evidence may take. */
-const SIZE_LIMIT = 9_000;
+const SIZE_LIMIT = 8_000;
 /** From the most detail to the least: how many starts of a late change are kept, how fine latencies are. */
 const DETAIL = [
-  { segments: 24, step: 3 },
-  { segments: 16, step: 3 },
-  { segments: 11, step: 3 },
-  { segments: 8, step: 3 },
-  { segments: 6, step: 3 },
-  { segments: 4, step: 3 },
-  { segments: 4, step: 6 },
+  { segments: 24, step: 1 },
+  { segments: 16, step: 1 },
+  { segments: 11, step: 1 },
+  { segments: 8, step: 1 },
+  { segments: 6, step: 1 },
+  { segments: 6, step: 2 },
+  { segments: 4, step: 2 },
+  { segments: 3, step: 2 },
   { segments: 3, step: 6 },
   { segments: 2, step: 6 },
   { segments: 1, step: 6 },
@@ -141,7 +144,10 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
   if (kind.burnIn) return { ...stage, floor };
   const { step } = stage;
   const { measures, pooled } = measuresSeen(stage, cells);
-  const withEdges = measures.map((measure) => edged(measure, measures, cells, step));
+  const withEdges = measures.map((measure, index) => {
+    const now = histogramOfMeasure(cells, 'legacy', measure, measures);
+    return edged(measure, stage, index, now);
+  });
   const latencies = withEdges.map((measure) => {
     const samples = (side: Side) =>
       pack(histogramOfMeasure(cells, side, measure, measures), resolutionOf(measure, step));
@@ -195,7 +201,7 @@ export function mergeCounts(
       a.rates[2] + b.rates[2],
       a.rates[3] + b.rates[3],
     ],
-    keys: addNumbers(a.keys, b.keys),
+    keys: mergeKeys(a.keys, b.keys),
     latencies: measures.slice(0, Math.max(a.latencies.length, b.latencies.length)).map((measure, index) => {
       const resolution = resolutionOf(measure, step);
       const [left, right] = [a.latencies[index], b.latencies[index]];
@@ -207,9 +213,11 @@ export function mergeCounts(
   };
 }
 
-function addNumbers(a: readonly number[] | null, b: readonly number[] | null): readonly number[] | null {
+/** Key buckets of adjoining windows together. */
+export function mergeKeys(a: string | null, b: string | null): string | null {
   if (a === null || b === null) return a ?? b;
-  return a.map((value, index) => value + (b[index] ?? 0));
+  const later = decodeNumbers(b);
+  return encodeNumbers(decodeNumbers(a).map((value, index) => value + (later[index] ?? 0)));
 }
 
 function ratesOf(cells: readonly EvidenceCell[]): RateNumbers {
@@ -284,18 +292,20 @@ function histogramOfMeasure(
   );
 }
 
-/** The edge is chosen once, by legacy's first window that is large enough, so that it never depends on the candidate. */
-function edged(
-  measure: LatencyMeasure,
-  measures: readonly LatencyMeasure[],
-  cells: readonly EvidenceCell[],
-  step: number,
-): LatencyMeasure {
+/**
+ * The edge is chosen once, by legacy's values, so that it never depends on the candidate. `now` are those of the
+ * window that is being added.
+ */
+function edged(measure: LatencyMeasure, stage: StageEvidence, index: number, now: Histogram): LatencyMeasure {
   if (measure.edge !== null) return measure;
-  return { ...measure, edge: edgeOf(histogramOfMeasure(cells, 'legacy', measure, measures), step) };
+  const resolution = resolutionOf(measure, stage.step);
+  const before = stage.judged.segments.map(({ evidence }) =>
+    unpack(evidence.latencies[index]?.[0] ?? NO_COUNTS, resolution),
+  );
+  return { ...measure, edge: edgeOf(mergeHistograms([...before, now]), stage.step) };
 }
 
-function keyNumbers({ legacy, candidate }: BucketCounts): readonly number[] | null {
+function keyNumbers({ legacy, candidate }: BucketCounts): string | null {
   if (legacy.length + candidate.length === 0) return null;
   const numbers = new Array<number>(4 * KEY_BUCKETS).fill(0);
   const add = (counts: BucketCounts['legacy'], offset: number) => {
@@ -307,7 +317,7 @@ function keyNumbers({ legacy, candidate }: BucketCounts): readonly number[] | nu
   };
   add(legacy, 0);
   add(candidate, 2);
-  return numbers;
+  return encodeNumbers(numbers);
 }
 
 function withKeys(seen: string, { candidate }: BucketCounts): string {

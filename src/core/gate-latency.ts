@@ -9,7 +9,7 @@ import {
   percentText,
   worseText,
 } from './gate-metric';
-import { INTERVAL_ALPHA, type Judged } from './gate-rates';
+import { alphaText, INTERVAL_ALPHA, type Judged } from './gate-rates';
 import { type Resolution, sketchQuantile, unpack } from './gate-sketch';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, histogramCount, mergeHistograms } from './histogram';
 import { stageKind } from './plan';
@@ -90,7 +90,7 @@ export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
       samples: sum(state),
     });
   }
-  return groups.map((group) => independentGaps(group, groups));
+  return groups.filter(({ samples }) => countOf(samples) > 0).map((group) => independentGaps(group, groups));
 }
 
 const NO_SAMPLES: ArmSamples = { legacy: EMPTY_HISTOGRAM, candidate: EMPTY_HISTOGRAM };
@@ -248,7 +248,7 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
     { p: P, margin: onCells(gate.rollbackIncrease, resolution.step, Math.ceil) },
     group.state,
   );
-  const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`;
+  const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)}`;
   if (logHarm >= -Math.log(otherAlpha)) {
     return metricVerdict({
       ...numbers,
@@ -256,7 +256,7 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
       harm: true,
       eValue: eValueOf(logHarm),
       threshold: 1 / otherAlpha,
-      sentence: `${against}, ${watched}`,
+      sentence: `${against}, ${watched} (${alphaText(judged)})`,
     });
   }
   if (!goal || gate.promotionIncrease === null) {
@@ -332,7 +332,7 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
       harm,
       eValue: eValueOf(logHarm),
       threshold: 1 / otherAlpha,
-      sentence: `${against}, ${harm ? '' : 'watched for harm only: '}allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
+      sentence: `${against}, ${harm ? '' : 'watched for harm only: '}allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)}${harm ? ` (${alphaText(judged)})` : ''}`,
     });
   }
   const { successes, trials } = countsNotBelow(frozen * (1 + gate.promotionIncrease), samples.candidate);
@@ -368,10 +368,6 @@ function onCells(margin: number, step: number, round: (cells: number) => number)
 function boundOn(bound: number, step: number): number {
   const buckets = Math.log(bound) / Math.log(GAMMA);
   return GAMMA ** (Math.ceil(buckets / step) * step - 0.5);
-}
-
-function alphaText({ stage, otherGuardrails }: Judged): string {
-  return `half of alpha ${percentText(stage.alpha.rollback)} over ${otherGuardrails} guardrails`;
 }
 
 /** p95 of one arm's answers of one shape over all models, for reading. */

@@ -1,4 +1,10 @@
-import { KEY_BUCKETS, type RateNumbers, type StageEvidence, type WindowCounts } from './gate-evidence';
+import {
+  KEY_BUCKETS,
+  mergeKeys,
+  type RateNumbers,
+  type StageEvidence,
+  type WindowCounts,
+} from './gate-evidence';
 import {
   eValueOf,
   evidenceText,
@@ -8,6 +14,7 @@ import {
   percentText,
   pointsText,
 } from './gate-metric';
+import { decodeNumbers } from './number-list';
 import { formatShare, type StagePlan, stageKind } from './plan';
 import { type BetaPrior, rateAbove, rateBelow, rateInterval } from './statistics/beta-binomial';
 import { type DetectorState, detect, detectRate } from './statistics/change-detector';
@@ -24,7 +31,7 @@ export interface StageRates {
   /** Counts divided by the design effect; the same as counted when assignment is not sticky. */
   readonly deflated: TwoRates;
   readonly designEffect: number;
-  readonly keys: readonly number[] | null;
+  readonly keys: string | null;
   readonly segments: DetectorState<RateSegment>;
 }
 
@@ -54,10 +61,7 @@ function mergeSegments(a: RateSegment, b: RateSegment): RateSegment {
       a.rates[2] + b.rates[2],
       a.rates[3] + b.rates[3],
     ],
-    keys:
-      a.keys === null || b.keys === null
-        ? (a.keys ?? b.keys)
-        : a.keys.map((value, index) => value + (b.keys?.[index] ?? 0)),
+    keys: mergeKeys(a.keys, b.keys),
   };
 }
 
@@ -74,7 +78,8 @@ function twoRates([requests, failures, moved, failed]: RateNumbers, deflator: nu
   };
 }
 
-function keyBuckets(keys: readonly number[]) {
+function keyBuckets(text: string) {
+  const keys = decodeNumbers(text);
   const arm = (offset: number) =>
     Array.from({ length: KEY_BUCKETS }, (_, bucket) => {
       const at = 4 * bucket + offset;
@@ -100,6 +105,11 @@ export const INTERVAL_ALPHA = 0.05;
 /** Half of the stage's chance of a false rollback is spent on errors. */
 export function errorAlpha(stage: StagePlan): number {
   return stage.alpha.rollback / 2;
+}
+
+/** How alpha is divided, in words. */
+export function alphaText({ stage, otherGuardrails }: Judged): string {
+  return `half of alpha ${percentText(stage.alpha.rollback)} over ${otherGuardrails} guardrails`;
 }
 
 /** Errors of both arms: harm by their ratio, promotion by their difference. */
@@ -243,7 +253,8 @@ function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
 }
 
 /** The least that the candidate may succeed, burn-in included; a legacy below it is no place to compare with. */
-export function judgeFloor({ stage, rates, evidence, otherAlpha }: Judged): MetricVerdict {
+export function judgeFloor(judged: Judged): MetricVerdict {
+  const { stage, rates, evidence, otherAlpha } = judged;
   const { success } = stage.gates.floor;
   const all = evidence.floor.segments.reduce(
     (sum, { evidence: counts }) => ({
@@ -289,7 +300,7 @@ export function judgeFloor({ stage, rates, evidence, otherAlpha }: Judged): Metr
     threshold: 1 / otherAlpha,
     sentence: harm
       ? `${told}: below it, ${evidenceText(logHarm, otherAlpha)}`
-      : `${told}: ${1 - failed >= success ? 'held' : 'not held so far'}, evidence of harm ${evidenceText(logHarm, otherAlpha)}`,
+      : `${told}: ${1 - failed >= success ? 'held' : 'not held so far'}, evidence of harm ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
   });
 }
 
@@ -325,7 +336,7 @@ export function judgeSampleRatio({ stage, rates, evidence: { split } }: Judged):
   });
 }
 
-function ratioDesignEffect(keys: readonly number[]): number {
+function ratioDesignEffect(keys: string): number {
   const buckets = keyBuckets(keys);
   const counted = [...buckets.legacy, ...buckets.candidate].reduce((sum, [, requests]) => sum + requests, 0);
   const { trials } = deflatedSampleRatio(buckets);

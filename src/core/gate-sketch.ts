@@ -1,21 +1,23 @@
 import { GAMMA, type Histogram, histogramCount, mergeHistograms, quantile } from './histogram';
+import { decodeNumbers, encodeNumbers } from './number-list';
 
 /** How finely a latency histogram is kept over a stage. */
 export interface Resolution {
-  /** Buckets of the histogram that make one cell: 3 keep values within 3%. */
+  /** Buckets of the histogram that make one cell: 6 keep values within 6%. */
   readonly step: number;
   /** Cells at or below are counted as one: the body of a distribution whose tail is judged. Null before it is known. */
   readonly edge: number | null;
 }
 
 /**
- * A histogram as a short list of numbers: the count at or below the edge, then the first cell above it and the
- * counts of it and those that follow; a negative number skips so many empty cells. A cell stands for the upper
- * bound of its buckets, so that counts at or below it are exact.
+ * A histogram as a short list of numbers (`encodeNumbers`): the count at or below the edge, then the first cell
+ * above it and the counts of it and those that follow; a negative number skips so many empty cells. A cell stands
+ * for the upper bound of its buckets, so that counts at or below it are exact.
  */
-export type PackedCounts = readonly number[];
+export type PackedCounts = string;
 
-export const NO_COUNTS: PackedCounts = [0];
+/** No values at all. */
+export const NO_COUNTS: PackedCounts = '';
 
 /** Packs a histogram. */
 export function pack(histogram: Histogram, { step, edge }: Resolution): PackedCounts {
@@ -34,12 +36,12 @@ export function pack(histogram: Histogram, { step, edge }: Resolution): PackedCo
     packed.push(count);
     last = cell;
   }
-  return packed;
+  return last === null && below === 0 ? NO_COUNTS : encodeNumbers(packed);
 }
 
 /** The histogram of packed counts: every value at the upper bound of its cell. */
 export function unpack(packed: PackedCounts, { step, edge }: Resolution): Histogram {
-  const [below = 0, first, ...rest] = packed;
+  const [below = 0, first, ...rest] = decodeNumbers(packed);
   const buckets: [number, number][] = [];
   if (edge !== null && below > 0) buckets.push([edge * step, below]);
   let cell = first ?? 0;
@@ -56,18 +58,19 @@ export function unpack(packed: PackedCounts, { step, edge }: Resolution): Histog
 
 /** The counts of two windows together. */
 export function mergePacked(a: PackedCounts, b: PackedCounts, resolution: Resolution): PackedCounts {
-  if (b.length < 2) return [(a[0] ?? 0) + (b[0] ?? 0), ...a.slice(1)];
-  if (a.length < 2) return mergePacked(b, a, resolution);
+  if (a === NO_COUNTS) return b;
+  if (b === NO_COUNTS) return a;
   return pack(mergeHistograms([unpack(a, resolution), unpack(b, resolution)]), resolution);
 }
 
 /** The same counts at a coarser resolution. */
 export function repack(packed: PackedCounts, from: Resolution, to: Resolution): PackedCounts {
-  return packed.length < 2 && (packed[0] ?? 0) === 0 ? packed : pack(unpack(packed, from), to);
+  const same = from.step === to.step && from.edge === to.edge;
+  return same || packed === NO_COUNTS ? packed : pack(unpack(packed, from), to);
 }
 
 /** From so many values on the middle of a distribution is known well enough to leave its body out. */
-const EDGE_VALUES = 50;
+const EDGE_VALUES = 1_000;
 
 /** The edge that a histogram gives: the cell of its median; null while there are too few values. */
 export function edgeOf(histogram: Histogram, step: number): number | null {

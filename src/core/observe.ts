@@ -8,8 +8,8 @@ import type { GateVerdict, MetricVerdict } from './verdict';
 const DAY_MS = 86_400_000;
 const LAPSES_A_DAY = 3;
 const VERDICTS_KEPT = 20;
-/** Of a past verdict, most telling first; the last verdict of a stage keeps all. */
-const METRICS_KEPT = 10;
+/** Of a verdict in the state, most telling first; a window's result, in history, has all. */
+const METRICS_KEPT = 12;
 /** Further lapses within a day are counted, not recorded one by one. */
 const LAPSES_RECORDED = 50;
 
@@ -39,7 +39,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
   const assessing = stageKind(stageAt(state.plan, state.stageIndex)) === 'assess';
   // Law 9: while something contradicts the routing, neither soak nor promotion evidence is gathered.
   const counts = state.drift === null && window.drift === null && !assessing;
-  const verdict = counts ? window.verdict : null;
+  const verdict = counts ? shortened(window.verdict) : null;
   return {
     ...state,
     epoch: Math.max(state.epoch, window.highestEpoch),
@@ -63,7 +63,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
   };
 }
 
-/** What a list of past verdicts keeps of each. */
+/** What the state keeps of a verdict with many strata. */
 function shortened(verdict: GateVerdict): GateVerdict {
   if (verdict.metrics.length <= METRICS_KEPT) return verdict;
   const weight = ({ harm, outcome, role }: MetricVerdict) =>

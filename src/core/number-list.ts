@@ -1,0 +1,35 @@
+/** Digits of base 64, as source maps have them. */
+const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const VALUES = new Map([...DIGITS].map((digit, value) => [digit, value]));
+
+/** A list of whole numbers as text, one to three characters each: base64 VLQ, as in source maps. */
+export function encodeNumbers(numbers: readonly number[]): string {
+  let text = '';
+  for (const number of numbers) {
+    if (!Number.isSafeInteger(number)) throw new RangeError(`expected a whole number, got ${number}`);
+    let rest = Math.abs(number) * 2 + (number < 0 ? 1 : 0);
+    do {
+      const digit = rest % 32;
+      rest = Math.floor(rest / 32);
+      text += DIGITS[digit + (rest > 0 ? 32 : 0)];
+    } while (rest > 0);
+  }
+  return text;
+}
+
+/** The list that a text stands for; throws for a text that is none. */
+export function decodeNumbers(text: string): number[] {
+  const numbers: number[] = [];
+  let [sum, scale] = [0, 1];
+  for (const character of text) {
+    const value = VALUES.get(character);
+    if (value === undefined) throw new RangeError(`expected base64 digits, got "${character}"`);
+    sum += (value % 32) * scale;
+    scale *= 32;
+    if (value >= 32) continue;
+    numbers.push(sum % 2 === 1 ? -(sum - 1) / 2 : sum / 2);
+    [sum, scale] = [0, 1];
+  }
+  if (scale > 1) throw new RangeError(`expected the last number to be complete, got "${text.slice(-8)}"`);
+  return numbers;
+}
