@@ -4,7 +4,10 @@ import type { Plan } from '../core/plan';
 import { planSchema } from '../core/plan-schema';
 import { parseDocument } from '../core/schema-parts';
 
-/** The demo's own plan: seconds in place of days, wider margins. */
+/**
+ * The demo's own plan: seconds in place of days, and margins wide enough to be decided within them. Without errors
+ * 27 candidate requests show that they are within 15 points, 85 within 5; 160 an arm show p95 within 100%.
+ */
 export const DEMO_PLAN_YAML = `route: chat
 lease: 6s
 renewal: 1s
@@ -23,8 +26,8 @@ stages:
     burnIn: { time: 0s, requests: 0 }
     deadline: { hold: 60s, rollback: 2m }
     gates: &wide
-      errors: { rollbackRatio: 3, promotionExcess: 0.05 }
-      latency: { rollbackIncrease: 1.5, promotionIncrease: 0.5 }
+      errors: { rollbackRatio: 3, promotionExcess: 0.15 }
+      latency: { rollbackIncrease: 2, promotionIncrease: null }
       interToken: { rollbackIncrease: 3 }
       floor: { success: 0.9 }
       probes: { rollbackStreak: 5, promotionStreak: 4 }
@@ -35,14 +38,20 @@ stages:
     minimumKeys: 0
     burnIn: { time: 0s, requests: 0 }
     deadline: { hold: 60s, rollback: 2m }
-    gates: *wide
+    gates:
+      <<: *wide
+      errors: { rollbackRatio: 3, promotionExcess: 0.05 }
+      latency: { rollbackIncrease: 2, promotionIncrease: 1 }
   - name: complete
     soak: 6s
     window: 2s
     minimumSample: 300
     burnIn: { time: 0s, requests: 0 }
     deadline: { hold: 60s }
-    gates: { <<: *wide, latency: { rollbackIncrease: 20, promotionIncrease: 10 } }
+    gates:
+      <<: *wide
+      errors: { rollbackRatio: 3, promotionExcess: 0.05 }
+      latency: { rollbackIncrease: 20, promotionIncrease: 10 }
 `;
 
 /** The demo's plan, parsed like any other. */
