@@ -15,6 +15,7 @@ import { completeRoute, openProviders, type Route } from './route';
 import { createDataServer } from './server';
 import type { ActiveCall, Services } from './services';
 import type { ShadowPair } from './shadow-pair';
+import { lockStateDirectory } from './state-lock';
 
 /** Where a listener listens; port 0 takes a free one. */
 export interface ListenAddress {
@@ -63,8 +64,8 @@ export class OpenGateway extends Error {
 }
 
 /**
- * Starts the data and the admin listener of one gateway. Throws `OpenGateway`, `UnresolvedSecret`, and the
- * system's error when an address cannot be listened on.
+ * Starts the data and the admin listener of one gateway. Throws `OpenGateway`, `UnresolvedSecret`,
+ * `StateDirectoryTaken`, and the system's error when an address cannot be listened on.
  */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const { configuration } = options;
@@ -78,6 +79,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const now = () => performance.now();
   const log = openLog(options.log ?? 'stdout', name);
   const warn = (message: string) => log.logger.warn(message);
+  const unlock = await lockStateDirectory(configuration.gateway.stateDirectory, warn);
   const opened = openRoutes({
     configuration,
     gateway: name,
@@ -128,6 +130,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       await route.mirror.pool.destroy();
     }
     for (const provider of providers.values()) await provider.pool.destroy();
+    await unlock();
     log.flush();
   };
   const stop = async () => {
