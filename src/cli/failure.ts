@@ -6,6 +6,8 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   UnresolvedSecret: EXIT.badInput,
   InvalidCommand: EXIT.badInput,
   InvalidTemporalConfiguration: EXIT.badInput,
+  OpenGateway: EXIT.badInput,
+  StateDirectoryTaken: EXIT.badInput,
   NoMigration: EXIT.badInput,
   MigrationAlreadyRuns: EXIT.refused,
   CommandRefused: EXIT.refused,

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { configurationPath, loadConfiguration } from '../config';
-import { type ListenAddress, OpenGateway, type RunningGateway, startGateway } from '../gateway/main';
+import { type ListenAddress, type RunningGateway, startGateway } from '../gateway/main';
 import { CliError, EXIT } from './cli-error';
 import { printJson, printNote } from './output';
 import { untilStopped } from './until-stopped';
@@ -52,7 +52,6 @@ async function start(flags: GatewayFlags): Promise<RunningGateway> {
       log: flags.log === 'stdout' || flags.log === 'none' ? flags.log : { file: flags.log },
     });
   } catch (error) {
-    if (error instanceof OpenGateway) throw new CliError(error.message, EXIT.badInput);
     const { code, syscall, message } = error as NodeJS.ErrnoException;
     if (syscall !== 'listen') throw error;
     throw new CliError(
