@@ -136,7 +136,10 @@ export interface WatchStageInput {
   readonly renewalMs: number;
   readonly handover: boolean;
   /** What the stage has gathered so far. */
-  readonly progress: Pick<StageProgress, 'evidence' | 'cursors' | 'observedMs' | 'windows' | 'burnInRequests'>;
+  readonly progress: Pick<
+    StageProgress,
+    'evidence' | 'cursors' | 'observedMs' | 'windows' | 'burnInRequests'
+  >;
   readonly probePlan: AssessInput['probes'];
   readonly probes: ProbeRecord;
   readonly baseline: Baseline | null;

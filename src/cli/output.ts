@@ -29,7 +29,7 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
 }
 
 /** Text safe for a terminal: control characters (escape sequences among them) become visible `\xNN`. */
-export function printable(text: string): string {
+function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, (character) => {
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`;

@@ -86,7 +86,7 @@ const AA_Z = 3.29;
 const AA_LEAST = 1_000;
 
 /** The A/A check of a salt: about half of legacy's keys must fall below one half. */
-export function isSaltBalanced(statuses: readonly GatewayStatus[]): boolean {
+function isSaltBalanced(statuses: readonly GatewayStatus[]): boolean {
   const low = statuses.reduce((sum, { keys }) => sum + keys.aaLow, 0);
   const total = statuses.reduce((sum, { keys }) => sum + keys.aaTotal, 0);
   return total < AA_LEAST || Math.abs(low - total / 2) / Math.sqrt(total / 4) < AA_Z;
