@@ -1,0 +1,368 @@
+import { judgeStage } from '../../src/core/gate';
+import { noStageEvidence, withWindow } from '../../src/core/gate-evidence';
+import { type Histogram, mergeHistograms } from '../../src/core/histogram';
+import { latencyShape, rehearse, seededRandom } from '../../src/core/rehearsal';
+import {
+  aCell,
+  afterWindows,
+  aStage,
+  EPOCH,
+  evidenceOf,
+  judged,
+  metricOf,
+  PROBES,
+} from '../support/gate-evidence';
+import { drawEvents, drawLatencies, mostFalseDecisions } from '../support/statistics-draws';
+
+const random = () => seededRandom(7);
+
+/** Log-normal latencies around a median, in milliseconds. */
+function latencies(count: number, median: number, seed = 1): Histogram {
+  return drawLatencies(count, median, 0.4, seededRandom(seed));
+}
+
+function rates(legacy: readonly [number, number], candidate: readonly [number, number]) {
+  return evidenceOf([
+    aCell('legacy', { requests: legacy[0], failures: legacy[1] }),
+    aCell('candidate', { requests: candidate[0], failures: candidate[1] }),
+  ]);
+}
+
+/** Both shapes in both arms, with enough of everything to pass rolling. */
+function plenty(said: { candidateMedian?: number; failures?: number } = {}) {
+  const { candidateMedian = 100, failures = 8 } = said;
+  return evidenceOf(
+    (['plain', 'stream'] as const).flatMap((shape) => [
+      aCell('legacy', { requests: 4_000, failures: 8, shape, latencies: latencies(4_000, 100, 1) }),
+      aCell('candidate', {
+        requests: 4_000,
+        failures,
+        shape,
+        latencies: latencies(4_000, candidateMedian, 2),
+      }),
+    ]),
+  );
+}
+
+describe('errors of two arms', () => {
+  it.each([
+    ['equal and rare', [3_600, 7], [400, 1], 'pass', false],
+    ['none in either arm', [3_600, 0], [400, 0], 'pass', false],
+    ['none, but few requests', [900, 0], [100, 0], 'inconclusive', false],
+    ['twice as many, within two points', [36_000, 360], [4_000, 60], 'pass', false],
+    ['three points more, too few to call harm', [1_800, 18], [200, 6], 'inconclusive', false],
+    ['five times as many', [9_000, 90], [1_000, 50], 'fail', true],
+    ['harm at six requests', [54, 0], [6, 6], 'fail', true],
+    ['one failure of ten', [90, 0], [10, 1], 'inconclusive', false],
+  ] as const)('%s: legacy %p, candidate %p gives %s', (_, legacy, candidate, outcome, harm) => {
+    const verdict = judged(aStage('canary'), afterWindows([rates(legacy, candidate)]));
+    expect(metricOf(verdict, 'errors')).toMatchObject({ outcome, harm });
+    expect(verdict.harm).toBe(harm ? 'errors' : null);
+  });
+
+  it('says what was measured, the margin, the e-value, and how many more requests decide', () => {
+    const errors = metricOf(judged(aStage('canary'), afterWindows([rates([900, 9], [100, 1])])), 'errors');
+    expect(errors.sentence).toMatch(
+      /^candidate errors 1% against 1%: \+0 points, margin 2 points, e-value [\d.]+ of 20 needed; about [\d,]+ more requests expected to decide$/,
+    );
+    expect(errors).toMatchObject({ unit: 'rate', role: 'guardrail and goal', threshold: 20, estimate: 0 });
+    expect(errors.moreRequests).toBeGreaterThan(1_000);
+    expect(errors.interval?.[0]).toBeLessThan(0);
+    expect(errors.interval?.[1]).toBeGreaterThan(0.02);
+  });
+
+  it('spends half of the stage alpha on errors, and less in later stages', () => {
+    const at = (name: 'canary' | 'rolling', candidate: [number, number]) =>
+      metricOf(judged(aStage(name), afterWindows([rates([900, 0], candidate)])), 'errors').threshold;
+    expect(at('canary', [100, 40])).toBe(80);
+    expect(at('rolling', [900, 300])).toBe(160);
+  });
+});
+
+describe('latency', () => {
+  it('passes rolling when both arms are alike, and fails it at twice the latency', () => {
+    const stage = aStage('rolling');
+    const alike = judged(stage, afterWindows([plenty()]));
+    expect(alike.outcome).toBe('pass');
+    expect(metricOf(alike, 'p95 of plain answers')).toMatchObject({
+      outcome: 'pass',
+      harm: false,
+      unit: 'ms',
+    });
+    const slow = judged(stage, afterWindows([plenty({ candidateMedian: 200 })]));
+    expect(slow).toMatchObject({ outcome: 'fail', harm: 'p95 of plain answers' });
+    expect(slow.sentence).toMatch(
+      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(half of alpha 1.25% over 3 guardrails\)$/,
+    );
+  });
+
+  it('is inconclusive at the margin and only watched where the plan has no margin', () => {
+    const evidence = afterWindows([plenty({ candidateMedian: 120 })]);
+    const rolling = metricOf(judged(aStage('rolling'), evidence), 'p95 of plain answers');
+    expect(rolling).toMatchObject({ outcome: 'inconclusive', harm: false });
+    expect(metricOf(judged(aStage('canary'), evidence), 'p95 of plain answers').outcome).toBe(
+      'not applicable',
+    );
+  });
+
+  it('judges gaps between tokens as often as there are streams, not as often as there are gaps', () => {
+    const cells = (['legacy', 'candidate'] as const).map((side) =>
+      aCell(side, {
+        requests: 40,
+        shape: 'stream',
+        latencies: latencies(40, 100),
+        gaps: latencies(8_000, side === 'legacy' ? 20 : 60),
+      }),
+    );
+    const gaps = metricOf(judged(aStage('rolling'), afterWindows([evidenceOf(cells)])), 'p95 between tokens');
+    expect(gaps.n).toEqual({ legacy: 40, candidate: 40 });
+    expect(gaps.harm).toBe(false);
+  });
+
+  it('pools small models by shape, names them, and keeps a slow large one apart', () => {
+    const models = ['big', ...Array.from({ length: 20 }, (_, index) => `small-${index}`)];
+    const cells = models.flatMap((model) =>
+      (['legacy', 'candidate'] as const).map((side) => {
+        const requests = model === 'big' ? 3_000 : 40;
+        const slow = model === 'big' && side === 'candidate';
+        return aCell(side, { requests, model, latencies: latencies(requests, slow ? 300 : 100) });
+      }),
+    );
+    const evidence = afterWindows([evidenceOf(cells)]);
+    expect(new Set(evidence.measures.map(({ model }) => model)).size).toBeLessThanOrEqual(12);
+    const verdict = judged(aStage('rolling'), evidence);
+    expect(verdict.harm).toBe('p95 of plain answers, big');
+    const pooled = metricOf(verdict, 'p95 of plain answers, other');
+    expect(pooled).toMatchObject({ harm: false, n: { legacy: 800, candidate: 800 } });
+    expect(pooled.sentence).toContain('pooled: small-');
+  });
+});
+
+describe('missing data', () => {
+  const stage = aStage('rolling');
+
+  it('never passes without legacy, without the candidate, or without anything', () => {
+    const legacy = aCell('legacy', { requests: 9_000, latencies: latencies(9_000, 100) });
+    const candidate = aCell('candidate', { requests: 9_000, latencies: latencies(9_000, 100) });
+    for (const cells of [[legacy], [candidate], []]) {
+      const verdict = judged(stage, afterWindows([evidenceOf(cells)]));
+      expect(verdict.outcome).not.toBe('pass');
+      expect(metricOf(verdict, 'errors').outcome).toBe('not evaluated');
+      expect(verdict.harm).toBeNull();
+    }
+  });
+
+  it('does not pass while a gateway is silent', () => {
+    const verdict = judged(stage, afterWindows([plenty()]), { silent: ['gw-b'] });
+    expect(verdict).toMatchObject({ outcome: 'not evaluated', harm: null });
+    expect(verdict.sentence).toContain('no evidence from gw-b');
+  });
+
+  it('pauses when half of the candidate’s requests are missing', () => {
+    const { cells } = plenty();
+    const half = cells.map((cell) =>
+      cell.side === 'candidate'
+        ? { ...cell, attempts: cell.attempts / 2, successes: cell.attempts / 2 }
+        : cell,
+    );
+    const verdict = judged(
+      stage,
+      afterWindows([evidenceOf(half.map((cell) => ({ ...cell, failures: {} })))]),
+    );
+    expect(verdict.outcome).toBe('fail');
+    expect(verdict.harm).toBeNull();
+    expect(verdict.pause).toMatch(/^sample ratio mismatch: 33.33% .* asked 50%, p below 0.001/);
+  });
+
+  it('does not pass when one shape of answers is missing from the candidate', () => {
+    const cells = plenty().cells.filter(({ side, shape }) => side === 'legacy' || shape === 'plain');
+    expect(judged(stage, afterWindows([evidenceOf(cells)])).outcome).not.toBe('pass');
+  });
+
+  it('does not pass without probes', () => {
+    const none = { probes: 0, failures: 0, passedInARow: 0, failedInARow: 0, meanMs: null };
+    const verdict = judged(stage, afterWindows([plenty()]), { probes: { legacy: none, candidate: none } });
+    expect(verdict.outcome).toBe('not evaluated');
+  });
+
+  it('judges nothing of another epoch', () => {
+    const evidence = afterWindows([plenty()]);
+    const input = { evidence, windowRequests: { legacy: 0, candidate: 0 }, probes: PROBES };
+    const verdict = judgeStage(stage, EPOCH + 1, { ...input, burnIn: false, silent: [], baseline: null });
+    expect(verdict).toMatchObject({ outcome: 'not evaluated', requests: { legacy: 0, candidate: 0 } });
+    expect(metricOf(verdict, 'evidence').sentence).toContain('expected evidence of epoch 5, got epoch 4');
+  });
+
+  it('leaves the split of a window out in which a gateway had lapsed', () => {
+    const evidence = afterWindows([rates([3_000, 0], [1_000, 0])], { burnIn: false, shareApplied: false });
+    const ratio = metricOf(judged(stage, evidence), 'sample ratio');
+    expect(ratio).toMatchObject({ outcome: 'not evaluated' });
+  });
+});
+
+describe('floor', () => {
+  it('rolls back below it, in burn-in too, but not for a few failures', () => {
+    const stage = aStage('canary');
+    const burning = (failures: number) =>
+      judged(stage, afterWindows([rates([360, 0], [40, failures])], { burnIn: true, shareApplied: true }), {
+        burnIn: true,
+        windowRequests: { legacy: 360, candidate: 40 },
+      });
+    expect(burning(30)).toMatchObject({ outcome: 'fail', harm: 'floor', requests: { candidate: 40 } });
+    expect(burning(2)).toMatchObject({ outcome: 'inconclusive', harm: null, burnIn: true });
+  });
+
+  it('records burn-in but judges it by floor and probes alone', () => {
+    const evidence = afterWindows([rates([3_600, 0], [400, 20])], { burnIn: true, shareApplied: true });
+    const verdict = judged(aStage('canary'), evidence, { burnIn: true });
+    expect(verdict.metrics.map(({ metric }) => metric)).toEqual(['floor', 'probes']);
+    expect(judged(aStage('canary'), evidence).requests).toEqual({ legacy: 0, candidate: 0 });
+  });
+
+  it('calls a legacy below it an unhealthy baseline and holds', () => {
+    const verdict = judged(aStage('rolling'), afterWindows([rates([4_000, 400], [4_000, 400])]));
+    expect(verdict).toMatchObject({ outcome: 'not evaluated', harm: null });
+    expect(metricOf(verdict, 'floor').sentence).toMatch(/^baseline unhealthy: legacy succeeds in 90%/);
+  });
+});
+
+describe('at share 1', () => {
+  const stage = aStage('complete');
+  const baseline = judged(aStage('rolling'), afterWindows([plenty()])).baseline;
+  const alone = (failures: number, median: number) =>
+    afterWindows([
+      evidenceOf([
+        aCell('candidate', { requests: 4_000, failures, latencies: latencies(4_000, median, 3) }),
+        aCell('candidate', { requests: 4_000, shape: 'stream', latencies: latencies(4_000, 100, 4) }),
+      ]),
+    ]);
+
+  it('holds the candidate to what legacy was, plus margin', () => {
+    expect(judged(stage, alone(8, 100), { baseline }).outcome).toBe('pass');
+    expect(judged(stage, alone(400, 100), { baseline }).harm).toBe('errors');
+    expect(judged(stage, alone(8, 200), { baseline }).harm).toBe('p95 of plain answers');
+    expect(judged(stage, alone(8, 120), { baseline }).outcome).toBe('inconclusive');
+  });
+
+  it('rolls back by itself only while probes of legacy pass', () => {
+    const failing = { ...PROBES.legacy, failedInARow: 2, passedInARow: 0 };
+    const verdict = judged(stage, alone(400, 100), { baseline, probes: { ...PROBES, legacy: failing } });
+    expect(verdict).toMatchObject({ outcome: 'fail', harm: null });
+  });
+
+  it('does not pass without numbers of an earlier stage', () => {
+    expect(judged(stage, alone(8, 100)).outcome).toBe('not evaluated');
+  });
+});
+
+describe('sticky keys', () => {
+  it('counts a key that fails with every request as one failure', () => {
+    const legacy = Array.from({ length: 200 }, (_, bucket) => [bucket, 18, 0] as const);
+    const candidate = Array.from({ length: 200 }, (_, bucket) => [bucket, 2, 0] as const);
+    const storm = [...candidate.slice(0, 199), [199, 42, 40] as const];
+    const cells = rates([3_600, 0], [440, 40]).cells;
+    const stage = aStage('canary');
+    const one = judged(stage, afterWindows([evidenceOf(cells, { legacy, candidate: storm })]));
+    expect(one.harm).toBeNull();
+    expect(metricOf(one, 'errors').sentence).toContain('as failures cluster by key');
+    expect(judged(stage, afterWindows([evidenceOf(cells)])).harm).toBe('errors');
+  });
+
+  it('estimates keys by the buckets they fill, and asks for none where there are none', () => {
+    const stage = aStage('canary', { minimumKeys: 100 });
+    const keys = (count: number) => {
+      const candidate = Array.from({ length: count }, (_, bucket) => [bucket, 10, 0] as const);
+      const evidence = evidenceOf(rates([9_000, 9], [1_000, 1]).cells, { legacy: candidate, candidate });
+      return metricOf(judged(stage, afterWindows([evidence])), 'minimum keys');
+    };
+    expect(keys(40)).toMatchObject({ outcome: 'inconclusive', candidate: 43 });
+    expect(keys(110)).toMatchObject({ outcome: 'pass', candidate: 144 });
+    expect(keys(256).candidate).toBeGreaterThan(1_500);
+    const none = metricOf(judged(stage, afterWindows([rates([9_000, 9], [1_000, 1])])), 'minimum keys');
+    expect(none.outcome).toBe('not applicable');
+  });
+});
+
+describe('over time', () => {
+  const shapes = { totalMs: latencyShape(2_000, 8_000), firstTokenMs: latencyShape(400, 1_000) };
+  const traffic = (failureRate: (window: number) => number) => ({
+    share: 0.1,
+    requestsPerWindow: 200,
+    streamShare: 0.5,
+    ...shapes,
+    legacy: { failureRate: 0.01, latencyFactor: 1 },
+    candidate: (window: number) => ({ failureRate: failureRate(window), latencyFactor: 1 }),
+    keys: null,
+  });
+
+  function windowsUntilHarm(
+    failureRate: (window: number) => number,
+    seed: number,
+    most: number,
+  ): number | null {
+    const stage = aStage('canary');
+    let evidence = noStageEvidence(EPOCH);
+    let window = 0;
+    for (const seen of rehearse(traffic(failureRate), EPOCH, seededRandom(seed))) {
+      evidence = withWindow(evidence, seen, { burnIn: false, shareApplied: true });
+      window += 1;
+      if (judged(stage, evidence).harm !== null) return window;
+      if (window >= most) return null;
+    }
+  }
+
+  it('does not roll back equal arms more often than alpha allows, looked at 200 times', () => {
+    const runs = 12;
+    let found = 0;
+    for (let seed = 0; seed < runs; seed += 1) {
+      if (windowsUntilHarm(() => 0.01, seed, 200) !== null) found += 1;
+    }
+    expect(found).toBeLessThan(mostFalseDecisions(runs, 0.025));
+  }, 120_000);
+
+  it('sees harm that begins after a hundred windows of parity', () => {
+    const found = windowsUntilHarm((window) => (window < 100 ? 0.01 : 0.12), 3, 130);
+    expect(found).toBeGreaterThan(100);
+    expect(found).toBeLessThan(125);
+  });
+
+  it('gives the same process from the start however windows are cut', () => {
+    const draw = random();
+    const parts = Array.from({ length: 12 }, (_, index) =>
+      evidenceOf([
+        aCell('legacy', {
+          requests: 100,
+          failures: drawEvents(100, 0.02, draw),
+          latencies: latencies(100, 100, index),
+        }),
+        aCell('candidate', {
+          requests: 100,
+          failures: drawEvents(100, 0.02, draw),
+          latencies: latencies(100, 110, 50 + index),
+        }),
+      ]),
+    );
+    const cut = (size: number) =>
+      Array.from({ length: 12 / size }, (_, index) => {
+        const own = parts.slice(index * size, (index + 1) * size);
+        const arm = (side: 'legacy' | 'candidate') => {
+          const cells = own.flatMap((part) => part.cells.filter((cell) => cell.side === side));
+          return aCell(side, {
+            requests: cells.reduce((sum, cell) => sum + cell.attempts, 0),
+            failures: cells.reduce((sum, cell) => sum + (cell.failures.status_5xx ?? 0), 0),
+            latencies: mergeHistograms(cells.map((cell) => cell.totalMs)),
+          });
+        };
+        return evidenceOf([arm('legacy'), arm('candidate')]);
+      });
+    const stage = aStage('rolling');
+    const goals = [1, 2, 3, 4, 6, 12].map((size) => {
+      const verdict = judged(stage, afterWindows(cut(size)));
+      return ['errors', 'p95 of plain answers', 'sample ratio', 'minimum sample'].map((name) => {
+        const { outcome, legacy, candidate, eValue, interval } = metricOf(verdict, name);
+        return { name, outcome, legacy, candidate, eValue, interval };
+      });
+    });
+    for (const goal of goals) expect(goal).toEqual(goals[0]);
+  });
+});
