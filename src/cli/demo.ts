@@ -1,6 +1,5 @@
-import { once } from 'node:events';
 import { type Command, Option } from 'commander';
-import { runDemo } from '../demo/run-demo';
+import { DemoInterrupted, runDemo } from '../demo/run-demo';
 import { SCENARIOS, type Scenario } from '../demo/scenarios';
 import { CliError, EXIT } from './cli-error';
 import { printJson, printLine, printNote } from './output';
@@ -19,17 +18,13 @@ export function registerDemo(program: Command): void {
     )
     .action(async (options: { scenario: Scenario; keep?: boolean; json?: boolean }) => {
       const say = options.json === true ? printNote : printLine;
-      const result = await runDemo({
-        scenario: options.scenario,
-        say,
-        ...(options.keep === true
-          ? {
-              keep: async () => {
-                say('running until Ctrl-C');
-                await once(process, 'SIGINT');
-              },
-            }
-          : {}),
+      const interrupted = new Promise<void>((resolve) => {
+        process.once('SIGINT', () => resolve());
+        process.once('SIGTERM', () => resolve());
+      });
+      const { scenario, keep = false } = options;
+      const result = await runDemo({ scenario, say, keep, interrupted }).catch((error: unknown) => {
+        throw error instanceof DemoInterrupted ? new CliError(error.message, EXIT.failure) : error;
       });
       if (options.json === true) printJson(result);
       const expected = options.scenario === 'default' ? 'completed' : 'rolled back';

@@ -31,8 +31,15 @@ interface StageResult {
 export interface DemoOptions {
   readonly scenario: Scenario;
   readonly say: (line: string) => void;
-  /** Resolves when the demo may end; default: at once. */
-  readonly keep?: () => Promise<void>;
+  /** Whether everything goes on running after the scenario, until `interrupted`. */
+  readonly keep: boolean;
+  /** Resolves when the demo is to stop, as by Ctrl-C. */
+  readonly interrupted: Promise<void>;
+}
+
+/** Thrown when the demo was interrupted before its end; everything it started has been stopped. */
+export class DemoInterrupted extends Error {
+  override readonly name = 'DemoInterrupted';
 }
 
 const LIVE_LINE_MS = 1_000;
@@ -40,13 +47,21 @@ const POLL_MS = 200;
 const WARM_REQUESTS = 200;
 
 /** Runs one scenario from start to end and stops everything that it started. */
-export async function runDemo({ scenario, say, keep }: DemoOptions): Promise<DemoResult> {
+export async function runDemo({ scenario, say, keep, interrupted }: DemoOptions): Promise<DemoResult> {
   const stack = await startDemoStack(say);
   try {
     introduce(stack, scenario, say);
-    const result = await migrate(stack, scenario, say);
+    const result = await Promise.race([
+      migrate(stack, scenario, say),
+      interrupted.then(() => {
+        throw new DemoInterrupted('interrupted: everything was stopped');
+      }),
+    ]);
     summarise(stack, result, say);
-    await keep?.();
+    if (keep) {
+      say('running until Ctrl-C');
+      await interrupted;
+    }
     return result;
   } finally {
     await stack.stop();
