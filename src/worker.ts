@@ -35,10 +35,17 @@ function logWarningsOnly(): void {
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
       // The watch queue serves no workflows on purpose.
       if (message.startsWith('No workflows registered')) return;
-      process.stderr.write(`temporal ${level.toLowerCase()}: ${message} ${JSON.stringify(meta ?? {})}\n`);
+      process.stderr.write(
+        `temporal ${level.toLowerCase()}: ${message} ${JSON.stringify(meta ?? {}, withErrors)}\n`,
+      );
     }),
     telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
   });
+}
+
+/** An error has no fields of its own that JSON shows: without this the reason of a failed task is lost. */
+function withErrors(_key: string, value: unknown): unknown {
+  return value instanceof Error ? value.stack : value;
 }
 
 export interface RunningWorker {
