@@ -3,6 +3,8 @@ import { workflowIdOf } from '../../src/contract';
 import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
 
+jest.setTimeout(150_000);
+
 let harness: MigrationHarness;
 
 /** Far below what Temporal suggests by itself (4,096): a run then holds a few windows. */

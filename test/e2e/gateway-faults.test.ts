@@ -3,6 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
 
+jest.setTimeout(150_000);
+
 let harness: MigrationHarness;
 
 beforeAll(async () => {

@@ -4,6 +4,8 @@ import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
 import { findSecrets } from '../support/secret-search';
 
+jest.setTimeout(150_000);
+
 let harness: MigrationHarness;
 
 beforeAll(async () => {

@@ -19,6 +19,8 @@ import { built } from '../support/cli';
 import { fakeActivities, fakeWorld } from '../support/fake-activities';
 import { startTimeSkippingServer } from '../support/time-skipping-server';
 
+jest.setTimeout(150_000);
+
 Runtime.install({
   logger: new DefaultLogger('ERROR'),
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },

@@ -6,6 +6,8 @@ import { workflowIdOf } from '../../src/contract';
 import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
 
+jest.setTimeout(150_000);
+
 let harness: MigrationHarness;
 
 const LONG = { canary: staying('2s') };

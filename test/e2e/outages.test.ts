@@ -1,6 +1,8 @@
 import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
 
+jest.setTimeout(150_000);
+
 let harness: MigrationHarness;
 
 beforeAll(async () => {

@@ -4,6 +4,8 @@ import { brokenBundle } from '../support/broken-bundle';
 import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
 
+jest.setTimeout(150_000);
+
 let harness: MigrationHarness;
 
 beforeAll(async () => {

@@ -25,7 +25,7 @@ import { type NodeProcess, startNode } from './node-process';
 
 const MODEL = 'old-model';
 const CANDIDATE = 'new-llm';
-const UNTIL_MS = 45_000;
+const UNTIL_MS = 90_000;
 const POLL_MS = 100;
 
 export interface HarnessOptions {
