@@ -188,7 +188,7 @@ export function resolutionOf(measure: LatencyMeasure | undefined, step: number):
 }
 
 /** The counts of adjoining windows together. */
-export function mergeCounts(
+function mergeCounts(
   a: WindowCounts,
   b: WindowCounts,
   measures: readonly LatencyMeasure[],

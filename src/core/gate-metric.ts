@@ -88,6 +88,6 @@ export function millisecondsText(value: number): string {
 }
 
 /** A count or an e-value: three digits below a hundred, whole and grouped above. */
-export function countText(value: number): string {
+function countText(value: number): string {
   return value < 100 ? String(Number(value.toPrecision(2))) : Math.round(value).toLocaleString('en-US');
 }

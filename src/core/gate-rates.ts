@@ -103,7 +103,7 @@ export interface Judged {
 export const INTERVAL_ALPHA = 0.05;
 
 /** Half of the stage's chance of a false rollback is spent on errors. */
-export function errorAlpha(stage: StagePlan): number {
+function errorAlpha(stage: StagePlan): number {
   return stage.alpha.rollback / 2;
 }
 

@@ -1,4 +1,4 @@
-import * as fc from 'fast-check';
+import fc from 'fast-check';
 import { noStageEvidence, withWindow } from '../../src/core/gate-evidence';
 import { mergePacked, pack, unpack } from '../../src/core/gate-sketch';
 import { histogramCount, histogramOf, mergeHistograms } from '../../src/core/histogram';
