@@ -314,7 +314,20 @@ const CLUSTERS: Readonly<Record<string, KeyModel>> = {
     episodes: 0,
   },
   '500 keys, storms': { keys: 500, skew: 0.8, failingKeys: 0, failingRate: 0, episodes: 0.002 },
-  '200 keys, heavy, both': { keys: 200, skew: 1.1, failingKeys: 0.03, failingRate: 0.3, episodes: 0.004 },
+  '200 keys, none above 5%, both': {
+    keys: 200,
+    skew: 0.55,
+    failingKeys: 0.03,
+    failingRate: 0.3,
+    episodes: 0.004,
+  },
+  '200 keys, one of 23%, both': {
+    keys: 200,
+    skew: 1.1,
+    failingKeys: 0.03,
+    failingRate: 0.3,
+    episodes: 0.004,
+  },
 };
 
 function* stickyKeys(runs: number): Iterable<string> {
