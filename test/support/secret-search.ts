@@ -34,7 +34,11 @@ export function findSecrets(
 function places(harness: MigrationHarness): Place[] {
   const files = ['temporal.db', 'temporal.db-wal', 'cutover.json'].map((name) => join(harness.folder, name));
   for (const { logFile, stateDirectory } of harness.gateways) {
-    files.push(logFile, ...readdirSync(stateDirectory).map((name) => join(stateDirectory, name)));
+    const state = readdirSync(stateDirectory, { recursive: true, withFileTypes: true });
+    files.push(
+      logFile,
+      ...state.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name)),
+    );
   }
   const processes = [...harness.workers, ...harness.gateways.map(({ process }) => process)];
   return [
