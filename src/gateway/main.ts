@@ -54,7 +54,7 @@ export interface RunningGateway {
 }
 
 /** Thrown when a gateway without gateway keys is asked to listen where others can reach it. */
-export class OpenGateway extends Error {
+class OpenGateway extends Error {
   override readonly name = 'OpenGateway';
   constructor(readonly host: string) {
     super(
