@@ -29,6 +29,7 @@ export class WorkerSilent extends Error {
 const CALL_TIMEOUT_MS = 10_000;
 const ALIVE_TIMEOUT_MS = 3_000;
 const RETRY_MS = 250;
+const ATTEMPT_MS = 4_000;
 
 /** gRPC status codes. */
 const CANCELLED = 1;
@@ -101,7 +102,8 @@ export class TemporalService {
     const deadlineMs = Date.now() + timeoutMs;
     for (;;) {
       try {
-        return await this.connection.withDeadline(deadlineMs, work);
+        // One lost task must not take the whole time: queries may be asked again, updates bear an id.
+        return await this.connection.withDeadline(Math.min(deadlineMs, Date.now() + ATTEMPT_MS), work);
       } catch (error) {
         const code = codeOf(error);
         // "No poller seen recently" is a failed precondition.
