@@ -25,7 +25,11 @@ interface BookOptions {
 export function registerPrices(program: Command): void {
   const prices = program
     .command('prices')
-    .description('look prices up, check a price book, compare providers');
+    .description('look prices up, check a price book, compare providers')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cutover prices show deepseek-chat --provider deepseek\n  cutover prices check prices.yaml',
+    );
   const withBooks = (command: Command) =>
     command
       .option('--prices <book>', 'a price book, YAML or JSON; repeatable, earlier ones win', collected)
