@@ -61,7 +61,7 @@ export function readBody(
     ended = true;
     done(chunks.length === 1 ? (chunks[0] as Buffer) : chunks.length === 0 ? EMPTY : Buffer.concat(chunks));
   });
-  request.on('error', () => fail('gone'));
+  // Without a listener for errors a request that is cut off only closes.
   request.on('close', () => fail('gone'));
 }
 

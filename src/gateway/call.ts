@@ -10,6 +10,7 @@ import { errorBody, type GatewayError, sendError, upstreamError } from './openai
 import type { Provider } from './provider';
 import type { RequestFacts } from './request-facts';
 import type { RequestHead } from './request-head';
+import { requestLine } from './request-line';
 import type { AttemptNote } from './request-log';
 import type { Route } from './route';
 import type { ActiveCall, Services } from './services';
@@ -143,7 +144,7 @@ export class Call implements AnswerSink, ActiveCall {
       outcome: failure?.kind ?? 'success',
       ...(failure === null ? {} : { why: failure.why }),
       ...(status === 0 ? {} : { status }),
-      ms: round(attempt.endedMs - attempt.startedMs),
+      ms: attempt.endedMs - attempt.startedMs,
     });
   }
 
@@ -177,34 +178,7 @@ export class Call implements AnswerSink, ActiveCall {
     this.#buffered?.give(this.body.length);
     this.#buffered = null;
     this.services.active.delete(this);
-    const { logger } = this.services.log;
-    if (!logger.isLevelEnabled('info')) return;
-    const { request, route, facts, notes } = this;
-    logger.info(
-      {
-        route: route.name,
-        team: this.caller.team,
-        method: request.method,
-        path: this.path,
-        class: this.traffic.class,
-        model: facts?.model,
-        stream: facts?.stream,
-        epoch: this.epoch,
-        arm: this.side ?? undefined,
-        provider: this.servedBy?.name,
-        servedModel: this.servedModel ?? undefined,
-        failover: this.failover ?? undefined,
-        status: this.response.statusCode,
-        outcome: this.outcome,
-        ms: round(this.services.now() - this.startedMs),
-        firstTokenMs: this.firstTokenMs === null ? undefined : round(this.firstTokenMs),
-        tokensIn: this.tokensIn,
-        tokensOut: this.tokensOut,
-        retry: this.head.retry || undefined,
-        attempts: notes,
-      },
-      'request',
-    );
+    this.services.log.request?.(requestLine(this, this.services));
   }
 
   get #streams(): boolean {
@@ -240,7 +214,3 @@ const OPERATIONS: Readonly<Record<Endpoint, string>> = {
 };
 
 const SAFE_VALUE = /^[\x21-\x7e][\x20-\x7e]{0,255}$/;
-
-function round(ms: number): number {
-  return Math.round(ms * 100) / 100;
-}
