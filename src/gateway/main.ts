@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
-import { type AddressInfo, BlockList, isIPv4, isIPv6 } from 'node:net';
+import { type AddressInfo, BlockList, isIPv4, isIPv6, Server as NetServer } from 'node:net';
 import { hostname } from 'node:os';
 import { resolveSecret as resolveFromEnvironment } from '../config';
 import type { Configuration, GatewayAddress } from '../core/configuration-schema';
@@ -135,8 +135,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   };
   const stop = async () => {
     stopping = true;
-    const closed = closeServer(dataServer);
-    await drained(services, configuration.gateway.drain);
+    const { drain } = configuration.gateway;
+    const closed = refuseConnections(dataServer);
+    await lastAnswers(dataServer, Math.min(LAST_ANSWERS_MS, drain / 20));
+    // Once more as HTTP closes: idle connections, and the timer that checks for slow ones.
+    dataServer.close();
+    await drained(services, drain);
     for (const route of routes.values()) route.state.cutAll();
     for (const call of services.active) call.abandon('the gateway stopped');
     dataServer.closeAllConnections();
@@ -225,6 +229,29 @@ function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
     server.closeIdleConnections();
+  });
+}
+
+/** Takes no new connection, and leaves those that are open alone. */
+function refuseConnections(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    NetServer.prototype.close.call(server, () => resolve());
+  });
+}
+
+/** For how long connections that are open may bring another request, whose answer then closes them. */
+const LAST_ANSWERS_MS = 500;
+
+/**
+ * A connection that is closed between two requests of a busy caller loses the second one on its way. So each
+ * gets a moment in which an answer can say `Connection: close`.
+ */
+function lastAnswers(server: Server, forMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    server.getConnections((_error, count) => {
+      if (count === 0) resolve();
+      else setTimeout(resolve, forMs);
+    });
   });
 }
 
