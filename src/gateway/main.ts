@@ -93,6 +93,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const metrics = new GatewayMetrics(routes);
   const deadlines = new Deadlines(now);
   let stopping = false;
+  let drawn = 0;
   const services: Services = {
     configuration,
     routes,
@@ -105,7 +106,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     now,
     wallNow: Date.now,
     active: new Set<ActiveCall>(),
-    randomId: randomUUID,
+    randomId: () => {
+      drawn += 1;
+      return `${incarnation}${drawn}`;
+    },
     random: Math.random,
     compareShadow: options.compareShadow ?? null,
     isStopping: () => stopping,
