@@ -46,9 +46,11 @@ it(
   async () => {
     const { result, narration } = await runDemoProgram(['--scenario', 'operator']);
     expect(result).toMatchObject<Partial<DemoResult>>({ outcome: 'rolled back', clientFailures: 0 });
-    expect(narration).toMatch(/rollback .*\n.*verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/);
     expect(narration).toMatch(
-      /emergencyRollback .*\n.*verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/,
+      /operator: rollback [^]*?verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/,
+    );
+    expect(narration).toMatch(
+      /operator: emergencyRollback [^]*?verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/,
     );
   },
   3 * MINUTES_MS,

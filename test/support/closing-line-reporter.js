@@ -4,8 +4,8 @@ module.exports = class ClosingLineReporter {
     // A suite that could not even load counts as one failure.
     const failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
     const skipped = results.numPendingTests + results.numTodoTests;
-    process.stdout.write(
-      `\n${results.numPassedTests} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}\n`,
-    );
+    const line = `${results.numPassedTests} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
+    // After Jest's own summary, which follows all reporters.
+    process.once('exit', () => process.stdout.write(`\n${line}\n`));
   }
 };
