@@ -47,10 +47,10 @@ it(
     const { result, narration } = await runDemoProgram(['--scenario', 'operator']);
     expect(result).toMatchObject<Partial<DemoResult>>({ outcome: 'rolled back', clientFailures: 0 });
     expect(narration).toMatch(
-      /operator: rollback [^]*?verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/,
+      /operator: rollback [\s\S]*?verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/,
     );
     expect(narration).toMatch(
-      /operator: emergencyRollback [^]*?verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/,
+      /operator: emergencyRollback [\s\S]*?verified true, checkpoint \d+, epoch \d+, gateways gw-1, gw-2/,
     );
   },
   3 * MINUTES_MS,
