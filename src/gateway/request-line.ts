@@ -1,12 +1,36 @@
-import type { Call } from './call';
+import type { RequestFacts } from './request-facts';
+import type { RequestHead } from './request-head';
 import type { AttemptNote } from './request-log';
 import type { Services } from './services';
+
+/** What a call tells its log line. */
+interface LoggedCall {
+  readonly request: { readonly method?: string | undefined };
+  readonly response: { readonly statusCode: number };
+  readonly route: { readonly name: string };
+  readonly caller: { readonly team: string };
+  readonly head: RequestHead;
+  readonly facts: RequestFacts | null;
+  readonly path: string;
+  readonly traffic: { readonly class: string };
+  readonly epoch: number;
+  readonly side: string | null;
+  readonly servedBy: { readonly name: string } | null;
+  readonly servedModel: string | null;
+  readonly failover: string | null;
+  readonly outcome: string;
+  readonly startedMs: number;
+  readonly firstTokenMs: number | null;
+  readonly tokensIn: number;
+  readonly tokensOut: number;
+  readonly notes: readonly AttemptNote[];
+}
 
 /**
  * The log line of a request that is over, as pino would write it. Made by concatenation: through pino a line
  * took a tenth of a request's time (measured).
  */
-export function requestLine(call: Call, { log, wallNow, now }: Services): string {
+export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): string {
   const { request, route, facts, caller, head } = call;
   let line = `{"level":30,"time":${wallNow()},${log.base},"route":${quoted(route.name)},"team":${quoted(caller.team)},"method":"${request.method}","path":${quoted(call.path)},"class":"${call.traffic.class}"`;
   if (facts !== null) line += `,"model":${quoted(facts.model)},"stream":${facts.stream}`;
