@@ -147,7 +147,7 @@ class RandomisedCall implements AttemptOwner {
       this.#routingChanged(attempt, failure);
       return;
     }
-    if (failure.ambiguous && !(this.#replayable && this.#call.route.replays.spend())) {
+    if (failure.ambiguous && !this.#mayReplay()) {
       this.#record('candidate', 'live', attempt, failure.kind);
       this.#giveUp(attempt, failure);
       return;
@@ -155,6 +155,15 @@ class RandomisedCall implements AttemptOwner {
     this.#rescuedFrom = failure;
     this.#failedAttempt = attempt;
     this.#ask('legacy', 'failover');
+  }
+
+  #mayReplay(): boolean {
+    if (!this.#replayable) return false;
+    const { route, notes } = this.#call;
+    if (route.replays.spend()) return true;
+    const why = 'replay budget exhausted';
+    notes.push({ provider: route.providers.legacy.name, purpose: 'failover', outcome: 'shed', why, ms: 0 });
+    return false;
   }
 
   /** Not the candidate's failure, so in no arm; what may have begun is not done twice if it must not be. */

@@ -207,6 +207,9 @@ describe('replays', () => {
     await client.chat.completions.create(ASK);
     await client.chat.completions.create(ASK);
     await expect(client.chat.completions.create(ASK)).rejects.toMatchObject({ status: 500 });
+    expect(poor.log.at(-1)).toMatchObject({
+      attempts: [{ provider: 'new' }, { provider: 'old', outcome: 'shed', why: 'replay budget exhausted' }],
+    });
     candidate.fault = status(429);
     await client.chat.completions.create(ASK);
     await poor.stop();
