@@ -121,7 +121,8 @@ export async function startOwnSubject(
   return { subject: { name: 'cutover', pid: started.pid, url: urls, headers: NO_HEADERS }, started };
 }
 
-async function splitInHalf(admin: string, route: string): Promise<void> {
+/** Pushes a pinned record with share 0.5 to a route of the gateway with this admin address. */
+export async function splitInHalf(admin: string, route: string): Promise<void> {
   const address = `${admin}/admin/v1/routes/${route}`;
   const headers = { authorization: 'Bearer bench', 'content-type': 'application/json' };
   const status = (await (await fetch(address, { headers })).json()) as {

@@ -15,8 +15,8 @@ export interface FaultProvider {
   stop(): Promise<void>;
 }
 
-/** Starts a provider that answers every request with its current fault. */
-export async function startFaultProvider(fault: Fault): Promise<FaultProvider> {
+/** Starts a provider that answers every request with its current fault, on any free port unless one is given. */
+export async function startFaultProvider(fault: Fault, listenPort = 0): Promise<FaultProvider> {
   const bodies: string[] = [];
   let aborts = 0;
   let provider: FaultProvider;
@@ -37,7 +37,7 @@ export async function startFaultProvider(fault: Fault): Promise<FaultProvider> {
   });
   server.on('connection', (socket) => socket.on('error', () => {}));
   server.on('clientError', (_error, socket) => socket.destroy());
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(listenPort, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   provider = {
     url: `http://127.0.0.1:${port}/v1`,
