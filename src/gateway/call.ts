@@ -189,7 +189,7 @@ export class Call implements AnswerSink, ActiveCall {
     if (!this.route.configuration.exposeHeaders) return headers;
     if (this.servedBy !== null) headers.push('x-cutover-provider', this.servedBy.name);
     headers.push('x-cutover-epoch', `${this.epoch}`);
-    if (this.servedModel !== null && SAFE_VALUE.test(this.servedModel)) {
+    if (this.servedModel !== null && isSafeValue(this.servedModel)) {
       headers.push('x-cutover-model', this.servedModel);
     }
     if (this.failover !== null) headers.push('x-cutover-failover', this.failover);
@@ -212,5 +212,15 @@ const OPERATIONS: Readonly<Record<Endpoint, string>> = {
   json: 'other',
   opaque: 'other',
 };
+
+let lastSafeValue = '';
+
+/** Whether a text may stand in a header; nearly always it is the same as the last time. */
+function isSafeValue(text: string): boolean {
+  if (text === lastSafeValue) return true;
+  if (!SAFE_VALUE.test(text)) return false;
+  lastSafeValue = text;
+  return true;
+}
 
 const SAFE_VALUE = /^[\x21-\x7e][\x20-\x7e]{0,255}$/;

@@ -10,7 +10,7 @@ export interface MappedBody {
 /** The body for legacy: as the caller wrote it, but for the usage of a stream. */
 export function legacyBody(raw: Buffer, facts: RequestFacts, usage: boolean): MappedBody {
   if (!usage || !facts.stream || facts.wantsUsage) return { body: raw, addsUsage: false };
-  return { body: withUsage(facts.text, facts.json), addsUsage: true };
+  return { body: withUsage(raw, facts), addsUsage: true };
 }
 
 /** The body for the candidate: its model name, its parameters, and the usage of a stream. */
@@ -24,9 +24,9 @@ export function candidateBody(
   const reshapes = hasKeys(rename) || drop.length > 0 || hasKeys(set);
   const mayAdd = usage && facts.stream && !facts.wantsUsage && !drop.includes('stream_options');
   if (!reshapes) {
-    const renamed = mapping.candidate === facts.model ? facts.text : withModel(facts, mapping.candidate);
-    if (mayAdd) return { body: withUsage(renamed, facts.json, mapping.candidate), addsUsage: true };
-    return { body: renamed === facts.text ? raw : renamed, addsUsage: false };
+    const edit = mapping.candidate === facts.model ? null : modelEdit(facts, mapping.candidate);
+    if (mayAdd) return { body: withUsage(raw, facts, mapping.candidate, edit), addsUsage: true };
+    return { body: withModel(raw, facts, mapping.candidate, edit), addsUsage: false };
   }
   const json = reshape(facts.json, mapping);
   if (mayAdd) json['stream_options'] = usageOptions(json['stream_options']);
@@ -50,30 +50,68 @@ function reshape(json: Readonly<Record<string, unknown>>, mapping: ModelMapping)
 
 const MODEL_KEY = '"model"';
 
-/**
- * Puts another model into a JSON text in place, which keeps every other byte and costs a tenth of writing
- * the object again. Only where the text leaves no doubt which `"model"` is the top-level one.
- */
-function withModel(facts: RequestFacts, model: string): string {
-  const { text, json } = facts;
-  const at = text.indexOf(MODEL_KEY);
-  if (at >= 0 && text.indexOf(MODEL_KEY, at + 1) < 0 && !text.includes('\\u')) {
-    const start = text.indexOf('"', at + MODEL_KEY.length);
-    const quoted = JSON.stringify(facts.model);
-    if (start >= 0 && text.startsWith(quoted, start) && isColon(text, at + MODEL_KEY.length, start)) {
-      return text.slice(0, start) + JSON.stringify(model) + text.slice(start + quoted.length);
-    }
-  }
-  return JSON.stringify({ ...json, model });
+/** A part of a text to be replaced. */
+interface Edit {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
 }
 
-function withUsage(text: string, json: Readonly<Record<string, unknown>>, model?: string): string {
-  if (json['stream_options'] === undefined) {
-    const end = text.lastIndexOf('}');
-    return `${text.slice(0, end)},"stream_options":{"include_usage":true}}`;
+/**
+ * Where another model goes into a JSON text in place, which keeps every other byte and costs a tenth of writing
+ * the object again; `unclear` where the text leaves a doubt which `"model"` is the top-level one.
+ */
+function modelEdit({ text, model: old }: RequestFacts, model: string): Edit | 'unclear' {
+  const at = text.indexOf(MODEL_KEY);
+  if (at < 0 || text.indexOf(MODEL_KEY, at + 1) >= 0 || text.includes('\\u')) return 'unclear';
+  const start = text.indexOf('"', at + MODEL_KEY.length);
+  const quoted = JSON.stringify(old);
+  if (start < 0 || !text.startsWith(quoted, start) || !isColon(text, at + MODEL_KEY.length, start)) {
+    return 'unclear';
   }
-  const named = model === undefined ? json : { ...json, model };
-  return JSON.stringify({ ...named, stream_options: usageOptions(json['stream_options']) });
+  return { start, end: start + quoted.length, text: JSON.stringify(model) };
+}
+
+function withModel(
+  raw: Buffer,
+  facts: RequestFacts,
+  model: string,
+  edit: Edit | 'unclear' | null,
+): MappedBody['body'] {
+  if (edit === null) return raw;
+  return edit === 'unclear' ? JSON.stringify({ ...facts.json, model }) : edited(raw, facts.text, [edit]);
+}
+
+const USAGE = ',"stream_options":{"include_usage":true}}';
+
+function withUsage(
+  raw: Buffer,
+  { text, json, model: old }: RequestFacts,
+  model = old,
+  edit: Edit | 'unclear' | null = null,
+): MappedBody['body'] {
+  if (edit === 'unclear' || json['stream_options'] !== undefined) {
+    return JSON.stringify({ ...json, model, stream_options: usageOptions(json['stream_options']) });
+  }
+  const end = { start: text.lastIndexOf('}'), end: text.length, text: USAGE };
+  return edited(raw, text, edit === null ? [end] : [edit, end]);
+}
+
+/**
+ * A text with some parts replaced, from front to back. Where it has as many bytes as characters each stands
+ * for itself, and the bytes are copied: cheaper than to write a string as UTF-8.
+ */
+function edited(raw: Buffer, text: string, edits: readonly Edit[]): string | Buffer {
+  const inBytes = raw.length === text.length;
+  const pieces: Buffer[] = [];
+  let whole = '';
+  let from = 0;
+  for (const edit of edits) {
+    if (inBytes) pieces.push(raw.subarray(from, edit.start), Buffer.from(edit.text));
+    else whole += text.slice(from, edit.start) + edit.text;
+    from = edit.end;
+  }
+  return inBytes ? Buffer.concat([...pieces, raw.subarray(from)]) : whole + text.slice(from);
 }
 
 function usageOptions(options: unknown): object {

@@ -72,12 +72,15 @@ export function usesHostedTools(json: Readonly<Record<string, unknown>>): boolea
   });
 }
 
+const NAMES_STATE = /"(file|vector_store)_id/;
+
 /** Whether a request leans on something that one provider keeps: an earlier response, a conversation, a file. */
 export function isBoundToState({ json, text }: RequestFacts): boolean {
   if (json['background'] === true) return true;
   if (nonEmpty(json['previous_response_id']) !== null) return true;
   if (json['conversation'] !== undefined && json['conversation'] !== null) return true;
-  if (text.includes('"file_id') || text.includes('"vector_store_id')) return true;
+  // Most bodies have neither: one search tells.
+  if (text.includes('_id') && NAMES_STATE.test(text)) return true;
   const { prompt } = json;
   return typeof prompt === 'object' && prompt !== null && typeof Reflect.get(prompt, 'id') === 'string';
 }

@@ -1,4 +1,5 @@
 import pino, { type DestinationStream, type Logger } from 'pino';
+import { LineBuffer } from './line-buffer';
 
 /** Where the log goes: standard output, a file, a stream of one's own, or nowhere. */
 export type LogTarget = 'stdout' | 'none' | { readonly file: string } | DestinationStream;
@@ -8,40 +9,52 @@ export interface GatewayLog {
   readonly logger: Logger;
   /** Writes the line of one request, which `requestLine` has made; null when there is no log. */
   readonly request: ((line: string) => void) | null;
-  /** What every line begins with after level and time. */
+  /** What every line says besides level and time. */
   readonly base: string;
   /** Writes what is buffered; to be called before the process ends. */
   flush(): void;
 }
 
-const BUFFERED_BYTES = 32_768;
+/** Reading ends of pipes, such as Docker's, take 16 KB at a time. */
+const PIPE_BYTES = 16_384;
+const FILE_BYTES = 65_536;
+const BUFFERED_MS = 1_000;
 
-/** Opens the log; lines are buffered and written every second or 32 KB, so that a request never waits. */
+/** Opens the log; lines of requests are written each second or when there are many, so that none waits. */
 export function openLog(target: LogTarget, gateway: string): GatewayLog {
-  if (target === 'none')
-    return { logger: pino({ enabled: false }), request: null, base: '', flush: () => {} };
-  const destination = isStream(target)
-    ? target
-    : pino.destination({
-        dest: target === 'stdout' ? 1 : target.file,
-        sync: false,
-        minLength: BUFFERED_BYTES,
-        maxWrite: 2 * BUFFERED_BYTES,
-        periodicFlush: 1_000,
-        mkdir: true,
-      });
-  const logger = pino({ base: { gateway }, timestamp: pino.stdTimeFunctions.epochTime }, destination);
+  const base = `"gateway":${JSON.stringify(gateway)}`;
+  if (target === 'none') return { logger: pino({ enabled: false }), request: null, base, flush: () => {} };
+  const open = (destination: DestinationStream) =>
+    pino({ base: { gateway }, timestamp: pino.stdTimeFunctions.epochTime }, destination);
+  if (isStream(target)) {
+    return { logger: open(target), request: (line) => void target.write(line), base, flush: () => {} };
+  }
+  const capacity = target === 'stdout' ? PIPE_BYTES : FILE_BYTES;
+  const dest = target === 'stdout' ? 1 : target.file;
+  const destination = pino.destination({
+    ...{ dest, sync: false, contentMode: 'buffer', maxWrite: capacity, mkdir: true },
+  });
+  const lines = new LineBuffer({
+    capacity,
+    delayMs: BUFFERED_MS,
+    // Typed for strings only, which it does not take in this mode.
+    pass: (bytes) => void (destination as unknown as { write(bytes: Buffer): boolean }).write(bytes),
+  });
   return {
-    logger,
-    base: `"gateway":${JSON.stringify(gateway)}`,
-    request: (line) => void destination.write(line),
+    logger: open({
+      write: (line) => {
+        lines.add(line);
+        lines.flush();
+      },
+    }),
+    request: (line) => lines.add(line),
+    base,
     flush: () => {
-      if ('flushSync' in destination && typeof destination.flushSync === 'function') {
-        try {
-          destination.flushSync();
-        } catch {
-          // A destination that never opened has nothing to flush.
-        }
+      lines.flush();
+      try {
+        destination.flushSync();
+      } catch {
+        // A destination that never opened has nothing to flush.
       }
     },
   };

@@ -50,14 +50,20 @@ it('means the same whatever else the body holds', () => {
   );
 });
 
+it('keeps the very bytes of a body that is no sound UTF-8', () => {
+  const raw = Buffer.from([...Buffer.from('{"model":"old","a":"'), 0xff, ...Buffer.from('"}')]);
+  const facts = readFacts(raw) as RequestFacts;
+  const { body } = candidateBody(raw, facts, { candidate: 'x', parameters: PLAIN }, false);
+  expect(body).toEqual(Buffer.from([...Buffer.from('{"model":"x","a":"'), 0xff, ...Buffer.from('"}')]));
+});
+
 it('gives legacy the very bytes of the caller, but for the usage of a stream', () => {
   const plain = Buffer.from('{"model":"a" }');
   expect(legacyBody(plain, factsOf(plain.toString()), true).body).toBe(plain);
   const stream = '{"model":"a","stream":true,"n":1.0}\n';
-  expect(legacyBody(Buffer.from(stream), factsOf(stream), true)).toEqual({
-    body: '{"model":"a","stream":true,"n":1.0,"stream_options":{"include_usage":true}}',
-    addsUsage: true,
-  });
+  const { body, addsUsage } = legacyBody(Buffer.from(stream), factsOf(stream), true);
+  expect(body.toString()).toBe('{"model":"a","stream":true,"n":1.0,"stream_options":{"include_usage":true}}');
+  expect(addsUsage).toBe(true);
 });
 
 it('keeps a parameter named __proto__ a parameter', () => {
