@@ -68,8 +68,8 @@ module.exports = {
     only(
       'adapters-import-ports',
       '^src/adapters/',
-      '^src/(core/|ports\\.ts$|contract\\.ts$|adapters/)',
-      'one file an outside system',
+      '^src/(core/|ports\\.ts$|contract\\.ts$|adapters/|assess/)',
+      'one file an outside system; usage logs are one',
     ),
     {
       name: 'one-importer-of-the-client',

@@ -1,3 +1,4 @@
+import type { AssessPlan } from './core/assess-plan';
 import type { Checkpoint } from './core/checkpoint';
 import type { CommandName } from './core/command';
 import type { ApplyResult, RoutingReading, WindowResult } from './core/events';
@@ -11,6 +12,7 @@ import type {
 } from './core/migration-state';
 import type { StagePlan } from './core/plan';
 import type { RoutingRecord } from './core/routing';
+import type { UsageFindings } from './core/usage-digest';
 import type { Baseline, ProbeRecord } from './core/verdict';
 
 /** Workflow, applying and verifying: nothing long runs here, so that a rollback never waits for a slot. */
@@ -156,6 +158,7 @@ export interface RoutingActivities {
 
 /** On `WATCH_TASK_QUEUE`. */
 export interface WatchActivities {
+  analyseUsage(input: AnalyseUsageInput): Promise<UsageFindings>;
   assess(input: AssessInput): Promise<AssessmentSummary>;
   checkHealth(input: CheckHealthInput): Promise<HealthCheck>;
   watchStage(input: WatchStageInput): Promise<WindowResult>;
@@ -168,3 +171,8 @@ export const FAILURES = {
   /** The activity may not grant leases any more: its run is closed, it was cancelled, or workflow tasks fail. */
   noStanding: 'NoStanding',
 } as const;
+
+export interface AnalyseUsageInput {
+  readonly route: string;
+  readonly plan: AssessPlan;
+}

@@ -1,3 +1,4 @@
+import type { AssessPlan } from './core/assess-plan';
 import type { EvidenceReading } from './core/evidence';
 import type { RosterEntry } from './core/migration-state';
 import type {
@@ -8,6 +9,7 @@ import type {
   RenewRequest,
   Side,
 } from './core/routing';
+import type { UsageFindings } from './core/usage-digest';
 
 /** What a gateway answered, or that it did not. */
 export type GatewayAnswer<T> =
@@ -65,6 +67,32 @@ export interface StandingPort {
   hasStanding(leaseMs: number): Promise<{ readonly granted: boolean; readonly reason: string }>;
 }
 
+/** How far an analysis of usage logs is: what a person sees of it, and where a later attempt goes on. */
+export interface UsageProgress {
+  readonly phase: string;
+  /** Of the phase, 0 to 1; null when it is not known. */
+  readonly done: number | null;
+  readonly filesRead: number;
+  readonly files: number | null;
+  /** Rows of the files that were read. */
+  readonly rows: number;
+  /** The folder on this machine that holds what was read so far. */
+  readonly folder: string | null;
+}
+
+/** Usage logs on this machine. */
+export interface UsagePort {
+  analyse(
+    request: { readonly route: string; readonly plan: AssessPlan },
+    observed: {
+      readonly progress: (progress: UsageProgress) => void;
+      readonly signal: AbortSignal;
+      /** How far an earlier attempt came; null for the first. */
+      readonly earlier: UsageProgress | null;
+    },
+  ): Promise<UsageFindings>;
+}
+
 /** Time as an argument. */
 export interface ClockPort {
   /** Monotonic milliseconds. */
@@ -78,5 +106,6 @@ export interface Ports {
   readonly gateways: GatewayPort;
   readonly providers: ProviderPort;
   readonly standing: StandingPort;
+  readonly usage: UsagePort;
   readonly clock: ClockPort;
 }

@@ -8,6 +8,7 @@ import {
 } from '@temporalio/worker';
 import { createActivities } from './activities';
 import { createPorts } from './adapters/ports';
+import { readDocument } from './config';
 import { TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
 import type { Configuration } from './core/configuration-schema';
 
@@ -61,7 +62,9 @@ export interface RunningWorker {
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   logWarningsOnly();
-  const { routing, watch } = createActivities(createPorts(options.configuration, options.resolveSecret));
+  const { routing, watch } = createActivities(
+    createPorts(options.configuration, options.resolveSecret, readDocument),
+  );
   const connection = await NativeConnection.connect(options.connection);
   const shared = { connection, namespace: options.namespace, shutdownGraceTime: SHUTDOWN_GRACE } as const;
   const workers = await Promise.all([

@@ -1,5 +1,6 @@
 import type { RoutingActivities, WatchActivities } from '../contract';
 import type { Ports } from '../ports';
+import { createAnalyseUsage } from './analyse-usage';
 import { createAssess } from './assess';
 import { createCheckHealth } from './check-health';
 import { createRoutingActivities } from './routing';
@@ -10,6 +11,7 @@ export function createActivities(ports: Ports): { routing: RoutingActivities; wa
   return {
     routing: createRoutingActivities(ports),
     watch: {
+      analyseUsage: createAnalyseUsage(ports),
       assess: createAssess(ports),
       checkHealth: createCheckHealth(ports),
       watchStage: createWatchStage(ports),

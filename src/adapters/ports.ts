@@ -5,17 +5,20 @@ import { GatewayAdmin } from './gateway-admin';
 import { discoverGateways } from './gateway-discovery';
 import { createProviderProbes } from './provider-probe';
 import { systemClock } from './system-clock';
+import { createUsageLogs } from './usage-logs';
 import { createWorkflowStanding } from './workflow-standing';
 
 /** The real world behind the activities of a worker; throws `UnresolvedSecret` when the admin token leads nowhere. */
 export function createPorts(
   configuration: Configuration,
   resolveSecret: (reference: string) => string,
+  readDocument: (path: string) => unknown,
 ): Ports {
   return {
     gateways: createGatewayAdmin(configuration, resolveSecret),
     providers: createProviderProbes({ configuration, resolveSecret, now: systemClock.now }),
     standing: createWorkflowStanding(),
+    usage: createUsageLogs({ configuration, resolveSecret, readDocument }),
     clock: systemClock,
   };
 }

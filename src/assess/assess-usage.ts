@@ -2,6 +2,7 @@ import type { AssessmentReport } from './assessment-report';
 import { DEFAULT_EFFORT, type MigrationEffort, migrationCost } from './migration-cost';
 import type { PriceFinder } from './prices/price-finder';
 import { projectCosts } from './projection';
+import { NO_RATE_LIMITS, type RateLimits } from './rate-limit-headers';
 import {
   evaluateReadiness,
   type FeatureAnswer,
@@ -17,7 +18,7 @@ import { type LoadOptions, loadUsage } from './usage/usage-loader';
 export interface AssessmentRequest {
   readonly route: string | null;
   readonly files: readonly string[];
-  readonly load: Omit<LoadOptions, 'progress' | 'signal'>;
+  readonly load: Omit<LoadOptions, 'loaded' | 'signal'>;
   readonly window: WindowChoice;
   readonly legacyProvider: string | null;
   /** Null when no candidate is named: usage is analysed and nothing projected. */
@@ -43,7 +44,17 @@ export interface AssessmentPorts {
   readonly inquiry: ProviderInquiry | null;
   readonly now: Date;
   readonly progress?: Progress;
+  readonly loaded?: LoadOptions['loaded'];
   readonly signal?: AbortSignal;
+  /** For an assessment that a later attempt may have to finish. */
+  readonly attempt?: {
+    /** The work folder of the attempt before. */
+    readonly earlier: string | null;
+    /** Told the work folder of this one. */
+    readonly opened: (folder: string) => void;
+    /** Whether a reason to abort leaves the work for a later attempt. */
+    readonly goesOnAfter: (reason: unknown) => boolean;
+  };
 }
 
 /** Reads, analyses, prices and judges. Throws UnreadableUsage, TooManyRejects or MissingPrice; starting over is safe. */
@@ -51,14 +62,18 @@ export async function assessUsage(
   request: AssessmentRequest,
   ports: AssessmentPorts,
 ): Promise<AssessmentReport> {
-  const { finder, signal } = ports;
-  const observed = {
+  const { finder, signal, attempt } = ports;
+  const db = await UsageDatabase.open({
+    earlier: attempt?.earlier ?? null,
     ...(ports.progress === undefined ? {} : { progress: ports.progress }),
-    ...(signal === undefined ? {} : { signal }),
-  };
-  const db = await UsageDatabase.open(observed);
+  });
   try {
-    const sources = await loadUsage(db, request.files, { ...request.load, ...observed });
+    attempt?.opened(db.folder);
+    const sources = await loadUsage(db, request.files, {
+      ...request.load,
+      ...(ports.loaded === undefined ? {} : { loaded: ports.loaded }),
+      ...(signal === undefined ? {} : { signal }),
+    });
     const models = await db.rows('SELECT DISTINCT model FROM usage_all', 'listing models', signal);
     const names = models.map(({ model }) => String(model));
     const { candidate } = request;
@@ -92,11 +107,12 @@ export async function assessUsage(
               usage: analysis,
               projection,
               modelMapping,
-              ...(await askCandidate(ports, analysis, modelMapping)),
+              ...(await askCandidate(ports, request.readiness, analysis, modelMapping)),
             }),
     };
   } finally {
-    await db.close();
+    const goesOn = signal?.aborted === true && attempt?.goesOnAfter(signal.reason) === true;
+    await db.close({ keepFolder: goesOn });
   }
 }
 
@@ -116,18 +132,40 @@ function thresholdsOf(
   return [...new Set(all)].sort((a, b) => a - b);
 }
 
-/** Asks for the models, then for each used or possibly used feature of each mapped model, one after the other. */
+/** Requests that a p50 is measured by: as many as the assess stage sends probes to each side. */
+const PINGS = 30;
+
+type Asked = Pick<
+  ReadinessFacts,
+  'candidateModels' | 'features' | 'contextLengths' | 'toldLimits' | 'measuredP50Ms'
+>;
+
+/**
+ * Asks for the models, then for each used or possibly used feature of each mapped model, one after the other. What an
+ * operator gave is not asked for.
+ */
 async function askCandidate(
   { inquiry, progress, signal }: AssessmentPorts,
+  given: NonNullable<AssessmentRequest['readiness']>,
   usage: UsageAnalysis,
   mapping: ReadonlyMap<string, string>,
-): Promise<Pick<ReadinessFacts, 'candidateModels' | 'features'>> {
+): Promise<Asked> {
   const features = new Map<string, Map<FeatureName, FeatureAnswer>>();
-  if (inquiry === null) return { candidateModels: null, features };
+  const { contextLengths, measuredP50Ms, demands } = given;
+  const unasked = { features, contextLengths, toldLimits: NO_RATE_LIMITS, measuredP50Ms };
+  if (inquiry === null) return { ...unasked, candidateModels: null };
   progress?.('asking the candidate for its models', null);
   const candidateModels = await inquiry.listModels(signal);
-  const targets = new Set(usage.byModel.flatMap(({ model }) => mapping.get(model) ?? []));
-  for (const target of candidateModels.ok ? targets : []) {
+  const told = {
+    ...unasked,
+    contextLengths: new Map([...candidateModels.contextLengths, ...contextLengths]),
+  };
+  const served = (target: string) => candidateModels.models?.includes(target) !== false;
+  const mapped = new Set(usage.byModel.flatMap(({ model }) => mapping.get(model) ?? []));
+  const limits: RateLimits[] = [];
+  const times: (number | null)[] = [];
+  const pings = demands.maxP50Ms !== undefined && measuredP50Ms === null ? PINGS : 1;
+  for (const target of candidateModels.ok ? [...mapped].filter(served) : []) {
     const answers = new Map<FeatureName, FeatureAnswer>();
     const embeds = /embed/i.test(target);
     for (const { feature, calls } of usage.features) {
@@ -136,6 +174,30 @@ async function askCandidate(
       answers.set(feature, await inquiry.probeFeature(feature, target, signal));
     }
     features.set(target, answers);
+    if (embeds) continue;
+    progress?.(`measuring ${target}`, null);
+    const { p50Ms, rateLimits } = await inquiry.ping(target, pings, signal);
+    times.push(p50Ms);
+    limits.push(rateLimits);
   }
-  return { candidateModels, features };
+  return {
+    ...told,
+    candidateModels,
+    toldLimits: {
+      requestsPerMinute: least(limits.map(({ requestsPerMinute }) => requestsPerMinute)),
+      tokensPerMinute: least(limits.map(({ tokensPerMinute }) => tokensPerMinute)),
+    },
+    measuredP50Ms: measuredP50Ms ?? (pings === PINGS ? slowest(times) : null),
+  };
+}
+
+function least(limits: readonly (number | null)[]): number | null {
+  const known = limits.filter((limit) => limit !== null);
+  return known.length === 0 ? null : Math.min(...known);
+}
+
+/** Of all models that were measured; null as soon as one could not be. */
+function slowest(times: readonly (number | null)[]): number | null {
+  const known = times.filter((time) => time !== null);
+  return known.length === 0 || known.length < times.length ? null : Math.round(Math.max(...known));
 }

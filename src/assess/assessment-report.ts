@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto';
+import type { Finding } from '../core/finding';
+import type { UsageDigest, UsageFindings } from '../core/usage-digest';
 import type { EffortCost } from './migration-cost';
 import type { Projection } from './projection';
 import type { Readiness } from './readiness';
@@ -16,37 +18,74 @@ export interface AssessmentReport {
   readonly readiness: Readiness | null;
 }
 
-/** What history keeps of a report: the numbers that decided, and a digest of all of it. */
-export interface AssessmentDigest {
-  readonly sha256: string;
-  readonly verdict: Readiness['verdict'] | null;
-  readonly calls: number;
-  readonly days: number;
-  readonly legacyMonthlyUsd: number | null;
-  readonly candidateMonthlyUsd: number | null;
-  readonly savingPercent: number | null;
-  readonly priority: Projection['recommendation']['priority'] | null;
-  readonly blockers: readonly string[];
-  readonly questions: readonly string[];
-}
+const MODELS_KEPT = 5;
+const NAME_LIMIT = 80;
 
 /** The digest of a report; the same report always gives the same one. */
-export function digestReport(report: AssessmentReport): AssessmentDigest {
+export function digestReport(report: AssessmentReport): UsageDigest {
   const { usage, projection, readiness } = report;
+  const { totals, window, latencyMs, peak } = usage;
+  const sum = (of: (source: UsageAnalysis['sources'][number]) => number) =>
+    usage.sources.reduce((total, source) => total + of(source), 0);
   return {
     sha256: createHash('sha256').update(JSON.stringify(report)).digest('hex'),
+    madeAt: report.madeAt,
     verdict: readiness?.verdict ?? null,
-    calls: usage.totals.calls,
-    days: usage.window.days,
+    files: usage.sources.length,
+    rows: sum(({ rows }) => rows),
+    rejectedRows: sum(({ rejects }) => rejects.total),
+    fromMs: window.fromMs,
+    toMs: window.toMs,
+    days: window.days,
+    calls: totals.calls,
+    inputTokens: totals.inputTokens,
+    cachedTokens: totals.cachedTokens,
+    outputTokens: totals.outputTokens,
+    failed: totals.failed,
+    latencyMs: latencyMs === null ? null : { p50: latencyMs.p50, p95: latencyMs.p95, p99: latencyMs.p99 },
+    peak:
+      peak === null
+        ? null
+        : { requestsPerMinute: peak.requestsPerMinute, tokensPerMinute: peak.tokensPerMinute },
+    models: usage.byModel
+      .slice(0, MODELS_KEPT)
+      .map(({ model, calls }) => ({ model: cut(model, NAME_LIMIT), calls })),
     legacyMonthlyUsd: projection?.legacy.monthly.usd ?? null,
-    candidateMonthlyUsd: projection?.candidate.monthly.usd ?? null,
-    savingPercent: projection?.savingPercent?.percent ?? null,
-    priority: projection?.recommendation.priority ?? null,
-    blockers:
-      readiness?.findings
-        .filter(({ kind }) => kind === 'blocker')
-        .map(({ text }) => text)
-        .slice(0, 20) ?? [],
-    questions: readiness?.questions.slice(0, 20) ?? [],
+    candidateMonthlyUsd: projection?.candidate.monthly ?? null,
+    savingPercent: projection?.savingPercent ?? null,
+    recommendation: projection?.recommendation ?? null,
   };
+}
+
+/** Bytes that the findings of one assessment may take in a workflow's history. */
+const FINDINGS_BYTES = 5_000;
+const TEXT_LIMIT = 300;
+
+/** The digest of a report with its findings, the weightiest first, in less than 8 KB. */
+export function findingsOf(report: AssessmentReport): UsageFindings {
+  return { digest: digestReport(report), findings: boundedFindings(report.readiness?.findings ?? []) };
+}
+
+const WEIGHTS: readonly Finding['kind'][] = ['blocker', 'approval', 'doubt', 'warning'];
+
+function boundedFindings(findings: readonly Finding[]): Finding[] {
+  const sorted = [...findings].sort((a, b) => WEIGHTS.indexOf(a.kind) - WEIGHTS.indexOf(b.kind));
+  const kept: Finding[] = [];
+  let left = FINDINGS_BYTES;
+  for (const finding of sorted) {
+    const short = { ...finding, text: cut(finding.text, TEXT_LIMIT) };
+    left -= Buffer.byteLength(JSON.stringify(short));
+    if (left < 0) break;
+    kept.push(short);
+  }
+  const dropped = sorted.slice(kept.length);
+  const [heaviest] = dropped;
+  if (heaviest === undefined) return kept;
+  // What was dropped must still hold or reject.
+  const kind = heaviest.kind === 'approval' ? 'doubt' : heaviest.kind;
+  return [...kept, { kind, text: `${dropped.length} more: see the whole report` }];
+}
+
+function cut(text: string, limit: number): string {
+  return text.length > limit ? `${text.slice(0, limit - 1).replace(/[\ud800-\udbff]$/, '')}…` : text;
 }

@@ -1,4 +1,6 @@
 import OpenAI, { APIError } from 'openai';
+import type { ProviderConfiguration } from '../core/configuration-schema';
+import { NO_RATE_LIMITS, readRateLimits } from './rate-limit-headers';
 import type { FeatureAnswer, ProviderInquiry } from './readiness';
 import type { FeatureName } from './usage/usage-analysis';
 
@@ -32,22 +34,91 @@ export function openAiInquiry(endpoint: {
   return {
     async listModels(signal) {
       try {
-        const page = await client.models.list({ ...(signal === undefined ? {} : { signal }) });
-        return { ok: true, error: null, models: page.data.map(({ id }) => id) };
+        const models: string[] = [];
+        const contextLengths = new Map<string, number>();
+        for await (const model of client.models.list(within(signal))) {
+          models.push(model.id);
+          const length = contextLength(model);
+          if (length !== null) contextLengths.set(model.id, length);
+        }
+        return { ok: true, error: null, models, contextLengths };
       } catch (error) {
         signal?.throwIfAborted();
-        return { ok: false, error: describe(error), models: null };
+        return { ok: false, error: describe(error), models: null, contextLengths: new Map() };
       }
+    },
+    async ping(model, requests, signal) {
+      const times: number[] = [];
+      let rateLimits = NO_RATE_LIMITS;
+      try {
+        while (times.length < requests) {
+          const start = performance.now();
+          const { response } = await client.chat.completions
+            .create({ model, messages: PING, max_tokens: 1 }, within(signal))
+            .withResponse();
+          times.push(performance.now() - start);
+          rateLimits = readRateLimits(response.headers);
+        }
+      } catch {
+        signal?.throwIfAborted();
+        return { p50Ms: null, rateLimits };
+      }
+      const p50Ms = times.sort((a, b) => a - b)[Math.floor((times.length - 1) / 2)] ?? null;
+      return { p50Ms, rateLimits };
     },
     async probeFeature(feature, model, signal) {
       try {
-        return await probes[feature](client, model, signal === undefined ? {} : { signal });
+        return await probes[feature](client, model, within(signal));
       } catch (error) {
         signal?.throwIfAborted();
         return { supported: isRefusal(error) ? false : null, detail: describe(error) };
       }
     },
   };
+}
+
+/** The inquiry of a provider as the configuration describes it; throws `UnresolvedSecret`. */
+export function providerInquiry(
+  provider: ProviderConfiguration,
+  resolveSecret: (reference: string) => string,
+  timeoutMs: number,
+): ProviderInquiry {
+  const { auth } = provider;
+  const bearer = auth !== undefined && 'bearer' in auth ? resolveSecret(auth.bearer) : null;
+  return openAiInquiry({
+    baseUrl: provider.baseUrl,
+    apiKey: bearer ?? 'none',
+    timeoutMs,
+    headers: {
+      ...provider.headers,
+      ...(bearer === null ? { authorization: null } : {}),
+      ...(auth !== undefined && 'header' in auth ? { [auth.header]: resolveSecret(auth.key) } : {}),
+    },
+    query: {
+      ...provider.query,
+      ...(auth !== undefined && 'query' in auth ? { [auth.query]: resolveSecret(auth.key) } : {}),
+    },
+  });
+}
+
+/** A signal of its own for each request: the client never takes its listener off one that lives on. */
+function within(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal: AbortSignal.any([signal]) };
+}
+
+/** Where OpenRouter, vLLM, Groq, Mistral and others put what OpenAI's list of models does not have. */
+const CONTEXT_FIELDS = [
+  'context_length',
+  'context_window',
+  'max_model_len',
+  'max_context_length',
+  'max_input_tokens',
+];
+
+function contextLength(model: object): number | null {
+  const values = CONTEXT_FIELDS.map((field) => (model as Readonly<Record<string, unknown>>)[field]);
+  const length = values.find((value) => Number.isSafeInteger(value) && Number(value) > 0);
+  return length === undefined ? null : Number(length);
 }
 
 type Probe = (client: OpenAI, model: string, options: { signal?: AbortSignal }) => Promise<FeatureAnswer>;

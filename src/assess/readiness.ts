@@ -1,5 +1,13 @@
-import type { Finding, ModelsAnswer } from '../core/assessment';
+import {
+  ATTESTATION_ITEMS,
+  type Attestation,
+  type AttestationItem,
+  type ChecklistPoint,
+} from '../core/assess-plan';
+import type { ModelsAnswer } from '../core/assessment';
+import type { ApprovalQuestion, Finding } from '../core/finding';
 import type { Projection } from './projection';
+import type { RateLimits } from './rate-limit-headers';
 import type { FeatureName, UsageAnalysis } from './usage/usage-analysis';
 
 /** What one feature probe of a real endpoint showed; null when it could not be told (a timeout, a rate limit). */
@@ -8,24 +16,24 @@ export interface FeatureAnswer {
   readonly detail: string;
 }
 
+/** The models of a provider, and the context in tokens of those for which it tells. */
+export interface ServedModels extends ModelsAnswer {
+  readonly contextLengths: ReadonlyMap<string, number>;
+}
+
+/** What some tiny requests showed; null where they failed, or the answers did not tell. */
+export interface PingAnswer {
+  readonly p50Ms: number | null;
+  readonly rateLimits: RateLimits;
+}
+
 /** What readiness asks of a provider. Implemented with the openai client; a fake in tests. */
 export interface ProviderInquiry {
-  listModels(signal?: AbortSignal): Promise<ModelsAnswer>;
+  listModels(signal?: AbortSignal): Promise<ServedModels>;
   probeFeature(feature: FeatureName, model: string, signal?: AbortSignal): Promise<FeatureAnswer>;
+  /** Sends so many tiny requests, one after the other. */
+  ping(model: string, requests: number, signal?: AbortSignal): Promise<PingAnswer>;
 }
-
-/** What a named person vouches for, since no endpoint can tell. */
-export interface Attestation {
-  readonly item: AttestationItem;
-  readonly holds: boolean;
-  readonly by: string;
-  readonly on: string;
-  readonly note?: string;
-}
-
-export const ATTESTATION_ITEMS = ['sla', 'dataResidency', 'payment', 'contract'] as const;
-
-export type AttestationItem = (typeof ATTESTATION_ITEMS)[number];
 
 /** What a plan demands beyond the facts; every field may be left out. */
 export interface ReadinessDemands {
@@ -37,7 +45,9 @@ export interface ReadinessDemands {
   /** Least saving in percent. */
   readonly minSavingPercent?: number;
   /** Further points, judged by a person, in the words of the plan. */
-  readonly further?: readonly { readonly text: string; readonly attested: boolean }[];
+  readonly further?: readonly ChecklistPoint[];
+  /** The operator who is asked for what nobody has attested; anyone when absent. */
+  readonly asks?: string | null;
 }
 
 /** Everything that readiness is judged by; null is "not asked" or "not known". */
@@ -50,18 +60,19 @@ export interface ReadinessFacts {
   readonly features: ReadonlyMap<string, ReadonlyMap<FeatureName, FeatureAnswer>>;
   /** Context length of the candidate's models, in tokens. */
   readonly contextLengths: ReadonlyMap<string, number>;
-  readonly rateLimits: { readonly requestsPerMinute: number | null; readonly tokensPerMinute: number | null };
+  /** As an operator gives them. */
+  readonly rateLimits: RateLimits;
+  /** As the candidate's answers tell them. */
+  readonly toldLimits: RateLimits;
   readonly measuredP50Ms: number | null;
   readonly attestations: readonly Attestation[];
   readonly demands: ReadinessDemands;
 }
 
-/** The verdict of the assess stage. A question waits for a person and holds the stage until answered. */
+/** The verdict of the assess stage. */
 export interface Readiness {
   readonly verdict: 'pass' | 'hold' | 'rejected';
   readonly findings: readonly Finding[];
-  /** What an operator has to answer before the stage can pass. */
-  readonly questions: readonly string[];
 }
 
 const QUESTIONS: Readonly<Record<AttestationItem, string>> = {
@@ -79,17 +90,26 @@ export function evaluateReadiness(facts: ReadinessFacts): Readiness {
     ...features(facts),
     ...rateLimits(facts),
     ...targets(facts),
+    ...attestations(facts),
+    ...furtherPoints(facts),
   ];
-  const questions: string[] = [];
-  for (const item of facts.demands.attested ?? ATTESTATION_ITEMS) {
-    const given = facts.attestations.find((attestation) => attestation.item === item);
-    if (given === undefined) questions.push(QUESTIONS[item]);
-    else if (!given.holds) findings.push(blocker(`${QUESTIONS[item]} No, says ${given.by} on ${given.on}`));
-  }
-  for (const point of facts.demands.further ?? []) if (!point.attested) questions.push(point.text);
-  const rejected = findings.some(({ kind }) => kind === 'blocker');
-  const held = questions.length > 0 || findings.some(({ kind }) => kind === 'doubt');
-  return { verdict: rejected ? 'rejected' : held ? 'hold' : 'pass', findings, questions };
+  const has = (kind: Finding['kind']) => findings.some((finding) => finding.kind === kind);
+  const verdict = has('blocker') ? 'rejected' : has('doubt') || has('approval') ? 'hold' : 'pass';
+  return { verdict, findings };
+}
+
+function attestations({ attestations: given, demands }: ReadinessFacts): Finding[] {
+  return (demands.attested ?? ATTESTATION_ITEMS).flatMap((item) => {
+    const said = given.find((attestation) => attestation.item === item);
+    if (said === undefined) return [approval({ item, text: QUESTIONS[item], asks: demands.asks ?? null })];
+    return said.holds ? [] : [blocker(`${QUESTIONS[item]} No, says ${said.by} on ${said.on}`)];
+  });
+}
+
+function furtherPoints({ demands }: ReadinessFacts): Finding[] {
+  return (demands.further ?? []).flatMap(({ text, attestedBy }, index) =>
+    attestedBy === null ? [approval({ item: `point-${index + 1}`, text, asks: demands.asks ?? null })] : [],
+  );
 }
 
 function mappedModels({ usage, modelMapping, candidateModels }: ReadinessFacts): Finding[] {
@@ -143,9 +163,11 @@ function contextLengths({ usage, modelMapping, contextLengths: lengths }: Readin
   });
 }
 
-function features({ usage, modelMapping, features: answers }: ReadinessFacts): Finding[] {
-  const targets = new Set(usage.byModel.flatMap(({ model }) => modelMapping.get(model) ?? []));
-  return [...targets].flatMap((target) =>
+function features({ usage, modelMapping, candidateModels, features: answers }: ReadinessFacts): Finding[] {
+  const mapped = new Set(usage.byModel.flatMap(({ model }) => modelMapping.get(model) ?? []));
+  // A model that is not served at all is a blocker already.
+  const targets = [...mapped].filter((target) => candidateModels?.models?.includes(target) !== false);
+  return targets.flatMap((target) =>
     usage.features.flatMap(({ feature, calls }) => {
       if (calls === 0) return [];
       const answer = answers.get(target)?.get(feature);
@@ -164,18 +186,26 @@ function features({ usage, modelMapping, features: answers }: ReadinessFacts): F
   );
 }
 
-function rateLimits({ usage, rateLimits: limits }: ReadinessFacts): Finding[] {
+function rateLimits({ usage, rateLimits: given, toldLimits: told }: ReadinessFacts): Finding[] {
   const { peak } = usage;
   if (peak === null)
     return [warning('peaks a minute are not in these sources: rate limits were not checked')];
   const checks = [
-    ['requests', peak.requestsPerMinute, limits.requestsPerMinute],
-    ['tokens', peak.tokensPerMinute, limits.tokensPerMinute],
+    ['requests', peak.requestsPerMinute, given.requestsPerMinute, told.requestsPerMinute],
+    ['tokens', peak.tokensPerMinute, given.tokensPerMinute, told.tokensPerMinute],
   ] as const;
-  return checks.flatMap(([what, most, limit]) => {
+  return checks.flatMap(([what, most, givenLimit, toldLimit]) => {
     if (most === null) return [];
+    const limit = givenLimit ?? toldLimit;
     if (limit === null)
       return [warning(`the candidate's limit of ${what} a minute is not known; the peak is ${most}`)];
+    if (most > limit && givenLimit === null) {
+      return [
+        doubt(
+          `the peak of ${most} ${what} a minute is above the ${limit} that the candidate's answers speak of; give its limit to settle it`,
+        ),
+      ];
+    }
     if (most > limit)
       return [blocker(`the peak of ${most} ${what} a minute is above the candidate's limit of ${limit}`)];
     return most > 0.8 * limit
@@ -229,4 +259,8 @@ function doubt(text: string): Finding {
 
 function warning(text: string): Finding {
   return { kind: 'warning', text };
+}
+
+function approval(question: ApprovalQuestion): Finding {
+  return { kind: 'approval', ...question };
 }

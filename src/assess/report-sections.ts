@@ -240,10 +240,14 @@ function readiness({ readiness: found }: AssessmentReport): ReportSection[] {
   return [
     {
       title: `Readiness: ${found.verdict}`,
-      lines: found.questions.map((question) => `to be answered by an operator: ${shown(question)}`),
+      lines: found.findings.flatMap((finding) =>
+        finding.kind === 'approval'
+          ? [`to be answered by ${shown(finding.asks ?? 'an operator')}: ${shown(finding.text)}`]
+          : [],
+      ),
       table: {
         head: ['', 'finding'],
-        rows: found.findings.map(({ kind, text }) => [kind, shown(text)]),
+        rows: found.findings.flatMap(({ kind, text }) => (kind === 'approval' ? [] : [[kind, shown(text)]])),
       },
     },
   ];

@@ -1,5 +1,5 @@
 import { InvalidArgumentError } from 'commander';
-import { ATTESTATION_ITEMS, type AttestationItem } from '../assess/readiness';
+import { ATTESTATION_ITEMS, type AttestationItem } from '../core/assess-plan';
 import { amount, fraction, positive } from './option-value';
 
 /** Collects the values of a repeatable option. */

@@ -20,6 +20,34 @@ export function printStages({ stages }: Plan): void {
   );
 }
 
+/** Prints what the usage logs have to show before anything is moved. */
+export function printAssess({ assess }: Plan): void {
+  if (assess === undefined) return;
+  const { usage, windowDays, targets, checklist, attestations, ask } = assess;
+  const { p50Ms, errorRate, savingPercent } = targets;
+  const wanted = [
+    ...(p50Ms === null ? [] : [`p50 at most ${formatDuration(p50Ms)}`]),
+    ...(errorRate === null ? [] : [`errors at most ${formatShare(errorRate)}`]),
+    ...(savingPercent === null ? [] : [`saves at least ${Number(savingPercent.toFixed(2))}%`]),
+  ];
+  const attested = attestations.map(({ item }) => item);
+  const open = [
+    ...checklist.attested.filter((item) => !attested.includes(item)),
+    ...checklist.further.filter(({ attestedBy }) => attestedBy === null).map(({ text }) => text),
+  ];
+  printLine();
+  printTable(
+    ['ASSESS', ''],
+    [
+      ['usage', usage.join(', ')],
+      ['window', `${windowDays} days`],
+      ['candidate', ask ? 'is asked and probed' : 'is sent nothing'],
+      ['targets', wanted.join('; ') || 'none'],
+      [`asks ${checklist.asks ?? 'anyone'} for`, open.join('; ') || 'nothing: all is attested'],
+    ],
+  );
+}
+
 /** Prints the margins of each stage's gates: beyond the first it rolls back, within the second it promotes. */
 export function printGates({ stages }: Plan): void {
   printLine();

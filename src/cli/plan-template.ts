@@ -28,6 +28,13 @@ function head(plan: Plan): string[] {
     `  timeout: ${durationText(plan.probes.timeoutMs)}`,
     `  embeddings: ${plan.probes.embeddings}`,
     '',
+    "# Usage logs that the assess stage reads on the worker's machine, and what they have to show first.",
+    '# See docs/assess.md and examples/plans/with-usage.yaml for all of it.',
+    '# assess:',
+    '#   usage: [/var/log/llm/*.jsonl.gz]',
+    '#   targets: { saving: 15%, p50: 800ms }',
+    '#   checklist: { asks: ana }',
+    '',
     '# In this order; shares rise, the first moves nothing, the last moves everything.',
     'stages:',
   ];

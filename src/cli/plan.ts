@@ -8,7 +8,7 @@ import { planSchema } from '../core/plan-schema';
 import { nameSchema, parseDocument } from '../core/schema-parts';
 import { CliError, EXIT } from './cli-error';
 import { printJson, printLine } from './output';
-import { printGates, printStages } from './plan-table';
+import { printAssess, printGates, printStages } from './plan-table';
 import { planTemplate } from './plan-template';
 
 /** Adds `cutover plan init|check|schema`. */
@@ -78,6 +78,7 @@ function checkPlan(file: string, flags: { readonly config?: string; readonly jso
   printLine(`${file} is valid: route ${plan.route}${against}`);
   printStages(plan);
   printGates(plan);
+  printAssess(plan);
 }
 
 function printSchema(flags: { readonly configuration?: boolean }): void {

@@ -1,12 +1,8 @@
+import type { Finding } from './finding';
 import type { AssessmentSummary } from './migration-state';
 import type { GatewayStatus, StickyKey } from './routing';
-import type { ProbeRecord } from './verdict';
-
-/** Something that the assess stage found: a blocker rejects, a doubt holds and is looked at again, a warning is shown. */
-export interface Finding {
-  readonly kind: 'blocker' | 'doubt' | 'warning';
-  readonly text: string;
-}
+import type { UsageFindings } from './usage-digest';
+import { NO_PROBES, type ProbeRecord } from './verdict';
 
 /** What a provider said when it was asked for its models. */
 export interface ModelsAnswer {
@@ -114,4 +110,57 @@ export function summarise(facts: {
     probes: facts.probes,
     saltBalanced: isSaltBalanced(facts.statuses),
   };
+}
+
+/** What is found in the usage logs counts as what is found at the providers: one answer of the stage. */
+export function withUsage(providers: AssessmentSummary, usage: UsageFindings): AssessmentSummary {
+  const texts = (kind: Finding['kind']) =>
+    usage.findings.filter((finding) => finding.kind === kind).map(({ text }) => text);
+  const approvals = usage.findings.flatMap((finding) =>
+    finding.kind === 'approval' ? [{ item: finding.item, text: finding.text, asks: finding.asks }] : [],
+  );
+  const doubts = texts('doubt');
+  const blockers = [...texts('blocker'), ...providers.blockers];
+  const holding = [
+    ...doubts,
+    ...(providers.outcome === 'inconclusive' ? [providers.sentence] : []),
+    ...approvals.map(({ text, asks }) => (asks === null ? text : `${asks} is asked: ${text}`)),
+  ];
+  const outcome = blockers.length > 0 ? 'fail' : holding.length > 0 ? 'inconclusive' : providers.outcome;
+  const sentences = { fail: blockers, inconclusive: holding, pass: [providers.sentence] };
+  return {
+    ...providers,
+    outcome,
+    blockers,
+    warnings: [...doubts, ...providers.warnings, ...texts('warning')],
+    sentence: shortList(sentences[outcome]),
+    usage,
+    approvals,
+  };
+}
+
+/** The stage's answer where the usage logs alone reject: no probe is paid for. Null where they do not. */
+export function rejectedByUsage(usage: UsageFindings): AssessmentSummary | null {
+  if (!usage.findings.some(({ kind }) => kind === 'blocker')) return null;
+  const unasked: AssessmentSummary = {
+    outcome: 'pass',
+    blockers: [],
+    warnings: [],
+    sentence: '',
+    probes: { legacy: NO_PROBES, candidate: NO_PROBES },
+    saltBalanced: true,
+  };
+  return withUsage(unasked, usage);
+}
+
+/** Whether findings still hold when the stage is looked at again; a doubt is worth another look at the logs. */
+export function isSettled(usage: UsageFindings): boolean {
+  return usage.digest !== null && !usage.findings.some(({ kind }) => kind === 'doubt');
+}
+
+const LISTED_MOST = 4;
+
+function shortList(texts: readonly string[]): string {
+  const rest = texts.length - LISTED_MOST;
+  return `${texts.slice(0, LISTED_MOST).join('; ')}${rest > 0 ? `; and ${rest} more` : ''}`;
 }

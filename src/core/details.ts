@@ -2,6 +2,7 @@ import type { Checkpoint } from './checkpoint';
 import { formatDuration } from './duration';
 import { formatShare } from './plan';
 import type { MigrationStatus } from './status';
+import { usageLines } from './usage-digest';
 
 /** Characters of one text that came from outside; Temporal takes 20,000 bytes in all. */
 const TEXT_LIMIT = 300;
@@ -55,7 +56,7 @@ function stageTable({ stages }: MigrationStatus): string {
 }
 
 function facts(status: MigrationStatus): string[] {
-  const { verdict, soak, deadlineAtMs, pending, probes, roster, settled, phase } = status;
+  const { verdict, soak, deadlineAtMs, pending, probes, usage, roster, settled, phase } = status;
   const { legacy, candidate } = probes;
   const soaked = `${formatDuration(soak.observedMs)} of ${formatDuration(soak.requiredMs)}`;
   return [
@@ -67,6 +68,7 @@ function facts(status: MigrationStatus): string[] {
       : [
           `- Checkpoint ${pending.checkpoint}, share ${formatShare(pending.share)}: confirmed by ${names(pending.confirmed)}; missing ${names(pending.missing)}`,
         ]),
+    ...(usage === null ? [] : usageLines(usage).map((line) => `- ${shown(line)}`)),
     ...(legacy.probes + candidate.probes === 0
       ? []
       : [

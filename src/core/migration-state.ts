@@ -1,8 +1,10 @@
 import type { Checkpoint, RoutingCause } from './checkpoint';
 import type { BadMessage } from './command';
+import type { ApprovalQuestion } from './finding';
 import { noStageEvidence, type StageEvidence } from './gate-evidence';
 import type { Plan, StagePlan } from './plan';
 import type { KillLatch, RoutingRecord, StickyKey } from './routing';
+import type { UsageFindings } from './usage-digest';
 import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from './verdict';
 
 /** How a migration ended. */
@@ -122,6 +124,10 @@ export interface AssessmentSummary {
   readonly probes: ProbeRecord;
   /** False when legacy's traffic is split unevenly by the planned salt. */
   readonly saltBalanced: boolean;
+  /** What the usage logs showed; absent where the plan names none. */
+  readonly usage?: UsageFindings;
+  /** What a person has to answer before the stage can pass. */
+  readonly approvals?: readonly ApprovalQuestion[];
 }
 
 export interface SeenCommand {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { assessPlanSchema } from './assess-plan-schema';
 import type { Gates, Plan, StageAlpha, StagePlan } from './plan';
 import { durationSchema, durationTextSchema, nameSchema, shareSchema } from './schema-parts';
 
@@ -117,6 +118,9 @@ export const planSchema = z
         promotion: alpha.default(0.05).describe('Chance of a false promotion in a stage, for each goal.'),
       })
       .prefault({}),
+    assess: assessPlanSchema
+      .optional()
+      .describe('Usage logs that the assess stage reads, and what they have to show.'),
   })
   .transform((input, context): Plan => {
     const stages = input.stages.map((stage, index) => resolveStage(stage, index, context));
@@ -146,6 +150,7 @@ export const planSchema = z
         timeoutMs: input.probes.timeout,
         embeddings: input.probes.embeddings,
       },
+      ...(input.assess === undefined ? {} : { assess: input.assess }),
     };
   });
 

@@ -1,3 +1,5 @@
+import type { AssessPlan } from './assess-plan';
+
 /**
  * A plan with every default filled in: what the operator asks for. Plain data; durations in milliseconds.
  * This file holds no parser, because the workflow imports it: `plan-schema.ts` parses.
@@ -9,6 +11,8 @@ export interface Plan {
   readonly renewalMs: number;
   readonly probes: ProbePlan;
   readonly watchHeartbeatMs: number;
+  /** What the usage logs have to show first; absent: no logs are read. */
+  readonly assess?: AssessPlan;
 }
 
 /** One stage: the share it applies, how long and on what evidence it is judged, and what a deadline does. */

@@ -10,6 +10,7 @@ import {
   stageAt,
 } from './migration-state';
 import { refusalOf } from './obey';
+import type { UsageDigest } from './usage-digest';
 import type { GateVerdict, ProbeRecord } from './verdict';
 
 /** What the `status` query answers: everything that a person needs to know now, on one page. */
@@ -34,6 +35,8 @@ export interface MigrationStatus {
   readonly drift: MigrationState['drift'];
   readonly verdict: GateVerdict | null;
   readonly probes: ProbeRecord;
+  /** What the usage logs showed; null where none were read. */
+  readonly usage: UsageDigest | null;
   readonly soak: { readonly observedMs: number; readonly requiredMs: number; readonly windows: number };
   readonly deadlineAtMs: number | null;
   /** A change of routing under way: who confirmed, who is missing. */
@@ -84,6 +87,7 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     drift: state.drift,
     verdict: state.stage.verdict,
     probes: state.probes,
+    usage: state.assessment?.usage?.digest ?? null,
     soak: { observedMs: state.stage.observedMs, requiredMs: stage.soakMs, windows: state.stage.windows },
     deadlineAtMs: state.phase === 'observing' ? nextDeadlineMs(state, stage) : null,
     pending:
@@ -160,7 +164,9 @@ function doingNow(state: MigrationState, nowMs: number): string {
     case 'read routing':
       return 'reading what the gateways hold';
     case 'assess':
-      return 'assessing both providers';
+      return state.plan.assess === undefined
+        ? 'assessing both providers'
+        : 'analysing usage and assessing both providers';
     case 'check health':
       return 'checking the health of both providers before the next step';
     case 'apply routing':

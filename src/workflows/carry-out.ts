@@ -6,16 +6,24 @@ import {
   condition,
   log,
   proxyActivities,
+  setCurrentDetails,
   sleep,
   uuid4,
 } from '@temporalio/workflow';
 import { type RoutingActivities, TASK_QUEUE, WATCH_TASK_QUEUE, type WatchActivities } from '../contract';
+import { isSettled, rejectedByUsage, withUsage } from '../core/assessment';
+import { currentDetails } from '../core/details';
 import { formatDuration } from '../core/duration';
 import type { Decision, MigrationEvent } from '../core/events';
 import { type MigrationState, stageAt } from '../core/migration-state';
 import { formatShare } from '../core/plan';
+import { statusOf } from '../core/status';
+import type { UsageFindings } from '../core/usage-digest';
 
 const MINUTE_MS = 60_000;
+const ANALYSIS_MS = 6 * 60 * MINUTE_MS;
+/** No lease hangs on the analysis, and parsing a large export keeps a process busy for seconds. */
+const ANALYSIS_HEARTBEAT_MS = 30_000;
 
 /** Acting on the world is retried without end rather than failed (law 10). */
 const WITHOUT_END = { initialInterval: '1s', backoffCoefficient: 1.5, maximumInterval: '10s' } as const;
@@ -107,6 +115,9 @@ async function applyRouting(
 async function assess(state: MigrationState): Promise<Result> {
   const stage = stageAt(state.plan, state.stageIndex);
   if (state.inEffect === null) throw new Error('expected the baseline to be in effect before assessing');
+  const usage = await analyseUsage(state);
+  const rejected = usage === null ? null : rejectedByUsage(usage);
+  if (rejected !== null) return { type: 'assessed', assessment: rejected, freshSalt: uuid4() };
   const { assess: run } = watchActivities(`Assess ${state.plan.route}: probe both providers`, {
     startToCloseTimeout: 30 * MINUTE_MS,
     heartbeatTimeout: state.plan.watchHeartbeatMs,
@@ -118,7 +129,29 @@ async function assess(state: MigrationState): Promise<Result> {
     stage,
     probes: state.plan.probes,
   });
-  return { type: 'assessed', assessment, freshSalt: uuid4() };
+  return {
+    type: 'assessed',
+    assessment: usage === null ? assessment : withUsage(assessment, usage),
+    freshSalt: uuid4(),
+  };
+}
+
+/** What the usage logs show; null where the plan names none. What is settled is read again only by `reevaluate`. */
+async function analyseUsage(state: MigrationState): Promise<UsageFindings | null> {
+  const { assess: plan, route } = state.plan;
+  if (plan === undefined) return null;
+  const known = state.assessment?.usage;
+  if (known !== undefined && isSettled(known) && !state.stage.reevaluating) return known;
+  const { analyseUsage: run } = watchActivities(
+    `Analyse usage of ${route}: ${plan.usage.join(', ')}`.slice(0, 200),
+    { startToCloseTimeout: ANALYSIS_MS, heartbeatTimeout: ANALYSIS_HEARTBEAT_MS },
+  );
+  const doing = (text: string) =>
+    setCurrentDetails(currentDetails({ ...statusOf(state, Date.now()), doing: text }));
+  doing('analysing usage; its progress is with the pending activity');
+  const usage = await run({ route, plan });
+  doing('assessing both providers');
+  return usage;
 }
 
 async function checkHealth(state: MigrationState): Promise<Result> {

@@ -42,13 +42,18 @@ const message = (content: string | null, over: object = {}) => ({
 
 it('lists models with the key that it was given', async () => {
   answer = (_, __, response) => json(response, { object: 'list', data: [{ id: 'a' }, { id: 'b' }] });
-  expect(await inquiry().listModels()).toEqual({ ok: true, error: null, models: ['a', 'b'] });
+  expect(await inquiry().listModels()).toEqual({
+    ok: true,
+    error: null,
+    models: ['a', 'b'],
+    contextLengths: new Map(),
+  });
   expect(requests[0]).toMatchObject({ path: '/v1/models', authorization: 'Bearer sk-secret' });
 });
 
 it('reports a refused key by class, once, and without repeating what the provider said', async () => {
   answer = (_, __, response) => json(response, { error: { message: 'wrong key sk-secret' } }, 401);
-  expect(await inquiry().listModels()).toEqual({ ok: false, error: 'status_auth (401)', models: null });
+  expect(await inquiry().listModels()).toMatchObject({ ok: false, error: 'status_auth (401)', models: null });
   expect(requests).toHaveLength(1);
 });
 
@@ -111,4 +116,40 @@ it.each([
 it('cannot tell from a connection that breaks', async () => {
   answer = (_, request) => request.socket.destroy();
   expect(await inquiry().probeFeature('streaming', 'm')).toMatchObject({ supported: null });
+});
+
+it('takes the context of a model from wherever a list of models has it', async () => {
+  const data = [
+    { id: 'openrouter', context_length: 163_840 },
+    { id: 'vllm', max_model_len: 32_768 },
+    { id: 'groq', context_window: 131_072 },
+    { id: 'odd', context_length: 'long' },
+    { id: 'silent' },
+  ];
+  answer = (_, __, response) => json(response, { object: 'list', data });
+  const { contextLengths } = await inquiry().listModels();
+  expect([...contextLengths]).toEqual([
+    ['openrouter', 163_840],
+    ['vllm', 32_768],
+    ['groq', 131_072],
+  ]);
+});
+
+it('measures a p50 and reads rate limits with as many requests as were asked for', async () => {
+  answer = (_, __, response) => {
+    response.setHeader('x-ratelimit-limit-requests', '500');
+    response.setHeader('x-ratelimit-remaining-requests', '499');
+    response.setHeader('x-ratelimit-reset-requests', '120ms');
+    json(response, message('p'));
+  };
+  const { p50Ms, rateLimits } = await inquiry().ping('m', 3);
+  expect(p50Ms).toBeGreaterThan(0);
+  expect(rateLimits).toEqual({ requestsPerMinute: 500, tokensPerMinute: null });
+  expect(requests).toHaveLength(3);
+});
+
+it('has no p50 where a request failed', async () => {
+  answer = (_, __, response) => json(response, { error: { message: 'no' } }, 500);
+  expect(await inquiry().ping('m', 3)).toMatchObject({ p50Ms: null });
+  expect(requests).toHaveLength(1);
 });

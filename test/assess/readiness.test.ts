@@ -1,14 +1,15 @@
-import { ATTESTATION_ITEMS, evaluateReadiness, type ReadinessFacts } from '../../src/assess/readiness';
+import { evaluateReadiness, type ReadinessFacts } from '../../src/assess/readiness';
 import type { UsageAnalysis } from '../../src/assess/usage/usage-analysis';
+import { ATTESTATION_ITEMS } from '../../src/core/assess-plan';
 
 it('passes when everything was asked, probed and attested', () => {
-  expect(judge({})).toEqual({ verdict: 'pass', findings: [], questions: [] });
+  expect(judge({})).toEqual({ verdict: 'pass', findings: [] });
 });
 
 it('holds for an operator until every item is attested', () => {
-  const { verdict, questions } = judge({ attestations: [] });
+  const { verdict, findings } = judge({ attestations: [] });
   expect(verdict).toBe('hold');
-  expect(questions).toHaveLength(4);
+  expect(findings.map(({ kind }) => kind)).toEqual(ATTESTATION_ITEMS.map(() => 'approval'));
   expect(judge({ attestations: [], demands: { attested: [] } }).verdict).toBe('pass');
 });
 
@@ -19,15 +20,21 @@ it('rejects what an operator denies, naming who and when', () => {
   ]);
 });
 
-it('holds for a further point of the plan', () => {
-  const demands = { further: [{ text: 'Has legal agreed?', attested: false }] };
-  expect(judge({ demands })).toMatchObject({ verdict: 'hold', questions: ['Has legal agreed?'] });
+it('holds for a further point of the plan, and says who is asked', () => {
+  const further = [
+    { text: 'Is the budget there?', attestedBy: 'ben' },
+    { text: 'Has legal agreed?', attestedBy: null },
+  ];
+  expect(judge({ demands: { further, asks: 'ana' } })).toEqual({
+    verdict: 'hold',
+    findings: [{ kind: 'approval', item: 'point-2', text: 'Has legal agreed?', asks: 'ana' }],
+  });
 });
 
 it.each<[string, Partial<ReadinessFacts>, 'blocker' | 'doubt' | 'warning', string]>([
   [
     'a model that the candidate does not serve',
-    { candidateModels: { ok: true, error: null, models: ['else'] } },
+    { candidateModels: { ok: true, error: null, models: ['else'] }, features: new Map() },
     'blocker',
     'does not serve "new"',
   ],
@@ -64,6 +71,15 @@ it.each<[string, Partial<ReadinessFacts>, 'blocker' | 'doubt' | 'warning', strin
     { rateLimits: { requestsPerMinute: null, tokensPerMinute: 1e9 } },
     'warning',
     'is not known; the peak is 100',
+  ],
+  [
+    'requests above what the answers speak of',
+    {
+      rateLimits: { requestsPerMinute: null, tokensPerMinute: null },
+      toldLimits: { requestsPerMinute: 60, tokensPerMinute: 1e9 },
+    },
+    'doubt',
+    "above the 60 that the candidate's answers speak of",
   ],
   [
     'a feature in use that is not supported',
@@ -119,6 +135,7 @@ function judge(over: Partial<ReadinessFacts>) {
     features: answers(true),
     contextLengths: new Map([['new', 64_000]]),
     rateLimits: { requestsPerMinute: 1000, tokensPerMinute: 1e6 },
+    toldLimits: { requestsPerMinute: null, tokensPerMinute: null },
     measuredP50Ms: null,
     attestations: ATTESTATION_ITEMS.map((item) => ({ item, holds: true, by: 'ana', on: '2026-11-02' })),
     demands: {},

@@ -5,6 +5,7 @@ import { type AssessmentRequest, assessUsage } from '../../src/assess/assess-usa
 import { digestReport } from '../../src/assess/assessment-report';
 import { parsePriceBook } from '../../src/assess/prices/price-book-schema';
 import { PriceFinder } from '../../src/assess/prices/price-finder';
+import { NO_RATE_LIMITS } from '../../src/assess/rate-limit-headers';
 import type { ProviderInquiry } from '../../src/assess/readiness';
 import { reportHtml } from '../../src/assess/report-html';
 import { reportMarkdown } from '../../src/assess/report-markdown';
@@ -19,7 +20,13 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const inquiry: ProviderInquiry = {
-  listModels: async () => ({ ok: true, error: null, models: ['new', 'new-embed'] }),
+  listModels: async () => ({
+    ok: true,
+    error: null,
+    models: ['new', 'new-embed'],
+    contextLengths: new Map(),
+  }),
+  ping: async () => ({ p50Ms: 100, rateLimits: NO_RATE_LIMITS }),
   probeFeature: async (feature) => ({ supported: feature !== 'vision', detail: 'as probed' }),
 };
 
@@ -87,7 +94,12 @@ it('goes from files to a saving and a verdict', async () => {
 it('rejects, holds and passes by what the candidate says', async () => {
   const serving = (models: string[] | null): ProviderInquiry => ({
     ...inquiry,
-    listModels: async () => ({ ok: models !== null, error: models === null ? 'timeout' : null, models }),
+    listModels: async () => ({
+      ok: models !== null,
+      error: models === null ? 'timeout' : null,
+      models,
+      contextLengths: new Map(),
+    }),
   });
   expect((await report({}, serving(['else']))).readiness?.verdict).toBe('rejected');
   expect((await report({}, serving(null))).readiness?.verdict).toBe('hold');

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { registerAssess } from '../../src/cli/assess';
+import { startFakeProvider } from '../support/fake-provider';
 
 const USAGE = join(__dirname, '../../examples/usage');
 
@@ -79,28 +80,88 @@ it('ends with 5 when a blocker rejects, and takes attestations by name', async (
   expect(text).not.toContain("candidate's service level");
 });
 
-it('takes providers, mapping and prices from a route of the configuration', async () => {
-  const configuration = join(folder, 'cutover.yaml');
-  const provider = (port: number, model: string, price: number) => ({
-    baseUrl: `http://127.0.0.1:${port}/v1`,
+function configurationOf(candidateUrl: string, auth?: object): string {
+  const path = join(folder, 'cutover.yaml');
+  const provider = (baseUrl: string, model: string, price: number) => ({
+    baseUrl,
     prices: { [model]: { inputPerMillion: price, outputPerMillion: price } },
   });
   writeFileSync(
-    configuration,
+    path,
     JSON.stringify({
-      providers: { old: provider(1, 'gpt-4o', 2), new: provider(2, 'deepseek-chat', 1) },
+      providers: {
+        old: provider('http://127.0.0.1:1/v1', 'gpt-4o', 2),
+        new: { ...provider(candidateUrl, 'deepseek-chat', 1), ...(auth === undefined ? {} : { auth }) },
+      },
       routes: { chat: { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'deepseek-chat' } } },
       adminToken: 'env:ADMIN_TOKEN',
       gateways: [{ name: 'one', data: 'http://127.0.0.1:3', admin: 'http://127.0.0.1:4' }],
     }),
   );
-  const report = JSON.parse(await run(gateway, '--route', 'chat', '--config', configuration, '--json'));
+  return path;
+}
+
+it('takes providers, mapping and prices from a route of the configuration', async () => {
+  const route = ['--route', 'chat', '--config', configurationOf('http://127.0.0.1:2/v1')];
+  const report = JSON.parse(await run(gateway, ...route, '--no-ask', '--json'));
   expect(report.route).toBe('chat');
   expect(report.projection.savingPercent.percent).toBeCloseTo(50, 6);
-  await expect(run(gateway, '--route', 'other', '--config', configuration)).rejects.toThrow(
+  expect(texts(report, 'doubt')).toContain('the candidate was not asked which models it serves');
+  await expect(run(gateway, '--route', 'other', '--config', route[3] as string)).rejects.toThrow(
     'expected one of the routes (chat)',
   );
 });
+
+describe('the candidate of a route', () => {
+  it('is asked for models and limits, and probed for what is in use, with its own key', async () => {
+    process.env['ASSESS_TEST_KEY'] = 'sk-very-secret';
+    const provider = await startFakeProvider({ models: ['deepseek-chat'], key: 'sk-very-secret' });
+    try {
+      const configuration = configurationOf(provider.url, { bearer: 'env:ASSESS_TEST_KEY' });
+      const report = JSON.parse(await run(gateway, '--route', 'chat', '--config', configuration, '--json'));
+      expect(provider.requests.map(({ path, status }) => `${path} ${status}`)).toEqual(
+        expect.arrayContaining(['/v1/models 200', '/v1/chat/completions 200']),
+      );
+      expect(JSON.stringify(report)).not.toContain('sk-very-secret');
+      expect(texts(report, 'doubt').join()).not.toMatch(/not asked|did not list/);
+    } finally {
+      await provider.stop();
+      delete process.env['ASSESS_TEST_KEY'];
+    }
+  });
+
+  it('is rejected when it does not serve the mapped model', async () => {
+    const provider = await startFakeProvider({ models: ['something-else'] });
+    try {
+      const configuration = configurationOf(provider.url);
+      const report = JSON.parse(await run(gateway, '--route', 'chat', '--config', configuration, '--json'));
+      expect(texts(report, 'blocker')).toContain(
+        'the candidate does not serve "deepseek-chat", which "gpt-4o" is mapped to',
+      );
+      expect(process.exitCode).toBe(5);
+    } finally {
+      await provider.stop();
+    }
+  });
+
+  it('is sent nothing with --no-ask, and a missing key says so', async () => {
+    const configuration = configurationOf('http://127.0.0.1:2/v1', { bearer: 'env:ASSESS_NO_SUCH_KEY' });
+    await expect(run(gateway, '--route', 'chat', '--config', configuration)).rejects.toThrow(
+      '--no-ask sends the candidate nothing',
+    );
+    expect(await run(gateway, '--route', 'chat', '--config', configuration, '--no-ask')).toContain(
+      'Readiness',
+    );
+  });
+});
+
+interface Judged {
+  readonly readiness: { readonly findings: readonly { readonly kind: string; readonly text: string }[] };
+}
+
+function texts({ readiness }: Judged, kind: string): string[] {
+  return readiness.findings.filter((finding) => finding.kind === kind).map(({ text }) => text);
+}
 
 it.each([
   [[], 'expected at least one usage file'],

@@ -269,3 +269,52 @@ describe('a plan that is not valid names path, what was expected and what arrive
     expect(problem?.length).toBeLessThan(300);
   });
 });
+
+describe('what usage logs have to show', () => {
+  const withUsage = (assess: Record<string, unknown>) => ({
+    route: 'chat',
+    assess: { usage: ['a.csv'], ...assess },
+  });
+
+  it('is nothing where the plan names no logs', () => {
+    expect(parse({ route: 'chat' })).not.toHaveProperty('assess');
+  });
+
+  it('has defaults, and every point of the checklist in it', () => {
+    expect(parse(withUsage({})).assess).toMatchObject({
+      windowDays: 30,
+      rejectedRowsMost: 0.01,
+      ask: true,
+      targets: { p50Ms: null, errorRate: null, savingPercent: null },
+      checklist: { attested: ['sla', 'dataResidency', 'payment', 'contract'], further: [], asks: null },
+      report: null,
+    });
+  });
+
+  it('takes parts as percentages and times as durations', () => {
+    const targets = { p50: '800ms', errorRate: '2%', saving: '15%' };
+    expect(parse(withUsage({ targets })).assess?.targets).toEqual({
+      p50Ms: 800,
+      errorRate: 0.02,
+      savingPercent: 15,
+    });
+  });
+
+  it.each([
+    ['no file', { usage: [] }, 'assess.usage: expected at least one file or glob'],
+    ['an unknown point', { checklist: { attested: ['luck'] } }, 'assess.checklist.attested[0]'],
+    [
+      'an attestation without a date',
+      { attestations: [{ item: 'sla', by: 'ana' }] },
+      'assess.attestations[0].on',
+    ],
+    [
+      'a ratio upside down',
+      { tokenizerRatio: { low: 2, point: 1, high: 3 } },
+      'expected low <= point <= high',
+    ],
+    ['a format that is a path', { format: '../x' }, 'expected the name of a format'],
+  ])('refuses %s', (_name, assess, problem) => {
+    expect(problems(withUsage(assess)).join()).toContain(problem);
+  });
+});

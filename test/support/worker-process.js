@@ -10,9 +10,11 @@ async function main() {
   const { build, config, address, queues, watchSlots, bundle } = JSON.parse(process.argv[2]);
   const { createActivities } = require(join(build, 'src/activities'));
   const { createPorts } = require(join(build, 'src/adapters/ports'));
-  const { loadConfiguration, resolveSecret } = require(join(build, 'src/config'));
+  const { loadConfiguration, readDocument, resolveSecret } = require(join(build, 'src/config'));
   const { TASK_QUEUE, WATCH_TASK_QUEUE } = require(join(build, 'src/contract'));
-  const { routing, watch } = createActivities(createPorts(loadConfiguration(config), resolveSecret));
+  const { routing, watch } = createActivities(
+    createPorts(loadConfiguration(config), resolveSecret, readDocument),
+  );
   const connection = await NativeConnection.connect({ address });
   const options = {
     routing: {

@@ -1,8 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { randomBytes } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { literal } from './sql-text';
+import { openWorkFolder } from './work-folder';
 
 /** Told now and then while something long runs; `fraction` is 0 to 1, or null when it is not known. */
 export type Progress = (what: string, fraction: number | null) => void;
@@ -22,12 +24,16 @@ export class UsageDatabase {
     private readonly progress: Progress,
   ) {}
 
-  /** Opens a database that uses up to `memoryMb` beside what the process itself takes. */
+  /**
+   * Opens a database that uses up to `memoryMb` beside what the process itself takes; `earlier` is the folder of an
+   * attempt that did not end, whose files need not be read again.
+   */
   static async open(
-    options: { memoryMb?: number; threads?: number; progress?: Progress } = {},
+    options: { memoryMb?: number; threads?: number; progress?: Progress; earlier?: string | null } = {},
   ): Promise<UsageDatabase> {
-    const folder = await mkdtemp(join(tmpdir(), 'cutover-assess-'));
-    const instance = await DuckDBInstance.create(join(folder, 'usage.duckdb'), {
+    const folder = await openWorkFolder(options.earlier ?? null);
+    const path = join(folder, `usage-${randomBytes(4).toString('hex')}.duckdb`);
+    const instance = await DuckDBInstance.create(path, {
       memory_limit: `${options.memoryMb ?? 600}MB`,
       threads: String(options.threads ?? Math.max(1, cpus().length)),
       temp_directory: join(folder, 'spill'),
@@ -66,9 +72,16 @@ export class UsageDatabase {
     return rows.map(({ file }) => String(file));
   }
 
-  async close(): Promise<void> {
+  /** Says what goes on outside the database. */
+  tell(what: string): void {
+    this.progress(what, null);
+  }
+
+  /** Closes it; its folder is kept only where a later attempt is to go on from it. */
+  async close(options: { keepFolder?: boolean } = {}): Promise<void> {
     this.connection.closeSync();
     this.instance.closeSync();
+    if (options.keepFolder === true) return;
     await rm(this.folder, { recursive: true, force: true });
   }
 

@@ -1,0 +1,47 @@
+import { activityInfo, Context } from '@temporalio/activity';
+import type { AnalyseUsageInput } from '../contract';
+import type { UsageFindings } from '../core/usage-digest';
+import type { Ports, UsageProgress } from '../ports';
+import { asFailure } from './failures';
+
+const BEAT_MS = 1_000;
+
+const NOT_BEGUN: UsageProgress = {
+  phase: 'opening',
+  done: null,
+  filesRead: 0,
+  files: null,
+  rows: 0,
+  folder: null,
+};
+
+/**
+ * Reads the plan's usage logs on this machine and judges what they show. Heartbeats carry the progress, which the
+ * Temporal UI shows, and where a later attempt on this machine goes on: no file is read twice.
+ */
+export function createAnalyseUsage(ports: Ports): (input: AnalyseUsageInput) => Promise<UsageFindings> {
+  return async ({ route, plan }) => {
+    const context = Context.current();
+    const earlier = (activityInfo().heartbeatDetails as UsageProgress | undefined) ?? null;
+    let progress = earlier ?? NOT_BEGUN;
+    const tell = () => context.heartbeat(progress);
+    const beat = setInterval(tell, BEAT_MS);
+    try {
+      return await ports.usage.analyse(
+        { route, plan },
+        {
+          signal: context.cancellationSignal,
+          earlier,
+          progress: (told) => {
+            progress = told;
+            tell();
+          },
+        },
+      );
+    } catch (error) {
+      throw asFailure(error);
+    } finally {
+      clearInterval(beat);
+    }
+  };
+}

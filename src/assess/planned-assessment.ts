@@ -1,0 +1,140 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { AssessPlan } from '../core/assess-plan';
+import type { Configuration } from '../core/configuration-schema';
+import { InvalidDocument } from '../core/schema-parts';
+import type { UsageFindings } from '../core/usage-digest';
+import { type AssessmentPorts, type AssessmentRequest, assessUsage } from './assess-usage';
+import { type AssessmentReport, findingsOf } from './assessment-report';
+import { providerInquiry } from './openai-inquiry';
+import { configuredPrices } from './prices/configured-prices';
+import { parsePriceBook } from './prices/price-book-schema';
+import { MissingPrice, PriceFinder } from './prices/price-finder';
+import { reportHtml } from './report-html';
+import { reportSections } from './report-sections';
+import { UnreadableUsage } from './usage/content-kind';
+import { parseMapping } from './usage/mapping-schema';
+import { TooManyRejects } from './usage/usage-loader';
+
+const ASK_TIMEOUT_MS = 60_000;
+
+/** What the assessment of a plan needs of the machine that it runs on. */
+export interface PlannedAssessmentPorts extends Omit<AssessmentPorts, 'finder' | 'inquiry'> {
+  readonly configuration: Configuration;
+  readonly resolveSecret: (reference: string) => string;
+  readonly readDocument: (path: string) => unknown;
+}
+
+/**
+ * The assessment that a plan asks for, as the command would make it. Logs, mappings or prices that cannot be used
+ * are a doubt, since a person can mend them while the migration waits. Throws `UnresolvedSecret`.
+ */
+export async function assessAsPlanned(
+  route: string,
+  plan: AssessPlan,
+  ports: PlannedAssessmentPorts,
+): Promise<UsageFindings> {
+  try {
+    const report = await assessUsage(requestOf(route, plan, ports), {
+      ...ports,
+      finder: finderOf(plan, ports),
+      inquiry: plan.ask ? inquiryOf(route, ports) : null,
+    });
+    if (plan.report !== null) await writeReport(plan.report, route, report);
+    return findingsOf(report);
+  } catch (error) {
+    if (!isMendable(error)) throw error;
+    return { digest: null, findings: [{ kind: 'doubt', text: `usage: ${reasonOf(error)}`.slice(0, 500) }] };
+  }
+}
+
+/** The first line says what is wrong; those below it may show rows, which have no place in a history. */
+function reasonOf(error: Error): string {
+  if (!(error instanceof InvalidDocument)) return error.message.split('\n')[0] ?? '';
+  const [first] = error.problems;
+  return `${error.document}: ${first?.path} ${first?.message}`;
+}
+
+function isMendable(error: unknown): error is Error {
+  const kinds = [UnreadableUsage, TooManyRejects, MissingPrice, RangeError, InvalidDocument];
+  return error instanceof Error && kinds.some((kind) => error instanceof kind);
+}
+
+function requestOf(
+  route: string,
+  plan: AssessPlan,
+  { configuration, readDocument }: PlannedAssessmentPorts,
+): AssessmentRequest {
+  const { legacy, candidate, models } = routeOf(route, configuration);
+  const { p50Ms, errorRate, savingPercent } = plan.targets;
+  return {
+    route,
+    files: plan.usage,
+    load: {
+      mappings: plan.mappings.map((path) => parseMapping(readDocument(path), path)),
+      maxRejectShare: plan.rejectedRowsMost,
+      ...(plan.format === null ? {} : { format: plan.format }),
+    },
+    window: { fromMs: null, toMs: null, days: plan.windowDays },
+    legacyProvider: legacy,
+    candidate: {
+      provider: candidate,
+      modelMapping: new Map(Object.entries(models).map(([model, mapped]) => [model, mapped.candidate])),
+      tokenizerRatio: plan.tokenizerRatio,
+    },
+    warmUpDays: plan.warmUpDays,
+    readiness: {
+      contextLengths: new Map(Object.entries(plan.contextLengths)),
+      rateLimits: plan.limits,
+      measuredP50Ms: null,
+      attestations: plan.attestations,
+      demands: {
+        ...plan.checklist,
+        ...(p50Ms === null ? {} : { maxP50Ms: p50Ms }),
+        ...(errorRate === null ? {} : { maxErrorRate: errorRate }),
+        ...(savingPercent === null ? {} : { minSavingPercent: savingPercent }),
+      },
+    },
+  };
+}
+
+function finderOf(
+  plan: AssessPlan,
+  { configuration, readDocument, now }: PlannedAssessmentPorts,
+): PriceFinder {
+  return new PriceFinder([
+    ...plan.prices.map((path) => parsePriceBook(readDocument(path), path)),
+    configuredPrices(configuration.providers, now.toISOString().slice(0, 10)),
+  ]);
+}
+
+function inquiryOf(route: string, { configuration, resolveSecret }: PlannedAssessmentPorts) {
+  const provider = configuration.providers[routeOf(route, configuration).candidate];
+  return provider === undefined ? null : providerInquiry(provider, resolveSecret, ASK_TIMEOUT_MS);
+}
+
+function routeOf(name: string, configuration: Configuration): Configuration['routes'][string] {
+  const route = Object.hasOwn(configuration.routes, name) ? configuration.routes[name] : undefined;
+  if (route !== undefined) return route;
+  throw new InvalidDocument('the configuration', [
+    {
+      path: 'routes',
+      message: `expected a route "${name}", got only ${Object.keys(configuration.routes).join(', ')}`,
+    },
+  ]);
+}
+
+async function writeReport(folder: string, route: string, report: AssessmentReport): Promise<void> {
+  const name = join(folder, `assessment-${route}`);
+  const page = reportHtml(`Assessment of ${route}`, report, reportSections(report));
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFile(`${name}.json`, `${JSON.stringify(report, null, 2)}\n`, { mode: 0o600 });
+    await writeFile(`${name}.html`, page, { mode: 0o600 });
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new UnreadableUsage(`the report cannot be written to ${folder} (${code ?? 'unknown failure'})`, {
+      cause,
+    });
+  }
+}

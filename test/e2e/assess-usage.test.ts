@@ -1,0 +1,119 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { MigrationHarness } from '../support/migration-harness';
+import { quickPlan, staying } from '../support/quick-plan';
+
+jest.setTimeout(150_000);
+
+const HEADER = 'request_created_at,latency,time_to_first_token,status,prompt_tokens,completion_tokens,model';
+const DAYS = Array.from({ length: 10 }, (_, day) => `2026-10-${String(day + 1).padStart(2, '0')}`);
+const ATTESTED = ['sla', 'dataResidency', 'payment', 'contract'].map((item) => ({
+  item,
+  by: 'ana',
+  on: '2026-11-02',
+}));
+
+let harness: MigrationHarness;
+
+beforeAll(async () => {
+  harness = await MigrationHarness.start({ routes: ['rejected', 'asking', 'passing'] });
+  // The worker runs in the harness's folder: relative paths of a plan are its own.
+  const rows = DAYS.map((day) => `${day}T08:00:00Z,900,80,200,1000,200,old-model`);
+  writeFileSync(join(harness.folder, 'usage.csv'), [HEADER, ...rows, ''].join('\n'));
+  const price = (provider: string, model: string, usd: number) => {
+    return { provider, model, input: usd, output: usd, source: 'test', asOf: '2026-11-02' };
+  };
+  const prices = [price('old-llm', 'old-model', 2), price('new-llm', 'new-model', 1)];
+  writeFileSync(join(harness.folder, 'prices.json'), JSON.stringify({ version: 1, prices }));
+  await harness.startWorker();
+});
+afterAll(() => harness?.stop());
+
+function planOf(route: string, assess: Readonly<Record<string, unknown>>) {
+  const fields = {
+    assess: {
+      usage: ['usage.csv'],
+      prices: ['prices.json'],
+      contextLengths: { 'new-model': 128_000 },
+      attestations: ATTESTED,
+      ...assess,
+    },
+  };
+  return quickPlan(route, { canary: staying() }, fields);
+}
+
+async function detailsOf(route: string): Promise<string> {
+  const metadata = await harness
+    .handle(route)
+    .query<{ currentDetails: string }>('__temporal_workflow_metadata');
+  return metadata.currentDetails;
+}
+
+/** How often the usage was analysed, and the largest result that the history holds of it, in bytes. */
+async function analysesOf(route: string): Promise<{ count: number; largestBytes: number }> {
+  const { events } = await harness.handle(route).fetchHistory();
+  const scheduled = (events ?? []).filter(
+    (event) => event.activityTaskScheduledEventAttributes?.activityType?.name === 'analyseUsage',
+  );
+  const ids = scheduled.map(({ eventId }) => String(eventId));
+  const sizes = (events ?? []).flatMap(({ activityTaskCompletedEventAttributes: completed }) =>
+    completed?.scheduledEventId != null && ids.includes(String(completed.scheduledEventId))
+      ? (completed.result?.payloads ?? []).map(({ data }) => data?.length ?? 0)
+      : [],
+  );
+  return { count: scheduled.length, largestBytes: Math.max(0, ...sizes) };
+}
+
+it('rejects by what the usage logs show, before a probe is paid for', async () => {
+  await harness.begin(planOf('rejected', { ask: false, targets: { saving: '60%' } }));
+  const status = await harness.until('rejected', ({ phase }) => phase === 'closed');
+  expect(status).toMatchObject({ outcome: 'rejected', share: 0, probes: { candidate: { probes: 0 } } });
+  expect(status.usage).toMatchObject({ calls: 10, inputTokens: 10_000, outputTokens: 2_000 });
+  expect(await harness.client.assessment('rejected')).toMatchObject({
+    outcome: 'fail',
+    blockers: ['the candidate saves 50.0%, the plan demands 60%'],
+  });
+  expect((await harness.checkpoints('rejected')).at(-1)).toMatchObject({
+    what: 'rejected',
+    reason: expect.stringContaining('nothing was moved: the candidate saves 50.0%'),
+  });
+});
+
+it('holds with a question to the operator who is named, without reading the logs again', async () => {
+  const attestations = ATTESTED.filter(({ item }) => item !== 'contract');
+  await harness.begin(planOf('asking', { attestations, checklist: { asks: 'ana' } }));
+  const question = 'ana is asked: Is there a contract or terms that this use is covered by?';
+  await harness.until(
+    'asking',
+    ({ verdict, soak }) => soak.windows >= 2 && verdict?.sentence.includes(question) === true,
+  );
+  const assessment = await harness.client.assessment('asking');
+  expect(assessment).toMatchObject({
+    outcome: 'inconclusive',
+    approvals: [{ item: 'contract', asks: 'ana' }],
+  });
+  const details = await detailsOf('asking');
+  expect(details).toContain('Is there a contract');
+  expect(details).toContain('Usage of 9.0 days: 10 calls');
+  expect(details).toContain('priority');
+  expect((await analysesOf('asking')).count).toBe(1);
+
+  await harness.client.command('asking', 'promote', {
+    ...{ stage: 'assess', override: true, by: 'ana', reason: 'signed today', checkpoint: 2 },
+  });
+  await harness.until('asking', ({ stage, phase }) => stage === 'canary' && phase === 'observing');
+  await harness.command('asking', 'emergencyRollback');
+});
+
+it('passes when everything is attested, and keeps a digest of the usage', async () => {
+  await harness.beginInCanary(planOf('passing', {}));
+  const assessment = await harness.client.assessment('passing');
+  expect(assessment).toMatchObject({ outcome: 'pass', blockers: [], approvals: [] });
+  expect(assessment?.usage?.digest).toMatchObject({ calls: 10, verdict: 'pass' });
+  expect(assessment?.usage?.digest?.savingPercent?.percent).toBeCloseTo(50, 6);
+  const { count, largestBytes } = await analysesOf('passing');
+  expect(count).toBe(1);
+  expect(largestBytes).toBeGreaterThan(0);
+  expect(largestBytes).toBeLessThan(8_192);
+  await harness.command('passing', 'emergencyRollback');
+});
