@@ -1,6 +1,7 @@
 import type { AssessPlan } from './core/assess-plan';
 import type { Checkpoint } from './core/checkpoint';
 import type { CommandName } from './core/command';
+import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
 import type { ApplyResult, RoutingReading, WindowResult } from './core/events';
 import type {
   AssessmentSummary,
@@ -170,9 +171,50 @@ export const FAILURES = {
   configuration: 'ConfigurationProblem',
   /** The activity may not grant leases any more: its run is closed, it was cancelled, or workflow tasks fail. */
   noStanding: 'NoStanding',
+  /** An effect's target could not be reached, was slow or said to come again: retried. */
+  effectUnavailable: 'EffectUnavailable',
+  /** An effect's target refused, or answered what cannot be right: not retried by itself, a person must act. */
+  effectRefused: 'EffectRefused',
 } as const;
 
 export interface AnalyseUsageInput {
   readonly route: string;
   readonly plan: AssessPlan;
+}
+
+/** Effects and gates by others: slots of their own, so that a target that hangs holds up nothing else. */
+export const EFFECT_TASK_QUEUE = 'cutover-effects';
+
+export interface CaptureEffectInput {
+  readonly effect: PlannedEffect;
+  readonly context: EffectContext;
+}
+
+export interface ApplyEffectInput {
+  readonly effect: PlannedEffect;
+  /** Migration id, checkpoint sequence and effect: a receiver that honours it acts once. */
+  readonly key: string;
+  readonly context: EffectContext;
+}
+
+export interface RestoreEffectInput extends ApplyEffectInput {
+  readonly captured: Json;
+}
+
+export interface ConfirmInput {
+  readonly name: string;
+  readonly key: string;
+  readonly context: EffectContext;
+}
+
+/** On `EFFECT_TASK_QUEUE`; each heartbeats every 2 s while it works, and stops when it is cancelled. */
+export interface EffectActivities {
+  /** The state before, at most 4 KB of JSON; null where nothing can be undone, as for notifications. */
+  captureEffect(input: CaptureEffectInput): Promise<{ captured: Json }>;
+  /** Sets and verifies; safe to repeat. The note says what was seen and what may still be cached. */
+  applyEffect(input: ApplyEffectInput): Promise<{ note: string }>;
+  /** Returns the target to what was captured and verifies; safe to repeat. */
+  restoreEffect(input: RestoreEffectInput): Promise<{ note: string }>;
+  /** Asks until there is an answer or the target's timeout (at most 24 h) is over; then its default. */
+  confirm(input: ConfirmInput): Promise<{ answer: ConfirmAnswer; note: string }>;
 }

@@ -1,4 +1,5 @@
 import type { AssessPlan } from './assess-plan';
+import type { PlannedEffect, PlannedNotification } from './effect';
 
 /**
  * A plan with every default filled in: what the operator asks for. Plain data; durations in milliseconds.
@@ -13,6 +14,8 @@ export interface Plan {
   readonly watchHeartbeatMs: number;
   /** What the usage logs have to show first; absent: no logs are read. */
   readonly assess?: AssessPlan;
+  /** Who is told of what; absent: nobody. */
+  readonly notify?: readonly PlannedNotification[];
 }
 
 /** One stage: the share it applies, how long and on what evidence it is judged, and what a deadline does. */
@@ -35,6 +38,10 @@ export interface StagePlan {
   readonly gates: Gates;
   /** Chances of a wrong decision in this stage, at the margin. */
   readonly alpha: StageAlpha;
+  /** Done in this order when the stage is entered, compensated in reverse on rollback; absent: none. */
+  readonly effects?: readonly PlannedEffect[];
+  /** Gates by others that must answer yes before the stage is entered; absent: none. */
+  readonly confirm?: readonly string[];
 }
 
 /** How often a stage may decide wrongly. */
