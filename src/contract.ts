@@ -2,7 +2,7 @@ import type { AssessPlan } from './core/assess-plan';
 import type { Checkpoint } from './core/checkpoint';
 import type { CommandName } from './core/command';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
-import type { ApplyResult, RoutingReading, WindowResult } from './core/events';
+import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from './core/events';
 import type {
   AssessmentSummary,
   MigrationStart,
@@ -11,7 +11,7 @@ import type {
   RosterEntry,
   StageProgress,
 } from './core/migration-state';
-import type { StagePlan } from './core/plan';
+import type { RolloutPlan, StagePlan } from './core/plan';
 import type { RoutingRecord } from './core/routing';
 import type { UsageFindings } from './core/usage-digest';
 import type { Baseline, ProbeRecord } from './core/verdict';
@@ -74,6 +74,7 @@ export const COMMAND_DESCRIPTIONS: Readonly<Record<CommandName, string>> = {
     'Back to legacy, verified: {"by":"ana","reason":"..."}; or to a checkpoint: {"to":4} or {"to":"previous"}',
   emergencyRollback: 'Share 0 now; requests in flight fail over at once. {"by":"ana","reason":"..."}',
   reevaluate: 'End the window now and judge again',
+  approve: 'Approve what a checkpoint asks for: {"checkpoint":7,"by":"ana","reason":"..."}',
   finish: 'Close a migration in handover: {"reason":"..."}',
 };
 
@@ -123,12 +124,11 @@ export interface CheckHealthInput {
   readonly route: string;
   readonly timeoutMs: number;
   readonly embeddings: boolean;
+  /** The plan's rollout hours, asked first. */
+  readonly rollout?: RolloutPlan;
 }
 
-export interface HealthCheck {
-  readonly healthy: boolean;
-  readonly sentence: string;
-}
+export type HealthCheck = HealthCheckResult;
 
 export interface WatchStageInput {
   readonly route: string;

@@ -1,12 +1,22 @@
 import { Context } from '@temporalio/activity';
 import type { CheckHealthInput, HealthCheck } from '../contract';
+import { nextPossible } from '../core/rollout-hours';
 import type { Side } from '../core/routing';
 import type { Ports, ProbeKind } from '../ports';
 import { asFailure } from './failures';
 
+const YEAR_MS = 365 * 86_400_000;
+
 /** Both providers must answer once in every way that the route uses before the share is changed. */
 export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Promise<HealthCheck> {
-  return async ({ route, timeoutMs, embeddings }) => {
+  return async ({ route, timeoutMs, embeddings, rollout }) => {
+    if (rollout !== undefined) {
+      const nowMs = Date.now();
+      const { atMs, why } = nextPossible(rollout, nowMs);
+      if (atMs === null || atMs > nowMs) {
+        return { healthy: false, sentence: why, notBefore: { atMs: atMs ?? nowMs + YEAR_MS, why } };
+      }
+    }
     const signal = Context.current().cancellationSignal;
     const kinds: readonly ProbeKind[] = embeddings ? ['plain', 'stream', 'embeddings'] : ['plain', 'stream'];
     const probe = async (side: Side, kind: ProbeKind) => ({

@@ -41,6 +41,30 @@ export function registerReevaluate(program: Command): void {
     .action((route: string | undefined, flags: OperatorFlags) => send('reevaluate', route, flags, {}));
 }
 
+interface ApproveFlags extends OperatorFlags {
+  readonly checkpoint: number;
+  readonly digest?: string;
+}
+
+/** Adds `cutover approve`: the answer to what a checkpoint asks for. */
+export function registerApprove(program: Command): void {
+  forOperator(forRoute(program.command('approve').description('approve what a checkpoint asks for')))
+    .requiredOption(
+      '--checkpoint <number>',
+      'the checkpoint that asks, as `cutover status` shows it',
+      positive,
+    )
+    .option('--digest <hash>', 'of the evidence that you looked at: refused if another is asked about')
+    .addHelpText(
+      'after',
+      '\nRefused when the question has changed meanwhile. To say no, pause or roll back.\n' +
+        '\nExample:\n  cutover approve chat --checkpoint 7 --reason "compared 200 answers by hand"',
+    )
+    .action((route: string | undefined, { checkpoint, digest, ...flags }: ApproveFlags) =>
+      send('approve', route, flags, { checkpoint, ...(digest === undefined ? {} : { digest }) }),
+    );
+}
+
 /** Adds `cutover finish`. */
 export function registerFinish(program: Command): void {
   forOperator(forRoute(program.command('finish').description('close a migration that is in handover')))

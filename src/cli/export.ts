@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Checkpoint } from '../core/checkpoint';
-import { exportCheckpoints, verifyExport } from '../core/checkpoint-chain';
+import { coveredBy, exportCheckpoints, verifyExport } from '../core/checkpoint-chain';
 import { CliError, EXIT } from './cli-error';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from './connection';
 import { printJson, printLine, printNote } from './output';
@@ -29,6 +29,10 @@ export function registerVerify(program: Command): void {
     .description('verify an export, and name the first line that is not as it was written')
     .argument('<file>', 'what `cutover export` wrote')
     .option('--head <hash>', 'the head that the export told: another file is then refused')
+    .option(
+      '--record <hash>',
+      'the record hash that a notification told: a file with another past is refused',
+    )
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -59,7 +63,13 @@ async function runExport(given: string | undefined, flags: ExportFlags): Promise
   else printLine(`wrote ${flags.out}: ${told}`);
 }
 
-function runVerify(file: string, flags: { readonly head?: string; readonly json?: boolean }): void {
+interface VerifyFlags {
+  readonly head?: string;
+  readonly record?: string;
+  readonly json?: boolean;
+}
+
+function runVerify(file: string, flags: VerifyFlags): void {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -68,14 +78,26 @@ function runVerify(file: string, flags: { readonly head?: string; readonly json?
     throw new CliError(`expected to read ${file}, but it failed (${code})`, EXIT.badInput, { cause });
   }
   const verdict = verifyExport(text);
+  const covered =
+    verdict.ok && flags.record !== undefined ? coveredBy(text, verdict.migrationId, flags.record) : undefined;
   const otherHead = verdict.ok && flags.head !== undefined && flags.head !== verdict.head;
   if (flags.json === true)
-    printJson(otherHead ? { ...verdict, ok: false, expectedHead: flags.head } : verdict);
+    printJson(
+      otherHead || covered === null
+        ? { ...verdict, ok: false, expectedHead: flags.head, expectedRecord: flags.record }
+        : { ...verdict, ...(covered === undefined ? {} : { recordCovers: covered }) },
+    );
   if (!verdict.ok) throw new CliError(`${file}, line ${verdict.line}: ${verdict.problem}`, EXIT.negative);
   const { migrationId, count, head } = verdict;
   if (otherHead) {
     throw new CliError(
       `${file}: expected the head ${flags.head}, got ${head}: it is another export`,
+      EXIT.negative,
+    );
+  }
+  if (covered === null) {
+    throw new CliError(
+      `${file}: expected a beginning with the record hash ${flags.record}, got none: its past is another one`,
       EXIT.negative,
     );
   }

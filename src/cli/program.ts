@@ -36,6 +36,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>]
   ['resume', async () => (await import('./commands.js')).registerResume],
   ['promote', async () => (await import('./commands.js')).registerPromote],
   ['reevaluate', async () => (await import('./commands.js')).registerReevaluate],
+  ['approve', async () => (await import('./commands.js')).registerApprove],
   ['rollback', async () => (await import('./rollback.js')).registerRollback],
   ['emergency-rollback', async () => (await import('./rollback.js')).registerEmergencyRollback],
   ['finish', async () => (await import('./commands.js')).registerFinish],

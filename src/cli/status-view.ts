@@ -6,6 +6,7 @@ import { instantText } from './instant';
 /** A status as a page of lines for a terminal. */
 export function statusLines(status: MigrationStatus): string[] {
   const { pending, paused, held, drift, badMessages, refusals, unreachable, settled } = status;
+  const { nextPossibleAtMs, effects } = status;
   const rows: [string, string | null][] = [
     ['migration', `${status.migrationId}, ${status.outcome ?? status.phase}`],
     ['stages', status.stages.map(stageText).join(' > ')],
@@ -17,6 +18,9 @@ export function statusLines(status: MigrationStatus): string[] {
     ['probes', probesText(status)],
     ['paused', paused === null ? null : `by ${paused.by} (${paused.cause})${because(paused.reason)}`],
     ['held', held?.reason ?? null],
+    ['approval', approvalText(status)],
+    ['next', nextPossibleAtMs === null ? null : `possible at ${instantText(nextPossibleAtMs)}`],
+    ...effects.map((run): [string, string] => ['effect', effectText(run)]),
     ['drift', drift === null ? null : `${drift.gateway}: ${drift.kind}: ${drift.detail}`],
     ['deadline', status.deadlineAtMs === null ? null : instantText(status.deadlineAtMs)],
     ['gateways', status.roster.join(', ') || 'none known yet'],
@@ -33,7 +37,7 @@ export function statusLines(status: MigrationStatus): string[] {
 
 /** A status as one line, without the time, so that equal lines mean that nothing has changed. */
 export function statusLine(status: MigrationStatus): string {
-  const { verdict, pending, paused, drift, held, doing } = status;
+  const { verdict, pending, paused, drift, held, approval, doing } = status;
   const stage = status.outcome ?? (status.phase === 'observing' ? status.stage : status.phase);
   const parts = [
     stage,
@@ -46,6 +50,9 @@ export function statusLine(status: MigrationStatus): string {
     drift === null ? null : `DRIFT at ${drift.gateway}: ${drift.kind}`,
     paused === null ? null : `PAUSED by ${paused.by}`,
     held === null ? null : 'HELD',
+    approval === null || approval.granted !== null
+      ? null
+      : `APPROVAL ASKED by checkpoint ${approval.checkpoint}`,
     status.phase === 'closed' ? null : doing,
   ];
   return parts.filter((part) => part !== null).join('  ');
@@ -85,6 +92,24 @@ function probesText({ probes }: MigrationStatus): string {
     return `${name} ${all - failures} of ${all} passed${failedInARow === 0 ? '' : `, the last ${failedInARow} failed`}`;
   };
   return `${side('legacy')}; ${side('candidate')}`;
+}
+
+function approvalText({ approval, route }: MigrationStatus): string | null {
+  if (approval === null) return null;
+  const { checkpoint, asks, granted, expiresAtMs } = approval;
+  if (granted !== null) return `given by ${granted.by}${because(granted.reason)}`;
+  return `asked until ${instantText(expiresAtMs)}: ${asks.join('; ')} (cutover approve ${route} --checkpoint ${checkpoint})`;
+}
+
+function effectText({
+  name,
+  purpose,
+  stage,
+  attempts,
+  lastError,
+}: MigrationStatus['effects'][number]): string {
+  const tried = lastError === null ? '' : `, ${attempts} attempts failed: ${lastError}`;
+  return `${purpose} ${name} (${stage}) is pending${tried}`;
 }
 
 function because(reason: string): string {

@@ -1,4 +1,8 @@
+import { approvalAsks, askForApproval, expireApproval, withdrawApproval } from './approval';
+import { askOthers, unconfirmed, withdrawConfirmations } from './confirmation';
 import { formatDuration } from './duration';
+import { type EffectRun, isOpen } from './effect-run';
+import { runsOf } from './effect-runs';
 import { type MigrationState, stageAt } from './migration-state';
 import { type StagePlan, stageKind } from './plan';
 import { intend, record, rollBack } from './routing-change';
@@ -9,9 +13,47 @@ import { intend, record, rollBack } from './routing-change';
  */
 export function advanceIfDue(state: MigrationState, atMs: number): MigrationState {
   const stage = stageAt(state.plan, state.stageIndex);
-  if (!hasPassed(state, stage) || state.stage.held !== null) return state;
+  if (!hasPassed(state, stage) || state.stage.held !== null || isTooEarly(state, atMs)) return state;
+  if (state.phase !== 'observing' || state.paused !== null || state.drift !== null) return state;
+  if (state.promotion !== null || pendingEffects(state).length > 0) return state;
+  const asks = approvalAsks(state);
+  if (asks.length > 0 && (state.approval ?? null)?.granted == null) return askForApproval(state, asks, atMs);
+  const others = unconfirmed(state);
+  if (others.length > 0) return askOthers(state, others, atMs);
   const reason = state.stage.verdict?.sentence ?? '';
   return promote(state, { by: 'cutover', reason, commandId: null, atMs });
+}
+
+/** Effects of the current stage that are not done: it is not left before they are. */
+function pendingEffects(state: MigrationState): readonly EffectRun[] {
+  return runsOf(state).filter((run) => run.purpose === 'apply' && isOpen(run));
+}
+
+/** What a stage that has passed waits for, in words; null where there is nothing. */
+export function waitsFor(state: MigrationState): string | null {
+  if (state.paused !== null) return 'paused';
+  const approval = state.approval ?? null;
+  if (approval !== null && approval.granted === null) {
+    return `waiting for an approval of checkpoint ${approval.checkpoint}: ${approval.asks.join('; ')}`;
+  }
+  if (state.stage.notBefore != null) return state.stage.notBefore.reason;
+  if (state.stage.verdict?.outcome !== 'pass' || state.stage.held !== null) return null;
+  const effects = pendingEffects(state).map(({ effect }) => effect.name);
+  if (effects.length > 0) return `waiting for the effects ${effects.join(', ')}`;
+  const others = runsOf(state).some((run) => run.purpose === 'confirm' && isOpen(run))
+    ? unconfirmed(state)
+    : [];
+  return others.length > 0 ? `waiting for ${others.join(', ')} to confirm the next stage` : null;
+}
+
+/** Takes back what was asked for a pass that no longer stands. */
+export function takeBack(state: MigrationState, reason: string, atMs: number): MigrationState {
+  return withdrawApproval(withdrawConfirmations(state), reason, atMs);
+}
+
+/** Whether the plan's rollout hours keep the stage from being left now. */
+function isTooEarly({ stage: { notBefore } }: MigrationState, atMs: number): boolean {
+  return notBefore != null && atMs < notBefore.atMs;
 }
 
 function hasPassed({ stage: { verdict, observedMs } }: MigrationState, stage: StagePlan): boolean {
@@ -78,6 +120,26 @@ export function applyDeadlines(state: MigrationState, atMs: number): MigrationSt
     return { ...told, stage: { ...told.stage, held: { atMs, reason } } };
   }
   return state;
+}
+
+/** Does what has fallen due while other things happened: an approval's expiry, the end of a wait for rollout hours. */
+export function takeTurn(before: MigrationState, atMs: number): MigrationState {
+  if (before.phase !== 'observing' || before.promotion !== null) return before;
+  const state = expireApproval(before, atMs);
+  const { notBefore } = state.stage;
+  if (state.phase !== 'observing' || notBefore == null || atMs < notBefore.atMs) return state;
+  return advanceIfDue({ ...state, stage: { ...state.stage, notBefore: null } }, atMs);
+}
+
+/** When something falls due in the current stage without an event: a deadline, an expiry, the next rollout hours. */
+export function nextTurnMs(state: MigrationState, stage: StagePlan): number | null {
+  const approval = state.approval ?? null;
+  const turns = [
+    nextDeadlineMs(state, stage),
+    state.stage.notBefore?.atMs ?? null,
+    approval === null || approval.granted !== null ? null : approval.expiresAtMs,
+  ].filter((atMs) => atMs !== null);
+  return turns.length === 0 ? null : Math.min(...turns);
 }
 
 /** When the next deadline of the current stage falls due; null when none is left. A stage that passed is not held. */

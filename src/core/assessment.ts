@@ -124,7 +124,6 @@ export function withUsage(providers: AssessmentSummary, usage: UsageFindings): A
   const holding = [
     ...doubts,
     ...(providers.outcome === 'inconclusive' ? [providers.sentence] : []),
-    ...approvals.map(({ text, asks }) => (asks === null ? text : `${asks} is asked: ${text}`)),
   ];
   const outcome = blockers.length > 0 ? 'fail' : holding.length > 0 ? 'inconclusive' : providers.outcome;
   const sentences = { fail: blockers, inconclusive: holding, pass: [providers.sentence] };

@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Checkpoint } from './checkpoint';
+import { canonicalJson, digestOf, sha256Hex } from './digest';
 
 /** What an export is about; `exportedAt` is ISO 8601. */
 export interface ExportSubject {
@@ -32,13 +32,40 @@ export function exportCheckpoints(subject: ExportSubject, checkpoints: readonly 
     count: checkpoints.length,
   };
   const lines = [sealed(header)];
-  let previous = hashOf(header);
+  let previous = digestOf(header);
   for (const checkpoint of checkpoints) {
     const link = { checkpoint, previous };
     lines.push(sealed(link));
-    previous = hashOf(link);
+    previous = digestOf(link);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/**
+ * One hash over a migration and its first checkpoints: whoever was told it (notifications carry it) can later prove
+ * that an export begins with the same ones. SHA-256 over the hash before and the next checkpoint.
+ */
+export function recordHash(migrationId: string, checkpoints: readonly Checkpoint[]): string {
+  return checkpoints.reduce((previous, checkpoint) => {
+    const known = LINKS.get(checkpoint);
+    if (known?.previous === previous) return known.hash;
+    const hash = sha256Hex(`${previous}\n${canonicalJson(checkpoint)}`);
+    LINKS.set(checkpoint, { previous, hash });
+    return hash;
+  }, sha256Hex(migrationId));
+}
+
+/** Links that were computed before: a record only grows, and is hashed at every notification. */
+const LINKS = new WeakMap<Checkpoint, { readonly previous: string; readonly hash: string }>();
+
+/** How many of an export's checkpoints a record hash covers, or null when it is of another record. */
+export function coveredBy(text: string, migrationId: string, hash: string): number | null {
+  const links = text.trimEnd().split('\n').slice(1);
+  const checkpoints = links.map((line) => (JSON.parse(line) as { checkpoint: Checkpoint }).checkpoint);
+  for (let count = 0; count <= checkpoints.length; count += 1) {
+    if (recordHash(migrationId, checkpoints.slice(0, count)) === hash) return count;
+  }
+  return null;
 }
 
 /** Verifies an export; names the first line that breaks the chain and how. Never throws. */
@@ -129,7 +156,7 @@ function readHeader(
   if (format !== FORMAT || version !== VERSION) {
     return `expected the format ${FORMAT} ${VERSION}, got ${String(format)} ${String(version)}`;
   }
-  if (line !== sealed(content) || hash !== hashOf(content)) return EDITED;
+  if (line !== sealed(content) || hash !== digestOf(content)) return EDITED;
   const subject = { migrationId, route, exportedAt } as ExportSubject;
   return { subject, count: count as number, hash: hash as string };
 }
@@ -144,7 +171,7 @@ function readLink(
   if (typeof link === 'string') return link;
   const { hash, ...content } = link;
   if (!isCheckpoint(content['checkpoint'])) return 'expected a checkpoint, got something else';
-  if (line !== sealed(content) || hash !== hashOf(content)) return EDITED;
+  if (line !== sealed(content) || hash !== digestOf(content)) return EDITED;
   if (content['previous'] !== previous) {
     return 'it does not follow the line before it: a line was removed, inserted or moved here';
   }
@@ -219,17 +246,5 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function sealed(content: object): string {
-  return canonical({ ...content, hash: hashOf(content) });
-}
-
-function hashOf(content: object): string {
-  return createHash('sha256').update(canonical(content)).digest('hex');
-}
-
-/** JSON with sorted keys and without spaces: the same content is the same bytes. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
-  if (!isObject(value)) return JSON.stringify(value);
-  const fields = Object.keys(value).sort();
-  return `{${fields.map((field) => `${JSON.stringify(field)}:${canonical(value[field])}`).join(',')}}`;
+  return canonicalJson({ ...content, hash: digestOf(content) });
 }

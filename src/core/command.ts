@@ -6,6 +6,7 @@ export type CommandName =
   | 'rollback'
   | 'emergencyRollback'
   | 'reevaluate'
+  | 'approve'
   | 'finish';
 
 interface CommandBase {
@@ -29,6 +30,7 @@ export type Command = CommandBase &
     | { readonly name: 'rollback'; readonly to: number | 'previous' | null }
     | { readonly name: 'emergencyRollback' }
     | { readonly name: 'reevaluate' }
+    | { readonly name: 'approve'; readonly checkpoint: number; readonly digest: string | null }
     | { readonly name: 'finish' }
   );
 
@@ -58,10 +60,11 @@ const FIELDS: Readonly<Record<CommandName, readonly string[]>> = {
   rollback: ['to'],
   emergencyRollback: [],
   reevaluate: [],
+  approve: ['checkpoint', 'digest'],
   finish: [],
 };
 
-/** The seven names, for registering handlers. */
+/** The names, for registering handlers. */
 export const COMMAND_NAMES = Object.keys(FIELDS) as readonly CommandName[];
 
 /**
@@ -80,7 +83,7 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
   if (unknown !== undefined) {
     return bad(`expected only the fields ${known.join(', ')}, got "${unknown.slice(0, 100)}"`);
   }
-  for (const field of ['by', 'reason', 'commandId', 'stage'] as const) {
+  for (const field of ['by', 'reason', 'commandId', 'stage', 'digest'] as const) {
     const value = fields[field];
     const limit = field === 'commandId' ? COMMAND_ID_LIMIT : TEXT_LIMIT;
     if (value !== undefined && (typeof value !== 'string' || value.length > limit)) {
@@ -116,6 +119,14 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
     }
     case 'promote':
       return readPromote(base, fields, bad);
+    case 'approve': {
+      const { checkpoint, digest = null } = fields;
+      if (!isSequence(checkpoint)) {
+        return bad(`expected checkpoint to be the number of the one that asks, got ${kindOf(checkpoint)}`);
+      }
+      if (base.by === 'unknown') return bad('expected by: an approval records who gave it');
+      return { ...base, name, checkpoint, digest: digest as string | null };
+    }
     default:
       return name satisfies never;
   }

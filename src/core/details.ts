@@ -33,7 +33,8 @@ function headline(status: MigrationStatus): string {
   return `**${shown(route)}**: ${shown(where)}; share ${shares.join(', ')}; epoch ${epoch}`;
 }
 
-function banners({ paused, held, drift, unreachable }: MigrationStatus): string[] {
+function banners(status: MigrationStatus): string[] {
+  const { paused, held, drift, unreachable, approval, nextPossibleAtMs, effects } = status;
   const banner = (title: string, text: string) => `> **${title}** ${text}`;
   return [
     ...(drift === null
@@ -43,6 +44,26 @@ function banners({ paused, held, drift, unreachable }: MigrationStatus): string[
       ? []
       : [banner('Paused', `by ${shown(paused.by)} since ${iso(paused.atMs)}${because(paused.reason)}`)]),
     ...(held === null ? [] : [banner('Held', `since ${iso(held.atMs)}${because(held.reason)}`)]),
+    ...(approval === null || approval.granted !== null
+      ? []
+      : [
+          banner(
+            'Approval asked',
+            `by checkpoint ${approval.checkpoint}, until ${iso(approval.expiresAtMs)}${because(approval.asks.join('; '))}`,
+          ),
+        ]),
+    ...(nextPossibleAtMs === null ? [] : [banner('Next possible', `at ${iso(nextPossibleAtMs)}`)]),
+    ...(effects.length === 0
+      ? []
+      : [
+          banner(
+            'Effects pending',
+            effects
+              .slice(0, NAMES_SHOWN)
+              .map(({ name, purpose, lastError }) => `${purpose} ${shown(name)}${because(lastError ?? '')}`)
+              .join('; '),
+          ),
+        ]),
     ...(unreachable.length === 0 ? [] : [banner('No answer', `from ${names(unreachable)}`)]),
   ];
 }

@@ -4,13 +4,7 @@
  */
 
 /** Plain data. */
-export type Json =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly Json[]
-  | { readonly [key: string]: Json };
+export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
 /** One effect as the plan asks for it: the configured target's name, and what to set there. */
 export interface PlannedEffect {

@@ -1,4 +1,5 @@
 import type { Command } from './command';
+import type { ConfirmAnswer, Json } from './effect';
 import type { StageEvidence } from './gate-evidence';
 import type { AssessmentSummary, Drift, RosterEntry } from './migration-state';
 import type { RoutingRecord } from './routing';
@@ -8,7 +9,7 @@ import type { GateVerdict, ProbeRecord } from './verdict';
 export type MigrationEvent = { readonly atMs: number } & (
   | { readonly type: 'routing read'; readonly reading: RoutingReading }
   | { readonly type: 'assessed'; readonly assessment: AssessmentSummary; readonly freshSalt: string }
-  | { readonly type: 'health checked'; readonly healthy: boolean; readonly sentence: string }
+  | ({ readonly type: 'health checked' } & HealthCheckResult)
   | { readonly type: 'routing applied'; readonly checkpoint: number; readonly result: ApplyResult }
   | { readonly type: 'watched'; readonly window: WindowResult }
   | {
@@ -22,7 +23,28 @@ export type MigrationEvent = { readonly atMs: number } & (
   | { readonly type: 'command'; readonly command: Command }
   | { readonly type: 'cancelled' }
   | { readonly type: 'time passed' }
+  | EffectEvent
 );
+
+/** What became of an attempt at an effect; `id` names its run. */
+export type EffectEvent =
+  | { readonly type: 'effect captured'; readonly id: number; readonly captured: Json }
+  | {
+      readonly type: 'effect ended';
+      readonly id: number;
+      readonly note: string;
+      /** What a gate by others said; null for everything else. */
+      readonly answer: ConfirmAnswer | null;
+    }
+  | { readonly type: 'effect failed'; readonly id: number; readonly message: string };
+
+/** Whether the share may be raised now. */
+export interface HealthCheckResult {
+  readonly healthy: boolean;
+  readonly sentence: string;
+  /** Set outside of the plan's rollout hours: nothing was probed, and it is asked again at that time. */
+  readonly notBefore?: { readonly atMs: number; readonly why: string } | null;
+}
 
 /** What every gateway of the configuration held before the migration touched anything. */
 export interface RoutingReading {

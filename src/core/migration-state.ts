@@ -1,6 +1,7 @@
 import type { Checkpoint, RoutingCause } from './checkpoint';
 import type { BadMessage } from './command';
 import type { ApprovalQuestion } from './finding';
+import type { EffectRun } from './effect-run';
 import { noStageEvidence, type StageEvidence } from './gate-evidence';
 import type { Plan, StagePlan } from './plan';
 import type { KillLatch, RoutingRecord, StickyKey } from './routing';
@@ -98,6 +99,8 @@ export interface StageProgress {
   readonly held: { readonly atMs: number; readonly reason: string } | null;
   /** Set by `reevaluate` until the next verdict. */
   readonly reevaluating: boolean;
+  /** Before this time nothing is promoted: outside of the plan's rollout hours. Absent in older records. */
+  readonly notBefore?: { readonly atMs: number; readonly reason: string } | null;
 }
 
 export interface Pause {
@@ -126,8 +129,23 @@ export interface AssessmentSummary {
   readonly saltBalanced: boolean;
   /** What the usage logs showed; absent where the plan names none. */
   readonly usage?: UsageFindings;
-  /** What a person has to answer before the stage can pass. */
+  /** What a named person has to approve before anything is moved; absent: nothing. */
   readonly approvals?: readonly ApprovalQuestion[];
+}
+
+/** A question to a person that stands between a stage that has passed and the next one. */
+export interface ApprovalRequest {
+  /** The checkpoint that asked: an answer names it, so that nobody approves what has changed meanwhile. */
+  readonly checkpoint: number;
+  /** SHA-256 of the verdict (or assessment) that was to be seen when it was asked, in hex. */
+  readonly digest: string;
+  readonly stage: string;
+  /** What is approved, a sentence each. */
+  readonly asks: readonly string[];
+  readonly askedAtMs: number;
+  readonly expiresAtMs: number;
+  readonly onExpiry: 'hold' | 'roll back';
+  readonly granted: { readonly by: string; readonly reason: string; readonly atMs: number } | null;
 }
 
 export interface SeenCommand {
@@ -177,6 +195,10 @@ export interface MigrationState {
   readonly refusals: readonly { readonly name: string; readonly by: string; readonly message: string }[];
   /** Gateways whose configuration names the candidate as settled, seen in handover. */
   readonly settled: readonly string[];
+  /** What a person is asked to approve before the stage is left. Absent in older records. */
+  readonly approval?: ApprovalRequest | null;
+  /** What is done in the world beside routing, oldest first. Absent in older records. */
+  readonly effects?: readonly EffectRun[];
   /** Set while a decision should be tried again later: what went wrong. */
   readonly retry: { readonly atMs: number; readonly reason: string } | null;
 }
@@ -221,6 +243,8 @@ export function initialState(start: MigrationStart, atMs: number): MigrationStat
     badMessages: { count: 0, last: [] },
     refusals: [],
     settled: [],
+    approval: null,
+    effects: [],
     retry: null,
   };
 }
@@ -240,6 +264,7 @@ export function enteredStage(atMs: number, epoch: number): StageProgress {
     verdict: null,
     held: null,
     reevaluating: false,
+    notBefore: null,
   };
 }
 

@@ -1,5 +1,7 @@
-import { advanceIfDue, applyDeadlines, nextDeadlineMs } from './advance';
-import type { Decision, MigrationEvent, RoutingReading } from './events';
+import { advanceIfDue, applyDeadlines, nextTurnMs, takeBack, takeTurn, waitsFor } from './advance';
+import { settleEffect } from './effect-outcome';
+import { planEffects } from './effect-planning';
+import type { Decision, EffectEvent, HealthCheckResult, MigrationEvent, RoutingReading } from './events';
 import { type AssessmentSummary, type MigrationState, stageAt } from './migration-state';
 import { obey } from './obey';
 import { mayClose, observe } from './observe';
@@ -13,15 +15,22 @@ import { settleRouting } from './settlement';
  * (a result of work that was pre-empted, anything after the end) change nothing.
  */
 export function transition(state: MigrationState, event: MigrationEvent): MigrationState {
-  if (state.phase === 'closed') return state;
+  const next = takeTurn(step(state, event), event.atMs);
+  return next === state ? state : planEffects(state, next, event.atMs);
+}
+
+function step(state: MigrationState, event: MigrationEvent): MigrationState {
   const { atMs } = event;
+  // Effects go on after the migration has closed.
+  if (isEffectEvent(event)) return settleEffect(state, event, atMs);
+  if (state.phase === 'closed') return state;
   switch (event.type) {
     case 'routing read':
       return state.phase === 'reading' ? routingRead(state, event.reading, atMs) : state;
     case 'assessed':
       return assessed(state, event.assessment, event.freshSalt, atMs);
     case 'health checked':
-      return healthChecked(state, event.healthy, event.sentence, atMs);
+      return healthChecked(state, event, atMs);
     case 'routing applied':
       return settleRouting(state, event.checkpoint, event.result, atMs);
     case 'watched':
@@ -45,6 +54,10 @@ export function transition(state: MigrationState, event: MigrationEvent): Migrat
     default:
       return event satisfies never;
   }
+}
+
+function isEffectEvent(event: MigrationEvent): event is MigrationEvent & EffectEvent {
+  return event.type === 'effect captured' || event.type === 'effect ended' || event.type === 'effect failed';
 }
 
 const RETRY_MS = 10_000;
@@ -95,8 +108,8 @@ function decideAssess(state: MigrationState): Decision {
   const { verdict, reevaluating, held } = state.stage;
   const waits = state.paused !== null || held !== null || verdict?.outcome === 'pass';
   if (reevaluating || !waits) return { type: 'assess', key: `assess:${reevaluating}` };
-  const untilMs = nextDeadlineMs(state, stageAt(state.plan, state.stageIndex));
-  const why = state.paused !== null ? 'paused' : 'held until an operator decides';
+  const untilMs = nextTurnMs(state, stageAt(state.plan, state.stageIndex));
+  const why = waitsFor(state) ?? 'held until an operator decides';
   return { type: 'wait', key: `assess:${why}:${untilMs}`, untilMs, why };
 }
 
@@ -106,7 +119,7 @@ function windowMs(state: MigrationState, nowMs: number): number {
   if (state.stage.reevaluating) return 0;
   if (state.phase === 'handover') return stage.windowMs * HANDOVER_WINDOWS;
   const soakLeftMs = stage.soakMs - state.stage.observedMs;
-  const deadlineMs = nextDeadlineMs(state, stage);
+  const deadlineMs = nextTurnMs(state, stage);
   const bounds = [
     stage.windowMs,
     ...(soakLeftMs > 0 ? [soakLeftMs] : []),
@@ -197,13 +210,18 @@ function assessed(
     },
     verdicts: [...state.verdicts, { ...verdict, atMs, window: state.stage.windows + 1 }].slice(-20),
   };
-  const told = record(next, {
+  const told = record(outcome === 'pass' ? next : takeBack(next, `${outcome}: ${sentence}`, atMs), {
     what: 'assessed',
     reason: `${outcome}: ${sentence}`,
     atMs,
   });
   if (assessment.outcome === 'fail') {
-    return close(told, 'rejected', `nothing was moved: ${assessment.blockers.join('; ')}`, atMs);
+    return close(
+      { ...told, approval: null },
+      'rejected',
+      `nothing was moved: ${assessment.blockers.join('; ')}`,
+      atMs,
+    );
   }
   if (replaceSalt) {
     return intend(
@@ -238,7 +256,9 @@ function activityFailed(
   const decision = nextDecision(state, atMs);
   if (key === undefined ? what !== decision.type : key !== decision.key) return state;
   // Without an answer nothing is promoted; the stage is watched on.
-  if (decision.type === 'check health') return healthChecked(state, false, message, atMs);
+  if (decision.type === 'check health') {
+    return healthChecked(state, { healthy: false, sentence: message }, atMs);
+  }
   const urgent = state.pending !== null || (state.inEffect?.record.share ?? 0) > 0;
   return {
     ...state,
@@ -246,15 +266,16 @@ function activityFailed(
   };
 }
 
-function healthChecked(
-  state: MigrationState,
-  healthy: boolean,
-  sentence: string,
-  atMs: number,
-): MigrationState {
+function healthChecked(state: MigrationState, check: HealthCheckResult, atMs: number): MigrationState {
   const promotion = state.promotion;
   if (promotion === null || state.pending !== null) return state;
   const cleared = { ...state, promotion: null };
+  const { healthy, sentence, notBefore = null } = check;
+  if (notBefore !== null) {
+    const reason = `${notBefore.why}: next possible at ${new Date(notBefore.atMs).toISOString()}`;
+    const told = record(cleared, { what: 'waiting', reason, atMs });
+    return { ...told, stage: { ...told.stage, notBefore: { atMs: notBefore.atMs, reason } } };
+  }
   if (!healthy) {
     const told = record(cleared, { what: 'health check failed', reason: sentence, atMs });
     const assessing = stageKind(stageAt(state.plan, state.stageIndex)) === 'assess';

@@ -1,6 +1,8 @@
-import { advanceIfDue, promote } from './advance';
+import { advanceIfDue, promote, takeBack } from './advance';
+import { approvalAsks, approvalRefusal, grantApproval } from './approval';
 import { effectOf } from './checkpoint';
 import type { Command, CommandAnswer } from './command';
+import { unconfirmed } from './confirmation';
 import { highestShareOut, type MigrationState, stageAt } from './migration-state';
 import { formatShare } from './plan';
 import { close, covers, intend, pauseBecause, record, rollBack } from './routing-change';
@@ -53,6 +55,8 @@ export function refusalOf(state: MigrationState, command: Command): string | nul
       return promoteRefusal(state, command);
     case 'reevaluate':
       return state.phase === 'observing' ? null : `nothing is judged while the migration is ${state.phase}`;
+    case 'approve':
+      return approvalRefusal(state, command);
     case 'finish':
       return state.phase === 'handover'
         ? null
@@ -138,6 +142,12 @@ function promoteRefusal(state: MigrationState, command: Command & { name: 'promo
   if (state.stage.verdict?.outcome !== 'pass') {
     return `expected a pass, got ${state.stage.verdict?.outcome ?? 'not evaluated'}: ${state.stage.verdict?.sentence ?? 'no window has ended yet'}`;
   }
+  const asks = approvalAsks(state);
+  if (asks.length > 0 && (state.approval ?? null)?.granted == null) {
+    return `an approval comes first (${asks.join('; ')}): approve, or override`;
+  }
+  const others = unconfirmed(state);
+  if (others.length > 0) return `${others.join(', ')} must confirm first: wait for it, or override`;
   return null;
 }
 
@@ -168,9 +178,11 @@ function carryOut(state: MigrationState, command: Command, atMs: number): Migrat
       return promote(told, { ...note, reason: why, override: command.override });
     }
     case 'reevaluate': {
-      const told = record(state, { what: 'reevaluate', ...note });
+      const told = takeBack(record(state, { what: 'reevaluate', ...note }), 'judged again', atMs);
       return { ...told, retry: null, promotion: null, stage: { ...told.stage, reevaluating: true } };
     }
+    case 'approve':
+      return advanceIfDue(grantApproval(state, note), atMs);
     case 'finish':
       return close(state, 'completed', `finished by ${by}: ${reason}`, atMs);
     default:

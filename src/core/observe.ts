@@ -1,4 +1,4 @@
-import { advanceIfDue, applyDeadlines } from './advance';
+import { advanceIfDue, applyDeadlines, takeBack } from './advance';
 import type { WindowResult } from './events';
 import { type Drift, type MigrationState, stageAt } from './migration-state';
 import { stageKind } from './plan';
@@ -21,6 +21,9 @@ export function observe(state: MigrationState, window: WindowResult, atMs: numbe
   const epoch = state.inEffect?.record.epoch;
   if (epoch === undefined || window.epoch !== epoch || state.pending !== null) return state;
   let next = remember(state, window, atMs);
+  if (next.stage.verdict?.outcome !== 'pass') {
+    next = takeBack(next, next.stage.verdict?.sentence ?? 'drift', atMs);
+  }
   next = changeRoster(next, window, atMs);
   next = noteDrift(driftSeen(next, window.drift), window.drift, atMs);
   if (window.verdict.harm !== null) return rollBackForHarm(next, window, atMs);

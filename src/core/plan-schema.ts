@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { assessPlanSchema } from './assess-plan-schema';
 import type { Gates, Plan, StageAlpha, StagePlan } from './plan';
+import { isTimeZone } from './rollout-hours';
 import { durationSchema, durationTextSchema, nameSchema, shareSchema } from './schema-parts';
 
 const MINUTE_MS = 60_000;
@@ -18,6 +19,16 @@ const alpha = z
   .number()
   .gt(0, 'expected a chance above 0 and at most 0.5')
   .max(0.5, 'expected a chance above 0 and at most 0.5');
+
+const timeOfDay = z
+  .string()
+  .regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'expected a time of day such as "09:00"');
+const localTime = z
+  .string()
+  .regex(
+    /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])(T([01]\d|2[0-3]):[0-5]\d)?$/,
+    'expected a day such as "2026-12-20" or a local time such as "2026-12-20T18:00"',
+  );
 
 const gatesSchema = z.strictObject({
   errors: z
@@ -60,6 +71,54 @@ const gatesSchema = z.strictObject({
     .optional(),
 });
 
+const approvalSchema = z.union(
+  [
+    z.boolean(),
+    z.strictObject({
+      expires: durationTextSchema.optional().describe('After it was asked for; 24h when absent.'),
+      onExpiry: z.enum(['hold', 'roll back']).optional(),
+    }),
+  ],
+  'expected true, false or an object such as {expires: 24h, onExpiry: hold}',
+);
+
+const rolloutSchema = z.strictObject({
+  timeZone: z
+    .string()
+    .refine(isTimeZone, {
+      error: ({ input }) =>
+        `expected an IANA time zone such as "Europe/Berlin", got ${JSON.stringify(input)}`,
+    })
+    .describe('The time zone of hours and freezes.'),
+  hours: z
+    .array(
+      z
+        .strictObject({
+          days: z.array(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'])).min(1),
+          from: timeOfDay,
+          to: timeOfDay,
+        })
+        .refine(({ from, to }) => from !== to, 'expected hours that differ, got the same from and to'),
+    )
+    .max(50)
+    .default([])
+    .describe('Weekly hours at which a share may be raised; none: any hour.'),
+  freezes: z
+    .array(
+      z
+        .strictObject({ from: localTime, to: localTime, reason: z.string().max(200).default('') })
+        .transform(({ from, to, reason }) => ({
+          from: from.length === 10 ? `${from}T00:00` : from,
+          to: to.length === 10 ? `${to}T24:00` : to,
+          reason,
+        }))
+        .refine(({ from, to }) => from < to, 'expected a later time in to than in from'),
+    )
+    .max(50)
+    .default([])
+    .describe('Days or local times between which nothing is raised; a day in to is included.'),
+});
+
 const stageSchema = z.strictObject({
   name: nameSchema,
   share: shareSchema
@@ -84,6 +143,11 @@ const stageSchema = z.strictObject({
     })
     .optional(),
   gates: gatesSchema.optional(),
+  approval: approvalSchema
+    .optional()
+    .describe(
+      'Whether a person must approve before the stage is left: true, or with expiry and what happens then.',
+    ),
 });
 
 type StageInput = z.output<typeof stageSchema>;
@@ -121,6 +185,9 @@ export const planSchema = z
     assess: assessPlanSchema
       .optional()
       .describe('Usage logs that the assess stage reads, and what they have to show.'),
+    rollout: rolloutSchema
+      .optional()
+      .describe('When a share may be raised: weekly hours and freezes. Rollbacks never wait.'),
   })
   .transform((input, context): Plan => {
     const stages = input.stages.map((stage, index) => resolveStage(stage, index, context));
@@ -151,6 +218,7 @@ export const planSchema = z
         embeddings: input.probes.embeddings,
       },
       ...(input.assess === undefined ? {} : { assess: input.assess }),
+      ...(input.rollout === undefined ? {} : { rollout: input.rollout }),
     };
   });
 
@@ -291,7 +359,14 @@ function resolveStage(stage: StageInput, index: number, context: z.core.$Refinem
       floor: given(defaults.gates.floor, gates.floor),
       probes: given(defaults.gates.probes, gates.probes),
     },
+    ...approvalOf(stage.approval),
   };
+}
+
+function approvalOf(asked: StageInput['approval']): Pick<StagePlan, 'approval'> {
+  if (asked === undefined || asked === false) return {};
+  const { expires = DAY_MS, onExpiry = 'hold' } = asked === true ? {} : asked;
+  return { approval: { expiresMs: expires, onExpiry } };
 }
 
 /** Defaults, replaced where the plan says something. */

@@ -16,6 +16,32 @@ export interface Plan {
   readonly assess?: AssessPlan;
   /** Who is told of what; absent: nobody. */
   readonly notify?: readonly PlannedNotification[];
+  /** When promotions may happen; absent: always. A rollback never waits for it. */
+  readonly rollout?: RolloutPlan;
+}
+
+/** Hours and days at which a share may be raised. */
+export interface RolloutPlan {
+  /** IANA name, such as `Europe/Berlin`. */
+  readonly timeZone: string;
+  /** Weekly hours, of which one must be open; none: any hour. */
+  readonly hours: readonly {
+    readonly days: readonly Weekday[];
+    /** `HH:MM` of local time; `to` is not included and below `from` where the hours pass midnight. */
+    readonly from: string;
+    readonly to: string;
+  }[];
+  /** Local times between which nothing is raised: `YYYY-MM-DDTHH:MM`, `to` not included. */
+  readonly freezes: readonly { readonly from: string; readonly to: string; readonly reason: string }[];
+}
+
+export type Weekday = 'mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun';
+
+/** A stage that a person must approve before it is left. */
+export interface ApprovalPlan {
+  /** After it was asked for. */
+  readonly expiresMs: number;
+  readonly onExpiry: 'hold' | 'roll back';
 }
 
 /** One stage: the share it applies, how long and on what evidence it is judged, and what a deadline does. */
@@ -42,6 +68,8 @@ export interface StagePlan {
   readonly effects?: readonly PlannedEffect[];
   /** Gates by others that must answer yes before the stage is entered; absent: none. */
   readonly confirm?: readonly string[];
+  /** Whether a person must approve before the stage is left; absent: no. */
+  readonly approval?: ApprovalPlan;
 }
 
 /** How often a stage may decide wrongly. */

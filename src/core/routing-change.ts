@@ -80,6 +80,7 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
       pinned: state.mayHold.pinned || wanted.pinned,
     },
     promotion: null,
+    approval: null,
     retry: null,
     phase: rollback === null ? 'applying' : 'rolling back',
   };
@@ -187,6 +188,7 @@ export function close(state: MigrationState, outcome: Outcome, reason: string, a
     outcome,
     pending: null,
     promotion: null,
+    approval: null,
     retry: null,
   };
 }

@@ -1,7 +1,10 @@
-import { nextDeadlineMs } from './advance';
+import { nextDeadlineMs, waitsFor } from './advance';
 import type { Checkpoint } from './checkpoint';
+import { type EffectRun, isOpen } from './effect-run';
+import { runsOf } from './effect-runs';
 import { nextDecision } from './migration';
 import {
+  type ApprovalRequest,
   highestShareOut,
   type MigrationState,
   type Outcome,
@@ -40,6 +43,19 @@ export interface MigrationStatus {
   readonly soak: { readonly observedMs: number; readonly requiredMs: number; readonly windows: number };
   readonly deadlineAtMs: number | null;
   /** A change of routing under way: who confirmed, who is missing. */
+  /** What a person is asked to approve. */
+  readonly approval: ApprovalRequest | null;
+  /** Outside of the plan's rollout hours: when the share may next be raised. */
+  readonly nextPossibleAtMs: number | null;
+  /** Effects that are not done, oldest first; `lastError` says why one is tried again. */
+  readonly effects: readonly {
+    readonly name: string;
+    readonly purpose: EffectRun['purpose'];
+    readonly stage: string;
+    readonly attempts: number;
+    readonly lastError: string | null;
+    readonly sinceMs: number;
+  }[];
   readonly pending: {
     readonly checkpoint: number;
     readonly share: number;
@@ -99,6 +115,14 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
             confirmed: pending.confirmations?.confirmed ?? [],
             missing: pending.confirmations?.missing ?? state.roster.map(({ name }) => name),
           },
+    approval: state.approval ?? null,
+    nextPossibleAtMs:
+      state.stage.notBefore != null && state.stage.notBefore.atMs > nowMs ? state.stage.notBefore.atMs : null,
+    effects: runsOf(state)
+      .filter(isOpen)
+      .map(({ effect, purpose, about, attempts, lastError, createdAtMs }) => ({
+        ...{ name: effect.name, purpose, stage: about.stage, attempts, lastError, sinceMs: createdAtMs },
+      })),
     roster: state.roster.map(({ name }) => name),
     unreachable: state.unreachable,
     settled: state.settled,
@@ -158,7 +182,7 @@ function doingNow(state: MigrationState, nowMs: number): string {
   const decision = nextDecision(state, nowMs);
   switch (decision.type) {
     case 'close':
-      return `closed: ${state.outcome}`;
+      return `closed: ${state.outcome}${runsOf(state).some(isOpen) ? '; effects are pending' : ''}`;
     case 'wait':
       return decision.why;
     case 'read routing':
@@ -174,7 +198,9 @@ function doingNow(state: MigrationState, nowMs: number): string {
         ? 'applying routing'
         : `waiting for ${decision.missing.join(', ')} to confirm`;
     case 'watch':
-      return decision.handover ? 'waiting for every gateway to be settled on the candidate' : 'watching';
+      return decision.handover
+        ? 'waiting for every gateway to be settled on the candidate'
+        : ['watching', waitsFor(state)].filter((part) => part !== null).join('; ');
     default:
       return decision satisfies never;
   }

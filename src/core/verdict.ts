@@ -55,6 +55,8 @@ export interface GateVerdict {
   readonly requests: { readonly legacy: number; readonly candidate: number };
   /** Legacy's numbers in this evidence, which bound the complete stage once it has no control arm. */
   readonly baseline: Baseline | null;
+  /** What a named person must accept before this pass counts, a sentence each; absent: nothing. */
+  readonly approvals?: readonly string[];
 }
 
 /** Legacy's rates of the last stage that had a control arm. */

@@ -165,8 +165,12 @@ async function checkHealth(state: MigrationState): Promise<Result> {
   });
   const { embeddings } = state.plan.probes;
   const timeoutMs = Math.min(state.plan.probes.timeoutMs, leaseMs * 0.4);
-  const { healthy, sentence } = await run({ route: state.plan.route, timeoutMs, embeddings });
-  return { type: 'health checked', healthy, sentence };
+  const { rollout } = state.plan;
+  const check = await run({
+    ...{ route: state.plan.route, timeoutMs, embeddings },
+    ...(rollout === undefined ? {} : { rollout }),
+  });
+  return { type: 'health checked', ...check };
 }
 
 async function watch(decision: Decision & { type: 'watch' }, state: MigrationState): Promise<Result> {

@@ -37,6 +37,7 @@ import { initialState, type MigrationState } from '../core/migration-state';
 import { repeatedUpdate, updateRefusal } from '../core/obey';
 import { rollbackEligibilityOf, statusOf } from '../core/status';
 import { carryOut } from './carry-out';
+import { EffectRunner } from './effect-runner';
 import { publishSearchAttributes } from './search-attributes';
 
 const BAD_MESSAGES_KEPT = 20;
@@ -65,18 +66,21 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
 
   CancellationScope.current().cancelRequested.catch(() => apply({ type: 'cancelled' }));
   await CancellationScope.nonCancellable(async () => {
+    const effects = new EffectRunner(() => state, apply);
+    const effectsDone = effects.run();
     for (;;) {
       const decision = nextDecision(state, Date.now());
       if (decision.type === 'close') break;
-      if (workflowInfo().continueAsNewSuggested && decision.type !== 'apply routing') {
+      if (workflowInfo().continueAsNewSuggested && decision.type !== 'apply routing' && effects.isIdle) {
         await condition(allHandlersFinished);
-        if (nextDecision(state, Date.now()).key !== decision.key) continue;
+        if (nextDecision(state, Date.now()).key !== decision.key || !effects.isIdle) continue;
         await continueAsNew<typeof migration>({ ...input, carried: state });
       }
       const preempted = () => nextDecision(state, Date.now()).key !== decision.key;
       const event = await carryOut(decision, state, preempted);
       if (event !== null) apply(event);
     }
+    await effectsDone;
     // In here too: a cancelled workflow that waits out there ends as cancelled, its result unsaid.
     await condition(allHandlersFinished);
   });
@@ -176,7 +180,8 @@ function publish(state: MigrationState, searchAttributes: boolean): void {
 
 function resultOf(state: MigrationState): MigrationResult {
   if (state.outcome === null) throw new Error('expected an outcome at the end of a migration');
-  const last = state.checkpoints.at(-1);
+  const { outcome } = state;
+  const last = state.checkpoints.findLast((entry) => entry.kind === 'recorded' && entry.what === outcome);
   return {
     migrationId: state.migrationId,
     route: state.plan.route,

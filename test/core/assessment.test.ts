@@ -31,11 +31,11 @@ describe('what the usage logs showed', () => {
     expect(summary.warnings).toEqual([DOUBT.text, 'slow', WARNING.text]);
   });
 
-  it('holds for a person who is named with the question', () => {
+  it('passes with a question to a person, who is named, and who has to approve', () => {
     const summary = withUsage(providers(), found(APPROVAL));
     expect(summary).toMatchObject({
-      outcome: 'inconclusive',
-      sentence: 'ana is asked: Does it hold?',
+      outcome: 'pass',
+      sentence: 'both providers answer',
       approvals: [{ item: 'sla', text: 'Does it hold?', asks: 'ana' }],
     });
   });

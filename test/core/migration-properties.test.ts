@@ -1,15 +1,17 @@
 import fc from 'fast-check';
+import { dueRuns } from '../../src/core/effect-runs';
 import type { MigrationEvent } from '../../src/core/events';
 import { nextDecision, transition } from '../../src/core/migration';
 import type { MigrationState } from '../../src/core/migration-state';
+import type { Plan } from '../../src/core/plan';
 import { rollbackEligibilityOf, statusOf } from '../../src/core/status';
 import { LawKeeper } from '../support/migration-laws';
-import { anyStep, eventOf, type Step } from '../support/migration-steps';
+import { anyStep, effectEvent, eventOf, type Step } from '../support/migration-steps';
 import { aPlan, aWindow, benignAnswer, MINUTE_MS, MigrationWorld } from '../support/migration-world';
 
 type Transition = typeof transition;
 
-const PLAN = aPlan({
+const TIMED = aPlan({
   stages: [
     { name: 'assess' },
     { name: 'canary', soak: '10m', window: '5m', deadline: { hold: '3h', rollback: '10h' } },
@@ -18,7 +20,30 @@ const PLAN = aPlan({
   ],
 });
 
+/** With everything that a plan can ask for beside routing. */
+const PLAN: Plan = {
+  ...TIMED,
+  notify: [{ name: 'channel' }, { name: 'pager', moments: ['rolled back', 'escalated'] }],
+  stages: TIMED.stages.map((stage) => ({
+    ...stage,
+    ...(stage.name === 'canary'
+      ? { approval: { expiresMs: 20 * MINUTE_MS, onExpiry: 'hold' } as const }
+      : {}),
+    ...(stage.name === 'rolling' ? { confirm: ['board'] } : {}),
+    ...(stage.share > 0
+      ? {
+          effects: [
+            { name: 'flag', set: stage.share },
+            ...(stage.share < 1 ? [{ name: 'dns', set: stage.name }] : []),
+          ],
+        }
+      : {}),
+  })),
+};
+
 const anyOrder = fc.record({
+  /** Half of them with routing alone, so that more migrations get far. */
+  plan: fc.constantFrom(TIMED, PLAN),
   /** Benign steps before anything strange happens, so that every stage is a place to start from. */
   lead: fc.nat(18),
   steps: fc.array(fc.tuple(anyStep, fc.constantFrom(0, 1_000, 60_000, 600_000, 4_000_000)), {
@@ -29,10 +54,10 @@ const anyOrder = fc.record({
 
 /** Runs an order of events under the laws; throws the first one that is broken. */
 function runUnderLaws(
-  { lead, steps }: { lead: number; steps: readonly (readonly [Step, number])[] },
+  { plan, lead, steps }: { plan: Plan; lead: number; steps: readonly (readonly [Step, number])[] },
   step: Transition,
 ): MigrationWorld {
-  const world = new MigrationWorld(PLAN, step);
+  const world = new MigrationWorld(plan, step);
   const keeper = new LawKeeper();
   const happen = (event: MigrationEvent | null) => {
     if (event === null) return;
@@ -56,10 +81,15 @@ function runUnderLaws(
 function endsWell(world: MigrationWorld, steps: number): boolean {
   for (let step = 0; step < steps && world.state.phase !== 'closed'; step += 1) {
     const { state, decision } = world;
+    for (const run of dueRuns(state))
+      world.event(effectEvent(run, 'captured')).event(effectEvent(run, 'ended'));
+    if (world.state !== state) continue;
     const settled = state.phase === 'observing' || state.phase === 'handover';
     if (settled && state.drift !== null) world.event({ type: 'watched', window: aWindow(state) });
     else if (settled && state.paused !== null) world.says('resume', { accept: 'reapply' });
-    else if (passedButHeld(state)) world.says('promote', { stage: world.stage });
+    else if (state.approval?.granted === null) {
+      world.says('approve', { checkpoint: state.approval.checkpoint, by: 'ana' });
+    } else if (passedButHeld(state)) world.says('reevaluate');
     else if (settled && state.stage.held !== null && decision.type === 'wait') world.says('reevaluate');
     else if (decision.type === 'wait') {
       world.nowMs = Math.max(world.nowMs + 1, decision.untilMs ?? 0);
@@ -73,7 +103,7 @@ function endsWell(world: MigrationWorld, steps: number): boolean {
 }
 
 function passedButHeld({ phase, promotion, stage }: MigrationState): boolean {
-  const waits = phase === 'observing' && promotion === null && stage.held !== null;
+  const waits = phase === 'observing' && promotion === null && stage.held !== null && !stage.reevaluating;
   return waits && stage.verdict?.outcome === 'pass';
 }
 

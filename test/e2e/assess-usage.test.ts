@@ -79,17 +79,16 @@ it('rejects by what the usage logs show, before a probe is paid for', async () =
   });
 });
 
-it('holds with a question to the operator who is named, without reading the logs again', async () => {
+it('asks the operator who is named for an approval, and goes on with it', async () => {
   const attestations = ATTESTED.filter(({ item }) => item !== 'contract');
   await harness.begin(planOf('asking', { attestations, checklist: { asks: 'ana' } }));
   const question = 'ana is asked: Is there a contract or terms that this use is covered by?';
-  await harness.until(
-    'asking',
-    ({ verdict, soak }) => soak.windows >= 2 && verdict?.sentence.includes(question) === true,
-  );
+  const { approval, doing } = await harness.until('asking', (status) => status.approval !== null);
+  expect(approval).toMatchObject({ stage: 'assess', asks: [question], granted: null });
+  expect(doing).toContain(question);
   const assessment = await harness.client.assessment('asking');
   expect(assessment).toMatchObject({
-    outcome: 'inconclusive',
+    outcome: 'pass',
     approvals: [{ item: 'contract', asks: 'ana' }],
   });
   const details = await detailsOf('asking');
@@ -98,8 +97,8 @@ it('holds with a question to the operator who is named, without reading the logs
   expect(details).toContain('priority');
   expect((await analysesOf('asking')).count).toBe(1);
 
-  await harness.client.command('asking', 'promote', {
-    ...{ stage: 'assess', override: true, by: 'ana', reason: 'signed today', checkpoint: 2 },
+  await harness.client.command('asking', 'approve', {
+    ...{ by: 'ana', reason: 'signed today', checkpoint: approval?.checkpoint },
   });
   await harness.until('asking', ({ stage, phase }) => stage === 'canary' && phase === 'observing');
   await harness.command('asking', 'emergencyRollback');

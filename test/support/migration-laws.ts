@@ -1,4 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Checkpoint } from '../../src/core/checkpoint';
+import { isOpen } from '../../src/core/effect-run';
+import { runsOf } from '../../src/core/effect-runs';
 import type { Decision, MigrationEvent } from '../../src/core/events';
 import { nextDecision } from '../../src/core/migration';
 import type { MigrationState } from '../../src/core/migration-state';
@@ -18,8 +21,12 @@ export class LawKeeper {
 
   check(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
     requireJson(after, 'state');
+    checkEffects(before, after);
     if (before.phase === 'closed') {
-      demand(after === before, 'law 10: a closed migration never changes');
+      const told = { ...before, checkpoints: after.checkpoints, effects: after.effects ?? [] };
+      demand(after === before || isDeepStrictEqual(after, told), 'law 10: a closed migration never changes');
+      const recorded = after.checkpoints.slice(before.checkpoints.length).map(({ kind }) => kind);
+      demand(!recorded.some((kind) => kind !== 'recorded'), 'law 10: a closed migration changes no routing');
       return;
     }
     const appended = after.checkpoints.slice(before.checkpoints.length);
@@ -139,7 +146,8 @@ export class LawKeeper {
       demand(waitMs > 0, 'a wait that is over is waited for');
       const served = Math.max(after.inEffect?.record.share ?? 0, after.pending === null ? 0 : 1);
       demand(served === 0 || waitMs <= 10_000, `law 4: waits ${waitMs} ms while the candidate may be served`);
-      const asked = after.paused !== null || after.stage.held !== null;
+      const asked =
+        after.paused !== null || after.stage.held !== null || runsOf(after).some((run) => isOpen(run));
       demand(Number.isFinite(waitMs) || asked, 'waits without end and nobody was asked');
     }
     if (decision.type === 'watch') demand(decision.windowMs >= 0, 'a window has a length');
@@ -211,6 +219,40 @@ function checkRaise(
   demand(before.promotion !== null, 'law 2: an advance that nothing promoted');
   demand(before.stage.verdict?.outcome === 'pass', 'law 3: an advance without a pass');
   demand(before.paused === null, 'law 4: an advance while paused');
+  const leaving = before.plan.stages[before.stageIndex];
+  demand(leaving?.approval === undefined || before.approval?.granted != null, 'an advance nobody approved');
+  const others = before.plan.stages[before.stageIndex + 1]?.confirm ?? [];
+  const said = (name: string) =>
+    runsOf(before).some(
+      (run) =>
+        run.effect.name === name &&
+        run.answer === 'yes' &&
+        run.status === 'done' &&
+        run.createdAtMs >= before.stage.enteredAtMs,
+    );
+  demand(others.every(said), 'an advance that others have not confirmed');
+}
+
+/** What was touched is put back when a rollback leaves it behind, exactly once and last first. */
+function checkEffects(before: MigrationState, after: MigrationState): void {
+  const added = runsOf(after).filter(({ id }) => !runsOf(before).some((run) => run.id === id));
+  demand(
+    added.length === 0 || before.phase !== 'closed' || added.every(({ purpose }) => purpose === 'notify'),
+    'a closed migration begins nothing but telling',
+  );
+  const undone = runsOf(after).flatMap(({ restores }) => (restores === null ? [] : [restores]));
+  demand(new Set(undone).size === undone.length, 'an effect is undone twice');
+  const restored = added.flatMap(({ restores }) => (restores === null ? [] : [restores]));
+  demand(
+    restored.every((id, index) => index === 0 || id < (restored[index - 1] as number)),
+    'effects are not undone last first',
+  );
+  if (after.outcome !== 'rolled back') return;
+  for (const { id, purpose, captured, status } of runsOf(after)) {
+    if (purpose !== 'apply') continue;
+    demand(status !== 'waiting' && status !== 'captured', 'an effect goes on after a rollback');
+    demand(captured === null || undone.includes(id), 'an effect that was touched is not undone');
+  }
 }
 
 /** Law 9: over drift only a rollback or an accepted reapply is applied, never under a kill latch. */

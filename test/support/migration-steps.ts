@@ -1,6 +1,9 @@
 import fc from 'fast-check';
 import { COMMAND_NAMES, type CommandName, isBadMessage, readCommand } from '../../src/core/command';
-import type { MigrationEvent } from '../../src/core/events';
+import type { ConfirmAnswer } from '../../src/core/effect';
+import type { EffectRun } from '../../src/core/effect-run';
+import { runsOf } from '../../src/core/effect-runs';
+import type { EffectEvent, MigrationEvent } from '../../src/core/events';
 import { nextDecision } from '../../src/core/migration';
 import type { Drift, MigrationState } from '../../src/core/migration-state';
 import {
@@ -37,12 +40,19 @@ export type Step =
       readonly outcome: 'pass' | 'fail' | 'inconclusive';
       readonly saltBalanced: boolean;
     }
-  | { readonly kind: 'health'; readonly healthy: boolean }
+  | { readonly kind: 'health'; readonly healthy: boolean; readonly early: boolean }
+  | {
+      readonly kind: 'effect';
+      readonly what: 'captured' | 'ended' | 'failed';
+      readonly pick: number;
+      readonly answer: ConfirmAnswer;
+    }
   | { readonly kind: 'failed'; readonly what: string; readonly current: boolean }
   | { readonly kind: 'cancelled' }
   | { readonly kind: 'time' }
   | { readonly kind: 'command'; readonly name: CommandName; readonly payload: unknown }
   | { readonly kind: 'override' }
+  | { readonly kind: 'approve' }
   | { readonly kind: 'reapply' };
 
 interface WatchSaid {
@@ -151,7 +161,24 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'reapply' } as const) },
   { weight: 1, arbitrary: fc.constant({ kind: 'cancelled' } as const) },
   { weight: 1, arbitrary: fc.constant({ kind: 'time' } as const) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('health' as const), healthy: fc.boolean() }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('health' as const),
+      healthy: fc.boolean(),
+      early: fc.constantFrom(false, false, true),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('effect' as const),
+      what: fc.constantFrom('captured', 'ended', 'ended', 'failed'),
+      pick: fc.nat(6),
+      answer: fc.constantFrom('yes', 'yes', 'no', 'no answer'),
+    }),
+  },
+  { weight: 2, arbitrary: fc.constant({ kind: 'approve' } as const) },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -212,8 +239,18 @@ export function eventOf(step: Step, state: MigrationState, atMs: number): Migrat
     }
     case 'assessed':
       return { type: 'assessed', assessment: anAssessment(step), freshSalt: `salt-${atMs}`, ...at };
-    case 'health':
-      return { type: 'health checked', healthy: step.healthy, sentence: 'seen', ...at };
+    case 'health': {
+      const { healthy, early } = step;
+      const notBefore = early ? { atMs: atMs + 600_000, why: 'outside the rollout hours' } : null;
+      return { type: 'health checked', healthy, sentence: 'seen', notBefore, ...at };
+    }
+    case 'effect': {
+      const run = runsOf(state)[step.pick % Math.max(1, runsOf(state).length)];
+      if (run === undefined) return null;
+      return { ...effectEvent(run, step.what, step.answer), ...at };
+    }
+    case 'approve':
+      return commandEvent('approve', { checkpoint: state.approval?.checkpoint ?? 1, by: 'ana' }, atMs);
     case 'failed': {
       const key = step.current ? { key: nextDecision(state, atMs).key } : { key: 'of something else' };
       return { type: 'activity failed', what: step.what, message: 'bug', ...key, ...at };
@@ -234,6 +271,17 @@ export function eventOf(step: Step, state: MigrationState, atMs: number): Migrat
     default:
       return step satisfies never;
   }
+}
+
+/** What became of a run; a confirmation answers, everything else only ends. */
+export function effectEvent(
+  { id, purpose }: EffectRun,
+  what: 'captured' | 'ended' | 'failed',
+  answer: ConfirmAnswer = 'yes',
+): EffectEvent {
+  if (what === 'captured' && purpose === 'apply') return { type: 'effect captured', id, captured: 'before' };
+  if (what === 'failed') return { type: 'effect failed', id, message: 'no answer' };
+  return { type: 'effect ended', id, note: 'seen', answer: purpose === 'confirm' ? answer : null };
 }
 
 function commandEvent(name: CommandName, sent: unknown, atMs: number): MigrationEvent | null {

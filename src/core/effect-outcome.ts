@@ -1,0 +1,83 @@
+import { advanceIfDue } from './advance';
+import type { ConfirmAnswer } from './effect';
+import { type EffectRun, isOpen } from './effect-run';
+import { changeRun, runsOf } from './effect-runs';
+import type { EffectEvent } from './events';
+import type { MigrationState } from './migration-state';
+import { record } from './routing-change';
+
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 5 * 60_000;
+const ESCALATED_ATTEMPTS = 5;
+/** After the migration has closed nobody waits longer for its effects. */
+const GIVEN_UP_MS = 86_400_000;
+/** Later than that a notification tells nothing new. */
+const STALE_MS = 3_600_000;
+
+/** Takes in what became of a run. What was dropped meanwhile changes nothing. */
+export function settleEffect(state: MigrationState, event: EffectEvent, atMs: number): MigrationState {
+  const run = runsOf(state).find(({ id }) => id === event.id);
+  if (run === undefined || !isOpen(run)) return state;
+  switch (event.type) {
+    case 'effect captured':
+      return changeRun(state, run.id, { status: 'captured', captured: event.captured });
+    case 'effect failed':
+      return failed(state, run, event.message, atMs);
+    case 'effect ended':
+      return ended(state, run, event, atMs);
+    default:
+      return event satisfies never;
+  }
+}
+
+function ended(
+  before: MigrationState,
+  run: EffectRun,
+  { note, answer }: { readonly note: string; readonly answer: ConfirmAnswer | null },
+  atMs: number,
+): MigrationState {
+  const state = changeRun(before, run.id, { status: 'done', answer, lastError: null });
+  const { name } = run.effect;
+  switch (run.purpose) {
+    case 'notify':
+      return record(state, { what: 'notified', reason: `${name}: ${run.about.moment}`, atMs });
+    case 'restore':
+      return record(state, { what: 'effect restored', reason: `${name}: ${note}`, atMs });
+    case 'apply':
+      return goOn(record(state, { what: 'effect took effect', reason: `${name}: ${note}`, atMs }), atMs);
+    case 'confirm': {
+      if (answer === 'yes')
+        return goOn(record(state, { what: 'confirmed', reason: `${name}: ${note}`, atMs }), atMs);
+      const reason = `${name} said ${answer}: ${note}`;
+      const told = record(state, { what: 'not confirmed', reason, atMs });
+      return { ...told, stage: { ...told.stage, held: { atMs, reason } } };
+    }
+    default:
+      return run.purpose satisfies never;
+  }
+}
+
+function goOn(state: MigrationState, atMs: number): MigrationState {
+  return state.phase === 'observing' ? advanceIfDue(state, atMs) : state;
+}
+
+function failed(before: MigrationState, run: EffectRun, message: string, atMs: number): MigrationState {
+  const attempts = run.attempts + 1;
+  const waitMs = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(run.attempts, 20), LONGEST_PAUSE_MS);
+  const state = changeRun(before, run.id, { attempts, lastError: message, dueAtMs: atMs + waitMs });
+  const what = `${run.purpose} ${run.effect.name}: ${message}`;
+  const ageMs = atMs - run.createdAtMs;
+  const hopeless =
+    run.purpose === 'notify' ? ageMs > STALE_MS : state.phase === 'closed' && ageMs > GIVEN_UP_MS;
+  if (hopeless) {
+    return record(changeRun(state, run.id, { status: 'given up' }), {
+      what: 'effect given up',
+      reason: what,
+      atMs,
+    });
+  }
+  if (attempts === 1) return record(state, { what: 'effect pending', reason: what, atMs });
+  // Who cannot be told is not told that either.
+  if (attempts !== ESCALATED_ATTEMPTS || run.purpose === 'notify') return state;
+  return record(state, { what: 'effect escalated', reason: `${attempts} attempts failed: ${what}`, atMs });
+}

@@ -1,0 +1,134 @@
+import {
+  ActivityCancellationType,
+  ActivityFailure,
+  CancellationScope,
+  condition,
+  isCancellation,
+  proxyActivities,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { EFFECT_TASK_QUEUE, type EffectActivities } from '../contract';
+import { type EffectRun, isOpen } from '../core/effect-run';
+import { dueRuns, runsOf } from '../core/effect-runs';
+import type { EffectEvent } from '../core/events';
+import type { MigrationState } from '../core/migration-state';
+
+/**
+ * Does the migration's effects beside its main loop: a target that hangs holds up neither a decision nor a
+ * rollback. One run at a time for each target; a failure is an event, and the pure machine says when to try again.
+ */
+export class EffectRunner {
+  readonly #current: () => MigrationState;
+  readonly #apply: (event: EffectEvent) => void;
+  /** By target: what is under way there. */
+  readonly #running = new Map<string, { readonly id: number; readonly scope: CancellationScope }>();
+
+  constructor(current: () => MigrationState, apply: (event: EffectEvent) => void) {
+    this.#current = current;
+    this.#apply = apply;
+  }
+
+  /** Whether nothing is under way: only then can the workflow go on in a new run. */
+  get isIdle(): boolean {
+    return this.#running.size === 0;
+  }
+
+  /** Resolves when the migration is closed and no effect is left to do. */
+  async run(): Promise<void> {
+    for (;;) {
+      this.#cancelDropped();
+      const nextMs = this.#startDue();
+      const { effects, phase } = this.#current();
+      const running = this.#running.size;
+      if (phase === 'closed' && running === 0 && !runsOf(this.#current()).some(isOpen)) return;
+      const changed = () => {
+        const state = this.#current();
+        return state.effects !== effects || state.phase !== phase || this.#running.size !== running;
+      };
+      if (nextMs === null) await condition(changed);
+      else await condition(changed, Math.max(1, nextMs - Date.now()));
+    }
+  }
+
+  /** What a rollback took back stops; its target is free when it has. */
+  #cancelDropped(): void {
+    const runs = runsOf(this.#current());
+    for (const { id, scope } of this.#running.values()) {
+      const run = runs.find((known) => known.id === id);
+      if (run === undefined || !isOpen(run)) scope.cancel();
+    }
+  }
+
+  /** Starts what can be done now; returns when the next attempt falls due, or null. */
+  #startDue(): number | null {
+    let nextMs: number | null = null;
+    for (const run of dueRuns(this.#current())) {
+      if (this.#running.has(run.effect.name)) continue;
+      if (run.dueAtMs > Date.now()) nextMs = Math.min(nextMs ?? run.dueAtMs, run.dueAtMs);
+      else void this.#start(run);
+    }
+    return nextMs;
+  }
+
+  async #start(run: EffectRun): Promise<void> {
+    const scope = new CancellationScope();
+    this.#running.set(run.effect.name, { id: run.id, scope });
+    let event: EffectEvent | null;
+    try {
+      event = await scope.run(() => perform(run));
+    } catch (error) {
+      if (!isCancellation(error) && !(error instanceof ActivityFailure)) throw error;
+      const cause = error instanceof ActivityFailure ? error.cause : undefined;
+      event = isCancellation(error)
+        ? null
+        : { type: 'effect failed', id: run.id, message: cause?.message ?? String(error) };
+    }
+    this.#running.delete(run.effect.name);
+    if (event !== null) this.#apply(event);
+  }
+}
+
+async function perform(run: EffectRun): Promise<EffectEvent> {
+  const { id, key, effect, captured, about } = run;
+  const { workflowId, runId } = workflowInfo();
+  const context = { ...about, workflowId, runId };
+  const activities = effectActivities(run);
+  switch (run.purpose) {
+    case 'apply': {
+      // What is there now is in history before it is touched: a crash in between captures nothing of ours.
+      if (run.status === 'waiting') {
+        return { type: 'effect captured', id, ...(await activities.captureEffect({ effect, context })) };
+      }
+      const { note } = await activities.applyEffect({ effect, key, context });
+      return { type: 'effect ended', id, note, answer: null };
+    }
+    case 'notify': {
+      const { note } = await activities.applyEffect({ effect, key, context });
+      return { type: 'effect ended', id, note, answer: null };
+    }
+    case 'restore': {
+      const { note } = await activities.restoreEffect({ effect, key, context, captured });
+      return { type: 'effect ended', id, note, answer: null };
+    }
+    case 'confirm': {
+      const { answer, note } = await activities.confirm({ name: effect.name, key, context });
+      return { type: 'effect ended', id, note, answer };
+    }
+    default:
+      return run.purpose satisfies never;
+  }
+}
+
+function effectActivities({ purpose, effect, status, about }: EffectRun) {
+  const what = purpose === 'apply' && status === 'waiting' ? 'capture' : purpose;
+  return proxyActivities<EffectActivities>({
+    taskQueue: EFFECT_TASK_QUEUE,
+    startToCloseTimeout: purpose === 'confirm' ? '25h' : '2 min',
+    scheduleToCloseTimeout: purpose === 'confirm' ? '26h' : '10 min',
+    heartbeatTimeout: '10s',
+    // The state machine tries again, so that each attempt is seen and compensation can step in between.
+    retry: { maximumAttempts: 1 },
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    summary: `Effect: ${what} ${effect.name} (${about.moment}, ${about.stage})`.slice(0, 200),
+  });
+}

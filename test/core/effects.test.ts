@@ -1,0 +1,195 @@
+import { coveredBy, exportCheckpoints, recordHash } from '../../src/core/checkpoint-chain';
+import type { EffectMoment } from '../../src/core/effect';
+import { isOpen } from '../../src/core/effect-run';
+import { dueRuns, runsOf } from '../../src/core/effect-runs';
+import { statusOf } from '../../src/core/status';
+import { effectEvent } from '../support/migration-steps';
+import { aPlan, DAY_MS, HOUR_MS, MigrationWorld } from '../support/migration-world';
+
+interface Asked {
+  readonly effects?: Readonly<Record<string, readonly string[]>>;
+  readonly confirm?: Readonly<Record<string, readonly string[]>>;
+  readonly notify?: readonly { readonly name: string; readonly moments?: readonly EffectMoment[] }[];
+}
+
+function given({ effects = {}, confirm = {}, notify = [] }: Asked): MigrationWorld {
+  const plan = aPlan();
+  const stages = plan.stages.map((stage) => ({
+    ...stage,
+    effects: (effects[stage.name] ?? []).map((name) => ({ name, set: { share: stage.share } })),
+    confirm: confirm[stage.name] ?? [],
+  }));
+  return new MigrationWorld({ ...plan, stages, notify });
+}
+
+const BOTH = { effects: { canary: ['dns', 'flag'], rolling: ['flag'] } };
+
+/** Does what is due, well, until nothing is. */
+function settle(world: MigrationWorld, rounds = 50): MigrationWorld {
+  for (let round = 0; round < rounds; round += 1) {
+    const [run] = dueRuns(world.state);
+    if (run === undefined) return world;
+    if (run.purpose === 'apply' && run.status === 'waiting') world.event(effectEvent(run, 'captured'));
+    else world.event(effectEvent(run, 'ended'));
+  }
+  throw new Error('expected the effects to settle');
+}
+
+function due(world: MigrationWorld): string[] {
+  return dueRuns(world.state).map(({ purpose, effect, key }) => `${purpose} ${effect.name} ${key}`);
+}
+
+it('does the effects of a stage once it is in effect, first what was there, then what is asked', () => {
+  const world = given(BOTH);
+  world.goesOnUntil('applying canary', () => world.state.pending?.record.stage === 'canary');
+  expect(dueRuns(world.state)).toEqual([]);
+  world.applies();
+  const entered = world.closing.seq;
+  expect(due(world)).toEqual([`apply dns m-1:${entered + 1}:dns`, `apply flag m-1:${entered + 2}:flag`]);
+  expect(world.recorded.slice(-2)).toEqual(['effect intended', 'effect intended']);
+  const [dns] = dueRuns(world.state);
+  if (dns === undefined) throw new Error('expected an effect');
+  world.event(effectEvent(dns, 'captured'));
+  expect(runsOf(world.state)[0]).toMatchObject({ status: 'captured', captured: 'before' });
+  world.event(effectEvent(dns, 'ended'));
+  expect(world.recorded.at(-1)).toBe('effect took effect');
+});
+
+it('does not leave a stage before its effects are done', () => {
+  const world = given(BOTH).reaches('canary').watches({ observedMs: DAY_MS });
+  expect(world.decision.type).toBe('watch');
+  expect(statusOf(world.state, world.nowMs).doing).toBe('watching; waiting for the effects dns, flag');
+  expect(settle(world).decision.type).toBe('check health');
+});
+
+it('puts everything back, last first, when a rollback has been pushed, whoever is still missing', () => {
+  const world = settle(given(BOTH).reaches('canary')).watches({ observedMs: DAY_MS });
+  settle(world.checksHealth().applies());
+  world.says('rollback', { by: 'ana' });
+  expect(dueRuns(world.state)).toEqual([]);
+  world.applies({ confirmed: ['gw-a'] });
+  expect(world.state.phase).toBe('rolling back');
+  const restores = runsOf(world.state).filter(({ purpose }) => purpose === 'restore');
+  expect(restores.map(({ about, effect }) => `${effect.name} ${about.moment}`)).toEqual([
+    'flag rolled back',
+    'flag rolled back',
+    'dns rolled back',
+  ]);
+  expect(restores.map(({ restores: id }) => id)).toEqual([3, 2, 1]);
+  expect(dueRuns(world.state)).toHaveLength(1);
+  world.applies();
+  expect(world.state.outcome).toBe('rolled back');
+  expect(statusOf(world.state, world.nowMs).doing).toBe('closed: rolled back; effects are pending');
+  settle(world);
+  expect(runsOf(world.state).some(isOpen)).toBe(false);
+});
+
+it('drops what a rollback finds untouched, and undoes what was captured and may have been done', () => {
+  const world = given(BOTH).reaches('canary');
+  const [dns] = dueRuns(world.state);
+  if (dns === undefined) throw new Error('expected an effect');
+  world.event(effectEvent(dns, 'captured')).says('emergencyRollback').applies();
+  expect(runsOf(world.state).map(({ purpose, effect, status }) => [purpose, effect.name, status])).toEqual([
+    ['apply', 'dns', 'dropped'],
+    ['apply', 'flag', 'dropped'],
+    ['restore', 'dns', 'waiting'],
+  ]);
+  // The late answer of the attempt that was cancelled changes nothing.
+  const before = world.state;
+  world.event(effectEvent(dns, 'ended'));
+  expect(world.state).toBe(before);
+});
+
+it('tries again with growing pauses, tells of it once, and escalates', () => {
+  const notify = [{ name: 'pager', moments: ['escalated'] as const }];
+  const world = given({ effects: { canary: ['dns'] }, notify }).reaches('canary');
+  const [dns] = runsOf(world.state);
+  if (dns === undefined) throw new Error('expected an effect');
+  const pauses = [];
+  for (let attempt = 0; attempt < 5; attempt += 1) {
+    world.event(effectEvent(dns, 'failed'));
+    pauses.push((runsOf(world.state)[0]?.dueAtMs ?? 0) - world.nowMs);
+  }
+  expect(pauses).toEqual([1_000, 2_000, 4_000, 8_000, 16_000]);
+  expect(world.recorded.filter((what) => what.startsWith('effect '))).toEqual([
+    'effect intended',
+    'effect pending',
+    'effect escalated',
+  ]);
+  expect(due(world).at(-1)).toContain('notify pager');
+  expect(statusOf(world.state, world.nowMs).effects[0]).toMatchObject({
+    name: 'dns',
+    attempts: 5,
+    lastError: 'no answer',
+  });
+});
+
+it('lets a restore that keeps failing be passed by, and gives up a day after the end', () => {
+  const world = settle(given({ effects: { canary: ['dns', 'flag'] } }).reaches('canary'));
+  world.says('rollback', { by: 'ana' }).applies();
+  const [flag] = dueRuns(world.state);
+  if (flag === undefined) throw new Error('expected a restore');
+  expect(dueRuns(world.state)).toHaveLength(1);
+  for (let attempt = 0; attempt < 3; attempt += 1) world.event(effectEvent(flag, 'failed'));
+  expect(dueRuns(world.state).map(({ effect }) => effect.name)).toEqual(['flag', 'dns']);
+  settle(world.elapse(DAY_MS + HOUR_MS).event(effectEvent(flag, 'failed')));
+  expect(runsOf(world.state).map(({ status }) => status)).toEqual(['done', 'done', 'given up', 'done']);
+  expect(world.recorded).toContain('effect given up');
+});
+
+it('tells whoever wants to know, each moment under a key of its own', () => {
+  const notify = [{ name: 'channel' }, { name: 'pager', moments: ['rolled back'] as const }];
+  const world = settle(given({ notify }).reaches('canary'));
+  settle(world.says('pause', { by: 'ana', reason: 'release' }));
+  settle(world.says('rollback', { by: 'ana', reason: 'enough' }).applies());
+  const told = runsOf(world.state);
+  expect(told.map(({ effect, about }) => [effect.name, about.moment, about.by, about.reason])).toEqual([
+    ['channel', 'stage entered', 'cutover', 'both providers answer'],
+    ['channel', 'paused', 'ana', 'release'],
+    ['channel', 'rolled back', 'ana', 'enough'],
+    ['pager', 'rolled back', 'ana', 'enough'],
+  ]);
+  expect(new Set(told.map(({ key }) => key)).size).toBe(told.length);
+});
+
+it('asks gates by others before a stage, waits for all of them, and holds when one says no', () => {
+  const confirm = { rolling: ['board', 'sre'] };
+  const world = given({ confirm }).reaches('canary').watches({ observedMs: DAY_MS });
+  const [board, sre] = dueRuns(world.state);
+  if (board === undefined || sre === undefined) throw new Error('expected two questions');
+  world.event(effectEvent(board, 'ended', 'yes'));
+  expect(world.decision.type).toBe('watch');
+  expect(statusOf(world.state, world.nowMs).doing).toContain('waiting for sre to confirm the next stage');
+  world.event(effectEvent(sre, 'ended', 'no'));
+  expect(world.state.stage.held?.reason).toContain('sre said no');
+  world.watches();
+  expect(dueRuns(world.state)).toEqual([]);
+  settle(world.says('reevaluate', { by: 'ana' }).watches());
+  expect(world.decision.type).toBe('check health');
+});
+
+it('asks others again when the stage has not passed in between', () => {
+  const world = given({ confirm: { rolling: ['board'] } })
+    .reaches('canary')
+    .watches({ observedMs: DAY_MS });
+  const [first] = dueRuns(world.state);
+  world.watches({ verdict: { outcome: 'inconclusive' } });
+  expect(dueRuns(world.state)).toEqual([]);
+  world.watches();
+  const [second] = dueRuns(world.state);
+  expect(second?.key).not.toBe(first?.key);
+});
+
+it('gives with each notification a hash that proves the record up to then', () => {
+  const world = settle(given({ notify: [{ name: 'channel' }] }).reaches('canary'));
+  const told = runsOf(world.state)[0]?.about;
+  if (told?.headHash == null) throw new Error('expected a hash');
+  const subject = { migrationId: 'm-1', route: 'chat', exportedAt: '2026-01-06T00:00:00.000Z' };
+  const text = exportCheckpoints(subject, world.checkpoints);
+  expect(coveredBy(text, 'm-1', told.headHash)).toBe(told.checkpoint);
+  expect(coveredBy(text, 'm-2', told.headHash)).toBeNull();
+  const changed = world.checkpoints.map((entry) =>
+    entry.seq === 2 ? { ...entry, atMs: entry.atMs + 1 } : entry,
+  );
+  expect(recordHash('m-1', changed)).not.toBe(recordHash('m-1', world.checkpoints));
+});
