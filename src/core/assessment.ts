@@ -121,10 +121,7 @@ export function withUsage(providers: AssessmentSummary, usage: UsageFindings): A
   );
   const doubts = texts('doubt');
   const blockers = [...texts('blocker'), ...providers.blockers];
-  const holding = [
-    ...doubts,
-    ...(providers.outcome === 'inconclusive' ? [providers.sentence] : []),
-  ];
+  const holding = [...doubts, ...(providers.outcome === 'inconclusive' ? [providers.sentence] : [])];
   const outcome = blockers.length > 0 ? 'fail' : holding.length > 0 ? 'inconclusive' : providers.outcome;
   const sentences = { fail: blockers, inconclusive: holding, pass: [providers.sentence] };
   return {

@@ -1,7 +1,7 @@
 import type { Checkpoint, RoutingCause } from './checkpoint';
 import type { BadMessage } from './command';
-import type { ApprovalQuestion } from './finding';
 import type { EffectRun } from './effect-run';
+import type { ApprovalQuestion } from './finding';
 import { noStageEvidence, type StageEvidence } from './gate-evidence';
 import type { Plan, StagePlan } from './plan';
 import type { KillLatch, RoutingRecord, StickyKey } from './routing';
