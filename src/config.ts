@@ -66,6 +66,11 @@ export function configurationPath(argument?: string): string {
   return argument ?? environment['CUTOVER_CONFIG'] ?? 'cutover.yaml';
 }
 
+/** Where a worker shows its metrics: the argument, else CUTOVER_METRICS, else nowhere. */
+export function metricsAddress(argument?: string): string | undefined {
+  return argument ?? (environment['CUTOVER_METRICS'] || undefined);
+}
+
 /** Where this program keeps what it can make again: a Temporal server, its build. */
 export function cacheDirectory(): string {
   return join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'cutover');

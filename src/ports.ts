@@ -1,6 +1,7 @@
 import type { AssessPlan } from './core/assess-plan';
+import type { ApplyResult } from './core/events';
 import type { EvidenceReading } from './core/evidence';
-import type { RosterEntry } from './core/migration-state';
+import type { Drift, RosterEntry } from './core/migration-state';
 import type {
   AdminError,
   GatewayStatus,
@@ -10,6 +11,7 @@ import type {
   Side,
 } from './core/routing';
 import type { UsageFindings } from './core/usage-digest';
+import type { GateVerdict, ProbeRecord, VerdictOutcome } from './core/verdict';
 
 /** What a gateway answered, or that it did not. */
 export type GatewayAnswer<T> =
@@ -101,6 +103,59 @@ export interface ClockPort {
   sleep(durationMs: number, signal: AbortSignal): Promise<void>;
 }
 
+/** A stage that is assessed or watched from now on. */
+export interface ObservedStage {
+  readonly route: string;
+  /** The plan's name of the stage, or `handover`. */
+  readonly stage: string;
+  readonly shareAsked: number;
+  readonly soakRequiredMs: number;
+  readonly gateways: readonly string[];
+}
+
+/** What one round of a watch saw. */
+export interface ObservedRound {
+  readonly verdict: GateVerdict;
+  readonly probes: ProbeRecord;
+  /** What counts as soak so far in this stage. */
+  readonly soakMs: number;
+  readonly drift: Drift['kind'] | null;
+  /** Gateways that were behind and were pushed the record. */
+  readonly lapsed: readonly string[];
+  /** Gateways whose evidence could not be read. */
+  readonly silent: readonly string[];
+}
+
+/** Told of one stage while this worker looks at it. */
+export interface StageTelemetry {
+  round(round: ObservedRound): void;
+  /** It is no longer looked at here; with the verdict of a window that came to its end. */
+  end(outcome: VerdictOutcome | null): void;
+}
+
+/** A change of routing that this worker carries out or verifies. */
+export interface ObservedChange {
+  readonly route: string;
+  readonly epoch: number;
+  readonly direction: 'raise' | 'lower';
+  /** When Temporal scheduled it, milliseconds since 1970. */
+  readonly scheduledAtMs: number;
+}
+
+/** Told of one change of routing. */
+export interface ChangeTelemetry {
+  /** After each push: who has not confirmed yet. */
+  pushed(missing: readonly string[]): void;
+  /** What came of it; null when it failed or was cancelled. */
+  end(result: ApplyResult | null): void;
+}
+
+/** Told what this worker does, for metrics: it never fails, and nothing waits for it. */
+export interface TelemetryPort {
+  stage(stage: ObservedStage): StageTelemetry;
+  change(change: ObservedChange): ChangeTelemetry;
+}
+
 /** Everything that the activities need of the world. */
 export interface Ports {
   readonly gateways: GatewayPort;
@@ -108,4 +163,5 @@ export interface Ports {
   readonly standing: StandingPort;
   readonly usage: UsagePort;
   readonly clock: ClockPort;
+  readonly telemetry: TelemetryPort;
 }

@@ -1,16 +1,14 @@
 import { join } from 'node:path';
-import {
-  DefaultLogger,
-  NativeConnection,
-  type NativeConnectionOptions,
-  Runtime,
-  Worker,
-} from '@temporalio/worker';
+import { NativeConnection, type NativeConnectionOptions, Worker } from '@temporalio/worker';
 import { createActivities } from './activities';
 import { createPorts } from './adapters/ports';
+import { WorkerMetrics } from './adapters/worker-metrics';
 import { readDocument } from './config';
 import { TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
 import type { Configuration } from './core/configuration-schema';
+import type { ListenAddress } from './gateway/listen-address';
+import { type MetricsListener, startMetricsListener } from './metrics-listener';
+import { installRuntime } from './temporal-runtime';
 
 /** How long running activities may go on after a shutdown was asked for; what is left goes on elsewhere. */
 const SHUTDOWN_GRACE = '5s';
@@ -22,34 +20,13 @@ export interface WorkerOptions {
   readonly resolveSecret: (reference: string) => string;
   /** Windows that can be observed at once by this process; 100 by default. */
   readonly watchSlots?: number;
-}
-
-let isQuiet = false;
-
-/** Keeps the SDK to warnings; once a process, before the first worker. */
-function logWarningsOnly(): void {
-  if (isQuiet) return;
-  isQuiet = true;
-  Runtime.install({
-    // Entry points decide when to stop and in which order.
-    shutdownSignals: [],
-    logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
-      // The watch queue serves no workflows on purpose.
-      if (message.startsWith('No workflows registered')) return;
-      process.stderr.write(
-        `temporal ${level.toLowerCase()}: ${message} ${JSON.stringify(meta ?? {}, withErrors)}\n`,
-      );
-    }),
-    telemetryOptions: { logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} } },
-  });
-}
-
-/** An error has no fields of its own that JSON shows: without this the reason of a failed task is lost. */
-function withErrors(_key: string, value: unknown): unknown {
-  return value instanceof Error ? value.stack : value;
+  /** Where `/metrics`, `/healthz` and `/readyz` are shown; nowhere when absent. */
+  readonly metrics?: ListenAddress;
 }
 
 export interface RunningWorker {
+  /** `http://HOST:PORT/metrics`; null where none are shown. */
+  readonly metricsUrl: string | null;
   /** Resolves when both workers have stopped; rejects when one failed. */
   readonly stopped: Promise<void>;
   /** Asks both to stop and resolves when they have. */
@@ -61,11 +38,18 @@ export interface RunningWorker {
  * a rollback never waits for a slot that a watch holds.
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
-  logWarningsOnly();
+  const { configuration, resolveSecret } = options;
+  const sdkMetricsUrl = await installRuntime({ metrics: options.metrics !== undefined });
+  const metrics = options.metrics === undefined ? undefined : new WorkerMetrics(sdkMetricsUrl);
   const { routing, watch } = createActivities(
-    createPorts(options.configuration, options.resolveSecret, readDocument),
+    createPorts(configuration, resolveSecret, readDocument, metrics),
   );
-  const connection = await NativeConnection.connect(options.connection);
+  let state = 'it connects to Temporal';
+  const listener = await showMetrics(options, metrics, () => (state === SERVING ? null : state));
+  const connection = await NativeConnection.connect(options.connection).catch(async (error: unknown) => {
+    await listener?.stop();
+    throw error;
+  });
   const shared = { connection, namespace: options.namespace, shutdownGraceTime: SHUTDOWN_GRACE } as const;
   const workers = await Promise.all([
     Worker.create({
@@ -84,15 +68,42 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     }),
   ]);
   const stop = async (): Promise<void> => {
+    state = 'it stops';
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await stopped;
   };
+  state = SERVING;
   const stopped = Promise.all(workers.map((worker) => worker.run()))
     .then(() => undefined)
-    .finally(() => connection.close());
+    .finally(async () => {
+      await connection.close();
+      await listener?.stop();
+    });
   // One that fails must not leave the other half running.
   stopped.catch(() => {
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
   });
-  return { stopped, stop };
+  return { metricsUrl: listener?.url ?? null, stopped, stop };
+}
+
+const SERVING = 'it serves';
+
+async function showMetrics(
+  { metrics: address, configuration, resolveSecret }: WorkerOptions,
+  metrics: WorkerMetrics | undefined,
+  problem: () => string | null,
+): Promise<MetricsListener | null> {
+  if (address === undefined || metrics === undefined) return null;
+  const { adminToken, metricsToken, adminHosts } = configuration;
+  return startMetricsListener({
+    address,
+    tokens: {
+      admin: resolveSecret(adminToken),
+      reader: metricsToken === undefined ? null : resolveSecret(metricsToken),
+    },
+    hosts: adminHosts,
+    contentType: metrics.contentType,
+    metrics: () => metrics.metrics(),
+    problem,
+  });
 }

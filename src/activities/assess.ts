@@ -24,6 +24,13 @@ export function createAssess(ports: Ports): (input: AssessInput) => Promise<Asse
     const { route, probes: plan, stage } = input;
     const context = Context.current();
     const limits = { timeoutMs: plan.timeoutMs, signal: context.cancellationSignal };
+    const telemetry = ports.telemetry.stage({
+      route,
+      stage: stage.name,
+      shareAsked: input.record.share,
+      soakRequiredMs: stage.soakMs,
+      gateways: [],
+    });
     try {
       const [legacyModels, candidateModels] = await Promise.all([
         ports.providers.probe(route, 'legacy', 'models', limits),
@@ -76,6 +83,8 @@ export function createAssess(ports: Ports): (input: AssessInput) => Promise<Asse
       });
     } catch (error) {
       throw asFailure(error);
+    } finally {
+      telemetry.end(null);
     }
   };
 }

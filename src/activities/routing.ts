@@ -1,8 +1,8 @@
-import { Context } from '@temporalio/activity';
+import { activityInfo, Context } from '@temporalio/activity';
 import type { ApplyRoutingInput, ReadRoutingInput, RoutingActivities, VerifyRoutingInput } from '../contract';
 import type { ApplyResult, RoutingReading } from '../core/events';
 import type { RosterEntry } from '../core/migration-state';
-import type { Ports } from '../ports';
+import type { ChangeTelemetry, Ports } from '../ports';
 import { pushRecord } from './push-record';
 
 /** A push that got no answer is tried again for this long before the workflow hears of it. */
@@ -16,8 +16,8 @@ const HEARTBEAT_MS = 2_000;
 export function createRoutingActivities(ports: Ports): RoutingActivities {
   return {
     readRouting: (input) => readRouting(ports, input),
-    applyRouting: (input) => withHeartbeat(() => applyRouting(ports, input)),
-    verifyRouting: (input) => withHeartbeat(() => verifyRouting(ports, input)),
+    applyRouting: (input) => withHeartbeat(() => told(ports, input, (tell) => applyRouting(tell, input))),
+    verifyRouting: (input) => withHeartbeat(() => told(ports, input, (tell) => verifyRouting(tell, input))),
   };
 }
 
@@ -42,11 +42,34 @@ async function readRouting(ports: Ports, { route }: ReadRoutingInput): Promise<R
   };
 }
 
-async function applyRouting(ports: Ports, input: ApplyRoutingInput): Promise<ApplyResult> {
+/** The ports, and who is told of each push. */
+interface Telling {
+  readonly ports: Ports;
+  readonly telemetry: ChangeTelemetry;
+}
+
+async function told(
+  ports: Ports,
+  { route, record, direction }: ApplyRoutingInput,
+  work: (telling: Telling) => Promise<ApplyResult>,
+): Promise<ApplyResult> {
+  const scheduledAtMs = activityInfo().scheduledTimestampMs;
+  const telemetry = ports.telemetry.change({ route, epoch: record.epoch, direction, scheduledAtMs });
+  let result: ApplyResult | null = null;
+  try {
+    result = await work({ ports, telemetry });
+    return result;
+  } finally {
+    telemetry.end(result);
+  }
+}
+
+async function applyRouting(telling: Telling, input: ApplyRoutingInput): Promise<ApplyResult> {
+  const { ports } = telling;
   const roster = await rosterOf(ports, input);
   const deadlineMs = ports.clock.now() + APPLY_MS;
   return pushUntil(
-    ports,
+    telling,
     input,
     roster,
     (result) => settled(result) || ports.clock.now() >= deadlineMs,
@@ -59,7 +82,8 @@ async function applyRouting(ports: Ports, input: ApplyRoutingInput): Promise<App
  * waits for one lease and 1% on its own clock: it was scheduled by the workflow task that cancelled whatever
  * granted older leases, so by then all of them have run out.
  */
-async function verifyRouting(ports: Ports, input: VerifyRoutingInput): Promise<ApplyResult> {
+async function verifyRouting(telling: Telling, input: VerifyRoutingInput): Promise<ApplyResult> {
+  const { ports } = telling;
   const everyone = await rosterOf(ports, input);
   const roster = everyone.filter(({ name }) => input.missing.includes(name));
   const startedMs = ports.clock.now();
@@ -67,7 +91,7 @@ async function verifyRouting(ports: Ports, input: VerifyRoutingInput): Promise<A
   const patienceMs = Math.min(VERIFY_MOST_MS, 30_000 * 2 ** Math.min(input.attempts, 10));
   const waitMs = input.leaseConfirms ? fenceMs : patienceMs;
   const result = await pushUntil(
-    ports,
+    telling,
     input,
     roster,
     (seen) =>
@@ -81,7 +105,7 @@ async function verifyRouting(ports: Ports, input: VerifyRoutingInput): Promise<A
 }
 
 async function pushUntil(
-  ports: Ports,
+  { ports, telemetry }: Telling,
   input: ApplyRoutingInput,
   roster: readonly RosterEntry[],
   enough: (result: ApplyResult) => boolean,
@@ -90,6 +114,7 @@ async function pushUntil(
   const signal = Context.current().cancellationSignal;
   for (;;) {
     const result = await pushRecord(ports, input, roster);
+    telemetry.pushed(result.missing);
     if (enough(result)) return result;
     await ports.clock.sleep(pauseMs, signal);
     signal.throwIfAborted();

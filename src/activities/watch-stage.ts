@@ -6,8 +6,8 @@ import { judgeStage } from '../core/gate';
 import { type StageEvidence, withWindow } from '../core/gate-evidence';
 import type { RosterEntry } from '../core/migration-state';
 import type { Side } from '../core/routing';
-import type { GateVerdict, ProbeRecord } from '../core/verdict';
-import type { Ports } from '../ports';
+import type { GateVerdict, ProbeRecord, VerdictOutcome } from '../core/verdict';
+import type { Ports, StageTelemetry } from '../ports';
 import { asFailure } from './failures';
 import { startProbing } from './probing';
 import { type RoundResult, renewRound } from './renew-round';
@@ -29,12 +29,23 @@ export function createWatchStage(ports: Ports): (input: WatchStageInput) => Prom
   return async (input) => {
     const context = Context.current();
     const probing = startProbing(ports, input, context.cancellationSignal, probesAtStart(input));
+    const telemetry = ports.telemetry.stage({
+      route: input.route,
+      stage: input.handover ? 'handover' : input.stage.name,
+      shareAsked: input.record.share,
+      soakRequiredMs: input.stage.soakMs,
+      gateways: input.roster.map(({ name }) => name),
+    });
+    let outcome: VerdictOutcome | null = null;
     try {
-      return await watch(ports, input, context, probing.current);
+      const window = await watch({ ports, telemetry }, input, context, probing.current);
+      outcome = window.verdict.outcome;
+      return window;
     } catch (error) {
       throw asFailure(error);
     } finally {
       probing.stop();
+      telemetry.end(outcome);
     }
   };
 }
@@ -44,7 +55,7 @@ function probesAtStart(input: WatchStageInput): ProbeRecord {
 }
 
 async function watch(
-  ports: Ports,
+  { ports, telemetry }: { readonly ports: Ports; readonly telemetry: StageTelemetry },
   input: WatchStageInput,
   context: Context,
   probes: () => ProbeRecord,
@@ -78,6 +89,14 @@ async function watch(
     shareApplied &&= good && lapses.length === 0;
     const evidence = withWindow(input.progress.evidence, delta, { burnIn, shareApplied });
     const verdict = judge(input, { evidence, delta, burnIn }, round, probes());
+    telemetry.round({
+      verdict,
+      probes: probes(),
+      soakMs: input.progress.observedMs + observedMs,
+      drift: round.drift?.kind ?? null,
+      lapsed: round.behind.map(({ gateway }) => gateway),
+      silent: round.silent,
+    });
     const roster = await rosterChange(ports, input, round, lastGrantMs, nowMs);
     const ended = endOf({
       input,

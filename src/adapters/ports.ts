@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import type { Configuration } from '../core/configuration-schema';
-import type { Ports } from '../ports';
+import type { Ports, TelemetryPort } from '../ports';
 import { GatewayAdmin } from './gateway-admin';
 import { discoverGateways } from './gateway-discovery';
 import { createProviderProbes } from './provider-probe';
@@ -13,6 +13,7 @@ export function createPorts(
   configuration: Configuration,
   resolveSecret: (reference: string) => string,
   readDocument: (path: string) => unknown,
+  telemetry: TelemetryPort = SILENCE,
 ): Ports {
   return {
     gateways: createGatewayAdmin(configuration, resolveSecret),
@@ -20,8 +21,14 @@ export function createPorts(
     standing: createWorkflowStanding(),
     usage: createUsageLogs({ configuration, resolveSecret, readDocument }),
     clock: systemClock,
+    telemetry,
   };
 }
+
+const SILENCE: TelemetryPort = {
+  stage: () => ({ round: () => undefined, end: () => undefined }),
+  change: () => ({ pushed: () => undefined, end: () => undefined }),
+};
 
 /** The admin client for a configuration's gateways. */
 export function createGatewayAdmin(

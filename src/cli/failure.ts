@@ -7,6 +7,8 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   InvalidCommand: EXIT.badInput,
   InvalidTemporalConfiguration: EXIT.badInput,
   OpenGateway: EXIT.badInput,
+  OpenMetrics: EXIT.badInput,
+  MetricsAddressTaken: EXIT.unreachable,
   StateDirectoryTaken: EXIT.badInput,
   NoMigration: EXIT.badInput,
   MigrationAlreadyRuns: EXIT.refused,

@@ -1,7 +1,8 @@
 import type { Command } from 'commander';
 import { configurationPath, loadConfiguration } from '../config';
-import { type ListenAddress, type RunningGateway, startGateway } from '../gateway/main';
+import { type RunningGateway, startGateway } from '../gateway/main';
 import { CliError, EXIT } from './cli-error';
+import { listenAddress } from './option-value';
 import { printJson, printNote } from './output';
 import { untilStopped } from './until-stopped';
 
@@ -47,8 +48,8 @@ async function start(flags: GatewayFlags): Promise<RunningGateway> {
     return await startGateway({
       configuration,
       ...(flags.name === undefined ? {} : { name: flags.name }),
-      ...(flags.data === undefined ? {} : { data: parseAddress(flags.data) }),
-      ...(flags.admin === undefined ? {} : { admin: parseAddress(flags.admin) }),
+      ...(flags.data === undefined ? {} : { data: listenAddress(flags.data) }),
+      ...(flags.admin === undefined ? {} : { admin: listenAddress(flags.admin) }),
       log: flags.log === 'stdout' || flags.log === 'none' ? flags.log : { file: flags.log },
     });
   } catch (error) {
@@ -59,13 +60,4 @@ async function start(flags: GatewayFlags): Promise<RunningGateway> {
       EXIT.unreachable,
     );
   }
-}
-
-function parseAddress(text: string): ListenAddress {
-  const match = /^(.+):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[2]);
-  if (match === null || port > 65_535) {
-    throw new CliError(`expected an address such as 127.0.0.1:8080, got "${text}"`, EXIT.badInput);
-  }
-  return { host: (match[1] as string).replace(/^\[|\]$/g, ''), port };
 }

@@ -1,4 +1,6 @@
 import { InvalidArgumentError } from 'commander';
+import { type ListenAddress, parseListenAddress } from '../gateway/listen-address';
+import { CliError, EXIT } from './cli-error';
 
 /** Parses a whole number above 0. */
 export function positive(value: string): number {
@@ -20,4 +22,11 @@ export function fraction(value: string): number {
   const number = amount(value);
   if (number > 1) throw new InvalidArgumentError('expected a number above 0, at most 1');
   return number;
+}
+
+/** Reads where a listener is to listen; throws `CliError`. */
+export function listenAddress(text: string): ListenAddress {
+  const address = parseListenAddress(text);
+  if (address !== null) return address;
+  throw new CliError(`expected an address such as 127.0.0.1:8080, got "${text}"`, EXIT.badInput);
 }

@@ -1,9 +1,18 @@
 import type { Command } from 'commander';
-import { configurationPath, environment, loadConfiguration, resolveSecret } from '../config';
+import { configurationPath, environment, loadConfiguration, metricsAddress, resolveSecret } from '../config';
 import { configuredAddress } from '../temporal-server/configured-address';
 import { startWorker } from '../worker';
+import { listenAddress } from './option-value';
 import { printJson, printNote } from './output';
 import { untilStopped } from './until-stopped';
+
+interface WorkerFlags {
+  readonly config?: string;
+  readonly address?: string;
+  readonly namespace?: string;
+  readonly metrics?: string;
+  readonly json?: true;
+}
 
 /** `cutover worker`: serves both task queues until it is told to stop. */
 export function registerWorker(program: Command): void {
@@ -13,9 +22,17 @@ export function registerWorker(program: Command): void {
     .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
     .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS, the profile, or 127.0.0.1:7233)')
     .option('--namespace <name>', 'Temporal namespace')
+    .option(
+      '--metrics <host:port>',
+      'show /metrics, /healthz and /readyz there (default: CUTOVER_METRICS, else nowhere)',
+    )
     .option('--json', 'print where it serves as one JSON line')
-    .addHelpText('after', '\nExample:\n  $ cutover worker --config cutover.yaml')
-    .action(async (options: { config?: string; address?: string; namespace?: string; json?: true }) => {
+    .addHelpText(
+      'after',
+      '\nBeyond loopback the metrics need `metricsToken` in the configuration.\n' +
+        '\nExamples:\n  $ cutover worker --config cutover.yaml\n  $ cutover worker --metrics 127.0.0.1:9464',
+    )
+    .action(async (options: WorkerFlags) => {
       const configuration = loadConfiguration(configurationPath(options.config));
       const found = configuredAddress({
         ...environment,
@@ -25,6 +42,7 @@ export function registerWorker(program: Command): void {
       const { tls, apiKey, metadata } = found?.connectionOptions ?? {};
       const address = found?.address ?? '127.0.0.1:7233';
       const namespace = found?.namespace ?? 'default';
+      const metrics = metricsAddress(options.metrics);
       const worker = await startWorker({
         connection: {
           address,
@@ -35,9 +53,14 @@ export function registerWorker(program: Command): void {
         namespace,
         configuration,
         resolveSecret,
+        ...(metrics === undefined ? {} : { metrics: listenAddress(metrics) }),
       });
-      if (options.json) printJson({ address, namespace });
-      else printNote(`worker: serving ${namespace} at ${address}; Ctrl-C stops it`);
+      const { metricsUrl } = worker;
+      if (options.json) printJson({ address, namespace, metrics: metricsUrl });
+      else {
+        const shown = metricsUrl === null ? '' : `, metrics at ${metricsUrl}`;
+        printNote(`worker: serving ${namespace} at ${address}${shown}; Ctrl-C stops it`);
+      }
       await untilStopped([worker]);
     });
 }

@@ -209,6 +209,11 @@ export const configurationSchema = z
       })
       .optional(),
     adminToken: referenceSchema.default('env:CUTOVER_ADMIN_TOKEN').describe('Token of the admin listeners.'),
+    metricsToken: referenceSchema
+      .optional()
+      .describe(
+        'Token for the metrics of gateways and workers, and for nothing else. Without one the admin token opens those of gateways, and workers show theirs on loopback only.',
+      ),
     adminHosts: z
       .array(z.string())
       .default([])

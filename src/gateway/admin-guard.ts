@@ -15,10 +15,13 @@ const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
  */
 export class AdminGuard {
   readonly #tokenDigest: Buffer;
+  readonly #readerDigest: Buffer;
   readonly #hosts: ReadonlySet<string>;
 
-  constructor(token: string, hosts: readonly string[]) {
+  /** `readerToken` opens the metrics only; without one the admin token does. */
+  constructor(token: string, hosts: readonly string[], readerToken?: string) {
     this.#tokenDigest = sha256(`Bearer ${token}`);
+    this.#readerDigest = sha256(`Bearer ${readerToken ?? token}`);
     this.#hosts = new Set([...LOOPBACK, ...hosts.map((host) => host.toLowerCase())]);
   }
 
@@ -46,6 +49,12 @@ export class AdminGuard {
   refuseStranger(request: IncomingMessage): GuardRefusal | null {
     if (timingSafeEqual(sha256(request.headers.authorization ?? ''), this.#tokenDigest)) return null;
     return { status: 401, message: 'expected the admin token as Authorization: Bearer TOKEN' };
+  }
+
+  /** Like `refuseStranger`, for what may be read with the token for metrics as well. */
+  refuseNonReader(request: IncomingMessage): GuardRefusal | null {
+    if (timingSafeEqual(sha256(request.headers.authorization ?? ''), this.#readerDigest)) return null;
+    return this.refuseStranger(request);
   }
 
   /** A listener's own address is no name that somebody's DNS could rebind; health probes of orchestrators use it. */

@@ -12,6 +12,8 @@ export interface AdminServerOptions {
   readonly incarnation: string;
   readonly routes: ReadonlyMap<string, GatewayRoute>;
   readonly token: string;
+  /** Opens the metrics and nothing else. */
+  readonly metricsToken?: string;
   /** Host names this listener answers to, besides loopback and its own address. */
   readonly hosts: readonly string[];
   /** Wall clock, for the date on a kill latch. */
@@ -45,7 +47,7 @@ class BadRequest extends Error {
 
 /** The admin listener, not listening yet: status, push, lease, evidence, kill, health and metrics. */
 export function createAdminServer(options: AdminServerOptions): Server {
-  const guard = new AdminGuard(options.token, options.hosts);
+  const guard = new AdminGuard(options.token, options.hosts, options.metricsToken);
   const server = createServer(
     {
       headersTimeout: 5_000,
@@ -78,14 +80,16 @@ async function answer(
   const target = new URL(request.url ?? '', BASE);
   if (target.pathname === '/healthz') return { status: 200, body: { status: 'ok' } };
   if (target.pathname === '/readyz') return readiness(options.routes);
-  const stranger = guard.refuseStranger(request);
-  if (stranger !== null) return refused(stranger.status, 'unauthorized', stranger.message);
   if (target.pathname === '/metrics' && options.metrics !== undefined) {
+    const stranger = guard.refuseNonReader(request);
+    if (stranger !== null) return refused(stranger.status, 'unauthorized', stranger.message);
     return {
       status: 200,
       body: new Exposition(options.metrics.contentType, await options.metrics.metrics()),
     };
   }
+  const stranger = guard.refuseStranger(request);
+  if (stranger !== null) return refused(stranger.status, 'unauthorized', stranger.message);
   if (target.pathname === ADMIN_PATH) {
     const routes = [...options.routes.values()].map(({ state }) => state.status());
     return { status: 200, body: { gateway: options.gateway, incarnation: options.incarnation, routes } };

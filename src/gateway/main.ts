@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
-import { type AddressInfo, BlockList, isIPv4, isIPv6, Server as NetServer } from 'node:net';
+import { type AddressInfo, Server as NetServer } from 'node:net';
 import { hostname } from 'node:os';
 import { resolveSecret as resolveFromEnvironment } from '../config';
 import type { Configuration, GatewayAddress } from '../core/configuration-schema';
@@ -9,6 +9,7 @@ import { BufferedBytes } from './body-reader';
 import { Callers } from './callers';
 import { Deadlines } from './deadlines';
 import { openRoutes } from './gateway-routes';
+import { isLoopback, type ListenAddress } from './listen-address';
 import { GatewayMetrics } from './metrics';
 import { type LogTarget, openLog } from './request-log';
 import { completeRoute, openProviders, type Route } from './route';
@@ -16,12 +17,6 @@ import { createDataServer } from './server';
 import type { ActiveCall, Services } from './services';
 import type { ShadowPair } from './shadow-pair';
 import { lockStateDirectory } from './state-lock';
-
-/** Where a listener listens; port 0 takes a free one. */
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface GatewayOptions {
   readonly configuration: Configuration;
@@ -74,6 +69,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const callers = new Callers(configuration.callers, resolveSecret);
   if (callers.isOpen && !isLoopback(data.host)) throw new OpenGateway(data.host);
   const token = resolveSecret(configuration.adminToken);
+  const metricsToken =
+    configuration.metricsToken === undefined
+      ? {}
+      : { metricsToken: resolveSecret(configuration.metricsToken) };
   const providers = openProviders(configuration, resolveSecret);
   const incarnation = randomUUID();
   const now = () => performance.now();
@@ -120,6 +119,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     incarnation,
     routes,
     token,
+    ...metricsToken,
     hosts: [...configuration.adminHosts, ...configuredAdminHosts(configuration)],
     wallNow: () => new Date(),
     notice: (message) => log.logger.info(message),
@@ -207,16 +207,6 @@ function defaultRoute(configuration: Configuration, routes: ReadonlyMap<string, 
   const route = routes.get(name);
   if (route === undefined) throw new RangeError(`expected a configured default route, got "${name}"`);
   return route;
-}
-
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
-LOOPBACK.addAddress('::1', 'ipv6');
-
-function isLoopback(host: string): boolean {
-  if (host === 'localhost') return true;
-  if (isIPv4(host)) return LOOPBACK.check(host, 'ipv4');
-  return isIPv6(host) && LOOPBACK.check(host, 'ipv6');
 }
 
 function listen(server: Server, { host, port }: ListenAddress): Promise<void> {

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { type FinishedRequest, GatewayMetrics } from '../../src/gateway/metrics';
 import { TestClock, TestGateway, temporaryDirectory } from '../support/gateway-fixture';
+import { ADMIN_TOKEN, startTestGateway } from '../support/running-gateway';
 
 const root = temporaryDirectory();
 const gateway = new TestGateway({
@@ -81,4 +82,28 @@ describe('metrics', () => {
     const counted = lines(await metrics.metrics(), /^cutover_requests_total/);
     expect(counted).toEqual([expect.stringMatching(/gen_ai_request_model="other".* 1001$/)]);
   });
+});
+
+it('open to the token for metrics, which opens nothing else', async () => {
+  const running = await startTestGateway({
+    legacyUrl: 'http://127.0.0.1:1/v1',
+    candidateUrl: 'http://127.0.0.1:2/v1',
+    configuration: { metricsToken: 'env:CUTOVER_METRICS_TOKEN' },
+    secrets: { 'env:CUTOVER_METRICS_TOKEN': 'the-reader-token' },
+  });
+  try {
+    const status = async (path: string, token: string) => {
+      const headers = { authorization: `Bearer ${token}` };
+      const answer = await fetch(`${running.adminUrl}${path}`, { headers });
+      await answer.arrayBuffer();
+      return answer.status;
+    };
+    expect(await status('/metrics', 'the-reader-token')).toBe(200);
+    expect(await status('/metrics', ADMIN_TOKEN)).toBe(200);
+    expect(await status('/metrics', 'another')).toBe(401);
+    expect(await status('/admin/v1/routes', ADMIN_TOKEN)).toBe(200);
+    expect(await status('/admin/v1/routes', 'the-reader-token')).toBe(401);
+  } finally {
+    await running.stop();
+  }
 });

@@ -206,8 +206,8 @@ export class MigrationHarness {
   }
 
   /** The worker as users run it. */
-  startWorker(): Promise<NodeProcess> {
-    const args = ['worker', '--config', this.configPath, '--address', this.temporal.address];
+  startWorker(...more: readonly string[]): Promise<NodeProcess> {
+    const args = ['worker', '--config', this.configPath, '--address', this.temporal.address, ...more];
     return this.#kept(this.#startCli(args, 'worker: serving'));
   }
 

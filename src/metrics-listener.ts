@@ -1,0 +1,126 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { AdminGuard } from './gateway/admin-guard';
+import { isLoopback, type ListenAddress } from './gateway/listen-address';
+
+export interface MetricsListenerOptions {
+  readonly address: ListenAddress;
+  /** Tokens that open the metrics; `reader` is null where none is configured, which only loopback allows. */
+  readonly tokens: { readonly admin: string; readonly reader: string | null };
+  /** Host names it answers to, besides loopback and its own address. */
+  readonly hosts: readonly string[];
+  readonly contentType: string;
+  readonly metrics: () => Promise<string>;
+  /** Why this process cannot work, for `/readyz`; null when it can. */
+  readonly problem: () => string | null;
+}
+
+export interface MetricsListener {
+  /** `http://HOST:PORT/metrics`. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Thrown when a worker without a token for metrics is asked to show them where others can reach it. */
+class OpenMetrics extends Error {
+  override readonly name = 'OpenMetrics';
+  constructor(readonly host: string) {
+    super(
+      `expected metricsToken in the configuration before showing metrics on ${host}: without one only loopback is allowed`,
+    );
+  }
+}
+
+/** Thrown when the address for metrics cannot be listened on. */
+class MetricsAddressTaken extends Error {
+  override readonly name = 'MetricsAddressTaken';
+  constructor({ host, port }: ListenAddress, cause: NodeJS.ErrnoException) {
+    super(`cannot show metrics on ${host}:${port} (${cause.code}): choose another --metrics`, { cause });
+  }
+}
+
+/**
+ * Serves `/metrics`, `/healthz` and `/readyz` of a worker. Throws `OpenMetrics`, and `MetricsAddressTaken` when the
+ * address cannot be listened on.
+ */
+export async function startMetricsListener(options: MetricsListenerOptions): Promise<MetricsListener> {
+  const { address, tokens, hosts } = options;
+  if (tokens.reader === null && !isLoopback(address.host)) throw new OpenMetrics(address.host);
+  const guard = new AdminGuard(tokens.admin, hosts, tokens.reader ?? undefined);
+  const server = createServer(
+    { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000 },
+    (request, response) => {
+      answer(options, guard, request)
+        .catch(() => ({ status: 500, type: TEXT, body: 'the metrics could not be read\n' }))
+        .then((answered) => send(response, answered))
+        .catch(() => response.destroy());
+    },
+  );
+  server.on('clientError', (_error, socket) => socket.destroy());
+  await listen(server, address);
+  const { address: host, port, family } = server.address() as AddressInfo;
+  return {
+    url: `http://${family === 'IPv6' ? `[${host}]` : host}:${port}/metrics`,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+const TEXT = 'text/plain; charset=utf-8';
+
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
+}
+
+async function answer(
+  { metrics, contentType, problem, tokens }: MetricsListenerOptions,
+  guard: AdminGuard,
+  request: IncomingMessage,
+): Promise<Answer> {
+  const foreign = guard.refuseForeign(request);
+  if (foreign !== null) return { status: foreign.status, type: TEXT, body: `${foreign.message}\n` };
+  const [path] = (request.url ?? '').split('?');
+  if (request.method !== 'GET') return { status: 405, type: TEXT, body: 'expected GET\n' };
+  switch (path) {
+    case '/healthz':
+      return { status: 200, type: TEXT, body: 'ok\n' };
+    case '/readyz': {
+      const why = problem();
+      return why === null
+        ? { status: 200, type: TEXT, body: 'ready\n' }
+        : { status: 503, type: TEXT, body: `${why}\n` };
+    }
+    case '/metrics': {
+      const stranger = tokens.reader === null ? null : guard.refuseNonReader(request);
+      if (stranger !== null) {
+        const body = 'expected the token for metrics as Authorization: Bearer TOKEN\n';
+        return { status: stranger.status, type: TEXT, body };
+      }
+      return { status: 200, type: contentType, body: await metrics() };
+    }
+    default:
+      return { status: 404, type: TEXT, body: 'expected /metrics, /healthz or /readyz\n' };
+  }
+}
+
+function send(response: ServerResponse, { status, type, body }: Answer): void {
+  response.writeHead(status, {
+    'content-type': type,
+    'content-length': Buffer.byteLength(body),
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(body);
+}
+
+function listen(server: Server, address: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error) => reject(new MetricsAddressTaken(address, error)));
+    server.listen(address.port, address.host, () => resolve());
+  });
+}

@@ -1,0 +1,40 @@
+import { DefaultLogger, Runtime } from '@temporalio/worker';
+import { freePorts } from './temporal-server/free-port';
+
+const LOOPBACK = '127.0.0.1';
+
+/** Where the SDK shows its metrics in this process; null where it shows none. */
+let sdkMetricsUrl: string | null = null;
+let isInstalled = false;
+
+/**
+ * Keeps the SDK to warnings and, where metrics are wanted, has it show its own on a free port of loopback, whose
+ * address is returned. Takes effect once a process, before its first worker.
+ */
+export async function installRuntime(options: { readonly metrics: boolean }): Promise<string | null> {
+  if (isInstalled) return sdkMetricsUrl;
+  isInstalled = true;
+  const [port] = options.metrics ? await freePorts(LOOPBACK, 1) : [];
+  Runtime.install({
+    // Entry points decide when to stop and in which order.
+    shutdownSignals: [],
+    logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
+      // The watch queue serves no workflows on purpose.
+      if (message.startsWith('No workflows registered')) return;
+      process.stderr.write(
+        `temporal ${level.toLowerCase()}: ${message} ${JSON.stringify(meta ?? {}, withErrors)}\n`,
+      );
+    }),
+    telemetryOptions: {
+      logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} },
+      ...(port === undefined ? {} : { metrics: { prometheus: { bindAddress: `${LOOPBACK}:${port}` } } }),
+    },
+  });
+  if (port !== undefined) sdkMetricsUrl = `http://${LOOPBACK}:${port}/metrics`;
+  return sdkMetricsUrl;
+}
+
+/** An error has no fields of its own that JSON shows: without this the reason of a failed task is lost. */
+function withErrors(_key: string, value: unknown): unknown {
+  return value instanceof Error ? value.stack : value;
+}
