@@ -4,7 +4,8 @@ import { type WorkflowHandle, WorkflowNotFoundError, WorkflowUpdateFailedError }
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { type CommandOutcome, outcomeOf } from './client/command-outcome';
 import { CommandRefused, InvalidCommand, MigrationAlreadyRuns, NoMigration, NoWorker } from './client/errors';
-import { type MigrationRun, type PastMigration, runOf } from './client/migration-run';
+import { type MigrationRecord, recordOfHistories } from './client/migration-record';
+import { endOf, isNamed, type MigrationRun, type PastMigration, runOf } from './client/migration-run';
 import { migrationStart, type StartRequest, startTexts } from './client/migration-start';
 import {
   type ConnectOptions,
@@ -28,6 +29,7 @@ import {
 import type { Checkpoint } from './core/checkpoint';
 import { type CommandAnswer, type CommandName, isBadMessage, readCommand } from './core/command';
 import { type AssessmentSummary, type MigrationState, stageAt } from './core/migration-state';
+import { inOrder } from './core/record-entry';
 import type { MigrationStatus, RollbackEligibility } from './core/status';
 
 export type { CommandOutcome } from './client/command-outcome';
@@ -39,6 +41,7 @@ export {
   NoWorker,
   TemporalUnreachable,
 } from './client/errors';
+export type { MigrationRecord } from './client/migration-record';
 export type { MigrationRun, PastMigration } from './client/migration-run';
 export type { StartRequest } from './client/migration-start';
 export { defaultPlan, loadPlan } from './client/plan-file';
@@ -106,8 +109,9 @@ export class MigrationClient {
   /** Starts a migration; throws `MigrationAlreadyRuns`, or `InvalidDocument` for a plan that fits no route. */
   async start(request: StartRequest): Promise<StartedMigration> {
     const { route } = request.plan;
-    const start = migrationStart(request, new Date(), randomBytes(20));
-    const texts = startTexts(request, start);
+    const now = new Date();
+    const start = migrationStart(request, now, randomBytes(20));
+    const texts = startTexts(request, start, now);
     try {
       const searchAttributes = await this.service.learnSearchAttributes();
       const begin = (known: boolean) =>
@@ -195,24 +199,23 @@ export class MigrationClient {
   }
 
   /** Where the migration of a route stands; throws `NoMigration` or `NoWorker`. */
-  status(route: string, options: { readonly workerWaitMs?: number } = {}): Promise<MigrationStatus> {
-    return this.query(route, QUERIES.status, options.workerWaitMs);
+  status(
+    route: string,
+    options: { readonly workerWaitMs?: number; readonly runId?: string } = {},
+  ): Promise<MigrationStatus> {
+    return this.query({ route, ...options }, QUERIES.status);
   }
 
   /** All checkpoints in their order, from after `after`, page by page. */
   async *checkpoints(
     route: string,
-    options: { readonly after?: number; readonly workerWaitMs?: number } = {},
+    options: { readonly after?: number; readonly workerWaitMs?: number; readonly runId?: string } = {},
   ): AsyncIterable<Checkpoint> {
     let after: number | null = options.after ?? 0;
     while (after !== null) {
       const page: CheckpointsQuery = { after, limit: 500 };
-      const { checkpoints, next }: CheckpointsPage = await this.query(
-        route,
-        QUERIES.checkpoints,
-        options.workerWaitMs,
-        page,
-      );
+      const asked = { route, ...options };
+      const { checkpoints, next }: CheckpointsPage = await this.query(asked, QUERIES.checkpoints, page);
       yield* checkpoints;
       after = next;
     }
@@ -220,17 +223,17 @@ export class MigrationClient {
 
   /** Where a rollback can go now. */
   rollbackEligibility(route: string): Promise<RollbackEligibility> {
-    return this.query(route, QUERIES.rollbackEligibility);
+    return this.query({ route }, QUERIES.rollbackEligibility);
   }
 
   /** What the assess stage found; null before it has. */
   assessment(route: string): Promise<AssessmentSummary | null> {
-    return this.query(route, QUERIES.assessment);
+    return this.query({ route }, QUERIES.assessment);
   }
 
   /** The last verdicts of all stages, oldest first. */
   verdicts(route: string): Promise<readonly RecordedVerdict[]> {
-    return this.query(route, QUERIES.verdicts);
+    return this.query({ route }, QUERIES.verdicts);
   }
 
   /** The newest migration of a route as Temporal knows it; needs no worker. Throws `NoMigration`. */
@@ -251,6 +254,28 @@ export class MigrationClient {
       }
       return past;
     });
+  }
+
+  /**
+   * How a migration was started, what was asked of it, what its windows judged, its checkpoints and its end: the
+   * newest of the route, or the one of a migration or run id. Needs a worker for the checkpoints. Throws
+   * `NoMigration` or `NoWorker`.
+   */
+  async record(route: string, wanted?: string): Promise<MigrationRecord> {
+    const all = await this.history(route);
+    const run = wanted === undefined ? all[0] : all.find((each) => isNamed(each, wanted));
+    if (run === undefined) throw new NoMigration(route, wanted);
+    const { migrationId, workflowId, runId } = run;
+    const { runs, whole } = await this.service.histories(workflowId, runId);
+    const { commands } = await this.status(route, { runId });
+    const checkpoints: Checkpoint[] = [];
+    for await (const checkpoint of this.checkpoints(route, { runId })) checkpoints.push(checkpoint);
+    const entries = inOrder([
+      ...recordOfHistories(runs, new Map(commands.map((command) => [command.commandId, command]))),
+      ...checkpoints.map((checkpoint) => ({ checkpoint })),
+      ...endOf(run),
+    ]);
+    return { migrationId, route, entries, whole };
   }
 
   /** Events in the history of the newest migration of a route, over all its runs. */
@@ -279,17 +304,17 @@ export class MigrationClient {
     return this.service.close();
   }
 
-  private handle(route: string): WorkflowHandle {
-    return this.service.workflows.getHandle(workflowIdOf(route));
+  private handle(route: string, runId?: string): WorkflowHandle {
+    return this.service.workflows.getHandle(workflowIdOf(route), runId);
   }
 
   private query<Answer>(
-    route: string,
+    asked: { readonly route: string; readonly runId?: string; readonly workerWaitMs?: number },
     name: string,
-    waitMs = QUERY_WAIT_MS,
     ...args: readonly unknown[]
   ): Promise<Answer> {
-    const handle = this.handle(route);
+    const { route, runId, workerWaitMs: waitMs = QUERY_WAIT_MS } = asked;
+    const handle = this.handle(route, runId);
     return this.known(route, async () => {
       try {
         return await this.service.askWorker(() => handle.query<Answer, unknown[]>(name, ...args), waitMs);

@@ -3,6 +3,7 @@ import type { SentCommand } from '../client';
 import type { CommandName } from '../core/command';
 import { CliError, EXIT } from './cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from './connection';
+import { recordedOperator } from './operator-name';
 import { positive } from './option-value';
 import { printJson, printLine } from './output';
 
@@ -116,7 +117,8 @@ async function send(
   payload: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const route = routeOf(given, flags);
-  const { by, reason } = flags;
+  const by = recordedOperator('cli', flags.by);
+  const { reason } = flags;
   const sent: SentCommand = await withClient(flags, (client) =>
     client.command(route, name, { by, reason, ...payload }),
   );

@@ -16,7 +16,7 @@ export interface ConnectionFlags {
 
 /** What a command that changes something can be given beside. */
 export interface OperatorFlags extends ConnectionFlags {
-  readonly by: string;
+  readonly by?: string;
   readonly reason: string;
 }
 
@@ -42,7 +42,7 @@ export function withConnection(command: Command): Command {
 /** Adds `--by` and `--reason`, which are recorded with what a command changes. */
 export function forOperator(command: Command): Command {
   return command
-    .option('--by <name>', 'who asks', operatorName())
+    .option('--by <name>', `who asks; recorded before the user of this machine (${operatorName()})`)
     .option('--reason <text>', 'why; it is recorded', '');
 }
 

@@ -1,23 +1,27 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { Checkpoint } from '../core/checkpoint';
-import { coveredBy, exportCheckpoints, verifyExport } from '../core/checkpoint-chain';
+import { coveredBy, exportRecord, verifyExport } from '../core/checkpoint-chain';
 import { CliError, EXIT } from './cli-error';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from './connection';
 import { printJson, printLine, printNote } from './output';
 
 interface ExportFlags extends ConnectionFlags {
   readonly out?: string;
+  readonly run?: string;
 }
 
-/** Adds `cutover export`: all checkpoints as JSON Lines with a hash chain. */
+/** Adds `cutover export`: the whole record of a migration as JSON Lines with a hash chain. */
 export function registerExport(program: Command): void {
-  forRoute(program.command('export').description('write all checkpoints as JSON Lines with a hash chain'))
+  forRoute(
+    program.command('export').description('write the record of a migration as JSON Lines with a hash chain'),
+  )
+    .option('--run <id>', 'a migration id or run id of `cutover history` (default: the newest)')
     .option('--out <file>', 'where to write it; never over a file that is there (default: standard output)')
     .addHelpText(
       'after',
-      '\nThe head that it tells proves later that a file is this one: keep it elsewhere. With --json and --out it is printed as JSON.\n' +
-        '\nExamples:\n  cutover export chat --out chat.jsonl\n  cutover export chat | gzip > chat.jsonl.gz',
+      '\nEvery command as it arrived, every verdict, every checkpoint: who, when, why and on what numbers.\n' +
+        'The head that it tells proves later that a file is this one: keep it elsewhere. With --json and --out it is printed as JSON.\n' +
+        '\nExamples:\n  cutover export chat --out chat.jsonl\n  cutover export chat | gzip > chat.jsonl.gz\n  cutover export chat --run chat-20260729t120005z-3f5a01 --out earlier.jsonl',
     )
     .action(runExport);
 }
@@ -43,23 +47,25 @@ export function registerVerify(program: Command): void {
 
 async function runExport(given: string | undefined, flags: ExportFlags): Promise<void> {
   const route = routeOf(given, flags);
-  const { migrationId, checkpoints } = await withClient(flags, async (client) => {
-    const all: Checkpoint[] = [];
-    for await (const checkpoint of client.checkpoints(route)) all.push(checkpoint);
-    return { migrationId: (await client.status(route)).migrationId, checkpoints: all };
-  });
-  const text = exportCheckpoints({ migrationId, route, exportedAt: new Date().toISOString() }, checkpoints);
+  const { migrationId, entries, whole } = await withClient(flags, (client) =>
+    client.record(route, flags.run),
+  );
+  const text = exportRecord({ migrationId, route, exportedAt: new Date().toISOString() }, entries);
   const verdict = verifyExport(text);
   if (!verdict.ok) throw new Error(`the export does not verify at line ${verdict.line}: ${verdict.problem}`);
-  const { count, head } = verdict;
-  const told = `${count} checkpoints of ${migrationId}, head ${head}`;
+  const { count, checkpoints, head } = verdict;
+  const told = `${count} entries of ${migrationId}, ${checkpoints} of them checkpoints, head ${head}`;
+  if (!whole) {
+    printNote('Temporal no longer keeps the first runs of this migration: their commands are missing');
+  }
   if (flags.out === undefined) {
     process.stdout.write(text);
     printNote(told);
     return;
   }
   writeNew(flags.out, text);
-  if (flags.json === true) printJson({ file: flags.out, migrationId, route, count, head });
+  if (flags.json === true)
+    printJson({ file: flags.out, migrationId, route, count, checkpoints, head, whole });
   else printLine(`wrote ${flags.out}: ${told}`);
 }
 
@@ -88,7 +94,7 @@ function runVerify(file: string, flags: VerifyFlags): void {
         : { ...verdict, ...(covered === undefined ? {} : { recordCovers: covered }) },
     );
   if (!verdict.ok) throw new CliError(`${file}, line ${verdict.line}: ${verdict.problem}`, EXIT.negative);
-  const { migrationId, count, head } = verdict;
+  const { migrationId, count, checkpoints, head } = verdict;
   if (otherHead) {
     throw new CliError(
       `${file}: expected the head ${flags.head}, got ${head}: it is another export`,
@@ -102,7 +108,9 @@ function runVerify(file: string, flags: VerifyFlags): void {
     );
   }
   if (flags.json !== true)
-    printLine(`${file} is whole: ${count} checkpoints of ${migrationId}, head ${head}`);
+    printLine(
+      `${file} is whole: ${count} entries of ${migrationId}, ${checkpoints} of them checkpoints, head ${head}`,
+    );
 }
 
 function writeNew(file: string, text: string): void {

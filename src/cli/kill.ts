@@ -8,7 +8,7 @@ import type { RosterEntry } from '../core/migration-state';
 import type { GatewayStatus } from '../core/routing';
 import type { GatewayAnswer } from '../ports';
 import { CliError, EXIT } from './cli-error';
-import { operatorName } from './operator-name';
+import { recordedOperator } from './operator-name';
 import { printJson, printTable } from './output';
 
 interface KillOptions {
@@ -55,7 +55,7 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
     discover: async () => gateways,
     ...discoveryHostOf(configuration),
   });
-  const words = { by: operatorName(), reason: options.reason };
+  const words = { by: recordedOperator('cli'), reason: options.reason };
   try {
     const results = await Promise.all(
       gateways.map(async (gateway) => ({

@@ -32,6 +32,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>]
   ['watch', async () => (await import('./watch.js')).registerWatch],
   ['checkpoints', async () => (await import('./checkpoints.js')).registerCheckpoints],
   ['verdicts', async () => (await import('./verdicts.js')).registerVerdicts],
+  ['history', async () => (await import('./history.js')).registerHistory],
   ['pause', async () => (await import('./commands.js')).registerPause],
   ['resume', async () => (await import('./commands.js')).registerResume],
   ['promote', async () => (await import('./commands.js')).registerPromote],
@@ -46,7 +47,14 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>]
   ['assess', async () => (await import('./assess.js')).registerAssess],
   ['prices', async () => (await import('./prices.js')).registerPrices],
   ['capacity', async () => (await import('./capacity.js')).registerCapacity],
+  ['completion', completion],
 ];
+
+/** Completes every command, so that it needs the whole program when it runs. */
+async function completion(): Promise<Register> {
+  const { registerCompletion } = await import('./completion.js');
+  return (program) => registerCompletion(program, () => createProgram(undefined));
+}
 
 /** The program with the command that is asked for; with all of them when it is none of ours, as for the help. */
 export async function createProgram(asked: string | undefined): Promise<Command> {

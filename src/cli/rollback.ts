@@ -3,6 +3,7 @@ import type { CommandOutcome, MigrationClient } from '../client';
 import type { MigrationStatus } from '../core/status';
 import { CliError, EXIT } from './cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from './connection';
+import { recordedOperator } from './operator-name';
 import { positive } from './option-value';
 import { printJson, printLine, printNote } from './output';
 
@@ -54,7 +55,8 @@ async function rollBack(
   payload: { readonly to?: number | 'previous' },
 ): Promise<void> {
   const route = routeOf(given, flags);
-  const { by, reason } = flags;
+  const by = recordedOperator('cli', flags.by);
+  const { reason } = flags;
   const outcome = await withClient(flags, async (client) => {
     const { commandId } = await client.command(route, name, { by, reason, ...payload });
     return follow(client, route, commandId);

@@ -4,6 +4,7 @@ import { configurationPath, loadConfiguration } from '../config';
 import type { Plan } from '../core/plan';
 import { CliError, EXIT } from './cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from './connection';
+import { recordedOperator } from './operator-name';
 import { printJson, printLine } from './output';
 import { printStages } from './plan-table';
 
@@ -26,7 +27,8 @@ export function registerStart(program: Command): void {
 async function runStart(given: string | undefined, flags: StartFlags): Promise<void> {
   const configuration = loadConfiguration(configurationPath(flags.config));
   const plan = planOf(given, flags);
-  const { by, reason } = flags;
+  const by = recordedOperator('cli', flags.by);
+  const { reason } = flags;
   const started = await withClient(flags, (client) => client.start({ plan, configuration, by, reason }));
   if (flags.json === true) {
     printJson({ route: plan.route, ...started, stages: plan.stages });

@@ -10,12 +10,17 @@ export class TemporalUnreachable extends Error {
   }
 }
 
-/** Thrown when Temporal knows no migration of the route. */
+/** Thrown when Temporal knows no migration of the route, or none of the id that was asked for. */
 export class NoMigration extends Error {
   override readonly name = 'NoMigration';
-  constructor(readonly route: string) {
+  constructor(
+    readonly route: string,
+    readonly wanted?: string,
+  ) {
     super(
-      `expected a migration of the route "${route}", but Temporal knows none: start one with \`cutover start ${route}\`, or look at the namespace and address`,
+      wanted === undefined
+        ? `expected a migration of the route "${route}", but Temporal knows none: start one with \`cutover start ${route}\`, or look at the namespace and address`
+        : `expected the migration or run "${wanted}" of the route "${route}", but Temporal keeps none of this id: \`cutover history ${route}\` lists them`,
     );
   }
 }

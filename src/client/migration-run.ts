@@ -1,5 +1,6 @@
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import type { MigrationResult } from '../contract';
+import type { RecordEntry } from '../core/record-entry';
 
 /** One migration of a route as Temporal itself knows it, with no worker needed. */
 export interface MigrationRun {
@@ -8,7 +9,11 @@ export interface MigrationRun {
   readonly runId: string;
   /** Temporal's word: RUNNING, COMPLETED, TERMINATED and so on. */
   readonly status: string;
+  readonly startedAt: Date;
   readonly closedAt: Date | null;
+  /** Who started it and why; empty where Temporal does not keep it. */
+  readonly by: string;
+  readonly reason: string;
 }
 
 /** A migration that has ended, with what it came to; null where it was terminated or failed. */
@@ -18,15 +23,35 @@ export interface PastMigration extends MigrationRun {
 
 /** A run as Temporal describes or lists it. */
 export function runOf(
-  info: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'status' | 'closeTime' | 'memo'>,
+  info: Pick<WorkflowExecutionInfo, 'workflowId' | 'runId' | 'status' | 'startTime' | 'closeTime' | 'memo'>,
 ): MigrationRun {
-  const { workflowId, runId, status, closeTime, memo } = info;
-  const migrationId = memo?.['migrationId'];
+  const { workflowId, runId, status, startTime, closeTime, memo } = info;
+  const noted = (name: string): string | null => {
+    const value = memo?.[name];
+    return typeof value === 'string' ? value : null;
+  };
+  const startedAt = noted('startedAt');
   return {
-    migrationId: typeof migrationId === 'string' ? migrationId : workflowId,
+    migrationId: noted('migrationId') ?? workflowId,
     workflowId,
     runId,
     status: status.name,
+    // A run that continues an earlier one began later than its migration.
+    startedAt: startedAt === null ? startTime : new Date(startedAt),
     closedAt: closeTime ?? null,
+    by: noted('by') ?? '',
+    reason: noted('reason') ?? '',
   };
+}
+
+/** Whether a migration or run id names this one. */
+export function isNamed({ migrationId, runId }: MigrationRun, wanted: string): boolean {
+  return migrationId === wanted || runId === wanted;
+}
+
+/** The end of a migration as an entry of its record; none while it is open. */
+export function endOf({ status, closedAt, result }: PastMigration): readonly RecordEntry[] {
+  if (closedAt === null) return [];
+  const { outcome = null, reason = '' } = result ?? {};
+  return [{ end: { atMs: closedAt.getTime(), status, outcome, reason } }];
 }

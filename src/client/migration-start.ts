@@ -57,6 +57,7 @@ export function migrationStart(request: StartRequest, now: Date, random: Uint8Ar
 export function startTexts(
   request: StartRequest,
   start: MigrationStart,
+  now: Date,
 ): {
   readonly workflowId: string;
   readonly memo: Readonly<Record<string, string>>;
@@ -71,7 +72,7 @@ export function startTexts(
   );
   return {
     workflowId: workflowIdOf(plan.route),
-    memo: { migrationId: start.migrationId, route: plan.route, by, reason },
+    memo: { migrationId: start.migrationId, route: plan.route, by, reason, startedAt: now.toISOString() },
     staticSummary: `Move ${plan.route} from ${legacy} to ${candidate}`,
     staticDetails: [
       `Migration ${start.migrationId}, started by ${by}${reason === '' ? '' : `: ${reason}`}`,

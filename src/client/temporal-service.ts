@@ -5,11 +5,13 @@ import {
   isGrpcServiceError,
   NamespaceNotFoundError,
   type WorkflowClient,
+  WorkflowNotFoundError,
 } from '@temporalio/client';
 import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType } from '@temporalio/common';
 import { SEARCH_ATTRIBUTES } from '../contract';
 import { configuredAddress } from '../temporal-server/configured-address';
 import { TemporalUnreachable } from './errors';
+import type { HistoryEvent } from './migration-record';
 
 /** Where Temporal is; what is not given comes from TEMPORAL_* variables or a profile. */
 export interface ConnectOptions {
@@ -27,6 +29,8 @@ export class WorkerSilent extends Error {
 }
 
 const CALL_TIMEOUT_MS = 10_000;
+/** A long history comes in many pages. */
+const HISTORY_TIMEOUT_MS = 60_000;
 const ALIVE_TIMEOUT_MS = 3_000;
 const RETRY_MS = 250;
 const ATTEMPT_MS = 4_000;
@@ -168,6 +172,30 @@ export class TemporalService {
       }),
     );
     return Math.max(...counts);
+  }
+
+  /**
+   * The histories of a run and of those that it continues, oldest first; `whole` is false where Temporal no longer
+   * keeps the first ones.
+   */
+  async histories(
+    workflowId: string,
+    runId: string,
+  ): Promise<{ readonly runs: readonly (readonly HistoryEvent[])[]; readonly whole: boolean }> {
+    const runs: (readonly HistoryEvent[])[] = [];
+    for (let next: string | null = runId; next !== null; ) {
+      const handle = this.workflows.getHandle(workflowId, next);
+      let events: readonly HistoryEvent[];
+      try {
+        events = (await this.ask(() => handle.fetchHistory(), HISTORY_TIMEOUT_MS)).events ?? [];
+      } catch (error) {
+        if (runs.length > 0 && error instanceof WorkflowNotFoundError) return { runs, whole: false };
+        throw error;
+      }
+      runs.unshift(events);
+      next = events[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId || null;
+    }
+    return { runs, whole: true };
   }
 
   /** The run that continued as the given one, or null for the first of its chain. */

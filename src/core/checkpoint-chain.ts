@@ -1,5 +1,6 @@
 import type { Checkpoint } from './checkpoint';
 import { canonicalJson, digestOf, sha256Hex } from './digest';
+import { ENTRY_KINDS, type RecordEntry } from './record-entry';
 
 /** What an export is about; `exportedAt` is ISO 8601. */
 export interface ExportSubject {
@@ -8,20 +9,28 @@ export interface ExportSubject {
   readonly exportedAt: string;
 }
 
-/** `head` is the hash of the last line: kept elsewhere, it proves that a file is the one that was exported. */
+/**
+ * `head` is the hash of the last line: kept elsewhere, it proves that a file is the one that was exported. `count`
+ * is the number of entries, checkpoints among them.
+ */
 export type ChainVerdict =
-  | (ExportSubject & { readonly ok: true; readonly count: number; readonly head: string })
+  | (ExportSubject & {
+      readonly ok: true;
+      readonly count: number;
+      readonly checkpoints: number;
+      readonly head: string;
+    })
   | { readonly ok: false; readonly line: number; readonly problem: string };
 
-const FORMAT = 'cutover-checkpoints';
+const FORMAT = 'cutover-record';
 const VERSION = 1;
 
 /**
- * Checkpoints as JSON Lines with a SHA-256 chain. The first line is the header; its `count` says how many follow,
+ * A migration's record as JSON Lines with a SHA-256 chain. The first line is the header; its `count` says how many follow,
  * so that a cut-off end shows. Each line is canonical JSON (sorted keys, no spaces, one line feed) and its `hash`
  * covers everything else on it, the hash of the line before included.
  */
-export function exportCheckpoints(subject: ExportSubject, checkpoints: readonly Checkpoint[]): string {
+export function exportRecord(subject: ExportSubject, entries: readonly RecordEntry[]): string {
   const { migrationId, route, exportedAt } = subject;
   const header = {
     format: FORMAT,
@@ -29,12 +38,12 @@ export function exportCheckpoints(subject: ExportSubject, checkpoints: readonly 
     migrationId,
     route,
     exportedAt,
-    count: checkpoints.length,
+    count: entries.length,
   };
   const lines = [sealed(header)];
   let previous = digestOf(header);
-  for (const checkpoint of checkpoints) {
-    const link = { checkpoint, previous };
+  for (const entry of entries) {
+    const link = { ...entry, previous };
     lines.push(sealed(link));
     previous = digestOf(link);
   }
@@ -61,7 +70,9 @@ const LINKS = new WeakMap<Checkpoint, { readonly previous: string; readonly hash
 /** How many of an export's checkpoints a record hash covers, or null when it is of another record. */
 export function coveredBy(text: string, migrationId: string, hash: string): number | null {
   const links = text.trimEnd().split('\n').slice(1);
-  const checkpoints = links.map((line) => (JSON.parse(line) as { checkpoint: Checkpoint }).checkpoint);
+  const checkpoints = links.flatMap(
+    (line) => (JSON.parse(line) as { checkpoint?: Checkpoint }).checkpoint ?? [],
+  );
   for (let count = 0; count <= checkpoints.length; count += 1) {
     if (recordHash(migrationId, checkpoints.slice(0, count)) === hash) return count;
   }
@@ -70,6 +81,17 @@ export function coveredBy(text: string, migrationId: string, hash: string): numb
 
 /** Verifies an export; names the first line that breaks the chain and how. Never throws. */
 export function verifyExport(text: string): ChainVerdict {
+  try {
+    return verify(text);
+  } catch (error) {
+    // Only a line that nobody wrote in good faith is nested so deeply that the stack does not hold it.
+    if (error instanceof RangeError)
+      return { ok: false, line: 1, problem: 'a line of it is nested too deeply' };
+    throw error;
+  }
+}
+
+function verify(text: string): ChainVerdict {
   const lines = text.split('\n');
   const ending = lines.pop();
   const header = readHeader(lines[0] ?? '');
@@ -83,14 +105,14 @@ export function verifyExport(text: string): ChainVerdict {
       typeof read === 'string'
         ? read
         : index > count
-          ? `expected ${count} checkpoints as the header says, got more: lines were added`
+          ? `expected ${count} entries as the header says, got more: lines were added`
           : sequence.next(read.checkpoint);
     if (typeof read === 'string' || problem !== null)
       return { ok: false, line: index + 1, problem: problem ?? '' };
     head = read.hash;
   }
   if (lines.length - 1 < count) {
-    const problem = `expected ${count} checkpoints as the header says, got ${lines.length - 1}: the end is cut off`;
+    const problem = `expected ${count} entries as the header says, got ${lines.length - 1}: the end is cut off`;
     return { ok: false, line: lines.length + 1, problem };
   }
   if (ending !== '') {
@@ -100,18 +122,25 @@ export function verifyExport(text: string): ChainVerdict {
       problem: 'expected a line break at the end: the end is cut off',
     };
   }
-  return { ok: true, ...subject, count, head };
+  return { ok: true, ...subject, count, checkpoints: sequence.length, head };
 }
 
 /** Law 6, as far as a list alone shows it. */
 class Sequence {
   private seen = 0;
+
+  get length(): number {
+    return this.seen;
+  }
+
   private open: number | null = null;
   private epoch = 0;
   private readonly closed = new Map<number, number>();
   private readonly intended = new Set<number>();
 
-  next(checkpoint: Checkpoint): string | null {
+  /** What is wrong with the next checkpoint; null, as for an entry that is none, when it is in order. */
+  next(checkpoint: Checkpoint | null): string | null {
+    if (checkpoint === null) return null;
     this.seen += 1;
     if (checkpoint.seq !== this.seen) return `expected checkpoint ${this.seen}, got ${checkpoint.seq}`;
     if (checkpoint.kind === 'recorded') return null;
@@ -149,8 +178,8 @@ function readHeader(
   line: string,
 ): { readonly subject: ExportSubject; readonly count: number; readonly hash: string } | string {
   const fields = { ...HEADER_FIELDS, exportedAt: 'string', count: 'number', hash: 'string' } as const;
-  const header = readObject(line, fields);
-  if (typeof header === 'string') return `expected the header of a checkpoint export: ${header}`;
+  const header = readObject(line, () => fields);
+  if (typeof header === 'string') return `expected the header of an export: ${header}`;
   const { hash, ...content } = header;
   const { format, version, migrationId, route, exportedAt, count } = content;
   if (format !== FORMAT || version !== VERSION) {
@@ -166,22 +195,27 @@ const EDITED = 'its content does not match its hash: it was edited';
 function readLink(
   line: string,
   previous: string,
-): { readonly checkpoint: Checkpoint; readonly hash: string } | string {
-  const link = readObject(line, { checkpoint: 'object', previous: 'string', hash: 'string' });
+): { readonly checkpoint: Checkpoint | null; readonly hash: string } | string {
+  const link = readObject(line, (value) => ({
+    [ENTRY_KINDS.find((kind) => Object.hasOwn(value, kind)) ?? 'checkpoint']: 'object',
+    previous: 'string',
+    hash: 'string',
+  }));
   if (typeof link === 'string') return link;
   const { hash, ...content } = link;
-  if (!isCheckpoint(content['checkpoint'])) return 'expected a checkpoint, got something else';
+  const checkpoint = content['checkpoint'] ?? null;
+  if (checkpoint !== null && !isCheckpoint(checkpoint)) return 'expected a checkpoint, got something else';
   if (line !== sealed(content) || hash !== digestOf(content)) return EDITED;
   if (content['previous'] !== previous) {
     return 'it does not follow the line before it: a line was removed, inserted or moved here';
   }
-  return { checkpoint: content['checkpoint'], hash: hash as string };
+  return { checkpoint, hash: hash as string };
 }
 
 /** One line as an object with exactly these fields of these types, or what is wrong with it. */
 function readObject(
   line: string,
-  fields: Readonly<Record<string, 'string' | 'number' | 'object'>>,
+  fieldsOf: (value: object) => Readonly<Record<string, 'string' | 'number' | 'object'>>,
 ): Readonly<Record<string, unknown>> | string {
   let value: unknown;
   try {
@@ -190,6 +224,7 @@ function readObject(
     return line === '' ? 'expected a line of JSON, got an empty one' : 'expected a line of JSON';
   }
   if (!isObject(value)) return 'expected a JSON object';
+  const fields = fieldsOf(value);
   for (const [field, type] of Object.entries(fields)) {
     if (!Object.hasOwn(value, field) || typeof value[field] !== type) return `expected a ${type} as ${field}`;
   }

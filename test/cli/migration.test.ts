@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MigrationClient } from '../../src/client';
+import { MigrationClient, type PastMigration } from '../../src/client';
 import type { Checkpoint } from '../../src/core/checkpoint';
 import type { MigrationStatus } from '../../src/core/status';
 import type { RunningTemporal } from '../../src/temporal-server/dev-server';
@@ -16,7 +16,7 @@ import {
   untilStatus,
 } from '../support/migration-fixture';
 
-const ROUTES = ['chat', 'cancelled', 'steered', 'partial', 'refused', 'exported', 'scripted'];
+const ROUTES = ['chat', 'cancelled', 'steered', 'partial', 'refused', 'exported', 'scripted', 'audited'];
 const world: FakeWorld = fakeWorld();
 
 let temporal: RunningTemporal;
@@ -75,8 +75,16 @@ it('starts a migration, refuses a second one, and rolls it back verified with ep
   expect(watched.stdout).toMatch(/^\d\d:\d\d:\d\d {2}rolled back {2}share 0% /);
   expect(watched.stderr).toBe(`${migrationId} ended: rolled back\n`);
   expect(watched.code).toBe(5);
-  const all = await run('status', 'chat', '--all');
-  expect(all).toMatchObject({ code: 0, stdout: expect.stringContaining(migrationId) });
+  const history = await run('history', 'chat');
+  expect(history.stdout).toMatch(/^MIGRATION +STARTED +ENDED +OUTCOME/);
+  expect(history.stdout).toMatch(
+    new RegExp(
+      `^${migrationId} .*Z +20.*Z +rolled back +\\d+ +\\S+@\\S+ via cli +contract ends +share 0 is`,
+      'm',
+    ),
+  );
+  const { stdout: checkpoints } = await run('checkpoints', 'chat');
+  expect(checkpoints).toMatch(/ana \(\S+@\S+ via cli\) +p95 doubled$/m);
 });
 
 it('steers a migration through pause, refusal, resume, promotion and back to the previous checkpoint', async () => {
@@ -168,9 +176,55 @@ it('exports checkpoints that verify, and names the line that was changed', async
   expect(edited.stderr).toMatch(/^edited.jsonl, line \d+: its content does not match its hash/);
   expect(edited.code).toBe(5);
   expect(await run('export', 'exported', '--out', 'all.jsonl')).toMatchObject({ code: 2 });
-  const piped = await run('export', 'exported');
-  expect(piped.stdout.split('\n')).toHaveLength(exported.count + 2);
+  const { stdout } = await run('export', 'exported');
+  expect(JSON.parse(stdout.split('\n')[0] ?? '').count).toBe(stdout.trimEnd().split('\n').length - 1);
   expect(await run('verify', 'absent.jsonl')).toMatchObject({ code: 2 });
+});
+
+it('keeps who asked for what, from where and why, of past migrations too', async () => {
+  const first = await startedInCanary(client, 'audited');
+  expect(await run('pause', 'audited', '--by', 'ana', '--reason', 'release')).toMatchObject({ code: 0 });
+  await client.command('audited', 'resume', { by: 'bob' }, { via: 'signal' });
+  await client.command('audited', 'promote', { by: 'eve', stage: 'rolling' }, { via: 'signal' });
+  const { commandId } = await client.command('audited', 'rollback', { by: 'ana', reason: 'enough' });
+  await client.follow('audited', commandId);
+  const second = await startedInCanary(client, 'audited');
+
+  const { migrations } = await json<{ migrations: PastMigration[] }>('history', 'audited');
+  expect(migrations.map(({ migrationId }) => migrationId)).toEqual([second, first]);
+  expect(migrations[1]).toMatchObject({ by: 'test', result: { outcome: 'rolled back' } });
+  expect(Date.parse(String(migrations[1]?.startedAt))).toBeLessThan(
+    Date.parse(String(migrations[1]?.closedAt)),
+  );
+
+  const told = await json<object>('export', 'audited', '--run', first, '--out', 'first.jsonl');
+  expect(told).toMatchObject({ migrationId: first, whole: true });
+  expect(await run('verify', 'first.jsonl')).toMatchObject({ code: 0 });
+  const entries = readFileSync(join(folder, 'first.jsonl'), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .slice(1)
+    .map((line) => JSON.parse(line));
+  expect(entries[0].start).toMatchObject({ start: { migrationId: first, by: 'test' } });
+  expect(entries.at(-1).end).toMatchObject({ status: 'COMPLETED', outcome: 'rolled back' });
+  const commands = entries.flatMap(({ command }) => (command === undefined ? [] : [command]));
+  expect(commands).toMatchObject([
+    {
+      name: 'pause',
+      via: 'update',
+      identity: expect.stringContaining('@'),
+      accepted: true,
+      payload: { by: expect.stringMatching(/^ana \(\S+@\S+ via cli\)$/), reason: 'release' },
+    },
+    { name: 'resume', via: 'signal', accepted: true, payload: { by: 'bob' } },
+    { name: 'promote', accepted: false, message: expect.stringContaining('expected the current stage') },
+    { name: 'rollback', accepted: true, checkpoint: expect.any(Number), payload: { reason: 'enough' } },
+  ]);
+  expect(entries.some(({ verdict }) => verdict?.verdict.outcome === 'inconclusive')).toBe(true);
+
+  const none = await run('export', 'audited', '--run', 'nobody');
+  expect(none.stderr).toContain('`cutover history audited` lists them');
+  expect(none.code).toBe(2);
 });
 
 it('does the same by the scripts', async () => {

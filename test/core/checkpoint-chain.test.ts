@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint } from '../../src/core/checkpoint';
-import { exportCheckpoints, verifyExport } from '../../src/core/checkpoint-chain';
+import { exportRecord, verifyExport } from '../../src/core/checkpoint-chain';
+import { inOrder } from '../../src/core/record-entry';
 import { givenMigration } from '../support/migration-world';
 
 const SUBJECT = { migrationId: 'm-1', route: 'chat', exportedAt: '2026-01-05T09:00:00.000Z' };
@@ -15,18 +16,24 @@ function checkpoints(): readonly Checkpoint[] {
   return world.applies().checkpoints;
 }
 
-const TEXT = exportCheckpoints(SUBJECT, checkpoints());
+const sealed = (list: readonly Checkpoint[]) =>
+  exportRecord(
+    SUBJECT,
+    list.map((checkpoint) => ({ checkpoint })),
+  );
+const TEXT = sealed(checkpoints());
 const LINES = TEXT.trimEnd().split('\n');
 const joined = (lines: readonly string[]) => `${lines.join('\n')}\n`;
 
 /** Seals checkpoints as they are, right or wrong: what a forger who can hash would do. */
-const forged = (list: readonly unknown[]) => exportCheckpoints(SUBJECT, list as readonly Checkpoint[]);
+const forged = (list: readonly unknown[]) => sealed(list as readonly Checkpoint[]);
 
 it('verifies what it exported, and says how many and where the chain ends', () => {
   expect(verifyExport(TEXT)).toEqual({
     ok: true,
     ...SUBJECT,
     count: checkpoints().length,
+    checkpoints: checkpoints().length,
     head: JSON.parse(LINES.at(-1) as string).hash,
   });
 });
@@ -97,7 +104,7 @@ it.each([
     'another format',
     joined([JSON.stringify({ ...JSON.parse(LINES[0] as string), version: 2 })]),
     1,
-    'checkpoints 2',
+    'got cutover-record 2',
   ],
   ['no line break at the end', TEXT.trimEnd(), LINES.length, 'the end is cut off'],
   ['line breaks of Windows', TEXT.replaceAll('\n', '\r\n'), 1, 'edited'],
@@ -114,6 +121,57 @@ it.each([
   const verdict = verifyExport(text);
   expect(verdict).toMatchObject({ ok: false, line });
   expect(verdict.ok ? '' : verdict.problem).toContain(problem);
+});
+
+describe('beside checkpoints', () => {
+  const command = {
+    atMs: 1,
+    name: 'pause',
+    via: 'signal',
+    identity: '1@host',
+    payload: { checkpoint: {}, start: { end: [] } },
+    accepted: false,
+    message: 'it is "closed"',
+    checkpoint: null,
+  } as const;
+  const end = { atMs: 9, status: 'TERMINATED', outcome: null, reason: '' };
+  const first = { checkpoint: checkpoints()[0] as Checkpoint };
+  const mixed = exportRecord(SUBJECT, [{ command }, first, { end }]);
+
+  it('the record holds what was asked and how it ended, under the same chain', () => {
+    expect(verifyExport(mixed)).toMatchObject({ ok: true, count: 3, checkpoints: 1 });
+    const edited = mixed.replace('"accepted":false', '"accepted":true');
+    expect(verifyExport(edited)).toMatchObject({
+      ok: false,
+      line: 2,
+      problem: expect.stringContaining('edited'),
+    });
+    const lines = mixed.trimEnd().split('\n');
+    expect(verifyExport(joined(lines.toSpliced(1, 1)))).toMatchObject({ ok: false, line: 2 });
+  });
+
+  it('refuses a line of a kind that there is not, and one of two kinds', () => {
+    const unknown = mixed.replace('"command":{', '"whim":{');
+    expect(verifyExport(unknown)).toMatchObject({ ok: false, line: 2 });
+    const both = exportRecord(SUBJECT, [{ command, end } as never]);
+    expect(verifyExport(both)).toMatchObject({ ok: false, line: 2 });
+  });
+
+  it('puts what it holds in the order of time, a command before the checkpoint that it led to', () => {
+    const checkpoint = { ...(checkpoints()[0] as Checkpoint), atMs: 5 };
+    const late = { command: { ...command, atMs: 5 } };
+    expect(inOrder([{ end }, { checkpoint }, late, { command }])).toEqual([
+      { command },
+      late,
+      { checkpoint },
+      { end },
+    ]);
+  });
+
+  it('never throws, however deeply a line is nested', () => {
+    const deep = `{"command":${'['.repeat(100_000)}${']'.repeat(100_000)},"hash":"","previous":""}`;
+    expect(verifyExport(joined([LINES[0] as string, deep]))).toMatchObject({ ok: false });
+  });
 });
 
 describe('a forger who can hash still cannot', () => {

@@ -1,4 +1,4 @@
-import { coveredBy, exportCheckpoints, recordHash } from '../../src/core/checkpoint-chain';
+import { coveredBy, exportRecord, recordHash } from '../../src/core/checkpoint-chain';
 import type { EffectMoment } from '../../src/core/effect';
 import { isOpen } from '../../src/core/effect-run';
 import { dueRuns, runsOf } from '../../src/core/effect-runs';
@@ -185,7 +185,10 @@ it('gives with each notification a hash that proves the record up to then', () =
   const told = runsOf(world.state)[0]?.about;
   if (told?.headHash == null) throw new Error('expected a hash');
   const subject = { migrationId: 'm-1', route: 'chat', exportedAt: '2026-01-06T00:00:00.000Z' };
-  const text = exportCheckpoints(subject, world.checkpoints);
+  const text = exportRecord(
+    subject,
+    world.checkpoints.map((checkpoint) => ({ checkpoint })),
+  );
   expect(coveredBy(text, 'm-1', told.headHash)).toBe(told.checkpoint);
   expect(coveredBy(text, 'm-2', told.headHash)).toBeNull();
   const changed = world.checkpoints.map((entry) =>
