@@ -29,8 +29,19 @@ it('shows every command with an example, and with --json where it answers someth
   expect(Object.keys(helps)).toEqual(
     expect.arrayContaining([
       ...['up', 'worker', 'gateway', 'demo', 'doctor', 'plan', 'plan init', 'plan check', 'plan schema'],
-      ...['start', 'status', 'watch', 'checkpoints', 'verdicts', 'pause', 'resume', 'promote', 'reevaluate'],
-      ...['rollback', 'emergency-rollback', 'finish', 'kill', 'export', 'verify', 'capacity'],
+      ...[
+        'start',
+        'status',
+        'watch',
+        'checkpoints',
+        'verdicts',
+        'history',
+        'pause',
+        'resume',
+        'promote',
+        'reevaluate',
+      ],
+      ...['rollback', 'emergency-rollback', 'finish', 'kill', 'export', 'verify', 'completion', 'capacity'],
     ]),
   );
   for (const [name, help] of Object.entries(helps)) {

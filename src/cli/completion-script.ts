@@ -1,0 +1,199 @@
+import type { CommandNode, OptionNode } from './command-tree';
+
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+export type Shell = (typeof SHELLS)[number];
+
+/** A script that completes the commands, options and fixed words of a program; needs no completion library. */
+export function completionScript(shell: Shell, program: CommandNode): string {
+  switch (shell) {
+    case 'bash':
+      return bashScript(program);
+    case 'zsh':
+      return zshScript(program);
+    case 'fish':
+      return fishScript(program);
+    default:
+      return shell satisfies never;
+  }
+}
+
+/** Every command below a program with the words that lead to it; the program itself has none. */
+function allCommands(
+  command: CommandNode,
+  path: readonly string[] = [],
+): readonly { readonly command: CommandNode; readonly path: readonly string[] }[] {
+  const below = command.commands.flatMap((child) => allCommands(child, [...path, child.name]));
+  return [{ command, path }, ...below];
+}
+
+/** A text in single quotes, as all three shells read it. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+const firstLine = (text: string): string => text.split('\n')[0] ?? '';
+
+function bashScript(program: CommandNode): string {
+  const all = allCommands(program);
+  const known = all.filter(({ path }) => path.length > 0).map(({ path }) => quoted(path.join(' ')));
+  const words = all.map(({ command, path }) => {
+    const flags = command.options.flatMap((option) => option.flags);
+    const plain = [...command.commands.map(({ name }) => name), ...command.choices];
+    const files = command.takesFiles ? ' files=1' : '';
+    return `    ${quoted(path.join(' '))}) plain=${quoted(plain.join(' '))} flags=${quoted(flags.join(' '))}${files} ;;`;
+  });
+  const values = all.flatMap(({ command, path }) =>
+    command.options.flatMap(({ flags, value }) => {
+      if (value === null) return [];
+      const cases = flags.map((flag) => quoted(`${path.join(' ')} ${flag}`)).join('|');
+      const act = value.isFile
+        ? '_cutover_files'
+        : `COMPREPLY=($(compgen -W ${quoted(value.choices.join(' '))} -- "$word"))`;
+      return [`    ${cases}) ${act}; return ;;`];
+    }),
+  );
+  return `# bash completion for cutover; made by \`cutover completion bash\`
+
+_cutover_files() {
+  compopt -o filenames 2>/dev/null
+  local IFS=$'\\n'
+  COMPREPLY=($(compgen -f -- "$word"))
+}
+
+_cutover() {
+  local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
+  local path='' plain='' flags='' files='' at next
+  COMPREPLY=()
+  for ((at = 1; at < COMP_CWORD; at++)); do
+    next="\${path:+$path }\${COMP_WORDS[at]}"
+    case "$next" in
+      ${known.join('|')}) path=$next ;;
+    esac
+  done
+  case "$path $previous" in
+${values.join('\n')}
+  esac
+  case "$path" in
+${words.join('\n')}
+  esac
+  if [[ $word == -* ]]; then
+    COMPREPLY=($(compgen -W "$flags" -- "$word"))
+  elif [[ -n $files ]]; then
+    _cutover_files
+  else
+    COMPREPLY=($(compgen -W "$plain" -- "$word"))
+  fi
+}
+
+complete -F _cutover cutover
+`;
+}
+
+function zshScript(program: CommandNode): string {
+  const functions = allCommands(program).map(({ command, path }) => zshFunction(command, path));
+  return `#compdef cutover
+# zsh completion for cutover; made by \`cutover completion zsh\`
+
+${functions.join('\n\n')}
+
+if [[ $funcstack[1] == _cutover ]]; then
+  _cutover "$@"
+else
+  compdef _cutover cutover
+fi
+`;
+}
+
+const zshName = (path: readonly string[]): string => ['_cutover', ...path].join('_');
+
+function zshFunction(command: CommandNode, path: readonly string[]): string {
+  const options = command.options.map((option) => `    ${quoted(zshOption(option))}`);
+  if (command.commands.length === 0) {
+    const rest = command.takesFiles
+      ? '*:file:_files'
+      : command.choices.length > 0
+        ? `*:word:(${command.choices.join(' ')})`
+        : // A message in place of an empty list would make every option ambiguous.
+          '*:word:()';
+    return `${zshName(path)}() {\n  _arguments -s \\\n${[...options, `    ${quoted(rest)}`].join(' \\\n')}\n}`;
+  }
+  const described = command.commands.map(
+    ({ name, description }) => `      ${quoted(`${name.replaceAll(':', '\\:')}:${firstLine(description)}`)}`,
+  );
+  const branches = command.commands.map(({ name }) => `      ${name}) ${zshName([...path, name])} ;;`);
+  return `${zshName(path)}() {
+  local curcontext="$curcontext" state line
+  typeset -A opt_args
+  _arguments -C \\
+${options.join(' \\\n')} \\
+    '1: :->command' \\
+    '*:: :->rest'
+  case $state in
+    command)
+      local -a commands
+      commands=(
+${described.join('\n')}
+      )
+      _describe -t commands command commands
+      ;;
+    rest)
+      case $line[1] in
+${branches.join('\n')}
+      esac
+      ;;
+  esac
+}`;
+}
+
+/** As _arguments takes it: \`(--out -o)--out[where to write it]:file:_files\`. */
+function zshOption({ flags, description, value }: OptionNode): string {
+  const [flag = ''] = flags;
+  const text = firstLine(description).replace(/[\\[\]:]/g, '\\$&');
+  const action =
+    value === null
+      ? ''
+      : `:${value.name.replaceAll(':', '\\:')}:${value.isFile ? '_files' : value.choices.length > 0 ? `(${value.choices.join(' ')})` : ''}`;
+  return `(${flags.join(' ')})${flag}[${text}]${action}`;
+}
+
+function fishScript(program: CommandNode): string {
+  const lines = allCommands(program).flatMap(({ command, path }) => {
+    const children = command.commands.map(({ name }) => name);
+    const here = fishCondition(path, children);
+    return [
+      ...command.commands.map(
+        ({ name, description }) =>
+          `complete -c cutover -n ${quoted(here)} -a ${name} -d ${quoted(firstLine(description))}`,
+      ),
+      ...command.choices.map((choice) => `complete -c cutover -n ${quoted(here)} -a ${choice}`),
+      ...(command.takesFiles ? [`complete -c cutover -n ${quoted(here)} -F`] : []),
+      ...command.options.map((option) => fishOption(option, here)),
+    ];
+  });
+  return `# fish completion for cutover; made by \`cutover completion fish\`
+
+complete -c cutover -f
+${lines.join('\n')}
+`;
+}
+
+function fishCondition(path: readonly string[], children: readonly string[]): string {
+  if (path.length === 0) return '__fish_use_subcommand';
+  const seen = path.map((name) => `__fish_seen_subcommand_from ${name}`);
+  const none = children.length === 0 ? [] : [`not __fish_seen_subcommand_from ${children.join(' ')}`];
+  return [...seen, ...none].join('; and ');
+}
+
+function fishOption({ flags, description, value }: OptionNode, condition: string): string {
+  const names = flags.map((flag) => (flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`));
+  const action =
+    value === null
+      ? ''
+      : value.isFile
+        ? ' -r -F'
+        : value.choices.length > 0
+          ? ` -x -a ${quoted(value.choices.join(' '))}`
+          : ' -x';
+  return `complete -c cutover -n ${quoted(condition)} ${names.join(' ')}${action} -d ${quoted(firstLine(description))}`;
+}
