@@ -1,5 +1,7 @@
 import { formatDuration } from '../core/duration';
-import { formatShare, type Plan, type StagePlan } from '../core/plan';
+import { formatShare, type Plan, type RolloutPlan, type StagePlan } from '../core/plan';
+import { nextPossible } from '../core/rollout-hours';
+import { instantText } from './instant';
 import { printLine, printTable } from './output';
 
 /** Prints a plan's stages: what each applies, and how long and on how much it is judged. */
@@ -46,6 +48,34 @@ export function printAssess({ assess }: Plan): void {
       [`asks ${checklist.asks ?? 'anyone'} for`, open.join('; ') || 'nothing: all is attested'],
     ],
   );
+}
+
+/** Prints what else has to be there before a share is raised, and what happens in the world when it is. */
+export function printConditions({ stages, rollout, notify = [] }: Plan, nowMs: number): void {
+  const rows = stages.flatMap(({ name, approval, confirm = [], effects = [] }): string[][] => [
+    ...(approval === undefined
+      ? []
+      : [
+          [
+            name,
+            `is left with an approval: ${formatDuration(approval.expiresMs)}, then ${approval.onExpiry}`,
+          ],
+        ]),
+    ...(confirm.length === 0 ? [] : [[name, `is entered when ${confirm.join(', ')} confirm`]]),
+    ...(effects.length === 0 ? [] : [[name, `sets ${effects.map((effect) => effect.name).join(', ')}`]]),
+  ]);
+  if (rollout !== undefined) rows.push(['rollout', nextPossibleText(rollout, nowMs)]);
+  for (const { name, moments } of notify)
+    rows.push([name, `is told of ${moments?.join(', ') ?? 'everything'}`]);
+  if (rows.length === 0) return;
+  printLine();
+  printTable(['ALSO', ''], rows);
+}
+
+function nextPossibleText(rollout: RolloutPlan, nowMs: number): string {
+  const { atMs, why } = nextPossible(rollout, nowMs);
+  if (atMs === null) return why;
+  return atMs <= nowMs ? 'possible now' : `next possible at ${instantText(atMs)}: ${why}`;
 }
 
 /** Prints the margins of each stage's gates: beyond the first it rolls back, within the second it promotes. */

@@ -35,6 +35,12 @@ function head(plan: Plan): string[] {
     '#   targets: { saving: 15%, p50: 800ms }',
     '#   checklist: { asks: ana }',
     '',
+    '# When a share may be raised; a rollback never waits. See examples/plans/careful.yaml.',
+    '# rollout:',
+    '#   timeZone: Europe/Berlin',
+    "#   hours: [{ days: [mon, tue, wed, thu], from: '09:00', to: '16:00' }]",
+    "#   freezes: [{ from: '2026-12-18', to: '2027-01-03', reason: year end }]",
+    '',
     '# In this order; shares rise, the first moves nothing, the last moves everything.',
     'stages:',
   ];

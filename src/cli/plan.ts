@@ -8,7 +8,7 @@ import { planSchema } from '../core/plan-schema';
 import { nameSchema, parseDocument } from '../core/schema-parts';
 import { CliError, EXIT } from './cli-error';
 import { printJson, printLine } from './output';
-import { printAssess, printGates, printStages } from './plan-table';
+import { printAssess, printConditions, printGates, printStages } from './plan-table';
 import { planTemplate } from './plan-template';
 
 /** Adds `cutover plan init|check|schema`. */
@@ -79,6 +79,7 @@ function checkPlan(file: string, flags: { readonly config?: string; readonly jso
   printStages(plan);
   printGates(plan);
   printAssess(plan);
+  printConditions(plan, Date.now());
 }
 
 function printSchema(flags: { readonly configuration?: boolean }): void {
