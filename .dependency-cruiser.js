@@ -68,9 +68,10 @@ module.exports = {
     only(
       'adapters-import-ports',
       '^src/adapters/',
-      '^src/(core/|ports\\.ts$|contract\\.ts$|adapters/|assess/)',
-      'one file an outside system; usage logs are one',
+      '^src/(core/|ports\\.ts$|contract\\.ts$|adapters/|assess/|parity/)',
+      'one file an outside system; usage logs are one, golden prompts and their answers another',
     ),
+    only('parity-imports-core', '^src/parity/', '^src/(core/|parity/)', 'parity stands alone'),
     {
       name: 'one-importer-of-the-client',
       severity: 'error',

@@ -76,6 +76,14 @@ export function cacheDirectory(): string {
   return join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'cutover');
 }
 
+/** Where a worker finds golden prompts that a plan names, and where it keeps their answers. */
+export function parityDirectories(): { readonly golden: string; readonly answers: string } {
+  return {
+    golden: environment['CUTOVER_GOLDEN_DIR'] ?? process.cwd(),
+    answers: environment['CUTOVER_PARITY_DIR'] ?? join('.cutover', 'parity'),
+  };
+}
+
 function errorCode(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? String(error);
 }

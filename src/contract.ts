@@ -3,6 +3,8 @@ import type { Checkpoint } from './core/checkpoint';
 import type { CommandName } from './core/command';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
 import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from './core/events';
+import type { Finding } from './core/finding';
+import type { HandoverDirection } from './core/handover-conversation';
 import type {
   AssessmentSummary,
   MigrationStart,
@@ -11,7 +13,9 @@ import type {
   RosterEntry,
   StageProgress,
 } from './core/migration-state';
-import type { RolloutPlan, StagePlan } from './core/plan';
+import type { ParityReport } from './core/parity-report';
+import type { ParityPlan, RolloutPlan, StagePlan } from './core/plan';
+import type { ProbedFeatures } from './core/probe-rotation';
 import type { RoutingRecord } from './core/routing';
 import type { UsageFindings } from './core/usage-digest';
 import type { Baseline, ProbeRecord } from './core/verdict';
@@ -117,7 +121,7 @@ export interface AssessInput {
   readonly record: RoutingRecord;
   readonly roster: readonly RosterEntry[];
   readonly stage: StagePlan;
-  readonly probes: { readonly intervalMs: number; readonly timeoutMs: number; readonly embeddings: boolean };
+  readonly probes: { readonly intervalMs: number; readonly timeoutMs: number } & ProbedFeatures;
 }
 
 export interface CheckHealthInput {
@@ -126,6 +130,7 @@ export interface CheckHealthInput {
   readonly embeddings: boolean;
   /** The plan's rollout hours, asked first. */
   readonly rollout?: RolloutPlan;
+  readonly features?: ProbedFeatures['features'];
 }
 
 export type HealthCheck = HealthCheckResult;
@@ -162,6 +167,8 @@ export interface WatchActivities {
   analyseUsage(input: AnalyseUsageInput): Promise<UsageFindings>;
   assess(input: AssessInput): Promise<AssessmentSummary>;
   checkHealth(input: CheckHealthInput): Promise<HealthCheck>;
+  checkParity(input: CheckParityInput): Promise<ParityResult>;
+  handoverProbe(input: HandoverProbeInput): Promise<HandoverResult>;
   watchStage(input: WatchStageInput): Promise<WindowResult>;
 }
 
@@ -217,4 +224,27 @@ export interface EffectActivities {
   restoreEffect(input: RestoreEffectInput): Promise<{ note: string }>;
   /** Asks until there is an answer or the target's timeout (at most 24 h) is over; then its default. */
   confirm(input: ConfirmInput): Promise<{ answer: ConfirmAnswer; note: string }>;
+}
+
+export interface CheckParityInput {
+  readonly route: string;
+  readonly parity: ParityPlan;
+}
+
+/** What golden prompts showed; `report` is brief (`briefReport`), and null when there was nothing to compare. */
+export interface ParityResult {
+  readonly findings: readonly Finding[];
+  readonly report: ParityReport | null;
+}
+
+export interface HandoverProbeInput {
+  readonly route: string;
+  /** For one answer. */
+  readonly timeoutMs: number;
+  readonly newConversationsOnly: boolean;
+}
+
+export interface HandoverResult {
+  readonly findings: readonly Finding[];
+  readonly directions: readonly HandoverDirection[];
 }

@@ -2,6 +2,10 @@ import type { AssessPlan } from './core/assess-plan';
 import type { ApplyResult } from './core/events';
 import type { EvidenceReading } from './core/evidence';
 import type { Drift, RosterEntry } from './core/migration-state';
+import type { ParityReport, ParityStanding } from './core/parity-report';
+import type { ParityPlan } from './core/plan';
+import type { ProbeKind } from './core/probe-rotation';
+import type { Question, Reply } from './core/question';
 import type {
   AdminError,
   GatewayStatus,
@@ -34,8 +38,7 @@ export interface GatewayPort {
   ): Promise<GatewayAnswer<EvidenceReading>>;
 }
 
-/** What a probe sends. */
-export type ProbeKind = 'models' | 'plain' | 'stream' | 'embeddings';
+export type { ProbeKind };
 
 /** One synthetic request to one provider. */
 export interface ProbeResult {
@@ -57,8 +60,37 @@ export interface ProviderPort {
     kind: ProbeKind,
     limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
   ): Promise<ProbeResult>;
+  /** One question, sent once; a failure is a reply. Throws only for a broken configuration. */
+  ask(
+    route: string,
+    side: Side,
+    question: Question,
+    limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<Reply>;
   /** The route's models: as callers name them, and as the candidate does. */
   models(route: string): readonly { readonly legacy: string; readonly candidate: string }[];
+}
+
+/** What a parity run is asked for. */
+export interface ParityRequest extends ParityPlan {
+  readonly route: string;
+}
+
+/** Golden prompts, their answers, and what the two come to: files on this machine, and both providers. */
+export interface ParityPort {
+  /**
+   * Sends what was not answered yet and compares. `standing` is what `report` gave out last in an earlier attempt,
+   * maybe on another machine. Throws `InvalidDocument` for golden prompts that cannot be read.
+   */
+  run(
+    request: ParityRequest,
+    hooks: {
+      readonly signal: AbortSignal;
+      readonly standing: ParityStanding | null;
+      /** Called after each prompt, with the number of all. */
+      readonly report: (standing: ParityStanding, prompts: number) => void;
+    },
+  ): Promise<ParityReport>;
 }
 
 /**
@@ -160,6 +192,7 @@ export interface TelemetryPort {
 export interface Ports {
   readonly gateways: GatewayPort;
   readonly providers: ProviderPort;
+  readonly parity: ParityPort;
   readonly standing: StandingPort;
   readonly usage: UsagePort;
   readonly clock: ClockPort;

@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { NativeConnection, type NativeConnectionOptions, Worker } from '@temporalio/worker';
 import { createActivities } from './activities';
+import type { ParityDirectories } from './adapters/parity-runs';
 import { createPorts } from './adapters/ports';
 import { WorkerMetrics } from './adapters/worker-metrics';
-import { readDocument } from './config';
+import { parityDirectories, readDocument } from './config';
 import { TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
 import type { Configuration } from './core/configuration-schema';
 import type { ListenAddress } from './gateway/listen-address';
@@ -18,6 +19,8 @@ export interface WorkerOptions {
   readonly namespace: string;
   readonly configuration: Configuration;
   readonly resolveSecret: (reference: string) => string;
+  /** Where golden prompts and their answers are kept on this machine; see `parityDirectories`. */
+  readonly parity?: ParityDirectories;
   /** Windows that can be observed at once by this process; 100 by default. */
   readonly watchSlots?: number;
   /** Where `/metrics`, `/healthz` and `/readyz` are shown; nowhere when absent. */
@@ -38,11 +41,11 @@ export interface RunningWorker {
  * a rollback never waits for a slot that a watch holds.
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
-  const { configuration, resolveSecret } = options;
+  const { configuration, resolveSecret, parity = parityDirectories() } = options;
   const sdkMetricsUrl = await installRuntime({ metrics: options.metrics !== undefined });
   const metrics = options.metrics === undefined ? undefined : new WorkerMetrics(sdkMetricsUrl);
   const { routing, watch } = createActivities(
-    createPorts(configuration, resolveSecret, readDocument, metrics),
+    createPorts(configuration, resolveSecret, readDocument, parity, metrics),
   );
   let state = 'it connects to Temporal';
   const listener = await showMetrics(options, metrics, () => (state === SERVING ? null : state));

@@ -2,9 +2,10 @@ import { activityInfo, Context } from '@temporalio/activity';
 import type { AssessInput } from '../contract';
 import { assessProviders, assessSplit, summarise } from '../core/assessment';
 import type { AssessmentSummary } from '../core/migration-state';
+import { probeKindAfter } from '../core/probe-rotation';
 import { withProbe } from '../core/probe-streak';
 import { NO_PROBES, type ProbeRecord } from '../core/verdict';
-import type { Ports, ProbeKind } from '../ports';
+import type { Ports } from '../ports';
 import { asFailure } from './failures';
 
 /** Probes follow each other at least this fast: an assessment is not a soak. */
@@ -40,11 +41,8 @@ export function createAssess(ports: Ports): (input: AssessInput) => Promise<Asse
         probes: { legacy: NO_PROBES, candidate: NO_PROBES },
         errors: [],
       };
-      const kinds: readonly ProbeKind[] = plan.embeddings
-        ? ['plain', 'stream', 'embeddings']
-        : ['plain', 'stream'];
       while (progress.probes.candidate.probes < stage.minimumSample) {
-        const kind = kinds[progress.probes.candidate.probes % kinds.length] as ProbeKind;
+        const kind = probeKindAfter(plan, progress.probes.candidate.probes);
         const [legacy, candidate] = await Promise.all([
           ports.providers.probe(route, 'legacy', kind, limits),
           ports.providers.probe(route, 'candidate', kind, limits),

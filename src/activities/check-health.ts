@@ -1,5 +1,6 @@
 import { Context } from '@temporalio/activity';
 import type { CheckHealthInput, HealthCheck } from '../contract';
+import { probeKindsOf } from '../core/probe-rotation';
 import { nextPossible } from '../core/rollout-hours';
 import type { Side } from '../core/routing';
 import type { Ports, ProbeKind } from '../ports';
@@ -9,7 +10,7 @@ const YEAR_MS = 365 * 86_400_000;
 
 /** Both providers must answer once in every way that the route uses before the share is changed. */
 export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Promise<HealthCheck> {
-  return async ({ route, timeoutMs, embeddings, rollout }) => {
+  return async ({ route, timeoutMs, embeddings, features, rollout }) => {
     if (rollout !== undefined) {
       const nowMs = Date.now();
       const { atMs, why } = nextPossible(rollout, nowMs);
@@ -18,7 +19,7 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
       }
     }
     const signal = Context.current().cancellationSignal;
-    const kinds: readonly ProbeKind[] = embeddings ? ['plain', 'stream', 'embeddings'] : ['plain', 'stream'];
+    const kinds = probeKindsOf({ embeddings, features });
     const probe = async (side: Side, kind: ProbeKind) => ({
       side,
       kind,

@@ -3,6 +3,8 @@ import type { Ports } from '../ports';
 import { createAnalyseUsage } from './analyse-usage';
 import { createAssess } from './assess';
 import { createCheckHealth } from './check-health';
+import { createHandoverProbe } from './handover-probe';
+import { createCheckParity } from './parity';
 import { createRoutingActivities } from './routing';
 import { createWatchStage } from './watch-stage';
 
@@ -14,6 +16,8 @@ export function createActivities(ports: Ports): { routing: RoutingActivities; wa
       analyseUsage: createAnalyseUsage(ports),
       assess: createAssess(ports),
       checkHealth: createCheckHealth(ports),
+      checkParity: createCheckParity(ports),
+      handoverProbe: createHandoverProbe(ports),
       watchStage: createWatchStage(ports),
     },
   };

@@ -1,7 +1,8 @@
 import type { WatchStageInput } from '../contract';
+import { probeKindAfter } from '../core/probe-rotation';
 import { withProbe } from '../core/probe-streak';
 import type { ProbeRecord } from '../core/verdict';
-import type { Ports, ProbeKind } from '../ports';
+import type { Ports } from '../ports';
 
 /** Probes both providers side by side on the plan's interval, so that a slow provider never delays a lease. */
 export function startProbing(
@@ -12,13 +13,12 @@ export function startProbing(
 ): { current(): ProbeRecord; stop(): void } {
   const stopped = new AbortController();
   const signal = AbortSignal.any([cancelled, stopped.signal]);
-  const { intervalMs, timeoutMs, embeddings } = input.probePlan;
-  const kinds: readonly ProbeKind[] = embeddings ? ['plain', 'stream', 'embeddings'] : ['plain', 'stream'];
+  const { intervalMs, timeoutMs } = input.probePlan;
   let record = start;
 
   const loop = async (): Promise<void> => {
-    for (let round = input.progress.windows; !signal.aborted; round += 1) {
-      const kind = kinds[round % kinds.length] as ProbeKind;
+    while (!signal.aborted) {
+      const kind = probeKindAfter(input.probePlan, record.candidate.probes);
       await Promise.all(
         (['legacy', 'candidate'] as const).map(async (side) => {
           const probe = await ports.providers.probe(input.route, side, kind, { timeoutMs, signal });

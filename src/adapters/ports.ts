@@ -3,6 +3,7 @@ import type { Configuration } from '../core/configuration-schema';
 import type { Ports, TelemetryPort } from '../ports';
 import { GatewayAdmin } from './gateway-admin';
 import { discoverGateways } from './gateway-discovery';
+import { createParityRuns, type ParityDirectories } from './parity-runs';
 import { createProviderProbes } from './provider-probe';
 import { systemClock } from './system-clock';
 import { createUsageLogs } from './usage-logs';
@@ -13,11 +14,14 @@ export function createPorts(
   configuration: Configuration,
   resolveSecret: (reference: string) => string,
   readDocument: (path: string) => unknown,
+  parity: ParityDirectories,
   telemetry: TelemetryPort = SILENCE,
 ): Ports {
+  const providers = createProviderProbes({ configuration, resolveSecret, now: systemClock.now });
   return {
     gateways: createGatewayAdmin(configuration, resolveSecret),
-    providers: createProviderProbes({ configuration, resolveSecret, now: systemClock.now }),
+    providers,
+    parity: createParityRuns(configuration, providers, parity),
     standing: createWorkflowStanding(),
     usage: createUsageLogs({ configuration, resolveSecret, readDocument }),
     clock: systemClock,

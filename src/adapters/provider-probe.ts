@@ -1,12 +1,10 @@
-import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
-import type { Configuration, ProviderConfiguration } from '../core/configuration-schema';
-import type { FailureClass } from '../core/evidence';
+import type OpenAI from 'openai';
+import type { Configuration, ProviderConfiguration, RouteConfiguration } from '../core/configuration-schema';
+import { fillerText } from '../core/filler-text';
 import type { Side } from '../core/routing';
-import { InvalidDocument } from '../core/schema-parts';
-import type { ProbeKind, ProbeResult, ProviderPort } from '../ports';
-
-/** Sent with every probe, so that a provider's own log tells probes from users. */
-export const PROBE_HEADER = 'x-cutover-probe';
+import type { ProbeKind, ProviderPort } from '../ports';
+import { bodyOfSide, classifyFailure, configuredRoute, Malformed, providerClient } from './provider-client';
+import { askProvider, type OwnParameter } from './provider-question';
 
 export interface ProviderProbesOptions {
   readonly configuration: Configuration;
@@ -15,32 +13,34 @@ export interface ProviderProbesOptions {
 }
 
 /**
- * Synthetic requests to both providers of a route through the official client: models list, one tiny completion,
- * one tiny stream, embeddings. Failures are results, never exceptions; only a broken configuration throws.
+ * Synthetic requests to both providers of a route through the official client, with what the route renames, drops
+ * and sets. Failures are results, never exceptions; only a broken configuration throws.
  */
 export function createProviderProbes(options: ProviderProbesOptions): ProviderPort {
   const { configuration, resolveSecret, now } = options;
-  const routeOf = (name: string) => {
-    const route = configuration.routes[name];
-    if (route !== undefined) return route;
-    const known = Object.keys(configuration.routes).join(', ');
-    throw new InvalidDocument('the configuration', [
-      { path: 'routes', message: `expected a route "${name}", got only ${known}` },
-    ]);
+  const routeOf = (name: string) => configuredRoute(configuration, name);
+  const refusals = new Map<string, Map<string, Set<OwnParameter>>>();
+  const refusedBy = (provider: string) => {
+    const known = refusals.get(provider) ?? new Map<string, Set<OwnParameter>>();
+    refusals.set(provider, known);
+    return known;
   };
+  const clientOf = (route: RouteConfiguration, side: Side, timeoutMs: number) =>
+    providerClient(configuration.providers[route[side]] as ProviderConfiguration, resolveSecret, timeoutMs);
   return {
     models: (name) =>
       Object.entries(routeOf(name).models).map(([legacy, { candidate }]) => ({ legacy, candidate })),
     async probe(name, side, kind, limits) {
       const route = routeOf(name);
-      const provider = configuration.providers[route[side]] as ProviderConfiguration;
-      const client = clientOf(provider, resolveSecret, limits.timeoutMs);
-      const model = modelOf(route.models, side);
+      const client = clientOf(route, side, limits.timeoutMs);
       const startMs = now();
       try {
         // A signal of its own: the client never takes its listener off the one that lives as long as a watch.
         const signal = AbortSignal.any([limits.signal]);
-        const answer = await send(client, kind, model, signal, now);
+        const purpose = kind === 'embeddings' ? 'embedding' : 'chat';
+        const fitted = <T extends object>(body: T): T =>
+          bodyOfSide(route, side, { model: null, purpose }, body);
+        const answer = await send({ client, fitted, signal, now }, kind);
         return {
           kind,
           ok: true,
@@ -50,40 +50,54 @@ export function createProviderProbes(options: ProviderProbesOptions): ProviderPo
           models: answer.models,
         };
       } catch (error) {
-        return failed(kind, now() - startMs, error);
+        const latencyMs = now() - startMs;
+        return {
+          kind,
+          ok: false,
+          latencyMs,
+          firstTokenMs: null,
+          error: classifyFailure(error).text,
+          models: null,
+        };
       }
+    },
+    async ask(name, side, question, limits) {
+      const route = routeOf(name);
+      const client = clientOf(route, side, limits.timeoutMs);
+      const refused = refusedBy(route[side]);
+      return askProvider({ client, route, side, refused, now }, question, limits.signal);
     },
   };
 }
 
-interface Answer {
+interface Sender {
+  readonly client: OpenAI;
+  readonly fitted: <T extends object>(body: T) => T;
+  readonly signal: AbortSignal;
+  readonly now: () => number;
+}
+
+interface Sent {
   readonly models: readonly string[] | null;
   readonly firstTokenAtMs: number | null;
 }
 
-async function send(
-  client: OpenAI,
-  kind: ProbeKind,
-  model: string,
-  signal: AbortSignal,
-  now: () => number,
-): Promise<Answer> {
-  const ping = { model, messages: [{ role: 'user' as const, content: 'ping' }], max_tokens: 1 };
+const ANSWERED: Sent = { models: null, firstTokenAtMs: null };
+
+async function send({ client, fitted, signal, now }: Sender, kind: ProbeKind): Promise<Sent> {
   switch (kind) {
     case 'models': {
       const models: string[] = [];
       for await (const { id } of client.models.list({ signal })) models.push(id);
       return { models, firstTokenAtMs: null };
     }
-    case 'plain': {
-      const answer = await client.chat.completions.create(ping, { signal });
-      if (!Array.isArray(answer.choices) || answer.choices.length === 0) throw new Malformed('no choices');
-      return { models: null, firstTokenAtMs: null };
-    }
+    case 'plain':
+      return completed(await client.chat.completions.create(fitted(chat('ping', 1)), { signal }));
     case 'stream': {
       let firstTokenAtMs: number | null = null;
       let finished = false;
-      for await (const chunk of await client.chat.completions.create({ ...ping, stream: true }, { signal })) {
+      const body = fitted({ ...chat('ping', 1), stream: true as const });
+      for await (const chunk of await client.chat.completions.create(body, { signal })) {
         firstTokenAtMs ??= now();
         if (chunk.choices?.[0]?.finish_reason != null) finished = true;
       }
@@ -91,87 +105,94 @@ async function send(
       return { models: null, firstTokenAtMs };
     }
     case 'embeddings': {
-      const answer = await client.embeddings.create({ model, input: 'ping' }, { signal });
+      // The client would ask for base64, which not every provider knows.
+      const body = fitted({ model: '', input: 'ping', encoding_format: 'float' as const });
+      const answer = await client.embeddings.create(body, { signal });
       if (!Array.isArray(answer.data) || answer.data.length === 0) throw new Malformed('no embedding');
-      return { models: null, firstTokenAtMs: null };
+      return ANSWERED;
+    }
+    case 'tools': {
+      const body = fitted({ ...chat('Note the number 7 with the tool.', 200), ...NOTE_TOOL });
+      return calledTool(await client.chat.completions.create(body, { signal }));
+    }
+    case 'jsonSchema': {
+      const body = fitted({ ...chat('Answer with ok set to true.', 100), ...OK_FORMAT });
+      return kept(await client.chat.completions.create(body, { signal }));
+    }
+    case 'longContext': {
+      const prompt = `${fillerText(LONG_CONTEXT_WORDS)}\n\nAnswer with the word yes.`;
+      return completed(await client.chat.completions.create(fitted(chat(prompt, 1)), { signal }));
     }
     default:
       return kind satisfies never;
   }
 }
 
-class Malformed extends Error {
-  override readonly name = 'Malformed';
+/** About 8,000 tokens: beyond what small deployments are started with, cheap enough to send now and then. */
+const LONG_CONTEXT_WORDS = 6_000;
+
+type Completion = OpenAI.Chat.Completions.ChatCompletion;
+
+function chat(content: string, maxTokens: number) {
+  return { model: '', messages: [{ role: 'user' as const, content }], max_tokens: maxTokens };
 }
 
-/** Class and status only: messages of providers may carry addresses, and history keeps them for ever. */
-function failed(kind: ProbeKind, latencyMs: number, error: unknown): ProbeResult {
-  const { failure, detail } = classify(error);
-  return {
-    kind,
-    ok: false,
-    latencyMs,
-    firstTokenMs: null,
-    error: detail === '' ? failure : `${failure} (${detail})`,
-    models: null,
-  };
+const NOTE_TOOL = {
+  tools: [
+    {
+      type: 'function' as const,
+      function: {
+        name: 'note',
+        description: 'Notes a number.',
+        parameters: { type: 'object', properties: { number: { type: 'integer' } }, required: ['number'] },
+      },
+    },
+  ],
+  tool_choice: { type: 'function' as const, function: { name: 'note' } },
+};
+
+const OK_FORMAT = {
+  response_format: {
+    type: 'json_schema' as const,
+    json_schema: {
+      name: 'answer',
+      strict: true,
+      schema: {
+        type: 'object',
+        properties: { ok: { type: 'boolean' } },
+        required: ['ok'],
+        additionalProperties: false,
+      },
+    },
+  },
+};
+
+function completed(answer: Completion): Sent {
+  if (!Array.isArray(answer.choices) || answer.choices.length === 0) throw new Malformed('no choices');
+  return ANSWERED;
 }
 
-function classify(error: unknown): { failure: FailureClass; detail: string } {
-  if (error instanceof Malformed) return { failure: 'malformed', detail: error.message };
-  if (error instanceof APIUserAbortError) return { failure: 'timeout', detail: 'stopped' };
-  if (error instanceof APIConnectionTimeoutError) return { failure: 'timeout', detail: '' };
-  if (error instanceof APIConnectionError) return { failure: 'connect', detail: codeOf(error) };
-  if (error instanceof APIError && typeof error.status === 'number') {
-    const detail = `status ${error.status}`;
-    if ([401, 402, 403].includes(error.status)) return { failure: 'status_auth', detail };
-    if (error.status === 429) return { failure: 'status_429', detail };
-    return { failure: error.status >= 500 ? 'status_5xx' : 'status_4xx', detail };
+function calledTool(answer: Completion): Sent {
+  completed(answer);
+  const call = answer.choices[0]?.message?.tool_calls?.[0];
+  if (call?.type !== 'function') throw new Malformed('the tool was not called');
+  if (typeof parsed(call.function.arguments) !== 'object') throw new Malformed('arguments that are no JSON');
+  return ANSWERED;
+}
+
+function kept(answer: Completion): Sent {
+  completed(answer);
+  const value = parsed(answer.choices[0]?.message?.content ?? '');
+  if (typeof value !== 'object' || value === null || typeof Reflect.get(value, 'ok') !== 'boolean') {
+    throw new Malformed('an answer that does not keep to the JSON schema');
   }
-  if (error instanceof APIError) return { failure: 'error_event', detail: '' };
-  return { failure: 'malformed', detail: error instanceof SyntaxError ? 'no JSON' : codeOf(error) };
+  return ANSWERED;
 }
 
-function codeOf(error: unknown): string {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (typeof code === 'string') return code;
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
-  return '';
-}
-
-/** `maxRetries` is 0: Temporal and the probe loop retry, and a retried probe would hide what it looks for. */
-function clientOf(
-  provider: ProviderConfiguration,
-  resolveSecret: (reference: string) => string,
-  timeoutMs: number,
-): OpenAI {
-  const { auth } = provider;
-  const defaultHeaders: Record<string, string | null> = { ...provider.headers, [PROBE_HEADER]: '1' };
-  const defaultQuery: Record<string, string> = { ...provider.query };
-  let apiKey = 'none';
-  if (auth === undefined) defaultHeaders['authorization'] = null;
-  else if ('bearer' in auth) apiKey = resolveSecret(auth.bearer);
-  else {
-    defaultHeaders['authorization'] = null;
-    if ('header' in auth) defaultHeaders[auth.header] = resolveSecret(auth.key);
-    else defaultQuery[auth.query] = resolveSecret(auth.key);
-  }
-  return new OpenAI({
-    baseURL: provider.baseUrl,
-    apiKey,
-    organization: null,
-    project: null,
-    defaultHeaders,
-    defaultQuery,
-    maxRetries: 0,
-    timeout: timeoutMs,
-    logLevel: 'off',
-  });
-}
-
-function modelOf(models: Configuration['routes'][string]['models'], side: Side): string {
-  const [first] = Object.entries(models);
-  if (first === undefined) return 'none';
-  return side === 'legacy' ? first[0] : first[1].candidate;
 }

@@ -10,6 +10,7 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   OpenMetrics: EXIT.badInput,
   MetricsAddressTaken: EXIT.unreachable,
   StateDirectoryTaken: EXIT.badInput,
+  AnswersTaken: EXIT.refused,
   NoMigration: EXIT.badInput,
   MigrationAlreadyRuns: EXIT.refused,
   CommandRefused: EXIT.refused,

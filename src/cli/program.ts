@@ -45,6 +45,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>]
   ['export', async () => (await import('./export.js')).registerExport],
   ['verify', async () => (await import('./export.js')).registerVerify],
   ['assess', async () => (await import('./assess.js')).registerAssess],
+  ['parity', async () => (await import('./parity.js')).registerParity],
   ['prices', async () => (await import('./prices.js')).registerPrices],
   ['capacity', async () => (await import('./capacity.js')).registerCapacity],
   ['completion', completion],

@@ -1,5 +1,6 @@
 import { formatDuration } from '../core/duration';
 import { formatShare } from '../core/plan';
+import { probeSummary } from '../core/probe-streak';
 import type { MigrationStatus } from '../core/status';
 import { instantText } from './instant';
 
@@ -88,8 +89,8 @@ function verdictText({ verdict }: MigrationStatus): string {
 
 function probesText({ probes }: MigrationStatus): string {
   const side = (name: 'legacy' | 'candidate') => {
-    const { probes: all, failures, failedInARow } = probes[name];
-    return `${name} ${all - failures} of ${all} passed${failedInARow === 0 ? '' : `, the last ${failedInARow} failed`}`;
+    const { failedInARow } = probes[name];
+    return `${name} ${probeSummary(probes[name])}${failedInARow === 0 ? '' : `, the last ${failedInARow} failed`}`;
   };
   return `${side('legacy')}; ${side('candidate')}`;
 }

@@ -114,9 +114,14 @@ export function summarise(facts: {
 
 /** What is found in the usage logs counts as what is found at the providers: one answer of the stage. */
 export function withUsage(providers: AssessmentSummary, usage: UsageFindings): AssessmentSummary {
+  return { ...withFindings(providers, usage.findings), usage };
+}
+
+/** A summary with what was found elsewhere: in usage logs, by golden prompts, by conversations that were handed over. */
+export function withFindings(providers: AssessmentSummary, findings: readonly Finding[]): AssessmentSummary {
   const texts = (kind: Finding['kind']) =>
-    usage.findings.filter((finding) => finding.kind === kind).map(({ text }) => text);
-  const approvals = usage.findings.flatMap((finding) =>
+    findings.filter((finding) => finding.kind === kind).map(({ text }) => text);
+  const approvals = findings.flatMap((finding) =>
     finding.kind === 'approval' ? [{ item: finding.item, text: finding.text, asks: finding.asks }] : [],
   );
   const doubts = texts('doubt');
@@ -130,8 +135,7 @@ export function withUsage(providers: AssessmentSummary, usage: UsageFindings): A
     blockers,
     warnings: [...doubts, ...providers.warnings, ...texts('warning')],
     sentence: shortList(sentences[outcome]),
-    usage,
-    approvals,
+    approvals: [...(providers.approvals ?? []), ...approvals],
   };
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { assessPlanSchema } from './assess-plan-schema';
-import type { Gates, Plan, StageAlpha, StagePlan } from './plan';
+import type { Gates, ParityMargins, ParityPlan, Plan, ProbeFeature, StageAlpha, StagePlan } from './plan';
 import { isTimeZone } from './rollout-hours';
 import { durationSchema, durationTextSchema, nameSchema, shareSchema } from './schema-parts';
 
@@ -152,6 +152,55 @@ const stageSchema = z.strictObject({
 
 type StageInput = z.output<typeof stageSchema>;
 
+const PROBE_FEATURES = [
+  'embeddings',
+  'tools',
+  'jsonSchema',
+  'longContext',
+] as const satisfies readonly ProbeFeature[];
+
+/** The margins of a parity run that says nothing of its own. */
+export const PARITY_MARGINS: ParityMargins = {
+  decisions: 0.1,
+  toolArguments: 0.2,
+  jsonFields: 0.2,
+  similarity: 0.4,
+  length: 0.5,
+  embedding: 0.05,
+};
+
+const margin = z
+  .number()
+  .gt(0, 'expected a margin above 0, such as 0.1 for 10 points')
+  .lt(1, 'expected a margin below 1, such as 0.1 for 10 points');
+
+const paritySchema = z.strictObject({
+  golden: z
+    .string()
+    .min(1)
+    .describe("Golden prompts (JSON lines) on the worker's machine; relative to CUTOVER_GOLDEN_DIR."),
+  maxCostUsd: z
+    .number()
+    .gt(0, 'expected an amount above 0, or null for no cap')
+    .nullable()
+    .default(5)
+    .describe('Nothing more is sent once this is spent; null: no cap, and no prices are needed.'),
+  concurrency: z.int().min(1).max(64).default(4).describe('Calls at a time.'),
+  timeout: durationSchema('120s', 'For one answer.', 100),
+  minimumPrompts: z.int().min(1).default(30).describe('So many prompts have to be compared for a pass.'),
+  margins: z
+    .strictObject({
+      decisions: margin.optional().describe('Tool called or not, valid JSON, refusal, truncation, language.'),
+      toolArguments: margin.optional().describe('Names and arguments of tool calls.'),
+      jsonFields: margin.optional().describe('Fields of JSON answers.'),
+      similarity: margin.optional().describe('Likeness of texts.'),
+      length: margin.optional().describe('Ratio of the lengths of texts.'),
+      embedding: margin.optional().describe('Cosine of embeddings of the same inputs.'),
+    })
+    .prefault({})
+    .describe('How much worse than legacy against itself the candidate may be.'),
+});
+
 /** A plan file: every field has a default but route. */
 export const planSchema = z
   .strictObject({
@@ -174,6 +223,10 @@ export const planSchema = z
         interval: durationSchema('5s', 'Between two probes of each provider.', 100),
         timeout: durationSchema('30s', 'For one probe.', 100),
         embeddings: z.boolean().default(false).describe('Whether embeddings are probed.'),
+        features: z
+          .array(z.enum(PROBE_FEATURES))
+          .default([])
+          .describe('What else the route uses, and so is probed in turn.'),
       })
       .prefault({}),
     alpha: z
@@ -188,6 +241,17 @@ export const planSchema = z
     rollout: rolloutSchema
       .optional()
       .describe('When a share may be raised: weekly hours and freezes. Rollbacks never wait.'),
+    parity: paritySchema
+      .optional()
+      .describe('Golden prompts that both providers answer before anything moves.'),
+    handover: z
+      .strictObject({
+        probe: z
+          .boolean()
+          .default(true)
+          .describe('Whether conversations made by each provider are replayed on the other.'),
+      })
+      .prefault({}),
   })
   .transform((input, context): Plan => {
     const stages = input.stages.map((stage, index) => resolveStage(stage, index, context));
@@ -215,12 +279,31 @@ export const planSchema = z
       probes: {
         intervalMs: input.probes.interval,
         timeoutMs: input.probes.timeout,
-        embeddings: input.probes.embeddings,
+        ...probedFeatures(input.probes),
       },
       ...(input.assess === undefined ? {} : { assess: input.assess }),
       ...(input.rollout === undefined ? {} : { rollout: input.rollout }),
+      ...(input.parity === undefined ? {} : { parity: parityPlan(input.parity) }),
+      handover: input.handover,
     };
   });
+
+function parityPlan({ timeout, margins, ...parity }: z.output<typeof paritySchema>): ParityPlan {
+  return { ...parity, timeoutMs: timeout, margins: given(PARITY_MARGINS, margins) };
+}
+
+/** `embeddings: true` and `features: [embeddings]` mean the same. */
+function probedFeatures(probes: {
+  readonly embeddings: boolean;
+  readonly features: readonly ProbeFeature[];
+}): {
+  embeddings: boolean;
+  features: readonly ProbeFeature[];
+} {
+  const asked = [...probes.features, ...(probes.embeddings ? (['embeddings'] as const) : [])];
+  const features = PROBE_FEATURES.filter((feature) => asked.includes(feature));
+  return { embeddings: features.includes('embeddings'), features };
+}
 
 /**
  * A stage's chances of a wrong decision. Of false rollbacks the first stage that moves traffic has half of the plan's,

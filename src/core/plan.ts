@@ -18,6 +18,10 @@ export interface Plan {
   readonly notify?: readonly PlannedNotification[];
   /** When promotions may happen; absent: always. A rollback never waits for it. */
   readonly rollout?: RolloutPlan;
+  /** Golden prompts that both providers answer in the assess stage; absent: none. */
+  readonly parity?: ParityPlan;
+  /** Whether conversations made by each provider are replayed on the other in the assess stage; absent in older plans. */
+  readonly handover?: { readonly probe: boolean };
 }
 
 /** Hours and days at which a share may be raised. */
@@ -110,6 +114,36 @@ export interface ProbePlan {
   readonly intervalMs: number;
   readonly timeoutMs: number;
   readonly embeddings: boolean;
+  readonly features: readonly ProbeFeature[];
+}
+
+/** What of a provider is used beyond plain and streamed answers, and so is probed. */
+export type ProbeFeature = 'embeddings' | 'tools' | 'jsonSchema' | 'longContext';
+
+/** How golden prompts are sent and compared. */
+export interface ParityPlan {
+  /** Path on the worker's machine. */
+  readonly golden: string;
+  /** Nothing more is sent once this is spent; null for no cap. */
+  readonly maxCostUsd: number | null;
+  /** Calls at a time. */
+  readonly concurrency: number;
+  /** For one answer. */
+  readonly timeoutMs: number;
+  /** So many prompts have to be compared for a pass. */
+  readonly minimumPrompts: number;
+  readonly margins: ParityMargins;
+}
+
+/** How much worse than legacy against itself the candidate may be, each 0 to 1. */
+export interface ParityMargins {
+  /** Decisions that differ: a tool called or not, valid JSON, a refusal, a truncation, the language. */
+  readonly decisions: number;
+  readonly toolArguments: number;
+  readonly jsonFields: number;
+  readonly similarity: number;
+  readonly length: number;
+  readonly embedding: number;
 }
 
 /** How a stage is treated: assess moves nothing, split compares two arms, complete has no control arm. */

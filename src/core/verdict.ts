@@ -81,7 +81,13 @@ export interface ProbeStreak {
   readonly failures: number;
   readonly passedInARow: number;
   readonly failedInARow: number;
+  /** Of the probes that passed; null before the first. */
   readonly meanMs: number | null;
+  /** Within 3%, of the probes that passed; absent in records of older releases. */
+  readonly p50Ms?: number | null;
+  readonly p95Ms?: number | null;
+  /** What the two rest on: packed counts, a few hundred characters at most. */
+  readonly latencies?: string;
 }
 
 export const NO_PROBES: ProbeStreak = {

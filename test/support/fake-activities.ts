@@ -76,6 +76,12 @@ export function fakeActivities(world: FakeWorld): { routing: RoutingActivities; 
       async checkHealth() {
         return { healthy: true, sentence: 'both providers answer' };
       },
+      async checkParity() {
+        return { findings: [], report: null };
+      },
+      async handoverProbe() {
+        return { findings: [], directions: [] };
+      },
       async watchStage({ record, stage, windowMs }) {
         const endMs = Date.now() + Math.min(windowMs, WINDOW_MS);
         while (Date.now() < endMs) {

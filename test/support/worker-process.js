@@ -10,10 +10,12 @@ async function main() {
   const { build, config, address, queues, watchSlots, bundle } = JSON.parse(process.argv[2]);
   const { createActivities } = require(join(build, 'src/activities'));
   const { createPorts } = require(join(build, 'src/adapters/ports'));
-  const { loadConfiguration, readDocument, resolveSecret } = require(join(build, 'src/config'));
+  const { loadConfiguration, parityDirectories, readDocument, resolveSecret } = require(
+    join(build, 'src/config'),
+  );
   const { TASK_QUEUE, WATCH_TASK_QUEUE } = require(join(build, 'src/contract'));
   const { routing, watch } = createActivities(
-    createPorts(loadConfiguration(config), resolveSecret, readDocument),
+    createPorts(loadConfiguration(config), resolveSecret, readDocument, parityDirectories()),
   );
   const connection = await NativeConnection.connect({ address });
   const options = {

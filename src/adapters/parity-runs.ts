@@ -1,0 +1,144 @@
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { referenceCard } from '../assess/prices/reference-prices';
+import type { Configuration, RouteConfiguration } from '../core/configuration-schema';
+import { type Rates, ratesAt } from '../core/prices';
+import type { Question } from '../core/question';
+import type { Side } from '../core/routing';
+import { InvalidDocument } from '../core/schema-parts';
+import { openAnswerJournal } from '../parity/answer-journal';
+import { type GoldenPrompt, readGoldenPrompts } from '../parity/golden-prompt';
+import { runParity } from '../parity/run-parity';
+import type { ParityPort, ProviderPort } from '../ports';
+import { configuredRoute, modelOfSide } from './provider-client';
+import { systemClock } from './system-clock';
+
+/** Where parity runs keep their files. */
+export interface ParityDirectories {
+  /** Where golden prompts with a relative path lie. */
+  readonly golden: string;
+  /** Where raw answers are kept: they leave this machine by no other way. */
+  readonly answers: string;
+}
+
+/** Parity runs on files of this machine; throws `InvalidDocument` for what a person wrote wrong. */
+export function createParityRuns(
+  configuration: Configuration,
+  providers: Pick<ProviderPort, 'ask'>,
+  directories: ParityDirectories,
+): ParityPort {
+  return {
+    async run(request, { signal, standing, report }) {
+      const route = configuredRoute(configuration, request.route);
+      const text = await readGolden(resolve(directories.golden, request.golden));
+      const prompts = readGoldenPrompts(text, request.golden);
+      checkModels(prompts, route, request.golden);
+      const ratesOf = pricesOf(configuration, route);
+      if (request.maxCostUsd !== null) checkPrices(prompts, ratesOf, route);
+      const journal = await openAnswerJournal(directories.answers, request.route);
+      try {
+        return await runParity({
+          ...request,
+          prompts,
+          golden: createHash('sha256').update(text).digest('hex'),
+          journal,
+          standing,
+          signal,
+          report,
+          ratesOf,
+          ask: (side, question) =>
+            providers.ask(request.route, side, question, { timeoutMs: request.timeoutMs, signal }),
+          identityOf: (side, question) => identityOf(configuration, route, side, question),
+          sleep: systemClock.sleep,
+          now: () => new Date(),
+        });
+      } finally {
+        await journal.close();
+      }
+    },
+  };
+}
+
+async function readGolden(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new InvalidDocument(path, [{ path: '(file)', message: `cannot be read (${code})` }]);
+  }
+}
+
+function checkModels(prompts: readonly GoldenPrompt[], route: RouteConfiguration, document: string): void {
+  const unknown = new Set(
+    prompts.flatMap(({ question: { model } }) =>
+      model === null || Object.hasOwn(route.models, model) ? [] : [model],
+    ),
+  );
+  if (unknown.size === 0) return;
+  const known = Object.keys(route.models).join(', ') || 'it maps none';
+  throw new InvalidDocument(
+    document,
+    [...unknown].map((model) => ({
+      path: 'model',
+      message: `expected one of the models that the route maps (${known}), got "${model}"`,
+    })),
+  );
+}
+
+type RatesOf = (side: Side, question: Question) => Rates | null;
+
+/** The configuration's prices, else list prices of whoever names the model. */
+function pricesOf(configuration: Configuration, route: RouteConfiguration): RatesOf {
+  const known = new Map<string, Rates | null>();
+  return (side, question) => {
+    const { name: model } = modelOfSide(route, side, question);
+    const key = `${side} ${model}`;
+    let rates = known.get(key);
+    if (rates === undefined) {
+      rates = ratesOfModel(configuration, route[side], model);
+      known.set(key, rates);
+    }
+    return rates;
+  };
+}
+
+function ratesOfModel(configuration: Configuration, provider: string, model: string): Rates | null {
+  const prices = configuration.providers[provider]?.prices ?? {};
+  const own = Object.hasOwn(prices, model) ? prices[model] : undefined;
+  if (own !== undefined) {
+    const { inputPerMillion, outputPerMillion, cachedInputPerMillion = null } = own;
+    return { inputPerMillion, outputPerMillion, cachedInputPerMillion, contextTiers: [] };
+  }
+  const atMs = Date.now();
+  const card = referenceCard(provider, model, atMs) ?? referenceCard(null, model, atMs);
+  return card === null ? null : ratesAt(card, { atMs, serviceTier: null, contextTokens: 0 });
+}
+
+function checkPrices(prompts: readonly GoldenPrompt[], ratesOf: RatesOf, route: RouteConfiguration): void {
+  const missing = new Map<string, { provider: string; model: string }>();
+  for (const { question } of prompts) {
+    for (const side of ['legacy', 'candidate'] as const) {
+      const { name: model } = modelOfSide(route, side, question);
+      if (ratesOf(side, question) === null) missing.set(`${side} ${model}`, { provider: route[side], model });
+    }
+  }
+  if (missing.size === 0) return;
+  throw new InvalidDocument(
+    'the configuration',
+    [...missing.values()].map(({ provider, model }) => ({
+      path: `providers.${provider}.prices`,
+      message: `expected a price of "${model}", without which no cost can be capped: add it, or run without a cap`,
+    })),
+  );
+}
+
+function identityOf(
+  configuration: Configuration,
+  route: RouteConfiguration,
+  side: Side,
+  question: Question,
+): string {
+  const { baseUrl, query } = configuration.providers[route[side]] ?? {};
+  return JSON.stringify([baseUrl, query, modelOfSide(route, side, question)]);
+}

@@ -1,0 +1,137 @@
+import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
+import type {
+  Configuration,
+  ModelMapping,
+  ProviderConfiguration,
+  RouteConfiguration,
+} from '../core/configuration-schema';
+import type { FailureClass } from '../core/evidence';
+import type { Question } from '../core/question';
+import type { Side } from '../core/routing';
+import { InvalidDocument } from '../core/schema-parts';
+
+/** Sent with every request of our own, so that a provider's own log tells probes from users. */
+export const PROBE_HEADER = 'x-cutover-probe';
+
+/** A route of the configuration; throws `InvalidDocument` for one that it does not have. */
+export function configuredRoute(configuration: Configuration, name: string): RouteConfiguration {
+  const route = Object.hasOwn(configuration.routes, name) ? configuration.routes[name] : undefined;
+  if (route !== undefined) return route;
+  const known = Object.keys(configuration.routes).join(', ');
+  throw new InvalidDocument('the configuration', [
+    { path: 'routes', message: `expected a route "${name}", got only ${known}` },
+  ]);
+}
+
+/**
+ * The official client of a provider. `maxRetries` is 0: those who call decide what is worth a second try, and a
+ * retried probe would hide what it looks for. Throws `UnresolvedSecret`.
+ */
+export function providerClient(
+  provider: ProviderConfiguration,
+  resolveSecret: (reference: string) => string,
+  timeoutMs: number,
+): OpenAI {
+  const { auth } = provider;
+  const defaultHeaders: Record<string, string | null> = { ...provider.headers, [PROBE_HEADER]: '1' };
+  const defaultQuery: Record<string, string> = { ...provider.query };
+  let apiKey = 'none';
+  if (auth === undefined) defaultHeaders['authorization'] = null;
+  else if ('bearer' in auth) apiKey = resolveSecret(auth.bearer);
+  else {
+    defaultHeaders['authorization'] = null;
+    if ('header' in auth) defaultHeaders[auth.header] = resolveSecret(auth.key);
+    else defaultQuery[auth.query] = resolveSecret(auth.key);
+  }
+  return new OpenAI({
+    baseURL: provider.baseUrl,
+    apiKey,
+    organization: null,
+    project: null,
+    defaultHeaders,
+    defaultQuery,
+    maxRetries: 0,
+    timeout: timeoutMs,
+    logLevel: 'off',
+  });
+}
+
+/** What a request is for: embeddings are asked of another model than chats, where the route maps both. */
+type Purpose = Question['kind'];
+
+/** A request's body as one side gets it: its model, and what the gateway renames, drops and sets for the candidate. */
+export function bodyOfSide<T extends object>(
+  route: RouteConfiguration,
+  side: Side,
+  asked: { readonly model: string | null; readonly purpose: Purpose },
+  body: T,
+): T {
+  const model = asked.model ?? mappedModel(route, asked.purpose);
+  const mapping = Object.hasOwn(route.models, model) ? route.models[model] : undefined;
+  if (side === 'legacy' || mapping === undefined) return { ...body, model };
+  const { rename, drop, set } = mapping.parameters;
+  const entries = Object.entries(body).flatMap(([name, value]): [string, unknown][] => {
+    const renamed = Object.hasOwn(rename, name) ? (rename[name] as string) : name;
+    return drop.includes(name) || drop.includes(renamed) ? [] : [[renamed, value]];
+  });
+  return Object.fromEntries([...entries, ...Object.entries(set), ['model', mapping.candidate]]) as T;
+}
+
+/** The model that a question is sent to, as that side names it, and how its parameters change on the way. */
+export function modelOfSide(
+  route: RouteConfiguration,
+  side: Side,
+  question: Question,
+): { readonly name: string; readonly parameters: ModelMapping['parameters'] | null } {
+  const model = question.model ?? mappedModel(route, question.kind);
+  const mapping = Object.hasOwn(route.models, model) ? route.models[model] : undefined;
+  return side === 'legacy' || mapping === undefined
+    ? { name: model, parameters: null }
+    : { name: mapping.candidate, parameters: mapping.parameters };
+}
+
+/** The first model that the route maps for a purpose, as callers name it. */
+function mappedModel(route: RouteConfiguration, purpose: Purpose): string {
+  const models = Object.keys(route.models);
+  const fits = (model: string) => /embed/i.test(model) === (purpose === 'embedding');
+  return models.find(fits) ?? models[0] ?? 'none';
+}
+
+/** An answer that is not what the API promises. */
+export class Malformed extends Error {
+  override readonly name = 'Malformed';
+}
+
+/** Class and status only: messages of providers may carry addresses, and history keeps them for ever. */
+export function classifyFailure(error: unknown): {
+  readonly failure: FailureClass;
+  readonly text: string;
+  readonly status: number | null;
+} {
+  const { failure, detail, status = null } = classify(error);
+  return { failure, status, text: detail === '' ? failure : `${failure} (${detail})` };
+}
+
+function classify(error: unknown): { failure: FailureClass; detail: string; status?: number } {
+  if (error instanceof Malformed) return { failure: 'malformed', detail: error.message };
+  if (error instanceof APIUserAbortError) return { failure: 'timeout', detail: 'stopped' };
+  if (error instanceof APIConnectionTimeoutError) return { failure: 'timeout', detail: '' };
+  if (error instanceof APIConnectionError) return { failure: 'connect', detail: codeOf(error) };
+  if (error instanceof APIError && typeof error.status === 'number') {
+    const { status } = error;
+    const detail = `status ${status}`;
+    if ([401, 402, 403].includes(status)) return { failure: 'status_auth', detail, status };
+    if (status === 429) return { failure: 'status_429', detail, status };
+    return { failure: status >= 500 ? 'status_5xx' : 'status_4xx', detail, status };
+  }
+  if (error instanceof APIError) return { failure: 'error_event', detail: '' };
+  return { failure: 'malformed', detail: error instanceof SyntaxError ? 'no JSON' : codeOf(error) };
+}
+
+function codeOf(error: unknown): string {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (typeof code === 'string') return code;
+  }
+  return '';
+}

@@ -1,0 +1,56 @@
+import { costOf, type Rates } from '../core/prices';
+import type { Question, Reply } from '../core/question';
+
+/** Keeps a run under its cap: a call is let go only while what it may cost is left. */
+export class Spending {
+  #spentUsd: number;
+  #reservedUsd = 0;
+
+  constructor(
+    private readonly maxUsd: number | null,
+    spentUsd: number,
+  ) {
+    this.#spentUsd = spentUsd;
+  }
+
+  get spentUsd(): number {
+    return this.#spentUsd;
+  }
+
+  /** Sets aside what a call may cost at most; false when that is not left. */
+  reserve(mostUsd: number): boolean {
+    if (this.maxUsd !== null && this.#spentUsd + this.#reservedUsd + mostUsd > this.maxUsd) return false;
+    this.#reservedUsd += mostUsd;
+    return true;
+  }
+
+  /** Turns a reservation into what the call did cost. */
+  settle(reservedUsd: number, costUsd: number): void {
+    this.#reservedUsd -= reservedUsd;
+    this.#spentUsd += costUsd;
+  }
+
+  /** Counts what was paid before. */
+  add(costUsd: number): void {
+    this.#spentUsd += costUsd;
+  }
+}
+
+/** Tokenizers make a token of about four characters of English, and of fewer of everything else. */
+const CHARACTERS_PER_TOKEN = 2.5;
+
+/** What a question may cost at most, in dollars: as long an answer as it allows. */
+export function mostCostOf(rates: Rates | null, question: Question): number {
+  if (rates === null) return 0;
+  const inputTokens = Math.ceil(JSON.stringify(question).length / CHARACTERS_PER_TOKEN);
+  const outputTokens = question.kind === 'chat' ? question.maxTokens : 0;
+  return costOf(rates, { inputTokens, cachedTokens: 0, outputTokens });
+}
+
+/** What a reply cost, in dollars; the most where the provider does not say, nothing for a request that it refused. */
+export function costOfReply(rates: Rates | null, question: Question, reply: Reply): number {
+  if (rates === null) return 0;
+  if (!reply.ok)
+    return reply.failure === 'timeout' || reply.failure === 'reset' ? mostCostOf(rates, question) : 0;
+  return reply.usage === null ? mostCostOf(rates, question) : costOf(rates, reply.usage);
+}

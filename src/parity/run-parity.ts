@@ -1,0 +1,229 @@
+import { createHash } from 'node:crypto';
+import type { ParityReport, ParityStanding } from '../core/parity-report';
+import type { ParityMargins } from '../core/plan';
+import type { Rates } from '../core/prices';
+import type { Question, Reply } from '../core/question';
+import type { Side } from '../core/routing';
+import type { AnswerJournal, RecordedCall } from './answer-journal';
+import { compareReplies, type PromptComparison } from './compare-answers';
+import type { GoldenPrompt } from './golden-prompt';
+import { judgeParity } from './judge-parity';
+import { costOfReply, mostCostOf, Spending } from './parity-spending';
+import { withPrompt } from './parity-tally';
+
+/** Everything that a run acts on. */
+export interface ParityRun {
+  readonly prompts: readonly GoldenPrompt[];
+  /** SHA-256 of the prompts, in hexadecimal. */
+  readonly golden: string;
+  readonly concurrency: number;
+  readonly maxCostUsd: number | null;
+  readonly minimumPrompts: number;
+  readonly margins: ParityMargins;
+  readonly journal: AnswerJournal;
+  /** Where an earlier attempt was, which may have run on another machine; null without. */
+  readonly standing: ParityStanding | null;
+  readonly signal: AbortSignal;
+  ask(side: Side, question: Question): Promise<Reply>;
+  /** Who answers a question and how it is asked, so that another provider's answers are not taken for these. */
+  identityOf(side: Side, question: Question): string;
+  /** Prices in dollars; null where none are known. */
+  ratesOf(side: Side, question: Question): Rates | null;
+  sleep(durationMs: number, signal: AbortSignal): Promise<void>;
+  /** Wall clock. */
+  now(): Date;
+  report(standing: ParityStanding, prompts: number): void;
+}
+
+/** The three calls of a prompt; legacy against itself is the noise floor. */
+const CALLS = [
+  { name: 'first', side: 'legacy', draw: 1 },
+  { name: 'candidate', side: 'candidate', draw: 1 },
+  { name: 'second', side: 'legacy', draw: 2 },
+] as const;
+
+/**
+ * Sends what was not answered yet, compares and judges. Each answer is in the journal before anything else happens,
+ * so that a run that was killed pays for nothing twice but what was under way. Throws what the signal was aborted with.
+ */
+export async function runParity(run: ParityRun): Promise<ParityReport> {
+  const { prompts, signal } = run;
+  const start = standingAtStart(run);
+  const progress = { standing: start.standing, stopped: null as string | null };
+  const spending = new Spending(run.maxCostUsd, start.standing.costUsd);
+  // Sides that have answered once: from then on a broken connection is an answer's failure, not an absent provider.
+  const reached = new Set<Side>();
+  const open = prompts.map((_, index) => index).filter((index) => !start.done.has(index));
+  const takeOne = async (): Promise<void> => {
+    for (;;) {
+      signal.throwIfAborted();
+      const index = progress.stopped === null ? open.shift() : undefined;
+      const prompt = index === undefined ? undefined : prompts[index];
+      if (index === undefined || prompt === undefined) return;
+      const asked = await askAll(run, prompt, spending, reached);
+      if ('stopped' in asked) {
+        progress.stopped = asked.stopped;
+        return;
+      }
+      progress.standing = withAnswers(progress.standing, { prompt, index, spending, ...asked });
+      run.report(progress.standing, prompts.length);
+    }
+  };
+  await Promise.all(Array.from({ length: run.concurrency }, takeOne));
+  return judgeParity(progress.standing, {
+    given: prompts.length,
+    minimumPrompts: run.minimumPrompts,
+    margins: run.margins,
+    stopped: progress.stopped,
+  });
+}
+
+/**
+ * What is known before anything is sent. The journal has everything but what another machine was answered; only
+ * where it lacks something of the standing does the run go on from that.
+ */
+function standingAtStart(run: ParityRun): { standing: ParityStanding; done: ReadonlySet<number> } {
+  const { prompts, golden, standing, journal } = run;
+  const nothing: ParityStanding = {
+    golden,
+    strata: {},
+    done: '',
+    skipped: 0,
+    calls: 0,
+    costUsd: 0,
+    differing: [],
+    answers: '0'.repeat(64),
+  };
+  if (standing === null || standing.golden !== golden) return { standing: nothing, done: new Set() };
+  const done = new Set(prompts.map((_, index) => index).filter((index) => hasBit(standing.done, index)));
+  const isHere = [...done].every((index) =>
+    CALLS.every((call) => journal.find(keyOf(run, prompts[index] as GoldenPrompt, call)) !== null),
+  );
+  return isHere ? { standing: nothing, done: new Set() } : { standing, done };
+}
+
+type Asked = { readonly replies: Record<'first' | 'second' | 'candidate', Reply>; readonly calls: number };
+
+async function askAll(
+  run: ParityRun,
+  prompt: GoldenPrompt,
+  spending: Spending,
+  reached: Set<Side>,
+): Promise<Asked | { readonly stopped: string }> {
+  const replies: Partial<Asked['replies']> = {};
+  for (const call of CALLS) {
+    const key = keyOf(run, prompt, call);
+    const held = run.journal.find(key);
+    if (held !== null) {
+      spending.add(held.costUsd);
+      replies[call.name] = held.reply;
+      continue;
+    }
+    const rates = run.ratesOf(call.side, prompt.question);
+    const most = mostCostOf(rates, prompt.question);
+    if (!spending.reserve(most)) {
+      const spent = spending.spentUsd.toFixed(4);
+      return { stopped: `stopped at ${spent} of ${run.maxCostUsd} USD: raise the cap to send the rest` };
+    }
+    const reply = await askPatiently(run, call.side, prompt.question);
+    const costUsd = costOfReply(rates, prompt.question, reply);
+    spending.settle(most, costUsd);
+    if (isLasting(reply)) {
+      const at = run.now().toISOString();
+      const { side, draw } = call;
+      run.journal.append({ key, id: prompt.id, side, draw, reply, costUsd, at } satisfies RecordedCall);
+    }
+    run.signal.throwIfAborted();
+    if (
+      !reply.ok &&
+      (reply.failure === 'status_auth' || (reply.failure === 'connect' && !reached.has(call.side)))
+    ) {
+      return { stopped: `stopped: ${call.side} cannot be used (${reply.error})` };
+    }
+    if (reply.ok) reached.add(call.side);
+    replies[call.name] = reply;
+  }
+  return { replies: replies as Asked['replies'], calls: CALLS.length };
+}
+
+const RETRY_AFTER_MS = [1_000, 4_000];
+
+/** What cost nothing is tried again: a provider out of breath says nothing about its answers. */
+async function askPatiently(run: ParityRun, side: Side, question: Question): Promise<Reply> {
+  for (const waitMs of RETRY_AFTER_MS) {
+    const reply = await run.ask(side, question);
+    if (reply.ok || !['status_429', 'status_5xx', 'connect'].includes(reply.failure)) return reply;
+    await run.sleep(waitMs, run.signal);
+    run.signal.throwIfAborted();
+  }
+  return run.ask(side, question);
+}
+
+/** Whether asking again would bring the same; whatever else failed is asked again by the next run. */
+function isLasting(reply: Reply): boolean {
+  return reply.ok || reply.failure === 'status_4xx';
+}
+
+function keyOf(run: ParityRun, { question }: GoldenPrompt, call: { side: Side; draw: number }): string {
+  return sha256([question, run.identityOf(call.side, question), call.side, call.draw]);
+}
+
+const DIFFERING_TOLD = 20;
+
+function withAnswers(
+  standing: ParityStanding,
+  asked: Asked & { readonly prompt: GoldenPrompt; readonly index: number; readonly spending: Spending },
+): ParityStanding {
+  const { prompt, replies } = asked;
+  const comparison = compareReplies(prompt, replies);
+  const what = comparison === null ? '' : apartIn(comparison);
+  return {
+    ...standing,
+    strata: comparison === null ? standing.strata : withPrompt(standing.strata, prompt.stratum, comparison),
+    done: withBit(standing.done, asked.index),
+    skipped: standing.skipped + (comparison === null ? 1 : 0),
+    calls: standing.calls + asked.calls,
+    costUsd: asked.spending.spentUsd,
+    differing:
+      what === '' || standing.differing.length >= DIFFERING_TOLD
+        ? standing.differing
+        : [...standing.differing, { id: prompt.id, what }],
+    answers: combined(standing.answers, sha256([prompt.id, Object.values(replies).map(contentOf)])),
+  };
+}
+
+/** What a person would look at first: decisions, or how far off it is in words. */
+function apartIn({ scores }: PromptComparison): string {
+  const apart = scores.filter(
+    ({ measure, self, candidate, apart: who }) =>
+      who === 'candidate' && measure !== 'decisions' && self - candidate > 0.3,
+  );
+  return apart.map(({ measure }) => measure).join(', ');
+}
+
+function contentOf(reply: Reply): unknown {
+  if (!reply.ok) return reply.failure;
+  const { answer } = reply;
+  return answer.kind === 'embedding' ? answer.vectors : [answer.text, answer.toolCalls, answer.finishReason];
+}
+
+/** Digests of all prompts in one, whatever their order. */
+function combined(a: string, b: string): string {
+  return Array.from({ length: 64 }, (_, at) =>
+    (Number.parseInt(a.charAt(at), 16) ^ Number.parseInt(b.charAt(at), 16)).toString(16),
+  ).join('');
+}
+
+function hasBit(digits: string, index: number): boolean {
+  return (Number.parseInt(digits.charAt(index >> 2) || '0', 16) & (1 << (index & 3))) !== 0;
+}
+
+function withBit(digits: string, index: number): string {
+  const padded = digits.padEnd((index >> 2) + 1, '0');
+  const digit = Number.parseInt(padded.charAt(index >> 2), 16) | (1 << (index & 3));
+  return padded.slice(0, index >> 2) + digit.toString(16) + padded.slice((index >> 2) + 1);
+}
+
+function sha256(value: unknown): string {
+  return createHash('sha256').update(JSON.stringify(value)).digest('hex');
+}
