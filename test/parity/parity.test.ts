@@ -2,7 +2,13 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MeasureName, ParityReport, ParityStanding } from '../../src/core/parity-report';
 import { seededRandom } from '../../src/core/rehearsal';
-import { chatConfiguration, goldenLines, parityWorld, wellAnswered } from '../support/parity-fixture';
+import {
+  chatConfiguration,
+  type GoldenKind,
+  goldenLines,
+  parityWorld,
+  wellAnswered,
+} from '../support/parity-fixture';
 import {
   calls,
   type ScriptedAnswer,
@@ -85,6 +91,12 @@ const forJson = ({ body }: ScriptedRequest) => body['response_format'] !== undef
 const forText = ({ said }: ScriptedRequest) => said.startsWith('explain');
 const forVectors = ({ body }: ScriptedRequest) => body['input'] !== undefined;
 
+function kindOf(measure: MeasureName): GoldenKind {
+  if (measure.startsWith('tool')) return 'tools';
+  if (measure.startsWith('json') || measure === 'answered') return 'json';
+  return measure === 'embedding' ? 'embeddings' : 'text';
+}
+
 it.each<[MeasureName, string, (request: ScriptedRequest) => ScriptedAnswer]>([
   ['tool trigger', 'calls no tool', instead(forTools, () => says('I would look that up if I could see it.'))],
   ['tool trigger', 'calls another tool', instead(forTools, ({ said }) => calls('search', { key: said }))],
@@ -122,7 +134,12 @@ it.each<[MeasureName, string, (request: ScriptedRequest) => ScriptedAnswer]>([
   ['embedding', 'embeds in another dimension', instead(forVectors, () => ({ vectors: [[1, 0]] }))],
 ])('finds in %s that the candidate %s', async (measure, _, script) => {
   candidate.script = script;
-  const report = await compared();
+  const alone = parityWorld(
+    chatConfiguration(legacy.url, candidate.url),
+    goldenLines(EACH, [kindOf(measure)]),
+  );
+  const report = await alone.run();
+  alone.remove();
   expect(report.outcome).toBe('fail');
   expect(failures(report)).toContain(measure);
   expect(report.differing.length).toBeGreaterThan(0);

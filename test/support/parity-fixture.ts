@@ -47,8 +47,13 @@ const SCHEMA = {
   additionalProperties: false,
 };
 
-/** Golden prompts of four kinds, so many of each: to be answered by a tool, in JSON, in words, by a vector. */
-export function goldenLines(each: number): string {
+export type GoldenKind = 'tools' | 'json' | 'text' | 'embeddings';
+
+/** Golden prompts, so many of each kind: to be answered by a tool, in JSON, in words, by a vector. */
+export function goldenLines(
+  each: number,
+  kinds: readonly GoldenKind[] = ['tools', 'json', 'text', 'embeddings'],
+): string {
   const lines = Array.from({ length: each }, (_, index) => [
     {
       id: `tool-${index}`,
@@ -70,10 +75,8 @@ export function goldenLines(each: number): string {
     },
     { id: `embed-${index}`, stratum: 'embeddings', input: `thing ${index}` },
   ]);
-  return `${lines
-    .flat()
-    .map((line) => JSON.stringify(line))
-    .join('\n')}\n`;
+  const wanted = lines.flat().filter(({ stratum }) => kinds.includes(stratum as GoldenKind));
+  return `${wanted.map((line) => JSON.stringify(line)).join('\n')}\n`;
 }
 
 const SUBJECTS = ['the river', 'a ladder', 'the old bridge', 'that window', 'this garden', 'our harbour'];
@@ -91,7 +94,7 @@ export function wellAnswered({ body, said }: ScriptedRequest): ScriptedAnswer {
   );
 }
 
-export const PARITY_REQUEST: ParityRequest = {
+const PARITY_REQUEST: ParityRequest = {
   route: 'chat',
   golden: 'golden.jsonl',
   maxCostUsd: null,

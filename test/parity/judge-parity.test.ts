@@ -1,0 +1,92 @@
+import type { ParityStanding, StratumTally } from '../../src/core/parity-report';
+import { PARITY_MARGINS } from '../../src/core/plan-schema';
+import { seededRandom } from '../../src/core/rehearsal';
+import { binomialTail, proportionInterval } from '../../src/core/statistics/clopper-pearson';
+import type { PromptComparison, Score } from '../../src/parity/compare-answers';
+import { judgeParity } from '../../src/parity/judge-parity';
+import { withPrompt } from '../../src/parity/parity-tally';
+
+const DEMAND = { minimumPrompts: 30, margins: PARITY_MARGINS, stopped: null };
+
+function standing(strata: Readonly<Record<string, StratumTally>>): ParityStanding {
+  return { golden: '', strata, done: '', skipped: 0, calls: 0, costUsd: 0, differing: [], answers: '' };
+}
+
+/** A prompt of which three answers were drawn: 1 as most are, 0 otherwise. */
+function drawn(a: number, b: number, c: number): PromptComparison {
+  const alike = (x: number, y: number) => (x === y ? 1 : 0);
+  const [ab, ac, bc] = [alike(a, b), alike(a, c), alike(b, c)];
+  const apart = ab + ac + bc !== 1 ? null : ab === 1 ? 'candidate' : 'legacy';
+  const score: Score = { measure: 'decisions', self: ab, candidate: (ac + bc) / 2, apart };
+  return { scores: [score, { ...score, measure: 'refusal' }], called: null };
+}
+
+function judged(
+  prompts: number,
+  strata: number,
+  odd: { legacy: number; candidate: number },
+  random: () => number,
+) {
+  const draw = (rate: number) => (random() < rate ? 0 : 1);
+  let tallies: Readonly<Record<string, StratumTally>> = {};
+  for (let index = 0; index < prompts; index += 1) {
+    const answers = drawn(draw(odd.legacy), draw(odd.legacy), draw(odd.candidate));
+    tallies = withPrompt(tallies, `s${index % strata}`, answers);
+  }
+  return judgeParity(standing(tallies), { ...DEMAND, given: prompts });
+}
+
+it.each([0.02, 0.1, 0.3])(
+  'fails an equal candidate in at most 5%% of runs, legacy odd in %d of answers',
+  (rate) => {
+    const random = seededRandom(11);
+    const runs = Array.from({ length: 400 }, () => judged(60, 5, { legacy: rate, candidate: rate }, random));
+    const failed = runs.filter(({ outcome }) => outcome === 'fail').length;
+    // Three standard deviations above 5% of 400.
+    expect(failed).toBeLessThanOrEqual(33);
+  },
+);
+
+it('passes a candidate that loses the margin in at most 5% of runs', () => {
+  const random = seededRandom(12);
+  // Odd in 10% where legacy never is: the loss is the margin.
+  const runs = Array.from({ length: 400 }, () => judged(120, 4, { legacy: 0, candidate: 0.1 }, random));
+  expect(runs.filter(({ outcome }) => outcome === 'pass').length).toBeLessThanOrEqual(33);
+});
+
+it('passes most equal candidates and fails most that lose three margins', () => {
+  const random = seededRandom(13);
+  const count = (odd: { legacy: number; candidate: number }, outcome: string) =>
+    Array.from({ length: 100 }, () => judged(120, 4, odd, random)).filter((each) => each.outcome === outcome)
+      .length;
+  expect(count({ legacy: 0.01, candidate: 0.01 }, 'pass')).toBeGreaterThan(80);
+  expect(count({ legacy: 0.01, candidate: 0.3 }, 'fail')).toBeGreaterThan(95);
+});
+
+it('says how many prompts more would decide', () => {
+  const random = seededRandom(15);
+  const { outcome, sentence } = judged(40, 1, { legacy: 0.05, candidate: 0.05 }, random);
+  expect({ outcome, sentence }).toEqual({
+    outcome: 'inconclusive',
+    sentence: expect.stringMatching(/not shown to be within the margin; about \d+ prompts more would decide/),
+  });
+});
+
+it('has nothing to say without a prompt that could be compared', () => {
+  expect(judgeParity(standing({}), { ...DEMAND, given: 3 })).toMatchObject({
+    outcome: 'inconclusive',
+    sentence: 'none of 3 golden prompts could be compared: legacy itself did not answer',
+  });
+});
+
+it('knows the exact interval of a proportion', () => {
+  // Clopper and Pearson's own example of 1934 for 10 trials, and the rule of three.
+  expect(proportionInterval(3, 10, 0.05)).toMatchObject({
+    low: expect.closeTo(0.06674, 4),
+    high: expect.closeTo(0.65245, 4),
+  });
+  expect(proportionInterval(0, 30, 0.1)).toEqual({ low: 0, high: expect.closeTo(1 - 0.05 ** (1 / 30), 6) });
+  expect(proportionInterval(30, 30, 0.1)).toEqual({ low: expect.closeTo(0.05 ** (1 / 30), 6), high: 1 });
+  expect(binomialTail(2, 3, 1 / 3)).toBeCloseTo(7 / 27);
+  expect(binomialTail(0, 0, 1 / 3)).toBe(1);
+});
