@@ -14,12 +14,11 @@ export interface ScriptedRequest {
   readonly number: number;
 }
 
-/** What a script answers: a message, vectors, a status with an error, or nothing at all, ever. */
+/** What a script answers: a message, vectors, or a status with an error. */
 export type ScriptedAnswer =
   | { readonly message: Readonly<Record<string, unknown>>; readonly finish?: string }
   | { readonly vectors: readonly (readonly number[])[] }
-  | { readonly status: number; readonly error?: string }
-  | 'silence';
+  | { readonly status: number; readonly error?: string };
 
 /** A provider that answers chats and embeddings as a script says; the script may be exchanged. */
 export interface ScriptedProvider extends FaultProvider {
@@ -35,7 +34,6 @@ export async function startScriptedProvider(script: ScriptedProvider['script']):
     const said = body.messages?.at(-1)?.content ?? inputs.join(' ');
     const answer = scripted.script({ body, said, number });
     number += 1;
-    if (answer === 'silence') return;
     const [code, document] = documentOf(answer, body);
     response.writeHead(code, { 'content-type': 'application/json' });
     response.end(JSON.stringify(document));
@@ -57,7 +55,7 @@ export function says(content: string, finish = 'stop'): ScriptedAnswer {
 }
 
 function documentOf(
-  answer: Exclude<ScriptedAnswer, 'silence'>,
+  answer: ScriptedAnswer,
   body: ScriptedRequest['body'],
 ): [status: number, document: object] {
   if ('status' in answer) {

@@ -1,0 +1,159 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createHandoverProbe } from '../../src/activities/handover-probe';
+import { createProviderProbes } from '../../src/adapters/provider-probe';
+import { systemClock } from '../../src/adapters/system-clock';
+import type { HandoverResult } from '../../src/contract';
+import { withFindings } from '../../src/core/assessment';
+import type { HandoverDirection } from '../../src/core/handover-conversation';
+import { NO_PROBES } from '../../src/core/verdict';
+import type { Ports } from '../../src/ports';
+import { chatConfiguration } from '../support/parity-fixture';
+import {
+  calls,
+  type ScriptedAnswer,
+  type ScriptedProvider,
+  type ScriptedRequest,
+  says,
+  startScriptedProvider,
+} from '../support/scripted-provider';
+
+let legacy: ScriptedProvider;
+let candidate: ScriptedProvider;
+
+/** Looks the stock up first and then answers, as both should. */
+function shopkeeper({ body }: ScriptedRequest): ScriptedAnswer {
+  const asked = body.messages?.at(-1)?.role === 'user' && body.messages.length < 4;
+  return asked ? calls('stock_level', { article: 'kettle', warehouse: 'north' }) : says('There are 17.');
+}
+
+/** The same, with its reasoning beside it. */
+function reasoning(request: ScriptedRequest): ScriptedAnswer {
+  const answer = shopkeeper(request) as { message: object; finish?: string };
+  return { ...answer, message: { ...answer.message, reasoning_content: 'The shop has two warehouses.' } };
+}
+
+function refusing(field: string, otherwise: (request: ScriptedRequest) => ScriptedAnswer) {
+  return (request: ScriptedRequest): ScriptedAnswer =>
+    request.body.messages?.some((message) => field in message)
+      ? { status: 400, error: `unexpected field ${field}` }
+      : otherwise(request);
+}
+
+beforeAll(async () => {
+  legacy = await startScriptedProvider(shopkeeper);
+  candidate = await startScriptedProvider(shopkeeper);
+});
+
+beforeEach(() => {
+  legacy.script = shopkeeper;
+  candidate.script = shopkeeper;
+  legacy.bodies.length = 0;
+  candidate.bodies.length = 0;
+});
+
+afterAll(async () => {
+  await Promise.all([legacy.stop(), candidate.stop()]);
+});
+
+function probed(
+  said: { newConversationsOnly?: boolean; heartbeatDetails?: unknown } = {},
+): Promise<HandoverResult> {
+  const providers = createProviderProbes({
+    configuration: chatConfiguration(legacy.url, candidate.url),
+    resolveSecret: () => 'none',
+    now: systemClock.now,
+  });
+  const probe = createHandoverProbe({ providers, clock: systemClock } as unknown as Ports);
+  const { newConversationsOnly = false, heartbeatDetails } = said;
+  return new MockActivityEnvironment({ heartbeatDetails }).run(probe, {
+    route: 'chat',
+    timeoutMs: 5_000,
+    newConversationsOnly,
+  }) as Promise<HandoverResult>;
+}
+
+it('finds nothing where each goes on with what the other began', async () => {
+  const { findings, directions } = await probed();
+  expect(findings).toEqual([]);
+  expect(directions.map(({ madeBy, outcome, tools }) => ({ madeBy, outcome, tools }))).toEqual([
+    { madeBy: 'candidate', outcome: 'accepted', tools: true },
+    { madeBy: 'legacy', outcome: 'accepted', tools: true },
+  ]);
+  const last = JSON.parse(legacy.bodies.at(-1) ?? '{}');
+  expect(last.messages.map(({ role }: { role: string }) => role)).toEqual(
+    expect.arrayContaining(['system', 'user', 'assistant', 'tool']),
+  );
+});
+
+it('replays messages as they came, and asks a person when legacy refuses what the candidate adds', async () => {
+  candidate.script = reasoning;
+  legacy.script = refusing('reasoning_content', shopkeeper);
+  const { findings, directions } = await probed();
+  expect(directions[0]).toMatchObject({
+    madeBy: 'candidate',
+    outcome: 'refused',
+    added: ['reasoning_content'],
+    acceptedPlain: true,
+    error: 'status_4xx (status 400)',
+  });
+  expect(findings).toEqual([
+    {
+      kind: 'approval',
+      item: 'handover',
+      asks: null,
+      text: 'legacy refuses conversations that the candidate made (status_4xx (status 400)); it accepts them without "reasoning_content": a rollback would break live conversations',
+    },
+  ]);
+  const providers = {
+    outcome: 'pass',
+    blockers: [],
+    warnings: [],
+    sentence: 'all probes passed',
+    probes: { legacy: NO_PROBES, candidate: NO_PROBES },
+    saltBalanced: true,
+  } as const;
+  expect(withFindings(providers, findings)).toMatchObject({
+    outcome: 'pass',
+    approvals: [{ item: 'handover', asks: null }],
+  });
+});
+
+it('warns only, when the candidate refuses legacy’s conversations and is given new ones alone', async () => {
+  legacy.script = reasoning;
+  candidate.script = refusing('reasoning_content', shopkeeper);
+  expect((await probed()).findings).toEqual([
+    expect.objectContaining({ kind: 'approval', item: 'handover-to-candidate' }),
+  ]);
+  expect((await probed({ newConversationsOnly: true })).findings).toEqual([
+    expect.objectContaining({ kind: 'warning' }),
+  ]);
+});
+
+it('replays plain conversations of a provider that takes no tools, and says so', async () => {
+  candidate.script = ({ body }) => ('tools' in body ? { status: 400 } : says('About seventeen.'));
+  const { findings } = await probed();
+  expect(findings).toContainEqual({
+    kind: 'warning',
+    text: 'the candidate called no tool: only a plain conversation of its was replayed',
+  });
+});
+
+it('doubts what could not be asked', async () => {
+  legacy.script = () => ({ status: 503 });
+  const { findings } = await probed();
+  expect(findings.map(({ kind }) => kind)).toEqual(['doubt', 'doubt']);
+});
+
+it('asks for a direction once, whatever became of the worker', async () => {
+  const first: HandoverDirection = {
+    madeBy: 'candidate',
+    outcome: 'accepted',
+    tools: true,
+    added: [],
+    acceptedPlain: null,
+    error: null,
+  };
+  const { directions } = await probed({ heartbeatDetails: [first] });
+  expect(directions[0]).toEqual(first);
+  expect(JSON.parse(candidate.bodies[0] ?? '{}').messages.length).toBeGreaterThan(2);
+});

@@ -1,0 +1,78 @@
+import { createProviderProbes } from '../../src/adapters/provider-probe';
+import type { ProbeKind } from '../../src/ports';
+import { chatConfiguration } from '../support/parity-fixture';
+import {
+  calls,
+  type ScriptedAnswer,
+  type ScriptedProvider,
+  says,
+  startScriptedProvider,
+} from '../support/scripted-provider';
+
+let provider: ScriptedProvider;
+
+beforeAll(async () => {
+  provider = await startScriptedProvider(() => says('yes'));
+});
+
+beforeEach(() => {
+  provider.bodies.length = 0;
+});
+
+afterAll(() => provider.stop());
+
+function probe(kind: ProbeKind, answer: ScriptedAnswer, parameters: object = {}) {
+  provider.script = () => answer;
+  const probes = createProviderProbes({
+    configuration: chatConfiguration(provider.url, provider.url, parameters),
+    resolveSecret: () => 'none',
+    now: () => performance.now(),
+  });
+  return probes.probe('chat', 'candidate', kind, {
+    timeoutMs: 2_000,
+    signal: new AbortController().signal,
+  });
+}
+
+it.each<[ProbeKind, string, ScriptedAnswer]>([
+  ['tools', 'a call with arguments', calls('note', { number: 7 })],
+  ['jsonSchema', 'what the schema asks for', says('{"ok":true}')],
+  ['longContext', 'an answer', says('yes', 'length')],
+  ['embeddings', 'a vector', { vectors: [[0.1, 0.2]] }],
+])('passes %s with %s', async (kind, _, answer) => {
+  expect(await probe(kind, answer)).toMatchObject({ kind, ok: true, error: null });
+});
+
+it.each<[ProbeKind, string, ScriptedAnswer, string]>([
+  ['tools', 'words in place of a call', says('I noted it.'), 'malformed (the tool was not called)'],
+  ['tools', 'arguments cut short', calls('note', '{"number":'), 'malformed (arguments that are no JSON)'],
+  ['tools', 'a refusal', { status: 400 }, 'status_4xx (status 400)'],
+  ['jsonSchema', 'words', says('ok is true'), 'malformed (an answer that does not keep to the JSON schema)'],
+  [
+    'jsonSchema',
+    'another type',
+    says('{"ok":"true"}'),
+    'malformed (an answer that does not keep to the JSON schema)',
+  ],
+  ['longContext', 'a refusal', { status: 413 }, 'status_4xx (status 413)'],
+  ['embeddings', 'no vector', { vectors: [] }, 'malformed (no embedding)'],
+])('fails %s with %s', async (kind, _, answer, error) => {
+  expect(await probe(kind, answer)).toMatchObject({ kind, ok: false, error });
+});
+
+it('sends a long context that is long', async () => {
+  await probe('longContext', says('yes'));
+  expect(provider.bodies[0]?.length).toBeGreaterThan(35_000);
+});
+
+it('sends the candidate what the gateway would: renamed, dropped, set', async () => {
+  const parameters = { rename: { max_tokens: 'max_completion_tokens' }, set: { reasoning_effort: 'low' } };
+  await probe('plain', says('pong'), parameters);
+  const body = JSON.parse(provider.bodies[0] ?? '{}');
+  expect(body).toEqual({
+    model: 'large',
+    messages: [{ role: 'user', content: 'ping' }],
+    max_completion_tokens: 1,
+    reasoning_effort: 'low',
+  });
+});
