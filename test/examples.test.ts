@@ -8,6 +8,7 @@ import { jsonSchemaOf } from '../src/core/json-schema';
 import type { Plan } from '../src/core/plan';
 import { planSchema } from '../src/core/plan-schema';
 import { parseDocument } from '../src/core/schema-parts';
+import { schemaReference, undescribed } from '../tools/schema-reference';
 
 const ROOT = join(__dirname, '..');
 const KINDS = {
@@ -33,6 +34,11 @@ describe.each(['plan', 'configuration'] as const)('the JSON Schema of a %s', (ki
 
   it('is the one that the code has (tools/write-schemas.ts writes it)', () => {
     expect(published(kind)).toEqual(JSON.parse(JSON.stringify(jsonSchemaOf(kind))));
+  });
+
+  it('has a reference that is current (npm run schemas writes it) and describes every field', () => {
+    expect(readFileSync(join(ROOT, 'docs', `${kind}-reference.md`), 'utf8')).toBe(schemaReference(kind));
+    expect(undescribed(kind)).toEqual([]);
   });
 
   it.each(KINDS[kind].examples)('takes %s, and so does the parser', (file) => {

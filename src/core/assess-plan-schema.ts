@@ -34,7 +34,11 @@ export const assessPlanSchema = z
     prices: z.array(path).max(20).default([]).describe('Price books: YAML or JSON files; earlier ones win.'),
     warmUpDays: z.number().min(0).max(30).default(7).describe('Days a month of cold prompt cache, at worst.'),
     tokenizerRatio: z
-      .strictObject({ low: ratio, point: ratio, high: ratio })
+      .strictObject({
+        low: ratio.describe('Lower end of what is likely.'),
+        point: ratio.describe('The estimate.'),
+        high: ratio.describe('Upper end.'),
+      })
       .refine(({ low, point, high }) => low <= point && point <= high, 'expected low <= point <= high')
       .optional()
       .describe('Candidate tokens for one of legacy, measured by parity.'),
@@ -47,7 +51,10 @@ export const assessPlanSchema = z
       .default({})
       .describe("Context in tokens by the candidate's model, where it does not tell."),
     limits: z
-      .strictObject({ requestsPerMinute: perMinute.optional(), tokensPerMinute: perMinute.optional() })
+      .strictObject({
+        requestsPerMinute: perMinute.optional().describe('Requests a minute.'),
+        tokensPerMinute: perMinute.optional().describe('Tokens a minute.'),
+      })
       .prefault({})
       .describe("The candidate's limits, where it does not tell."),
     targets: z
@@ -65,7 +72,12 @@ export const assessPlanSchema = z
           .default([...ATTESTATION_ITEMS])
           .describe('What somebody has to vouch for.'),
         further: z
-          .array(z.strictObject({ text: line, attestedBy: line.optional() }))
+          .array(
+            z.strictObject({
+              text: line.describe('What has to hold.'),
+              attestedBy: line.optional().describe('Who vouches for it; nobody yet when absent.'),
+            }),
+          )
           .max(10)
           .default([])
           .describe('Points of your own; held until each is attested.'),
@@ -75,10 +87,13 @@ export const assessPlanSchema = z
     attestations: z
       .array(
         z.strictObject({
-          item,
-          holds: z.boolean().default(true),
-          by: line,
-          on: z.string().regex(/^\d{4}-\d\d-\d\d$/, 'expected a date such as 2026-11-02'),
+          item: item.describe('What is vouched for.'),
+          holds: z.boolean().default(true).describe('False: somebody says that it does not hold.'),
+          by: line.describe('Who vouches for it.'),
+          on: z
+            .string()
+            .regex(/^\d{4}-\d\d-\d\d$/, 'expected a date such as 2026-11-02')
+            .describe('When.'),
         }),
       )
       .max(20)

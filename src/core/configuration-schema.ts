@@ -38,7 +38,7 @@ const authSchema = z.union([
       .string()
       .regex(/^[A-Za-z0-9-]+$/)
       .describe('Name of the header that carries the key, such as api-key.'),
-    key: referenceSchema,
+    key: referenceSchema.describe('With header or query: the key.'),
   }),
   z.strictObject({
     query: z.string().min(1).describe('Name of the query parameter that carries the key.'),
@@ -146,20 +146,20 @@ const routeSchema = z.strictObject({
         .max(1)
         .default(0.1)
         .describe('Part of the requests that may be replayed after an ambiguous failure.'),
-      burst: z.int().min(0).default(20),
+      burst: z.int().min(0).default(20).describe('Replays that may come at once.'),
     })
     .prefault({}),
   exposeHeaders: z.boolean().default(true).describe('Whether answers carry x-cutover-* headers.'),
 });
 
 const gatewaySchema = z.strictObject({
-  name: nameSchema,
+  name: nameSchema.describe('As `cutover gateway --name` says it.'),
   data: httpUrlSchema.describe('Where applications reach this gateway.'),
   admin: httpUrlSchema.describe("This gateway's admin listener."),
 });
 
 const callerSchema = z.strictObject({
-  team: nameSchema,
+  team: nameSchema.describe('Label in logs.'),
   keySha256: z
     .string()
     .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits: the SHA-256 of the caller’s key')
@@ -172,9 +172,9 @@ const callerSchema = z.strictObject({
 });
 
 const breakerSchema = z.strictObject({
-  consecutiveFailures: z.int().min(1).default(5),
-  failureRatio: z.number().min(0.01).max(1).default(0.5),
-  minimumRequests: z.int().min(1).default(20),
+  consecutiveFailures: z.int().min(1).default(5).describe('Opens after so many failures in a row.'),
+  failureRatio: z.number().min(0.01).max(1).default(0.5).describe('Opens when so large a part failed.'),
+  minimumRequests: z.int().min(1).default(20).describe('Requests in the window before the ratio counts.'),
   window: durationSchema('10s', 'Over which the ratio is taken.'),
   open: durationSchema('10s', 'How long it stays open at first; doubles up to openMax.'),
   openMax: durationSchema('60s', 'The longest it stays open.'),
@@ -186,8 +186,16 @@ const gatewaySettingsSchema = z.strictObject({
     .min(1)
     .default('.cutover/gateway')
     .describe('Where records are kept; one directory a gateway.'),
-  maxBodyBytes: z.int().min(1024).default(33_554_432),
-  maxBufferedBytes: z.int().min(1024).default(268_435_456),
+  maxBodyBytes: z
+    .int()
+    .min(1024)
+    .default(33_554_432)
+    .describe('Largest body of a request that can be split.'),
+  maxBufferedBytes: z
+    .int()
+    .min(1024)
+    .default(268_435_456)
+    .describe('All bodies that are held at once, in one gateway.'),
   drain: durationSchema('120s', 'How long requests in flight may run on after a lowering or at shutdown.'),
   headersTimeout: durationSchema('30s', 'For a caller to send its headers.'),
   bodyTimeout: durationSchema('60s', 'For a caller to send its body.'),

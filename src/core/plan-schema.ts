@@ -52,8 +52,20 @@ const gatesSchema = z.strictObject({
         .describe('Promote when p95 is at most this part above; null: not judged.'),
     })
     .optional(),
-  interToken: z.strictObject({ rollbackIncrease: increase.optional() }).optional(),
-  sampleRatio: z.strictObject({ pausePValue: probability.optional() }).optional(),
+  interToken: z
+    .strictObject({
+      rollbackIncrease: increase
+        .optional()
+        .describe('Roll back when the p95 between tokens is more than this part above.'),
+    })
+    .optional(),
+  sampleRatio: z
+    .strictObject({
+      pausePValue: probability
+        .optional()
+        .describe('Pause when a split as uneven as the one seen is less likely than this.'),
+    })
+    .optional(),
   floor: z
     .strictObject({
       success: probability.optional().describe("The candidate's success rate never below this."),
@@ -76,7 +88,7 @@ const approvalSchema = z.union(
     z.boolean(),
     z.strictObject({
       expires: durationTextSchema.optional().describe('After it was asked for; 24h when absent.'),
-      onExpiry: z.enum(['hold', 'roll back']).optional(),
+      onExpiry: z.enum(['hold', 'roll back']).optional().describe('What happens then; hold when absent.'),
     }),
   ],
   'expected true, false or an object such as {expires: 24h, onExpiry: hold}',
@@ -94,9 +106,12 @@ const rolloutSchema = z.strictObject({
     .array(
       z
         .strictObject({
-          days: z.array(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'])).min(1),
-          from: timeOfDay,
-          to: timeOfDay,
+          days: z
+            .array(z.enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']))
+            .min(1)
+            .describe('Days on which the hours begin.'),
+          from: timeOfDay.describe('Local time such as 09:30.'),
+          to: timeOfDay.describe('Local time; of the next day where it is earlier than from.'),
         })
         .refine(({ from, to }) => from !== to, 'expected hours that differ, got the same from and to'),
     )
@@ -106,7 +121,11 @@ const rolloutSchema = z.strictObject({
   freezes: z
     .array(
       z
-        .strictObject({ from: localTime, to: localTime, reason: z.string().max(200).default('') })
+        .strictObject({
+          from: localTime.describe('A day, or a local time such as 2026-12-24T18:00.'),
+          to: localTime.describe('The same; later than from.'),
+          reason: z.string().max(200).default('').describe('Why; shown while it lasts.'),
+        })
         .transform(({ from, to, reason }) => ({
           from: from.length === 10 ? `${from}T00:00` : from,
           to: to.length === 10 ? `${to}T24:00` : to,
@@ -120,7 +139,9 @@ const rolloutSchema = z.strictObject({
 });
 
 const stageSchema = z.strictObject({
-  name: nameSchema,
+  name: nameSchema.describe(
+    'What the stage is called: assess, canary, rolling, complete, or a name of your own with a share.',
+  ),
   share: shareSchema
     .optional()
     .describe("The candidate's part of the randomised traffic: 0 to 1, or a percentage."),
@@ -129,9 +150,14 @@ const stageSchema = z.strictObject({
     .optional()
     .describe('How long one observation window is; soak/48, at least a minute, when absent.'),
   minimumSample: z.int().min(0).optional().describe('Candidate requests; for assess, probes a side.'),
-  minimumKeys: z.int().min(0).optional(),
+  minimumKeys: z.int().min(0).optional().describe('Distinct keys of assignment that the sample must have.'),
   burnIn: z
-    .strictObject({ time: durationTextSchema.optional(), requests: z.int().min(0).optional() })
+    .strictObject({
+      time: durationTextSchema
+        .optional()
+        .describe('Not judged for so long after the stage is entered, but for floor and probes.'),
+      requests: z.int().min(0).optional().describe('Nor before so many candidate requests.'),
+    })
     .optional(),
   deadline: z
     .strictObject({
