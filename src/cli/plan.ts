@@ -4,8 +4,9 @@ import { z } from 'zod';
 import { loadPlan } from '../client/plan-file';
 import { configurationPath, environment, loadConfiguration } from '../config';
 import { configurationSchema } from '../core/configuration-schema';
+import { planEffectProblems } from '../core/plan-effects';
 import { planSchema } from '../core/plan-schema';
-import { nameSchema, parseDocument } from '../core/schema-parts';
+import { InvalidDocument, nameSchema, parseDocument } from '../core/schema-parts';
 import { CliError, EXIT } from './cli-error';
 import { printJson, printLine } from './output';
 import { printAssess, printConditions, printGates, printStages } from './plan-table';
@@ -62,13 +63,16 @@ function checkPlan(file: string, flags: { readonly config?: string; readonly jso
   const named = flags.config !== undefined || environment['CUTOVER_CONFIG'] !== undefined;
   const checked = named || existsSync(configuration);
   if (checked) {
-    const routes = Object.keys(loadConfiguration(configuration).routes);
+    const { routes: configured, effects } = loadConfiguration(configuration);
+    const routes = Object.keys(configured);
     if (!routes.includes(plan.route)) {
       throw new CliError(
         `${file}: route: expected one of the routes of ${configuration} (${routes.join(', ')}), got "${plan.route}"`,
         EXIT.badInput,
       );
     }
+    const problems = planEffectProblems(plan, { effects });
+    if (problems.length > 0) throw new InvalidDocument(file, problems);
   }
   if (flags.json === true) {
     printJson({ valid: true, plan });

@@ -3,6 +3,7 @@ import type { Configuration, RouteConfiguration } from '../core/configuration-sc
 import { formatDuration } from '../core/duration';
 import type { MigrationStart } from '../core/migration-state';
 import { formatShare, type Plan } from '../core/plan';
+import { planEffectProblems } from '../core/plan-effects';
 import { InvalidDocument } from '../core/schema-parts';
 
 /** What an operator asks for when a migration is started. */
@@ -29,6 +30,8 @@ function routeToMove({ plan, configuration }: StartRequest): RouteConfiguration 
       { path: 'gateways', message: 'expected at least one gateway, or gatewayDiscovery, got none' },
     ]);
   }
+  const problems = planEffectProblems(plan, configuration);
+  if (problems.length > 0) throw new InvalidDocument('the plan', problems);
   return route;
 }
 

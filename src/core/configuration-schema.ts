@@ -1,33 +1,11 @@
 import { z } from 'zod';
-import { durationSchema, nameSchema, shareSchema } from './schema-parts';
+import { effectTargetSchema, linksSchema } from './effect-schema';
+import { durationSchema, httpUrlSchema, nameSchema, referenceSchema, shareSchema } from './schema-parts';
 
 /**
  * The configuration (`cutover.yaml`): what there is. Gateway and worker read the same file.
  * Keys never stand in it, only references: `env:NAME` or `file:/path`.
  */
-
-const referenceSchema = z
-  .string()
-  .regex(
-    /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/,
-    'expected a reference such as env:NAME or file:/path, got something else (not shown: it may be a key)',
-  );
-
-const httpUrlSchema = z.string().superRefine((text, context) => {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    context.addIssue({ code: 'custom', message: 'expected an absolute http:// or https:// URL' });
-    return;
-  }
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-    context.addIssue({ code: 'custom', message: 'expected an http:// or https:// URL' });
-  }
-  if (url.username !== '' || url.password !== '') {
-    context.addIssue({ code: 'custom', message: 'expected no user or password in the URL: use auth' });
-  }
-});
 
 const scalarSchema = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
@@ -231,6 +209,13 @@ export const configurationSchema = z
       .default([])
       .describe('Gateway keys; without any, a gateway listens on loopback only.'),
     gateway: gatewaySettingsSchema.prefault({}),
+    effects: z
+      .record(nameSchema, effectTargetSchema)
+      .default({})
+      .describe(
+        'What plans may change or tell beside routing: DNS, feature flags, channels, gates by others.',
+      ),
+    links: linksSchema.prefault({}),
   })
   .superRefine((configuration, context) => {
     const unknown = (path: (string | number)[], name: string) =>
@@ -296,4 +281,5 @@ export type ProviderConfiguration = Configuration['providers'][string];
 export type RouteConfiguration = Configuration['routes'][string];
 export type ModelMapping = RouteConfiguration['models'][string];
 export type CallerConfiguration = Configuration['callers'][number];
+export type EffectTargetConfiguration = Configuration['effects'][string];
 export type GatewayAddress = Configuration['gateways'][number];

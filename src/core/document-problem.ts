@@ -96,6 +96,8 @@ const SECRETIVE = new Set<PropertyKey>([
   'keys',
   'keySha256',
   'adminToken',
+  'token',
+  'secret',
   'headers',
   'query',
 ]);

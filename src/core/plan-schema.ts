@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import { assessPlanSchema } from './assess-plan-schema';
+import { EFFECT_MOMENTS, type EffectMoment, type PlannedNotification } from './effect';
+import { plannedEffectSchema } from './effect-schema';
 import type { Gates, ParityMargins, ParityPlan, Plan, ProbeFeature, StageAlpha, StagePlan } from './plan';
 import { isTimeZone } from './rollout-hours';
 import { durationSchema, durationTextSchema, nameSchema, shareSchema } from './schema-parts';
@@ -174,6 +176,16 @@ const stageSchema = z.strictObject({
     .describe(
       'Whether a person must approve before the stage is left: true, or with expiry and what happens then.',
     ),
+  effects: z
+    .array(plannedEffectSchema)
+    .max(20)
+    .optional()
+    .describe('Done in this order when the stage is entered, undone in reverse on rollback.'),
+  confirm: z
+    .array(nameSchema)
+    .max(10)
+    .optional()
+    .describe('Gates by others that must answer yes before the stage is entered.'),
 });
 
 type StageInput = z.output<typeof stageSchema>;
@@ -278,6 +290,16 @@ export const planSchema = z
           .describe('Whether conversations made by each provider are replayed on the other.'),
       })
       .prefault({}),
+    notify: z
+      .array(
+        z.strictObject({
+          name: nameSchema.describe('A target of the configuration, slack or webhook.'),
+          moments: z.array(z.enum(EFFECT_MOMENTS)).min(1).optional().describe('All of them when absent.'),
+        }),
+      )
+      .max(20)
+      .optional()
+      .describe('Who is told of what.'),
   })
   .transform((input, context): Plan => {
     const stages = input.stages.map((stage, index) => resolveStage(stage, index, context));
@@ -311,6 +333,7 @@ export const planSchema = z
       ...(input.rollout === undefined ? {} : { rollout: input.rollout }),
       ...(input.parity === undefined ? {} : { parity: parityPlan(input.parity) }),
       handover: input.handover,
+      ...(input.notify === undefined ? {} : { notify: input.notify.map(withoutUndefined) }),
     };
   });
 
@@ -469,6 +492,8 @@ function resolveStage(stage: StageInput, index: number, context: z.core.$Refinem
       probes: given(defaults.gates.probes, gates.probes),
     },
     ...approvalOf(stage.approval),
+    ...(stage.effects === undefined ? {} : { effects: stage.effects }),
+    ...(stage.confirm === undefined ? {} : { confirm: stage.confirm }),
   };
 }
 
@@ -476,6 +501,16 @@ function approvalOf(asked: StageInput['approval']): Pick<StagePlan, 'approval'> 
   if (asked === undefined || asked === false) return {};
   const { expires = DAY_MS, onExpiry = 'hold' } = asked === true ? {} : asked;
   return { approval: { expiresMs: expires, onExpiry } };
+}
+
+function withoutUndefined({
+  name,
+  moments,
+}: {
+  readonly name: string;
+  readonly moments?: readonly EffectMoment[] | undefined;
+}): PlannedNotification {
+  return moments === undefined ? { name } : { name, moments };
 }
 
 /** Defaults, replaced where the plan says something. */

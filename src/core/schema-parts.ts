@@ -32,6 +32,31 @@ export const shareSchema = z.union(
   SHARE_EXPECTED,
 );
 
+/** Where a key is found; a key itself is refused and not repeated. */
+export const referenceSchema = z
+  .string()
+  .regex(
+    /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/,
+    'expected a reference such as env:NAME or file:/path, got something else (not shown: it may be a key)',
+  );
+
+/** An absolute http:// or https:// URL without user and password. */
+export const httpUrlSchema = z.string().superRefine((text, context) => {
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    context.addIssue({ code: 'custom', message: 'expected an absolute http:// or https:// URL' });
+    return;
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    context.addIssue({ code: 'custom', message: 'expected an http:// or https:// URL' });
+  }
+  if (url.username !== '' || url.password !== '') {
+    context.addIssue({ code: 'custom', message: 'expected no user or password in the URL: use auth' });
+  }
+});
+
 /** A duration text such as `45s`, `10m`, `24h`, `7d`, as milliseconds; at most a year. */
 export const durationTextSchema = durationAtLeast(0);
 
