@@ -1,4 +1,5 @@
 import type { AssessPlan } from './core/assess-plan';
+import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
 import type { ApplyResult } from './core/events';
 import type { EvidenceReading } from './core/evidence';
 import type { Drift, RosterEntry } from './core/migration-state';
@@ -127,6 +128,31 @@ export interface UsagePort {
   ): Promise<UsageFindings>;
 }
 
+/**
+ * The targets of effects and the gates by others. Each throws `EffectProblem` for what a target did, `InvalidDocument`
+ * for what the configuration does not have, and the signal's reason when it aborts.
+ */
+export interface EffectPort {
+  /** The state that the effect would change; null where nothing can be undone. */
+  capture(effect: PlannedEffect, context: EffectContext, signal: AbortSignal): Promise<Json>;
+  /** Sets and verifies; the note is for people. */
+  apply(effect: PlannedEffect, key: string, context: EffectContext, signal: AbortSignal): Promise<string>;
+  restore(
+    effect: PlannedEffect,
+    captured: Json,
+    key: string,
+    context: EffectContext,
+    signal: AbortSignal,
+  ): Promise<string>;
+  /** Asks until there is an answer or the gate's own time is over. */
+  confirm(
+    name: string,
+    key: string,
+    context: EffectContext,
+    signal: AbortSignal,
+  ): Promise<{ readonly answer: ConfirmAnswer; readonly note: string }>;
+}
+
 /** Time as an argument. */
 export interface ClockPort {
   /** Monotonic milliseconds. */
@@ -197,4 +223,5 @@ export interface Ports {
   readonly usage: UsagePort;
   readonly clock: ClockPort;
   readonly telemetry: TelemetryPort;
+  readonly effects: EffectPort;
 }

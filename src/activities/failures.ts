@@ -1,5 +1,6 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { FAILURES } from '../contract';
+import { EffectProblem } from '../core/effect-problem';
 import { InvalidDocument } from '../core/schema-parts';
 
 /** Classified once: a lost standing is retried at once, because a new attempt describes itself anew. */
@@ -18,6 +19,15 @@ export function noStanding(reason: string): ApplicationFailure {
 export function asFailure(error: unknown): unknown {
   if (error instanceof InvalidDocument || (error instanceof Error && error.name === 'UnresolvedSecret')) {
     return ApplicationFailure.create({ type: FAILURES.configuration, message: error.message });
+  }
+  if (error instanceof EffectProblem) {
+    const { message, retryable, retryAfterMs } = error;
+    return ApplicationFailure.create({
+      type: retryable ? FAILURES.effectUnavailable : FAILURES.effectRefused,
+      message,
+      nonRetryable: !retryable,
+      ...(retryAfterMs === null ? {} : { nextRetryDelay: retryAfterMs }),
+    });
   }
   return error;
 }

@@ -1,15 +1,20 @@
-import type { RoutingActivities, WatchActivities } from '../contract';
+import type { EffectActivities, RoutingActivities, WatchActivities } from '../contract';
 import type { Ports } from '../ports';
 import { createAnalyseUsage } from './analyse-usage';
 import { createAssess } from './assess';
 import { createCheckHealth } from './check-health';
+import { createEffectActivities } from './effects';
 import { createHandoverProbe } from './handover-probe';
 import { createCheckParity } from './parity';
 import { createRoutingActivities } from './routing';
 import { createWatchStage } from './watch-stage';
 
-/** The activities of both task queues over the ports; see `Ports` for what they need of the world. */
-export function createActivities(ports: Ports): { routing: RoutingActivities; watch: WatchActivities } {
+/** The activities of the three task queues over the ports; see `Ports` for what they need of the world. */
+export function createActivities(ports: Ports): {
+  routing: RoutingActivities;
+  watch: WatchActivities;
+  effects: EffectActivities;
+} {
   return {
     routing: createRoutingActivities(ports),
     watch: {
@@ -20,5 +25,6 @@ export function createActivities(ports: Ports): { routing: RoutingActivities; wa
       handoverProbe: createHandoverProbe(ports),
       watchStage: createWatchStage(ports),
     },
+    effects: createEffectActivities(ports),
   };
 }

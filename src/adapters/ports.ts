@@ -1,6 +1,8 @@
 import { lookup } from 'node:dns/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Configuration } from '../core/configuration-schema';
 import type { Ports, TelemetryPort } from '../ports';
+import { EffectTargets } from './effect-targets';
 import { GatewayAdmin } from './gateway-admin';
 import { discoverGateways } from './gateway-discovery';
 import { createParityRuns, type ParityDirectories } from './parity-runs';
@@ -26,6 +28,7 @@ export function createPorts(
     usage: createUsageLogs({ configuration, resolveSecret, readDocument }),
     clock: systemClock,
     telemetry,
+    effects: createEffectTargets(configuration, resolveSecret),
   };
 }
 
@@ -33,6 +36,18 @@ const SILENCE: TelemetryPort = {
   stage: () => ({ round: () => undefined, end: () => undefined }),
   change: () => ({ pushed: () => undefined, end: () => undefined }),
 };
+
+/** The targets of a configuration's effects. */
+export function createEffectTargets(
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+): EffectTargets {
+  return new EffectTargets(configuration, {
+    resolveSecret,
+    nowMs: Date.now,
+    sleep: (durationMs, signal) => sleep(durationMs, undefined, { signal }),
+  });
+}
 
 /** The admin client for a configuration's gateways. */
 export function createGatewayAdmin(

@@ -1,0 +1,48 @@
+import { connect } from 'node:net';
+import { EffectProblem } from '../../core/effect-problem';
+
+export interface DnsAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Sends one DNS message over TCP (RFC 1035, 4.2.2) and gives back the answer; throws `EffectProblem`. */
+export function exchange(
+  { host, port }: DnsAddress,
+  message: Buffer,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port });
+    const chunks: Buffer[] = [];
+    const end = (settle: () => void): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+      socket.destroy();
+      settle();
+    };
+    const fail = (what: string) =>
+      end(() => reject(new EffectProblem(`the DNS server ${host}:${port} ${what}`, true)));
+    const abort = () => end(() => reject(signal.reason));
+    const timer = setTimeout(() => fail(`did not answer within ${timeoutMs} ms`), timeoutMs);
+    if (signal.aborted) return abort();
+    signal.addEventListener('abort', abort, { once: true });
+    socket.on('connect', () => {
+      const length = Buffer.alloc(2);
+      length.writeUInt16BE(message.length);
+      socket.write(Buffer.concat([length, message]));
+    });
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      const all = Buffer.concat(chunks);
+      if (all.length < 2) return;
+      const wanted = 2 + all.readUInt16BE(0);
+      if (all.length >= wanted) end(() => resolve(all.subarray(2, wanted)));
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) =>
+      fail(`cannot be reached (${error.code ?? error.message})`),
+    );
+    socket.on('close', () => fail('closed the connection without an answer'));
+  });
+}
