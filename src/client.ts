@@ -18,6 +18,7 @@ import { environment } from './config';
 import {
   type CheckpointsPage,
   type CheckpointsQuery,
+  EFFECT_TASK_QUEUE,
   MIGRATION_WORKFLOW,
   type MigrationInput,
   type MigrationResult,
@@ -291,13 +292,18 @@ export class MigrationClient {
     return events;
   }
 
-  /** How many workers ask for work: for migrations and routing, and for watching. */
-  async workers(): Promise<{ readonly routing: number; readonly watching: number }> {
-    const [routing, watching] = await Promise.all([
+  /** How many workers ask for work: for migrations and routing, for watching, and for effects. */
+  async workers(): Promise<{
+    readonly routing: number;
+    readonly watching: number;
+    readonly effects: number;
+  }> {
+    const [routing, watching, effects] = await Promise.all([
       this.service.pollers(TASK_QUEUE),
       this.service.pollers(WATCH_TASK_QUEUE),
+      this.service.pollers(EFFECT_TASK_QUEUE),
     ]);
-    return { routing, watching };
+    return { routing, watching, effects };
   }
 
   close(): Promise<void> {

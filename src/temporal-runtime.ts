@@ -19,7 +19,7 @@ export async function installRuntime(options: { readonly metrics: boolean }): Pr
     // Entry points decide when to stop and in which order.
     shutdownSignals: [],
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
-      // The watch queue serves no workflows on purpose.
+      // Only one of the queues serves workflows, on purpose.
       if (message.startsWith('No workflows registered')) return;
       process.stderr.write(
         `temporal ${level.toLowerCase()}: ${message} ${JSON.stringify(meta ?? {}, withErrors)}\n`,

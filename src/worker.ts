@@ -5,7 +5,7 @@ import type { ParityDirectories } from './adapters/parity-runs';
 import { createPorts } from './adapters/ports';
 import { WorkerMetrics } from './adapters/worker-metrics';
 import { parityDirectories, readDocument } from './config';
-import { TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
+import { EFFECT_TASK_QUEUE, TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
 import type { Configuration } from './core/configuration-schema';
 import type { ListenAddress } from './gateway/listen-address';
 import { type MetricsListener, startMetricsListener } from './metrics-listener';
@@ -23,6 +23,8 @@ export interface WorkerOptions {
   readonly parity?: ParityDirectories;
   /** Windows that can be observed at once by this process; 100 by default. */
   readonly watchSlots?: number;
+  /** Effects and gates by others at once; 20 by default. One that hangs takes a slot until it times out. */
+  readonly effectSlots?: number;
   /** Where `/metrics`, `/healthz` and `/readyz` are shown; nowhere when absent. */
   readonly metrics?: ListenAddress;
 }
@@ -30,21 +32,21 @@ export interface WorkerOptions {
 export interface RunningWorker {
   /** `http://HOST:PORT/metrics`; null where none are shown. */
   readonly metricsUrl: string | null;
-  /** Resolves when both workers have stopped; rejects when one failed. */
+  /** Resolves when all workers have stopped; rejects when one failed. */
   readonly stopped: Promise<void>;
-  /** Asks both to stop and resolves when they have. */
+  /** Asks all to stop and resolves when they have. */
   stop(): Promise<void>;
 }
 
 /**
- * Two workers in one process: one for the workflow with applying and verifying, one for everything long, so that
- * a rollback never waits for a slot that a watch holds.
+ * Three workers in one process: one for the workflow with applying and verifying, one for everything long, one for
+ * effects, so that a rollback never waits for a slot that a watch or a target that hangs holds.
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { configuration, resolveSecret, parity = parityDirectories() } = options;
   const sdkMetricsUrl = await installRuntime({ metrics: options.metrics !== undefined });
   const metrics = options.metrics === undefined ? undefined : new WorkerMetrics(sdkMetricsUrl);
-  const { routing, watch } = createActivities(
+  const { routing, watch, effects } = createActivities(
     createPorts(configuration, resolveSecret, readDocument, parity, metrics),
   );
   let state = 'it connects to Temporal';
@@ -69,6 +71,12 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       activities: { ...watch },
       maxConcurrentActivityTaskExecutions: options.watchSlots ?? 100,
     }),
+    Worker.create({
+      ...shared,
+      taskQueue: EFFECT_TASK_QUEUE,
+      activities: { ...effects },
+      maxConcurrentActivityTaskExecutions: options.effectSlots ?? 20,
+    }),
   ]);
   const stop = async (): Promise<void> => {
     state = 'it stops';
@@ -82,7 +90,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       await connection.close();
       await listener?.stop();
     });
-  // One that fails must not leave the other half running.
+  // One that fails must not leave the others running.
   stopped.catch(() => {
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
   });

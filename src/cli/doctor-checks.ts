@@ -15,13 +15,8 @@ import { InvalidDocument } from '../core/schema-parts';
 import { portProblem } from '../temporal-server/free-port';
 import { inspectTemporal, type TemporalInspection } from '../temporal-server/temporal-inspection';
 import { type ConnectionFlags, withClient } from './connection';
-
-/** One thing that was looked at; `missing` means that it is needed and not there. */
-export interface Check {
-  readonly name: string;
-  readonly state: 'ok' | 'missing' | 'note';
-  readonly detail: string;
-}
+import type { Check } from './doctor-check';
+import { checkEffects, secretsOf } from './doctor-effects';
 
 const NODE_LEAST = [20, 19] as const;
 const PROBE_TIMEOUT_MS = 5_000;
@@ -86,11 +81,15 @@ async function checkService(flags: ConnectionFlags): Promise<Check[]> {
   const name = 'Temporal answers';
   try {
     return await withClient(flags, async (client): Promise<Check[]> => {
-      const { routing, watching } = await client.workers();
+      const { routing, watching, effects } = await client.workers();
       const workers = routing > 0 && watching > 0 ? 'ok' : 'note';
       return [
         { name, state: 'ok', detail: `${client.address}, namespace ${client.namespace}` },
-        { name: 'workers', state: workers, detail: `${routing} for routing, ${watching} for watching` },
+        {
+          name: 'workers',
+          state: workers,
+          detail: `${routing} for routing, ${watching} for watching, ${effects} for effects`,
+        },
       ];
     });
   } catch (error) {
@@ -112,9 +111,10 @@ async function checkConfigured(flags: ConnectionFlags): Promise<Check[]> {
     const detail = error.problems.map((problem) => `${problem.path}: ${problem.message}`).join('; ');
     return [{ name, state: 'missing', detail: `${path}: ${detail}` }];
   }
-  const [providers, gateways] = await Promise.all([
+  const [providers, gateways, effects] = await Promise.all([
     checkProviders(configuration),
     checkGateways(configuration),
+    checkEffects(configuration),
   ]);
   const routes = Object.keys(configuration.routes).join(', ');
   return [
@@ -122,6 +122,7 @@ async function checkConfigured(flags: ConnectionFlags): Promise<Check[]> {
     ...checkKeys(configuration),
     ...providers,
     ...gateways,
+    ...effects,
   ];
 }
 
@@ -132,6 +133,7 @@ function checkKeys(configuration: Configuration): Check[] {
       auth === undefined ? [] : ['bearer' in auth ? auth.bearer : auth.key],
     ),
     ...configuration.callers.flatMap(({ keys }) => Object.values(keys)),
+    ...Object.values(configuration.effects).flatMap(secretsOf),
   ]);
   return [...references].map((reference): Check => {
     const name = `key ${reference}`;

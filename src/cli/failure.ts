@@ -1,3 +1,4 @@
+import { EffectProblem } from '../core/effect-problem';
 import { CliError, EXIT, type ExitCode } from './cli-error';
 
 /** Errors that say all that a user needs, by name, so that this file loads none of the modules that throw them. */
@@ -24,6 +25,9 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
 /** What a user reads of a failure, and the exit code that goes with it; never a stack. */
 export function failureOf(error: unknown): { readonly message: string; readonly exitCode: ExitCode } {
   if (error instanceof CliError) return { message: error.message, exitCode: error.exitCode };
+  if (error instanceof EffectProblem) {
+    return { message: error.message, exitCode: error.retryable ? EXIT.unreachable : EXIT.negative };
+  }
   if (!(error instanceof Error)) return { message: `unexpected: ${String(error)}`, exitCode: EXIT.failure };
   const exitCode = EXIT_BY_NAME[error.name];
   if (exitCode !== undefined) return { message: error.message, exitCode };

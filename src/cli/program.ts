@@ -42,6 +42,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>]
   ['emergency-rollback', async () => (await import('./rollback.js')).registerEmergencyRollback],
   ['finish', async () => (await import('./commands.js')).registerFinish],
   ['kill', async () => (await import('./kill.js')).registerKill],
+  ['effects', async () => (await import('./effects.js')).registerEffects],
   ['export', async () => (await import('./export.js')).registerExport],
   ['verify', async () => (await import('./export.js')).registerVerify],
   ['assess', async () => (await import('./assess.js')).registerAssess],
