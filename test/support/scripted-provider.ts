@@ -14,11 +14,12 @@ export interface ScriptedRequest {
   readonly number: number;
 }
 
-/** What a script answers: a message, vectors, or a status with an error. */
+/** What a script answers: a message, vectors, a status with an error, or nothing at all, ever. */
 export type ScriptedAnswer =
   | { readonly message: Readonly<Record<string, unknown>>; readonly finish?: string }
   | { readonly vectors: readonly (readonly number[])[] }
-  | { readonly status: number; readonly error?: string };
+  | { readonly status: number; readonly error?: string }
+  | 'silence';
 
 /** A provider that answers chats and embeddings as a script says; the script may be exchanged. */
 export interface ScriptedProvider extends FaultProvider {
@@ -34,6 +35,7 @@ export async function startScriptedProvider(script: ScriptedProvider['script']):
     const said = body.messages?.at(-1)?.content ?? inputs.join(' ');
     const answer = scripted.script({ body, said, number });
     number += 1;
+    if (answer === 'silence') return;
     const [code, document] = documentOf(answer, body);
     response.writeHead(code, { 'content-type': 'application/json' });
     response.end(JSON.stringify(document));
@@ -55,7 +57,7 @@ export function says(content: string, finish = 'stop'): ScriptedAnswer {
 }
 
 function documentOf(
-  answer: ScriptedAnswer,
+  answer: Exclude<ScriptedAnswer, 'silence'>,
   body: ScriptedRequest['body'],
 ): [status: number, document: object] {
   if ('status' in answer) {
