@@ -5,7 +5,7 @@ const HEAD = ['MEASURE', 'PROMPTS', 'LEGACY ITSELF', 'CANDIDATE', 'LOSS, 95% INT
 
 /** Prints a parity report as tables, the verdict last. */
 export function printParity(report: ParityReport, file: string): void {
-  const { outcome, sentence, measures, strata, prompts, calls, costUsd, differing, notes } = report;
+  const { outcome, sentence, measures, strata, prompts, calls, costUsd, differing, notes, tokens } = report;
   if (measures.length > 0) {
     printTable(HEAD, measures.map(cells));
     printLine();
@@ -22,6 +22,7 @@ export function printParity(report: ParityReport, file: string): void {
       `tool trigger F1: candidate ${trigger.candidate.toFixed(3)} (${low.toFixed(3)} to ${high.toFixed(3)}), legacy itself ${trigger.self.toFixed(3)}`,
     );
   }
+  if (tokens !== null) printLine(tokensText(tokens));
   for (const { id, what } of differing) printLine(`differs: ${id} in ${what}`);
   for (const note of notes) printLine(`note: ${note}`);
   printLine(
@@ -58,6 +59,11 @@ function stratumCells({ stratum, prompts, measures }: ParityReport['strata'][num
 
 function lossText({ loss, interval: [low, high] }: MeasureRow): string {
   return `${percent(loss)} (${percent(low)} to ${percent(high)})`;
+}
+
+function tokensText({ input, output }: NonNullable<ParityReport['tokens']>): string {
+  const [least, ratio, most] = [input.least, input.ratio, input.most].map((value) => value.toFixed(2));
+  return `tokens for one of legacy's: ${ratio} of input (${least} to ${most} by stratum), ${output.ratio.toFixed(2)} of output; for assess: --tokenizer-ratio ${least}:${ratio}:${most}`;
 }
 
 function percent(part: number): string {

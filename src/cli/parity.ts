@@ -23,7 +23,7 @@ interface ParityOptions {
   readonly maxCost?: number;
   readonly timeout: number;
   readonly minimum: number;
-  readonly margin: ParityMargins;
+  readonly margin?: ParityMargins;
   readonly fresh?: true;
   readonly json?: true;
 }
@@ -54,7 +54,6 @@ export function registerParity(program: Command): void {
       '--margin <name=part>',
       `how much worse than legacy itself is allowed, of ${margins}; repeatable`,
       withMargin,
-      PARITY_MARGINS,
     )
     .option('--fresh', 'put earlier answers aside and ask for all of them anew')
     .option('--json', 'print the report as one JSON document')
@@ -94,7 +93,7 @@ async function runParityCommand(options: ParityOptions): Promise<void> {
         maxCostUsd: options.maxCost ?? null,
         timeoutMs: options.timeout * 1_000,
         minimumPrompts: options.minimum,
-        margins: options.margin,
+        margins: options.margin ?? PARITY_MARGINS,
       },
       { signal, standing: null, report: progress },
     );
@@ -125,7 +124,7 @@ function routeName(configuration: Configuration, asked: string | undefined): str
   );
 }
 
-function withMargin(text: string, margins: ParityMargins): ParityMargins {
+function withMargin(text: string, margins: ParityMargins = PARITY_MARGINS): ParityMargins {
   const [name = '', value = ''] = text.split('=');
   const part = Number(value);
   if (!Object.hasOwn(margins, name)) {

@@ -40,12 +40,28 @@ export interface TriggerTally {
   readonly onlyLegacy: number;
 }
 
+/** Tokens of the same prompts as each provider counts them; legacy's are the mean of its two answers. */
+export interface TokenTally {
+  readonly legacyInput: number;
+  readonly legacyOutput: number;
+  readonly candidateInput: number;
+  readonly candidateOutput: number;
+}
+
+/** The candidate's tokens for one of legacy's: over all prompts, and the least and the most of any stratum. */
+export interface TokenRatio {
+  readonly ratio: number;
+  readonly least: number;
+  readonly most: number;
+}
+
 /** What was found over some prompts of one stratum. */
 export interface StratumTally {
   readonly prompts: number;
   readonly measures: Readonly<Partial<Record<MeasureName, MeasureTally>>>;
   /** Legacy's second answer and the candidate's, each against legacy's first. */
   readonly trigger: { readonly self: TriggerTally; readonly candidate: TriggerTally };
+  readonly tokens: TokenTally;
 }
 
 /** How far a run is: what a later attempt needs where the file of answers is not at hand. */
@@ -106,6 +122,8 @@ export interface ParityReport {
     readonly measures: readonly MeasureRow[];
   }[];
   readonly differing: ParityStanding['differing'];
+  /** Null where a provider does not count. */
+  readonly tokens: { readonly input: TokenRatio; readonly output: TokenRatio } | null;
   readonly digests: { readonly golden: string; readonly answers: string };
 }
 

@@ -1,8 +1,17 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import {
+  accessSync,
+  appendFileSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { lock } from 'proper-lockfile';
 import type { Reply } from '../core/question';
 import type { Side } from '../core/routing';
+import { InvalidDocument } from '../core/schema-parts';
 import { parsedJson } from './canonical-json';
 
 /** One call that need not be made again. */
@@ -47,10 +56,13 @@ export function answersFile(directory: string, route: string): string {
   return join(directory, `${route}.jsonl`);
 }
 
-/** Opens the answers of a route, for the owner's eyes only; throws `AnswersTaken` while another run writes them. */
+/**
+ * Opens the answers of a route, for the owner's eyes only. Throws `AnswersTaken` while another run writes them, and
+ * `InvalidDocument` for a directory that cannot be written.
+ */
 export async function openAnswerJournal(directory: string, route: string): Promise<AnswerJournal> {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
   const file = answersFile(directory, route);
+  makeDirectory(directory);
   const release = await taken(directory, file);
   const calls = new Map<string, RecordedCall>();
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
@@ -78,6 +90,16 @@ export function setAnswersAside(directory: string, route: string, now: Date): st
   const aside = `${file}.${now.toISOString().replaceAll(':', '-')}`;
   renameSync(file, aside);
   return aside;
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    accessSync(directory, constants.W_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new InvalidDocument(directory, [{ path: '(directory)', message: `cannot be written (${code})` }]);
+  }
 }
 
 async function taken(directory: string, file: string): Promise<() => Promise<void>> {

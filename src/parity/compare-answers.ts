@@ -1,5 +1,5 @@
-import { DECISIONS, type MeasureName } from '../core/parity-report';
-import type { Answer, Reply } from '../core/question';
+import { DECISIONS, type MeasureName, type TokenTally } from '../core/parity-report';
+import type { Answer, AnswerUsage, Reply } from '../core/question';
 import { canonicalJson, equalFields, parsedJson } from './canonical-json';
 import type { GoldenPrompt } from './golden-prompt';
 import { keepsTo } from './schema-check';
@@ -29,6 +29,8 @@ export interface Score {
 export interface PromptComparison {
   readonly scores: readonly Score[];
   readonly called: { readonly first: boolean; readonly second: boolean; readonly candidate: boolean } | null;
+  /** Null where a provider does not count. */
+  readonly tokens: TokenTally | null;
 }
 
 type Chat = Answer & { readonly kind: 'chat' };
@@ -50,13 +52,15 @@ export function compareReplies(prompt: GoldenPrompt, replies: Replies): PromptCo
   if (!first.ok || !second.ok) return null;
   if (!candidate.ok) {
     const lost = (measure: MeasureName): Score => ({ measure, self: 1, candidate: 0, apart: 'candidate' });
-    return { scores: [lost('decisions'), lost('answered')], called: null };
+    return { scores: [lost('decisions'), lost('answered')], called: null, tokens: null };
   }
+  const tokens = tokensOf(first.usage, second.usage, candidate.usage);
   const answered: Score = { measure: 'answered', self: 1, candidate: 1, apart: null };
   const [a, b, c] = [first.answer, second.answer, candidate.answer];
   if (a.kind === 'embedding' || b.kind === 'embedding' || c.kind === 'embedding') {
     if (a.kind !== 'embedding' || b.kind !== 'embedding' || c.kind !== 'embedding') return null;
-    return { scores: embeddingScores(answered, [a.vectors, b.vectors, c.vectors]), called: null };
+    const scores = embeddingScores(answered, [a.vectors, b.vectors, c.vectors]);
+    return { scores, called: null, tokens };
   }
   const triple = [a, b, c] as const;
   const scores = [answered, ...chatScores(prompt, triple)];
@@ -67,6 +71,19 @@ export function compareReplies(prompt: GoldenPrompt, replies: Replies): PromptCo
     called: comparesTools
       ? { first: a.toolCalls.length > 0, second: b.toolCalls.length > 0, candidate: c.toolCalls.length > 0 }
       : null,
+    tokens,
+  };
+}
+
+type Usage = AnswerUsage | null;
+
+function tokensOf(first: Usage, second: Usage, candidate: Usage): TokenTally | null {
+  if (first === null || second === null || candidate === null) return null;
+  return {
+    legacyInput: (first.inputTokens + second.inputTokens) / 2,
+    legacyOutput: (first.outputTokens + second.outputTokens) / 2,
+    candidateInput: candidate.inputTokens,
+    candidateOutput: candidate.outputTokens,
   };
 }
 

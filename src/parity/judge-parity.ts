@@ -6,6 +6,8 @@ import {
   type ParityReport,
   type ParityStanding,
   type StratumTally,
+  type TokenRatio,
+  type TokenTally,
   type TriggerTally,
 } from '../core/parity-report';
 import type { ParityMargins } from '../core/plan';
@@ -56,6 +58,7 @@ export function judgeParity(standing: ParityStanding, demand: ParityDemand): Par
     measures,
     strata,
     differing: standing.differing,
+    tokens: tokenRatios(whole.tokens, Object.values(standing.strata)),
     digests: { golden: standing.golden, answers: standing.answers },
   };
 }
@@ -106,6 +109,19 @@ function f1Of({ self, candidate }: StratumTally['trigger']): NonNullable<Measure
   return { self: f1(part(self)), candidate: f1(part(candidate)), interval: [f1(low), f1(high)] };
 }
 
+function tokenRatios(all: TokenTally, strata: readonly StratumTally[]): ParityReport['tokens'] {
+  const ratioOf = (legacy: keyof TokenTally, candidate: keyof TokenTally): TokenRatio | null => {
+    const ratios = strata.flatMap(({ tokens }) =>
+      tokens[legacy] > 0 ? [tokens[candidate] / tokens[legacy]] : [],
+    );
+    if (ratios.length === 0) return null;
+    return { ratio: all[candidate] / all[legacy], least: Math.min(...ratios), most: Math.max(...ratios) };
+  };
+  const input = ratioOf('legacyInput', 'candidateInput');
+  const output = ratioOf('legacyOutput', 'candidateOutput');
+  return input === null || output === null ? null : { input, output };
+}
+
 interface Judged {
   readonly measures: readonly MeasureRow[];
   readonly strata: ParityReport['strata'];
@@ -116,10 +132,14 @@ interface Judged {
 function verdictOf(judged: Judged): Pick<ParityReport, 'outcome' | 'sentence'> {
   const { measures, strata, prompts, demand } = judged;
   const decisions = measures.find(({ measure }) => measure === 'decisions');
+  const everywhere = measures.filter(({ outcome }) => outcome === 'fail');
+  const told = new Set(everywhere.map(({ measure }) => measure));
   const failed = [
-    ...measures.filter(({ outcome }) => outcome === 'fail').map((row) => rowSentence(row)),
+    ...everywhere.map((row) => rowSentence(row)),
     ...strata.flatMap(({ stratum, measures: own }) =>
-      own.filter(({ outcome }) => outcome === 'fail').map((row) => rowSentence(row, stratum)),
+      own
+        .filter(({ measure, outcome }) => outcome === 'fail' && !told.has(measure))
+        .map((row) => rowSentence(row, stratum)),
     ),
   ];
   if (failed.length > 0) {

@@ -1,13 +1,21 @@
-import type { MeasureName, MeasureTally, StratumTally, TriggerTally } from '../core/parity-report';
+import type {
+  MeasureName,
+  MeasureTally,
+  StratumTally,
+  TokenTally,
+  TriggerTally,
+} from '../core/parity-report';
 import type { PromptComparison, Score } from './compare-answers';
 
 type Strata = Readonly<Record<string, StratumTally>>;
 
 const NO_TRIGGERS: TriggerTally = { both: 0, onlyOther: 0, onlyLegacy: 0 };
+const NO_TOKENS: TokenTally = { legacyInput: 0, legacyOutput: 0, candidateInput: 0, candidateOutput: 0 };
 const NOTHING: StratumTally = {
   prompts: 0,
   measures: {},
   trigger: { self: NO_TRIGGERS, candidate: NO_TRIGGERS },
+  tokens: NO_TOKENS,
 };
 
 /** The tallies with one more prompt. */
@@ -16,6 +24,7 @@ export function withPrompt(strata: Strata, stratum: string, comparison: PromptCo
   const measures = { ...before.measures };
   for (const score of comparison.scores) measures[score.measure] = withScore(measures[score.measure], score);
   const { called } = comparison;
+  const tokens = comparison.tokens === null ? before.tokens : addedTokens(before.tokens, comparison.tokens);
   const trigger =
     called === null
       ? before.trigger
@@ -23,7 +32,7 @@ export function withPrompt(strata: Strata, stratum: string, comparison: PromptCo
           self: withCall(before.trigger.self, called.first, called.second),
           candidate: withCall(before.trigger.candidate, called.first, called.candidate),
         };
-  return { ...strata, [stratum]: { prompts: before.prompts + 1, measures, trigger } };
+  return { ...strata, [stratum]: { prompts: before.prompts + 1, measures, trigger, tokens } };
 }
 
 /** All strata as one. */
@@ -41,6 +50,7 @@ export function wholeOf(strata: Strata): StratumTally {
         self: addedCalls(sum.trigger.self, each.trigger.self),
         candidate: addedCalls(sum.trigger.candidate, each.trigger.candidate),
       },
+      tokens: addedTokens(sum.tokens, each.tokens),
     };
   }, NOTHING);
 }
@@ -67,6 +77,15 @@ function added(a: MeasureTally, b: MeasureTally): MeasureTally {
     won: a.won + b.won,
     apart: a.apart + b.apart,
     candidateApart: a.candidateApart + b.candidateApart,
+  };
+}
+
+function addedTokens(a: TokenTally, b: TokenTally): TokenTally {
+  return {
+    legacyInput: a.legacyInput + b.legacyInput,
+    legacyOutput: a.legacyOutput + b.legacyOutput,
+    candidateInput: a.candidateInput + b.candidateInput,
+    candidateOutput: a.candidateOutput + b.candidateOutput,
   };
 }
 

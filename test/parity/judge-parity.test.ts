@@ -18,7 +18,7 @@ function drawn(a: number, b: number, c: number): PromptComparison {
   const [ab, ac, bc] = [alike(a, b), alike(a, c), alike(b, c)];
   const apart = ab + ac + bc !== 1 ? null : ab === 1 ? 'candidate' : 'legacy';
   const score: Score = { measure: 'decisions', self: ab, candidate: (ac + bc) / 2, apart };
-  return { scores: [score, { ...score, measure: 'refusal' }], called: null };
+  return { scores: [score, { ...score, measure: 'refusal' }], called: null, tokens: null };
 }
 
 function judged(

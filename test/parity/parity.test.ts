@@ -62,6 +62,7 @@ it('passes a candidate that answers as legacy does, and finds nothing', async ()
   });
   expect(report.sentence).toContain('100% against 100% of legacy itself');
   expect(report.measures.map(({ loss }) => Math.abs(loss))).toEqual(report.measures.map(() => 0));
+  expect(report.tokens?.input).toEqual({ ratio: 1, least: 1, most: 1 });
   expect(report.measures.find(({ f1 }) => f1 !== undefined)?.f1).toMatchObject({ self: 1, candidate: 1 });
   expect({ legacy: legacy.bodies.length, candidate: candidate.bodies.length }).toEqual({
     legacy: 2 * PROMPTS,
