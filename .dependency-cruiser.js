@@ -64,12 +64,18 @@ module.exports = {
       from: { path: '^src/gateway/' },
       to: { path: 'node_modules/@temporalio/' },
     },
+    only(
+      'history-imports-contract',
+      '^src/history/',
+      '^src/(core/|contract\\.ts$|history/)',
+      'what a history tells needs no Temporal and no worker',
+    ),
     only('assess-imports-core', '^src/assess/', '^src/(core/|assess/)', 'assess stands alone'),
     only(
       'adapters-import-ports',
       '^src/adapters/',
-      '^src/(core/|ports\\.ts$|contract\\.ts$|adapters/|assess/|parity/)',
-      'one file an outside system; usage logs are one, golden prompts and their answers another',
+      '^src/(core/|ports\\.ts$|contract\\.ts$|adapters/|assess/|parity/|history/)',
+      'one file an outside system; usage logs are one, golden prompts and Temporal histories others',
     ),
     only('parity-imports-core', '^src/parity/', '^src/(core/|parity/)', 'parity stands alone'),
     {

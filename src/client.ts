@@ -4,6 +4,7 @@ import { type WorkflowHandle, WorkflowNotFoundError, WorkflowUpdateFailedError }
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { type CommandOutcome, outcomeOf } from './client/command-outcome';
 import { CommandRefused, InvalidCommand, MigrationAlreadyRuns, NoMigration, NoWorker } from './client/errors';
+import type { FetchedRun } from './client/history';
 import { type MigrationRecord, recordOfHistories } from './client/migration-record';
 import { endOf, isNamed, type MigrationRun, type PastMigration, runOf } from './client/migration-run';
 import { migrationStart, type StartRequest, startTexts } from './client/migration-start';
@@ -42,6 +43,7 @@ export {
   NoWorker,
   TemporalUnreachable,
 } from './client/errors';
+export type { FetchedRun } from './client/history';
 export type { MigrationRecord } from './client/migration-record';
 export type { MigrationRun, PastMigration } from './client/migration-run';
 export type { StartRequest } from './client/migration-start';
@@ -87,6 +89,7 @@ export type RecordedVerdict = MigrationState['verdicts'][number];
 const QUERY_WAIT_MS = 10_000;
 const UPDATE_WAIT_MS = 5_000;
 const FOLLOW_WAIT_MS = 30_000;
+const HISTORY_WAIT_MS = 120_000;
 const POLL_FIRST_MS = 100;
 const POLL_MOST_MS = 1_000;
 
@@ -290,6 +293,22 @@ export class MigrationClient {
       runId = await this.service.previousRun(workflowId, runId);
     }
     return events;
+  }
+
+  /** The history of the newest migration of a route, all its runs in their order; needs no worker. */
+  async fetchHistory(route: string): Promise<readonly FetchedRun[]> {
+    // Loaded here only: it knows every message of Temporal, and no rollback should wait for that.
+    const { fetchRun } = await import('./client/history.js');
+    const workflowId = workflowIdOf(route);
+    const runs: FetchedRun[] = [];
+    let runId: string | null = (await this.describe(route)).runId;
+    while (runId !== null) {
+      const id: string = runId;
+      const handle = this.service.workflows.getHandle(workflowId, id);
+      runs.unshift(await this.service.ask(() => fetchRun(handle, id), HISTORY_WAIT_MS));
+      runId = await this.service.previousRun(workflowId, id);
+    }
+    return runs;
   }
 
   /** How many workers ask for work: for migrations and routing, for watching, and for effects. */

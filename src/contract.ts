@@ -184,6 +184,20 @@ export const FAILURES = {
   effectRefused: 'EffectRefused',
 } as const;
 
+/** What a migration came to, for its report. */
+export interface WriteReportInput {
+  readonly outcome: Outcome;
+  readonly reason: string;
+  /** Null: they are retraced from the history. */
+  readonly checkpoints: readonly Checkpoint[] | null;
+}
+
+/** On `WATCH_TASK_QUEUE`, once a migration is final. */
+export interface ReportActivities {
+  /** The files that were written; none where the worker was given no folder for reports. */
+  writeReport(input: WriteReportInput): Promise<{ readonly files: readonly string[] }>;
+}
+
 export interface AnalyseUsageInput {
   readonly route: string;
   readonly plan: AssessPlan;

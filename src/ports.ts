@@ -1,8 +1,9 @@
 import type { AssessPlan } from './core/assess-plan';
+import type { Checkpoint } from './core/checkpoint';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
 import type { ApplyResult } from './core/events';
 import type { EvidenceReading } from './core/evidence';
-import type { Drift, RosterEntry } from './core/migration-state';
+import type { Drift, Outcome, RosterEntry } from './core/migration-state';
 import type { ParityReport, ParityStanding } from './core/parity-report';
 import type { ParityPlan } from './core/plan';
 import type { ProbeKind } from './core/probe-rotation';
@@ -153,6 +154,16 @@ export interface EffectPort {
   ): Promise<{ readonly answer: ConfirmAnswer; readonly note: string }>;
 }
 
+/** Where reports of migrations go. */
+export interface ReportPort {
+  /** Writes the report of the migration whose activity asks; null where no folder was given. */
+  write(end: {
+    readonly outcome: Outcome;
+    readonly reason: string;
+    readonly checkpoints: readonly Checkpoint[] | null;
+  }): Promise<{ readonly html: string; readonly markdown: string } | null>;
+}
+
 /** Time as an argument. */
 export interface ClockPort {
   /** Monotonic milliseconds. */
@@ -221,6 +232,7 @@ export interface Ports {
   readonly parity: ParityPort;
   readonly standing: StandingPort;
   readonly usage: UsagePort;
+  readonly reports: ReportPort;
   readonly clock: ClockPort;
   readonly telemetry: TelemetryPort;
   readonly effects: EffectPort;

@@ -21,6 +21,8 @@ export interface WorkerOptions {
   readonly resolveSecret: (reference: string) => string;
   /** Where golden prompts and their answers are kept on this machine; see `parityDirectories`. */
   readonly parity?: ParityDirectories;
+  /** A folder of this machine into which migrations that end are reported; none by default. */
+  readonly reportsFolder?: string;
   /** Windows that can be observed at once by this process; 100 by default. */
   readonly watchSlots?: number;
   /** Effects and gates by others at once; 20 by default. One that hangs takes a slot until it times out. */
@@ -47,7 +49,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const sdkMetricsUrl = await installRuntime({ metrics: options.metrics !== undefined });
   const metrics = options.metrics === undefined ? undefined : new WorkerMetrics(sdkMetricsUrl);
   const { routing, watch, effects } = createActivities(
-    createPorts(configuration, resolveSecret, readDocument, parity, metrics),
+    createPorts(configuration, resolveSecret, readDocument, parity, metrics, options.reportsFolder),
   );
   let state = 'it connects to Temporal';
   const listener = await showMetrics(options, metrics, () => (state === SERVING ? null : state));

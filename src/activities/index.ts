@@ -1,4 +1,4 @@
-import type { EffectActivities, RoutingActivities, WatchActivities } from '../contract';
+import type { EffectActivities, ReportActivities, RoutingActivities, WatchActivities } from '../contract';
 import type { Ports } from '../ports';
 import { createAnalyseUsage } from './analyse-usage';
 import { createAssess } from './assess';
@@ -8,11 +8,12 @@ import { createHandoverProbe } from './handover-probe';
 import { createCheckParity } from './parity';
 import { createRoutingActivities } from './routing';
 import { createWatchStage } from './watch-stage';
+import { createWriteReport } from './write-report';
 
 /** The activities of the three task queues over the ports; see `Ports` for what they need of the world. */
 export function createActivities(ports: Ports): {
   routing: RoutingActivities;
-  watch: WatchActivities;
+  watch: WatchActivities & ReportActivities;
   effects: EffectActivities;
 } {
   return {
@@ -24,6 +25,7 @@ export function createActivities(ports: Ports): {
       checkParity: createCheckParity(ports),
       handoverProbe: createHandoverProbe(ports),
       watchStage: createWatchStage(ports),
+      writeReport: createWriteReport(ports),
     },
     effects: createEffectActivities(ports),
   };

@@ -1,5 +1,5 @@
 import type { WatchStageInput } from '../contract';
-import type { Evidence } from '../core/evidence';
+import { type Evidence, evidenceProblem } from '../core/evidence';
 import type { Drift, RosterEntry } from '../core/migration-state';
 import { type GatewayStatus, sameRecord } from '../core/routing';
 import type { Ports } from '../ports';
@@ -12,7 +12,7 @@ export interface RoundResult {
   /** Gateways that were behind and were pushed the record. */
   readonly behind: readonly { readonly gateway: string; readonly what: string }[];
   readonly unreachable: readonly string[];
-  /** Gateways whose evidence could not be read. */
+  /** Gateways whose evidence could not be read, or not be used: then with the reason in brackets. */
   readonly silent: readonly string[];
   readonly drift: Drift | null;
   readonly evidence: readonly Evidence[];
@@ -29,6 +29,8 @@ interface GatewayRound {
   readonly reachable: boolean;
   readonly drift: Drift | null;
   readonly evidence: Evidence | null;
+  /** Why evidence that was read cannot be used. */
+  readonly unusable: string | null;
   readonly cursor: string | null;
   readonly settled: boolean;
 }
@@ -56,6 +58,7 @@ export async function renewRound(
         behind: null,
         drift: null,
         evidence: null,
+        unusable: null,
         cursor: null,
         settled: false,
       };
@@ -80,7 +83,9 @@ export async function renewRound(
     granted: rounds.filter(({ granted }) => granted).map(({ name }) => name),
     behind: rounds.flatMap(({ name, behind }) => (behind === null ? [] : [{ gateway: name, what: behind }])),
     unreachable: rounds.filter(({ reachable }) => !reachable).map(({ name }) => name),
-    silent: rounds.filter(({ evidence }) => evidence === null).map(({ name }) => name),
+    silent: rounds
+      .filter(({ evidence }) => evidence === null)
+      .map(({ name, unusable }) => (unusable === null ? name : `${name} (${unusable})`)),
     drift: rounds.find(({ drift }) => drift !== null)?.drift ?? null,
     evidence: rounds.flatMap(({ evidence }) => (evidence === null ? [] : [evidence])),
     cursors: Object.fromEntries(
@@ -150,17 +155,24 @@ async function grant(
   return answer.kind === 'ok';
 }
 
-/** A cursor that the gateway has forgotten is replaced by a fresh one: what lay between is lost, never counted twice. */
+/**
+ * A cursor that the gateway has forgotten is replaced by a fresh one: what lay between is lost, never counted twice.
+ * Evidence that contradicts itself is neither used nor asked for again.
+ */
 async function readEvidence(
   ports: Ports,
   { route, record, progress }: WatchStageInput,
   gateway: RosterEntry,
-): Promise<{ evidence: Evidence | null; cursor: string | null }> {
+): Promise<Pick<GatewayRound, 'evidence' | 'unusable' | 'cursor'>> {
   const since = progress.cursors[gateway.name] ?? null;
   const answer = await ports.gateways.evidence(gateway, route, record.epoch, since);
-  if (answer.kind === 'ok') return { evidence: answer.value.evidence, cursor: answer.value.cursor };
+  if (answer.kind === 'ok') {
+    const unusable = evidenceProblem(answer.value, record.epoch);
+    const { evidence, cursor } = answer.value;
+    return { evidence: unusable === null ? evidence : null, unusable, cursor };
+  }
   if (answer.kind === 'unreachable' || answer.refusal.error.code !== 'unknown cursor')
-    return { evidence: null, cursor: null };
+    return { evidence: null, unusable: null, cursor: null };
   const fresh = await ports.gateways.evidence(gateway, route, record.epoch, null);
-  return { evidence: null, cursor: fresh.kind === 'ok' ? fresh.value.cursor : null };
+  return { evidence: null, unusable: null, cursor: fresh.kind === 'ok' ? fresh.value.cursor : null };
 }

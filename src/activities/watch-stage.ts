@@ -87,11 +87,14 @@ async function watch(
 
     const delta = mergeEvidence(round.evidence, input.record.epoch);
     shareApplied &&= good && lapses.length === 0;
-    const evidence = withWindow(input.progress.evidence, delta, { burnIn, shareApplied });
-    const verdict = judge(input, { evidence, delta, burnIn }, round, probes());
+    const { quantile = 0.95 } = input.stage.gates.latency;
+    const evidence = withWindow(input.progress.evidence, delta, { burnIn, shareApplied, quantile });
+    // What the verdict rests on is what the result tells: probes go on meanwhile.
+    const probed = probes();
+    const verdict = judge(input, { evidence, delta, burnIn }, round, probed);
     telemetry.round({
       verdict,
-      probes: probes(),
+      probes: probed,
       soakMs: input.progress.observedMs + observedMs,
       drift: round.drift?.kind ?? null,
       lapsed: round.behind.map(({ gateway }) => gateway),
@@ -106,7 +109,7 @@ async function watch(
       rosterChanged: roster.discovered.length + roster.left.length > 0,
       burntIn: burnIn && !isBurningIn(input, observedMs, verdict.requests.candidate),
     });
-    context.heartbeat({ elapsedMs, observedMs, probes: probes(), lapses } satisfies WatchProgress);
+    context.heartbeat({ elapsedMs, observedMs, probes: probed, lapses } satisfies WatchProgress);
     if (ended !== null) {
       return {
         epoch: input.record.epoch,
@@ -115,7 +118,7 @@ async function watch(
         evidence,
         cursors: round.cursors,
         verdict,
-        probes: probes(),
+        probes: probed,
         lapses,
         drift: round.drift,
         ...roster,

@@ -7,6 +7,7 @@ import { GatewayAdmin } from './gateway-admin';
 import { discoverGateways } from './gateway-discovery';
 import { createParityRuns, type ParityDirectories } from './parity-runs';
 import { createProviderProbes } from './provider-probe';
+import { createReportWriter } from './report-writer';
 import { systemClock } from './system-clock';
 import { createUsageLogs } from './usage-logs';
 import { createWorkflowStanding } from './workflow-standing';
@@ -18,6 +19,7 @@ export function createPorts(
   readDocument: (path: string) => unknown,
   parity: ParityDirectories,
   telemetry: TelemetryPort = SILENCE,
+  reportsFolder?: string,
 ): Ports {
   const providers = createProviderProbes({ configuration, resolveSecret, now: systemClock.now });
   return {
@@ -26,6 +28,7 @@ export function createPorts(
     parity: createParityRuns(configuration, providers, parity),
     standing: createWorkflowStanding(),
     usage: createUsageLogs({ configuration, resolveSecret, readDocument }),
+    reports: createReportWriter(reportsFolder ?? null),
     clock: systemClock,
     telemetry,
     effects: createEffectTargets(configuration, resolveSecret),

@@ -1,4 +1,5 @@
 import { bucketValue } from '../core/histogram';
+import { markup } from '../core/markup';
 import type { Projection } from './projection';
 import { dollars, shown } from './report-sections';
 import type { Distribution, UsageAnalysis } from './usage/usage-analysis';
@@ -10,11 +11,6 @@ const PLOT = { width: WIDTH - MARGIN.left - MARGIN.right, height: HEIGHT - MARGI
 /** Told apart by people who see few colours (Okabe and Ito). */
 const COLOURS = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#999999'];
 const MODELS_SHOWN = 6;
-
-/** Text within SVG and HTML. */
-export function markup(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
-}
 
 /** Tokens by day, stacked by model; null when there are none to show. */
 export function tokensByDayChart(usage: UsageAnalysis): string | null {

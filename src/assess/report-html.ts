@@ -1,5 +1,6 @@
+import { markup } from '../core/markup';
 import type { AssessmentReport } from './assessment-report';
-import { costChart, distributionChart, markup, tokensByDayChart } from './report-charts';
+import { costChart, distributionChart, tokensByDayChart } from './report-charts';
 import type { ReportSection } from './report-sections';
 
 const STYLE = `body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:1000px;margin:2rem auto;padding:0 1rem}

@@ -3,11 +3,13 @@ import type { Command } from 'commander';
 import { coveredBy, exportRecord, verifyExport } from '../core/checkpoint-chain';
 import { CliError, EXIT } from './cli-error';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from './connection';
+import { exportHistory } from './export-history';
 import { printJson, printLine, printNote } from './output';
 
 interface ExportFlags extends ConnectionFlags {
   readonly out?: string;
   readonly run?: string;
+  readonly history?: string;
 }
 
 /** Adds `cutover export`: the whole record of a migration as JSON Lines with a hash chain. */
@@ -17,6 +19,10 @@ export function registerExport(program: Command): void {
   )
     .option('--run <id>', 'a migration id or run id of `cutover history` (default: the newest)')
     .option('--out <file>', 'where to write it; never over a file that is there (default: standard output)')
+    .option(
+      '--history <file>',
+      'instead: write the whole Temporal history for gates explain, replay and report',
+    )
     .addHelpText(
       'after',
       '\nEvery command as it arrived, every verdict, every checkpoint: who, when, why and on what numbers.\n' +
@@ -47,6 +53,7 @@ export function registerVerify(program: Command): void {
 
 async function runExport(given: string | undefined, flags: ExportFlags): Promise<void> {
   const route = routeOf(given, flags);
+  if (flags.history !== undefined) return exportHistory(route, flags.history, flags);
   const { migrationId, entries, whole } = await withClient(flags, (client) =>
     client.record(route, flags.run),
   );

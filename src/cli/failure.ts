@@ -13,6 +13,8 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   StateDirectoryTaken: EXIT.badInput,
   AnswersTaken: EXIT.refused,
   NoMigration: EXIT.badInput,
+  InvalidHistory: EXIT.badInput,
+  UnreadableWindow: EXIT.badInput,
   MigrationAlreadyRuns: EXIT.refused,
   CommandRefused: EXIT.refused,
   TemporalUnreachable: EXIT.unreachable,

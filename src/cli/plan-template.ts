@@ -51,6 +51,9 @@ function head(plan: Plan): string[] {
     "#   hours: [{ days: [mon, tue, wed, thu], from: '09:00', to: '16:00' }]",
     "#   freezes: [{ from: '2026-12-18', to: '2027-01-03', reason: year end }]",
     '',
+    '# small, for less than 2,000 requests a day, has other defaults: canary at 50%, wide margins, the median.',
+    'profile: standard',
+    '',
     '# In this order; shares rise, the first moves nothing, the last moves everything.',
     'stages:',
   ];
@@ -81,6 +84,7 @@ function stageLines(stage: StagePlan, index: number): string[] {
     '      latency:',
     `        rollbackIncrease: ${latency.rollbackIncrease}${why('harm: p95 more than this part above')}`,
     `        promotionIncrease: ${latency.promotionIncrease}${why('promotion: p95 at most this part above; null: not judged')}`,
+    `        quantile: ${latency.quantile}${why('0.5 judges the median, which takes fewer requests')}`,
     '      interToken:',
     `        rollbackIncrease: ${interToken.rollbackIncrease}${why('harm: inter-token p95 more than this part above')}`,
     '      sampleRatio:',

@@ -15,6 +15,7 @@ interface UpOptions {
   readonly data: string;
   readonly temporalPort: string;
   readonly uiPort: string;
+  readonly reports?: string;
   readonly json?: true;
 }
 
@@ -28,6 +29,7 @@ export function registerUp(program: Command): void {
     .option('--data <folder>', "where Temporal's database is kept", '.cutover')
     .option('--temporal-port <port>', "the embedded Temporal's port", '7233')
     .option('--ui-port <port>', "the embedded Temporal's UI", '8233')
+    .option('--reports <folder>', 'write a report of every migration that ends, as HTML and Markdown')
     .option('--json', 'print the addresses as one JSON line once all runs')
     .addHelpText('after', '\nExample:\n  $ cutover up --config cutover.yaml')
     .action(async (options: UpOptions) => {
@@ -40,6 +42,7 @@ export function registerUp(program: Command): void {
           namespace: temporal.namespace,
           configuration,
           resolveSecret,
+          ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
         });
         parts.push(worker);
         printNote('worker: running');

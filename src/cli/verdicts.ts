@@ -1,14 +1,20 @@
 import type { Command } from 'commander';
 import type { RecordedVerdict } from '../client';
 import { formatShare } from '../core/plan';
+import { outcomeText } from '../core/verdict-text';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from './connection';
 import { instantText } from './instant';
 import { printJson, printLine, printTable } from './output';
+import { printMetrics } from './verdict-table';
 
 /** Adds `cutover verdicts`: what the gates said, with the numbers that it rests on. */
 export function registerVerdicts(program: Command): void {
   forRoute(program.command('verdicts').description('show the last verdicts and the numbers they rest on'))
-    .addHelpText('after', '\nExamples:\n  cutover verdicts chat\n  cutover verdicts chat --json')
+    .addHelpText(
+      'after',
+      '\nESTIMATE is how much worse the candidate is; its interval holds at every look at once. E-VALUE is the evidence\nand what decides. `cutover gates explain` computes a verdict again from what history recorded.\n' +
+        '\nExamples:\n  cutover verdicts chat\n  cutover verdicts chat --json',
+    )
     .action(runVerdicts);
 }
 
@@ -24,42 +30,23 @@ async function runVerdicts(given: string | undefined, flags: ConnectionFlags): P
       verdicts.map(row),
     );
     const last = verdicts.at(-1);
-    if (last !== undefined) printMetrics(last);
+    if (last === undefined || last.metrics.length === 0) return;
+    printLine();
+    printLine(`The last one, by metric (${last.stage}, window ${last.window}):`);
+    printMetrics(last);
   });
 }
 
 function row(verdict: RecordedVerdict): string[] {
-  const { atMs, stage, window, outcome, requests, observedShare, sentence } = verdict;
+  const { atMs, stage, window, requests, observedShare, sentence } = verdict;
   return [
     instantText(atMs),
     stage,
     String(window),
-    outcome,
+    outcomeText(verdict),
     String(requests.legacy),
     String(requests.candidate),
     observedShare === null ? '-' : formatShare(observedShare),
     sentence,
   ];
-}
-
-function printMetrics({ metrics }: RecordedVerdict): void {
-  if (metrics.length === 0) return;
-  printLine();
-  printLine('The last one, by metric:');
-  printTable(
-    ['METRIC', 'VERDICT', 'HARM', 'LEGACY', 'CANDIDATE', 'MARGIN', 'WHY'],
-    metrics.map(({ metric, outcome, harm, legacy, candidate, margin, sentence }) => [
-      metric,
-      outcome,
-      harm ? 'yes' : 'no',
-      numberText(legacy),
-      numberText(candidate),
-      numberText(margin),
-      sentence,
-    ]),
-  );
-}
-
-function numberText(value: number | null): string {
-  return value === null ? '-' : String(Number(value.toPrecision(4)));
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { configurationPath, environment, loadConfiguration, metricsAddress, resolveSecret } from '../config';
 import { configuredAddress } from '../temporal-server/configured-address';
@@ -11,6 +12,7 @@ interface WorkerFlags {
   readonly address?: string;
   readonly namespace?: string;
   readonly metrics?: string;
+  readonly reports?: string;
   readonly json?: true;
 }
 
@@ -26,6 +28,7 @@ export function registerWorker(program: Command): void {
       '--metrics <host:port>',
       'show /metrics, /healthz and /readyz there (default: CUTOVER_METRICS, else nowhere)',
     )
+    .option('--reports <folder>', 'write a report of every migration that ends, as HTML and Markdown')
     .option('--json', 'print where it serves as one JSON line')
     .addHelpText(
       'after',
@@ -54,6 +57,7 @@ export function registerWorker(program: Command): void {
         configuration,
         resolveSecret,
         ...(metrics === undefined ? {} : { metrics: listenAddress(metrics) }),
+        ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
       });
       const { metricsUrl } = worker;
       if (options.json) printJson({ address, namespace, metrics: metricsUrl });

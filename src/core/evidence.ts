@@ -1,4 +1,4 @@
-import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from './histogram';
+import { EMPTY_HISTOGRAM, GAMMA, type Histogram, mergeHistograms } from './histogram';
 import type { Side } from './routing';
 
 /** What kind of request was counted. Only `live` is in an arm of the comparison. */
@@ -81,6 +81,31 @@ export interface EvidenceReading {
   readonly cursor: string;
   /** What was seen since the cursor that was asked for, or since the epoch's first request here. */
   readonly evidence: Evidence;
+  /** The ratio of the gateway's histogram buckets; absent where it is not told. */
+  readonly gamma?: number;
+}
+
+/** Why a gateway's evidence cannot be used at all, in a few words without a comma; null when it can. */
+export function evidenceProblem({ evidence, gamma }: EvidenceReading, epoch: number): string | null {
+  if (evidence.epoch !== epoch) return `expected epoch ${epoch} and got ${evidence.epoch}`;
+  if (gamma !== undefined && Math.abs(gamma / GAMMA - 1) > 1e-9) {
+    return `expected histograms of gamma ${GAMMA.toFixed(6)} and got ${gamma.toFixed(6)}`;
+  }
+  for (const cell of evidence.cells) {
+    const judged = cell.attempts - cell.aborted;
+    const counts = [
+      ...[cell.attempts, cell.aborted, cell.successes, cell.retries],
+      ...Object.values(cell.failures),
+      ...[cell.totalMs, cell.firstTokenMs, cell.interTokenMs].flatMap(({ zero, buckets }) => [
+        zero,
+        ...buckets.map(([, count]) => count),
+      ]),
+    ];
+    if (counts.some((count) => !(count >= 0)) || failureCount(cell) > judged) {
+      return `its counters went backwards (${cell.side} ${cell.shape})`;
+    }
+  }
+  return null;
 }
 
 /** Evidence of nothing. */

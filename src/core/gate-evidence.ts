@@ -18,6 +18,7 @@ import {
 } from './gate-sketch';
 import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from './histogram';
 import { decodeNumbers, encodeNumbers } from './number-list';
+import type { LatencyQuantile } from './plan';
 import type { Side } from './routing';
 import {
   addCounts,
@@ -123,7 +124,12 @@ const NO_USAGE: ArmUsage = { answers: 0, tokensOut: 0, costLog: { count: 0, sum:
 export interface WindowKind {
   readonly burnIn: boolean;
   readonly shareApplied: boolean;
+  /** The quantile by which latencies are judged, p95 when absent: detail is kept around and above it. */
+  readonly quantile?: LatencyQuantile;
 }
+
+/** Part of a distribution that may be counted as its body: far enough below the quantile that is judged. */
+const BODY_PARTS: Readonly<Record<LatencyQuantile, number>> = { 0.5: 0.1, 0.95: 0.5 };
 
 /**
  * The stage's evidence with one more window; burn-in counts for the floor alone. Throws for evidence of another
@@ -146,7 +152,7 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
   const { measures, pooled } = measuresSeen(stage, cells);
   const withEdges = measures.map((measure, index) => {
     const now = histogramOfMeasure(cells, 'legacy', measure, measures);
-    return edged(measure, stage, index, now);
+    return edged(measure, stage, index, now, BODY_PARTS[kind.quantile ?? 0.95]);
   });
   const latencies = withEdges.map((measure) => {
     const samples = (side: Side) =>
@@ -296,13 +302,19 @@ function histogramOfMeasure(
  * The edge is chosen once, by legacy's values, so that it never depends on the candidate. `now` are those of the
  * window that is being added.
  */
-function edged(measure: LatencyMeasure, stage: StageEvidence, index: number, now: Histogram): LatencyMeasure {
+function edged(
+  measure: LatencyMeasure,
+  stage: StageEvidence,
+  index: number,
+  now: Histogram,
+  bodyPart: number,
+): LatencyMeasure {
   if (measure.edge !== null) return measure;
   const resolution = resolutionOf(measure, stage.step);
   const before = stage.judged.segments.map(({ evidence }) =>
     unpack(evidence.latencies[index]?.[0] ?? NO_COUNTS, resolution),
   );
-  return { ...measure, edge: edgeOf(mergeHistograms([...before, now]), stage.step) };
+  return { ...measure, edge: edgeOf(mergeHistograms([...before, now]), stage.step, bodyPart) };
 }
 
 function keyNumbers({ legacy, candidate }: BucketCounts): string | null {

@@ -12,7 +12,7 @@ import {
 import { alphaText, INTERVAL_ALPHA, type Judged } from './gate-rates';
 import { type Resolution, sketchQuantile, unpack } from './gate-sketch';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, histogramCount, mergeHistograms } from './histogram';
-import { stageKind } from './plan';
+import { type LatencyQuantile, type StagePlan, stageKind } from './plan';
 import { type DetectorState, detect } from './statistics/change-detector';
 import { smallestReaching } from './statistics/expected-requests';
 import {
@@ -26,7 +26,12 @@ import { type ArmSamples, detectQuantileExceeds, quantileWithin } from './statis
 import { scaleSamples } from './statistics/scaled-samples';
 import type { Baseline, MetricVerdict } from './verdict';
 
-const P = 0.95;
+const P95 = 0.95;
+
+/** The quantile by which a stage judges latencies; plans of earlier versions do not name it. */
+export function judgedQuantile({ gates: { latency } }: Pick<StagePlan, 'gates'>): LatencyQuantile {
+  return latency.quantile ?? P95;
+}
 
 /** A latency as it is judged: one stratum, or the small ones of a shape together. */
 export interface LatencyGroup {
@@ -167,11 +172,17 @@ function independentGaps(group: LatencyGroup, groups: readonly LatencyGroup[]): 
   };
 }
 
-/** The p95 of legacy by latency, which bound a stage without a control arm. */
-export function legacyLatencies(groups: readonly LatencyGroup[]): NonNullable<Baseline['latencies']> {
+/** The p95 of legacy by latency, and the median where it is judged, which bound a stage without a control arm. */
+export function legacyLatencies(
+  groups: readonly LatencyGroup[],
+  judged: LatencyQuantile,
+): NonNullable<Baseline['latencies']> {
   return groups.flatMap(({ what, shape, model, samples, resolution }) => {
-    const p95Ms = sketchQuantile(samples.legacy, P, resolution);
-    return p95Ms === null ? [] : [{ what, shape, model, p95Ms: Number(p95Ms.toPrecision(4)) }];
+    const p95Ms = sketchQuantile(samples.legacy, P95, resolution);
+    if (p95Ms === null) return [];
+    const p50Ms = judged === 0.5 ? sketchQuantile(samples.legacy, 0.5, resolution) : null;
+    const read = { what, shape, model, p95Ms: Number(p95Ms.toPrecision(4)) };
+    return [p50Ms === null ? read : { ...read, p50Ms: Number(p50Ms.toPrecision(4)) }];
   });
 }
 
@@ -180,15 +191,15 @@ export function judgeLatencies(judged: Judged, groups: readonly LatencyGroup[]):
   const alone = stageKind(judged.stage) === 'complete';
   const several = new Set(groups.map(({ model }) => model)).size > 1;
   return groups.map((group) => {
-    const subject = subjectOf(group, several, judged.evidence.pooled);
+    const subject = subjectOf(judged, group, several);
     return alone ? judgeAlone(judged, group, subject) : judgeAgainst(judged, group, subject);
   });
 }
 
 const NAMES = {
-  total: 'p95 of plain answers',
-  'first token': 'p95 to first token',
-  'between tokens': 'p95 between tokens',
+  total: 'of plain answers',
+  'first token': 'to first token',
+  'between tokens': 'between tokens',
 } as const;
 
 interface Subject {
@@ -197,11 +208,11 @@ interface Subject {
 }
 
 function subjectOf(
+  { stage, evidence: { pooled: names } }: Judged,
   { what, model, pooled }: LatencyGroup,
   several: boolean,
-  names: readonly string[],
 ): Subject {
-  const name = NAMES[what];
+  const name = `p${100 * judgedQuantile(stage)} ${NAMES[what]}`;
   if (!several) return { metric: name, text: name };
   const others = names.length === 0 ? 'small models' : names.slice(0, 3).join(', ');
   const named = names.length > 3 ? `${others} and ${names.length - 3} more` : others;
@@ -221,9 +232,10 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   const { stage, otherAlpha, rates } = judged;
   const { samples, resolution } = group;
   const gate = gatesOf(judged, group);
+  const p = judgedQuantile(stage);
   const n = { legacy: histogramCount(samples.legacy), candidate: histogramCount(samples.candidate) };
-  const legacy = sketchQuantile(samples.legacy, P, resolution);
-  const candidate = sketchQuantile(samples.candidate, P, resolution);
+  const legacy = sketchQuantile(samples.legacy, p, resolution);
+  const candidate = sketchQuantile(samples.candidate, p, resolution);
   const goal = gate.promotionIncrease !== null && group.part >= SMALL_PART;
   const base = {
     metric,
@@ -239,13 +251,13 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
     const outcome = goal || group.part >= SMALL_PART ? 'not evaluated' : 'not applicable';
     return metricVerdict({ ...base, outcome, sentence: `${text}: no answers of ${missing} to compare yet` });
   }
-  const { low, high } = quantileRatioInterval(samples, P, INTERVAL_ALPHA);
+  const { low, high } = quantileRatioInterval(samples, p, INTERVAL_ALPHA);
   // A candidate below the body of legacy's latencies is at least as fast as that body.
   const shown = candidate ?? GAMMA ** ((resolution.edge ?? 0) * resolution.step);
   const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}`;
   const numbers = { ...base, estimate: shown / legacy - 1, interval: [low - 1, high - 1] } as const;
   const logHarm = detectQuantileExceeds(
-    { p: P, margin: onCells(gate.rollbackIncrease, resolution.step, Math.ceil) },
+    { p, margin: onCells(gate.rollbackIncrease, resolution.step, Math.ceil) },
     group.state,
   );
   const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)}`;
@@ -273,7 +285,7 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   const margin = onCells(gate.promotionIncrease, resolution.step, Math.floor);
   const target = -Math.log(stage.alpha.promotion);
   const evidenceAt = (by: number) =>
-    margin > 0 ? quantileWithin({ p: P, margin }, by === 1 ? samples : scaleSamples(samples, by)) : 0;
+    margin > 0 ? quantileWithin({ p, margin }, by === 1 ? samples : scaleSamples(samples, by)) : 0;
   const logWithin = evidenceAt(1);
   const factor = logWithin >= target || margin === 0 ? null : smallestReaching(target, evidenceAt, 1, 256);
   const { legacy: asked, candidate: moved } = rates.counted;
@@ -292,9 +304,10 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   const { stage, baseline, otherAlpha, rates } = judged;
   const { resolution, state, samples } = group;
   const gate = gatesOf(judged, group);
+  const p = judgedQuantile(stage);
   const n = { legacy: 0, candidate: Math.round(histogramCount(samples.candidate)) };
-  const frozen = frozenP95(baseline, group);
-  const candidate = sketchQuantile(samples.candidate, P, resolution);
+  const frozen = frozenQuantile(baseline, group, p);
+  const candidate = sketchQuantile(samples.candidate, p, resolution);
   const goal = gate.promotionIncrease !== null && group.part >= SMALL_PART && frozen !== null;
   const base = {
     metric,
@@ -319,7 +332,7 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   const against = `candidate ${text} ${millisecondsText(candidate)} against ${millisecondsText(frozen)} of legacy before: ${worseText(candidate / frozen - 1)}`;
   const numbers = { ...base, estimate: candidate / frozen - 1 };
   const harmBound = boundOn(frozen * (1 + gate.rollbackIncrease), resolution.step);
-  const above = quantileAboveBound(P);
+  const above = quantileAboveBound(p);
   const logHarm = detect(state, mergeSamples, (since) => {
     const { successes, trials } = countsAbove(harmBound, since.candidate);
     return above(successes, trials);
@@ -336,7 +349,7 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
     });
   }
   const { successes, trials } = countsNotBelow(frozen * (1 + gate.promotionIncrease), samples.candidate);
-  const below = quantileBelowBound(P);
+  const below = quantileBelowBound(p);
   const logWithin = below(successes, trials);
   const target = -Math.log(stage.alpha.promotion);
   const factor =
@@ -352,8 +365,13 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   });
 }
 
-function frozenP95(baseline: Baseline | null, { what, model }: LatencyGroup): number | null {
+function frozenQuantile(
+  baseline: Baseline | null,
+  { what, model }: LatencyGroup,
+  p: LatencyQuantile,
+): number | null {
   const own = baseline?.latencies?.find((one) => one.what === what && one.model === model);
+  if (p === 0.5) return own?.p50Ms ?? null;
   if (own !== undefined || baseline === null || baseline.latencies !== undefined) return own?.p95Ms ?? null;
   if (what === 'between tokens') return null;
   return what === 'total' ? baseline.plainP95Ms : baseline.firstTokenP95Ms;
@@ -380,6 +398,6 @@ export function pooledP95(
   const [first] = picked;
   if (first === undefined) return null;
   const merged: Histogram = mergeHistograms(picked.map(({ samples }) => samples[side]));
-  const value = sketchQuantile(merged, P, { ...first.resolution, edge: null });
+  const value = sketchQuantile(merged, P95, { ...first.resolution, edge: null });
   return value === null || value === 0 ? null : value;
 }

@@ -16,7 +16,13 @@ import {
 } from './gate-metric';
 import { decodeNumbers } from './number-list';
 import { formatShare, type StagePlan, stageKind } from './plan';
-import { type BetaPrior, rateAbove, rateBelow, rateInterval } from './statistics/beta-binomial';
+import {
+  type BetaPrior,
+  type LogEvidence,
+  rateAbove,
+  rateBelow,
+  rateInterval,
+} from './statistics/beta-binomial';
 import { type DetectorState, detect, detectRate } from './statistics/change-detector';
 import { deflatedRates, deflatedSampleRatio } from './statistics/design-effect';
 import { smallestReaching } from './statistics/expected-requests';
@@ -103,7 +109,7 @@ export interface Judged {
 export const INTERVAL_ALPHA = 0.05;
 
 /** Half of the stage's chance of a false rollback is spent on errors. */
-function errorAlpha(stage: StagePlan): number {
+export function errorAlpha(stage: StagePlan): number {
   return stage.alpha.rollback / 2;
 }
 
@@ -202,10 +208,9 @@ function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
         : 'errors: no stage with a control arm has left numbers to compare with';
     return metricVerdict({ ...base, outcome: 'not evaluated', sentence });
   }
-  const bound = Math.min(0.999, base.legacy + margin);
-  const mean = base.legacy + margin / 4;
+  const bound = errorBound(base.legacy, margin);
   const above = rateAbove(bound, priorAbove(bound));
-  const below = rateBelow(bound, { mean: Math.min(mean, bound), strength: 1 / mean });
+  const below = errorsWithinBound(base.legacy, margin);
   const interval = rateInterval(
     rates.deflated.candidate.events,
     rates.deflated.candidate.requests,
@@ -252,6 +257,18 @@ function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
   });
 }
 
+/** What the error rate may be without a control arm: legacy's from the last stage that had one, and the margin. */
+export function errorBound(legacyRate: number, margin: number): number {
+  return Math.min(0.999, legacyRate + margin);
+}
+
+/** Evidence that the candidate's error rate lies below that bound. */
+function errorsWithinBound(legacyRate: number, margin: number): LogEvidence {
+  const bound = errorBound(legacyRate, margin);
+  const mean = legacyRate + margin / 4;
+  return rateBelow(bound, { mean: Math.min(mean, bound), strength: 1 / mean });
+}
+
 /** The least that the candidate may succeed, burn-in included; a legacy below it is no place to compare with. */
 export function judgeFloor(judged: Judged): MetricVerdict {
   const { stage, rates, evidence, otherAlpha } = judged;
@@ -276,14 +293,14 @@ export function judgeFloor(judged: Judged): MetricVerdict {
     return metricVerdict({ ...base, outcome: 'not evaluated', sentence: 'floor: no candidate requests yet' });
   }
   const below = rateAbove(1 - success, priorAbove(1 - success));
-  const { legacy } = rates.deflated;
-  if (below(legacy.events, legacy.requests) >= -Math.log(INTERVAL_ALPHA)) {
-    const legacySuccess = 1 - (rateOf(legacy) ?? 0);
+  if (isBaselineUnhealthy(judged)) {
+    const legacySuccess = 1 - (rateOf(rates.deflated.legacy) ?? 0);
+    const told = `baseline unhealthy: legacy succeeds in ${percentText(legacySuccess)}, below the floor of ${percentText(success)}`;
     return metricVerdict({
       ...base,
       legacy: legacySuccess,
-      outcome: 'not evaluated',
-      sentence: `baseline unhealthy: legacy succeeds in ${percentText(legacySuccess)}, below the floor of ${percentText(success)}; an operator has to accept that`,
+      outcome: 'not applicable',
+      sentence: `${told}; an operator has to accept that`,
     });
   }
   // The design effect of the judged windows stands for burn-in's as well, which keeps no key buckets.
@@ -302,6 +319,13 @@ export function judgeFloor(judged: Judged): MetricVerdict {
       ? `${told}: below it, ${evidenceText(logHarm, otherAlpha)}`
       : `${told}: ${1 - failed >= success ? 'held' : 'not held so far'}, evidence of harm ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
   });
+}
+
+/** Whether legacy itself succeeds less often than the floor says, beyond chance. */
+export function isBaselineUnhealthy({ stage, rates: { deflated } }: Judged): boolean {
+  const failure = 1 - stage.gates.floor.success;
+  const { events, requests } = deflated.legacy;
+  return rateAbove(failure, priorAbove(failure))(events, requests) >= -Math.log(INTERVAL_ALPHA);
 }
 
 /** Whether requests were split as the share says: if not, something drops or moves them and no number is to be trusted. */
@@ -370,7 +394,8 @@ function bitsOf(digit: number): number {
 /** What the realised share weighs against the plan's, in requests: a few requests say nothing about it. */
 const SHARE_WEIGHT = 100;
 
-function realisedShare({ counted: { legacy, candidate } }: StageRates, { share }: StagePlan): number {
+/** The candidate's part of the requests, weighed against the plan's while there are few. */
+export function realisedShare({ counted: { legacy, candidate } }: StageRates, { share }: StagePlan): number {
   return (candidate.requests + SHARE_WEIGHT * share) / (candidate.requests + legacy.requests + SHARE_WEIGHT);
 }
 
@@ -383,7 +408,7 @@ function ratioEvidence(ratio: number, share: number): (since: RateSegment) => nu
 }
 
 /** A rate is expected at twice its bound where it lies above, known as well as from one and a half events. */
-function priorAbove(bound: number): BetaPrior {
+export function priorAbove(bound: number): BetaPrior {
   return { mean: Math.min(2 * bound, (1 + bound) / 2), strength: 1.5 / bound };
 }
 

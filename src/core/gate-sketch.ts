@@ -72,14 +72,17 @@ export function repack(packed: PackedCounts, from: Resolution, to: Resolution): 
 /** From so many values on the middle of a distribution is known well enough to leave its body out. */
 const EDGE_VALUES = 1_000;
 
-/** The edge that a histogram gives: the cell of its median; null while there are too few values. */
-export function edgeOf(histogram: Histogram, step: number): number | null {
+/**
+ * The edge that a histogram gives: the cell below which `part` of its values lie; null while there are too few
+ * values. What is judged must lie far above that part.
+ */
+export function edgeOf(histogram: Histogram, step: number, part: number): number | null {
   if (histogramCount(histogram) < EDGE_VALUES) return null;
   let seen = histogram.zero;
-  const half = histogramCount(histogram) / 2;
+  const body = histogramCount(histogram) * part;
   for (const [bucket, count] of histogram.buckets) {
     seen += count;
-    if (seen >= half) return Math.floor(bucket / step) - 1;
+    if (seen >= body) return Math.floor(bucket / step) - 1;
   }
   return null;
 }

@@ -1,8 +1,10 @@
 import { type ArmUsage, noStageEvidence } from './gate-evidence';
-import { judgeLatencies, latencyGroups, legacyLatencies, pooledP95 } from './gate-latency';
+import { judgedQuantile, judgeLatencies, latencyGroups, legacyLatencies, pooledP95 } from './gate-latency';
 import { metricVerdict, worseText } from './gate-metric';
+import { lowPowerOf } from './gate-power';
 import {
   INTERVAL_ALPHA,
+  isBaselineUnhealthy,
   type Judged,
   judgeErrors,
   judgeFloor,
@@ -13,7 +15,7 @@ import {
 } from './gate-rates';
 import { formatShare, type StagePlan, stageKind } from './plan';
 import { geometricMeanRatio } from './statistics/geometric-mean';
-import type { Baseline, GateInput, GateVerdict, MetricVerdict } from './verdict';
+import type { Baseline, GateInput, GateVerdict, LowPower, MetricVerdict } from './verdict';
 
 /**
  * Evidence in, verdict out: judges one stage at one moment, pure, and valid however often it is asked. A metric
@@ -59,6 +61,14 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const counted = input.burnIn
     ? input.windowRequests
     : { legacy: rates.counted.legacy.requests, candidate: rates.counted.candidate.requests };
+  const lowPower =
+    outcome === 'pass' && harm === undefined && stage.profile === 'small' ? lowPowerOf(judged, groups) : null;
+  const unhealthy = isBaselineUnhealthy(judged);
+  const floor = metrics.find(({ metric }) => metric === 'floor');
+  const approvals = [
+    ...(unhealthy && floor !== undefined ? [floor.sentence] : []),
+    ...(lowPower === null ? [] : [`a pass on little traffic: ${lowPower.sentence}`]),
+  ];
   const mismatch = metrics.find(({ metric, outcome: said }) => metric === 'sample ratio' && said === 'fail');
   return {
     stage: stage.name,
@@ -67,7 +77,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     harm: harm?.metric ?? null,
     pause: mismatch?.sentence ?? null,
     burnIn: input.burnIn,
-    sentence: harm?.sentence ?? summary(stage, outcome, metrics, input.burnIn),
+    sentence: harm?.sentence ?? summary(stage, outcome, metrics, { burnIn: input.burnIn, lowPower }),
     metrics,
     observedShare:
       counted.legacy + counted.candidate === 0
@@ -75,6 +85,9 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
         : counted.candidate / (counted.legacy + counted.candidate),
     requests: counted,
     baseline: baselineOf(judged, groups),
+    ...(unhealthy ? { baselineUnhealthy: true } : {}),
+    ...(lowPower === null ? {} : { lowPower }),
+    ...(approvals.length === 0 ? {} : { approvals }),
   };
 }
 
@@ -199,12 +212,13 @@ function summary(
   stage: StagePlan,
   outcome: GateVerdict['outcome'],
   metrics: readonly MetricVerdict[],
-  burnIn: boolean,
+  { burnIn, lowPower }: { readonly burnIn: boolean; readonly lowPower: LowPower | null },
 ): string {
   if (burnIn) return `${stage.name} is in burn-in: recorded, not judged`;
   if (outcome === 'pass') {
     const main = metrics.find((metric) => metric.metric === 'errors')?.sentence ?? '';
-    return `${stage.name} at ${formatShare(stage.share)} passes: ${main}`;
+    const passes = `${stage.name} at ${formatShare(stage.share)} passes`;
+    return lowPower === null ? `${passes}: ${main}` : `${passes}, low power: ${lowPower.sentence}; ${main}`;
   }
   const open = metrics.filter((metric) => metric.outcome === outcome).map((metric) => metric.sentence);
   const more = open.length > REASONS_TOLD ? `; and ${open.length - REASONS_TOLD} more` : '';
@@ -212,13 +226,13 @@ function summary(
   return `${stage.name} is ${said}: ${open.slice(0, REASONS_TOLD).join('; ')}${more}`;
 }
 
-function baselineOf({ rates }: Judged, groups: Parameters<typeof judgeLatencies>[1]): Baseline | null {
+function baselineOf({ stage, rates }: Judged, groups: Parameters<typeof judgeLatencies>[1]): Baseline | null {
   const errorRate = rateOf(rates.counted.legacy);
   if (errorRate === null) return null;
   return {
     errorRate,
     plainP95Ms: pooledP95(groups, 'total', 'legacy'),
     firstTokenP95Ms: pooledP95(groups, 'first token', 'legacy'),
-    latencies: legacyLatencies(groups),
+    latencies: legacyLatencies(groups, judgedQuantile(stage)),
   };
 }

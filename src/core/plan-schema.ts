@@ -52,6 +52,10 @@ const gatesSchema = z.strictObject({
         .nullable()
         .optional()
         .describe('Promote when p95 is at most this part above; null: not judged.'),
+      quantile: z
+        .union([z.literal(0.5), z.literal(0.95)], 'expected 0.5 or 0.95')
+        .optional()
+        .describe('Which quantile of latencies is judged: 0.95, or 0.5, which takes fewer requests.'),
     })
     .optional(),
   interToken: z
@@ -244,11 +248,18 @@ export const planSchema = z
   .strictObject({
     $schema: z.string().optional(),
     route: nameSchema.describe('The route of the configuration that is moved.'),
+    profile: z
+      .enum(['standard', 'small'])
+      .default('standard')
+      .describe(
+        'small: for less than 2,000 requests a day. Canary at 50%, wide margins, the median, longer deadlines, and a pass that a named person approves.',
+      ),
     stages: z
       .array(stageSchema)
       .min(2, 'expected at least two stages: one that moves nothing and one that moves everything')
       .max(20)
-      .default(['assess', 'canary', 'rolling', 'complete'].map((name) => ({ name }))),
+      .optional()
+      .describe('Default: assess, canary, rolling, complete; without rolling for the profile small.'),
     lease: durationSchema('45s', 'How long a gateway may serve the candidate without renewal.', 1_000),
     renewal: durationSchema('5s', 'How often leases are renewed and evidence is read.', 100),
     watchHeartbeat: durationSchema(
@@ -302,7 +313,10 @@ export const planSchema = z
       .describe('Who is told of what.'),
   })
   .transform((input, context): Plan => {
-    const stages = input.stages.map((stage, index) => resolveStage(stage, index, context));
+    const profile = PROFILES[input.profile];
+    const stages = (input.stages ?? profile.stages.map((name): StageInput => ({ name }))).map(
+      (stage, index) => resolveStage(stage, index, profile, context),
+    );
     checkOrder(stages, context);
     if (input.renewal * 3 > input.lease) {
       context.addIssue({
@@ -320,7 +334,11 @@ export const planSchema = z
     }
     return {
       route: input.route,
-      stages: stages.map((stage, index) => ({ ...stage, alpha: alphaOf(stages, index, input.alpha) })),
+      stages: stages.map((stage, index) => ({
+        ...stage,
+        alpha: alphaOf(stages, index, input.alpha),
+        ...(input.profile === 'small' ? { profile: input.profile } : {}),
+      })),
       leaseMs: input.lease,
       renewalMs: input.renewal,
       watchHeartbeatMs: input.watchHeartbeat,
@@ -368,10 +386,48 @@ function alphaOf(
   return { rollback: plan.rollback / 2 ** halvings, promotion: plan.promotion };
 }
 
-const SHARES: Readonly<Record<string, number>> = { assess: 0, canary: 0.1, rolling: 0.5, complete: 1 };
-
 type ResolvedStage = Omit<StagePlan, 'alpha'>;
-type StageDefaults = Omit<ResolvedStage, 'name' | 'share' | 'windowMs'>;
+type StageDefaults = Omit<ResolvedStage, 'name' | 'share' | 'windowMs' | 'profile'>;
+
+/** What a profile says where a plan says nothing. */
+interface Profile {
+  readonly stages: readonly string[];
+  readonly shares: Readonly<Record<string, number>>;
+  readonly defaults: (share: number) => StageDefaults;
+}
+
+const PROFILES: Readonly<Record<'standard' | 'small', Profile>> = {
+  standard: {
+    stages: ['assess', 'canary', 'rolling', 'complete'],
+    shares: { assess: 0, canary: 0.1, rolling: 0.5, complete: 1 },
+    defaults: stageDefaults,
+  },
+  small: {
+    stages: ['assess', 'canary', 'complete'],
+    shares: { assess: 0, canary: 0.5, complete: 1 },
+    defaults: smallStageDefaults,
+  },
+};
+
+/** Margins of what some hundreds of requests can show, and the time that they take to come. */
+function smallStageDefaults(share: number): StageDefaults {
+  const standard = stageDefaults(share);
+  if (share === 0) return standard;
+  const { gates } = standard;
+  return {
+    ...standard,
+    soakMs: 2 * DAY_MS,
+    minimumSample: 200,
+    minimumKeys: share === 1 ? 0 : 20,
+    deadline: { holdMs: 14 * DAY_MS, rollbackMs: share === 1 ? null : 28 * DAY_MS },
+    gates: {
+      ...gates,
+      errors: { ...gates.errors, promotionExcess: 0.05 },
+      latency: { rollbackIncrease: 0.5, promotionIncrease: 0.3, quantile: 0.5 },
+      floor: { success: 0.93 },
+    },
+  };
+}
 
 function stageDefaults(share: number): StageDefaults {
   if (share === 0) {
@@ -418,7 +474,7 @@ function stageDefaults(share: number): StageDefaults {
 function gateDefaults(promotionExcess: number, promotionIncrease: number | null): Gates {
   return {
     errors: { rollbackRatio: 1.5, promotionExcess },
-    latency: { rollbackIncrease: 0.5, promotionIncrease },
+    latency: { rollbackIncrease: 0.5, promotionIncrease, quantile: 0.95 },
     interToken: { rollbackIncrease: 1 },
     sampleRatio: { pausePValue: 0.001 },
     floor: { success: 0.97 },
@@ -426,16 +482,21 @@ function gateDefaults(promotionExcess: number, promotionIncrease: number | null)
   };
 }
 
-function resolveStage(stage: StageInput, index: number, context: z.core.$RefinementCtx): ResolvedStage {
-  const share = stage.share ?? SHARES[stage.name];
+function resolveStage(
+  stage: StageInput,
+  index: number,
+  { shares, defaults: defaultsAt }: Profile,
+  context: z.core.$RefinementCtx,
+): ResolvedStage {
+  const share = stage.share ?? shares[stage.name];
   if (share === undefined) {
     context.addIssue({
       code: 'custom',
       path: ['stages', index, 'share'],
-      message: `expected a share for the stage "${stage.name}": only ${Object.keys(SHARES).join(', ')} have one by default`,
+      message: `expected a share for the stage "${stage.name}": only ${Object.keys(shares).join(', ')} have one by default`,
     });
   }
-  const defaults = stageDefaults(share ?? 0);
+  const defaults = defaultsAt(share ?? 0);
   const soakMs = stage.soak ?? defaults.soakMs;
   const holdMs = stage.deadline?.hold ?? defaults.deadline.holdMs;
   const rollbackMs =

@@ -74,6 +74,8 @@ export interface StagePlan {
   readonly confirm?: readonly string[];
   /** Whether a person must approve before the stage is left; absent: no. */
   readonly approval?: ApprovalPlan;
+  /** Little traffic: wide margins, and a pass that a named person has to approve. */
+  readonly profile?: 'small';
 }
 
 /** How often a stage may decide wrongly. */
@@ -96,6 +98,8 @@ export interface Gates {
     /** Harm: p95 (total of plain answers, first token of streams) more than this part above legacy's. */
     readonly rollbackIncrease: number;
     readonly promotionIncrease: number | null;
+    /** Which quantile is judged; p95 when absent. The median takes fewer requests. */
+    readonly quantile?: LatencyQuantile;
   };
   readonly interToken: { readonly rollbackIncrease: number };
   readonly sampleRatio: { readonly pausePValue: number };
@@ -108,6 +112,9 @@ export interface Gates {
     readonly promotionStreak: number;
   };
 }
+
+/** The median or p95. */
+export type LatencyQuantile = 0.5 | 0.95;
 
 /** What synthetic probes do and how often. */
 export interface ProbePlan {

@@ -50,7 +50,8 @@ export interface KeyModel {
 /** Traffic to draw: sizes, latencies and what each arm does when. */
 export interface TrafficModel {
   readonly share: number;
-  readonly requestsPerWindow: number;
+  /** The same in every window, or by window, counted from 0. */
+  readonly requestsPerWindow: number | ((window: number) => number);
   /** Part of the requests that are streams. */
   readonly streamShare: number;
   /** Legacy's latencies, in milliseconds: given, or measured. */
@@ -71,7 +72,9 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
     const behaviour = { legacy: model.legacy, candidate: model.candidate(window) };
     const storms = new Set(keys?.episodes(random));
     const tallies = { legacy: new ArmTally(), candidate: new ArmTally() };
-    for (let request = 0; request < model.requestsPerWindow; request += 1) {
+    const { requestsPerWindow: requests } = model;
+    const due = typeof requests === 'number' ? requests : requests(window);
+    for (let request = 0; request < due; request += 1) {
       const key = keys?.draw(random) ?? null;
       const side: Side = (key === null ? random() : key.position) < model.share ? 'candidate' : 'legacy';
       const { failureRate, latencyFactor } = behaviour[side];

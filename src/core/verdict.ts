@@ -57,6 +57,22 @@ export interface GateVerdict {
   readonly baseline: Baseline | null;
   /** What a named person must accept before this pass counts, a sentence each; absent: nothing. */
   readonly approvals?: readonly string[];
+  /** Legacy itself succeeds less often than the floor says: an operator has to accept that before a pass counts. */
+  readonly baselineUnhealthy?: true;
+  /** A pass on little traffic, which a named person has to approve. */
+  readonly lowPower?: LowPower;
+}
+
+/** What a pass on little traffic could have seen at all. */
+export interface LowPower {
+  /** The smallest true regression that as many requests as were seen would show as harm; null: none would. */
+  readonly smallestRegression: {
+    /** Of the error rate, absolute. */
+    readonly errors: number | null;
+    /** Of the judged latency quantile, as a part of legacy's value. */
+    readonly latency: number | null;
+  };
+  readonly sentence: string;
 }
 
 /** Legacy's rates of the last stage that had a control arm. */
@@ -67,6 +83,8 @@ export interface Baseline {
   /** Each latency by itself; absent where a stage had no strata to tell apart. */
   readonly latencies?: readonly (Pick<LatencyMeasure, 'what' | 'shape' | 'model'> & {
     readonly p95Ms: number;
+    /** Where the stage judged the median. */
+    readonly p50Ms?: number;
   })[];
 }
 

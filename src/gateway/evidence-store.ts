@@ -1,4 +1,5 @@
 import type { EvidenceReading } from '../core/evidence';
+import { GAMMA } from '../core/histogram';
 import { EpochEvidence } from './epoch-evidence';
 import type { Observation } from './evidence-cell';
 
@@ -42,7 +43,8 @@ export class EvidenceStore {
     this.#sequence += 1;
     const cursor = `${this.#incarnation}:${epoch}:${this.#sequence}`;
     this.#keep(cursor, counted.copy());
-    return { incarnation: this.#incarnation, cursor, evidence: counted.since(earlier, epoch) };
+    const evidence = counted.since(earlier, epoch);
+    return { incarnation: this.#incarnation, cursor, evidence, gamma: GAMMA };
   }
 
   #begin(epoch: number): EpochEvidence | null {

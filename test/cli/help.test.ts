@@ -42,6 +42,7 @@ it('shows every command with an example, and with --json where it answers someth
         'reevaluate',
       ],
       ...['rollback', 'emergency-rollback', 'finish', 'kill', 'export', 'verify', 'completion', 'capacity'],
+      ...['gates explain', 'gates simulate', 'replay', 'report'],
     ]),
   );
   for (const [name, help] of Object.entries(helps)) {
@@ -49,7 +50,7 @@ it('shows every command with an example, and with --json where it answers someth
       name,
       help: expect.stringMatching(new RegExp(`Examples?:\\n.*cutover ${name.split(' ')[0]}`)),
     });
-    if (!['plan', 'prices', 'effects'].includes(name)) {
+    if (!['plan', 'prices', 'effects', 'gates'].includes(name)) {
       expect({ name, help }).toEqual({ name, help: expect.stringContaining('--json') });
     }
   }

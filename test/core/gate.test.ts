@@ -219,9 +219,9 @@ describe('floor', () => {
     expect(judged(aStage('canary'), evidence).requests).toEqual({ legacy: 0, candidate: 0 });
   });
 
-  it('calls a legacy below it an unhealthy baseline and holds', () => {
+  it('calls a legacy below it an unhealthy baseline, which a person has to accept', () => {
     const verdict = judged(aStage('rolling'), afterWindows([rates([4_000, 400], [4_000, 400])]));
-    expect(verdict).toMatchObject({ outcome: 'not evaluated', harm: null });
+    expect(verdict).toMatchObject({ baselineUnhealthy: true, approvals: [expect.any(String)], harm: null });
     expect(metricOf(verdict, 'floor').sentence).toMatch(/^baseline unhealthy: legacy succeeds in 90%/);
   });
 });

@@ -87,7 +87,7 @@ describe('the defaults', () => {
     const [, canary, rolling] = plan.stages;
     expect(canary?.gates).toEqual({
       errors: { rollbackRatio: 1.5, promotionExcess: 0.02 },
-      latency: { rollbackIncrease: 0.5, promotionIncrease: null },
+      latency: { rollbackIncrease: 0.5, promotionIncrease: null, quantile: 0.95 },
       interToken: { rollbackIncrease: 1 },
       sampleRatio: { pausePValue: 0.001 },
       floor: { success: 0.97 },
@@ -111,7 +111,7 @@ describe('the defaults', () => {
       }),
     ).stages[1];
     expect(changed).toMatchObject({ share: 0.125, deadline: { holdMs: 3 * DAY_MS, rollbackMs: null } });
-    expect(changed?.gates.latency).toEqual({ rollbackIncrease: 0.5, promotionIncrease: 0.3 });
+    expect(changed?.gates.latency).toMatchObject({ rollbackIncrease: 0.5, promotionIncrease: 0.3 });
     expect(changed?.gates.floor).toEqual({ success: 0.97 });
   });
 });
@@ -317,4 +317,66 @@ describe('what usage logs have to show', () => {
   ])('refuses %s', (_name, assess, problem) => {
     expect(problems(withUsage(assess)).join()).toContain(problem);
   });
+});
+
+describe('the profile small', () => {
+  const small = parse({ route: 'chat', profile: 'small' });
+
+  it('has half of the traffic in canary, wide margins, the median and longer deadlines', () => {
+    expect(small.stages.map(({ name, share }) => [name, share])).toEqual([
+      ['assess', 0],
+      ['canary', 0.5],
+      ['complete', 1],
+    ]);
+    const [, canary] = small.stages;
+    expect(canary).toMatchObject({ profile: 'small', minimumSample: 200, soakMs: 2 * DAY_MS });
+    expect(canary?.gates.errors.promotionExcess).toBe(0.05);
+    expect(canary?.gates.latency.quantile).toBe(0.5);
+    expect(canary?.deadline.holdMs).toBe(14 * DAY_MS);
+    expect(parse({ route: 'chat' }).stages.some(({ profile }) => profile === 'small')).toBe(false);
+  });
+
+  it('gives way to what the plan says', () => {
+    const stages = [{ name: 'assess' }, { name: 'canary', share: 0.3, soak: '1d' }, { name: 'complete' }];
+    const [, canary] = parse({ route: 'chat', profile: 'small', stages }).stages;
+    expect(canary).toMatchObject({
+      share: 0.3,
+      soakMs: DAY_MS,
+      gates: { errors: { promotionExcess: 0.05 } },
+    });
+  });
+
+  it('is one of two', () => {
+    expect(problems({ route: 'chat', profile: 'tiny' })).toEqual([
+      expect.stringMatching(/^profile: .*got "tiny"$/),
+    ]);
+    expect(problems(between({ name: 'rest', share: 0.7, gates: { latency: { quantile: 0.7 } } }))).toEqual([
+      expect.stringMatching(/^stages\[1\]\.gates\.latency\.quantile: expected 0.5 or 0.95, got 0.7$/),
+    ]);
+  });
+});
+
+it.each([
+  [
+    'alpha 0',
+    { alpha: { rollback: 0 } },
+    /^alpha\.rollback: expected a chance above 0 and at most 0\.5, got 0$/,
+  ],
+  [
+    'alpha 2',
+    { alpha: { promotion: 2 } },
+    /^alpha\.promotion: expected a chance above 0 and at most 0\.5, got 2$/,
+  ],
+  [
+    'a negative margin of errors',
+    { stages: between({ name: 'm', share: 0.5, gates: { errors: { promotionExcess: -0.01 } } }).stages },
+    /promotionExcess: expected a number above 0 and below 1, got -0\.01$/,
+  ],
+  [
+    'a negative margin of latency',
+    { stages: between({ name: 'm', share: 0.5, gates: { latency: { rollbackIncrease: -0.5 } } }).stages },
+    /rollbackIncrease: expected an increase above 0, .*got -0\.5$/,
+  ],
+])('refuses %s in one sentence', (_name, said, sentence) => {
+  expect(problems({ route: 'chat', ...said })).toEqual([expect.stringMatching(sentence)]);
 });

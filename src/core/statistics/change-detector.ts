@@ -55,7 +55,7 @@ function isAlive(from: number, windows: number): boolean {
 }
 
 /** What the start of the stage weighs; every window shares the rest. */
-const STAGE_WEIGHT = 0.6;
+export const STAGE_WEIGHT = 0.6;
 /** The weight of later windows falls as 1/(HALF_WEIGHT + window)^2: half of it is spent after so many. */
 const HALF_WEIGHT = 200;
 

@@ -1,0 +1,102 @@
+import type { Command } from 'commander';
+import { type Explanation, explainWindow } from '../core/explain-verdict';
+import { formatShare } from '../core/plan';
+import { outcomeText } from '../core/verdict-text';
+import type { RecordedMigration } from '../history/recorded-migration';
+import { CliError, EXIT } from './cli-error';
+import { forRoute } from './connection';
+import { registerSimulate } from './gates-simulate';
+import { type HistoryFlags, migrationOf, withHistory } from './history-source';
+import { instantText } from './instant';
+import { positive } from './option-value';
+import { printJson, printLine, printNote, printTable } from './output';
+import { printMetrics } from './verdict-table';
+
+interface ExplainFlags extends HistoryFlags {
+  readonly window?: number;
+}
+
+/** Adds `cutover gates explain|simulate`. */
+export function registerGates(program: Command): void {
+  const gates = program.command('gates').description('explain what gates said, or rehearse them');
+  gates.addHelpText(
+    'after',
+    '\nExamples:\n  cutover gates explain chat --window 12\n  cutover gates simulate plan.yaml --runs 200',
+  );
+  withHistory(
+    forRoute(
+      gates.command('explain').description('compute stored verdicts again from their recorded evidence'),
+    ),
+  )
+    .option('--window <number>', 'only this window of the migration, with every number', positive)
+    .addHelpText(
+      'after',
+      '\nExit code 5: a stored verdict is not what its evidence gives.\n' +
+        '\nExamples:\n  cutover gates explain chat\n  cutover gates explain --history chat.json --window 12',
+    )
+    .action(runExplain);
+  registerSimulate(gates);
+}
+
+async function runExplain(given: string | undefined, flags: ExplainFlags): Promise<void> {
+  const migration = await migrationOf(given, flags);
+  const explained = chosen(migration, flags.window).map(explainWindow);
+  const wrong = explained.filter(({ differences }) => differences.length > 0);
+  if (flags.json === true) {
+    const { migrationId, route } = migration;
+    printJson({ migrationId, route, agrees: wrong.length === 0, windows: explained.map(asJson) });
+  } else {
+    printTable(['WINDOW', 'ENDED', 'STAGE', 'SHARE', 'VERDICT', 'STORED VERDICT', 'WHY'], explained.map(row));
+    const [only] = explained;
+    if (flags.window !== undefined && only !== undefined) {
+      printLine();
+      printMetrics(only.recomputed);
+    }
+    for (const { window, differences } of wrong) {
+      for (const { path, stored, recomputed } of differences.slice(0, DIFFERENCES_TOLD)) {
+        printNote(`window ${window.number}, ${path}: stored ${stored}, its evidence gives ${recomputed}`);
+      }
+    }
+  }
+  if (wrong.length === 0) return;
+  throw new CliError(
+    `${wrong.length} of ${explained.length} stored verdicts are not what their evidence gives`,
+    EXIT.negative,
+  );
+}
+
+const DIFFERENCES_TOLD = 5;
+
+function chosen({ windows, migrationId }: RecordedMigration, wanted: number | undefined) {
+  const picked = wanted === undefined ? windows : windows.filter(({ number }) => number === wanted);
+  if (picked.length > 0) return picked;
+  const has = windows.length === 0 ? 'no window that ended' : `the windows 1 to ${windows.length}`;
+  throw new CliError(
+    wanted === undefined
+      ? `expected windows in the history of ${migrationId}, it has ${has}`
+      : `expected one of its windows, got ${wanted}: ${migrationId} has ${has}`,
+    EXIT.badInput,
+  );
+}
+
+function row({ window, recomputed, differences }: Explanation): string[] {
+  return [
+    String(window.number),
+    instantText(window.endedAtMs),
+    `${window.stage.name} ${window.stageWindow}`,
+    formatShare(window.share),
+    outcomeText(recomputed),
+    differences.length === 0 ? 'agrees' : `DIFFERS: ${outcomeText(window.result.verdict)}`,
+    recomputed.sentence,
+  ];
+}
+
+function asJson({ window, recomputed, differences }: Explanation) {
+  const { number, stageWindow, startedAtMs, endedAtMs, epoch, share } = window;
+  return {
+    ...{ window: number, stageWindow, startedAtMs, endedAtMs, epoch, share },
+    agrees: differences.length === 0,
+    differences,
+    verdict: recomputed,
+  };
+}

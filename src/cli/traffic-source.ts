@@ -1,0 +1,40 @@
+import type { Command } from 'commander';
+import { readDocument } from '../config';
+import { quantile } from '../core/histogram';
+import { formatShare } from '../core/plan';
+import { ASSUMED_TRAFFIC, type Traffic } from '../core/traffic';
+import { readTraffic } from '../core/traffic-schema';
+import { amount } from './option-value';
+
+/** What commands that need to know a route's traffic can be given. */
+export interface TrafficFlags {
+  readonly traffic?: string;
+  readonly requestsPerDay?: number;
+}
+
+/** Adds `--traffic` and `--requests-per-day`. */
+export function withTraffic(command: Command): Command {
+  return command
+    .option(
+      '--traffic <file>',
+      "what the traffic is like: `cutover assess --json`'s report, a gateway's evidence, or requestsPerDay, failureRate, streamShare, totalMs and firstTokenMs ({p50Ms, p95Ms} or a histogram)",
+    )
+    .option('--requests-per-day <number>', 'over all gateways (default: as the traffic file says)', amount);
+}
+
+/** The traffic that was given; what was not is assumed. Throws `InvalidDocument`. */
+export function trafficGiven({ traffic: file, requestsPerDay }: TrafficFlags): Traffic {
+  const traffic = file === undefined ? ASSUMED_TRAFFIC : readTraffic(readDocument(file), file);
+  return requestsPerDay === undefined ? traffic : { ...traffic, requestsPerDay };
+}
+
+/** One line about traffic. */
+export function trafficText(traffic: Traffic): string {
+  const { source, requestsPerDay, failureRate, streamShare, totalMs, firstTokenMs } = traffic;
+  const latency = (histogram: Traffic['totalMs']) =>
+    [0.5, 0.95].map((p) => `p${p * 100} ${Math.round(quantile(histogram, p) ?? 0)} ms`).join(', ');
+  return (
+    `(${source}): ${Math.round(requestsPerDay).toLocaleString('en-US')} requests a day, ${formatShare(failureRate)} errors, ` +
+    `${formatShare(streamShare)} streams; plain answers ${latency(totalMs)}; first token ${latency(firstTokenMs)}`
+  );
+}

@@ -1,0 +1,135 @@
+import { sumCells } from './evidence';
+import { judgeStage } from './gate';
+import { noStageEvidence, withWindow } from './gate-evidence';
+import { quantile } from './histogram';
+import type { StagePlan } from './plan';
+import { stageKind } from './plan';
+import { type ArmBehaviour, rehearse, seededRandom } from './rehearsal';
+import { isFit, isHarm, type Scenario } from './rehearsal-scenario';
+import type { Traffic } from './traffic';
+import type { Baseline, ProbeRecord } from './verdict';
+
+/** One stage, rehearsed once. */
+export interface StageRehearsal {
+  readonly decision: 'promoted' | 'rolled back' | 'paused' | 'undecided';
+  /** The metric that asked for the rollback. */
+  readonly metric: string | null;
+  /** Whether the decision was wrong, by what the candidate really did. */
+  readonly wrong: boolean;
+  readonly afterMs: number;
+  readonly candidateRequests: number;
+  readonly requests: number;
+  /** Requests that the candidate made fail or slow, beyond what legacy would have. */
+  readonly hurt: number;
+}
+
+/** What to rehearse; the same seed gives the same traffic. */
+export interface StageRehearsalInput {
+  readonly stage: StagePlan;
+  readonly traffic: Traffic;
+  readonly scenario: Scenario;
+  readonly seed: number;
+}
+
+const DAY_MS = 86_400_000;
+const EPOCH = 1;
+
+/**
+ * Draws a stage's traffic window by window and judges it as a watch would, at the end of every window, until it is
+ * promoted, rolled back, paused, or has reached its deadline.
+ */
+export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsalInput): StageRehearsal {
+  const perMs = traffic.requestsPerDay / DAY_MS;
+  const burnInMs = Math.max(stage.burnIn.timeMs, stage.burnIn.requests / (perMs * stage.share));
+  const endsAtMs = (window: number) => burnInMs + window * stage.windowMs;
+  const startsAtMs = (window: number) => (window === 0 ? 0 : endsAtMs(window - 1));
+  const doing = (window: number) =>
+    scenario.candidate(stage, traffic, (startsAtMs(window) + endsAtMs(window)) / 2);
+  const base = { failureRate: traffic.failureRate, latencyFactor: 1 };
+  const windows = rehearse(
+    {
+      share: stage.share,
+      requestsPerWindow: (window) =>
+        Math.round(perMs * endsAtMs(window)) - Math.round(perMs * startsAtMs(window)),
+      streamShare: traffic.streamShare,
+      totalMs: traffic.totalMs,
+      firstTokenMs: traffic.firstTokenMs,
+      legacy: base,
+      candidate: doing,
+      keys: scenario.keys,
+    },
+    EPOCH,
+    seededRandom(seed),
+  );
+  const baseline = baselineOf(traffic);
+  let evidence = noStageEvidence(EPOCH);
+  let [candidateRequests, requests, hurt] = [0, 0, 0];
+  let wasHarm = false;
+  for (let window = 0; ; window += 1) {
+    const { value: drawn } = windows.next();
+    const behaviour = doing(window);
+    const burnIn = window === 0;
+    const afterMs = endsAtMs(window);
+    const moved = sumCells(drawn, ({ side }) => side === 'candidate')?.attempts ?? 0;
+    candidateRequests += moved;
+    requests += sumCells(drawn, () => true)?.attempts ?? 0;
+    hurt += moved * hurtPart(base, behaviour);
+    wasHarm ||= isHarm(stage, traffic.failureRate, behaviour);
+    evidence = withWindow(evidence, drawn, {
+      burnIn,
+      shareApplied: true,
+      quantile: stage.gates.latency.quantile ?? 0.95,
+    });
+    const verdict = judgeStage(stage, EPOCH, {
+      evidence,
+      windowRequests: { legacy: 0, candidate: moved },
+      probes: WELL,
+      burnIn,
+      silent: [],
+      baseline,
+    });
+    const at = { metric: verdict.harm, afterMs, candidateRequests, requests, hurt };
+    if (verdict.harm !== null) return { ...at, decision: 'rolled back', wrong: !wasHarm };
+    if (verdict.pause !== null) return { ...at, decision: 'paused', wrong: true };
+    if (verdict.outcome === 'pass' && afterMs >= stage.soakMs) {
+      return { ...at, decision: 'promoted', wrong: !isFit(stage, traffic.failureRate, behaviour) };
+    }
+    if (afterMs >= stage.deadline.holdMs) return { ...at, decision: 'undecided', wrong: false };
+  }
+}
+
+/** The part of the candidate's requests that are worse off than with legacy. */
+function hurtPart(base: ArmBehaviour, { failureRate, latencyFactor }: ArmBehaviour): number {
+  return latencyFactor > 1 ? 1 : Math.max(0, failureRate - base.failureRate);
+}
+
+const WELL: ProbeRecord = {
+  legacy: { probes: 1_000, failures: 0, passedInARow: 1_000, failedInARow: 0, meanMs: null },
+  candidate: { probes: 1_000, failures: 0, passedInARow: 1_000, failedInARow: 0, meanMs: null },
+};
+
+/** What a stage with a control arm would have left for the one without. */
+function baselineOf({ failureRate, totalMs, firstTokenMs }: Traffic): Baseline {
+  const read = (histogram: Traffic['totalMs'], p: number) => quantile(histogram, p) ?? 1;
+  const latencyOf = (what: 'total' | 'first token', histogram: Traffic['totalMs']) => ({
+    what,
+    shape: what === 'total' ? ('plain' as const) : ('stream' as const),
+    model: REHEARSED_MODEL,
+    p95Ms: read(histogram, 0.95),
+    p50Ms: read(histogram, 0.5),
+  });
+  return {
+    errorRate: failureRate,
+    plainP95Ms: read(totalMs, 0.95),
+    firstTokenP95Ms: read(firstTokenMs, 0.95),
+    latencies: [latencyOf('total', totalMs), latencyOf('first token', firstTokenMs)],
+  };
+}
+
+/** What `rehearse` calls its model. */
+const REHEARSED_MODEL = 'rehearsed';
+
+/** Whether a stage can be rehearsed: one without candidate traffic judges nothing. */
+export function isRehearsable(stage: StagePlan): boolean {
+  return stageKind(stage) !== 'assess';
+}

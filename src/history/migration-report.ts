@@ -1,0 +1,354 @@
+import type { Checkpoint } from '../core/checkpoint';
+import { exportRecord, recordHash, verifyExport } from '../core/checkpoint-chain';
+import { formatDuration } from '../core/duration';
+import { formatShare, type StagePlan } from '../core/plan';
+import type { RecordedWindow } from '../core/recorded-window';
+import type { GateVerdict, MetricVerdict } from '../core/verdict';
+import { metricTexts, outcomeText } from '../core/verdict-text';
+import type { RecordedMigration } from './recorded-migration';
+import { evidenceBar, intervalChart, shareChart } from './report-charts';
+import {
+  type ReportCell,
+  type ReportDocument,
+  type ReportSection,
+  type ReportTable,
+  section,
+  type Tone,
+} from './report-document';
+
+/** What a migration's history tells, fit for a change ticket; `madeAtMs` is when. */
+export function migrationReport(migration: RecordedMigration, madeAtMs: number): ReportDocument {
+  const untilMs = migration.endedAtMs ?? madeAtMs;
+  return {
+    title: `Migration of ${migration.route}`,
+    status: { text: migration.outcome, tone: toneOf(migration.outcome) },
+    sections: [
+      summary(migration, untilMs),
+      shares(migration, untilMs),
+      ...verdicts(migration),
+      ...assessment(migration),
+      whoDidWhat(migration),
+      effects(migration),
+      checkpoints(migration, madeAtMs),
+      planned(migration),
+    ],
+  };
+}
+
+function toneOf(outcome: string): Tone {
+  if (['completed', 'pass', 'took effect', 'promoted'].includes(outcome)) return 'good';
+  if (['rolled back', 'rejected', 'fail', 'failed', 'terminated', 'harm'].includes(outcome)) return 'bad';
+  return outcome === 'not applicable' || outcome === 'superseded' ? 'plain' : 'open';
+}
+
+function badge(text: string, of = text): ReportCell {
+  return { text, tone: toneOf(of) };
+}
+
+function summary(migration: RecordedMigration, untilMs: number): ReportSection {
+  const { startedAtMs, endedAtMs, windows, checkpoints: listed, changes } = migration;
+  const last = windows.at(-1)?.result.verdict;
+  const lines = [
+    ...(migration.outcomeReason === '' ? [] : [`How it ended: ${migration.outcomeReason}.`]),
+    ...(last === undefined ? [] : [`Last verdict: ${last.sentence}.`]),
+    ...(migration.fromTheStart
+      ? []
+      : ['The history begins in the middle: windows and changes of earlier runs are not in it.']),
+    ...(listed.problem === null ? [] : [`Checkpoints are not complete: ${listed.problem}.`]),
+  ];
+  const highest = Math.max(0, ...changes.flatMap((one) => (one.confirmedAtMs === null ? [] : [one.share])));
+  return section({
+    title: 'Summary',
+    facts: [
+      ['Migration', migration.migrationId],
+      ['Started', instant(startedAtMs)],
+      ['Ended', endedAtMs === null ? 'still open' : instant(endedAtMs)],
+      ['Lasted', formatDuration(untilMs - startedAtMs)],
+      ['Started by', migration.by],
+      ['Why', migration.reason === '' ? 'not said' : migration.reason],
+      ['Highest share confirmed', formatShare(highest)],
+      ['Windows judged', String(windows.length)],
+    ],
+    lines,
+  });
+}
+
+function shares(migration: RecordedMigration, untilMs: number): ReportSection {
+  return section({
+    title: 'Shares asked and confirmed',
+    figure: shareChart(migration, migration.startedAtMs, untilMs, toneOf),
+    table: {
+      head: ['asked', 'confirmed', 'stage', 'share', 'epoch', 'by gateways', 'not confirmed'],
+      numeric: [3, 4],
+      rows: migration.changes.map((change) => [
+        instant(change.atMs),
+        change.confirmedAtMs === null
+          ? badge('cut short', 'superseded')
+          : `after ${formatDuration(change.confirmedAtMs - change.atMs)}`,
+        change.stage,
+        formatShare(change.share),
+        String(change.epoch),
+        [...change.confirmed, ...change.lapsed.map((name) => `${name} (lease over)`)].join(', '),
+        change.missing.join(', '),
+      ]),
+    },
+  });
+}
+
+/** Windows of one epoch are one visit of a stage. */
+function verdicts({ windows }: RecordedMigration): ReportSection[] {
+  const visits: RecordedWindow[][] = [];
+  for (const window of windows) {
+    const current = visits.at(-1);
+    if (current?.[0]?.epoch === window.epoch) current.push(window);
+    else visits.push([window]);
+  }
+  const title = 'Verdicts';
+  if (visits.length === 0) return [section({ title, lines: ['No window has ended.'] })];
+  return [section({ title, table: visitTable(visits) }), ...visits.flatMap(visitSections)];
+}
+
+function visitTable(visits: readonly (readonly RecordedWindow[])[]): ReportTable {
+  return {
+    head: ['stage', 'asked', 'observed', 'windows', 'soak', 'legacy', 'candidate', 'verdict', 'why'],
+    numeric: [1, 2, 3, 5, 6],
+    rows: visits.flatMap((visit) => {
+      const last = visit.at(-1);
+      if (last === undefined) return [];
+      const { verdict, observedMs } = last.result;
+      return [
+        [
+          last.stage.name,
+          formatShare(last.share),
+          observedText(verdict),
+          String(visit.length),
+          formatDuration(last.observedBeforeMs + observedMs),
+          count(verdict.requests.legacy),
+          count(verdict.requests.candidate),
+          badge(outcomeText(verdict), verdict.outcome),
+          verdict.sentence,
+        ],
+      ];
+    }),
+  };
+}
+
+function visitSections(visit: readonly RecordedWindow[]): ReportSection[] {
+  const last = visit.at(-1);
+  if (last === undefined) return [];
+  const { verdict } = last.result;
+  const name = `${last.stage.name} at ${formatShare(last.share)}`;
+  return [
+    section({
+      title: `${name}: the last verdict, by metric`,
+      level: 3,
+      lines: verdict.metrics.map(({ sentence }) => `${sentence}.`),
+      table: metricTable(verdict.metrics),
+    }),
+    section({
+      title: `${name}: every window`,
+      level: 3,
+      folded: true,
+      table: {
+        head: ['window', 'ended', 'observed', 'legacy', 'candidate', 'errors', 'evidence', 'verdict', 'why'],
+        numeric: [0, 2, 3, 4, 5, 6],
+        rows: visit.map(windowRow),
+      },
+    }),
+  ];
+}
+
+function windowRow({ number, endedAtMs, result: { verdict } }: RecordedWindow): ReportCell[] {
+  const errors = verdict.metrics.find(({ metric }) => metric === 'errors');
+  const texts = errors === undefined ? null : metricTexts(errors);
+  return [
+    String(number),
+    instant(endedAtMs),
+    observedText(verdict),
+    count(verdict.requests.legacy),
+    count(verdict.requests.candidate),
+    charted(texts?.estimate ?? '', errors === undefined ? null : intervalChart(errors)),
+    charted(texts?.evidence ?? '', errors === undefined ? null : evidenceBar(errors)),
+    badge(verdict.burnIn ? 'burn-in' : outcomeText(verdict), verdict.outcome),
+    verdict.sentence,
+  ];
+}
+
+function metricTable(metrics: readonly MetricVerdict[]): ReportTable {
+  return {
+    head: [
+      ...['metric', 'verdict', 'n, each arm', 'legacy', 'candidate', 'change'],
+      ...['95% interval', 'margin', 'e-value', 'to decide'],
+    ],
+    numeric: [2, 3, 4, 5, 6, 7, 8, 9],
+    rows: metrics.map((metric) => {
+      const texts = metricTexts(metric);
+      return [
+        metric.metric,
+        metric.harm ? badge('harm') : badge(metric.outcome),
+        texts.n,
+        texts.legacy,
+        texts.candidate,
+        texts.estimate,
+        charted(texts.interval, intervalChart(metric)),
+        texts.margin,
+        charted(texts.evidence, evidenceBar(metric)),
+        texts.more,
+      ];
+    }),
+  };
+}
+
+function charted(text: string, chart: string | null): ReportCell {
+  return chart === null ? text : { text, chart };
+}
+
+function assessment({ assessment: found }: RecordedMigration): ReportSection[] {
+  if (found === null) return [];
+  const lines = [
+    ...found.blockers.map((text) => `Blocker: ${text}`),
+    ...found.warnings.map((text) => `Warning: ${text}`),
+    found.sentence,
+  ];
+  return [section({ title: `Assessment: ${found.outcome}`, lines })];
+}
+
+function whoDidWhat({ messages, by, startedAtMs, reason }: RecordedMigration): ReportSection {
+  return section({
+    title: 'Who did what',
+    table: {
+      head: ['when', 'who', 'what', 'why', 'how it came'],
+      rows: [
+        [instant(startedAtMs), by, 'start', reason, 'start'],
+        ...messages.map((message) => [
+          instant(message.atMs),
+          message.by,
+          message.name,
+          message.reason,
+          message.via,
+        ]),
+      ],
+    },
+  });
+}
+
+/** Effects are recorded as checkpoints of their own. */
+function effects({ checkpoints: { list } }: RecordedMigration): ReportSection {
+  const recorded = list.flatMap((entry) =>
+    entry.kind === 'recorded' && entry.what.startsWith('effect') ? [entry] : [],
+  );
+  const title = 'Effects';
+  if (recorded.length === 0) return section({ title, lines: ['None was recorded.'] });
+  return section({
+    title,
+    table: {
+      head: ['when', 'what', 'stage', 'told'],
+      rows: recorded.map(({ atMs, what, stage, reason }) => [instant(atMs), what, stage, reason]),
+    },
+  });
+}
+
+function checkpoints({ checkpoints: listed, migrationId, route }: RecordedMigration, madeAtMs: number) {
+  const exportedAt = new Date(madeAtMs).toISOString();
+  const chain = verifyExport(
+    exportRecord(
+      { migrationId, route, exportedAt },
+      listed.list.map((checkpoint) => ({ checkpoint })),
+    ),
+  );
+  const open = listed.list.filter(({ kind }) => kind === 'intended').length;
+  const verified = chain.ok
+    ? `Verified: ${chain.count} checkpoints without a gap, ${open} changes of routing written ahead and each closed at most once; record hash ${recordHash(migrationId, listed.list)}.`
+    : `NOT verified at line ${chain.line}: ${chain.problem}.`;
+  return section({
+    title: 'Checkpoints',
+    lines: [verified, `Taken from ${listed.source}.`],
+    table: {
+      head: ['no', 'when', 'what', 'stage', 'share', 'epoch', 'by', 'why'],
+      numeric: [0, 4, 5],
+      rows: listed.list.map(checkpointRow),
+    },
+  });
+}
+
+function checkpointRow(checkpoint: Checkpoint): ReportCell[] {
+  const { seq, atMs, stage, kind } = checkpoint;
+  const start = [String(seq), instant(atMs)];
+  if (kind === 'recorded') {
+    const { what, by, reason } = checkpoint;
+    return [...start, badge(what, RECORDED_TONES[what] ?? 'superseded'), stage, '', '', by, reason];
+  }
+  const routing = [stage, formatShare(checkpoint.share), String(checkpoint.epoch)];
+  if (kind === 'intended') {
+    return [...start, `intended: ${checkpoint.cause}`, ...routing, checkpoint.by, checkpoint.reason];
+  }
+  const { closes, gateways, lapsed, missing, reason } = checkpoint;
+  const told = [
+    gateways.length === 0 ? '' : `confirmed by ${gateways.join(', ')}`,
+    lapsed.length === 0 ? '' : `lease over at ${lapsed.join(', ')}`,
+    missing.length === 0 ? '' : `missing ${missing.join(', ')}`,
+    reason,
+  ].filter((part) => part !== '');
+  return [...start, badge(`${kind}: ${closes}`, kind), ...routing, '', told.join('; ')];
+}
+
+/** What a recorded entry is like, where it is not plain. */
+const RECORDED_TONES: Readonly<Record<string, string>> = {
+  harm: 'harm',
+  'rolled back': 'rolled back',
+  rejected: 'rejected',
+  completed: 'completed',
+  promoted: 'promoted',
+  override: 'inconclusive',
+  paused: 'inconclusive',
+  held: 'inconclusive',
+  drift: 'inconclusive',
+  deadline: 'inconclusive',
+};
+
+function planned({ plan }: RecordedMigration): ReportSection {
+  return section({
+    title: 'The plan',
+    table: {
+      head: [
+        'stage',
+        'share',
+        'soak',
+        'sample',
+        'hold after',
+        'roll back after',
+        'harm beyond',
+        'promoted within',
+      ],
+      numeric: [1, 3],
+      rows: plan.stages.map(planRow),
+    },
+  });
+}
+
+function planRow({ name, share, soakMs, minimumSample, deadline, gates }: StagePlan): ReportCell[] {
+  const { errors, latency, floor } = gates;
+  const latencyGoal = latency.promotionIncrease;
+  return [
+    name,
+    formatShare(share),
+    soakMs === 0 ? '' : formatDuration(soakMs),
+    count(minimumSample),
+    formatDuration(deadline.holdMs),
+    deadline.rollbackMs === null ? 'never' : formatDuration(deadline.rollbackMs),
+    `errors x${errors.rollbackRatio}, p95 +${formatShare(latency.rollbackIncrease)}, success under ${formatShare(floor.success)}`,
+    `errors +${formatShare(errors.promotionExcess)}${latencyGoal === null ? '' : `, p95 +${formatShare(latencyGoal)}`}`,
+  ];
+}
+
+function observedText({ observedShare }: GateVerdict): string {
+  return observedShare === null ? '' : formatShare(observedShare);
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-US');
+}
+
+function instant(atMs: number): string {
+  return new Date(atMs).toISOString().slice(0, 19).replace('T', ' ');
+}

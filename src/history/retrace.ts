@@ -1,0 +1,198 @@
+import type { MigrationInput, MigrationResult } from '../contract';
+import { COMMAND_NAMES, type CommandName, isBadMessage, readCommand } from '../core/command';
+import type { Decision, MigrationEvent } from '../core/events';
+import { nextDecision, transition } from '../core/migration';
+import { initialState, type MigrationState } from '../core/migration-state';
+import { repeatedUpdate } from '../core/obey';
+import {
+  type EffectWork,
+  type EventWithoutTime,
+  effectEvent,
+  effectWork,
+  resultEvent,
+  type Work,
+  workOf,
+} from './retraced-result';
+import { activityName, firstPayload, type HistoryEvent, isObject, type RunHistory } from './temporal-history';
+
+/** The state to which a history leads. */
+export interface RetracedMigration {
+  readonly state: MigrationState;
+  /** Why what follows some event could not be retraced, or does not fit what was recorded; null when all does. */
+  readonly problem: string | null;
+}
+
+/**
+ * Feeds what a history recorded through the state machine once more, as the workflow did: the checkpoints that
+ * come out need no worker to be asked for. What the machine decides is compared with what history says was done.
+ */
+export function retrace(runs: readonly RunHistory[]): RetracedMigration | null {
+  let last: RetracedMigration | null = null;
+  for (const { events } of runs) {
+    const [started] = events;
+    const input = firstPayload(started?.attributes['input']) as MigrationInput | null;
+    if (input?.start?.plan === undefined) return last;
+    last = retraceRun(input, events);
+    if (last.problem !== null) return last;
+  }
+  return last;
+}
+
+const NO_WORK = null as Work | null;
+
+function isTimed(decision: Decision, work: Work | null): boolean {
+  return decision.type === 'wait' && decision.untilMs !== null && work?.decision.key !== decision.key;
+}
+
+function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): RetracedMigration {
+  const firstTask = events.find(({ type }) => type === 'WORKFLOW_TASK_STARTED');
+  let state = input.carried ?? initialState(input.start, firstTask?.atMs ?? 0);
+  let work = NO_WORK;
+  const effects = new Map<number, EffectWork>();
+  let taskAtMs = firstTask?.atMs ?? 0;
+  let waiting: HistoryEvent[] = [];
+  const apply = (event: EventWithoutTime) => {
+    state = transition(state, { ...event, atMs: taskAtMs } as MigrationEvent);
+  };
+  for (const [index, event] of events.entries()) {
+    switch (event.type) {
+      case 'WORKFLOW_TASK_STARTED':
+        taskAtMs = event.atMs;
+        break;
+      case 'WORKFLOW_TASK_COMPLETED': {
+        const messages = [...waiting.filter(isMessage), ...updatesOf(events, index)];
+        for (const message of messages) {
+          const told = messageEvent(message, state);
+          if (told !== null) apply(told);
+        }
+        for (const result of waiting.filter((each) => !isMessage(each))) {
+          if (result.type === 'WORKFLOW_EXECUTION_CANCEL_REQUESTED') apply({ type: 'cancelled' });
+          const effect = effects.get(workOf(result));
+          if (effect !== undefined) {
+            const told = effectEvent(effect, result);
+            if (told !== null) apply(told);
+          }
+          if (work !== null && workOf(result) === work.id) {
+            const told = resultEvent(work, result, { state, events });
+            if (told === 'unknown') {
+              return {
+                state,
+                problem: `event ${result.id}: what came of "${work.decision.type}" is unknown`,
+              };
+            }
+            if ('usage' in told) work = { ...work, usage: told.usage };
+            else {
+              work = null;
+              apply(told);
+            }
+          }
+        }
+        waiting = [];
+        break;
+      }
+      case 'ACTIVITY_TASK_SCHEDULED':
+      case 'TIMER_STARTED': {
+        const effect = effectWork(state, event);
+        if (effect !== null) {
+          effects.set(event.id, effect);
+          break;
+        }
+        const decision = nextDecision(state, taskAtMs);
+        // Other timers only say when an effect may be tried again.
+        if (event.type === 'TIMER_STARTED' && !isTimed(decision, work)) break;
+        const problem = contradiction(decision, event);
+        if (problem !== null) return { state, problem };
+        const usage: Work['usage'] = work?.decision.key === decision.key ? work.usage : null;
+        work = { id: event.id, decision, activity: activityName(event), usage };
+        break;
+      }
+      case 'ACTIVITY_TASK_CANCEL_REQUESTED':
+        if (work?.id === Number(event.attributes['scheduledEventId'])) work = null;
+        break;
+      case 'WORKFLOW_EXECUTION_COMPLETED':
+        return { state, problem: endProblem(state, event) };
+      default:
+        if (WAITED_FOR.has(event.type)) waiting.push(event);
+    }
+  }
+  return { state, problem: null };
+}
+
+const WAITED_FOR = new Set([
+  'WORKFLOW_EXECUTION_SIGNALED',
+  'WORKFLOW_EXECUTION_CANCEL_REQUESTED',
+  'ACTIVITY_TASK_COMPLETED',
+  'ACTIVITY_TASK_FAILED',
+  'ACTIVITY_TASK_TIMED_OUT',
+  'TIMER_FIRED',
+]);
+
+function isMessage({ type }: HistoryEvent): boolean {
+  return type === 'WORKFLOW_EXECUTION_SIGNALED';
+}
+
+/** Updates that a workflow task accepted stand behind its completion. */
+function updatesOf(events: readonly HistoryEvent[], completed: number): HistoryEvent[] {
+  const after = events.slice(completed + 1);
+  const end = after.findIndex(({ type }) => type === 'WORKFLOW_TASK_SCHEDULED');
+  return (end < 0 ? after : after.slice(0, end)).filter(
+    ({ type }) => type === 'WORKFLOW_EXECUTION_UPDATE_ACCEPTED',
+  );
+}
+
+function messageEvent(event: HistoryEvent, state: MigrationState): EventWithoutTime | null {
+  const { name, payload } = messageOf(event);
+  if (!isCommandName(name)) return null;
+  const command = readCommand(name, payload);
+  if (isBadMessage(command)) return null;
+  const isUpdate = event.type === 'WORKFLOW_EXECUTION_UPDATE_ACCEPTED';
+  if (isUpdate && repeatedUpdate(state, command) !== null) return null;
+  return { type: 'command', command };
+}
+
+function isCommandName(name: unknown): name is CommandName {
+  return (COMMAND_NAMES as readonly unknown[]).includes(name);
+}
+
+/** The name and the payload of a signal or an accepted update. */
+export function messageOf({ type, attributes }: HistoryEvent): { name: unknown; payload: unknown } {
+  if (type === 'WORKFLOW_EXECUTION_SIGNALED') {
+    return { name: attributes['signalName'], payload: saidPayload(attributes['input']) };
+  }
+  const request = attributes['acceptedRequest'];
+  const input = isObject(request) && isObject(request['input']) ? request['input'] : {};
+  return { name: input['name'], payload: saidPayload(input['args']) };
+}
+
+/** Anybody may send a signal of any encoding: what cannot be read is a text, which no command is. */
+function saidPayload(value: unknown): unknown {
+  try {
+    return firstPayload(value);
+  } catch {
+    return 'unreadable';
+  }
+}
+
+/** History must have done what the machine decides. */
+function contradiction(decision: Decision, event: HistoryEvent): string | null {
+  if (activityName(event) !== 'applyRouting') return null;
+  const input = firstPayload(event.attributes['input']);
+  const record = isObject(input) && isObject(input['record']) ? input['record'] : {};
+  const { epoch, share } = record;
+  if (
+    decision.type === 'apply routing' &&
+    decision.record.epoch === epoch &&
+    decision.record.share === share
+  ) {
+    return null;
+  }
+  return `event ${event.id}: history applied share ${share} under epoch ${epoch}, the state machine says "${decision.type}"`;
+}
+
+function endProblem(state: MigrationState, { id, attributes }: HistoryEvent): string | null {
+  const result = firstPayload(attributes['result']) as MigrationResult | null;
+  if (result === null) return null;
+  const { checkpoints, outcome } = state;
+  if (outcome === result.outcome && checkpoints.length === result.checkpoints) return null;
+  return `event ${id}: expected ${result.outcome} with ${result.checkpoints} checkpoints, retraced ${outcome} with ${checkpoints.length}`;
+}

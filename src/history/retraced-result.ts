@@ -1,0 +1,130 @@
+import { rejectedByUsage, withUsage } from '../core/assessment';
+import { dueRuns } from '../core/effect-runs';
+import type {
+  ApplyResult,
+  Decision,
+  EffectEvent,
+  HealthCheckResult,
+  MigrationEvent,
+  RoutingReading,
+  WindowResult,
+} from '../core/events';
+import type { AssessmentSummary, MigrationState } from '../core/migration-state';
+import type { UsageFindings } from '../core/usage-digest';
+import { activityName, firstPayload, type HistoryEvent, isObject } from './temporal-history';
+
+/** An event of the state machine before its time is known. */
+export type EventWithoutTime = MigrationEvent extends infer Event
+  ? Event extends MigrationEvent
+    ? Omit<Event, 'atMs'>
+    : never
+  : never;
+
+/** Work under way: the activity or timer that carries a decision out, and what an activity before it has found. */
+export interface Work {
+  readonly id: number;
+  readonly decision: Decision;
+  readonly activity: string | null;
+  readonly usage: UsageFindings | null;
+}
+
+/** What only the workflow's own random numbers know; nothing but the routing record holds it. */
+const UNKNOWN_SALT = 'not retraced';
+
+/** The activity or timer of which an event tells the end. */
+export function workOf({ attributes }: HistoryEvent): number {
+  return Number(attributes['scheduledEventId'] ?? attributes['startedEventId']);
+}
+
+/** What came of a piece of work: an event, or findings that the next activity of the same decision goes on from. */
+export function resultEvent(
+  { decision, activity, usage }: Work,
+  event: HistoryEvent,
+  { state, events }: { readonly state: MigrationState; readonly events: readonly HistoryEvent[] },
+): EventWithoutTime | { readonly usage: UsageFindings } | 'unknown' {
+  if (event.type === 'ACTIVITY_TASK_FAILED' || event.type === 'ACTIVITY_TASK_TIMED_OUT') {
+    const { failure } = event.attributes;
+    const message = isObject(failure) ? String(failure['message'] ?? '') : '';
+    return { type: 'activity failed', what: decision.type, message, key: decision.key };
+  }
+  const result = firstPayload(event.attributes['result']);
+  switch (decision.type) {
+    case 'read routing':
+      return { type: 'routing read', reading: result as RoutingReading };
+    case 'assess': {
+      const freshSalt = saltAfter(event, events);
+      if (activity === 'analyseUsage') {
+        const rejected = rejectedByUsage(result as UsageFindings);
+        return rejected === null
+          ? { usage: result as UsageFindings }
+          : { type: 'assessed', assessment: rejected, freshSalt };
+      }
+      const known = usage ?? state.assessment?.usage;
+      const probed = result as AssessmentSummary;
+      const assessment = known === undefined || known === null ? probed : withUsage(probed, known);
+      return { type: 'assessed', assessment, freshSalt };
+    }
+    case 'check health':
+      return { type: 'health checked', ...(result as HealthCheckResult) };
+    case 'apply routing':
+      return { type: 'routing applied', checkpoint: decision.checkpoint, result: result as ApplyResult };
+    case 'watch':
+      return { type: 'watched', window: result as WindowResult };
+    case 'wait':
+      return { type: 'time passed' };
+    default:
+      return 'unknown';
+  }
+}
+
+/** A fresh salt shows in the next record that was applied. */
+function saltAfter({ id }: HistoryEvent, events: readonly HistoryEvent[]): string {
+  const applied = events.find((event) => event.id > id && activityName(event) === 'applyRouting');
+  const input = firstPayload(applied?.attributes['input']);
+  const record = isObject(input) ? input['record'] : null;
+  return isObject(record) && typeof record['salt'] === 'string' ? record['salt'] : UNKNOWN_SALT;
+}
+
+/** An attempt at an effect under way, beside the main work. */
+export interface EffectWork {
+  readonly activity: string;
+  /** Of its run. */
+  readonly id: number;
+}
+
+const EFFECT_ACTIVITIES: readonly (string | null)[] = [
+  'captureEffect',
+  'applyEffect',
+  'restoreEffect',
+  'confirm',
+];
+
+/** The attempt at an effect that an event begins; null for every other event. */
+export function effectWork(state: MigrationState, event: HistoryEvent): EffectWork | null {
+  const activity = activityName(event);
+  if (activity === null || !EFFECT_ACTIVITIES.includes(activity)) return null;
+  const given = firstPayload(event.attributes['input']);
+  const input = isObject(given) ? given : {};
+  const effect = isObject(input['effect']) ? input['effect'] : {};
+  const name = input['name'] ?? effect['name'];
+  const run = dueRuns(state).find(
+    (due) => due.effect.name === name && (input['key'] === undefined || due.key === input['key']),
+  );
+  return { activity, id: run?.id ?? 0 };
+}
+
+/** What came of an attempt at an effect; null for one that was taken back. */
+export function effectEvent({ activity, id }: EffectWork, event: HistoryEvent): EffectEvent | null {
+  if (event.type !== 'ACTIVITY_TASK_COMPLETED') {
+    const { failure } = event.attributes;
+    const cause = isObject(failure) ? String(failure['message'] ?? '') : '';
+    return { type: 'effect failed', id, message: cause };
+  }
+  const result = firstPayload(event.attributes['result']) as {
+    captured: Extract<EffectEvent, { type: 'effect captured' }>['captured'];
+    note: string;
+    answer?: Extract<EffectEvent, { type: 'effect ended' }>['answer'];
+  };
+  if (activity === 'captureEffect') return { type: 'effect captured', id, captured: result.captured };
+  return { type: 'effect ended', id, note: result.note, answer: result.answer ?? null };
+}

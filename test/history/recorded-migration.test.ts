@@ -1,0 +1,94 @@
+import { readMigration } from '../../src/history/recorded-migration';
+import { type HistoryJson, historyOf, withPayloads } from '../support/recorded-history';
+
+const CLOSED = ['completed', 'harm', 'operator'];
+
+describe('a migration read from its history', () => {
+  it('has its plan, its end, its windows with their evidence, and what the gateways confirmed', () => {
+    const migration = readMigration(historyOf('completed'));
+    expect(migration).toMatchObject({ route: 'completed', outcome: 'completed', by: 'ana', runs: 1 });
+    expect(migration.plan.stages.map(({ name }) => name)).toEqual([
+      'assess',
+      'canary',
+      'rolling',
+      'complete',
+    ]);
+    expect(migration.windows.map(({ number }) => number)).toEqual(migration.windows.map((_, at) => at + 1));
+    expect(migration.windows.at(-1)).toMatchObject({ share: 1, result: { verdict: { outcome: 'pass' } } });
+    expect(migration.changes.map(({ share }) => share)).toEqual([0, 0.3, 0.5, 1]);
+    expect(migration.changes.every(({ confirmed }) => confirmed.includes('gw-1'))).toBe(true);
+    expect(migration.endedAtMs).toBeGreaterThan(migration.startedAtMs);
+  });
+
+  it('tells who sent what, signals and updates alike, and also what no command can be', () => {
+    const { messages } = readMigration(historyOf('operator'));
+    expect(messages).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ via: 'update', name: 'pause', by: 'ana', reason: 'recorded' }),
+        expect.objectContaining({ via: 'signal', name: 'pause', by: 'unknown' }),
+        expect.objectContaining({ via: 'signal', name: 'emergencyRollback', by: 'ana' }),
+      ]),
+    );
+  });
+
+  it.each(CLOSED)('leads the state machine to the checkpoints that were recorded: %s', (name) => {
+    const { checkpoints, outcome } = readMigration(historyOf(name));
+    expect(checkpoints).toMatchObject({ source: 'its history, retraced', problem: null });
+    expect(checkpoints.list.at(-1)).toMatchObject({ kind: 'recorded', what: outcome });
+    expect(checkpoints.list.map(({ seq }) => seq)).toEqual(checkpoints.list.map((_, at) => at + 1));
+  });
+
+  it('says where retracing contradicts what was recorded, and keeps what came before', () => {
+    const history = withPayloads(historyOf('harm'), (text) =>
+      text.replace('"ended":"harm"', '"ended":"asked"'),
+    );
+    const other = withPayloads(history, (text) => text.replaceAll('"harm":"floor"', '"harm":null'));
+    const { checkpoints } = readMigration(other);
+    expect(checkpoints.problem).toMatch(/^event \d+: /);
+    expect(checkpoints.list.length).toBeGreaterThan(3);
+  });
+
+  it('takes the checkpoints that a worker told before retraced ones', () => {
+    const { list } = readMigration(historyOf('harm')).checkpoints;
+    const { events } = historyOf('harm');
+    const document = { runs: [{ runId: 'r', events }], checkpoints: list.slice(0, 2) };
+    expect(readMigration(document).checkpoints).toEqual({
+      list: list.slice(0, 2),
+      source: 'the migration',
+      problem: null,
+    });
+  });
+
+  it('is open where its history has no end', () => {
+    const history = historyOf('completed');
+    const { outcome, endedAtMs, checkpoints } = readMigration({ events: history.events.slice(0, 60) });
+    expect({ outcome, endedAtMs, problem: checkpoints.problem }).toEqual({
+      outcome: 'running',
+      endedAtMs: null,
+      problem: null,
+    });
+  });
+});
+
+describe('what is no history', () => {
+  const events = (change: (events: HistoryJson['events']) => unknown) => () =>
+    readMigration({ events: change(historyOf('harm').events) });
+
+  it.each([
+    ['nothing', () => readMigration(null), 'expected a Temporal history as JSON'],
+    ['no events', events(() => []), 'got none of events'],
+    ['a text', () => readMigration('{}'), 'got no list of events'],
+    ['events of something else', events((all) => all.slice(5)), 'its first event carries no plan'],
+    ['an event without a time', events(() => [{ eventType: 'X' }]), 'event 1 with eventType and eventTime'],
+    ['an event that is a number', events(() => [1]), 'expected event 1 to be an object'],
+    [
+      'payloads of another encoding',
+      events((all) =>
+        JSON.parse(JSON.stringify(all).replaceAll('anNvbi9wbGFpbg==', 'YmluYXJ5L2VuY3J5cHRlZA==')),
+      ),
+      'got "binary/encrypted": fetch the history with its codec',
+    ],
+  ])('is refused with one sentence: %s', (_name, read, sentence) => {
+    expect(read).toThrow(sentence);
+  });
+});

@@ -1,0 +1,92 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type RecordedMigration, readMigration } from '../../src/history/recorded-migration';
+import { renderReport, writeReport } from '../../src/history/write-report';
+import { historyOf } from '../support/recorded-history';
+
+const MADE_AT_MS = Date.UTC(2026, 10, 23, 12);
+const harmed = readMigration(historyOf('harm'));
+
+it('tells shares, verdicts with their numbers, checkpoints with their chain, and who did what', () => {
+  const { html, markdown } = renderReport(harmed, MADE_AT_MS);
+  for (const text of [html, markdown]) {
+    expect(text).toContain('Migration of harm');
+    expect(text).toContain('rolled back');
+    for (const heading of ['Summary', 'Shares asked and confirmed', 'Verdicts', 'Who did what', 'Effects']) {
+      expect(text).toContain(heading);
+    }
+    expect(text).toMatch(/Verified: 10 checkpoints without a gap, 3 changes of routing/);
+    expect(text).toMatch(/candidate success [\d.]+%, floor 50%: below it, e-value [\d,]+ of 320 needed/);
+  }
+  expect(html.match(/<svg/g)?.length).toBeGreaterThan(5);
+  expect(markdown).toMatch(/^\| errors \| inconclusive \| \d+ \/ \d+ \| 0% \| \d+% \|/m);
+});
+
+it('loads nothing from anywhere', () => {
+  const { html } = renderReport(harmed, MADE_AT_MS);
+  expect(html).toContain("default-src 'none'; style-src 'unsafe-inline'");
+  expect(html).not.toMatch(/<script|<link|<img|src=|href=|url\(|@import/);
+});
+
+it('shows what people wrote as text, whatever it is', () => {
+  const evil = '<img src=x onerror=alert(1)> | [x](javascript:1) \u202e `&';
+  const checkpoints = harmed.checkpoints.list.map((entry) =>
+    entry.kind === 'recorded' ? { ...entry, by: evil, reason: evil } : entry,
+  );
+  const migration: RecordedMigration = {
+    ...harmed,
+    reason: evil,
+    by: evil,
+    outcomeReason: evil,
+    checkpoints: { ...harmed.checkpoints, list: checkpoints },
+    messages: [{ atMs: MADE_AT_MS, via: 'signal', name: evil, by: evil, reason: evil }],
+  };
+  const { html, markdown } = renderReport(migration, MADE_AT_MS);
+  expect(html).not.toContain('<img');
+  expect(html).toContain('&#60;img src=x onerror=alert(1)&#62;');
+  expect(html).not.toContain('\u202e');
+  expect(markdown).toContain('\\<img src=x onerror=alert(1)\\> \\| \\[x\\](javascript:1) \\\\u202e \\`&amp;');
+});
+
+it('shows the effects that were recorded, and says when checkpoints do not verify', () => {
+  const effect = {
+    kind: 'recorded',
+    what: 'effect applied',
+    stage: 'canary',
+    by: 'cutover',
+    commandId: null,
+  };
+  const list = [
+    ...harmed.checkpoints.list.slice(1),
+    { ...effect, seq: 11, atMs: MADE_AT_MS, reason: 'dns chat: weight 30' },
+  ] as unknown as RecordedMigration['checkpoints']['list'];
+  const { markdown } = renderReport(
+    { ...harmed, checkpoints: { ...harmed.checkpoints, list, problem: 'cut' } },
+    MADE_AT_MS,
+  );
+  expect(markdown).toContain('| effect applied | canary | dns chat: weight 30 |');
+  expect(markdown).toContain('NOT verified at line 2: expected checkpoint 1, got 2');
+  expect(markdown).toContain('Checkpoints are not complete: cut.');
+});
+
+it('writes both files under the name of the migration, and again without harm', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'cutover-reports-'));
+  try {
+    const odd = { ...harmed, migrationId: '../../escape' };
+    writeReport(harmed, join(folder, 'new'), MADE_AT_MS);
+    const { html } = writeReport(harmed, join(folder, 'new'), MADE_AT_MS);
+    writeReport(odd, join(folder, 'new'), MADE_AT_MS);
+    expect(readdirSync(join(folder, 'new')).sort()).toEqual(
+      [
+        '.._.._escape.html',
+        '.._.._escape.md',
+        `${harmed.migrationId}.html`,
+        `${harmed.migrationId}.md`,
+      ].sort(),
+    );
+    expect(readFileSync(html, 'utf8')).toBe(renderReport(harmed, MADE_AT_MS).html);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
