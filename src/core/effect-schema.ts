@@ -27,7 +27,10 @@ const domainNameSchema = z.string().regex(DOMAIN_NAME, 'expected a domain name s
 
 const tsigSchema = z.strictObject({
   name: domainNameSchema.describe('Name of the key, as the server knows it.'),
-  algorithm: z.enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512']).default('hmac-sha256'),
+  algorithm: z
+    .enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512'])
+    .default('hmac-sha256')
+    .describe('As the key was made for.'),
   secret: referenceSchema.describe('Where the key is found, in base64 as tsig-keygen prints it.'),
 });
 
@@ -51,7 +54,7 @@ const authSchema = z.union([
       .string()
       .regex(/^[A-Za-z0-9-]+$/)
       .describe('Name of the header that carries the key.'),
-    key: referenceSchema,
+    key: referenceSchema.describe('The key.'),
   }),
 ]);
 
@@ -92,7 +95,7 @@ const urlOrReferenceSchema = z.union(
 );
 
 const dnsTargetSchema = z.strictObject({
-  type: z.literal('dns'),
+  type: z.literal('dns').describe('Records of a zone, changed by signed dynamic updates (RFC 2136).'),
   server: z
     .string()
     .regex(/^(\[[0-9A-Fa-f:.]+\]|[^\s:[\]/]+)(:\d{1,5})?$/, 'expected a host or host:port')
@@ -104,17 +107,17 @@ const dnsTargetSchema = z.strictObject({
 });
 
 const unleashTargetSchema = z.strictObject({
-  type: z.literal('unleash'),
+  type: z.literal('unleash').describe('The rollout percentage of a flag in Unleash.'),
   url: httpUrlSchema.describe('Address of Unleash, without /api.'),
   token: referenceSchema.describe('An admin or service account token.'),
-  project: z.string().min(1).default('default'),
+  project: z.string().min(1).default('default').describe('The project that the flags are in.'),
   environment: z.string().min(1).describe('The environment whose strategies are changed.'),
   ...HTTP_LIMITS,
 });
 
 const flagTargetSchema = z.strictObject({
-  type: z.literal('flag'),
-  auth: authSchema.optional(),
+  type: z.literal('flag').describe('A flag behind any HTTP interface.'),
+  auth: authSchema.optional().describe('How the key is sent with both requests; none without keys.'),
   headers: z.record(z.string(), z.string()).default({}).describe('Extra headers of both requests.'),
   get: z
     .strictObject({
@@ -127,8 +130,8 @@ const flagTargetSchema = z.strictObject({
     })
     .describe('GET that reads the value: before a change to capture it, after it to verify it.'),
   set: z.strictObject({
-    method: z.enum(['PUT', 'POST', 'PATCH']).default('PUT'),
-    url: urlTemplateSchema(FLAG_VARIABLES),
+    method: z.enum(['PUT', 'POST', 'PATCH']).default('PUT').describe('Of the request that sets the value.'),
+    url: urlTemplateSchema(FLAG_VARIABLES).describe('Where the value is set.'),
     body: jsonTemplateSchema(FLAG_VARIABLES).describe(
       'JSON body; "{{value}}" alone becomes the value with its type.',
     ),
@@ -141,23 +144,23 @@ const DEFAULT_TEXT =
   '{{route}}: {{moment}}, stage {{stage}}, {{fromShare}} → {{share}} (checkpoint {{checkpoint}}, by {{by}}) {{reason}}';
 
 const slackTargetSchema = z.strictObject({
-  type: z.literal('slack'),
+  type: z.literal('slack').describe('A channel behind a Slack-compatible webhook.'),
   url: referenceSchema.describe('Where the webhook URL is found: it is a secret.'),
-  text: textTemplateSchema.default(DEFAULT_TEXT),
+  text: textTemplateSchema.default(DEFAULT_TEXT).describe('The message; links and the chain head follow it.'),
   ...HTTP_LIMITS,
 });
 
 const webhookTargetSchema = z.strictObject({
-  type: z.literal('webhook'),
-  url: urlOrReferenceSchema,
+  type: z.literal('webhook').describe('A receiver of signed messages.'),
+  url: urlOrReferenceSchema.describe('Where it is, or a reference to it.'),
   secret: referenceSchema.describe('Signs each message (HMAC-SHA256, Standard Webhooks).'),
   body: jsonTemplateSchema().optional().describe('JSON body in place of the standard one.'),
   ...HTTP_LIMITS,
 });
 
 const confirmTargetSchema = z.strictObject({
-  type: z.literal('confirm'),
-  url: urlOrReferenceSchema,
+  type: z.literal('confirm').describe('A gate by others: asked before a stage is entered.'),
+  url: urlOrReferenceSchema.describe('Where it is, or a reference to it.'),
   secret: referenceSchema.describe('Signs each question (HMAC-SHA256, Standard Webhooks).'),
   interval: durationSchema('10s', 'Between two questions while there is no answer.', 100),
   default: z
@@ -220,7 +223,7 @@ export const linksSchema = z.strictObject({
 
 const dnsSetSchema = z.strictObject({
   name: domainNameSchema.describe('Full name of the records, within the zone.'),
-  type: z.enum(DNS_TYPES),
+  type: z.enum(DNS_TYPES).describe('Type of the records.'),
   values: z
     .array(textTemplateSchema)
     .min(1)
