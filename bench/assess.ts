@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -8,6 +8,7 @@ import { analyzeUsage } from '../src/assess/usage/analyze-usage';
 import { parseMapping } from '../src/assess/usage/mapping-schema';
 import { UsageDatabase } from '../src/assess/usage/usage-database';
 import { loadUsage } from '../src/assess/usage/usage-loader';
+import { type Engines, findEngines, measured } from './assess-engines';
 
 /** The answers that every engine must agree on; percentiles within 0.5%. */
 interface Answers {
@@ -58,9 +59,9 @@ async function main(): Promise<void> {
     options: {
       rows: { type: 'string', default: '1000000,10000000' },
       folder: { type: 'string' },
-      duckdb: { type: 'string', default: 'duckdb' },
-      python: { type: 'string', default: 'python3' },
-      repeat: { type: 'string', default: '1' },
+      duckdb: { type: 'string' },
+      python: { type: 'string' },
+      repeat: { type: 'string', default: '3' },
       child: { type: 'string' },
     },
   });
@@ -68,21 +69,40 @@ async function main(): Promise<void> {
     process.stdout.write(`${JSON.stringify(await assess(values.child))}\n`);
     return;
   }
+  const engines = findEngines({
+    ...(values.duckdb === undefined ? {} : { duckdb: values.duckdb }),
+    ...(values.python === undefined ? {} : { python: values.python }),
+  });
   const folder = values.folder ?? mkdtempSync(join(tmpdir(), 'bench-assess-'));
+  const ours: { rows: number; format: string; run: Measured }[] = [];
   try {
     for (const rows of values.rows.split(',').map(Number)) {
-      const files = await generate(folder, rows);
-      for (const file of files) {
+      for (const file of await generate(folder, rows)) {
         const rounds = Array.from({ length: Number(values.repeat) }, () => [
-          ours(file),
-          duckdbShell(values.duckdb, file, folder),
-          pandas(values.python, file, folder),
+          cutover(file),
+          ...(engines === null ? [] : [duckdbShell(engines, file, folder), pandas(engines, file, folder)]),
         ]);
-        report(rows, file, fastest(rounds.flat().filter((each) => each !== null)));
+        const best = fastest(rounds.flat());
+        report(rows, file, best);
+        const [run] = best;
+        if (run !== undefined) ours.push({ rows, format: file.endsWith('.csv') ? 'CSV' : 'Parquet', run });
       }
     }
   } finally {
     if (values.folder === undefined) rmSync(folder, { recursive: true });
+  }
+  reportGrowth(ours);
+}
+
+/** How time and memory grow with the rows. */
+function reportGrowth(ours: readonly { rows: number; format: string; run: Measured }[]): void {
+  for (const format of ['CSV', 'Parquet']) {
+    const [least, most] = [0, -1].map((at) => ours.filter((each) => each.format === format).at(at));
+    if (least === undefined || most === undefined || least.rows === most.rows) continue;
+    process.stdout.write(
+      `${format}: ${most.rows / least.rows} times the rows take ${(most.run.seconds / least.run.seconds).toFixed(1)} times the time, ` +
+        `${least.run.memoryMb.toFixed(0)} MB become ${most.run.memoryMb.toFixed(0)} MB\n`,
+    );
   }
 }
 
@@ -154,7 +174,7 @@ async function assess(file: string): Promise<Measured> {
   }
 }
 
-function ours(file: string): Measured {
+function cutover(file: string): Measured {
   const child = spawnSync(process.execPath, [__filename, '--child', file], { encoding: 'utf8' });
   if (child.status !== 0) throw new Error(`the assessment of ${file} failed: ${child.stderr}`);
   return JSON.parse(child.stdout) as Measured;
@@ -162,7 +182,7 @@ function ours(file: string): Measured {
 
 const BUCKET = 'ceil(ln(%) / ln(1.005 / 0.995))::INTEGER';
 
-function duckdbShell(shell: string, file: string, folder: string): Measured | null {
+function duckdbShell({ duckdb, python }: Engines, file: string, folder: string): Measured {
   const types =
     "{'time': 'TIMESTAMP', 'model': 'VARCHAR', 'api_key': 'VARCHAR', 'input_tokens': 'BIGINT', 'cached_tokens': 'BIGINT', 'output_tokens': 'BIGINT', 'latency_ms': 'DOUBLE', 'first_token_ms': 'DOUBLE', 'status': 'INTEGER'}";
   const source = file.endsWith('.csv')
@@ -189,8 +209,7 @@ COPY (WITH totals AS (SELECT sum(COLUMNS(* EXCLUDE (model, quarter))) FROM cells
   SELECT totals.*, (SELECT list(v ORDER BY p) FROM value) AS quantiles, peak.r AS r, peak.k AS k FROM totals, peak) TO '${join(folder, 'duckdb.json')}' (FORMAT json, ARRAY false);`;
   const path = join(folder, 'questions.sql');
   writeFileSync(path, script);
-  const run = timed(shell, ['-batch', '-f', path], file);
-  if (run === null) return null;
+  const run = measured(python, duckdb, ['-batch', '-f', path]);
   const [row] = jsonLines(join(folder, 'duckdb.json'));
   const values = Object.values(row as Record<string, unknown>);
   const [calls, input, cached, output, failed, quantiles, peakRequests, peakTokens] = values;
@@ -199,7 +218,7 @@ COPY (WITH totals AS (SELECT sum(COLUMNS(* EXCLUDE (model, quarter))) FROM cells
   return { engine: 'duckdb shell', file, ...run, answers: numbers(answers) };
 }
 
-function pandas(python: string, file: string, folder: string): Measured | null {
+function pandas({ python }: Engines, file: string, folder: string): Measured {
   const reads = file.endsWith('.csv')
     ? `pd.read_csv(${JSON.stringify(file)}, parse_dates=['time'])`
     : `pd.read_parquet(${JSON.stringify(file)})`;
@@ -226,37 +245,13 @@ q = t.latency_ms.quantile([.5, .95, .99])
 print(json.dumps(dict(cells.sum().astype(int).to_dict(), p50=q[.5], p95=q[.95], p99=q[.99], peakRequests=int(total.requests.max()), peakTokens=int(total.tokens.max()))))
 `,
   );
-  const run = timed(python, [path], file);
-  if (run === null) return null;
+  const run = measured(python, python, [path]);
   return {
     engine: 'pandas',
     file,
     ...run,
     answers: numbers(JSON.parse(run.stdout) as Record<string, unknown>),
   };
-}
-
-/** Runs a program under GNU time where it is there; null when the program is not, or fails for want of a library. */
-function timed(
-  program: string,
-  args: readonly string[],
-  file: string,
-): { seconds: number; cpuSeconds: number; memoryMb: number; stdout: string } | null {
-  const time = existsSync('/usr/bin/time');
-  const started = performance.now();
-  const run = time
-    ? spawnSync('/usr/bin/time', ['-f', '%U %S %M', program, ...args], { encoding: 'utf8' })
-    : spawnSync(program, args, { encoding: 'utf8' });
-  const seconds = (performance.now() - started) / 1000;
-  if (run.status !== 0) {
-    process.stderr.write(
-      `${program} did not run on ${file}: ${String(run.stderr).split('\n').slice(-4).join(' ')}\n`,
-    );
-    return null;
-  }
-  const usage = time ? run.stderr.trim().split('\n').at(-1)?.split(' ').map(Number) : undefined;
-  const [user = Number.NaN, system = Number.NaN, kilobytes = Number.NaN] = usage ?? [];
-  return { seconds, cpuSeconds: user + system, memoryMb: kilobytes / 1024, stdout: run.stdout };
 }
 
 function jsonLines(path: string): unknown[] {
@@ -272,9 +267,11 @@ function numbers(values: Readonly<Record<string, unknown>>): Answers {
   ) as unknown as Answers;
 }
 
-function report(rows: number, file: string, measured: readonly Measured[]): void {
-  const [first] = measured;
-  for (const { engine, seconds, cpuSeconds, memoryMb, answers } of measured) {
+function report(rows: number, file: string, best: readonly Measured[]): void {
+  const [first] = best;
+  const megabytes = (statSync(file).size / 1e6).toFixed(0);
+  const shell = best.find(({ engine }) => engine === 'duckdb shell');
+  for (const { engine, seconds, cpuSeconds, memoryMb, answers } of best) {
     const differing = Object.entries(answers).filter(([name, value]) => {
       const expected = first?.answers[name as keyof Answers] ?? Number.NaN;
       // Exact percentiles may be half a percent off those of buckets.
@@ -283,9 +280,11 @@ function report(rows: number, file: string, measured: readonly Measured[]): void
         : value !== expected;
     });
     const verdict = differing.length === 0 ? 'same numbers' : `OTHER NUMBERS: ${JSON.stringify(differing)}`;
+    const ratio = shell === undefined ? '' : `  ${(seconds / shell.seconds).toFixed(2)} x shell`;
     process.stdout.write(
-      `${rows} rows  ${file.endsWith('.csv') ? 'CSV    ' : 'Parquet'}  ${engine.padEnd(12)}  ${seconds.toFixed(2)} s  ${cpuSeconds.toFixed(2)} CPU s  ${memoryMb.toFixed(0)} MB  ${verdict}\n`,
+      `${rows} rows  ${file.endsWith('.csv') ? 'CSV    ' : 'Parquet'} ${megabytes} MB  ${engine.padEnd(12)}  ${seconds.toFixed(2)} s  ${cpuSeconds.toFixed(2)} CPU s  ${memoryMb.toFixed(0)} MB${ratio}  ${verdict}\n`,
     );
+    if (differing.length > 0) process.exitCode = 1;
   }
 }
 

@@ -1,23 +1,12 @@
-import { GAMMA, type Histogram, histogramCount, mergeHistograms, quantile } from '../../core/histogram';
+import { type Histogram, histogramCount, mergeHistograms, quantile } from '../../core/histogram';
 import { USAGE_FIELDS, type UsageField } from './mapping-sql';
-import {
-  type Distribution,
-  FEATURES,
-  featureField,
-  type ModelUsage,
-  type Peak,
-  type UsageAnalysis,
-  type UsageCell,
-  type UsageSums,
-} from './usage-analysis';
+import type { Distribution, ModelUsage, Peak, UsageAnalysis, UsageCell, UsageSums } from './usage-analysis';
 import type { Row, UsageDatabase } from './usage-database';
+import { UsageQuestions } from './usage-questions';
 import type { UsageSource } from './usage-source';
 
 const DAY_MS = 86_400_000;
 const HOUR_MS = 3_600_000;
-/** Prices change on quarter hours at the finest: every time zone's offset is a multiple of that. */
-const CELL_MS = 900_000;
-const CALLERS_SHOWN = 50;
 
 /** Which time of the usage is looked at. */
 export interface WindowChoice {
@@ -47,36 +36,24 @@ export async function analyzeUsage(
   );
   const carriedBy = carriage(sources);
   const has = (field: UsageField) => carriedBy[field] > 0;
-  const ask = (what: string, sql: string) => db.rows(sql, what, signal);
-
   const told = {
     buckets: sources.some(({ granularity }) => granularity === 'aggregate'),
     tiers: has('serviceTier'),
     countsCalls: sources.some(({ countsCalls }) => countsCalls),
   };
-  const cells = (await ask('adding up tokens', cellsSql(contextThresholds, told))).map((row) =>
-    cellOf(row, has),
-  );
-  const latency = has('latency') ? await distributions(ask, 'latency_ms', 'latency') : null;
-  const firstToken = has('firstToken') ? await distributions(ask, 'first_token_ms', 'first tokens') : null;
-  const prompts = has('inputTokens') ? await distributions(ask, 'input_tokens', 'prompt sizes') : null;
-  const largest = has('inputTokens') ? await ask('looking for the largest prompts', LARGEST) : [];
-  const peaks = await ask(
-    'looking for peaks',
-    peaksSql(has('inputTokens') || has('outputTokens'), told.countsCalls),
-  );
-  const callers = has('caller') ? await ask('adding up callers', callersSql(told.countsCalls)) : null;
-  const features = await featureCounts(ask, carriedBy);
-  const outside = whole
-    ? 0
-    : Number(
-        (
-          await ask(
-            'counting what is outside',
-            `SELECT sum(calls) AS calls FROM usage_all WHERE NOT (${inside})`,
-          )
-        )[0]?.['calls'] ?? 0,
-      );
+  const questions = new UsageQuestions(db, told, signal);
+  await questions.addUp(contextThresholds);
+  const cells = (await questions.cells()).map((row) => cellOf(row, has));
+  const latency = has('latency') ? await questions.distributions('latency_ms', 'latency') : null;
+  const firstToken = has('firstToken')
+    ? await questions.distributions('first_token_ms', 'first tokens')
+    : null;
+  const prompts = has('inputTokens') ? await questions.distributions('input_tokens', 'prompt sizes') : null;
+  const largest = has('inputTokens') ? await questions.largest() : [];
+  const peaks = await questions.peaks(has('inputTokens') || has('outputTokens'));
+  const callers = has('caller') ? await questions.callers() : null;
+  const features = await questions.features(carriedBy);
+  const outside = whole ? 0 : await questions.callsBut(inside);
 
   const byModel = [...groupBy(cells, ({ model }) => model)]
     .map(([model, own]): ModelUsage => {
@@ -149,104 +126,6 @@ function carriage(sources: readonly UsageSource[]): Record<UsageField, number> {
   return Object.fromEntries(entries) as Record<UsageField, number>;
 }
 
-/** Counting is much cheaper than adding ones up. */
-function sumsSql(countsCalls: boolean): string {
-  const calls = countsCalls ? 'sum(calls)' : 'count(*)';
-  const failed = countsCalls
-    ? 'sum(CASE WHEN failed THEN calls WHEN failed IS NOT NULL THEN 0 END)'
-    : 'CASE WHEN count(failed) > 0 THEN count_if(failed) END';
-  return `${calls} AS calls, sum(input_tokens) AS input, sum(cached_tokens) AS cached,
-    sum(output_tokens) AS output, ${failed} AS failed`;
-}
-
-/** Groups by no more than the sources tell apart: each key costs time over millions of rows. */
-function cellsSql(
-  thresholds: readonly number[],
-  told: { buckets: boolean; tiers: boolean; countsCalls: boolean },
-): string {
-  const quarter = `at_ms // ${CELL_MS} * ${CELL_MS}`;
-  const classes = thresholds.map((threshold) => `CAST(input_tokens > ${threshold} AS INTEGER)`).join(' + ');
-  const keys = {
-    model: 'model',
-    start_ms: told.buckets ? `CASE WHEN end_ms IS NULL THEN ${quarter} ELSE at_ms END` : quarter,
-    ...(told.buckets ? { bucket_ms: 'COALESCE(end_ms - at_ms, 0)' } : {}),
-    ...(told.tiers ? { service_tier: 'service_tier' } : {}),
-    ...(classes === '' ? {} : { context_class: `CASE WHEN end_ms IS NULL THEN COALESCE(${classes}, 0) END` }),
-  };
-  const selected = Object.entries(keys).map(([name, sql]) => `${sql} AS ${name}`);
-  return `SELECT ${selected.join(', ')}, ${sumsSql(told.countsCalls)}, sum(cost) AS cost FROM usage GROUP BY ${Object.keys(
-    keys,
-  )
-    .map((_, index) => index + 1)
-    .join(', ')}`;
-}
-
-const LARGEST = `SELECT model, max(input_tokens) AS input, max(input_tokens + COALESCE(output_tokens, 0)) AS context
-  FROM usage WHERE end_ms IS NULL AND input_tokens IS NOT NULL GROUP BY model`;
-
-function peaksSql(tokens: boolean, countsCalls: boolean): string {
-  const busiest = (model: string) =>
-    `${model} AS model, max(requests) AS requests, arg_max(minute, requests) AS requests_at,
-     max(tokens) AS tokens, arg_max(minute, tokens) AS tokens_at`;
-  const sum = tokens ? 'sum(COALESCE(input_tokens, 0) + COALESCE(output_tokens, 0))' : 'NULL::BIGINT';
-  return `WITH minutes AS MATERIALIZED (
-      SELECT model, at_ms // 60000 AS minute, ${countsCalls ? 'sum(calls)' : 'count(*)'} AS requests, ${sum} AS tokens
-      FROM usage WHERE end_ms IS NULL GROUP BY ALL)
-    SELECT ${busiest('model')} FROM minutes GROUP BY model
-    UNION ALL SELECT ${busiest('NULL')} FROM
-      (SELECT minute, sum(requests) AS requests, sum(tokens) AS tokens FROM minutes GROUP BY minute)`;
-}
-
-function callersSql(countsCalls: boolean): string {
-  return `WITH callers AS (SELECT caller, ${sumsSql(countsCalls)} FROM usage GROUP BY caller)
-    SELECT *, count(caller) OVER () AS distinct_callers FROM callers ORDER BY calls DESC, caller LIMIT ${CALLERS_SHOWN + 1}`;
-}
-
-async function featureCounts(
-  ask: (what: string, sql: string) => Promise<Row[]>,
-  carriedBy: UsageAnalysis['carriedBy'],
-): Promise<UsageAnalysis['features']> {
-  const columns = {
-    streaming: 'streamed',
-    tools: 'tools',
-    jsonSchema: 'json_schema',
-    vision: 'vision',
-    embeddings: 'embeddings',
-  };
-  const known = FEATURES.filter((feature) => carriedBy[featureField(feature)] > 0);
-  const counted = known.map(
-    (feature) => `sum(CASE WHEN ${columns[feature]} THEN calls ELSE 0 END) AS ${feature}`,
-  );
-  const row =
-    known.length === 0 ? {} : (await ask('counting features', `SELECT ${counted.join(', ')} FROM usage`))[0];
-  return FEATURES.map((feature) => ({
-    feature,
-    calls: known.includes(feature) ? Number(row?.[feature] ?? 0) : null,
-  }));
-}
-
-async function distributions(
-  ask: (what: string, sql: string) => Promise<Row[]>,
-  column: string,
-  what: string,
-): Promise<Map<string, Histogram>> {
-  const rows = await ask(
-    `sorting ${what}`,
-    `SELECT model, CASE WHEN ${column} > 0 THEN CAST(ceil(ln(${column}) / ${Math.log(GAMMA)}) AS INTEGER) END AS bucket,
-       count(*) AS row_count
-     FROM usage WHERE ${column} IS NOT NULL AND end_ms IS NULL GROUP BY ALL ORDER BY model, bucket`,
-  );
-  const found = new Map<string, { zero: number; buckets: [number, number][] }>();
-  for (const row of rows) {
-    const model = String(row['model']);
-    const histogram = found.get(model) ?? { zero: 0, buckets: [] };
-    found.set(model, histogram);
-    if (row['bucket'] === null) histogram.zero += Number(row['row_count']);
-    else histogram.buckets.push([Number(row['bucket']), Number(row['row_count'])]);
-  }
-  return found;
-}
-
 function pooled(histograms: ReadonlyMap<string, Histogram> | null): Distribution | null {
   return histograms === null ? null : distribution(mergeHistograms([...histograms.values()]));
 }
@@ -262,9 +141,9 @@ function peakOf(row: Row | undefined): Peak | null {
   const tokens = row['tokens'] ?? null;
   return {
     requestsPerMinute: Number(row['requests']),
-    requestsAtMs: Number(row['requests_at']) * 60_000,
+    requestsAtMs: Number(row['requests_at']),
     tokensPerMinute: tokens === null ? null : Number(tokens),
-    tokensAtMs: tokens === null ? null : Number(row['tokens_at']) * 60_000,
+    tokensAtMs: tokens === null ? null : Number(row['tokens_at']),
   };
 }
 
