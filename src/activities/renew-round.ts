@@ -17,6 +17,8 @@ export interface RoundResult {
   readonly drift: Drift | null;
   readonly evidence: readonly Evidence[];
   readonly cursors: Readonly<Record<string, string>>;
+  /** Failures of the candidate in a row at one gateway: the most of all. */
+  readonly candidateFailureStreak: number;
   readonly settled: readonly string[];
   /** The highest epoch that any gateway has seen; 0 when none answered. */
   readonly highestEpoch: number;
@@ -32,6 +34,7 @@ interface GatewayRound {
   /** Why evidence that was read cannot be used. */
   readonly unusable: string | null;
   readonly cursor: string | null;
+  readonly failureStreak: number;
   readonly settled: boolean;
 }
 
@@ -60,6 +63,7 @@ export async function renewRound(
         evidence: null,
         unusable: null,
         cursor: null,
+        failureStreak: 0,
         settled: false,
       };
       if (answer.kind !== 'ok') return { ...absent, reachable: false };
@@ -91,6 +95,7 @@ export async function renewRound(
     cursors: Object.fromEntries(
       rounds.flatMap(({ name, cursor }) => (cursor === null ? [] : [[name, cursor]])),
     ),
+    candidateFailureStreak: Math.max(0, ...rounds.map(({ failureStreak }) => failureStreak)),
     settled: rounds.filter(({ settled }) => settled).map(({ name }) => name),
     highestEpoch: Math.max(
       0,
@@ -163,16 +168,18 @@ async function readEvidence(
   ports: Ports,
   { route, record, progress }: WatchStageInput,
   gateway: RosterEntry,
-): Promise<Pick<GatewayRound, 'evidence' | 'unusable' | 'cursor'>> {
+): Promise<Pick<GatewayRound, 'evidence' | 'unusable' | 'cursor' | 'failureStreak'>> {
+  const nothing = { evidence: null, unusable: null, cursor: null, failureStreak: 0 };
   const since = progress.cursors[gateway.name] ?? null;
   const answer = await ports.gateways.evidence(gateway, route, record.epoch, since);
   if (answer.kind === 'ok') {
     const unusable = evidenceProblem(answer.value, record.epoch);
-    const { evidence, cursor } = answer.value;
-    return { evidence: unusable === null ? evidence : null, unusable, cursor };
+    const { evidence, cursor, candidateFailureStreak: failureStreak = 0 } = answer.value;
+    return unusable === null
+      ? { evidence, unusable, cursor, failureStreak }
+      : { ...nothing, unusable, cursor };
   }
-  if (answer.kind === 'unreachable' || answer.refusal.error.code !== 'unknown cursor')
-    return { evidence: null, unusable: null, cursor: null };
+  if (answer.kind === 'unreachable' || answer.refusal.error.code !== 'unknown cursor') return nothing;
   const fresh = await ports.gateways.evidence(gateway, route, record.epoch, null);
-  return { evidence: null, unusable: null, cursor: fresh.kind === 'ok' ? fresh.value.cursor : null };
+  return { ...nothing, cursor: fresh.kind === 'ok' ? fresh.value.cursor : null };
 }

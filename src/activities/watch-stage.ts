@@ -1,12 +1,12 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { WatchStageInput } from '../contract';
 import type { WindowResult } from '../core/events';
-import { type Evidence, mergeEvidence } from '../core/evidence';
+import { type Evidence, failureCount, mergeEvidence } from '../core/evidence';
 import { judgeStage } from '../core/gate';
 import { type StageEvidence, withWindow } from '../core/gate-evidence';
 import type { RosterEntry } from '../core/migration-state';
 import type { Side } from '../core/routing';
-import type { GateVerdict, ProbeRecord, VerdictOutcome } from '../core/verdict';
+import { FAILURES_IN_A_ROW, type GateVerdict, type ProbeRecord, type VerdictOutcome } from '../core/verdict';
 import type { Ports, StageTelemetry } from '../ports';
 import { asFailure } from './failures';
 import { startProbing } from './probing';
@@ -148,6 +148,13 @@ function judge(
     evidence: window.evidence,
     windowRequests: { legacy: live('legacy'), candidate: live('candidate') },
     probes,
+    candidateFailures: {
+      inARow: round.candidateFailureStreak,
+      inWindow: window.delta.cells.reduce(
+        (sum, cell) => sum + (cell.side === 'candidate' && cell.kind === 'live' ? failureCount(cell) : 0),
+        0,
+      ),
+    },
     burnIn: window.burnIn,
     silent: round.silent,
     baseline,
@@ -182,6 +189,7 @@ function endOf(at: {
   if (drift !== input.knownDrift) return 'drift changed';
   if (at.rosterChanged) return 'roster changed';
   if (input.handover && input.roster.every(({ name }) => round.settled.includes(name))) return 'settled';
+  if (verdict.metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return 'window over';
   if (input.windowMs === 0) return 'asked';
   return at.burntIn || elapsedMs >= input.windowMs ? 'window over' : null;
 }

@@ -81,6 +81,8 @@ export interface EvidenceReading {
   readonly cursor: string;
   /** What was seen since the cursor that was asked for, or since the epoch's first request here. */
   readonly evidence: Evidence;
+  /** Failures of the candidate in a row, up to its last judged live request; absent from gateways of older releases. */
+  readonly candidateFailureStreak?: number;
   /** The ratio of the gateway's histogram buckets; absent where it is not told. */
   readonly gamma?: number;
 }

@@ -15,7 +15,14 @@ import {
 } from './gate-rates';
 import { formatShare, type StagePlan, stageKind } from './plan';
 import { geometricMeanRatio } from './statistics/geometric-mean';
-import type { Baseline, GateInput, GateVerdict, LowPower, MetricVerdict } from './verdict';
+import {
+  type Baseline,
+  FAILURES_IN_A_ROW,
+  type GateInput,
+  type GateVerdict,
+  type LowPower,
+  type MetricVerdict,
+} from './verdict';
 
 /**
  * Evidence in, verdict out: judges one stage at one moment, pure, and valid however often it is asked. A metric
@@ -40,7 +47,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const split = stageKind(stage) === 'split';
   const missing = [...silence(input), ...(foreign ? [foreignEvidence(input.evidence.epoch, epoch)] : [])];
   const metrics = input.burnIn
-    ? [...missing, judgeFloor(judged), probes(stage, input)]
+    ? [...missing, judgeFloor(judged), probes(stage, input), ...failuresInARow(judged, input)]
     : [
         ...missing,
         judgeErrors(judged),
@@ -50,6 +57,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
         ...(split && stage.minimumKeys > 0 ? [judgeMinimumKeys(judged)] : []),
         ...(split ? [judgeSampleRatio(judged)] : []),
         probes(stage, input),
+        ...failuresInARow(judged, input),
         ...usage(judged),
       ];
   // Law 3: at share 1 only a legacy whose probes pass is a place to go back to by itself.
@@ -75,7 +83,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     epoch,
     outcome: harm === undefined ? outcome : 'fail',
     harm: harm?.metric ?? null,
-    pause: mismatch?.sentence ?? null,
+    pause: mismatch?.sentence ?? metrics.find(({ metric }) => metric === FAILURES_IN_A_ROW)?.sentence ?? null,
     burnIn: input.burnIn,
     sentence: harm?.sentence ?? summary(stage, outcome, metrics, { burnIn: input.burnIn, lowPower }),
     metrics,
@@ -132,6 +140,36 @@ function probes(stage: StagePlan, input: GateInput): MetricVerdict {
     harm,
     sentence,
   });
+}
+
+const PAUSING_STREAK = 3;
+/** Candidate requests an hour; below it no e-process decides before somebody could have looked. */
+const LOW_TRAFFIC = 60;
+const HOUR_MS = 3_600_000;
+
+/**
+ * Three failures in a row are an accident of busy traffic, and of low traffic half an hour of it: somebody should look.
+ * After a pause the same failures do not count again, only one that is new in the window.
+ */
+function failuresInARow({ stage, evidence, rates }: Judged, input: GateInput): MetricVerdict[] {
+  const { inARow, inWindow } = input.candidateFailures ?? { inARow: 0, inWindow: 0 };
+  const { windows } = evidence.judged;
+  const aWindow = windows === 0 ? input.windowRequests.candidate : rates.counted.candidate.requests / windows;
+  const anHour = aWindow * (HOUR_MS / stage.windowMs);
+  if (inARow < PAUSING_STREAK || inWindow === 0 || anHour >= LOW_TRAFFIC) return [];
+  const sentence = `the last ${inARow} requests to the candidate at one gateway failed, and it gets fewer than ${LOW_TRAFFIC} an hour: too few to wait for statistics`;
+  return [
+    metricVerdict({
+      metric: FAILURES_IN_A_ROW,
+      unit: 'requests',
+      role: 'guardrail',
+      outcome: 'fail',
+      n: { legacy: 0, candidate: inARow },
+      candidate: inARow,
+      margin: PAUSING_STREAK,
+      sentence,
+    }),
+  ];
 }
 
 function silence(input: GateInput): MetricVerdict[] {

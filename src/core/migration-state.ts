@@ -107,7 +107,7 @@ export interface Pause {
   readonly atMs: number;
   readonly by: string;
   readonly reason: string;
-  readonly cause: 'operator' | 'drift' | 'lapses' | 'rollback' | 'sample ratio';
+  readonly cause: 'operator' | 'drift' | 'lapses' | 'rollback' | 'sample ratio' | 'failures in a row';
 }
 
 /** A promotion that waits for its health check. */

@@ -3,7 +3,7 @@ import type { WindowResult } from './events';
 import { type Drift, type MigrationState, stageAt } from './migration-state';
 import { stageKind } from './plan';
 import { close, driftSeen, pauseBecause, pauseForDrift, record, rollBack } from './routing-change';
-import type { GateVerdict, MetricVerdict } from './verdict';
+import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict } from './verdict';
 
 const DAY_MS = 86_400_000;
 const LAPSES_A_DAY = 3;
@@ -31,7 +31,10 @@ export function observe(state: MigrationState, window: WindowResult, atMs: numbe
   if (window.verdict.pause !== null && next.paused === null) {
     const reason = window.verdict.pause;
     next = record(next, { what: 'paused', reason, atMs });
-    next = pauseBecause(next, { atMs, by: 'cutover', reason, cause: 'sample ratio' });
+    const cause = window.verdict.metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)
+      ? FAILURES_IN_A_ROW
+      : 'sample ratio';
+    next = pauseBecause(next, { atMs, by: 'cutover', reason, cause });
   }
   if (next.phase === 'handover') return closeWhenSettled(next, window, atMs);
   return advanceIfDue(applyDeadlines(next, atMs), atMs);

@@ -1,7 +1,7 @@
 import type { WindowResult } from './events';
 import { judgeStage } from './gate';
 import type { StagePlan } from './plan';
-import type { Baseline, GateInput, GateVerdict } from './verdict';
+import { type Baseline, FAILURES_IN_A_ROW, type GateInput, type GateVerdict } from './verdict';
 
 /** One observation window as history keeps it: what the watch was given, and what it returned. */
 export interface RecordedWindow {
@@ -59,8 +59,15 @@ function gateInputOf({ baseline, result }: RecordedWindow): GateInput {
     probes,
     burnIn: verdict.burnIn,
     silent: silentIn(verdict),
+    candidateFailures: failuresIn(verdict),
     baseline,
   };
+}
+
+/** Failures in a row, as the verdict names them where they paused: history has them nowhere else. */
+function failuresIn({ metrics }: GateVerdict): NonNullable<GateInput['candidateFailures']> {
+  const inARow = metrics.find(({ metric }) => metric === FAILURES_IN_A_ROW)?.candidate ?? 0;
+  return { inARow, inWindow: inARow };
 }
 
 const SILENCE = /^no evidence from (.+)$/;

@@ -34,6 +34,9 @@ export interface MetricVerdict {
 /** What `legacy` and `candidate` count. */
 export type MetricUnit = 'rate' | 'ms' | 'usd' | 'tokens' | 'requests' | 'keys' | 'probes' | 'p-value';
 
+/** The metric that pauses a stage of low traffic; among a verdict's metrics only while it does. */
+export const FAILURES_IN_A_ROW = 'failures in a row';
+
 /** A guardrail is watched for harm, a goal has to be met for a promotion; what is reported is neither. */
 export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
 
@@ -122,6 +125,8 @@ export interface GateInput {
   /** Requests of the window alone: what burn-in has seen. */
   readonly windowRequests: { readonly legacy: number; readonly candidate: number };
   readonly probes: ProbeRecord;
+  /** Failures of the candidate in a row at one gateway, and in this window at all; absent: none is known. */
+  readonly candidateFailures?: { readonly inARow: number; readonly inWindow: number };
   /** Burn-in is recorded, not judged, but for floor and probes. */
   readonly burnIn: boolean;
   /** Gateways of the roster whose evidence is missing: then nothing passes. */

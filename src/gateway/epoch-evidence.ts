@@ -20,9 +20,19 @@ export class EpochEvidence {
     candidate: { requests: new Uint32Array(BUCKETS), failures: new Uint32Array(BUCKETS) },
   };
 
+  #candidateFailureStreak = 0;
+
+  /** Failures of the candidate in a row, up to its last judged live request. */
+  get candidateFailureStreak(): number {
+    return this.#candidateFailureStreak;
+  }
+
   add(seen: Observation): void {
     this.#cellOf(seen).add(seen);
     const isJudged = seen.kind === 'live' && seen.outcome !== 'aborted' && seen.outcome !== 'refused';
+    if (isJudged && seen.side === 'candidate') {
+      this.#candidateFailureStreak = seen.outcome === 'success' ? 0 : this.#candidateFailureStreak + 1;
+    }
     if (seen.bucket === null || !isJudged) return;
     const { requests, failures } = this.#buckets[seen.side];
     requests[seen.bucket] = (requests[seen.bucket] as number) + 1;

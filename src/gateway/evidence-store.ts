@@ -43,8 +43,13 @@ export class EvidenceStore {
     this.#sequence += 1;
     const cursor = `${this.#incarnation}:${epoch}:${this.#sequence}`;
     this.#keep(cursor, counted.copy());
-    const evidence = counted.since(earlier, epoch);
-    return { incarnation: this.#incarnation, cursor, evidence, gamma: GAMMA };
+    return {
+      incarnation: this.#incarnation,
+      cursor,
+      evidence: counted.since(earlier, epoch),
+      gamma: GAMMA,
+      candidateFailureStreak: counted.candidateFailureStreak,
+    };
   }
 
   #begin(epoch: number): EpochEvidence | null {

@@ -367,3 +367,32 @@ describe('over time', () => {
     for (const goal of goals) expect(goal).toEqual(goals[0]);
   });
 });
+
+describe('failures in a row', () => {
+  const few = afterWindows([rates([80, 0], [8, 3])]);
+  const many = afterWindows([rates([8_000, 8], [800, 3])]);
+  const stage = aStage('canary');
+
+  it.each([
+    ['three in a row of eight in half an hour', few, 3, 1, true],
+    ['two in a row', few, 2, 1, false],
+    ['three that are none of this window, as after a pause', few, 3, 0, false],
+    ['three in a row of many', many, 3, 3, false],
+  ] as const)('%s: pauses %p', (_, evidence, inARow, inWindow, pauses) => {
+    const verdict = judged(stage, evidence, { candidateFailures: { inARow, inWindow } });
+    expect(verdict.pause).toEqual(
+      pauses ? expect.stringContaining('the last 3 requests to the candidate at one gateway failed') : null,
+    );
+    expect(verdict.metrics.some(({ metric }) => metric === 'failures in a row')).toBe(pauses);
+  });
+
+  it('pause in burn-in too, and are unknown from gateways of older releases', () => {
+    const said = { burnIn: true, windowRequests: { legacy: 80, candidate: 8 } };
+    const verdict = judged(stage, afterWindows([]), {
+      ...said,
+      candidateFailures: { inARow: 3, inWindow: 3 },
+    });
+    expect(verdict.pause).toContain('fewer than 60 an hour');
+    expect(judged(stage, afterWindows([]), said).pause).toBeNull();
+  });
+});

@@ -1,5 +1,6 @@
 import { noStageEvidence } from '../../src/core/gate-evidence';
 import { nextDecision, transition } from '../../src/core/migration';
+import type { MetricVerdict } from '../../src/core/verdict';
 import {
   aRoster,
   DAY_MS,
@@ -189,6 +190,14 @@ describe('law 4: pause stops advancing, not watching', () => {
     world.watches({ verdict: { pause: 'sample ratio' } });
     expect(world.state.paused).toMatchObject({ cause: 'sample ratio' });
     expect(world.decision.type).toBe('watch');
+  });
+
+  it('pauses on failures in a row of a stage of low traffic, and says so', () => {
+    const metrics = [{ metric: 'failures in a row' } as MetricVerdict];
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({ verdict: { pause: 'three failed', metrics } });
+    expect(world.state.paused).toMatchObject({ cause: 'failures in a row', reason: 'three failed' });
   });
 
   it('pauses at the third lapse within a day, and forgets them when resumed', () => {

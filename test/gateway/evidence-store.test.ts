@@ -20,6 +20,21 @@ describe('evidence', () => {
     expect(store().read(3).evidence).toEqual(noEvidence(3));
   });
 
+  it('tells how many requests to the candidate failed in a row', () => {
+    const it = store();
+    const streak = () => it.read(1).candidateFailureStreak;
+    it.record(observation({ outcome: 'status_5xx' }));
+    it.record(observation({ outcome: 'shed' }));
+    // Callers who went away and mirrored requests say nothing, and legacy's answers are legacy's.
+    it.record(observation({ outcome: 'aborted' }));
+    it.record(observation({ kind: 'shadow' }));
+    it.record(observation({ side: 'legacy' }));
+    expect(streak()).toBe(2);
+    it.record(observation({}));
+    expect(streak()).toBe(0);
+    expect(it.read(2).candidateFailureStreak).toBe(0);
+  });
+
   it('counts each outcome, token, cost and time where it belongs', () => {
     const it = store();
     it.record(observation({ totalMs: 120 }));
