@@ -1,15 +1,12 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { loadPlan } from '../client/plan-file';
-import { configurationPath, environment, loadConfiguration } from '../config';
 import { configurationSchema } from '../core/configuration-schema';
-import { planEffectProblems } from '../core/plan-effects';
 import { planSchema } from '../core/plan-schema';
-import { InvalidDocument, nameSchema, parseDocument } from '../core/schema-parts';
+import { nameSchema, parseDocument } from '../core/schema-parts';
 import { CliError, EXIT } from './cli-error';
 import { printJson, printLine } from './output';
-import { printAssess, printConditions, printGates, printStages } from './plan-table';
+import { registerPlanCheck } from './plan-check';
 import { planTemplate } from './plan-template';
 
 /** Adds `cutover plan init|check|schema`. */
@@ -27,14 +24,7 @@ export function registerPlan(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  cutover plan init chat --out plans/chat.yaml')
     .action(initPlan);
-  plan
-    .command('check')
-    .description('check a plan and print it with every default filled in')
-    .argument('<file>', 'the plan, YAML or JSON')
-    .option('--config <path>', 'also check the route (default: CUTOVER_CONFIG, then ./cutover.yaml if there)')
-    .option('--json', 'print JSON')
-    .addHelpText('after', '\nExit code 2: it is not valid.\n\nExample:\n  cutover plan check plan.yaml')
-    .action(checkPlan);
+  registerPlanCheck(plan);
   plan
     .command('schema')
     .description('print the JSON Schema of plans, for editors')
@@ -55,35 +45,6 @@ function initPlan(route: string, flags: { readonly out: string; readonly json?: 
   }
   if (flags.json === true) printJson({ route: name, file: flags.out });
   else printLine(`wrote ${flags.out}: edit it, then \`cutover plan check ${flags.out}\``);
-}
-
-function checkPlan(file: string, flags: { readonly config?: string; readonly json?: boolean }): void {
-  const plan = loadPlan(file);
-  const configuration = configurationPath(flags.config);
-  const named = flags.config !== undefined || environment['CUTOVER_CONFIG'] !== undefined;
-  const checked = named || existsSync(configuration);
-  if (checked) {
-    const { routes: configured, effects } = loadConfiguration(configuration);
-    const routes = Object.keys(configured);
-    if (!routes.includes(plan.route)) {
-      throw new CliError(
-        `${file}: route: expected one of the routes of ${configuration} (${routes.join(', ')}), got "${plan.route}"`,
-        EXIT.badInput,
-      );
-    }
-    const problems = planEffectProblems(plan, { effects });
-    if (problems.length > 0) throw new InvalidDocument(file, problems);
-  }
-  if (flags.json === true) {
-    printJson({ valid: true, plan });
-    return;
-  }
-  const against = checked ? `, and ${configuration} has its route` : '';
-  printLine(`${file} is valid: route ${plan.route}${against}`);
-  printStages(plan);
-  printGates(plan);
-  printAssess(plan);
-  printConditions(plan, Date.now());
 }
 
 function printSchema(flags: { readonly configuration?: boolean }): void {

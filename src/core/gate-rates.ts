@@ -263,7 +263,7 @@ export function errorBound(legacyRate: number, margin: number): number {
 }
 
 /** Evidence that the candidate's error rate lies below that bound. */
-function errorsWithinBound(legacyRate: number, margin: number): LogEvidence {
+export function errorsWithinBound(legacyRate: number, margin: number): LogEvidence {
   const bound = errorBound(legacyRate, margin);
   const mean = legacyRate + margin / 4;
   return rateBelow(bound, { mean: Math.min(mean, bound), strength: 1 / mean });

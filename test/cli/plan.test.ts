@@ -44,6 +44,32 @@ it('prints the stages and margins of a plan', async () => {
   expect(stdout).toMatch(/^canary +beyond x1.5; within \+2% +beyond \+50%; not judged /m);
 });
 
+it('estimates the days of every stage on the traffic that is given', async () => {
+  await run('plan', 'init', 'chat');
+  const known = await run('plan', 'check', 'plan.yaml', '--requests-per-day', '20000');
+  expect(known.stdout).toMatch(/^canary +[\d,]+ +24 h +\S+ h +72 h +yes +soak$/m);
+  expect(known).toMatchObject({ code: 0, stderr: '' });
+  const unknown = await run('plan', 'check', 'plan.yaml');
+  expect(unknown.stdout).toContain('How long its stages take: not known');
+});
+
+it('refuses a plan that cannot decide before it is held, and names one that can', async () => {
+  await run('plan', 'init', 'chat');
+  const { code, stdout, stderr } = await run('plan', 'check', 'plan.yaml', '--requests-per-day', '500');
+  expect(stdout).toMatch(/A plan that is likely to decide differs in:\n {2}profile: standard -> small\n/);
+  expect(stderr).toMatch(
+    /^canary, rolling, complete are not likely to decide before being held: it would take about [\d,]+ requests a day\n$/,
+  );
+  expect(code).toBe(5);
+  const json = await run('plan', 'check', 'plan.yaml', '--requests-per-day', '500', '--json');
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    valid: true,
+    decides: false,
+    suggestion: { changes: [{ path: 'profile', to: 'small' }, { path: 'stages' }] },
+  });
+  expect(await run('plan', 'check', 'plan.yaml', '--requests-per-day', '-1')).toMatchObject({ code: 2 });
+});
+
 it('prints JSON Schemas that accept what the parser accepts', async () => {
   await run('plan', 'init', 'chat');
   const ajv = new Ajv2020({ strict: false });

@@ -1,0 +1,169 @@
+import { judgedQuantile } from './gate-latency';
+import { errorsWithinBound } from './gate-rates';
+import { GAMMA, type Histogram, histogramCount, quantile } from './histogram';
+import { type Plan, type StagePlan, stageKind } from './plan';
+import { smallestReaching } from './statistics/expected-requests';
+import { countsNotBelow, quantileBelowBound } from './statistics/quantile-bound';
+import { quantileWithin } from './statistics/quantile-ratio';
+import { differenceWithin } from './statistics/rate-difference';
+import { scaleSamples } from './statistics/scaled-samples';
+import type { Traffic } from './traffic';
+
+/** How long a stage takes to pass when the candidate is exactly as good as legacy. */
+export interface StageEstimate {
+  readonly stage: string;
+  /** Of both arms, after burn-in, for half of such stages; null where no number of requests passes. */
+  readonly requests: number | null;
+  /** What takes longest: a goal, or `soak`. */
+  readonly heldUpBy: string;
+  /** Since the stage's entry; null where no time is enough. */
+  readonly expectedMs: number | null;
+  /** The time within which about nine of ten such stages have passed. */
+  readonly likelyMs: number | null;
+  /** When the plan stops advancing by itself. */
+  readonly holdMs: number;
+  readonly decides: boolean;
+}
+
+const DAY_MS = 86_400_000;
+const MOST_REQUESTS = 1e9;
+/** Strata below this part of the requests are no goals. */
+const SMALL_PART = 0.05;
+
+/**
+ * All goals have to pass at once, and chance delays some: how many times the requests that the slowest goal takes on
+ * expected counts half and nine tenths of the stages take, by simulation (docs/statistics.md).
+ */
+const HALF = 1.3;
+const NINE_OF_TEN = 2.6;
+
+/** Estimates every stage of a plan that moves traffic. */
+export function estimatePlan(plan: Plan, traffic: Traffic): StageEstimate[] {
+  return plan.stages
+    .filter((stage) => stageKind(stage) !== 'assess')
+    .map((stage) => estimate(stage, traffic));
+}
+
+/** Whether every stage of a plan is likely to pass, with a candidate as good as legacy, before it is held. */
+export function isDecidable(estimates: readonly StageEstimate[]): boolean {
+  return estimates.every(({ decides }) => decides);
+}
+
+function estimate(stage: StagePlan, traffic: Traffic): StageEstimate {
+  const perMs = traffic.requestsPerDay / DAY_MS;
+  const burnInMs = Math.max(stage.burnIn.timeMs, stage.burnIn.requests / (perMs * stage.share));
+  const goals = goalsOf(stage, traffic).toSorted((a, b) => taken(b, HALF) - taken(a, HALF));
+  const [slowest] = goals;
+  const { holdMs } = stage.deadline;
+  if (slowest === undefined || slowest.requests === null) {
+    const nothing = { requests: null, expectedMs: null, likelyMs: null, decides: false };
+    return { stage: stage.name, ...nothing, heldUpBy: slowest?.goal ?? '', holdMs };
+  }
+  const timeFor = (requests: number) => Math.max(burnInMs + requests / perMs, stage.soakMs);
+  const byChance = (factor: number) => Math.max(...goals.map((goal) => taken(goal, factor)));
+  const expectedMs = timeFor(byChance(HALF));
+  // A stage is left at the end of a window.
+  const likelyMs = timeFor(byChance(NINE_OF_TEN)) + stage.windowMs;
+  return {
+    stage: stage.name,
+    requests: Number(byChance(HALF).toPrecision(2)),
+    heldUpBy: expectedMs === stage.soakMs ? 'soak' : slowest.goal,
+    expectedMs,
+    likelyMs,
+    holdMs,
+    decides: likelyMs <= holdMs,
+  };
+}
+
+interface Goal {
+  readonly goal: string;
+  /** Of both arms; null where no number is enough. */
+  readonly requests: number | null;
+}
+
+const MINIMUM_SAMPLE = 'minimum sample';
+
+/** Requests that a goal takes, chance included; a count of requests knows none. */
+function taken({ goal, requests }: Goal, factor: number): number {
+  if (requests === null) return Number.POSITIVE_INFINITY;
+  return goal === MINIMUM_SAMPLE ? requests : requests * factor;
+}
+
+function goalsOf(stage: StagePlan, traffic: Traffic): Goal[] {
+  const { failureRate } = traffic;
+  const floor = 1 - failureRate >= stage.gates.floor.success ? 0 : null;
+  const alone = stageKind(stage) === 'complete';
+  return [
+    { goal: MINIMUM_SAMPLE, requests: stage.minimumSample / stage.share },
+    { goal: 'floor', requests: floor },
+    { goal: 'errors', requests: alone ? errorsAlone(stage, failureRate) : errorsAgainst(stage, failureRate) },
+    ...latencyGoals(stage, traffic, alone),
+  ];
+}
+
+function target(stage: StagePlan): number {
+  return -Math.log(stage.alpha.promotion);
+}
+
+function errorsAgainst(stage: StagePlan, rate: number): number | null {
+  const judge = differenceWithin(stage.gates.errors.promotionExcess);
+  const arm = (requests: number) => ({ events: requests * rate, requests });
+  return smallestReaching(
+    target(stage),
+    (n) => judge({ legacy: arm(n * (1 - stage.share)), candidate: arm(n * stage.share) }),
+    10,
+    MOST_REQUESTS,
+  );
+}
+
+function errorsAlone(stage: StagePlan, rate: number): number | null {
+  const judge = errorsWithinBound(rate, stage.gates.errors.promotionExcess);
+  return smallestReaching(target(stage), (n) => judge(n * rate, n), 10, MOST_REQUESTS);
+}
+
+function latencyGoals(stage: StagePlan, traffic: Traffic, alone: boolean): Goal[] {
+  const { promotionIncrease } = stage.gates.latency;
+  if (promotionIncrease === null) return [];
+  const p = judgedQuantile(stage);
+  const { streamShare, totalMs, firstTokenMs } = traffic;
+  return [
+    { goal: `p${100 * p} of plain answers`, part: 1 - streamShare, shape: totalMs },
+    { goal: `p${100 * p} to first token`, part: streamShare, shape: firstTokenMs },
+  ]
+    .filter(({ part }) => part >= SMALL_PART)
+    .map(({ goal, part, shape }) => ({
+      goal,
+      requests: alone
+        ? latencyAlone(stage, p, promotionIncrease, part, shape)
+        : latencyAgainst(stage, p, promotionIncrease, part, shape),
+    }));
+}
+
+function latencyAgainst(stage: StagePlan, p: number, increase: number, part: number, shape: Histogram) {
+  // On whole buckets, as the gate judges it.
+  const buckets = Math.floor(Math.log(1 + increase) / Math.log(GAMMA));
+  if (buckets === 0) return null;
+  const claim = { p, margin: GAMMA ** buckets - 1 };
+  const one = 1 / histogramCount(shape);
+  const scaled = (requests: number) =>
+    scaleSamples({ legacy: shape, candidate: shape }, requests * part * one).legacy;
+  return smallestReaching(
+    target(stage),
+    (n) =>
+      quantileWithin(claim, { legacy: scaled(n * (1 - stage.share)), candidate: scaled(n * stage.share) }),
+    10,
+    MOST_REQUESTS,
+  );
+}
+
+function latencyAlone(stage: StagePlan, p: number, increase: number, part: number, shape: Histogram) {
+  const bound = (quantile(shape, p) ?? 1) * (1 + increase);
+  const { successes, trials } = countsNotBelow(bound, shape);
+  const judge = quantileBelowBound(p);
+  return smallestReaching(
+    target(stage),
+    (n) => judge((n * part * successes) / trials, n * part),
+    10,
+    MOST_REQUESTS,
+  );
+}
