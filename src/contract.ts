@@ -3,8 +3,7 @@ import type { Checkpoint } from './core/checkpoint';
 import type { CommandName } from './core/command';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
 import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from './core/events';
-import type { Finding } from './core/finding';
-import type { HandoverDirection } from './core/handover-conversation';
+import type { HandoverFindings } from './core/handover-conversation';
 import type {
   AssessmentSummary,
   MigrationStart,
@@ -13,7 +12,7 @@ import type {
   RosterEntry,
   StageProgress,
 } from './core/migration-state';
-import type { ParityReport } from './core/parity-report';
+import type { ParityFindings } from './core/parity-report';
 import type { ParityPlan, RolloutPlan, StagePlan } from './core/plan';
 import type { ProbedFeatures } from './core/probe-rotation';
 import type { RoutingRecord } from './core/routing';
@@ -245,11 +244,7 @@ export interface CheckParityInput {
   readonly parity: ParityPlan;
 }
 
-/** What golden prompts showed; `report` is brief (`briefReport`), and null when there was nothing to compare. */
-export interface ParityResult {
-  readonly findings: readonly Finding[];
-  readonly report: ParityReport | null;
-}
+export type ParityResult = ParityFindings;
 
 export interface HandoverProbeInput {
   readonly route: string;
@@ -258,7 +253,4 @@ export interface HandoverProbeInput {
   readonly newConversationsOnly: boolean;
 }
 
-export interface HandoverResult {
-  readonly findings: readonly Finding[];
-  readonly directions: readonly HandoverDirection[];
-}
+export type HandoverResult = HandoverFindings;

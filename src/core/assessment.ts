@@ -1,5 +1,7 @@
 import type { Finding } from './finding';
+import type { HandoverFindings } from './handover-conversation';
 import type { AssessmentSummary } from './migration-state';
+import type { ParityFindings } from './parity-report';
 import type { GatewayStatus, StickyKey } from './routing';
 import type { UsageFindings } from './usage-digest';
 import { NO_PROBES, type ProbeRecord } from './verdict';
@@ -137,6 +139,18 @@ export function withFindings(providers: AssessmentSummary, findings: readonly Fi
     sentence: shortList(sentences[outcome]),
     approvals: [...(providers.approvals ?? []), ...approvals],
   };
+}
+
+/** What golden prompts showed counts as well; it is kept while nothing of it may change at another look. */
+export function withParity(summary: AssessmentSummary, parity: ParityFindings): AssessmentSummary {
+  const found = withFindings(summary, parity.findings);
+  return parity.findings.some(({ kind }) => kind === 'doubt') ? found : { ...found, parity };
+}
+
+/** What handed-over conversations showed counts as well. */
+export function withHandover(summary: AssessmentSummary, handover: HandoverFindings): AssessmentSummary {
+  const found = withFindings(summary, handover.findings);
+  return handover.findings.some(({ kind }) => kind === 'doubt') ? found : { ...found, handover };
 }
 
 /** The stage's answer where the usage logs alone reject: no probe is paid for. Null where they do not. */

@@ -77,6 +77,12 @@ export function plainMessages(messages: readonly Message[]): readonly Message[] 
   });
 }
 
+/** What became of conversations that one provider began and the other went on with. */
+export interface HandoverFindings {
+  readonly findings: readonly Finding[];
+  readonly directions: readonly HandoverDirection[];
+}
+
 /** What became of a conversation that one provider made and the other was to go on with. */
 export interface HandoverDirection {
   readonly madeBy: Side;

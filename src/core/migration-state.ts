@@ -3,6 +3,8 @@ import type { BadMessage } from './command';
 import type { EffectRun } from './effect-run';
 import type { ApprovalQuestion } from './finding';
 import { noStageEvidence, type StageEvidence } from './gate-evidence';
+import type { HandoverFindings } from './handover-conversation';
+import type { ParityFindings } from './parity-report';
 import type { Plan, StagePlan } from './plan';
 import type { KillLatch, RoutingRecord, StickyKey } from './routing';
 import type { UsageFindings } from './usage-digest';
@@ -129,6 +131,10 @@ export interface AssessmentSummary {
   readonly saltBalanced: boolean;
   /** What the usage logs showed; absent where the plan names none. */
   readonly usage?: UsageFindings;
+  /** What golden prompts showed; absent where the plan names none. */
+  readonly parity?: ParityFindings;
+  /** What became of conversations that one provider began and the other went on with; absent: not tried. */
+  readonly handover?: HandoverFindings;
   /** What a named person has to approve before anything is moved; absent: nothing. */
   readonly approvals?: readonly ApprovalQuestion[];
 }

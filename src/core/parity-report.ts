@@ -1,4 +1,11 @@
+import type { Finding } from './finding';
 import type { ParityMargins } from './plan';
+
+/** What golden prompts showed; `report` is brief, and null when there was nothing to compare. */
+export interface ParityFindings {
+  readonly findings: readonly Finding[];
+  readonly report: ParityReport | null;
+}
 
 /** What is compared between answers to one prompt. */
 export type MeasureName =

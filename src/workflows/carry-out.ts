@@ -11,11 +11,11 @@ import {
   uuid4,
 } from '@temporalio/workflow';
 import { type RoutingActivities, TASK_QUEUE, WATCH_TASK_QUEUE, type WatchActivities } from '../contract';
-import { isSettled, rejectedByUsage, withUsage } from '../core/assessment';
+import { isSettled, rejectedByUsage, withHandover, withParity, withUsage } from '../core/assessment';
 import { currentDetails } from '../core/details';
 import { formatDuration } from '../core/duration';
 import type { Decision, MigrationEvent } from '../core/events';
-import { type MigrationState, stageAt } from '../core/migration-state';
+import { type AssessmentSummary, type MigrationState, stageAt } from '../core/migration-state';
 import { formatShare } from '../core/plan';
 import { statusOf } from '../core/status';
 import type { UsageFindings } from '../core/usage-digest';
@@ -129,12 +129,40 @@ async function assess(state: MigrationState): Promise<Result> {
     stage,
     probes: state.plan.probes,
   });
-  return {
-    type: 'assessed',
-    assessment: usage === null ? assessment : withUsage(assessment, usage),
-    freshSalt: uuid4(),
-  };
+  const withLogs = usage === null ? assessment : withUsage(assessment, usage);
+  // Golden prompts and handed-over conversations are paid for: not before the rest allows the move.
+  const paid = withLogs.outcome === 'pass' ? await compare(state, withLogs) : withLogs;
+  return { type: 'assessed', assessment: paid, freshSalt: uuid4() };
 }
+
+/** What both providers make of golden prompts and of each other's conversations, as far as the plan asks. */
+async function compare(state: MigrationState, passed: AssessmentSummary): Promise<AssessmentSummary> {
+  const { parity: plan, handover, route, probes } = state.plan;
+  const known = state.stage.reevaluating ? undefined : (state.assessment ?? undefined);
+  let summary = passed;
+  if (plan !== undefined) {
+    const { checkParity } = watchActivities(`Compare answers to ${plan.golden}`.slice(0, 200), {
+      startToCloseTimeout: PARITY_MS,
+      heartbeatTimeout: PARITY_HEARTBEAT_MS,
+    });
+    const parity = known?.parity ?? (await checkParity({ route, parity: plan }));
+    summary = withParity(summary, parity);
+  }
+  if (handover?.probe === true) {
+    const { handoverProbe } = watchActivities(`Hand conversations of ${route} over, both ways`, {
+      startToCloseTimeout: 30 * MINUTE_MS,
+      heartbeatTimeout: PARITY_HEARTBEAT_MS,
+    });
+    const { timeoutMs } = probes;
+    const { newConversationsOnly } = state;
+    const input = { route, timeoutMs, newConversationsOnly };
+    summary = withHandover(summary, known?.handover ?? (await handoverProbe(input)));
+  }
+  return summary;
+}
+
+const PARITY_MS = 12 * 60 * MINUTE_MS;
+const PARITY_HEARTBEAT_MS = 30_000;
 
 /** What the usage logs show; null where the plan names none. What is settled is read again only by `reevaluate`. */
 async function analyseUsage(state: MigrationState): Promise<UsageFindings | null> {
