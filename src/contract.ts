@@ -191,7 +191,7 @@ export interface WriteReportInput {
   readonly checkpoints: readonly Checkpoint[] | null;
 }
 
-/** On `WATCH_TASK_QUEUE`, once a migration is final. */
+/** On `EFFECT_TASK_QUEUE`, once a migration is final. */
 export interface ReportActivities {
   /** The files that were written; none where the worker was given no folder for reports. */
   writeReport(input: WriteReportInput): Promise<{ readonly files: readonly string[] }>;

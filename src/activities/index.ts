@@ -13,8 +13,8 @@ import { createWriteReport } from './write-report';
 /** The activities of the three task queues over the ports; see `Ports` for what they need of the world. */
 export function createActivities(ports: Ports): {
   routing: RoutingActivities;
-  watch: WatchActivities & ReportActivities;
-  effects: EffectActivities;
+  watch: WatchActivities;
+  effects: EffectActivities & ReportActivities;
 } {
   return {
     routing: createRoutingActivities(ports),
@@ -25,8 +25,7 @@ export function createActivities(ports: Ports): {
       checkParity: createCheckParity(ports),
       handoverProbe: createHandoverProbe(ports),
       watchStage: createWatchStage(ports),
-      writeReport: createWriteReport(ports),
     },
-    effects: createEffectActivities(ports),
+    effects: { ...createEffectActivities(ports), writeReport: createWriteReport(ports) },
   };
 }

@@ -287,6 +287,10 @@ export const planSchema = z
     assess: assessPlanSchema
       .optional()
       .describe('Usage logs that the assess stage reads, and what they have to show.'),
+    report: z
+      .boolean()
+      .default(true)
+      .describe('Whether a worker with --reports writes one when the migration is final.'),
     rollout: rolloutSchema
       .optional()
       .describe('When a share may be raised: weekly hours and freezes. Rollbacks never wait.'),
@@ -348,6 +352,7 @@ export const planSchema = z
         ...probedFeatures(input.probes),
       },
       ...(input.assess === undefined ? {} : { assess: input.assess }),
+      report: input.report,
       ...(input.rollout === undefined ? {} : { rollout: input.rollout }),
       ...(input.parity === undefined ? {} : { parity: parityPlan(input.parity) }),
       handover: input.handover,

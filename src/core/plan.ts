@@ -16,6 +16,8 @@ export interface Plan {
   readonly assess?: AssessPlan;
   /** Who is told of what; absent: nobody. */
   readonly notify?: readonly PlannedNotification[];
+  /** Whether the worker writes a report when the migration is final; absent: no. */
+  readonly report?: boolean;
   /** When promotions may happen; absent: always. A rollback never waits for it. */
   readonly rollout?: RolloutPlan;
   /** Golden prompts that both providers answer in the assess stage; absent: none. */

@@ -38,6 +38,7 @@ import { repeatedUpdate, updateRefusal } from '../core/obey';
 import { rollbackEligibilityOf, statusOf } from '../core/status';
 import { carryOut } from './carry-out';
 import { EffectRunner } from './effect-runner';
+import { writeReport } from './report';
 import { publishSearchAttributes } from './search-attributes';
 
 const BAD_MESSAGES_KEPT = 20;
@@ -81,6 +82,7 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
       if (event !== null) apply(event);
     }
     await effectsDone;
+    if (state.plan.report === true) await writeReport(resultOf(state));
     // In here too: a cancelled workflow that waits out there ends as cancelled, its result unsaid.
     await condition(allHandlersFinished);
   });

@@ -30,6 +30,7 @@ export function quickPlan(
 ): Plan {
   const document = {
     route,
+    report: false,
     lease: '4s',
     renewal: '500ms',
     watchHeartbeat: '4s',
