@@ -27,7 +27,7 @@ export function askOthers(before: MigrationState, names: readonly string[], atMs
         state,
         {
           purpose: 'confirm',
-          effect: { name, set: null },
+          effect: { name, set: {} },
           stageIndex: before.stageIndex + 1,
           about: subjectOf(told, 'approval asked', facts),
         },

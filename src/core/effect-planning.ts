@@ -89,7 +89,7 @@ function notify(
     (state, { name }) =>
       addRun(
         state,
-        { purpose: 'notify', effect: { name, set: null }, stageIndex: before.stageIndex, about },
+        { purpose: 'notify', effect: { name, set: {} }, stageIndex: before.stageIndex, about },
         atMs,
       ),
     before,

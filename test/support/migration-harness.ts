@@ -34,6 +34,8 @@ export interface HarnessOptions {
   /** How many gateways; 2 when absent. */
   readonly gateways?: number;
   readonly dynamicConfig?: Readonly<Record<string, number>>;
+  /** Targets of effects, as the configuration names them. */
+  readonly effects?: Readonly<Record<string, unknown>>;
   /** Lines such as `stickyKey: body` for every route. */
   readonly route?: Readonly<Record<string, unknown>>;
 }
@@ -72,6 +74,7 @@ export class MigrationHarness {
   readonly secrets: Readonly<Record<string, string>> = {
     LEGACY_KEY: `legacy-key-${randomBytes(12).toString('hex')}`,
     CANDIDATE_KEY: `candidate-key-${randomBytes(12).toString('hex')}`,
+    WEBHOOK_SECRET: `webhook-secret-${randomBytes(12).toString('hex')}`,
     CUTOVER_ADMIN_TOKEN: `admin-token-${randomBytes(12).toString('hex')}`,
   };
   temporal!: RunningTemporal;
@@ -163,6 +166,7 @@ export class MigrationHarness {
       },
       routes: Object.fromEntries(this.#routes.map((name) => [name, route])),
       gateways: gateways.map(({ name, data, admin }) => ({ name, data, admin })),
+      ...(this.options.effects === undefined ? {} : { effects: this.options.effects }),
     };
   }
 
@@ -399,6 +403,19 @@ export class MigrationHarness {
   }
 }
 
-function brief({ phase, stage, share, epoch, doing, paused, drift, verdict, soak }: MigrationStatus): object {
-  return { phase, stage, share, epoch, doing, paused, drift, verdict: verdict?.sentence, soak };
+function brief({ verdict, ...status }: MigrationStatus): object {
+  const { phase, stage, share, epoch, doing, effects, approval, paused, drift, soak } = status;
+  return {
+    phase,
+    stage,
+    share,
+    epoch,
+    doing,
+    effects,
+    approval,
+    paused,
+    drift,
+    verdict: verdict?.sentence,
+    soak,
+  };
 }
