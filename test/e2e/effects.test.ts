@@ -45,7 +45,7 @@ it('sets a flag at each stage, tells the webhook, and puts the flag back after a
   );
   const load = harness.load('restored');
   await harness.begin(plan);
-  await harness.until('restored', ({ stage, effects }) => stage === 'rolling' && effects.length === 0, 25_000);
+  await harness.until('restored', ({ stage, effects }) => stage === 'rolling' && effects.length === 0);
   expect(service.flags['share']).toBe(60);
   await harness.command('restored', 'rollback');
   await harness.handle('restored').result();
