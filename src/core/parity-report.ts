@@ -165,20 +165,24 @@ export function marginOf(measure: MeasureName, margins: ParityMargins): number {
   }
 }
 
-/** A report small enough for a workflow's history: of the strata only the flip rates and what failed. */
+const STRATA_MOST = 12;
+
+/** A report small enough for a workflow's history: of the strata that differ most what failed, else their flip rates. */
 export function briefReport(report: ParityReport): ParityReport {
+  const strata = report.strata.flatMap((stratum) => {
+    const row =
+      stratum.measures.find(({ outcome }) => outcome === 'fail') ??
+      stratum.measures.find(({ measure }) => measure === 'decisions');
+    return row === undefined ? [] : [{ ...stratum, measures: [rounded(row)] }];
+  });
+  const lossOf = ({ measures: [row] }: (typeof strata)[number]) => row?.loss ?? 0;
   return {
     ...report,
-    notes: report.notes.slice(0, 5).map((note) => note.slice(0, 300)),
+    sentence: report.sentence.slice(0, 500),
+    notes: report.notes.slice(0, 3).map((note) => note.slice(0, 200)),
     measures: report.measures.map(rounded),
-    strata: report.strata.map((stratum) => ({
-      ...stratum,
-      measures: stratum.measures
-        .filter(({ measure, outcome }) => measure === 'decisions' || outcome === 'fail')
-        .slice(0, 2)
-        .map(rounded),
-    })),
-    differing: report.differing.slice(0, 10),
+    strata: strata.sort((a, b) => lossOf(b) - lossOf(a)).slice(0, STRATA_MOST),
+    differing: report.differing.slice(0, 8).map(({ id, what }) => ({ id, what: what.slice(0, 60) })),
   };
 }
 

@@ -232,12 +232,18 @@ const paritySchema = z.strictObject({
   minimumPrompts: z.int().min(1).default(30).describe('So many prompts have to be compared for a pass.'),
   margins: z
     .strictObject({
-      decisions: margin.optional().describe('Tool called or not, valid JSON, refusal, truncation, language.'),
-      toolArguments: margin.optional().describe('Names and arguments of tool calls.'),
-      jsonFields: margin.optional().describe('Fields of JSON answers.'),
-      similarity: margin.optional().describe('Likeness of texts.'),
-      length: margin.optional().describe('Ratio of the lengths of texts.'),
-      embedding: margin.optional().describe('Cosine of embeddings of the same inputs.'),
+      decisions: margin
+        .default(PARITY_MARGINS.decisions)
+        .describe('Tool called or not, valid JSON, refusal, truncation, language.'),
+      toolArguments: margin
+        .default(PARITY_MARGINS.toolArguments)
+        .describe('Names and arguments of tool calls.'),
+      jsonFields: margin.default(PARITY_MARGINS.jsonFields).describe('Fields of JSON answers.'),
+      similarity: margin.default(PARITY_MARGINS.similarity).describe('Likeness of texts.'),
+      length: margin.default(PARITY_MARGINS.length).describe('Ratio of the lengths of texts.'),
+      embedding: margin
+        .default(PARITY_MARGINS.embedding)
+        .describe('Cosine of embeddings of the same inputs.'),
     })
     .prefault({})
     .describe('How much worse than legacy against itself the candidate may be.'),
@@ -360,8 +366,8 @@ export const planSchema = z
     };
   });
 
-function parityPlan({ timeout, margins, ...parity }: z.output<typeof paritySchema>): ParityPlan {
-  return { ...parity, timeoutMs: timeout, margins: given(PARITY_MARGINS, margins) };
+function parityPlan({ timeout, ...parity }: z.output<typeof paritySchema>): ParityPlan {
+  return { ...parity, timeoutMs: timeout };
 }
 
 /** `embeddings: true` and `features: [embeddings]` mean the same. */

@@ -58,10 +58,10 @@ export function wholeOf(strata: Strata): StratumTally {
 function withScore(tally: MeasureTally | undefined, { self, candidate, apart }: Score): MeasureTally {
   const one: MeasureTally = {
     prompts: 1,
-    self,
-    candidate,
-    lost: Math.max(0, self - candidate),
-    won: Math.max(0, candidate - self),
+    self: shortened(self),
+    candidate: shortened(candidate),
+    lost: Math.max(0, shortened(self - candidate)),
+    won: Math.max(0, shortened(candidate - self)),
     apart: apart === null ? 0 : 1,
     candidateApart: apart === 'candidate' ? 1 : 0,
   };
@@ -71,13 +71,18 @@ function withScore(tally: MeasureTally | undefined, { self, candidate, apart }: 
 function added(a: MeasureTally, b: MeasureTally): MeasureTally {
   return {
     prompts: a.prompts + b.prompts,
-    self: a.self + b.self,
-    candidate: a.candidate + b.candidate,
-    lost: a.lost + b.lost,
-    won: a.won + b.won,
+    self: shortened(a.self + b.self),
+    candidate: shortened(a.candidate + b.candidate),
+    lost: shortened(a.lost + b.lost),
+    won: shortened(a.won + b.won),
     apart: a.apart + b.apart,
     candidateApart: a.candidateApart + b.candidateApart,
   };
+}
+
+/** Six digits: heartbeats carry the sums. */
+function shortened(value: number): number {
+  return Number(value.toFixed(6));
 }
 
 function addedTokens(a: TokenTally, b: TokenTally): TokenTally {

@@ -1,4 +1,10 @@
-import type { ParityStanding, StratumTally } from '../../src/core/parity-report';
+import {
+  briefReport,
+  DECISIONS,
+  type MeasureName,
+  type ParityStanding,
+  type StratumTally,
+} from '../../src/core/parity-report';
 import { PARITY_MARGINS } from '../../src/core/plan-schema';
 import { seededRandom } from '../../src/core/rehearsal';
 import { binomialTail, proportionInterval } from '../../src/core/statistics/clopper-pearson';
@@ -89,4 +95,73 @@ it('knows the exact interval of a proportion', () => {
   expect(proportionInterval(30, 30, 0.1)).toEqual({ low: expect.closeTo(0.05 ** (1 / 30), 6), high: 1 });
   expect(binomialTail(2, 3, 1 / 3)).toBeCloseTo(7 / 27);
   expect(binomialTail(0, 0, 1 / 3)).toBe(1);
+});
+
+it('keeps the largest report small enough for a history', () => {
+  const measures = [
+    ...DECISIONS,
+    'decisions',
+    'tool arguments',
+    'json fields',
+    'similarity',
+    'length',
+    'embedding',
+  ];
+  let tallies: Readonly<Record<string, StratumTally>> = {};
+  for (let index = 0; index < 400; index += 1) {
+    const scores = measures.map(
+      (measure): Score => ({
+        measure: measure as MeasureName,
+        self: 0.987654,
+        candidate: 0.1234567,
+        apart: 'candidate',
+      }),
+    );
+    const called = { first: true, second: true, candidate: false };
+    tallies = withPrompt(tallies, `a stratum with a very long name, number ${index % 20}`, {
+      scores,
+      called,
+      tokens: null,
+    });
+  }
+  const differing = Array.from({ length: 20 }, (_, index) => ({
+    id: `prompt-${index}`.repeat(6),
+    what: 'json, '.repeat(9),
+  }));
+  const stopped = 'stopped: candidate cannot be used (connect)';
+  const whole = judgeParity(
+    { ...standing(tallies), differing, skipped: 9 },
+    { ...DEMAND, given: 500, stopped },
+  );
+  expect(whole.outcome).toBe('fail');
+  expect(whole.strata).toHaveLength(20);
+  expect(JSON.stringify(briefReport(whole)).length).toBeLessThan(8_000);
+});
+
+describe('the formulas', () => {
+  const RUNS = 2_000;
+  const part = (seed: number, holds: (random: () => number) => boolean): number => {
+    const random = seededRandom(seed);
+    return Array.from({ length: RUNS }, () => holds(random)).filter(Boolean).length / RUNS;
+  };
+  /** Of so many prompts with one answer apart, those where it is the candidate's, all three being alike. */
+  const apart = (prompts: number, random: () => number) =>
+    Array.from({ length: prompts }, random).filter((drawn) => drawn < 1 / 3).length;
+  /** Of so many prompts, those that the candidate loses, in a tenth of all. */
+  const lost = (prompts: number, random: () => number) =>
+    Array.from({ length: prompts }, random).filter((drawn) => drawn < 0.1).length;
+  const most = 0.05 + 3 * Math.sqrt((0.05 * 0.95) / RUNS);
+
+  it('hold what they promise', () => {
+    expect(part(21, (random) => binomialTail(apart(24, random), 24, 1 / 3) < 0.05)).toBeLessThan(most);
+    expect(part(22, (random) => proportionInterval(lost(30, random), 30, 0.05).high <= 0.1)).toBeLessThan(
+      most,
+    );
+  });
+
+  it('would be caught if they were wrong', () => {
+    expect(part(21, (random) => binomialTail(apart(24, random), 24, 1 / 4) < 0.05)).toBeGreaterThan(most);
+    const wald = (losses: number) => losses / 30 + 1.96 * Math.sqrt(((losses / 30) * (1 - losses / 30)) / 30);
+    expect(part(22, (random) => wald(lost(30, random)) <= 0.1)).toBeGreaterThan(most);
+  });
 });
