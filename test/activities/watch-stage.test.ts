@@ -1,0 +1,117 @@
+import { MockActivityEnvironment } from '@temporalio/testing';
+import { createWatchStage } from '../../src/activities/watch-stage';
+import type { WatchStageInput } from '../../src/contract';
+import type { WindowResult } from '../../src/core/events';
+import type { EvidenceReading } from '../../src/core/evidence';
+import { noStageEvidence } from '../../src/core/gate-evidence';
+import type { GatewayStatus } from '../../src/core/routing';
+import { NO_PROBES } from '../../src/core/verdict';
+import type { Ports } from '../../src/ports';
+import { aCell, aStage, EPOCH, evidenceOf } from '../support/gate-evidence';
+import { record } from '../support/gateway-fixture';
+
+const RECORD = record({ epoch: EPOCH });
+const HALF_HOUR_MS = 30 * 60_000;
+
+/** One gateway that answers with these readings, the last one for ever, and time that passes by itself. */
+function watched(readings: readonly Partial<EvidenceReading>[]): Promise<WindowResult> {
+  let [nowMs, reads] = [0, 0];
+  const status = {
+    gateway: 'gw-1',
+    incarnation: 'inc-1',
+    asOfMs: 0,
+    record: RECORD,
+    highestEpoch: EPOCH,
+    leaseRemainingMs: 45_000,
+    kill: null,
+    settled: 'legacy',
+  } as unknown as GatewayStatus;
+  const roster = [{ name: 'gw-1', admin: 'http://127.0.0.1:1' }];
+  const ports = {
+    gateways: {
+      discover: async () => roster,
+      status: async () => ({ kind: 'ok', value: status }),
+      renew: async () => ({ kind: 'ok', value: status }),
+      evidence: async () => {
+        const reading = readings[Math.min(reads, readings.length - 1)];
+        reads += 1;
+        const value = {
+          incarnation: 'inc-1',
+          cursor: `inc-1:${EPOCH}:${reads}`,
+          evidence: evidenceOf([]),
+          ...reading,
+        };
+        return { kind: 'ok', value };
+      },
+    },
+    providers: {
+      probe: async () => ({
+        kind: 'plain',
+        ok: true,
+        latencyMs: 5,
+        firstTokenMs: null,
+        error: null,
+        models: null,
+      }),
+    },
+    standing: { hasStanding: async () => ({ granted: true, reason: '' }) },
+    clock: {
+      now: () => nowMs,
+      // Probing waits on the same clock and would race ahead with it.
+      sleep: async (durationMs: number, signal: AbortSignal) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (!signal.aborted) nowMs += durationMs;
+      },
+    },
+    telemetry: { stage: () => ({ round: () => undefined, end: () => undefined }) },
+  } as unknown as Ports;
+  const input: WatchStageInput = {
+    route: 'main',
+    record: RECORD,
+    roster,
+    stage: aStage('canary'),
+    windowMs: HALF_HOUR_MS,
+    renewalMs: 5_000,
+    handover: false,
+    progress: {
+      evidence: noStageEvidence(EPOCH),
+      cursors: {},
+      observedMs: HALF_HOUR_MS,
+      windows: 1,
+      burnInRequests: 50,
+    },
+    probePlan: { intervalMs: 5_000, timeoutMs: 1_000, embeddings: false },
+    probes: { legacy: NO_PROBES, candidate: NO_PROBES },
+    baseline: null,
+    knownDrift: null,
+  };
+  return new MockActivityEnvironment().run(createWatchStage(ports), input) as Promise<WindowResult>;
+}
+
+const failing = (failures: number, streak: number): Partial<EvidenceReading> => ({
+  evidence: evidenceOf([aCell('legacy', { requests: 40 }), aCell('candidate', { requests: 4, failures })]),
+  candidateFailureStreak: streak,
+});
+
+it('ends a window of low traffic at the third failure in a row, so that the migration pauses now', async () => {
+  const window = await watched([failing(0, 0), failing(2, 2), failing(3, 3)]);
+  expect(window.ended).toBe('window over');
+  expect(window.observedMs).toBeLessThan(HALF_HOUR_MS);
+  expect(window.verdict).toMatchObject({ harm: null, pause: expect.stringContaining('the last 3 requests') });
+});
+
+it('goes on where a success came between, and with gateways that do not count', async () => {
+  const { candidateFailureStreak: _, ...silent } = failing(3, 3);
+  for (const readings of [[failing(3, 0)], [silent]]) {
+    const window = await watched(readings);
+    expect(window.verdict.pause).toBeNull();
+    expect(window.ended).toBe('window over');
+    expect(window.observedMs).toBeGreaterThan(HALF_HOUR_MS / 2);
+  }
+});
+
+it('gives the summary of the probes of both sides with the window', async () => {
+  const { probes } = await watched([failing(3, 3)]);
+  const summary = { failures: 0, meanMs: 5, p50Ms: expect.closeTo(5, 0), p95Ms: expect.closeTo(5, 0) };
+  expect(probes).toMatchObject({ legacy: summary, candidate: summary });
+});
