@@ -6,6 +6,7 @@ import { loadConfiguration, readDocument } from '../src/config';
 import { configurationSchema } from '../src/core/configuration-schema';
 import { jsonSchemaOf } from '../src/core/json-schema';
 import type { Plan } from '../src/core/plan';
+import { planEffectProblems } from '../src/core/plan-effects';
 import { planSchema } from '../src/core/plan-schema';
 import { parseDocument } from '../src/core/schema-parts';
 import { schemaReference, undescribed } from '../tools/schema-reference';
@@ -79,6 +80,14 @@ it('refuses in editors what a person gets wrong most', () => {
 });
 
 describe('the examples', () => {
+  it('of a plan with effects fit the configuration with effects', () => {
+    const configuration = loadConfiguration(join(ROOT, 'examples/configurations/with-effects.yaml'));
+    const wanted = plan('with-effects.yaml');
+    expect(planEffectProblems(wanted, configuration)).toEqual([]);
+    const named = JSON.stringify(wanted);
+    for (const name of Object.keys(configuration.effects)) expect(named).toContain(`"${name}"`);
+  });
+
   const plan = (name: string) =>
     parseDocument<Plan>(planSchema, readDocument(join(ROOT, 'examples/plans', name)), name);
 

@@ -43,8 +43,10 @@ it('exports the client and the contract, with their types', async () => {
     `import { MigrationClient, type CommandOutcome } from 'cutover';
 import { MigrationClient as Same } from 'cutover/client';
 import { TASK_QUEUE, workflowIdOf, type MigrationInput } from 'cutover/contract';
+import { verifyMessage } from 'cutover/webhook';
 export const same: boolean = MigrationClient === Same;
 export const id: string = workflowIdOf(TASK_QUEUE);
+export const seen: { ok: boolean } = verifyMessage(['a secret of 16 bytes'], { headers: {}, body: '' }, 0);
 export type Both = [CommandOutcome, MigrationInput];
 // @ts-expect-error: a queue is a text, so types did arrive
 export const wrong: number = TASK_QUEUE;

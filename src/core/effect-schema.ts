@@ -146,7 +146,9 @@ const DEFAULT_TEXT =
 const slackTargetSchema = z.strictObject({
   type: z.literal('slack').describe('A channel behind a Slack-compatible webhook.'),
   url: referenceSchema.describe('Where the webhook URL is found: it is a secret.'),
-  text: textTemplateSchema.default(DEFAULT_TEXT).describe('The message; links and the chain head follow it.'),
+  text: textTemplateSchema
+    .default(DEFAULT_TEXT)
+    .describe('The message; links and the record hash follow it.'),
   ...HTTP_LIMITS,
 });
 

@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts } from '../../src/temporal-server/free-port';
 import { installedProgram } from './debian-program';
+import { untilPortAnswers } from './port-wait';
 
 /** Keys that the server knows: one may update, the other may only ask. */
 export const DNS_KEYS = {
@@ -49,12 +49,11 @@ export async function startDnsServer(): Promise<DnsServer> {
     await stopped(server);
     rmSync(folder, { recursive: true, force: true });
   };
-  for (let waits = 0; !(await answers(port)); waits++) {
-    if (server.exitCode !== null || waits > 200) {
-      await stop();
-      throw new Error(`expected Knot DNS to listen on port ${port}, it said:\n${output}`);
-    }
-    await sleep(50);
+  try {
+    await untilPortAnswers(port, server);
+  } catch (cause) {
+    await stop();
+    throw new Error(`expected Knot DNS to start, it said:\n${output}`, { cause });
   }
   return { address: `127.0.0.1:${port}`, port, stop };
 }
@@ -91,18 +90,6 @@ function configurationOf(folder: string, port: number): string {
     '    zonefile-sync: -1',
     '',
   ].join('\n');
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: '127.0.0.1', port });
-    const end = (result: boolean) => {
-      socket.destroy();
-      resolve(result);
-    };
-    socket.once('connect', () => end(true));
-    socket.once('error', () => end(false));
-  });
 }
 
 async function stopped(server: ChildProcess): Promise<void> {

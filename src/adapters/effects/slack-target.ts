@@ -12,7 +12,7 @@ const TEXT_MOST = 4_000;
 const LINKS = [
   ['temporalUi', 'Temporal'],
   ['report', 'Report'],
-  ['headHash', 'Chain head'],
+  ['headHash', 'Record hash'],
 ] as const;
 
 /** A channel behind a Slack-compatible webhook (Slack, Mattermost, Rocket.Chat): at least once, nothing to undo. */

@@ -75,23 +75,26 @@ export function createUnleashTarget(
     throw new EffectProblem(`expected the strategies of "${flag}" from Unleash, got something else`, false);
   };
 
-  const put = async (
+  const store = async (
     flag: string,
-    wanted: { readonly enabled: boolean | null; readonly strategy: Fields & { readonly id: string | null } },
+    { id, ...strategy }: Fields & { readonly id: string | null },
     signal: AbortSignal,
   ): Promise<void> => {
-    const { id, ...strategy } = wanted.strategy;
-    const place = placeOf(flag);
-    if (id === null) await call('POST', `${place}/strategies`, signal, strategy);
-    else await call('PUT', `${place}/strategies/${encodeURIComponent(id)}`, signal, strategy);
-    if (wanted.enabled !== null) await call('POST', `${place}/${wanted.enabled ? 'on' : 'off'}`, signal);
+    const place = `${placeOf(flag)}/strategies`;
+    if (id === null) await call('POST', place, signal, strategy);
+    else await call('PUT', `${place}/${encodeURIComponent(id)}`, signal, strategy);
+  };
+
+  /** Switched on while the flag has a strategy: without any, Unleash adds one of its own for everybody. */
+  const turn = async (flag: string, enabled: boolean, signal: AbortSignal): Promise<void> => {
+    await call('POST', `${placeOf(flag)}/${enabled ? 'on' : 'off'}`, signal);
   };
 
   const capture = async (job: EffectJob, signal: AbortSignal): Promise<CapturedFlag> => {
     const set = job.set as unknown as UnleashSet;
     const { enabled, strategies } = await read(set.flag, signal);
     const strategy = chosen(set, strategies);
-    return { enabled, strategy: strategy === null || isOurs(strategy) ? null : complete(strategy) };
+    return { enabled, strategy: strategy === null ? null : complete(strategy) };
   };
 
   return {
@@ -107,9 +110,8 @@ export function createUnleashTarget(
       const strategy = chosen(set, before.strategies);
       const enabled = set.enabled ?? null;
       const done = strategy !== null && rolloutOf(strategy) === rollout && strategy['disabled'] !== true;
-      if (!done || (enabled !== null && before.enabled !== enabled)) {
-        await put(set.flag, { enabled, strategy: withRollout(strategy, set.flag, rollout) }, signal);
-      }
+      if (!done) await store(set.flag, withRollout(strategy, set.flag, rollout), signal);
+      if (enabled !== null && before.enabled !== enabled) await turn(set.flag, enabled, signal);
       const after = await read(set.flag, signal);
       const seen = chosen(set, after.strategies);
       if (seen === null || rolloutOf(seen) !== rollout || (enabled !== null && after.enabled !== enabled)) {
@@ -127,21 +129,14 @@ export function createUnleashTarget(
     async restore(job, signal) {
       const set = job.set as unknown as UnleashSet;
       const { enabled, strategy } = job.captured as unknown as CapturedFlag;
-      const { strategies } = await read(set.flag, signal);
-      if (strategy === null) {
-        for (const { id } of strategies.filter(isOurs)) {
-          await call('DELETE', `${placeOf(set.flag)}/strategies/${encodeURIComponent(id)}`, signal);
-        }
-        if (set.enabled !== undefined)
-          await call('POST', `${placeOf(set.flag)}/${enabled ? 'on' : 'off'}`, signal);
-      } else {
-        const there = strategies.some(({ id }) => id === strategy.id);
-        const wanted = { ...sent(strategy), id: there ? strategy.id : null };
-        await put(
-          set.flag,
-          { enabled: set.enabled === undefined ? null : enabled, strategy: wanted },
-          signal,
-        );
+      const now = await read(set.flag, signal);
+      if (strategy !== null) {
+        const there = now.strategies.some(({ id }) => id === strategy.id);
+        await store(set.flag, { ...sent(strategy), id: there ? strategy.id : null }, signal);
+      }
+      if (set.enabled !== undefined && now.enabled !== enabled) await turn(set.flag, enabled, signal);
+      for (const { id } of strategy === null ? now.strategies.filter(isOurs) : []) {
+        await call('DELETE', `${placeOf(set.flag)}/strategies/${encodeURIComponent(id)}`, signal);
       }
       return verifyRestored(set, { enabled, strategy }, await read(set.flag, signal), environment);
     },

@@ -53,7 +53,7 @@ describe('a channel', () => {
         'chat: stage entered, stage canary, 0% → 10% (checkpoint 5, by ana) contract ends in May',
         'Temporal: https://temporal.test/namespaces/default/workflows/cutover%2Fchat/run-1',
         'Report: https://cutover.test/chat',
-        'Chain head: abc123',
+        'Record hash: abc123',
       ].join('\n'),
     });
   });
