@@ -78,6 +78,18 @@ module.exports = {
       'one file an outside system; usage logs are one, golden prompts and Temporal histories others',
     ),
     only('parity-imports-core', '^src/parity/', '^src/(core/|parity/)', 'parity stands alone'),
+    only(
+      'console-views-are-pure',
+      '^src/console/(view|page)/',
+      '^src/(core/|ports\\.ts$|client/(command-outcome|listed-migration)\\.ts$|console/(view|page)/)',
+      'what a screen shows is computed from plain data, and the page is sent to browsers',
+    ),
+    only(
+      'terminal-imports-views',
+      '^src/console/terminal/',
+      '^src/(core/|console/(view|terminal)/)',
+      'drawing is text in, text out',
+    ),
     {
       name: 'one-importer-of-the-client',
       severity: 'error',

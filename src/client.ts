@@ -5,6 +5,7 @@ import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { type CommandOutcome, outcomeOf } from './client/command-outcome';
 import { CommandRefused, InvalidCommand, MigrationAlreadyRuns, NoMigration, NoWorker } from './client/errors';
 import type { FetchedRun } from './client/history';
+import { type ListedMigration, listedMigration } from './client/listed-migration';
 import { type MigrationRecord, recordOfHistories } from './client/migration-record';
 import { endOf, isNamed, type MigrationRun, type PastMigration, runOf } from './client/migration-run';
 import { migrationStart, type StartRequest, startTexts } from './client/migration-start';
@@ -44,6 +45,7 @@ export {
   TemporalUnreachable,
 } from './client/errors';
 export type { FetchedRun } from './client/history';
+export type { ListedMigration } from './client/listed-migration';
 export type { MigrationRecord } from './client/migration-record';
 export type { MigrationRun, PastMigration } from './client/migration-run';
 export type { StartRequest } from './client/migration-start';
@@ -84,12 +86,20 @@ export interface FollowOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface QueryOptions {
+  /** How long a worker may take to answer, milliseconds. Default: 10,000. */
+  readonly workerWaitMs?: number;
+  /** An earlier run of the route. Default: the newest. */
+  readonly runId?: string;
+}
+
 export type RecordedVerdict = MigrationState['verdicts'][number];
 
 const QUERY_WAIT_MS = 10_000;
 const UPDATE_WAIT_MS = 5_000;
 const FOLLOW_WAIT_MS = 30_000;
 const HISTORY_WAIT_MS = 120_000;
+const CLOSED_LISTED = 200;
 const POLL_FIRST_MS = 100;
 const POLL_MOST_MS = 1_000;
 
@@ -203,17 +213,14 @@ export class MigrationClient {
   }
 
   /** Where the migration of a route stands; throws `NoMigration` or `NoWorker`. */
-  status(
-    route: string,
-    options: { readonly workerWaitMs?: number; readonly runId?: string } = {},
-  ): Promise<MigrationStatus> {
+  status(route: string, options: QueryOptions = {}): Promise<MigrationStatus> {
     return this.query({ route, ...options }, QUERIES.status);
   }
 
   /** All checkpoints in their order, from after `after`, page by page. */
   async *checkpoints(
     route: string,
-    options: { readonly after?: number; readonly workerWaitMs?: number; readonly runId?: string } = {},
+    options: QueryOptions & { readonly after?: number } = {},
   ): AsyncIterable<Checkpoint> {
     let after: number | null = options.after ?? 0;
     while (after !== null) {
@@ -226,18 +233,29 @@ export class MigrationClient {
   }
 
   /** Where a rollback can go now. */
-  rollbackEligibility(route: string): Promise<RollbackEligibility> {
-    return this.query({ route }, QUERIES.rollbackEligibility);
+  rollbackEligibility(route: string, options: QueryOptions = {}): Promise<RollbackEligibility> {
+    return this.query({ route, ...options }, QUERIES.rollbackEligibility);
   }
 
   /** What the assess stage found; null before it has. */
-  assessment(route: string): Promise<AssessmentSummary | null> {
-    return this.query({ route }, QUERIES.assessment);
+  assessment(route: string, options: QueryOptions = {}): Promise<AssessmentSummary | null> {
+    return this.query({ route, ...options }, QUERIES.assessment);
   }
 
   /** The last verdicts of all stages, oldest first. */
-  verdicts(route: string): Promise<readonly RecordedVerdict[]> {
-    return this.query({ route }, QUERIES.verdicts);
+  verdicts(route: string, options: QueryOptions = {}): Promise<readonly RecordedVerdict[]> {
+    return this.query({ route, ...options }, QUERIES.verdicts);
+  }
+
+  /** Migrations of all routes: every open one, and the newest closed ones; needs no worker. */
+  async list(options: { readonly closedAtMost?: number } = {}): Promise<readonly ListedMigration[]> {
+    const ours = `WorkflowType = "${MIGRATION_WORKFLOW}"`;
+    const ended = 'ExecutionStatus != "Running" AND ExecutionStatus != "ContinuedAsNew"';
+    const [open, closed] = await Promise.all([
+      this.listed(`${ours} AND ExecutionStatus = "Running"`, Number.POSITIVE_INFINITY),
+      this.listed(`${ours} AND ${ended}`, options.closedAtMost ?? CLOSED_LISTED),
+    ]);
+    return [...open, ...closed];
   }
 
   /** The newest migration of a route as Temporal knows it; needs no worker. Throws `NoMigration`. */
@@ -333,8 +351,21 @@ export class MigrationClient {
     return this.service.workflows.getHandle(workflowIdOf(route), runId);
   }
 
+  private listed(query: string, atMost: number): Promise<readonly ListedMigration[]> {
+    return this.service.ask(async () => {
+      const found: ListedMigration[] = [];
+      if (atMost <= 0) return found;
+      for await (const info of this.service.workflows.list({ query })) {
+        const attributes = info.typedSearchAttributes.getAll().map(({ key, value }) => [key.name, value]);
+        found.push(listedMigration(info, Object.fromEntries(attributes)));
+        if (found.length >= atMost) break;
+      }
+      return found;
+    });
+  }
+
   private query<Answer>(
-    asked: { readonly route: string; readonly runId?: string; readonly workerWaitMs?: number },
+    asked: QueryOptions & { readonly route: string },
     name: string,
     ...args: readonly unknown[]
   ): Promise<Answer> {

@@ -70,6 +70,12 @@ export class GatewayAdmin implements GatewayPort {
     return this.#call(gateway, { method: 'GET', path: `${route}/evidence?${query}`, isAnswer: isReading });
   }
 
+  /** All evidence of an epoch, without a cursor: readers that judge are not disturbed by readers that look. */
+  peek(gateway: RosterEntry, route: string, epoch: number): Promise<GatewayAnswer<EvidenceReading>> {
+    const path = `${route}/evidence?epoch=${epoch}&peek=1`;
+    return this.#call(gateway, { method: 'GET', path, isAnswer: isReading });
+  }
+
   kill(gateway: RosterEntry, route: string, body: KillWords): Promise<GatewayAnswer<GatewayStatus>> {
     return this.#call(gateway, { method: 'POST', path: `${route}/kill`, body, isAnswer: isStatus });
   }

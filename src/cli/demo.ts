@@ -11,19 +11,20 @@ export function registerDemo(program: Command): void {
     .description('move live traffic between two local providers under a real Temporal workflow')
     .addOption(new Option('--scenario <name>', 'what happens').choices(SCENARIOS).default('default'))
     .option('--keep', 'leave everything running at the end, until Ctrl-C')
+    .option('--ui', 'serve the web console as well, and print its address')
     .option('--json', 'narrate to standard error and end with one line of JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ cutover demo\n  $ cutover demo --scenario regression --json\n\nExits 0 when the scenario ended as it should, 5 when not.',
+      '\nExamples:\n  $ cutover demo\n  $ cutover demo --ui --keep\n  $ cutover demo --scenario regression --json\n\nExits 0 when the scenario ended as it should, 5 when not.',
     )
-    .action(async (options: { scenario: Scenario; keep?: boolean; json?: boolean }) => {
+    .action(async (options: { scenario: Scenario; keep?: boolean; ui?: boolean; json?: boolean }) => {
       const say = options.json === true ? printNote : printLine;
       const interrupted = new Promise<void>((resolve) => {
         process.once('SIGINT', () => resolve());
         process.once('SIGTERM', () => resolve());
       });
-      const { scenario, keep = false } = options;
-      const result = await runDemo({ scenario, say, keep, interrupted }).catch((error: unknown) => {
+      const { scenario, keep = false, ui = false } = options;
+      const result = await runDemo({ scenario, say, keep, ui, interrupted }).catch((error: unknown) => {
         throw error instanceof DemoInterrupted ? new CliError(error.message, EXIT.failure) : error;
       });
       if (options.json === true) printJson(result);

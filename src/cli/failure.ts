@@ -8,6 +8,7 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   InvalidCommand: EXIT.badInput,
   InvalidTemporalConfiguration: EXIT.badInput,
   OpenGateway: EXIT.badInput,
+  PageMissing: EXIT.badInput,
   OpenMetrics: EXIT.badInput,
   MetricsAddressTaken: EXIT.unreachable,
   StateDirectoryTaken: EXIT.badInput,

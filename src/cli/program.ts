@@ -30,6 +30,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>]
   ['start', async () => (await import('./start.js')).registerStart],
   ['status', async () => (await import('./status.js')).registerStatus],
   ['watch', async () => (await import('./watch.js')).registerWatch],
+  ['ui', async () => (await import('./ui.js')).registerUi],
   ['checkpoints', async () => (await import('./checkpoints.js')).registerCheckpoints],
   ['verdicts', async () => (await import('./verdicts.js')).registerVerdicts],
   ['history', async () => (await import('./history.js')).registerHistory],

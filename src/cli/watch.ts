@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { MigrationClient } from '../client';
+import { environment } from '../config';
 import { parseDuration } from '../core/duration';
 import type { MigrationStatus } from '../core/status';
 import { CliError, EXIT } from './cli-error';
@@ -8,31 +9,42 @@ import { type ConnectionFlags, forRoute, routeOf, withClient } from './connectio
 import { failureOf } from './failure';
 import { printJson, printLine, printNote } from './output';
 import { statusLine } from './status-view';
+import { watchLive } from './watch-live';
 
 interface WatchFlags extends ConnectionFlags {
   readonly interval?: number;
+  readonly plain?: boolean;
 }
 
 const INTERVAL_MS = 1_000;
 const SHORTEST_INTERVAL_MS = 100;
 
-/** Adds `cutover watch`: one line a change until the migration closes. */
+/** Adds `cutover watch`: a live view on a terminal, one line a change elsewhere, until the migration closes. */
 export function registerWatch(program: Command): void {
-  forRoute(program.command('watch').description('print a line a change until the migration closes'))
+  forRoute(program.command('watch').description('watch a migration live until it closes; it only shows'))
     .option('--interval <duration>', 'how often to look, such as 500ms or 10s (default: 1s)', interval)
+    .option('--plain', 'one line a change, as where the output is no terminal')
     .addHelpText(
       'after',
-      '\nExit code 0: completed. 5: rolled back or rejected.\n\nExamples:\n  cutover watch chat\n  cutover watch chat --interval 10s --json',
+      '\nOn a terminal a live view; q leaves it, NO_COLOR=1 takes its colours off. Elsewhere one line a change, with --json one JSON document.\n' +
+        'With a configuration at hand the gateways are read as well.\n' +
+        '\nExit code 0: completed, or left with q. 5: rolled back or rejected.\n\nExamples:\n  cutover watch chat\n  cutover watch chat --interval 10s --json',
     )
     .action(runWatch);
 }
 
 async function runWatch(given: string | undefined, flags: WatchFlags): Promise<void> {
   const route = routeOf(given, flags);
-  const last = await withClient(flags, (client) => watchUntilClosed(client, route, flags));
-  if (last.outcome !== 'completed') {
-    throw new CliError(`${last.migrationId} ended: ${last.outcome ?? 'without an outcome'}`, EXIT.negative);
-  }
+  const { stdout } = process;
+  const isLive =
+    stdout.isTTY && flags.json !== true && flags.plain !== true && environment['TERM'] !== 'dumb';
+  const last = await withClient(flags, (client) =>
+    isLive
+      ? watchLive(client, route, { config: flags.config, intervalMs: flags.interval ?? INTERVAL_MS })
+      : watchUntilClosed(client, route, flags),
+  );
+  if (last === null || last.outcome === 'completed') return;
+  throw new CliError(`${last.migrationId} ended: ${last.outcome ?? 'without an outcome'}`, EXIT.negative);
 }
 
 async function watchUntilClosed(

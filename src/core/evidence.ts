@@ -74,10 +74,10 @@ export interface Evidence {
   readonly pooled: readonly string[];
 }
 
-/** Answer to `GET /admin/v1/routes/ROUTE/evidence?epoch=E&since=CURSOR`. */
+/** Answer to `GET /admin/v1/routes/ROUTE/evidence?epoch=E&since=CURSOR`, or `&peek=1` for whoever only looks. */
 export interface EvidenceReading {
   readonly incarnation: string;
-  /** Pass it as `since` next time: the answer is then what came after. */
+  /** Pass it as `since` next time: the answer is then what came after. Empty for a peek. */
   readonly cursor: string;
   /** What was seen since the cursor that was asked for, or since the epoch's first request here. */
   readonly evidence: Evidence;

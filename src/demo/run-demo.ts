@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RunningConsole } from '../console/server/console-server';
+import { openConsole } from '../console/server/open-console';
 import type { Checkpoint } from '../core/checkpoint';
 import { formatShare } from '../core/plan';
 import type { MigrationStatus } from '../core/status';
@@ -33,6 +35,8 @@ export interface DemoOptions {
   readonly say: (line: string) => void;
   /** Whether everything goes on running after the scenario, until `interrupted`. */
   readonly keep: boolean;
+  /** Whether the web console is served as well. */
+  readonly ui: boolean;
   /** Resolves when the demo is to stop, as by Ctrl-C. */
   readonly interrupted: Promise<void>;
 }
@@ -47,10 +51,12 @@ const POLL_MS = 200;
 const WARM_REQUESTS = 200;
 
 /** Runs one scenario from start to end and stops everything that it started. */
-export async function runDemo({ scenario, say, keep, interrupted }: DemoOptions): Promise<DemoResult> {
+export async function runDemo({ scenario, say, keep, ui, interrupted }: DemoOptions): Promise<DemoResult> {
   const stack = await startDemoStack(say);
+  const consoles: RunningConsole[] = [];
   try {
     introduce(stack, scenario, say);
+    if (ui) consoles.push(await openDemoConsole(stack, say));
     const result = await Promise.race([
       migrate(stack, scenario, say),
       interrupted.then(() => {
@@ -64,8 +70,30 @@ export async function runDemo({ scenario, say, keep, interrupted }: DemoOptions)
     }
     return result;
   } finally {
+    for (const open of consoles) await open.stop();
     await stack.stop();
   }
+}
+
+const CONSOLE_PORT = 8421;
+
+async function openDemoConsole(stack: DemoStack, say: (line: string) => void): Promise<RunningConsole> {
+  const options = {
+    client: async () => stack.client,
+    gateways: stack.admin,
+    providersOf: () => ({ legacy: 'legacy-llm', candidate: 'candidate-llm' }),
+    by: 'demo operator via ui',
+    host: '127.0.0.1',
+    intervalMs: LIVE_LINE_MS,
+  };
+  const running = await openConsole({ ...options, port: CONSOLE_PORT }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EADDRINUSE') throw error;
+      return openConsole({ ...options, port: 0 });
+    },
+  );
+  say(`console: ${running.url}#token=${running.token}`);
+  return running;
 }
 
 function introduce(stack: DemoStack, scenario: Scenario, say: (line: string) => void): void {

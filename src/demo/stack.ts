@@ -3,6 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { GatewayAdmin } from '../adapters/gateway-admin';
+import { createGatewayAdmin } from '../adapters/ports';
 import { MigrationClient } from '../client';
 import { cacheDirectory, environment } from '../config';
 import { SEARCH_ATTRIBUTES } from '../contract';
@@ -18,6 +20,8 @@ import { type DemoProvider, startProvider } from './provider';
 /** Everything that the demo runs: real parts on loopback. */
 export interface DemoStack {
   readonly client: MigrationClient;
+  /** The operator's way to the gateways, for who only looks. */
+  readonly admin: GatewayAdmin;
   readonly addresses: DemoAddresses;
   readonly uiUrl: string | undefined;
   readonly legacy: DemoProvider;
@@ -86,6 +90,8 @@ export async function startDemoStack(report: (line: string) => void): Promise<De
       namespace: temporal.namespace,
     });
     stops.push(async () => client.close());
+    const admin = createGatewayAdmin(demoConfiguration(addresses, 'legacy', folder), resolveSecret);
+    stops.push(() => admin.close());
     const data = addresses.gateways.map((gateway) => gateway.data);
     const load = await startLoadThread({
       gateways: data,
@@ -105,7 +111,7 @@ export async function startDemoStack(report: (line: string) => void): Promise<De
         load.use(data);
       }
     };
-    return { client, addresses, uiUrl: temporal.uiUrl, legacy, candidate, load, settle, stop };
+    return { client, admin, addresses, uiUrl: temporal.uiUrl, legacy, candidate, load, settle, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -158,6 +158,7 @@ function readEvidence(route: GatewayRoute, query: URLSearchParams): Answer {
   const epochText = query.get('epoch') ?? String(route.state.epoch);
   if (!/^\d{1,15}$/.test(epochText))
     throw new BadRequest(`epoch: expected a number, got "${epochText.slice(0, 50)}"`);
+  if (query.get('peek') === '1') return { status: 200, body: route.evidence.peek(Number(epochText)) };
   try {
     return { status: 200, body: route.evidence.read(Number(epochText), query.get('since') ?? undefined) };
   } catch (error) {

@@ -52,6 +52,16 @@ export class EvidenceStore {
     };
   }
 
+  /** All of an epoch, for whoever only looks: gives out no cursor, so that no reader's cursor is forgotten for it. */
+  peek(epoch: number): EvidenceReading {
+    const counted = this.#epochs.get(epoch) ?? new EpochEvidence();
+    return {
+      incarnation: this.#incarnation,
+      cursor: '',
+      evidence: counted.since(new EpochEvidence(), epoch),
+    };
+  }
+
   #begin(epoch: number): EpochEvidence | null {
     if (this.#epochs.size >= EPOCHS_KEPT) {
       const oldest = Math.min(...this.#epochs.keys());

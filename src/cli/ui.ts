@@ -1,0 +1,111 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { MigrationClient } from '../client';
+import { openConsole } from '../console/server/open-console';
+import { connectLazily } from '../console/source/console-client';
+import { parseDuration } from '../core/duration';
+import { CliError, EXIT } from './cli-error';
+import { type ConnectionFlags, withConnection } from './connection';
+import { consoleParts } from './console-parts';
+import { recordedOperator } from './operator-name';
+import { printJson, printLine, printNote } from './output';
+import { untilStopped } from './until-stopped';
+
+interface UiFlags extends ConnectionFlags {
+  readonly port: number;
+  readonly host: string;
+  readonly allowHost: readonly string[];
+  readonly by?: string;
+  readonly interval: number;
+}
+
+const LOOPBACK = ['127.0.0.1', '::1', 'localhost'];
+
+/** Adds `cutover ui`: the console as a web page, served until Ctrl-C. */
+export function registerUi(program: Command): void {
+  withConnection(
+    program.command('ui').description('serve a web page with all migrations, live, and their commands'),
+  )
+    .option('--port <port>', 'where to listen; 0 takes a free one', port, 8421)
+    .option('--host <address>', 'the address to listen on', '127.0.0.1')
+    .option('--allow-host <name>', 'another name that the page is reached by; may be repeated', collect, [])
+    .option('--by <name>', 'who gives the commands of this page, recorded beside the user that runs it')
+    .option('--interval <duration>', 'how often to look at an open migration', interval, 1_000)
+    .addHelpText(
+      'after',
+      '\nThe address that it prints bears a token: whoever has it can read everything and give commands. It changes at every start.\n' +
+        'It starts without Temporal as well, and shows that it waits.\n' +
+        '\nExamples:\n  cutover ui\n  cutover ui --port 9000 --config cutover.yaml\n  ssh -L 8421:127.0.0.1:8421 host   # then open the printed address here',
+    )
+    .action(runUi);
+}
+
+async function runUi(flags: UiFlags): Promise<void> {
+  const { gateways, providersOf } = consoleParts(flags.config);
+  const { address, namespace, host, port: wanted } = flags;
+  const client = connectLazily(() =>
+    MigrationClient.connect({
+      ...(address === undefined ? {} : { address }),
+      ...(namespace === undefined ? {} : { namespace }),
+    }),
+  );
+  const running = await openConsole({
+    client,
+    gateways,
+    providersOf,
+    by: recordedOperator('ui', flags.by),
+    host,
+    port: wanted,
+    hosts: flags.allowHost,
+    intervalMs: flags.interval,
+  }).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === undefined) throw cause;
+    throw new CliError(
+      `expected to listen on ${host}, port ${wanted}, but it failed (${cause.code}): --port 0 takes a free one`,
+      EXIT.badInput,
+      { cause },
+    );
+  });
+  const { url, token } = running;
+  if (flags.json === true) printJson({ url, token });
+  else printLine(`${url}#token=${token}`);
+  if (!LOOPBACK.includes(host)) {
+    printNote('this page is plain HTTP on a network: put TLS before it, or use --host 127.0.0.1 and ssh -L');
+  }
+  printNote('open it in a browser; Ctrl-C stops it');
+  client().catch((error: Error) => printNote(`${error.message}; still trying`));
+  await untilStopped([
+    {
+      stopped: new Promise(() => undefined),
+      stop: async () => {
+        await running.stop();
+        await gateways?.close();
+        await client().then(
+          (connected) => connected.close(),
+          () => undefined,
+        );
+      },
+    },
+  ]);
+}
+
+function port(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) {
+    throw new InvalidArgumentError('expected a port from 0 to 65535');
+  }
+  return number;
+}
+
+const SHORTEST_INTERVAL_MS = 200;
+
+function interval(value: string): number {
+  const intervalMs = parseDuration(value);
+  if (intervalMs === null || intervalMs < SHORTEST_INTERVAL_MS) {
+    throw new InvalidArgumentError(`expected a duration of at least ${SHORTEST_INTERVAL_MS}ms, such as 2s`);
+  }
+  return intervalMs;
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}

@@ -1,0 +1,140 @@
+import type { MigrationView } from '../view/migration-view';
+import { bannerElement } from './banner-element';
+import { Charts } from './charts';
+import { CheckpointList } from './checkpoint-list';
+import { fill, h } from './element';
+import {
+  clockElement,
+  gateElements,
+  gatewayRows,
+  headElement,
+  orderElement,
+  sidesElement,
+  stageRail,
+} from './sections';
+import { confirmAction } from './send-command';
+
+type Part = keyof MigrationView;
+
+/** One migration: each section is written anew only when what it shows has changed. */
+export class MigrationScreen {
+  readonly element = h('div', { class: 'migration-screen' });
+  readonly #route: string;
+  readonly #charts = new Charts();
+  readonly #checkpoints: CheckpointList;
+  readonly #isPast: boolean;
+  readonly #absent = h('div', { class: 'banners' });
+  readonly #content = h('div', { class: 'content' });
+  readonly #head = h('section', { class: 'head' });
+  readonly #banners = h('div', { class: 'banners', 'aria-live': 'polite' });
+  readonly #orders = h('div', { class: 'orders', 'aria-live': 'polite' });
+  readonly #stages = h('section', { class: 'stages', 'aria-label': 'Stages' });
+  readonly #sides = card('Providers');
+  readonly #gate = card('Gate');
+  readonly #gateways = card('Gateways');
+  readonly #actions = h('section', { class: 'actions', 'aria-label': 'Commands' });
+
+  constructor(route: string, runId: string | null) {
+    this.#route = route;
+    this.#isPast = runId !== null;
+    this.#checkpoints = new CheckpointList(route, runId);
+    this.#content.hidden = true;
+    fill(
+      this.#content,
+      this.#head,
+      this.#banners,
+      this.#orders,
+      this.#stages,
+      this.#actions,
+      h(
+        'div',
+        { class: 'columns' },
+        h('div', { class: 'column' }, this.#sides.element, this.#charts.element),
+        h('div', { class: 'column' }, this.#gate.element, this.#gateways.element),
+      ),
+      this.#checkpoints.element,
+    );
+    fill(this.element, this.#absent, this.#content);
+  }
+
+  /** Takes the parts that changed; `parts` holds all that is known. */
+  update(parts: Readonly<Record<string, unknown>>, changed: ReadonlySet<string>): void {
+    const view = parts as Partial<MigrationView> & { absent?: { message: string } };
+    if (changed.has('absent')) this.#showAbsent(view.absent ?? null);
+    if (view.head === undefined) return;
+    this.#content.hidden = false;
+    const known = view as MigrationView;
+    const has = (...names: readonly Part[]) => names.some((name) => changed.has(name));
+    if (has('head')) fill(this.#head, headElement(known.head));
+    if (has('banners')) fill(this.#banners, ...known.banners.map(bannerElement));
+    if (has('orders')) fill(this.#orders, ...known.orders.map(orderElement));
+    if (has('stages', 'clock', 'head')) fill(this.#stages, stageRail(known), clockElement(known.clock));
+    if (has('sides', 'head')) fill(this.#sides.body, sidesElement(known.sides, known.head.providers));
+    if (has('gate', 'head')) {
+      this.#gate.title.textContent = `Gate of ${known.head.stage}`;
+      fill(this.#gate.body, ...gateElements(known.gate));
+    }
+    if (has('gateways')) fill(this.#gateways.body, gatewayRows(known.gateways));
+    if (has('actions', 'head')) this.#showActions(known);
+    if (has('series', 'head')) this.#charts.update(known.series, known.head);
+    if (has('checkpoints')) this.#checkpoints.update(known.checkpoints);
+  }
+
+  #showAbsent(absent: { readonly message: string } | null): void {
+    if (absent !== null) this.#content.hidden = true;
+    fill(
+      this.#absent,
+      absent !== null &&
+        bannerElement({
+          id: 'absent',
+          tone: 'warning',
+          title: this.#route,
+          text: absent.message,
+          sinceMs: null,
+        }),
+    );
+  }
+
+  #showActions({ actions, head }: MigrationView): void {
+    const over = this.#isPast || head.phase === 'closed';
+    this.#actions.hidden = over;
+    if (over) return;
+    const buttons = actions.map((action) => {
+      const button = h(
+        'button',
+        {
+          type: 'button',
+          class: `button ${action.tone === 'danger' ? 'danger' : 'plain'}`,
+          'data-key': action.id,
+          disabled: action.refusal !== null,
+          title: action.refusal ?? action.consequence,
+        },
+        action.label,
+      );
+      button.addEventListener('click', () => {
+        void confirmAction(this.#route, action).then(() => this.#focusAction(action.id));
+      });
+      return { action, button };
+    });
+    const of = (tone: 'plain' | 'danger') =>
+      buttons.filter(({ action }) => action.tone === tone).map(({ button }) => button);
+    fill(
+      this.#actions,
+      h('div', { class: 'action-row' }, ...of('plain')),
+      h('div', { class: 'action-row grave' }, ...of('danger')),
+    );
+  }
+
+  /** The button may have been written anew while its dialog was open. */
+  #focusAction(id: string): void {
+    const buttons = [...this.#actions.querySelectorAll<HTMLElement>('[data-key]')];
+    buttons.find((button) => button.dataset['key'] === id)?.focus();
+  }
+}
+
+/** A titled section. */
+function card(name: string): { element: HTMLElement; title: HTMLElement; body: HTMLElement } {
+  const title = h('h2', {}, name);
+  const body = h('div', { class: 'card-body' });
+  return { element: h('section', { class: 'card' }, title, body), title, body };
+}

@@ -1,0 +1,111 @@
+import type { ConsoleClient } from '../source/console-client';
+import { type GatewayReader, GatewayWatch } from '../source/gateway-watch';
+import { MigrationSource } from '../source/migration-source';
+import type { ProviderNames } from '../view/action';
+import type { Trouble } from '../view/banner';
+import { listedViews } from '../view/listed-migration';
+import { migrationView } from '../view/migration-view';
+import { Feed, type Parts } from './feed';
+
+export interface FeedsOptions {
+  readonly client: () => Promise<ConsoleClient>;
+  /** Null where no configuration says where the gateways are. */
+  readonly gateways: GatewayReader | null;
+  readonly providersOf: (route: string) => ProviderNames | null;
+  /** Between two looks at a migration that is open, milliseconds. */
+  readonly intervalMs: number;
+}
+
+/** One migration that is looked at, and the feed of its viewers. */
+export interface WatchedMigration {
+  readonly source: MigrationSource;
+  readonly feed: Feed;
+}
+
+const LINGER_MS = 10_000;
+/** While a command is followed: an operator waits for it. */
+const ORDER_INTERVAL_MS = 250;
+const CLOSED_FACTOR = 5;
+const LIST_FACTOR = 2;
+const KEPT_AT_MOST = 64;
+
+/** A feed a migration and one for the list, shared by all viewers. */
+export class ConsoleFeeds {
+  readonly list: Feed;
+  readonly #options: FeedsOptions;
+  readonly #watched = new Map<string, WatchedMigration>();
+
+  constructor(options: FeedsOptions) {
+    this.#options = options;
+    let last: Parts = {};
+    let trouble: Trouble | null = null;
+    const read = async (): Promise<Parts> => {
+      try {
+        const client = await options.client();
+        last = Object.fromEntries(
+          listedViews(await client.list()).map((row) => [`${row.migrationId} ${row.runId ?? ''}`, row]),
+        );
+        trouble = null;
+      } catch (error) {
+        const message = error instanceof Error ? error.message : String(error);
+        trouble = { what: 'temporal', message, sinceMs: trouble?.sinceMs ?? Date.now() };
+      }
+      return { ...last, trouble };
+    };
+    this.list = new Feed({ read, intervalMs: () => options.intervalMs * LIST_FACTOR, lingerMs: LINGER_MS });
+  }
+
+  /** The migration of a route that somebody looks at; its newest unless `runId` names another. */
+  watch(route: string, runId: string | null): WatchedMigration {
+    const key = `${route} ${runId ?? ''}`;
+    const known = this.#watched.get(key);
+    if (known !== undefined) return known;
+    for (const [other, { feed, source }] of this.#watched) {
+      if (this.#watched.size < KEPT_AT_MOST) break;
+      if (feed.isIdle && !source.hasOpenOrders) this.#watched.delete(other);
+    }
+    const { client, gateways, providersOf, intervalMs } = this.#options;
+    const source = new MigrationSource({
+      client,
+      route,
+      ...(runId === null ? {} : { runId }),
+      gateways:
+        gateways === null || runId !== null
+          ? null
+          : new GatewayWatch(gateways, route, () => performance.now()),
+      providers: providersOf(route),
+      now: () => Date.now(),
+    });
+    const feed = new Feed({
+      read: () => partsOf(source),
+      intervalMs: () =>
+        source.hasOpenOrders
+          ? Math.min(ORDER_INTERVAL_MS, intervalMs)
+          : source.isClosed
+            ? intervalMs * CLOSED_FACTOR
+            : intervalMs,
+      lingerMs: LINGER_MS,
+    });
+    const watched = { source, feed };
+    this.#watched.set(key, watched);
+    return watched;
+  }
+
+  stop(): void {
+    this.list.stop();
+    for (const { feed } of this.#watched.values()) feed.stop();
+  }
+}
+
+async function partsOf(source: MigrationSource): Promise<Parts> {
+  try {
+    const sighting = await source.read();
+    if (sighting !== null) return { ...migrationView(sighting), absent: null };
+    return {
+      absent: { message: source.trouble?.message ?? 'nothing is known yet', trouble: source.trouble },
+    };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    return { absent: { message, trouble: null } };
+  }
+}

@@ -1,0 +1,241 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { ConsoleClient } from '../source/console-client';
+import { checkpointLine } from '../view/checkpoint-line';
+import { readCommandRequest } from './command-request';
+import type { ConsoleFeeds, WatchedMigration } from './console-feeds';
+import { ConsoleGuard, type Refusal } from './console-guard';
+import { EventStream } from './event-stream';
+import type { PageFile } from './page-file';
+
+export interface ConsoleServerOptions {
+  readonly client: () => Promise<ConsoleClient>;
+  readonly feeds: ConsoleFeeds;
+  readonly files: ReadonlyMap<string, PageFile>;
+  readonly token: string;
+  /** Who gives the commands of this page: recorded with each. */
+  readonly by: string;
+  /** Names that the page may be reached by, beside loopback. */
+  readonly hosts: readonly string[];
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface RunningConsole {
+  /** Where it is reached, without the token. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+const BODY_LIMIT_BYTES = 16_384;
+const VIEWERS_AT_MOST = 200;
+const ROUTE = /^[a-z0-9][a-z0-9._-]{0,62}$/;
+const RUN = /^[0-9a-f-]{36}$/;
+
+const SECURITY_HEADERS = {
+  'content-security-policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'",
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+};
+
+/** Serves the page and its live data; rejects when the address cannot be listened on. */
+export async function startConsole(options: ConsoleServerOptions): Promise<RunningConsole> {
+  const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000 });
+  server.listen(options.port, options.host);
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const site = new ConsoleSite(
+    options,
+    new ConsoleGuard(options.token, [options.host, ...options.hosts], port),
+  );
+  server.on('request', (request, response) => {
+    site.answer(request, response).catch(() => response.destroy());
+  });
+  const name = options.host.includes(':') ? `[${options.host}]` : options.host;
+  return { url: `http://${name}:${port}/`, stop: () => stopServer(server, options.feeds) };
+}
+
+async function stopServer(server: Server, feeds: ConsoleFeeds): Promise<void> {
+  feeds.stop();
+  const closed = once(server, 'close');
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}
+
+class ConsoleSite {
+  #viewers = 0;
+
+  constructor(
+    private readonly options: ConsoleServerOptions,
+    private readonly guard: ConsoleGuard,
+  ) {}
+
+  async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const foreign = this.guard.refuseForeign(request);
+    if (foreign !== null) return refuse(response, foreign);
+    const url = URL.canParse(request.url ?? '', 'http://console.invalid')
+      ? new URL(request.url ?? '', 'http://console.invalid')
+      : null;
+    if (url === null) return refuse(response, { status: 400, message: 'expected a path' });
+    const call = `${request.method} ${url.pathname}`;
+    const file =
+      request.method === 'GET' || request.method === 'HEAD'
+        ? this.options.files.get(url.pathname)
+        : undefined;
+    if (file !== undefined) return sendFile(request, response, file);
+    if (call === 'POST /api/session') return this.#openSession(request, response);
+    const stranger = this.guard.refuseStranger(request);
+    if (stranger !== null) return refuse(response, stranger);
+    if (call === 'GET /api/live') return this.#stream(url, response);
+    const [, route = '', what] = /^\/api\/routes\/([^/]+)\/(commands|checkpoints)$/.exec(url.pathname) ?? [];
+    if (!ROUTE.test(route)) return sendJson(response, 404, { message: 'expected a path of this console' });
+    if (what === 'commands' && request.method === 'POST') return this.#command(route, request, response);
+    if (what === 'checkpoints' && request.method === 'GET') return this.#checkpoints(route, url, response);
+    return sendJson(response, 405, { message: `expected another method for ${url.pathname}` });
+  }
+
+  async #openSession(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = await readJson(request);
+    const cookie = this.guard.cookieFor((body as { token?: unknown } | null)?.token);
+    if (cookie === null) {
+      return refuse(response, { status: 401, message: 'expected the token that cutover ui printed' });
+    }
+    response.setHeader('set-cookie', cookie);
+    return sendJson(response, 200, { by: this.options.by });
+  }
+
+  #stream(url: URL, response: ServerResponse): void {
+    const route = url.searchParams.get('route');
+    const runId = url.searchParams.get('run');
+    if ((route !== null && !ROUTE.test(route)) || (runId !== null && !RUN.test(runId))) {
+      sendJson(response, 400, { message: 'expected the name of a route, and the id of a run or none' });
+      return;
+    }
+    if (this.#viewers >= VIEWERS_AT_MOST) {
+      sendJson(response, 503, { message: `expected at most ${VIEWERS_AT_MOST} viewers` });
+      return;
+    }
+    this.#viewers += 1;
+    for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
+    const stream = new EventStream(response);
+    const { feeds } = this.options;
+    const subscriptions = [
+      ...(route === null
+        ? [feeds.list.subscribe((changed) => stream.send('list', changed))]
+        : [feeds.watch(route, runId).feed.subscribe((changed) => stream.send('migration', changed))]),
+    ];
+    response.once('close', () => {
+      this.#viewers -= 1;
+      for (const unsubscribe of subscriptions) unsubscribe();
+    });
+  }
+
+  async #command(route: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (request.headers['content-type']?.split(';')[0] !== 'application/json') {
+      return sendJson(response, 415, { message: 'expected application/json' });
+    }
+    const read = readCommandRequest(await readJson(request));
+    if ('problem' in read) return sendJson(response, 400, { message: read.problem });
+    const { name, commandId, label, reason, payload } = read;
+    const { by } = this.options;
+    const watched: WatchedMigration = this.options.feeds.watch(route, null);
+    const order = { commandId, name, label, by, atMs: Date.now(), end: null };
+    watched.source.follow(order);
+    watched.feed.nudge();
+    try {
+      const client = await this.options.client();
+      const sent = await client.command(route, name, { ...payload, by, reason, commandId });
+      sendJson(response, 202, { commandId: sent.commandId, via: sent.via });
+    } catch (error) {
+      const { message, name: kind } = error instanceof Error ? error : new Error(String(error));
+      watched.source.follow({ ...order, end: { failed: message } });
+      sendJson(response, STATUS_OF[kind] ?? 500, { message });
+    }
+    watched.feed.nudge();
+  }
+
+  async #checkpoints(route: string, url: URL, response: ServerResponse): Promise<void> {
+    const runId = url.searchParams.get('run');
+    if (runId !== null && !RUN.test(runId))
+      return sendJson(response, 400, { message: 'expected the id of a run' });
+    try {
+      const client = await this.options.client();
+      const lines = [];
+      const options = runId === null ? {} : { runId };
+      for await (const entry of client.checkpoints(route, options)) lines.push(checkpointLine(entry));
+      sendJson(response, 200, lines.reverse());
+    } catch (error) {
+      const { message, name } = error instanceof Error ? error : new Error(String(error));
+      sendJson(response, STATUS_OF[name] ?? 500, { message });
+    }
+  }
+}
+
+/** By the name of what the client throws. */
+const STATUS_OF: Readonly<Record<string, number>> = {
+  InvalidCommand: 400,
+  NoMigration: 404,
+  CommandRefused: 409,
+  TemporalUnreachable: 503,
+  NoWorker: 503,
+};
+
+function sendFile(request: IncomingMessage, response: ServerResponse, file: PageFile): void {
+  const headers = {
+    ...SECURITY_HEADERS,
+    'cache-control': 'no-cache',
+    etag: file.etag,
+    vary: 'accept-encoding',
+  };
+  if (request.headers['if-none-match'] === file.etag) {
+    response.writeHead(304, headers).end();
+    return;
+  }
+  const zipped = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
+  const bytes = zipped ? file.gzipped : file.bytes;
+  response.writeHead(200, {
+    ...headers,
+    'content-type': file.type,
+    'content-length': bytes.length,
+    ...(zipped ? { 'content-encoding': 'gzip' } : {}),
+  });
+  response.end(request.method === 'HEAD' ? undefined : bytes);
+}
+
+function refuse(response: ServerResponse, { status, message }: Refusal): void {
+  sendJson(response, status, { message });
+}
+
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, {
+    ...SECURITY_HEADERS,
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    // An answer before the whole body was read leaves the rest of it in the way of the next request.
+    ...(response.req.complete ? {} : { connection: 'close' }),
+  });
+  response.end(text);
+}
+
+/** The body as JSON; undefined when it is none, or too long. */
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > BODY_LIMIT_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    return undefined;
+  }
+}

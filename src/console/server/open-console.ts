@@ -1,0 +1,38 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { ConsoleClient } from '../source/console-client';
+import type { GatewayReader } from '../source/gateway-watch';
+import type { ProviderNames } from '../view/action';
+import { ConsoleFeeds } from './console-feeds';
+import { type RunningConsole, startConsole } from './console-server';
+import { loadPageFiles } from './page-file';
+
+export interface ConsoleOptions {
+  readonly client: () => Promise<ConsoleClient>;
+  /** Null where no configuration says where the gateways are. */
+  readonly gateways: GatewayReader | null;
+  readonly providersOf: (route: string) => ProviderNames | null;
+  /** Who gives the commands of this page: recorded with each. */
+  readonly by: string;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** Names that the page may be reached by, beside loopback and `host`. */
+  readonly hosts?: readonly string[];
+  /** Between two looks at a migration that is open, milliseconds. */
+  readonly intervalMs: number;
+}
+
+/** Beside `dist/src`, see tools/build-page.ts. */
+const PAGE = join(__dirname, '..', '..', '..', 'page');
+
+/** Opens the console with a token of its own; throws `PageMissing`, or rejects when the address is taken. */
+export async function openConsole(
+  options: ConsoleOptions,
+): Promise<RunningConsole & { readonly token: string }> {
+  const { client, gateways, providersOf, intervalMs, hosts = [], ...rest } = options;
+  const token = randomBytes(24).toString('base64url');
+  const feeds = new ConsoleFeeds({ client, gateways, providersOf, intervalMs });
+  const running = await startConsole({ ...rest, client, feeds, hosts, token, files: loadPageFiles(PAGE) });
+  return { ...running, token };
+}

@@ -1,0 +1,290 @@
+import { formatDuration } from '../../core/duration';
+import { formatShare } from '../../core/plan';
+import type { Banner } from '../view/banner';
+import type { CheckpointLine } from '../view/checkpoint-line';
+import { type EvidenceBar, type GateView, type MetricView, toneOf } from '../view/gate-view';
+import type { GatewayView } from '../view/gateway-view';
+import type { MigrationView } from '../view/migration-view';
+import { countText, evidenceText, rateText, timeLeftText } from '../view/number-text';
+import { type Block, stack } from './block';
+import { sidesLines } from './sides-table';
+import {
+  fitLine,
+  type Line,
+  lineWidth,
+  padLine,
+  type Style,
+  span,
+  spread,
+  widthOf,
+  wrap,
+} from './styled-line';
+
+/** What a frame is drawn for. */
+export interface FrameOptions {
+  readonly columns: number;
+  readonly rows: number;
+  readonly nowMs: number;
+  /** `14:05:31`, in the time zone of whoever looks. */
+  readonly timeText: (atMs: number) => string;
+  readonly glyphs: Glyphs;
+}
+
+/** The characters that are drawn with. */
+export interface Glyphs {
+  readonly full: string;
+  readonly empty: string;
+  readonly done: string;
+  readonly now: string;
+  readonly next: string;
+  readonly rule: string;
+  readonly arrow: string;
+  readonly more: string;
+}
+
+export const UNICODE: Glyphs = {
+  full: '━',
+  empty: '─',
+  done: '●',
+  now: '◉',
+  next: '○',
+  rule: '─',
+  arrow: '→',
+  more: '…',
+};
+
+/** For terminals that do not say that they take UTF-8. */
+export const ASCII: Glyphs = {
+  full: '#',
+  empty: '.',
+  done: '*',
+  now: '@',
+  next: 'o',
+  rule: '-',
+  arrow: '->',
+  more: '~',
+};
+
+const TWO_COLUMNS_FROM = 76;
+const COLUMN_GAP = 3;
+
+/** A migration on a terminal of any size: exactly as many lines as fit, none longer than a row. */
+export function drawFrame(view: MigrationView, options: FrameOptions): readonly Line[] {
+  const { columns, rows, glyphs } = options;
+  const blocks: Block[] = [
+    { lines: [...headLines(view, options), ...stageLines(view, options)], least: 3 },
+    { lines: view.banners.flatMap((banner) => bannerLines(banner, options)), least: 4 },
+    {
+      lines: view.orders
+        .filter(({ open }) => open)
+        .map(({ label, text }) => [span(`${label}: ${text}`, 'info')]),
+      least: 2,
+    },
+    { lines: clockLines(view, options), least: 1 },
+    { lines: middleLines(view, options), least: 5 },
+    { lines: view.gateways.map((gateway) => gatewayLine(gateway, view)), least: 1 },
+    { lines: checkpointLines(view.checkpoints.newest.slice(0, rows), options), least: 1 },
+  ];
+  const lines = stack(blocks, rows, glyphs.more);
+  return lines.map((line) => fitLine(line, columns, glyphs.more));
+}
+
+/** Before anything is known: why. */
+export function drawNotice(text: string, { columns, rows, glyphs }: FrameOptions): readonly Line[] {
+  return wrap(text, Math.max(1, columns), 'plain')
+    .slice(0, rows)
+    .map((line) => fitLine(line, columns, glyphs.more));
+}
+
+function headLines({ head }: MigrationView, { columns, glyphs }: FrameOptions): Line[] {
+  const { route, providers, outcome, phase, stage, shareAsked, share, observedShare, epoch, doing } = head;
+  const left: Line = [
+    span(route, 'strong'),
+    span('  '),
+    span(providers.legacy, 'legacy'),
+    span(` ${glyphs.arrow} `, 'dim'),
+    span(providers.candidate, 'candidate'),
+  ];
+  const asked =
+    shareAsked === share
+      ? formatShare(share)
+      : `${formatShare(share)} ${glyphs.arrow} ${formatShare(shareAsked)}`;
+  const right: Line = [
+    span(asked, 'strong'),
+    span(` asked, ${observedShare === null ? '–' : rateText(observedShare)} measured  epoch ${epoch}`, 'dim'),
+  ];
+  const state = outcome ?? (phase === 'observing' ? stage : `${stage}, ${phase}`);
+  return [...spread(left, right, columns), [span(state, 'strong'), span(`  ${doing}`, 'dim')]];
+}
+
+function stageLines({ stages }: MigrationView, { columns, glyphs }: FrameOptions): Line[] {
+  const mark = { done: glyphs.done, now: glyphs.now, next: glyphs.next };
+  const style: Record<'done' | 'now' | 'next', Style> = { done: 'candidate', now: 'strong', next: 'dim' };
+  const rail = stages.flatMap(({ name, share, state }, index) => [
+    ...(index === 0 ? [] : [span(` ${glyphs.rule}${glyphs.rule} `, 'dim')]),
+    span(mark[state], state === 'next' ? 'dim' : 'candidate'),
+    span(` ${name} ${formatShare(share)}`, style[state]),
+  ]);
+  if (lineWidth(rail) <= columns) return [rail];
+  const now = stages.findIndex(({ state }) => state === 'now');
+  const current = stages[now];
+  const marks = stages.map(({ state }) => mark[state]).join('');
+  const where = current === undefined ? '' : ` ${current.name} ${formatShare(current.share)}`;
+  return [[span(marks, 'candidate'), span(where, 'strong')]];
+}
+
+const BANNER_STYLES: Readonly<Record<Banner['tone'], Style>> = {
+  danger: 'alarm',
+  warning: 'warning',
+  info: 'info',
+  good: 'good',
+};
+
+function bannerLines({ tone, title, text, sinceMs }: Banner, { columns, nowMs }: FrameOptions): Line[] {
+  const since = sinceMs === null ? '' : `  ${timeLeftText(nowMs - sinceMs)}`;
+  const label = tone === 'danger' ? ` ${title} ` : title;
+  const first: Line = [span(label, BANNER_STYLES[tone]), span(since, 'dim')];
+  const body = text.replaceAll('`', '');
+  if (lineWidth(first) + 2 + body.length <= columns) return [[...first, span(`  ${body}`)]];
+  return [first, ...wrap(body, Math.max(1, columns - 2), 'plain').map((line): Line => [span('  '), ...line])];
+}
+
+function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }: FrameOptions): Line[] {
+  const { soak, deadlineAtMs, nextPossibleAtMs } = clock;
+  const hours = nextPossibleAtMs === null ? '' : `next possible in ${timeLeftText(nextPossibleAtMs - nowMs)}`;
+  const deadline: Line =
+    hours !== ''
+      ? [span(hours, 'info')]
+      : deadlineAtMs === null
+        ? []
+        : deadlineAtMs > nowMs
+          ? [span(`deadline in ${timeLeftText(deadlineAtMs - nowMs)}`, 'dim')]
+          : [span(`deadline ${timeLeftText(nowMs - deadlineAtMs)} ago`, 'warning')];
+  if (soak === null) return deadline.length === 0 ? [] : [deadline];
+  const { observedMs, requiredMs } = soak;
+  const leftMs = Math.max(0, requiredMs - observedMs);
+  const width = columns < 60 ? 8 : 20;
+  const told = `${formatDuration(Math.min(observedMs, requiredMs))} of ${formatDuration(requiredMs)}`;
+  const left: Line = [
+    span('soak ', 'dim'),
+    ...barSpans(Math.min(1, observedMs / requiredMs), width, 'candidate', glyphs),
+    span(leftMs === 0 ? ' complete' : ` ${timeLeftText(leftMs)} left`),
+    span(`  ${told}`, 'dim'),
+  ];
+  return [...spread(left, deadline, columns)].filter((line) => line.length > 0);
+}
+
+function middleLines(view: MigrationView, options: FrameOptions): Line[] {
+  const { columns, glyphs } = options;
+  if (columns < TWO_COLUMNS_FROM) {
+    return [
+      ...sidesLines(view.sides, view.head.providers, columns, glyphs.more),
+      ...gateLines(view.gate, columns, options),
+    ];
+  }
+  const leftWidth = Math.max(42, Math.min(52, Math.floor((columns - COLUMN_GAP) * 0.45)));
+  const rightWidth = columns - COLUMN_GAP - leftWidth;
+  const left = sidesLines(view.sides, view.head.providers, leftWidth, glyphs.more);
+  const right = gateLines(view.gate, rightWidth, options);
+  // A long sentence gets what is left beside the table, and two lines at least.
+  const rows = Math.max(left.length, Math.min(right.length, view.gate.metrics.length + 3));
+  return Array.from(
+    { length: rows },
+    (_, row): Line => [
+      ...padLine(left[row] ?? [], leftWidth, glyphs.more),
+      span(' '.repeat(COLUMN_GAP)),
+      ...fitLine(right[row] ?? [], rightWidth, glyphs.more),
+    ],
+  );
+}
+
+const TONE_STYLES = { good: 'good', bad: 'bad', open: 'plain' } as const;
+
+function gateLines(gate: GateView, width: number, { glyphs }: FrameOptions): Line[] {
+  const { outcome, burnIn, sentence, metrics, blockers } = gate;
+  const word = burnIn ? 'burn-in' : (outcome ?? 'no verdict yet');
+  return [
+    [span('gate ', 'dim'), span(word, outcome === null || burnIn ? 'plain' : TONE_STYLES[toneOf(outcome)])],
+    ...metricLines(metrics, width, glyphs),
+    ...blockers.flatMap((text) => wrap(`blocker: ${text}`, width, 'bad')),
+    ...(sentence === '' ? [] : wrap(sentence, width, 'dim')),
+  ];
+}
+
+const BAR_AT_LEAST = 5;
+
+function metricLines(metrics: readonly MetricView[], width: number, glyphs: Glyphs): Line[] {
+  const numbersWidth = Math.max(0, ...metrics.map(({ bar }) => (bar === null ? 0 : numbersText(bar).length)));
+  const nameWidth = Math.max(8, Math.min(22, width - numbersWidth - BAR_AT_LEAST - 2));
+  const barWidth = width - nameWidth - numbersWidth - 2;
+  return metrics.map(({ metric, outcome, harm, bar }): Line => {
+    const style = TONE_STYLES[toneOf(outcome, harm)];
+    const name = padLine([span(metric, style)], nameWidth, glyphs.more);
+    if (bar === null)
+      return [...name, span(` ${outcome === 'not applicable' ? 'not judged' : outcome}`, style)];
+    const tone = bar.toward === 'harm' ? 'bad' : 'good';
+    const drawn = barWidth < 3 ? [] : [span(' '), ...barSpans(bar.fraction, barWidth, tone, glyphs)];
+    return [...name, ...drawn, span(` ${numbersText(bar)}`, 'dim')];
+  });
+}
+
+function numbersText({ value, threshold, toward }: EvidenceBar): string {
+  const found = value >= 1e6 ? '>1M' : evidenceText(value);
+  return `${found}/${evidenceText(threshold)}${toward === 'harm' ? ' harm' : ''}`;
+}
+
+function gatewayLine(
+  { name, state, note, asked, serving, measured, requests, epoch }: GatewayView,
+  view: MigrationView,
+): Line {
+  const widest = Math.max(...view.gateways.map((gateway) => gateway.name.length));
+  const style: Style =
+    state === 'killed' || state === 'silent' ? 'bad' : state === 'behind' ? 'warning' : 'plain';
+  const facts = [
+    ...(serving === null
+      ? []
+      : [`asked ${formatShare(asked)}`, `serves ${formatShare(serving)}`, `measured ${rateText(measured)}`]),
+    ...(requests === null ? [] : [`${countText(requests)} requests`]),
+    ...(epoch === null ? [] : [`epoch ${epoch}`]),
+    ...(note === '' ? [] : [note]),
+  ];
+  const word = state === 'unknown' ? '' : state === 'silent' ? 'no answer' : state;
+  return [
+    span(name.padEnd(widest), 'strong'),
+    span(`  ${word.padEnd(9)} `, style),
+    span(facts.join('  '), 'dim'),
+  ];
+}
+
+function checkpointLines(
+  newest: readonly CheckpointLine[],
+  { columns, timeText, glyphs }: FrameOptions,
+): Line[] {
+  const styles = { danger: 'bad', warning: 'warning', good: 'good', info: 'plain', plain: 'plain' } as const;
+  const rows = newest.map((line) => ({ ...line, where: whereText(line) }));
+  const aligned = columns >= TWO_COLUMNS_FROM;
+  const widest = (text: (row: (typeof rows)[number]) => string) =>
+    aligned ? Math.max(0, ...rows.map((row) => widthOf(text(row)))) : 0;
+  const [whatWidth, whereWidth] = [widest(({ what }) => what), widest(({ where }) => where)];
+  return rows.map(({ seq, atMs, what, where, by, why, tone }): Line => {
+    const who = [by === '' ? '' : `by ${by}`, why].filter((text) => text !== '').join(': ');
+    const cell = (text: string, width: number, style: Style): Line =>
+      width === 0 ? [span(text, style)] : padLine([span(text, style)], width, glyphs.more);
+    return [
+      span(`${String(seq).padStart(3)} ${timeText(atMs)}  `, 'dim'),
+      ...cell(what, whatWidth, styles[tone]),
+      span('  '),
+      ...cell(where, whereWidth, 'plain'),
+      span(`  ${who}`, 'dim'),
+    ];
+  });
+}
+
+function whereText({ stage, share, epoch }: CheckpointLine): string {
+  return [stage, share, epoch === null ? '' : `epoch ${epoch}`].filter((text) => text !== '').join(' ');
+}
+
+function barSpans(fraction: number, width: number, style: Style, glyphs: Glyphs): Line {
+  const filled = Math.min(width, Math.max(fraction > 0 ? 1 : 0, Math.round(fraction * width)));
+  return [span(glyphs.full.repeat(filled), style), span(glyphs.empty.repeat(width - filled), 'dim')];
+}

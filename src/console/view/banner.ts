@@ -1,0 +1,228 @@
+import { formatShare } from '../../core/plan';
+import type { AdminError } from '../../core/routing';
+import type { MigrationStatus } from '../../core/status';
+import type { GatewaySighting } from './gateway-view';
+
+export type Tone = 'danger' | 'warning' | 'info' | 'good';
+
+/** One thing that whoever looks must not miss; texts come from people and providers and are no markup. */
+export interface Banner {
+  readonly id: string;
+  readonly tone: Tone;
+  readonly title: string;
+  readonly text: string;
+  readonly sinceMs: number | null;
+}
+
+/** Why nothing new is known: who does not answer, since when, and how old what is shown is. */
+export interface Trouble {
+  readonly what: 'temporal' | 'worker' | 'other';
+  readonly message: string;
+  readonly sinceMs: number;
+}
+
+/** Everything to be told at the top of a screen, the gravest first. */
+export function bannersOf(
+  status: MigrationStatus,
+  gateways: readonly GatewaySighting[],
+  trouble: Trouble | null,
+): readonly Banner[] {
+  const found = [
+    ...troubleBanner(status.route, trouble),
+    ...killBanners(status, gateways),
+    ...driftBanner(status),
+    ...rollbackBanner(status),
+    ...pauseBanner(status),
+    ...heldBanner(status),
+    ...approvalBanner(status),
+    ...hoursBanner(status),
+    ...effectBanners(status),
+    ...handoverBanner(status),
+    ...silenceBanner(status, gateways),
+    ...unreadableBanner(status),
+    ...closedBanner(status),
+  ];
+  const grave: readonly Tone[] = ['danger', 'warning', 'info', 'good'];
+  return found.sort((a, b) => grave.indexOf(a.tone) - grave.indexOf(b.tone));
+}
+
+function troubleBanner(route: string, trouble: Trouble | null): Banner[] {
+  if (trouble === null) return [];
+  const { what, message, sinceMs } = trouble;
+  const way = ` What is shown may be old. \`cutover kill ${route}\` takes the candidate off without Temporal.`;
+  const titles = { temporal: 'Temporal does not answer', worker: 'No worker answers', other: 'No news' };
+  return [
+    { id: 'trouble', tone: 'danger', title: titles[what], text: `${sentence(message)}${way}`, sinceMs },
+  ];
+}
+
+function killBanners(status: MigrationStatus, gateways: readonly GatewaySighting[]): Banner[] {
+  const { drift, route } = status;
+  const latches = gateways.flatMap(({ name, status: answer }) =>
+    answer?.kind === 'ok' && answer.value.kill !== null ? [{ name, kill: answer.value.kill }] : [],
+  );
+  if (drift?.kill != null && !latches.some(({ name }) => name === drift.gateway)) {
+    latches.push({ name: drift.gateway, kill: drift.kill });
+  }
+  return latches.map(({ name, kill }) => ({
+    id: `kill ${name}`,
+    tone: 'danger',
+    title: `Kill switch set at ${name}`,
+    text: `By ${kill.by}${because(kill.reason)} No candidate traffic there. \`cutover kill ${route} --clear\` clears it, then resume with reapply.`,
+    sinceMs: instantOf(kill.at),
+  }));
+}
+
+function driftBanner({ drift }: MigrationStatus): Banner[] {
+  if (drift === null || drift.kill !== null) return [];
+  const text = `${sentence(`${drift.kind}: ${drift.detail}`)} Nothing is overwritten; resume with reapply puts our routing back.`;
+  return [{ id: 'drift', tone: 'danger', title: `Drift at ${drift.gateway}`, text, sinceMs: null }];
+}
+
+function rollbackBanner({ phase, pending, checkpoints, lastCheckpoints }: MigrationStatus): Banner[] {
+  if (phase !== 'rolling back') return [];
+  const intent = lastCheckpoints.findLast((entry) => entry.kind === 'intended');
+  const waiting =
+    pending === null || pending.missing.length === 0
+      ? 'Being verified.'
+      : `Not confirmed yet: ${pending.missing.join(', ')}.`;
+  const why = intent?.kind === 'intended' ? ` By ${intent.by}${because(intent.reason)}` : '';
+  return [
+    {
+      id: 'rolling back',
+      tone: 'danger',
+      title: `Rolling back to ${formatShare(pending?.share ?? 0)}`,
+      text: `${waiting}${why} Checkpoint ${pending?.checkpoint ?? checkpoints}.`,
+      sinceMs: intent?.atMs ?? null,
+    },
+  ];
+}
+
+function pauseBanner({ paused }: MigrationStatus): Banner[] {
+  if (paused === null) return [];
+  const { by, cause, reason, atMs } = paused;
+  const who = cause === 'operator' ? `By ${by}` : `By ${by}, because of ${cause}`;
+  const text = `${who}${because(reason)} The stage is still watched, and harm still rolls back.`;
+  return [{ id: 'paused', tone: 'warning', title: 'Paused', text, sinceMs: atMs }];
+}
+
+function heldBanner({ held }: MigrationStatus): Banner[] {
+  if (held === null) return [];
+  const text = `${sentence(held.reason)} Reevaluate, promote or roll back.`;
+  return [{ id: 'held', tone: 'warning', title: 'Held at its deadline', text, sinceMs: held.atMs }];
+}
+
+/** Statuses of older workers lack what was added later. */
+function approvalBanner(status: MigrationStatus): Banner[] {
+  const approval = status.approval ?? null;
+  if (approval === null) return [];
+  const { asks, granted, checkpoint, askedAtMs, expiresAtMs, onExpiry } = approval;
+  if (granted !== null) {
+    const text = `By ${granted.by}${because(granted.reason)}`;
+    return [{ id: 'approval', tone: 'info', title: 'Approved', text, sinceMs: granted.atMs }];
+  }
+  const end = `${new Date(expiresAtMs).toISOString().slice(0, 16).replace('T', ' ')}Z`;
+  const text = `${asks.map(sentence).join(' ')} Checkpoint ${checkpoint} asks; without an answer by ${end}: ${onExpiry}.`;
+  return [{ id: 'approval', tone: 'warning', title: 'Approval asked', text, sinceMs: askedAtMs }];
+}
+
+function hoursBanner(status: MigrationStatus): Banner[] {
+  const nextMs = status.nextPossibleAtMs ?? null;
+  if (nextMs === null) return [];
+  const text = 'The share is not raised now; a rollback never waits.';
+  return [{ id: 'hours', tone: 'info', title: 'Outside of the rollout hours', text, sinceMs: null }];
+}
+
+const EFFECTS_TOLD = 4;
+
+/** Effects that are only on their way are told together; one that fails is a warning by itself. */
+function effectBanners(status: MigrationStatus): Banner[] {
+  const open = status.effects ?? [];
+  const failing = open.filter(({ lastError }) => lastError !== null);
+  const waiting = open.filter(({ lastError }) => lastError === null);
+  return [
+    ...failing.slice(0, EFFECTS_TOLD).map(
+      ({ name, purpose, stage, attempts, lastError, sinceMs }): Banner => ({
+        id: `effect ${name} ${sinceMs}`,
+        tone: 'warning',
+        title: `Effect pending: ${name}`,
+        text: `${purpose}, ${stage}; tried ${attempts} ${attempts === 1 ? 'time' : 'times'}: ${sentence(lastError ?? '')}`,
+        sinceMs,
+      }),
+    ),
+    ...(waiting.length === 0
+      ? []
+      : [
+          {
+            id: 'effects',
+            tone: 'info',
+            title: 'Effects under way',
+            text: sentence(waiting.map(({ name, purpose }) => `${name} (${purpose})`).join(', ')),
+            sinceMs: waiting[0]?.sinceMs ?? null,
+          } as const,
+        ]),
+  ];
+}
+
+function handoverBanner({ phase, roster, settled }: MigrationStatus): Banner[] {
+  if (phase !== 'handover') return [];
+  const open = roster.filter((name) => !settled.includes(name));
+  const text =
+    open.length === 0
+      ? 'Every gateway is settled.'
+      : `Set \`settled: candidate\` in the configuration of ${open.join(', ')}; the migration then closes by itself.`;
+  return [{ id: 'handover', tone: 'info', title: 'Handover', text, sinceMs: null }];
+}
+
+function silenceBanner(status: MigrationStatus, gateways: readonly GatewaySighting[]): Banner[] {
+  if (status.phase === 'closed') return [];
+  const refused = gateways.flatMap(({ name, status: answer }) =>
+    answer?.kind === 'refused' ? [`${name} (${codeOf(answer.refusal)})`] : [],
+  );
+  const silent = gateways.flatMap(({ name, status: answer }) =>
+    answer?.kind === 'unreachable' ? [name] : [],
+  );
+  const named = [...new Set([...status.unreachable, ...silent])];
+  if (named.length + refused.length === 0) return [];
+  const text = [
+    ...(named.length === 0 ? [] : [`No answer from ${named.join(', ')}.`]),
+    ...(refused.length === 0 ? [] : [`Refused by ${refused.join(', ')}.`]),
+    'The numbers leave them out.',
+  ].join(' ');
+  return [
+    { id: 'silent gateways', tone: 'warning', title: 'Gateways without an answer', text, sinceMs: null },
+  ];
+}
+
+function unreadableBanner({ badMessages }: MigrationStatus): Banner[] {
+  const last = badMessages.last.at(-1);
+  if (badMessages.count === 0 || last === undefined) return [];
+  const text = `${badMessages.count} in all; the last, ${last.name}: ${sentence(last.problem)}`;
+  return [{ id: 'unreadable', tone: 'info', title: 'Messages that could not be read', text, sinceMs: null }];
+}
+
+function closedBanner({ phase, outcome, lastCheckpoints }: MigrationStatus): Banner[] {
+  if (phase !== 'closed' || outcome === null) return [];
+  const last = lastCheckpoints.at(-1);
+  const text = last?.kind === 'recorded' && last.reason !== '' ? sentence(last.reason) : '';
+  const titles = { completed: 'Completed', 'rolled back': 'Rolled back', rejected: 'Rejected' };
+  const tone = outcome === 'completed' ? 'good' : 'warning';
+  return [{ id: 'closed', tone, title: titles[outcome], text, sinceMs: last?.atMs ?? null }];
+}
+
+function codeOf(refusal: AdminError): string {
+  return refusal.error.code;
+}
+
+function because(reason: string): string {
+  return reason === '' ? '.' : `: ${sentence(reason)}`;
+}
+
+function sentence(text: string): string {
+  return /[.!?…]$/.test(text) ? text : `${text}.`;
+}
+
+function instantOf(iso: string): number | null {
+  const atMs = Date.parse(iso);
+  return Number.isNaN(atMs) ? null : atMs;
+}

@@ -1,0 +1,95 @@
+import type { AssessmentSummary, MigrationState } from '../../core/migration-state';
+import type { MigrationStatus } from '../../core/status';
+import type { GateVerdict, MetricVerdict, VerdictOutcome } from '../../core/verdict';
+
+/** How far a metric is from being decided; `fraction` is 0 to 1. */
+export interface EvidenceBar {
+  /** E-values grow towards what decides on a log scale; counts on a linear one. */
+  readonly kind: 'e-value' | 'count';
+  /** Whether a full bar lets the candidate be promoted, or asks for a rollback. */
+  readonly toward: 'pass' | 'harm';
+  readonly value: number;
+  readonly threshold: number;
+  readonly fraction: number;
+}
+
+export interface MetricView {
+  readonly metric: string;
+  readonly outcome: VerdictOutcome;
+  readonly harm: boolean;
+  readonly sentence: string;
+  readonly unit: MetricVerdict['unit'];
+  readonly legacy: number | null;
+  readonly candidate: number | null;
+  readonly bar: EvidenceBar | null;
+}
+
+/** What the current stage's gate said last. */
+export interface GateView {
+  readonly outcome: VerdictOutcome | null;
+  readonly sentence: string;
+  readonly burnIn: boolean;
+  readonly metrics: readonly MetricView[];
+  /** What the assess stage found; empty before it has. */
+  readonly blockers: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+export type RecordedVerdict = MigrationState['verdicts'][number];
+
+/** The gate of the stage that the migration is in; before its first window, what the assessment said. */
+export function gateOf(
+  { verdict, stages, stage }: MigrationStatus,
+  assessment: AssessmentSummary | null,
+): GateView {
+  const { blockers = [], warnings = [] } = assessment ?? {};
+  if (verdict !== null) {
+    const { outcome, sentence, burnIn } = verdict;
+    return { outcome, sentence, burnIn, metrics: verdict.metrics.map(metricView), blockers, warnings };
+  }
+  const assessing = stages.find(({ name }) => name === stage)?.share === 0;
+  return {
+    outcome: assessing ? (assessment?.outcome ?? null) : null,
+    sentence: assessing ? (assessment?.sentence ?? '') : '',
+    burnIn: false,
+    metrics: [],
+    blockers,
+    warnings,
+  };
+}
+
+function metricView(verdict: MetricVerdict): MetricView {
+  const { metric, outcome, harm, sentence, unit, legacy, candidate } = verdict;
+  return { metric, outcome, harm, sentence, unit, legacy, candidate, bar: barOf(verdict) };
+}
+
+/** How far a metric's evidence has come; null where it has none. */
+export function barOf(verdict: MetricVerdict): EvidenceBar | null {
+  const { eValue, threshold, unit, candidate, margin } = verdict;
+  if (eValue !== null && threshold !== null && threshold > 1) {
+    const fraction = clamp(Math.log(Math.max(eValue, 1)) / Math.log(threshold));
+    return { kind: 'e-value', toward: towardOf(verdict), value: eValue, threshold, fraction };
+  }
+  const counts = unit === 'requests' || unit === 'keys' || unit === 'probes';
+  if (!counts || candidate === null || margin === null || margin <= 0) return null;
+  const fraction = clamp(candidate / margin);
+  return { kind: 'count', toward: 'pass', value: candidate, threshold: margin, fraction };
+}
+
+/** Evidence is of harm where a metric only guards; a floor and the sample ratio are never shown to hold. */
+function towardOf({ metric, harm, outcome, role }: MetricVerdict): EvidenceBar['toward'] {
+  const guards = harm || outcome === 'not applicable' || role === 'guardrail' || GUARDS.includes(metric);
+  return guards ? 'harm' : 'pass';
+}
+
+const GUARDS: readonly string[] = ['floor', 'sample ratio'];
+
+function clamp(value: number): number {
+  return Number(Math.min(1, Math.max(0, value)).toFixed(3));
+}
+
+/** The verdict's word as a tone for colours: a fail is grave, a pass is good, the rest waits. */
+export function toneOf(outcome: GateVerdict['outcome'] | null, harm = false): 'good' | 'bad' | 'open' {
+  if (harm || outcome === 'fail') return 'bad';
+  return outcome === 'pass' ? 'good' : 'open';
+}

@@ -1,0 +1,49 @@
+import type { ListedMigration } from '../../client/listed-migration';
+import type { Tone } from './banner';
+
+/** One migration in the list, as Temporal's own records tell it: no worker is asked. */
+export interface ListedView {
+  readonly route: string;
+  readonly migrationId: string;
+  /** Names the run where it is not the newest of its route. */
+  readonly runId: string | null;
+  readonly state: string;
+  readonly tone: Tone | 'plain';
+  readonly open: boolean;
+  readonly share: number | null;
+  readonly paused: boolean;
+  readonly startedAtMs: number;
+  readonly closedAtMs: number | null;
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** The list, open ones first, then the newest. */
+export function listedViews(found: readonly ListedMigration[]): readonly ListedView[] {
+  const newest = new Map<string, ListedMigration>();
+  for (const one of found) {
+    const held = newest.get(one.route);
+    if (held === undefined || held.startedAtMs < one.startedAtMs) newest.set(one.route, one);
+  }
+  return found
+    .map((one) => listedView(one, newest.get(one.route) === one))
+    .sort((a, b) => Number(b.open) - Number(a.open) || b.startedAtMs - a.startedAtMs || order(a, b));
+}
+
+function order(a: ListedView, b: ListedView): number {
+  return a.migrationId < b.migrationId ? -1 : 1;
+}
+
+function listedView(found: ListedMigration, isNewest: boolean): ListedView {
+  const { route, migrationId, runId, status, stage, share, paused, startedAtMs, closedAtMs, by, reason } =
+    found;
+  const open = status === 'RUNNING';
+  const ended = status === 'COMPLETED' ? (stage ?? 'ended') : status.toLowerCase();
+  return {
+    ...{ route, migrationId, open, paused: open && paused, startedAtMs, closedAtMs, by, reason },
+    runId: isNewest ? null : runId,
+    state: open ? (stage ?? 'running') : ended,
+    tone: open ? (stage === 'rolling back' ? 'danger' : 'plain') : ended === 'completed' ? 'good' : 'warning',
+    share: open ? share : null,
+  };
+}

@@ -1,0 +1,117 @@
+import type { Checkpoint } from '../../core/checkpoint';
+import type { AssessmentSummary } from '../../core/migration-state';
+import type { MigrationStatus, RollbackEligibility } from '../../core/status';
+import { type ActionView, actionsOf, type ProviderNames } from './action';
+import { type Banner, bannersOf, type Trouble } from './banner';
+import { type CheckpointLine, checkpointLine } from './checkpoint-line';
+import { type GateView, gateOf, type RecordedVerdict } from './gate-view';
+import { type GatewaySighting, type GatewayView, gatewayViews } from './gateway-view';
+import type { OrderView } from './order';
+import { type SeriesView, seriesOf } from './series';
+import { type SidesView, sidesOf } from './side-view';
+
+/** Everything that was learned of one migration; what could not be had is null or empty. */
+export interface MigrationSighting {
+  readonly status: MigrationStatus;
+  /** All that are known, oldest first. */
+  readonly verdicts: readonly RecordedVerdict[];
+  readonly checkpoints: readonly Checkpoint[];
+  readonly eligibility: RollbackEligibility | null;
+  readonly assessment: AssessmentSummary | null;
+  readonly gateways: readonly GatewaySighting[];
+  readonly providers: ProviderNames | null;
+  readonly orders: readonly OrderView[];
+  readonly trouble: Trouble | null;
+}
+
+/**
+ * What both screens show of one migration. Plain JSON, by parts, so that a part that did not change need not be
+ * sent again; moments are absolute, so that a view does not change while nothing happens.
+ */
+export interface MigrationView {
+  readonly head: HeadView;
+  readonly banners: readonly Banner[];
+  readonly stages: MigrationStatus['stages'];
+  readonly clock: ClockView;
+  readonly gateways: readonly GatewayView[];
+  readonly sides: SidesView;
+  readonly gate: GateView;
+  readonly series: SeriesView;
+  readonly checkpoints: { readonly total: number; readonly newest: readonly CheckpointLine[] };
+  readonly actions: readonly ActionView[];
+  readonly orders: readonly OrderView[];
+}
+
+export interface HeadView {
+  readonly route: string;
+  readonly migrationId: string;
+  readonly providers: ProviderNames;
+  readonly phase: MigrationStatus['phase'];
+  readonly outcome: MigrationStatus['outcome'];
+  readonly stage: string;
+  readonly share: number;
+  readonly shareAsked: number;
+  readonly observedShare: number | null;
+  readonly epoch: number;
+  readonly doing: string;
+  readonly startedAtMs: number;
+}
+
+/** Times of the current stage; null where there is none to wait for. */
+export interface ClockView {
+  readonly soak: {
+    readonly observedMs: number;
+    readonly requiredMs: number;
+    readonly windows: number;
+  } | null;
+  readonly deadlineAtMs: number | null;
+  /** Outside of the rollout hours: when the share may next be raised. */
+  readonly nextPossibleAtMs: number | null;
+}
+
+const UNNAMED: ProviderNames = { legacy: 'legacy', candidate: 'candidate' };
+const CHECKPOINTS_SHOWN = 40;
+
+/** The view of a sighting: pure, so that equal sightings give equal views. */
+export function migrationView(sighting: MigrationSighting): MigrationView {
+  const { status, verdicts, checkpoints, eligibility, assessment, gateways, orders, trouble } = sighting;
+  const providers = sighting.providers ?? UNNAMED;
+  const { soak, phase } = status;
+  return {
+    head: {
+      route: status.route,
+      migrationId: status.migrationId,
+      providers,
+      phase,
+      outcome: status.outcome,
+      stage: status.stage,
+      share: status.share,
+      shareAsked: status.shareAsked,
+      observedShare: status.observedShare,
+      epoch: status.epoch,
+      doing: status.doing,
+      startedAtMs: status.startedAtMs,
+    },
+    banners: bannersOf(status, gateways, trouble),
+    stages: status.stages,
+    clock: {
+      soak: phase === 'closed' || soak.requiredMs === 0 ? null : soak,
+      deadlineAtMs: status.deadlineAtMs,
+      // Absent in the statuses of older workers.
+      nextPossibleAtMs: status.nextPossibleAtMs ?? null,
+    },
+    gateways: gatewayViews(status, gateways),
+    sides: sidesOf(status, gateways),
+    gate: gateOf(status, assessment),
+    series: seriesOf(verdicts, checkpoints),
+    checkpoints: {
+      total: status.checkpoints,
+      newest: (checkpoints.length === 0 ? status.lastCheckpoints : checkpoints)
+        .slice(-CHECKPOINTS_SHOWN)
+        .map(checkpointLine)
+        .reverse(),
+    },
+    actions: actionsOf(status, eligibility, providers),
+    orders,
+  };
+}

@@ -1,0 +1,157 @@
+import {
+  type Evidence,
+  type EvidenceCell,
+  type FailureClass,
+  failureCount,
+  mergeEvidence,
+  sumCells,
+} from '../../core/evidence';
+import { quantile } from '../../core/histogram';
+import type { Side } from '../../core/routing';
+import type { MigrationStatus } from '../../core/status';
+import type { GateVerdict } from '../../core/verdict';
+import type { GatewaySighting } from './gateway-view';
+
+/** One provider's numbers under the routing that is in effect. Rates are 0 to 1, null without data. */
+export interface SideView {
+  readonly requests: number;
+  readonly errorRate: number | null;
+  readonly failures: number | null;
+  readonly failuresByClass: readonly { readonly name: FailureClass; readonly count: number }[];
+  /** Total time of plain answers. */
+  readonly plain: Quantiles | null;
+  readonly firstToken: Quantiles | null;
+  readonly interTokenP95Ms: number | null;
+  readonly tokensIn: number | null;
+  readonly tokensOut: number | null;
+  /** Null where nothing is priced. */
+  readonly costUsd: number | null;
+  readonly costPerRequestUsd: number | null;
+  readonly probes: { readonly all: number; readonly failed: number; readonly failedInARow: number };
+}
+
+export interface Quantiles {
+  readonly p50Ms: number | null;
+  readonly p95Ms: number | null;
+}
+
+/** Both providers side by side, and where the numbers come from. */
+export interface SidesView {
+  /** `gateways`: as counted by them up to now; `verdict`: as judged in the last window; `none`: no requests yet. */
+  readonly source: 'gateways' | 'verdict' | 'none';
+  readonly epoch: number;
+  /** Requests that the candidate failed and legacy then answered. */
+  readonly rescued: number | null;
+  readonly legacy: SideView;
+  readonly candidate: SideView;
+}
+
+/** Numbers of the gateways that answered; of the last verdict where none did. */
+export function sidesOf(status: MigrationStatus, sightings: readonly GatewaySighting[]): SidesView {
+  const { epoch, verdict } = status;
+  const parts = sightings.flatMap(({ evidence }) =>
+    evidence?.kind === 'ok' && evidence.value.evidence.epoch === epoch ? [evidence.value.evidence] : [],
+  );
+  if (parts.length > 0) {
+    const evidence = mergeEvidence(parts, epoch);
+    const rescues = sumCells(evidence, (cell) => cell.side === 'legacy' && cell.kind === 'failover');
+    return {
+      source: 'gateways',
+      epoch,
+      rescued: rescues?.attempts ?? 0,
+      legacy: fromEvidence('legacy', evidence, status),
+      candidate: fromEvidence('candidate', evidence, status),
+    };
+  }
+  return {
+    source: verdict === null ? 'none' : 'verdict',
+    epoch,
+    rescued: null,
+    legacy: fromVerdict('legacy', verdict, status),
+    candidate: fromVerdict('candidate', verdict, status),
+  };
+}
+
+function fromEvidence(side: Side, evidence: Evidence, status: MigrationStatus): SideView {
+  const live = (shape?: EvidenceCell['shape']) =>
+    sumCells(
+      evidence,
+      (cell) => cell.side === side && cell.kind === 'live' && (shape === undefined || cell.shape === shape),
+    );
+  const all = live();
+  if (all === null) return { ...NOTHING, requests: 0, failures: 0, probes: probesOf(side, status) };
+  const requests = all.attempts - all.aborted;
+  const failures = failureCount(all);
+  const streams = live('stream');
+  const priced = all.costLog.count;
+  return {
+    requests,
+    failures,
+    errorRate: requests === 0 ? null : failures / requests,
+    failuresByClass: (Object.entries(all.failures) as [FailureClass, number][])
+      .filter(([, count]) => count > 0)
+      .map(([name, count]) => ({ name, count }))
+      .sort((a, b) => b.count - a.count),
+    plain: quantilesOf(live('plain')?.totalMs),
+    firstToken: quantilesOf(streams?.firstTokenMs),
+    interTokenP95Ms: rounded(streams === null ? null : quantile(streams.interTokenMs, 0.95)),
+    tokensIn: all.tokensIn,
+    tokensOut: all.tokensOut,
+    costUsd: priced === 0 ? null : Number(all.costUsd.toPrecision(4)),
+    costPerRequestUsd: priced === 0 ? null : Number((all.costUsd / priced).toPrecision(3)),
+    probes: probesOf(side, status),
+  };
+}
+
+/** Metrics of a gate by the beginning of their name; with several models, the one with most requests. */
+function fromVerdict(side: Side, verdict: GateVerdict | null, status: MigrationStatus): SideView {
+  const metric = (name: string) =>
+    verdict?.metrics
+      .filter((one) => one.metric.startsWith(name))
+      .reduce<GateVerdict['metrics'][number] | null>(
+        (most, one) => (most === null || one.n.candidate > most.n.candidate ? one : most),
+        null,
+      )?.[side] ?? null;
+  const p95 = (name: string): Quantiles | null => {
+    const p95Ms = metric(name);
+    return p95Ms === null ? null : { p50Ms: null, p95Ms };
+  };
+  return {
+    ...NOTHING,
+    requests: verdict?.requests[side] ?? 0,
+    errorRate: metric('errors'),
+    plain: p95('p95 of plain answers'),
+    firstToken: p95('p95 to first token'),
+    interTokenP95Ms: metric('p95 between tokens'),
+    costPerRequestUsd: metric('cost a request'),
+    probes: probesOf(side, status),
+  };
+}
+
+const NOTHING: Omit<SideView, 'requests' | 'probes'> = {
+  errorRate: null,
+  failures: null,
+  failuresByClass: [],
+  plain: null,
+  firstToken: null,
+  interTokenP95Ms: null,
+  tokensIn: null,
+  tokensOut: null,
+  costUsd: null,
+  costPerRequestUsd: null,
+};
+
+function probesOf(side: Side, { probes }: MigrationStatus): SideView['probes'] {
+  const { probes: all, failures, failedInARow } = probes[side];
+  return { all, failed: failures, failedInARow };
+}
+
+function quantilesOf(histogram: EvidenceCell['totalMs'] | undefined): Quantiles | null {
+  if (histogram === undefined) return null;
+  const p50Ms = rounded(quantile(histogram, 0.5));
+  return p50Ms === null ? null : { p50Ms, p95Ms: rounded(quantile(histogram, 0.95)) };
+}
+
+function rounded(value: number | null): number | null {
+  return value === null ? null : Number(value.toPrecision(3));
+}

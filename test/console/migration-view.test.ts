@@ -1,0 +1,375 @@
+import { orderView } from '../../src/console/view/order';
+import { histogramOf } from '../../src/core/histogram';
+import { statusOf } from '../../src/core/status';
+import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migration-sighting';
+import { givenMigration, HOUR_MS, KILLED, OVERTAKEN } from '../support/migration-world';
+
+function inCanary() {
+  return givenMigration()
+    .reaches('canary')
+    .elapse(HOUR_MS)
+    .watches({ observedMs: HOUR_MS, verdict: { outcome: 'inconclusive', observedShare: 0.098 } });
+}
+
+it('says which stages are done, now and next, and what is left of the soak', () => {
+  const { stages, clock, head } = viewOf(inCanary());
+  expect(stages.map(({ name, state }) => `${name} ${state}`)).toEqual([
+    'assess done',
+    'canary now',
+    'rolling next',
+    'complete next',
+  ]);
+  expect(clock).toMatchObject({ soak: { observedMs: HOUR_MS, requiredMs: 24 * HOUR_MS, windows: 1 } });
+  expect(clock.deadlineAtMs).toBeGreaterThan(0);
+  expect(head).toMatchObject({ route: 'chat', stage: 'canary', share: 0.1, observedShare: 0.098 });
+});
+
+it('is the same for the same sighting, so that nothing is sent while nothing happens', () => {
+  const world = inCanary();
+  expect(JSON.stringify(viewOf(world))).toBe(JSON.stringify(viewOf(world)));
+});
+
+describe('providers side by side', () => {
+  it('are the sum of what all gateways counted in the arms', () => {
+    const world = inCanary();
+    const cells = [
+      aCell({
+        side: 'legacy',
+        attempts: 100,
+        successes: 99,
+        failures: { timeout: 1 },
+        totalMs: histogramOf([100, 200]),
+      }),
+      aCell({ side: 'candidate', attempts: 11, successes: 8, aborted: 1, failures: { status_5xx: 2 } }),
+      aCell({
+        side: 'candidate',
+        shape: 'stream',
+        attempts: 4,
+        successes: 4,
+        firstTokenMs: histogramOf([50]),
+      }),
+      aCell({ side: 'legacy', kind: 'failover', attempts: 2, successes: 2 }),
+      aCell({ side: 'candidate', kind: 'probe', attempts: 30, successes: 30 }),
+    ];
+    const { sides } = viewOf(world, {
+      gateways: [aGateway(world, 'gw-a', {}, cells), aGateway(world, 'gw-b', {}, cells)],
+    });
+    expect(sides).toMatchObject({ source: 'gateways', rescued: 4 });
+    expect(sides.legacy).toMatchObject({
+      requests: 200,
+      errorRate: 0.01,
+      plain: { p50Ms: expect.closeTo(200, -1) },
+      firstToken: null,
+    });
+    expect(sides.candidate).toMatchObject({
+      requests: 28,
+      failures: 4,
+      plain: null,
+      firstToken: { p50Ms: expect.closeTo(50, -1) },
+    });
+    expect(sides.candidate.failuresByClass).toEqual([{ name: 'status_5xx', count: 4 }]);
+    expect(sides.candidate.costUsd).toBeNull();
+  });
+
+  it('count nothing of another epoch', () => {
+    const world = inCanary();
+    const old = aGateway(world, 'gw-a', {}, [aCell({ side: 'legacy', attempts: 9, successes: 9 })]);
+    if (old.evidence?.kind !== 'ok') throw new Error('expected evidence');
+    const { evidence } = old.evidence.value;
+    const stale = { ...old.evidence.value, evidence: { ...evidence, epoch: evidence.epoch - 1 } };
+    const { sides } = viewOf(world, { gateways: [{ ...old, evidence: { kind: 'ok', value: stale } }] });
+    expect(sides).toMatchObject({ source: 'verdict', legacy: { requests: 900 } });
+  });
+
+  it('are those of the last verdict where no gateway can be read', () => {
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({
+        verdict: {
+          metrics: [
+            aMetric({ legacy: 0.01, candidate: 0.02 }),
+            aMetric({
+              metric: 'p95 of plain answers, small',
+              legacy: 1,
+              candidate: 2,
+              n: { legacy: 5, candidate: 5 },
+            }),
+            aMetric({ metric: 'p95 of plain answers, large', legacy: 800, candidate: 900 }),
+          ],
+        },
+      });
+    expect(viewOf(world).sides).toMatchObject({
+      source: 'verdict',
+      legacy: { requests: 900, errorRate: 0.01, plain: { p95Ms: 800 } },
+      candidate: { requests: 100, errorRate: 0.02, plain: { p95Ms: 900 } },
+    });
+  });
+});
+
+describe('evidence bars', () => {
+  function barOfMetric(said: Parameters<typeof aMetric>[0]) {
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({ verdict: { metrics: [aMetric(said)] } });
+    return viewOf(world).gate.metrics[0]?.bar;
+  }
+
+  it.each([
+    ['no evidence is an empty bar', { eValue: 1, threshold: 20 }, 0],
+    ['evidence against it is an empty bar too', { eValue: 0.01, threshold: 20 }, 0],
+    ['the square root of what is needed is half of it', { eValue: 10, threshold: 100 }, 0.5],
+    ['more than is needed is a full bar', { eValue: 1e6, threshold: 20 }, 1],
+  ])('%s', (_name, said, fraction) => {
+    expect(barOfMetric(said)).toMatchObject({ kind: 'e-value', toward: 'pass', fraction });
+  });
+
+  it.each([
+    ['a metric that is harmed', { harm: true }],
+    ['a guardrail', { role: 'guardrail' as const }],
+    ['the floor', { metric: 'floor' }],
+    ['the sample ratio', { metric: 'sample ratio' }],
+    ['what is watched only', { outcome: 'not applicable' as const }],
+  ])('of %s grow towards harm', (_name, said) => {
+    expect(barOfMetric({ eValue: 10, threshold: 100, ...said })).toMatchObject({ toward: 'harm' });
+  });
+
+  it('of a sample grow with its requests, and metrics without either have none', () => {
+    const sample = { metric: 'minimum sample', unit: 'requests' as const, candidate: 100, margin: 400 };
+    expect(barOfMetric(sample)).toMatchObject({ kind: 'count', fraction: 0.25 });
+    expect(barOfMetric({})).toBeNull();
+  });
+});
+
+describe('banners', () => {
+  it('tell a kill switch that only a gateway knows of yet', () => {
+    const world = inCanary();
+    const kill = { by: 'ana', reason: 'smoke', at: '2026-01-05T10:00:00.000Z' };
+    const { banners, gateways } = viewOf(world, {
+      gateways: [aGateway(world, 'gw-a', { kill, effectiveShare: 0 }), aGateway(world, 'gw-b')],
+    });
+    expect(banners[0]).toMatchObject({ tone: 'danger', title: 'Kill switch set at gw-a' });
+    expect(banners[0]?.text).toContain('By ana: smoke. ');
+    expect(gateways.map(({ state }) => state)).toEqual(['killed', 'as asked']);
+  });
+
+  it('tell a kill switch once, and pause and drift with what to do', () => {
+    const world = inCanary().watches({ drift: KILLED });
+    const { banners } = viewOf(world, { gateways: [aGateway(world, 'gw-a', { kill: KILLED.kill })] });
+    expect(banners.map(({ title }) => title)).toEqual(['Kill switch set at gw-a', 'Paused']);
+    const overtaken = viewOf(inCanary().watches({ drift: OVERTAKEN })).banners;
+    expect(overtaken.map(({ title }) => title)).toEqual(['Drift at gw-a', 'Paused']);
+  });
+
+  it('name who has not confirmed a rollback', () => {
+    const world = inCanary()
+      .says('rollback', { by: 'ben', reason: 'p95 doubled' })
+      .applies({ confirmed: ['gw-a'] });
+    const { banners, gateways } = viewOf(world);
+    expect(banners[0]).toMatchObject({ id: 'rolling back', tone: 'danger', title: 'Rolling back to 0%' });
+    expect(banners[0]?.text).toBe('Not confirmed yet: gw-b. By ben: p95 doubled. Checkpoint 6.');
+    expect(gateways.map(({ name, note }) => `${name} ${note}`)).toEqual([
+      'gw-a confirmed',
+      'gw-b not confirmed yet',
+    ]);
+  });
+
+  it('tell that Temporal is gone, and the way that needs none', () => {
+    const trouble = { what: 'temporal' as const, message: 'no answer within 10 s', sinceMs: 5 };
+    const [banner] = viewOf(inCanary(), { trouble }).banners;
+    expect(banner).toMatchObject({ title: 'Temporal does not answer', tone: 'danger', sinceMs: 5 });
+    expect(banner?.text).toContain('`cutover kill chat`');
+  });
+
+  it('tell what is asked for, what waits and what fails', () => {
+    const world = inCanary();
+    const { status } = sighting(world);
+    const approval = {
+      checkpoint: 7,
+      digest: 'd',
+      stage: 'canary',
+      asks: ['canary may be left'],
+      askedAtMs: 1,
+      expiresAtMs: 2,
+      onExpiry: 'hold' as const,
+      granted: null,
+    };
+    const effect = {
+      name: 'dns',
+      purpose: 'apply' as const,
+      stage: 'canary',
+      attempts: 3,
+      lastError: 'refused',
+      sinceMs: 1,
+    };
+    const { banners, actions } = viewOf(world, {
+      status: {
+        ...status,
+        approval,
+        nextPossibleAtMs: 9e15,
+        effects: [effect, { ...effect, name: 'chat', lastError: null }],
+      },
+    });
+    expect(banners.map(({ title }) => title)).toEqual([
+      'Approval asked',
+      'Effect pending: dns',
+      'Outside of the rollout hours',
+      'Effects under way',
+    ]);
+    const approve = actions.find(({ name }) => name === 'approve');
+    expect(approve).toMatchObject({ refusal: null, payload: { checkpoint: 7, digest: 'd' } });
+    expect(actions.find(({ name }) => name === 'promote')?.consequence).toContain('an approval is asked');
+  });
+
+  it('are none for the status of a worker that knows neither approvals nor effects', () => {
+    const { status } = sighting(inCanary());
+    const { approval: _a, nextPossibleAtMs: _n, effects: _e, ...older } = status;
+    const view = viewOf(inCanary(), { status: older as typeof status });
+    expect(view.banners).toEqual([]);
+    expect(view.clock.nextPossibleAtMs).toBeNull();
+    expect(view.actions.some(({ name }) => name === 'approve')).toBe(false);
+  });
+});
+
+describe('gateways', () => {
+  it('that do not answer, hold something else, or serve nothing for want of a lease are told apart', () => {
+    const world = inCanary();
+    const record = world.state.inEffect?.record;
+    if (record === undefined) throw new Error('expected a record in effect');
+    const unreachable = { kind: 'unreachable', reason: '127.0.0.1:1: ECONNREFUSED' } as const;
+    const { gateways, banners } = viewOf(world, {
+      gateways: [
+        { name: 'gw-a', status: unreachable, evidence: null },
+        aGateway(world, 'gw-b', { record: { ...record, epoch: 1 } }),
+        aGateway(world, 'gw-c', { leaseRemainingMs: 0, effectiveShare: 0 }),
+      ],
+    });
+    expect(gateways.map(({ state, note }) => [state, note])).toEqual([
+      ['silent', '127.0.0.1:1: ECONNREFUSED'],
+      ['behind', 'holds epoch 1, ours is 2'],
+      ['behind', 'no lease: serves legacy'],
+    ]);
+    expect(banners.map(({ title }) => title)).toEqual(['Gateways without an answer']);
+  });
+
+  it('show the share that is asked and the one that is measured', () => {
+    const world = inCanary();
+    expect(viewOf(world, { gateways: [aGateway(world, 'gw-a')] }).gateways[0]).toMatchObject({
+      asked: 0.1,
+      serving: 0.1,
+      measured: 0.1,
+      requests: 100,
+      lease: 'running',
+    });
+  });
+});
+
+describe('commands', () => {
+  it('say what they would do, and why they would be refused', () => {
+    const actions = viewOf(inCanary()).actions;
+    expect(actions.map(({ id, refusal }) => [id, refusal])).toEqual([
+      ['pause', null],
+      ['promote', null],
+      ['reevaluate', null],
+      ['rollback', null],
+      ['emergency', null],
+    ]);
+    for (const { consequence } of actions) expect(consequence).toMatch(/\.$/);
+    expect(actions.find(({ id }) => id === 'rollback')?.consequence).toContain('goes back to old-llm');
+  });
+
+  it('promote without a pass only by an override that needs a reason and names the checkpoint', () => {
+    const world = inCanary();
+    expect(viewOf(world).actions.find(({ name }) => name === 'promote')).toMatchObject({
+      tone: 'danger',
+      reasonNeeded: true,
+      payload: { stage: 'canary', override: true, checkpoint: world.state.inEffect?.checkpoint },
+    });
+  });
+
+  it('go back to earlier shares where there are any', () => {
+    const world = givenMigration()
+      .reaches('rolling')
+      .watches({ verdict: { outcome: 'inconclusive' } });
+    const back = viewOf(world).actions.filter(({ id }) => id.startsWith('rollback '));
+    expect(back).toHaveLength(1);
+    expect(back[0]).toMatchObject({ label: 'Back to canary, 10%', name: 'rollback' });
+  });
+
+  it('are all refused once the migration is closed', () => {
+    const world = inCanary().says('rollback', { by: 'ben' }).applies({});
+    const view = viewOf(world);
+    expect(view.head.outcome).toBe('rolled back');
+    for (const { refusal } of view.actions) expect(refusal).toBe('the migration is closed: rolled back');
+    expect(view.banners.map(({ title }) => title)).toEqual(['Rolled back']);
+  });
+});
+
+it('draws a line a metric and direction, and the shares that took effect', () => {
+  const metric = aMetric({ eValue: 10, threshold: 100, legacy: 0.01, candidate: 0.02 });
+  const world = givenMigration()
+    .reaches('canary')
+    .watches({ verdict: { outcome: 'inconclusive', metrics: [metric], observedShare: 0.1 } })
+    .watches({
+      verdict: {
+        outcome: 'inconclusive',
+        metrics: [metric, aMetric({ metric: 'floor', eValue: 2, threshold: 4 })],
+      },
+    });
+  const own = world.state.verdicts.slice(-2);
+  const { series } = viewOf(world, { verdicts: own });
+  expect(series.atMs).toHaveLength(2);
+  expect(series.errors).toEqual({ legacy: [0.01, 0.01], candidate: [0.02, 0.02] });
+  expect(series.evidence).toEqual([
+    { metric: 'errors', toward: 'pass', fractions: [0.5, 0.5] },
+    { metric: 'floor', toward: 'harm', fractions: [null, 0.5] },
+  ]);
+  expect(series.asked.map(({ share }) => share)).toEqual([0, 0.1]);
+});
+
+describe('a command that was sent', () => {
+  const order = {
+    commandId: 'c1',
+    name: 'rollback',
+    label: 'Roll back',
+    by: 'ana',
+    atMs: 0,
+    end: null,
+  } as const;
+
+  it('is open until a worker takes it, then names the checkpoint and who is missing', () => {
+    const world = inCanary();
+    const status = () => statusOf(world.state, world.nowMs);
+    expect(orderView(order, status())).toMatchObject({
+      open: true,
+      text: expect.stringMatching(/^Sent to Temporal/),
+    });
+    world.says('rollback', { by: 'ana', commandId: 'c1' }).applies({ confirmed: ['gw-a'] });
+    expect(orderView(order, status()).text).toBe('Checkpoint 6: rolling back to 0%, not confirmed yet: gw-b');
+  });
+
+  it('is told as refused, as failed, or as verified with its numbers', () => {
+    const outcome = {
+      commandId: 'c1',
+      accepted: true,
+      verified: true,
+      checkpoint: 6,
+      share: 0,
+      epoch: 3,
+      gateways: ['gw-a'],
+      lapsed: ['gw-b'],
+      missing: [],
+      message: '',
+    };
+    expect(orderView({ ...order, end: outcome }, null)).toMatchObject({
+      tone: 'good',
+      text: 'Verified: 0% in effect, epoch 3, checkpoint 6, confirmed by gw-a, lease over at gw-b',
+    });
+    expect(orderView({ ...order, end: { ...outcome, accepted: false, message: 'no' } }, null).text).toBe(
+      'Refused: no',
+    );
+    expect(orderView({ ...order, end: { failed: 'gone' } }, null)).toMatchObject({
+      tone: 'danger',
+      text: 'gone',
+    });
+  });
+});
