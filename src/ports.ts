@@ -219,8 +219,21 @@ export interface ChangeTelemetry {
   end(result: ApplyResult | null): void;
 }
 
+/** One attempt of an effect, or to undo it. */
+export interface ObservedEffect {
+  readonly route: string;
+  readonly effect: string;
+  readonly key: string;
+}
+
+/** Told of one attempt of an effect. */
+export interface EffectTelemetry {
+  end(how: 'done' | 'failed' | 'cancelled'): void;
+}
+
 /** Told what this worker does, for metrics: it never fails, and nothing waits for it. */
 export interface TelemetryPort {
+  effect(effect: ObservedEffect): EffectTelemetry;
   stage(stage: ObservedStage): StageTelemetry;
   change(change: ObservedChange): ChangeTelemetry;
 }

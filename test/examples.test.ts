@@ -99,6 +99,17 @@ describe('the examples', () => {
     expect(plan('four-steps.yaml').stages.map(({ share }) => share)).toEqual([0, 0.01, 0.1, 0.5, 1]);
   });
 
+  it.each(['openai-to-deepseek', 'deepseek-to-relay', 'self-hosted-vllm'])(
+    'move %s by a plan for a route of its own configuration',
+    (name) => {
+      const { routes, gateways } = loadConfiguration(join(ROOT, 'examples/configurations', `${name}.yaml`));
+      const { route, stages } = plan(`${name}.yaml`);
+      expect(Object.keys(routes)).toContain(route);
+      expect(gateways).not.toHaveLength(0);
+      expect(stages.at(-1)?.share).toBe(1);
+    },
+  );
+
   it('hold no key, only references', () => {
     for (const file of KINDS.configuration.examples) {
       expect(readFileSync(join(ROOT, file), 'utf8')).not.toMatch(/sk-[A-Za-z0-9]|bearer: (?!env:|file:)/);

@@ -10,7 +10,7 @@ import { startFakeProvider } from './support/fake-provider';
 
 const TEXT = readFileSync(join(__dirname, '..', 'docs', 'quickstart.md'), 'utf8');
 const blocks = [...TEXT.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block]) => block ?? '');
-const LONGEST_MS = 200_000;
+const LONGEST_MS = 240_000;
 
 let home: string;
 let legacy: DemoProvider;
@@ -54,7 +54,7 @@ TEMPORAL_ADDRESS=127.0.0.1:${temporal} exec '${process.execPath}' "$main" "$@"
     );
     chmodSync(join(bin, 'cutover'), 0o755);
     const script = blocks
-      .map((block, index) => `echo "step ${index + 1}"\n${block}`)
+      .map((block, index) => `echo "step ${index + 1} (after $SECONDS s)"\n${block}`)
       .join('\n')
       .replaceAll('127.0.0.1:8080', `127.0.0.1:${data}`)
       .replaceAll('127.0.0.1:8081', `127.0.0.1:${admin}`);
@@ -68,8 +68,8 @@ TEMPORAL_ADDRESS=127.0.0.1:${temporal} exec '${process.execPath}' "$main" "$@"
       CANDIDATE_URL: candidate.url,
       CANDIDATE_API_KEY: 'key-of-candidate',
     });
-    expect({ code, output }).toEqual({ code: 0, output: expect.stringContaining('step 10') });
-    const steps = output.split(/^step \d+$/m);
+    if (code !== 0) throw new Error(`expected the blocks to run to their end, got code ${code}:\n${output}`);
+    const steps = output.split(/^step \d+ .*$/m);
     expect(steps[6]).toMatch(/^x-cutover-provider: legacy\r?$/m);
     expect(steps[8]).toMatch(/^x-cutover-provider: candidate\r?$/m);
     expect(steps[9]).toContain('completed');

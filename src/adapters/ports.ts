@@ -5,6 +5,7 @@ import type { Ports, TelemetryPort } from '../ports';
 import { EffectTargets } from './effect-targets';
 import { GatewayAdmin } from './gateway-admin';
 import { discoverGateways } from './gateway-discovery';
+import { observedEffects } from './observed-effects';
 import { createParityRuns, type ParityDirectories } from './parity-runs';
 import { createProviderProbes } from './provider-probe';
 import { createReportWriter } from './report-writer';
@@ -31,11 +32,12 @@ export function createPorts(
     reports: createReportWriter(reportsFolder ?? null),
     clock: systemClock,
     telemetry,
-    effects: createEffectTargets(configuration, resolveSecret),
+    effects: observedEffects(createEffectTargets(configuration, resolveSecret), telemetry),
   };
 }
 
 const SILENCE: TelemetryPort = {
+  effect: () => ({ end: () => undefined }),
   stage: () => ({ round: () => undefined, end: () => undefined }),
   change: () => ({ pushed: () => undefined, end: () => undefined }),
 };

@@ -3,7 +3,9 @@ import type { ApplyResult } from '../core/events';
 import type { VerdictOutcome } from '../core/verdict';
 import type {
   ChangeTelemetry,
+  EffectTelemetry,
   ObservedChange,
+  ObservedEffect,
   ObservedRound,
   ObservedStage,
   StageTelemetry,
@@ -12,6 +14,8 @@ import type {
 
 /** For so long a stage stays shown after it was last looked at here: windows follow each other within seconds. */
 const KEPT_MS = 60_000;
+/** An effect that fails is tried again at least every five minutes, here or at another worker. */
+const EFFECT_KEPT_MS = 600_000;
 /** A rollback is a matter of milliseconds, or of one lease. */
 const CHANGE_S = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
@@ -32,6 +36,12 @@ interface ChangeView {
   endedAtMs: number;
 }
 
+interface EffectView {
+  readonly effect: ObservedEffect;
+  running: number;
+  endedAtMs: number;
+}
+
 interface Sample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -42,6 +52,8 @@ export class WorkerMetrics implements TelemetryPort {
   readonly #registry = new Registry();
   readonly #stages = new Map<string, StageView>();
   readonly #changes = new Map<string, ChangeView>();
+  readonly #effects = new Map<string, EffectView>();
+  readonly #attempts: Counter<'route' | 'effect' | 'outcome'>;
   readonly #lapses: Counter<'route' | 'gateway'>;
   readonly #verdicts: Counter<'route' | 'outcome'>;
   readonly #durations: Histogram<'route' | 'direction'>;
@@ -54,6 +66,12 @@ export class WorkerMetrics implements TelemetryPort {
   ) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
+    this.#attempts = new Counter({
+      name: 'cutover_effect_attempts_total',
+      help: 'Attempts to carry out an effect or to undo it, by how they ended.',
+      labelNames: ['route', 'effect', 'outcome'],
+      registers,
+    });
     this.#lapses = new Counter({
       name: 'cutover_migration_lapses_total',
       help: 'Gateways that were behind (lapsed lease, lost record, older epoch) and were pushed the record.',
@@ -76,6 +94,12 @@ export class WorkerMetrics implements TelemetryPort {
     this.#registerStages();
     this.#registerRounds();
     this.#gauge(
+      'cutover_effects_pending',
+      'Effects, or their undoing, that were begun and have not succeeded yet.',
+      ['route', 'effect'],
+      () => this.#pendingEffects(),
+    );
+    this.#gauge(
       'cutover_routing_missing_gateways',
       'Gateways that have not confirmed a change of routing that is under way.',
       ['route', 'direction'],
@@ -87,14 +111,29 @@ export class WorkerMetrics implements TelemetryPort {
     );
   }
 
+  effect(effect: ObservedEffect): EffectTelemetry {
+    const view: EffectView = this.#effects.get(effect.key) ?? { effect, running: 0, endedAtMs: 0 };
+    view.running += 1;
+    this.#effects.set(effect.key, view);
+    return {
+      end: (how) => {
+        view.running -= 1;
+        view.endedAtMs = this.now();
+        this.#attempts.inc({ route: effect.route, effect: effect.effect, outcome: how });
+        if (how !== 'failed') this.#effects.delete(effect.key);
+      },
+    };
+  }
+
   get contentType(): string {
     return this.#registry.contentType;
   }
 
   /** The exposition, as Prometheus reads it; that of the SDK stands after ours. */
   async metrics(): Promise<string> {
-    this.#forget(this.#stages);
-    this.#forget(this.#changes);
+    this.#forget(this.#stages, KEPT_MS);
+    this.#forget(this.#changes, KEPT_MS);
+    this.#forget(this.#effects, EFFECT_KEPT_MS);
     const [own, sdk] = await Promise.all([this.#registry.metrics(), readText(this.sdkUrl)]);
     return `${own}\n${sdk}`;
   }
@@ -164,10 +203,24 @@ export class WorkerMetrics implements TelemetryPort {
   }
 
   /** Another worker may have gone on with it: what nobody here works at any more is not ours to tell. */
-  #forget(views: Map<string, { readonly running: number; readonly endedAtMs: number }>): void {
+  #forget(
+    views: Map<string, { readonly running: number; readonly endedAtMs: number }>,
+    keptMs: number,
+  ): void {
     for (const [key, { running, endedAtMs }] of views) {
-      if (running === 0 && this.now() - endedAtMs > KEPT_MS) views.delete(key);
+      if (running === 0 && this.now() - endedAtMs > keptMs) views.delete(key);
     }
+  }
+
+  /** Effects that began here and have not come to an end, counted by route and name. */
+  #pendingEffects(): readonly Sample[] {
+    const counts = new Map<string, Sample>();
+    for (const { effect } of this.#effects.values()) {
+      const key = `${effect.route} ${effect.effect}`;
+      const value = (counts.get(key)?.value ?? 0) + 1;
+      counts.set(key, { labels: { route: effect.route, effect: effect.effect }, value });
+    }
+    return [...counts.values()];
   }
 
   #registerStages(): void {

@@ -184,4 +184,24 @@ describe("a worker's metrics", () => {
     nowMs += 61_000;
     expect(await lines('cutover_routing_missing_gateways')).toEqual([]);
   });
+
+  it('show an effect from its first attempt until one succeeds or it is called off', async () => {
+    const dns = { route: 'chat', effect: 'dns', key: 'm-1:4:dns' };
+    metrics.effect(dns).end('failed');
+    const second = metrics.effect(dns);
+    metrics.effect({ ...dns, key: 'm-1:6:dns' }).end('cancelled');
+    expect(await lines('cutover_effects_pending')).toEqual([
+      'cutover_effects_pending{route="chat",effect="dns"} 1',
+    ]);
+    second.end('done');
+    expect(await lines('cutover_effects_pending')).toEqual([]);
+    expect(await lines('cutover_effect_attempts_total')).toEqual([
+      'cutover_effect_attempts_total{route="chat",effect="dns",outcome="failed"} 1',
+      'cutover_effect_attempts_total{route="chat",effect="dns",outcome="cancelled"} 1',
+      'cutover_effect_attempts_total{route="chat",effect="dns",outcome="done"} 1',
+    ]);
+    metrics.effect(dns).end('failed');
+    nowMs += 601_000;
+    expect(await lines('cutover_effects_pending')).toEqual([]);
+  });
 });
