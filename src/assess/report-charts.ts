@@ -167,7 +167,7 @@ function figure(title: string, marks: readonly string[], series: readonly string
   );
   return (
     `<figure><figcaption>${markup(title)}</figcaption>` +
-    `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${markup(title)}">${marks.join('')}</svg>` +
+    `<div class="chart"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${markup(title)}">${marks.join('')}</svg></div>` +
     `${legend.length > 0 ? `<p class="legend">${legend.join(' ')}</p>` : ''}</figure>`
   );
 }

@@ -1,5 +1,6 @@
 import { type Histogram, histogramCount, mergeHistograms, quantile } from '../../core/histogram';
 import { USAGE_FIELDS, type UsageField } from './mapping-sql';
+import { bucketSql } from './sql-text';
 import type { Distribution, ModelUsage, Peak, UsageAnalysis, UsageCell, UsageSums } from './usage-analysis';
 import type { Row, UsageDatabase } from './usage-database';
 import { UsageQuestions } from './usage-questions';
@@ -44,11 +45,13 @@ export async function analyzeUsage(
   const questions = new UsageQuestions(db, told, signal);
   await questions.addUp(contextThresholds);
   const cells = (await questions.cells()).map((row) => cellOf(row, has));
-  const latency = has('latency') ? await questions.distributions('latency_ms', 'latency') : null;
+  const latency = has('latency') ? await questions.distributions('latency_bucket', 'latency') : null;
   const firstToken = has('firstToken')
-    ? await questions.distributions('first_token_ms', 'first tokens')
+    ? await questions.distributions('first_token_bucket', 'first tokens')
     : null;
-  const prompts = has('inputTokens') ? await questions.distributions('input_tokens', 'prompt sizes') : null;
+  const prompts = has('inputTokens')
+    ? await questions.distributions(bucketSql('input_tokens'), 'prompt sizes')
+    : null;
   const largest = has('inputTokens') ? await questions.largest() : [];
   const peaks = await questions.peaks(has('inputTokens') || has('outputTokens'));
   const callers = has('caller') ? await questions.callers() : null;

@@ -159,12 +159,12 @@ function timeOf(field: TimeField, values: ValueColumns): string {
 }
 
 /**
- * A cast to TIMESTAMP ignores an offset such as +02:00, and one to TIMESTAMPTZ honours it but is far slower;
- * so text that ends in Z or is too short for an offset takes the fast way.
+ * A cast to TIMESTAMP ignores an offset such as +02:00. One to TIMESTAMPTZ honours it, and is far slower where there
+ * is none: so text that is too short for an offset takes the other way.
  */
 function parsedTime(text: string): string {
-  return `(CASE WHEN suffix(${text}, 'Z') OR length(${text}) <= 19
-    THEN epoch_ms(TRY_CAST(${text} AS TIMESTAMP)) ELSE epoch_ms(TRY_CAST(${text} AS TIMESTAMPTZ)) END)`;
+  return `(CASE WHEN strlen(${text}) > 19
+    THEN epoch_ms(TRY_CAST(${text} AS TIMESTAMPTZ)) ELSE epoch_ms(TRY_CAST(${text} AS TIMESTAMP)) END)`;
 }
 
 function durationOf(field: DurationField, values: ValueColumns): string {

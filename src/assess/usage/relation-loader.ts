@@ -8,7 +8,7 @@ import { checkGzip } from './physical-lines';
 import type { RawRelation } from './raw-relation';
 import { type Inspection, inspectRows, rejectedRows } from './row-check';
 import { literal } from './sql-text';
-import { allColumns, stagedColumns } from './staged-rows';
+import { ACCEPTED_COLUMNS, presenceColumn, rowsInPlace, stagedRows, unstagedRows } from './staged-rows';
 import type { UsageDatabase } from './usage-database';
 import type { UsageSource } from './usage-source';
 import { type ReadFile, recallFile, rememberFile } from './work-folder';
@@ -32,20 +32,25 @@ export async function loadRelation(
 ): Promise<UsageSource> {
   const { file, index } = identity;
   const { sql, carried, countsCalls } = selectUsage(mapping, raw.access, raw.relation);
-  const columns = stagedColumns(carried, mapping.granularity === 'aggregate' || countsCalls);
+  const aggregate = mapping.granularity === 'aggregate' || countsCalls;
   const what = `reading ${basename(file)}`;
   const name = `source_${index}`;
   const rows = (staged: string | null) =>
-    staged === null ? sql : allColumns(columns, `read_parquet(${literal(join(db.folder, staged))})`);
+    staged === null
+      ? rowsInPlace(sql)
+      : unstagedRows(carried, aggregate, `read_parquet(${literal(join(db.folder, staged))})`);
   try {
     const key = await keyOf(identity, mapping);
     const known = await recallFile(db.folder, key);
-    const staged = known === null ? await stage(db, sql, columns, identity, what, signal) : known.staged;
+    const staged =
+      known === null
+        ? await stage(db, stagedRows(carried, aggregate, sql), identity, what, signal)
+        : known.staged;
     await db.run(`CREATE VIEW ${name} AS ${rows(staged)}`, what);
     const read =
       known ?? (await inspect(db, name, mapping, { carried, countsCalls, staged }, identity, signal));
     await db.run(
-      `CREATE VIEW accepted_${index} AS SELECT * EXCLUDE (reject, latency_ignored) FROM ${name} ${read.accepted === null ? '' : `WHERE ${read.accepted}`}`,
+      `CREATE VIEW accepted_${index} AS SELECT ${ACCEPTED_COLUMNS.join(', ')} FROM ${name} ${read.accepted === null ? '' : `WHERE ${read.accepted}`}`,
       what,
     );
     if (known === null) await rememberFile(db.folder, key, read);
@@ -68,8 +73,7 @@ async function keyOf({ file, chosen }: FileIdentity, mapping: Mapping): Promise<
  */
 async function stage(
   db: UsageDatabase,
-  sql: string,
-  columns: readonly string[],
+  rows: string,
   { file, kind, gzip }: FileIdentity,
   what: string,
   signal: AbortSignal | undefined,
@@ -82,7 +86,7 @@ async function stage(
   await db.run('DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans', what);
   const staged = `staged-${randomBytes(8).toString('hex')}.parquet`;
   await db.run(
-    `COPY (SELECT ${columns.join(', ')} FROM (${sql})) TO ${literal(join(db.folder, staged))} (FORMAT parquet, COMPRESSION lz4)`,
+    `COPY (${rows}) TO ${literal(join(db.folder, staged))} (FORMAT parquet, COMPRESSION lz4)`,
     what,
     signal,
   );
@@ -97,7 +101,9 @@ async function inspect(
   identity: FileIdentity,
   signal: AbortSignal | undefined,
 ): Promise<ReadFile> {
-  const inspected = await inspectRows(db, name, rows.carried, `reading ${basename(identity.file)}`, signal);
+  const what = `reading ${basename(identity.file)}`;
+  const mapped = new Map(rows.carried.map((field) => [field, presenceColumn(field, rows.staged !== null)]));
+  const inspected = await inspectRows(db, name, mapped, what, signal);
   const { rejects, unread } = await rejectedRows(db, name, inspected, identity);
   return {
     staged: rows.staged,

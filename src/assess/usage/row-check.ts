@@ -3,7 +3,6 @@ import { REJECT_REASONS, SKIPPED, type UsageField } from './mapping-sql';
 import { measureLines } from './physical-lines';
 import { REJECTS_LIMIT } from './raw-relation';
 import { literal } from './sql-text';
-import { COLUMN_OF } from './staged-rows';
 import type { UsageDatabase } from './usage-database';
 import type { RejectExample, Rejects } from './usage-source';
 
@@ -34,7 +33,8 @@ export interface Inspection {
 export async function inspectRows(
   db: UsageDatabase,
   relation: string,
-  mapped: readonly UsageField[],
+  /** Fields, with a column that is there where they have a value. */
+  mapped: ReadonlyMap<UsageField, string>,
   what: string,
   signal: AbortSignal | undefined,
 ): Promise<Inspection> {
@@ -44,7 +44,7 @@ export async function inspectRows(
     'max(COALESCE(end_ms, at_ms)) AS last_ms',
     'bool_and(at_ms % 86400000 = 0) AS midnight',
     'count_if(latency_ignored) AS ignored',
-    ...mapped.map((field) => `count(${COLUMN_OF[field]}) AS has_${field}`),
+    ...[...mapped].map(([field, column]) => `count(${column}) AS has_${field}`),
   ].join(', ');
   const ask = (keys: string) =>
     db.rows(`SELECT ${keys}, ${facts} FROM ${relation} GROUP BY ALL LIMIT ${MAX_MODELS + 200}`, what, signal);
@@ -82,7 +82,7 @@ export async function inspectRows(
         ? null
         : good.reduce((most, row) => Math.max(most, Number(row['last_ms'])), -Infinity),
     daysOnly: good.every(({ midnight }) => midnight === true),
-    carried: mapped.filter((field) => sum(good, `has_${field}`) > 0),
+    carried: [...mapped.keys()].filter((field) => sum(good, `has_${field}`) > 0),
   };
 }
 

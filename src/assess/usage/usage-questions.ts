@@ -1,4 +1,5 @@
-import { GAMMA, type Histogram } from '../../core/histogram';
+import type { Histogram } from '../../core/histogram';
+import { isZeroBucket } from './sql-text';
 import { FEATURES, featureField, type UsageAnalysis } from './usage-analysis';
 import type { Row, UsageDatabase } from './usage-database';
 
@@ -111,20 +112,21 @@ export class UsageQuestions {
     }));
   }
 
-  /** A column's values by model, in the log buckets of the gates. */
-  async distributions(column: string, what: string): Promise<Map<string, Histogram>> {
+  /** How often each log bucket of the gates occurs, by model; `bucket` is SQL. */
+  async distributions(bucket: string, what: string): Promise<Map<string, Histogram>> {
     const rows = await this.ask(
       `sorting ${what}`,
-      `SELECT model, CASE WHEN ${column} > 0 THEN CAST(ceil(ln(${column}) / ${Math.log(GAMMA)}) AS INTEGER) END AS bucket,
-         count(*) AS row_count
-       FROM usage WHERE ${column} IS NOT NULL ${this.told.buckets ? 'AND end_ms IS NULL' : ''} GROUP BY ALL ORDER BY model, bucket`,
+      `SELECT model, ${bucket} AS bucket, count(*) AS row_count FROM usage
+       ${this.told.buckets ? 'WHERE end_ms IS NULL' : ''} GROUP BY 1, 2 ORDER BY model, bucket`,
     );
     const found = new Map<string, { zero: number; buckets: [number, number][] }>();
     for (const row of rows) {
+      // Left out here: a condition in SQL would be moved before the grouping, and work every bucket out twice.
+      if (row['bucket'] === null) continue;
       const model = String(row['model']);
       const histogram = found.get(model) ?? { zero: 0, buckets: [] };
       found.set(model, histogram);
-      if (row['bucket'] === null) histogram.zero += Number(row['row_count']);
+      if (isZeroBucket(Number(row['bucket']))) histogram.zero += Number(row['row_count']);
       else histogram.buckets.push([Number(row['bucket']), Number(row['row_count'])]);
     }
     return found;
