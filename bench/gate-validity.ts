@@ -1,5 +1,7 @@
 import { type Evidence, type EvidenceCell, failureCount, sumCells } from '../src/core/evidence';
 import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from '../src/core/histogram';
+import type { Plan, StagePlan } from '../src/core/plan';
+import { planSchema } from '../src/core/plan-schema';
 import {
   type KeyModel,
   latencyShape,
@@ -54,9 +56,24 @@ function option(argv: readonly string[], name: string): string | undefined {
 
 type Simulation = (runs: number) => Iterable<string>;
 
-/** A stage's part of false rollbacks: 5% a migration, half on errors, half over floor and three latencies. */
-const ALPHA = { errors: 0.025, floor: 0.00625, latency: 0.00625 };
-const PROMOTION_ALPHA = 0.05;
+/**
+ * What the default plan spends on its first stage that moves traffic: half of 5% a migration, of that half on errors
+ * and half over the floor and three latencies (docs/statistics.md, "What divides alpha").
+ */
+const { alpha: STAGE_ALPHA } = firstSplit(planSchema.parse({ route: 'rehearsed' }));
+const OTHERS = 4;
+const ALPHA = {
+  errors: STAGE_ALPHA.rollback / 2,
+  floor: STAGE_ALPHA.rollback / 2 / OTHERS,
+  latency: STAGE_ALPHA.rollback / 2 / OTHERS,
+};
+const PROMOTION_ALPHA = STAGE_ALPHA.promotion;
+
+function firstSplit({ stages }: Plan): StagePlan {
+  const stage = stages.find(({ share }) => share > 0);
+  if (stage === undefined) throw new Error('expected a stage that moves traffic');
+  return stage;
+}
 
 const SIMULATIONS: Readonly<Record<string, Simulation>> = {
   'a/a': (runs) => sameBehaviour(runs),
@@ -80,10 +97,10 @@ const SIMULATIONS: Readonly<Record<string, Simulation>> = {
   'errors 1% to 5%': (runs) => [
     ...errorsRise(runs, 0, 100, ALPHA.errors),
     ...errorsRise(runs, 0, 1_000, ALPHA.errors),
-    ...errorsRise(runs, 0, 100, ALPHA.errors / 2),
+    ...errorsRise(runs, 0, 100, 2 * ALPHA.errors),
     ...errorsRise(Math.ceil(runs / 4), 200_000, 500, ALPHA.errors),
     ...errorsRise(Math.ceil(runs / 4), 200_000, 1_000, ALPHA.errors),
-    ...errorsRise(Math.ceil(runs / 4), 200_000, 1_000, ALPHA.errors / 2),
+    ...errorsRise(Math.ceil(runs / 4), 200_000, 1_000, 2 * ALPHA.errors),
   ],
   'p95 doubled': (runs) =>
     [0.4, 0.5, 0.6, 0.8].flatMap((sigma) => [...p95Doubles(Math.ceil(runs / 10), sigma)]),
@@ -179,7 +196,7 @@ function* errorsAtMargin(runs: number, share: number): Iterable<string> {
       break;
     }
   }
-  yield `errors 1% and 1.5%, share ${share}, 200 windows of 1,000, ${runs} runs: ${percent(found, runs)} (alpha 2.5%)`;
+  yield `errors 1% and 1.5%, share ${share}, 200 windows of 1,000, ${runs} runs: ${percent(found, runs)} (alpha ${percentOf(ALPHA.errors)})`;
 }
 
 function* p95AtMargin(runs: number): Iterable<string> {
@@ -366,7 +383,7 @@ function* stickyKeys(runs: number): Iterable<string> {
         found.deflated += Number(alarms.deflated);
         found.requests += Number(alarms.requests);
       }
-      yield `${name}, share ${share}, 60 windows of 400, ${runs} runs: ${percent(found.deflated, runs)} (alpha 2.5%), undeflated ${percent(found.requests, runs)}`;
+      yield `${name}, share ${share}, 60 windows of 400, ${runs} runs: ${percent(found.deflated, runs)} (alpha ${percentOf(ALPHA.errors)}), undeflated ${percent(found.requests, runs)}`;
     }
   }
 }
@@ -468,6 +485,10 @@ function samplesOf(evidence: Evidence, measure: 'totalMs' | 'firstTokenMs'): Arm
 
 function percent(count: number, of: number): string {
   return `${((100 * count) / of).toFixed(1)}%`;
+}
+
+function percentOf(part: number): string {
+  return `${Number((100 * part).toFixed(3))}%`;
 }
 
 function spread(values: readonly number[]): string {
