@@ -31,10 +31,11 @@ import { startWorker } from '../src/worker';
 async function main(folder: string): Promise<void> {
   await withStage({}, async (stage) => {
     await recordCompleted(stage, folder);
-    await recordHarm(stage, folder);
     await recordOperator(stage, folder);
     await recordDrift(stage, folder);
     await recordCancelled(stage, folder);
+    // Last: the gateway goes on avoiding the candidate for a while after so many failures.
+    await recordHarm(stage, folder);
   });
   await withStage({ 'limit.historyCount.suggestContinueAsNew': 60 }, (stage) =>
     recordContinued(stage, folder),

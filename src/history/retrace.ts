@@ -98,6 +98,8 @@ function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): Ret
           break;
         }
         const decision = nextDecision(state, taskAtMs);
+        // What is done once all is decided, such as the report, changes nothing.
+        if (decision.type === 'close') break;
         // Other timers only say when an effect may be tried again.
         if (event.type === 'TIMER_STARTED' && !isTimed(decision, work)) break;
         const problem = contradiction(decision, event);

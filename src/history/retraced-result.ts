@@ -59,6 +59,7 @@ export function resultEvent(
           ? { usage: result as UsageFindings }
           : { type: 'assessed', assessment: rejected, freshSalt };
       }
+      if (activity !== 'assess') return 'unknown';
       const known = usage ?? state.assessment?.usage;
       const probed = result as AssessmentSummary;
       const assessment = known === undefined || known === null ? probed : withUsage(probed, known);
