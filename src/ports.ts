@@ -76,6 +76,8 @@ export interface ProviderPort {
 /** What a parity run is asked for. */
 export interface ParityRequest extends ParityPlan {
   readonly route: string;
+  /** Which earlier answers stand in for new ones: all, or only those of a run that did not come to its end. */
+  readonly reuse: 'all' | 'unfinished';
 }
 
 /** Golden prompts, their answers, and what the two come to: files on this machine, and both providers. */

@@ -22,7 +22,8 @@ export function createCheckParity(ports: Ports): (input: CheckParityInput) => Pr
         () => standing,
         () =>
           ports.parity.run(
-            { ...parity, route },
+            // What was looked at and judged is asked anew: since then a provider may have mended something.
+            { ...parity, route, reuse: 'unfinished' },
             {
               signal: context.cancellationSignal,
               standing,

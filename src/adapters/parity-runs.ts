@@ -7,10 +7,10 @@ import { type Rates, ratesAt } from '../core/prices';
 import type { Question } from '../core/question';
 import type { Side } from '../core/routing';
 import { InvalidDocument } from '../core/schema-parts';
-import { openAnswerJournal } from '../parity/answer-journal';
+import { type AnswerJournal, openAnswerJournal, setAnswersAside } from '../parity/answer-journal';
 import { type GoldenPrompt, readGoldenPrompts } from '../parity/golden-prompt';
 import { runParity } from '../parity/run-parity';
-import type { ParityPort, ProviderPort } from '../ports';
+import type { ParityPort, ParityRequest, ProviderPort } from '../ports';
 import { configuredRoute, modelOfSide } from './provider-client';
 import { systemClock } from './system-clock';
 
@@ -36,9 +36,9 @@ export function createParityRuns(
       checkModels(prompts, route, request.golden);
       const ratesOf = pricesOf(configuration, route);
       if (request.maxCostUsd !== null) checkPrices(prompts, ratesOf, route);
-      const journal = await openAnswerJournal(directories.answers, request.route);
+      const journal = await journalFor(request, directories.answers, standing !== null);
       try {
-        return await runParity({
+        const found = await runParity({
           ...request,
           prompts,
           golden: createHash('sha256').update(text).digest('hex'),
@@ -53,11 +53,26 @@ export function createParityRuns(
           sleep: systemClock.sleep,
           now: () => new Date(),
         });
+        if (found.stopped === null && found.prompts.skipped === 0) journal.finish(new Date());
+        return found;
       } finally {
         await journal.close();
       }
     },
   };
+}
+
+/** The answers of a route; those of a run that came to its end are put aside where only unfinished ones are wanted. */
+async function journalFor(
+  { route, reuse }: ParityRequest,
+  directory: string,
+  goesOn: boolean,
+): Promise<AnswerJournal> {
+  const journal = await openAnswerJournal(directory, route);
+  if (reuse === 'all' || goesOn || !journal.isFinished) return journal;
+  await journal.close();
+  setAnswersAside(directory, route, new Date());
+  return openAnswerJournal(directory, route);
 }
 
 async function readGolden(path: string): Promise<string> {

@@ -88,6 +88,7 @@ async function runParityCommand(options: ParityOptions): Promise<void> {
     const report = await runs.run(
       {
         route,
+        reuse: 'all',
         golden: basename(golden),
         concurrency: options.concurrency,
         maxCostUsd: options.maxCost ?? null,

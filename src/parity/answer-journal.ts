@@ -31,6 +31,10 @@ export interface RecordedCall {
 /** The answers of a route's parity runs, one a line, on this machine only. */
 export interface AnswerJournal {
   readonly file: string;
+  /** Whether all that was asked for had been answered and judged when it was opened. */
+  readonly isFinished: boolean;
+  /** Notes that all is answered and judged. */
+  finish(now: Date): void;
   find(key: string): RecordedCall | null;
   /** On disk when it returns, but for a failure of the machine itself. */
   append(call: RecordedCall): void;
@@ -65,15 +69,20 @@ export async function openAnswerJournal(directory: string, route: string): Promi
   makeDirectory(directory);
   const release = await taken(directory, file);
   const calls = new Map<string, RecordedCall>();
+  let isFinished = false;
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
   for (const line of text.split('\n')) {
-    const call = parsedJson(line);
-    if (isCall(call)) calls.set(call.key, call);
+    const entry = parsedJson(line);
+    if (isCall(entry)) calls.set(entry.key, entry);
+    if (entry !== undefined) isFinished = !isCall(entry);
   }
   // What a crash tore must not swallow the line that comes next.
   if (text !== '' && !text.endsWith('\n')) appendFileSync(file, '\n');
   return {
     file,
+    isFinished,
+    finish: (now) =>
+      appendFileSync(file, `${JSON.stringify({ finished: now.toISOString() })}\n`, { mode: 0o600 }),
     find: (key) => calls.get(key) ?? null,
     append(call) {
       appendFileSync(file, `${JSON.stringify(call)}\n`, { mode: 0o600 });

@@ -65,6 +65,21 @@ it('asks a person where the candidate differs', async () => {
   expect(JSON.stringify({ findings, report }).length).toBeLessThan(8_000);
 });
 
+it('asks anew when it is looked at again after it was judged, and not after it was stopped', async () => {
+  const sent = () => legacy.bodies.length + candidate.bodies.length;
+  const before = sent();
+  const stopped = await activity('again')(plan({ maxCostUsd: 0.1, concurrency: 1 }));
+  expect(stopped.findings).toEqual([expect.objectContaining({ kind: 'doubt' })]);
+  const paid = sent() - before;
+  await activity('again')(plan({ maxCostUsd: 0.1, concurrency: 1 }));
+  // The answers of the first look count against the cap of the second: a held stage spends it once.
+  expect(sent() - before).toBe(paid);
+  await activity('again')(plan());
+  expect(sent() - before).toBe(3 * PROMPTS);
+  await activity('again')(plan());
+  expect(sent() - before).toBe(6 * PROMPTS);
+});
+
 it('holds while a price is missing that the cap needs, or the prompts cannot be read', async () => {
   const unread = await activity('unread')(plan({ golden: 'absent.jsonl' }));
   expect(unread).toMatchObject({ findings: [{ kind: 'doubt' }], report: null });

@@ -31,6 +31,20 @@ it('finds what it wrote, after a line that a crash tore as well', async () => {
   await third.close();
 });
 
+it('knows whether a run came to its end', async () => {
+  const first = await openAnswerJournal(directory, 'ended');
+  first.append(call('a'));
+  first.finish(new Date(0));
+  await first.close();
+  const second = await openAnswerJournal(directory, 'ended');
+  expect([second.isFinished, second.find('a')?.id]).toEqual([true, 'one']);
+  second.append(call('b'));
+  await second.close();
+  const third = await openAnswerJournal(directory, 'ended');
+  expect(third.isFinished).toBe(false);
+  await third.close();
+});
+
 it('is readable by its owner alone', async () => {
   const journal = await openAnswerJournal(directory, 'mode');
   journal.append(call('a'));

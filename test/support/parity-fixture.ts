@@ -96,6 +96,7 @@ export function wellAnswered({ body, said }: ScriptedRequest): ScriptedAnswer {
 
 const PARITY_REQUEST: ParityRequest = {
   route: 'chat',
+  reuse: 'all',
   golden: 'golden.jsonl',
   maxCostUsd: null,
   concurrency: 8,
