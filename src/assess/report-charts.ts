@@ -95,17 +95,19 @@ export function distributionChart(title: string, distribution: Distribution | nu
       ),
     ];
   });
-  const ticks = [];
-  for (let power = Math.ceil(low); power <= high; power += 1) {
-    ticks.push(
-      label(
-        MARGIN.left + PLOT.width * ((power - low) / (high - low)),
-        HEIGHT - 14,
-        `${compact(10 ** power)} ms`,
-        'middle',
-      ),
-    );
-  }
+  const powers = Array.from(
+    { length: Math.floor(high) - Math.ceil(low) + 1 },
+    (_, at) => Math.ceil(low) + at,
+  );
+  // Values of one decade have no two powers of ten among them: then the ends are named.
+  const ticks = (powers.length < 2 ? [low, high] : powers).map((power) =>
+    label(
+      MARGIN.left + PLOT.width * ((power - low) / (high - low)),
+      HEIGHT - 14,
+      `${compact(10 ** power)} ms`,
+      power === high ? 'end' : 'middle',
+    ),
+  );
   return figure(title, [...axis(most, compact), ...bars, ...percentiles, ...ticks], []);
 }
 

@@ -5,9 +5,9 @@ import type { ReportSection } from './report-sections';
 
 const STYLE = `body{font:15px/1.5 system-ui,sans-serif;color:#222;background:#fff;max-width:1000px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;font-size:13px;display:block;overflow-x:auto}
-th,td{border-bottom:1px solid #ddd;padding:4px 10px 4px 0;text-align:left;vertical-align:top;overflow-wrap:anywhere}th{color:#555;font-weight:600}
-ul{padding-left:1.2rem}figure{margin:1.5rem 0}figcaption{font-weight:600;margin-bottom:.3rem}.chart{overflow-x:auto}svg{width:100%;min-width:720px;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:#555}
-.legend span{margin-right:1rem;font-size:13px}.legend i{display:inline-block;width:10px;height:10px;margin-right:5px}`;
+th,td{border-bottom:1px solid #ddd;padding:4px 10px 4px 0;text-align:left;vertical-align:top;max-width:22rem;overflow-wrap:break-word}th{color:#555;font-weight:600}
+ul{padding-left:1.2rem}figure{margin:1.5rem 0}figcaption{font-weight:600;margin-bottom:.3rem}.chart{overflow-x:auto}svg{width:100%;min-width:640px;height:auto;display:block}svg text{font:12px system-ui,sans-serif;fill:#555}
+.legend span{display:inline-block;margin-right:1rem;font-size:13px}.legend i{display:inline-block;width:10px;height:10px;margin-right:5px}`;
 
 /** One page with everything in it: no script, no font, no address is loaded. */
 export function reportHtml(
