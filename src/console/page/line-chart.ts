@@ -81,7 +81,7 @@ export class LineChart {
     return {
       width: Math.max(120, this.#canvas.clientWidth),
       height: HEIGHT_PX,
-      padding: [8, 8, 0, 0],
+      padding: [8, 22, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { y: { range: (_plot, _low, high) => [0, most ?? Math.max(least, (high ?? 0) * 1.1)] } },
