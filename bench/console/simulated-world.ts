@@ -1,7 +1,12 @@
 import { createServer, type Server } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
-import type { ApplyRoutingInput, WatchStageInput } from '../../src/contract';
+import type {
+  ApplyRoutingInput,
+  RoutingActivities,
+  WatchActivities,
+  WatchStageInput,
+} from '../../src/contract';
 import type { ApplyResult, WindowResult } from '../../src/core/events';
 import { type EvidenceReading, emptyCell } from '../../src/core/evidence';
 import { noStageEvidence } from '../../src/core/gate-evidence';
@@ -20,7 +25,7 @@ const PROBES: ProbeRecord = {
 export function simulatedActivities(
   roster: readonly { readonly name: string; readonly admin: string }[],
   windowMsOf: (route: string) => number,
-) {
+): { readonly routing: RoutingActivities; readonly watch: WatchActivities } {
   const confirm = async ({ record }: ApplyRoutingInput): Promise<ApplyResult> => ({
     epoch: record.epoch,
     confirmed: roster.map(({ name }) => name),
@@ -44,6 +49,9 @@ export function simulatedActivities(
         probes: PROBES,
         saltBalanced: true,
       }),
+      analyseUsage: async () => ({ digest: null, findings: [] }),
+      checkParity: async () => ({ findings: [], report: null }),
+      handoverProbe: async () => ({ findings: [], directions: [] }),
       checkHealth: async () => ({ healthy: true, sentence: 'both providers answer' }),
       watchStage: async ({ route, record, stage, progress }: WatchStageInput): Promise<WindowResult> => {
         const windowMs = windowMsOf(route);
