@@ -80,7 +80,7 @@ function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): Ret
                 problem: `event ${result.id}: what came of "${work.decision.type}" is unknown`,
               };
             }
-            if ('usage' in told) work = { ...work, usage: told.usage };
+            if ('found' in told) work = { ...work, found: told.found };
             else {
               work = null;
               apply(told);
@@ -104,8 +104,8 @@ function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): Ret
         if (event.type === 'TIMER_STARTED' && !isTimed(decision, work)) break;
         const problem = contradiction(decision, event);
         if (problem !== null) return { state, problem };
-        const usage: Work['usage'] = work?.decision.key === decision.key ? work.usage : null;
-        work = { id: event.id, decision, activity: activityName(event), usage };
+        const found: Work['found'] = work?.decision.key === decision.key ? work.found : {};
+        work = { id: event.id, decision, activity: activityName(event), found };
         break;
       }
       case 'ACTIVITY_TASK_CANCEL_REQUESTED':

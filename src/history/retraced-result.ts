@@ -1,4 +1,4 @@
-import { rejectedByUsage, withUsage } from '../core/assessment';
+import { rejectedByUsage, withHandover, withParity, withUsage } from '../core/assessment';
 import { dueRuns } from '../core/effect-runs';
 import type {
   ApplyResult,
@@ -25,7 +25,7 @@ export interface Work {
   readonly id: number;
   readonly decision: Decision;
   readonly activity: string | null;
-  readonly usage: UsageFindings | null;
+  readonly found: Found;
 }
 
 /** What only the workflow's own random numbers know; nothing but the routing record holds it. */
@@ -38,10 +38,10 @@ export function workOf({ attributes }: HistoryEvent): number {
 
 /** What came of a piece of work: an event, or findings that the next activity of the same decision goes on from. */
 export function resultEvent(
-  { decision, activity, usage }: Work,
+  { decision, activity, found }: Work,
   event: HistoryEvent,
   { state, events }: { readonly state: MigrationState; readonly events: readonly HistoryEvent[] },
-): EventWithoutTime | { readonly usage: UsageFindings } | 'unknown' {
+): EventWithoutTime | { readonly found: Found } | 'unknown' {
   if (event.type === 'ACTIVITY_TASK_FAILED' || event.type === 'ACTIVITY_TASK_TIMED_OUT') {
     const { failure } = event.attributes;
     const message = isObject(failure) ? String(failure['message'] ?? '') : '';
@@ -52,18 +52,12 @@ export function resultEvent(
     case 'read routing':
       return { type: 'routing read', reading: result as RoutingReading };
     case 'assess': {
-      const freshSalt = saltAfter(event, events);
-      if (activity === 'analyseUsage') {
-        const rejected = rejectedByUsage(result as UsageFindings);
-        return rejected === null
-          ? { usage: result as UsageFindings }
-          : { type: 'assessed', assessment: rejected, freshSalt };
-      }
-      if (activity !== 'assess') return 'unknown';
-      const known = usage ?? state.assessment?.usage;
-      const probed = result as AssessmentSummary;
-      const assessment = known === undefined || known === null ? probed : withUsage(probed, known);
-      return { type: 'assessed', assessment, freshSalt };
+      const field = activity === null ? undefined : FINDINGS[activity];
+      if (field === undefined) return 'unknown';
+      const all: Found = { ...found, [field]: result };
+      const assessment = assessmentOf(all, state);
+      if (assessment === null) return { found: all };
+      return { type: 'assessed', assessment, freshSalt: saltAfter(event, events) };
     }
     case 'check health':
       return { type: 'health checked', ...(result as HealthCheckResult) };
@@ -76,6 +70,44 @@ export function resultEvent(
     default:
       return 'unknown';
   }
+}
+
+/** What the activities of an assessment have found so far. */
+interface Found {
+  readonly usage?: UsageFindings;
+  readonly probed?: AssessmentSummary;
+  readonly parity?: NonNullable<AssessmentSummary['parity']>;
+  readonly handover?: NonNullable<AssessmentSummary['handover']>;
+}
+
+/** What each activity of an assessment finds. */
+const FINDINGS: Readonly<Record<string, keyof Found>> = {
+  analyseUsage: 'usage',
+  assess: 'probed',
+  checkParity: 'parity',
+  handoverProbe: 'handover',
+};
+
+/** The assessment that findings come to, as the workflow puts it together; null while another activity follows. */
+function assessmentOf(found: Found, { plan, assessment, stage }: MigrationState): AssessmentSummary | null {
+  const known = stage.reevaluating ? undefined : (assessment ?? undefined);
+  const usage = found.usage ?? assessment?.usage;
+  const rejected = usage === undefined ? null : rejectedByUsage(usage);
+  if (rejected !== null) return rejected;
+  if (found.probed === undefined) return null;
+  let summary = usage === undefined ? found.probed : withUsage(found.probed, usage);
+  if (summary.outcome !== 'pass') return summary;
+  if (plan.parity !== undefined) {
+    const parity = known?.parity ?? found.parity;
+    if (parity === undefined) return null;
+    summary = withParity(summary, parity);
+  }
+  if (plan.handover?.probe === true) {
+    const handover = known?.handover ?? found.handover;
+    if (handover === undefined) return null;
+    summary = withHandover(summary, handover);
+  }
+  return summary;
 }
 
 /** A fresh salt shows in the next record that was applied. */
