@@ -21,7 +21,9 @@ export interface MetricTexts {
 
 /** Writes a metric's numbers in its unit. */
 export function metricTexts(metric: MetricVerdict): MetricTexts {
-  const { unit, n, legacy, candidate, estimate, interval, eValue, threshold, margin, moreRequests } = metric;
+  const { unit, n, legacy, candidate, margin } = metric;
+  // Verdicts that an earlier version recorded have fewer numbers.
+  const { estimate = null, interval = null, eValue = null, threshold = null, moreRequests = null } = metric;
   const of = (value: number | null) => (value === null ? '' : valueText(unit, value));
   const change = (value: number | null) => (value === null ? '' : changeText(unit, value));
   return {

@@ -75,7 +75,7 @@ const BAR = { width: 150, height: 20 };
 
 /** Where a metric's estimate and interval lie against its margin; null where it compares nothing. */
 export function intervalChart(metric: MetricVerdict): string | null {
-  const { estimate, interval, margin, unit } = metric;
+  const { estimate = null, interval = null, margin, unit } = metric;
   if (estimate === null || unit === 'p-value') return null;
   const limit = unit === 'rate' || unit === 'ms' ? margin : null;
   const [low, high] = interval ?? [estimate, estimate];
@@ -101,7 +101,7 @@ function near(bounds: readonly (number | null)[], limit: number | null): number[
 }
 
 /** How far the evidence has come to what decides, on a logarithmic scale; null where there is none. */
-export function evidenceBar({ eValue, threshold }: MetricVerdict): string | null {
+export function evidenceBar({ eValue = null, threshold = null }: MetricVerdict): string | null {
   if (eValue === null || threshold === null || threshold <= 1) return null;
   const part = Math.min(1, Math.max(0, Math.log(Math.max(eValue, 1)) / Math.log(threshold)));
   const title = `evidence ${eValue} of ${threshold} needed`;

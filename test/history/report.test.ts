@@ -23,6 +23,10 @@ it('tells shares, verdicts with their numbers, checkpoints with their chain, and
   expect(markdown).toMatch(/^\| errors \| inconclusive \| \d+ \/ \d+ \| 0% \| \d+% \|/m);
 });
 
+it.each(['drift', 'continued-last-run'])('tells of migrations of earlier versions as well: %s', (name) => {
+  expect(renderReport(readMigration(historyOf(name)), MADE_AT_MS).markdown).toContain('## Checkpoints');
+});
+
 it('loads nothing from anywhere', () => {
   const { html } = renderReport(harmed, MADE_AT_MS);
   expect(html).toContain("default-src 'none'; style-src 'unsafe-inline'");
