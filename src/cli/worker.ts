@@ -16,7 +16,7 @@ interface WorkerFlags {
   readonly json?: true;
 }
 
-/** `cutover worker`: serves both task queues until it is told to stop. */
+/** `cutover worker`: serves the task queues until it is told to stop. */
 export function registerWorker(program: Command): void {
   program
     .command('worker')

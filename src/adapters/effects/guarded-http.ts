@@ -134,7 +134,8 @@ function connectOnce(url: URL, limits: HttpLimits, signal: AbortSignal): Promise
         port: url.port === '' ? (url.protocol === 'https:' ? '443' : '80') : url.port,
       },
       (...[error, socket]) => {
-        if (socket === null) reject(error);
+        // Undici leaves the socket out where its types say null.
+        if (error !== null) reject(error);
         else if (signal.aborted) socket.destroy();
         else resolve(socket);
       },

@@ -124,7 +124,10 @@ it('can be reached without being sent anything', async () => {
     `connects to 127.0.0.1:${receiver.port} at 127.0.0.1 port ${receiver.port}; nothing was sent`,
   );
   expect(receiver.received.length).toBe(before);
-  await expect(reachGuarded('http://127.0.0.1:1', LIMITS, NEVER)).rejects.toMatchObject({ retryable: true });
+  await expect(reachGuarded('http://127.0.0.1:1', LIMITS, NEVER)).rejects.toMatchObject({
+    retryable: true,
+    message: '127.0.0.1:1: ECONNREFUSED',
+  });
 });
 
 it.each([
