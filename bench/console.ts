@@ -161,9 +161,12 @@ async function startMigrations(address: string, config: string, routes: readonly
     );
     await Promise.all(starts);
   }
-  const inCanary = async () => (await client.list()).filter(({ stage }) => stage === 'canary').length;
-  while ((await inCanary()) < routes.length) await sleep(500);
-  note(`${routes.length} migrations are in canary`);
+  for (let shown = -1; ; await sleep(1_000)) {
+    const inCanary = (await client.list()).filter(({ stage }) => stage === 'canary').length;
+    if (inCanary !== shown) note(`${inCanary} of ${routes.length} migrations are in canary`);
+    if (inCanary >= routes.length) break;
+    shown = inCanary;
+  }
   await client.close();
 }
 
