@@ -17,7 +17,7 @@ const KINDS = [
 
 const NAMES = {
   promoted: 'promoted',
-  undecided: 'undecided at the deadline',
+  undecided: 'undecided',
   paused: 'paused',
   rolledBack: 'rolled back',
 } as const;
