@@ -39,7 +39,16 @@ async function replay(code: string): Promise<ReplayResult[]> {
 it('has a history of every way that a migration can go', () => {
   expect(NAMES).toEqual(
     expect.arrayContaining([
-      ...['cancelled', 'completed', 'continued-first-run', 'continued-last-run', 'drift', 'harm', 'operator'],
+      ...[
+        'cancelled',
+        'completed',
+        'continued-first-run',
+        'continued-last-run',
+        'drift',
+        'governed',
+        'harm',
+        'operator',
+      ],
     ]),
   );
 });

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,23 +28,26 @@ import { startWorker } from '../src/worker';
 /**
  * Records the histories that test/replay.test.ts replays, from real migrations on real parts. Run it after a change
  * of the workflow that old histories no longer replay, and only when no migration of an older release may be open:
- * `npm run -s build && node dist/tools/record-histories.js test/histories`.
+ * `npm run -s build && node dist/tools/record-histories.js test/histories`; names of routes after it record only those.
  */
-async function main(folder: string): Promise<void> {
+async function main(folder: string, only: readonly string[]): Promise<void> {
+  const wanted = (route: Route) => only.length === 0 || only.includes(route);
   await withStage({}, async (stage) => {
-    await recordCompleted(stage, folder);
-    await recordOperator(stage, folder);
-    await recordDrift(stage, folder);
-    await recordCancelled(stage, folder);
+    if (wanted('completed')) await recordCompleted(stage, folder);
+    if (wanted('operator')) await recordOperator(stage, folder);
+    if (wanted('drift')) await recordDrift(stage, folder);
+    if (wanted('cancelled')) await recordCancelled(stage, folder);
+    if (wanted('governed')) await recordGoverned(stage, folder);
     // Last: the gateway goes on avoiding the candidate for a while after so many failures.
-    await recordHarm(stage, folder);
+    if (wanted('harm')) await recordHarm(stage, folder);
   });
+  if (!wanted('continued')) return;
   await withStage({ 'limit.historyCount.suggestContinueAsNew': 60 }, (stage) =>
     recordContinued(stage, folder),
   );
 }
 
-const ROUTES = ['completed', 'harm', 'operator', 'drift', 'cancelled', 'continued'] as const;
+const ROUTES = ['completed', 'harm', 'operator', 'drift', 'cancelled', 'governed', 'continued'] as const;
 type Route = (typeof ROUTES)[number];
 
 /** Everything that a recording acts with. */
@@ -52,9 +57,11 @@ interface Stage {
   readonly configuration: Configuration;
   readonly candidate: DemoProvider;
   /** Starts a migration under load and waits until its canary is watched. */
-  begin(route: Route, plan: Plan): Promise<Load>;
+  begin(route: Route, plan: Plan, approves?: boolean): Promise<Load>;
   until(route: Route, wanted: (status: MigrationStatus) => boolean): Promise<void>;
   settle(): Promise<void>;
+  /** A plan with everything that a plan can ask for beside routing. */
+  readonly governed: Plan;
 }
 
 async function recordCompleted(stage: Stage, folder: string): Promise<void> {
@@ -114,6 +121,16 @@ async function recordCancelled(stage: Stage, folder: string): Promise<void> {
   await save(stage, folder, 'cancelled');
 }
 
+/** Golden prompts, handed-over conversations, an approval, effects that are undone, a notification, the report. */
+async function recordGoverned(stage: Stage, folder: string): Promise<void> {
+  const load = await stage.begin('governed', stage.governed, true);
+  await stage.until('governed', ({ effects }) => effects.length === 0);
+  await command(stage, 'governed', 'rollback');
+  await stage.workflows.getHandle(workflowIdOf('governed')).result();
+  await load.stop();
+  await save(stage, folder, 'governed');
+}
+
 async function recordContinued(stage: Stage, folder: string): Promise<void> {
   const load = await stage.begin('continued', plan('continued', '5m'));
   const { runId: first } = await stage.client.describe('continued');
@@ -152,18 +169,23 @@ async function save(
 const MODEL = 'old-model';
 const POLL_MS = 100;
 const SECRETS = new Map(
-  ['env:LEGACY_KEY', 'env:CANDIDATE_KEY', 'env:CUTOVER_ADMIN_TOKEN'].map((reference) => [
-    reference,
-    randomBytes(16).toString('hex'),
-  ]),
+  ['env:LEGACY_KEY', 'env:CANDIDATE_KEY', 'env:CUTOVER_ADMIN_TOKEN', 'env:WEBHOOK_SECRET'].map(
+    (reference) => [reference, randomBytes(16).toString('hex')],
+  ),
 );
 
 function resolveSecret(reference: string): string {
   return SECRETS.get(reference) ?? '';
 }
 
+interface Governance {
+  readonly plan?: object;
+  readonly assess?: object;
+  readonly canary?: object;
+}
+
 /** Seconds for days, and margins that a busy machine does not cross. */
-function plan(route: Route, canarySoak: string): Plan {
+function plan(route: Route, canarySoak: string, further: Governance = {}): Plan {
   const moving = {
     window: '1s',
     minimumSample: 3,
@@ -185,11 +207,12 @@ function plan(route: Route, canarySoak: string): Plan {
     watchHeartbeat: '4s',
     probes: { interval: '500ms', timeout: '5s' },
     stages: [
-      { name: 'assess', minimumSample: 2, window: '1s', deadline: { hold: '10m' } },
-      { name: 'canary', ...moving, share: 0.3, soak: canarySoak },
+      { name: 'assess', minimumSample: 2, window: '1s', deadline: { hold: '10m' }, ...further.assess },
+      { name: 'canary', ...moving, share: 0.3, soak: canarySoak, ...further.canary },
       { name: 'rolling', ...moving, soak: '2s' },
       { name: 'complete', ...moving, soak: '1s' },
     ],
+    ...further.plan,
   };
   return parseDocument(planSchema, document, 'the plan of a recording');
 }
@@ -226,6 +249,14 @@ async function startStage(
   stops.push(legacy.stop);
   const candidate = await startProvider({ name: 'candidate', models: ['new-model'] });
   stops.push(candidate.stop);
+  const told = await startTarget();
+  stops.push(told.stop);
+  const golden = join(folder, 'golden.jsonl');
+  const prompts = Array.from({ length: 60 }, (_, index) => ({
+    ...{ id: `count-${index}`, stratum: 'chat' },
+    messages: [{ role: 'user', content: `Count to ${index}.` }],
+  }));
+  writeFileSync(golden, prompts.map((prompt) => `${JSON.stringify(prompt)}\n`).join(''));
   const [data, admin] = await freePorts('127.0.0.1', 2);
   const configurationOf = (settled: 'legacy' | 'candidate') =>
     parseDocument(
@@ -244,6 +275,7 @@ async function startStage(
             },
           ]),
         ),
+        effects: effectsAt(told.url),
         gateways: [{ name: 'gw-1', data: `http://127.0.0.1:${data}`, admin: `http://127.0.0.1:${admin}` }],
         gateway: { stateDirectory: join(folder, 'gw-1'), drain: '2s' },
       },
@@ -267,11 +299,21 @@ async function startStage(
   return {
     ...{ client, configuration, candidate, until },
     workflows: new Client({ connection, namespace }).workflow,
-    async begin(route, wanted) {
+    governed: plan('governed', '5m', {
+      plan: { parity: { golden, maxCostUsd: null }, notify: [{ name: 'hook' }] },
+      assess: { approval: true },
+      canary: { effects: [{ name: 'flags', set: { flag: 'share', value: 30 } }] },
+    }),
+    async begin(route, wanted, approves = false) {
       const gateways = [`http://127.0.0.1:${data}/routes/${route}`];
       const load = startLoad({ gateways, ratePerSecond: 25, model: MODEL, candidate: 'new-llm' });
       stops.push(() => load.stop());
       await client.start({ plan: wanted, configuration, by: 'ana', reason: 'recorded' });
+      if (approves) {
+        await until(route, ({ approval }) => approval !== null);
+        const { approval } = await client.status(route);
+        await client.command(route, 'approve', { by: 'ana', checkpoint: approval?.checkpoint });
+      }
       await until(route, ({ phase, stage }) => phase === 'observing' && stage === 'canary');
       return load;
     },
@@ -282,7 +324,37 @@ async function startStage(
   };
 }
 
-main(process.argv[2] ?? '.').catch((error: unknown) => {
+function effectsAt(url: string): object {
+  const local = { allowPrivate: true, allowHttp: true };
+  return {
+    flags: {
+      ...{ type: 'flag', ...local, get: { url: `${url}/{{flag}}`, value: '/value' } },
+      set: { url: `${url}/{{flag}}`, body: { value: '{{value}}' } },
+    },
+    hook: { type: 'webhook', url: `${url}/hook`, secret: 'env:WEBHOOK_SECRET', ...local },
+  };
+}
+
+/** Keeps one value that PUT sets and GET reads, and takes whatever is posted. */
+async function startTarget(): Promise<{ readonly url: string; stop(): void }> {
+  let kept = '{"value":0}';
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (piece: Buffer) => {
+      body += piece.toString();
+    });
+    request.on('end', () => {
+      if (request.method === 'PUT') kept = body;
+      response.setHeader('content-type', 'application/json');
+      response.end(kept);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  return { url: `http://127.0.0.1:${port}`, stop: () => void server.close() };
+}
+
+main(process.argv[2] ?? '.', process.argv.slice(3)).catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.stack : error}\n`);
   process.exitCode = 1;
 });
