@@ -149,7 +149,6 @@ async function rollBackOnce(
 ): Promise<Rollback> {
   const long = { soak: '1h', window: '1h', deadline: { hold: '2h' }, burnIn: { time: '0s', requests: 0 } };
   const plan = planSchema.parse({
-    report: false,
     route: 'chat',
     probes: { interval: '10m' },
     stages: [

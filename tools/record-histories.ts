@@ -300,7 +300,7 @@ async function startStage(
     ...{ client, configuration, candidate, until },
     workflows: new Client({ connection, namespace }).workflow,
     governed: plan('governed', '5m', {
-      plan: { parity: { golden, maxCostUsd: null }, notify: [{ name: 'hook' }] },
+      plan: { report: true, parity: { golden, maxCostUsd: null }, notify: [{ name: 'hook' }] },
       assess: { approval: true },
       canary: { effects: [{ name: 'flags', set: { flag: 'share', value: 30 } }] },
     }),

@@ -295,7 +295,7 @@ export const planSchema = z
       .describe('Usage logs that the assess stage reads, and what they have to show.'),
     report: z
       .boolean()
-      .default(true)
+      .default(false)
       .describe('Whether a worker with --reports writes one when the migration is final.'),
     rollout: rolloutSchema
       .optional()

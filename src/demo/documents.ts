@@ -9,7 +9,6 @@ import { parseDocument } from '../core/schema-parts';
  * 27 candidate requests show that they are within 15 points, 85 within 5; 160 of a kind in each arm show that p95 is within 200%.
  */
 export const DEMO_PLAN_YAML = `route: chat
-report: false
 lease: 6s
 renewal: 1s
 watchHeartbeat: 5s

@@ -121,7 +121,7 @@ describe('in any order of events, late results and junk included', () => {
     fc.assert(
       fc.property(anyOrder, (order) => {
         const world = runUnderLaws(order, transition);
-        if (!endsWell(world, 120)) {
+        if (!endsWell(world, 400)) {
           throw new Error(
             `still ${world.state.phase} in ${world.stage}: ${statusOf(world.state, world.nowMs).doing}`,
           );

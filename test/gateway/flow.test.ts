@@ -286,7 +286,7 @@ it('is ready once a route has waited for its record long enough, or has one', as
 it('never loses a request that legacy could have answered, whatever the candidate does', async () => {
   const gateway = await start({
     candidate: {
-      timeouts: { connect: '1s', firstContent: '150ms', streamIdle: '150ms', plainTotal: '150ms' },
+      timeouts: { connect: '1s', firstContent: '600ms', streamIdle: '600ms', plainTotal: '600ms' },
     },
     route: { replayBudget: { ratio: 1, burst: 1_000 } },
     settings: { breaker: { open: '20ms', openMax: '20ms' } },

@@ -30,7 +30,6 @@ export function quickPlan(
 ): Plan {
   const document = {
     route,
-    report: false,
     lease: '4s',
     renewal: '500ms',
     watchHeartbeat: '4s',

@@ -60,9 +60,8 @@ it.each([
   expect(await ask({ default: byDefault, timeout: '150ms' })).toEqual({
     answer,
     note: expect.stringMatching(
-      new RegExp(
-        `^no answer within 0.15 s, so the default \\(${byDefault}\\) counts; .* answered 302, a redirect`,
-      ),
+      // What the last question came to depends on how much of the time was left for it.
+      new RegExp(`^no answer within 0.15 s, so the default \\(${byDefault}\\) counts; `),
     ),
   });
 });
