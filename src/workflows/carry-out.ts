@@ -191,11 +191,11 @@ async function checkHealth(state: MigrationState): Promise<Result> {
     startToCloseTimeout: leaseMs / 2,
     retry: { ...WITHOUT_END, maximumAttempts: 2 },
   });
-  const { embeddings } = state.plan.probes;
+  const { embeddings, features } = state.plan.probes;
   const timeoutMs = Math.min(state.plan.probes.timeoutMs, leaseMs * 0.4);
   const { rollout } = state.plan;
   const check = await run({
-    ...{ route: state.plan.route, timeoutMs, embeddings },
+    ...{ route: state.plan.route, timeoutMs, embeddings, features },
     ...(rollout === undefined ? {} : { rollout }),
   });
   return { type: 'health checked', ...check };

@@ -102,9 +102,11 @@ function endsWell(world: MigrationWorld, steps: number): boolean {
   return world.state.phase === 'closed';
 }
 
-function passedButHeld({ phase, promotion, stage }: MigrationState): boolean {
+function passedButHeld({ plan, stageIndex, phase, promotion, stage }: MigrationState): boolean {
   const waits = phase === 'observing' && promotion === null && stage.held !== null && !stage.reevaluating;
-  return waits && stage.verdict?.outcome === 'pass';
+  // A window that is ended to judge again adds no soak.
+  const soaked = stage.observedMs >= (plan.stages[stageIndex]?.soakMs ?? 0);
+  return waits && soaked && stage.verdict?.outcome === 'pass';
 }
 
 describe('in any order of events, late results and junk included', () => {
