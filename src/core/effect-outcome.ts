@@ -22,7 +22,7 @@ export function settleEffect(state: MigrationState, event: EffectEvent, atMs: nu
     case 'effect captured':
       return changeRun(state, run.id, { status: 'captured', captured: event.captured });
     case 'effect failed':
-      return failed(state, run, event.message, atMs);
+      return failed(state, run, event, atMs);
     case 'effect ended':
       return ended(state, run, event, atMs);
     default:
@@ -61,7 +61,12 @@ function goOn(state: MigrationState, atMs: number): MigrationState {
   return state.phase === 'observing' ? advanceIfDue(state, atMs) : state;
 }
 
-function failed(before: MigrationState, run: EffectRun, message: string, atMs: number): MigrationState {
+function failed(
+  before: MigrationState,
+  run: EffectRun,
+  { message, refused = false }: { readonly message: string; readonly refused?: boolean },
+  atMs: number,
+): MigrationState {
   const attempts = run.attempts + 1;
   const waitMs = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(run.attempts, 20), LONGEST_PAUSE_MS);
   const state = changeRun(before, run.id, { attempts, lastError: message, dueAtMs: atMs + waitMs });
@@ -76,8 +81,11 @@ function failed(before: MigrationState, run: EffectRun, message: string, atMs: n
       atMs,
     });
   }
-  if (attempts === 1) return record(state, { what: 'effect pending', reason: what, atMs });
   // Who cannot be told is not told that either.
-  if (attempts !== ESCALATED_ATTEMPTS || run.purpose === 'notify') return state;
-  return record(state, { what: 'effect escalated', reason: `${attempts} attempts failed: ${what}`, atMs });
+  const tells = run.purpose !== 'notify';
+  if (tells && attempts === (refused ? 1 : ESCALATED_ATTEMPTS)) {
+    const tried = attempts === 1 ? 'refused' : `${attempts} attempts failed`;
+    return record(state, { what: 'effect escalated', reason: `${tried}: ${what}`, atMs });
+  }
+  return attempts === 1 ? record(state, { what: 'effect pending', reason: what, atMs }) : state;
 }

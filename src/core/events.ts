@@ -36,7 +36,13 @@ export type EffectEvent =
       /** What a gate by others said; null for everything else. */
       readonly answer: ConfirmAnswer | null;
     }
-  | { readonly type: 'effect failed'; readonly id: number; readonly message: string };
+  | {
+      readonly type: 'effect failed';
+      readonly id: number;
+      readonly message: string;
+      /** Whether the target said no: only a person can help, so it escalates at once. */
+      readonly refused?: boolean;
+    };
 
 /** Whether the share may be raised now. */
 export interface HealthCheckResult {

@@ -42,7 +42,6 @@ export interface MigrationStatus {
   readonly usage: UsageDigest | null;
   readonly soak: { readonly observedMs: number; readonly requiredMs: number; readonly windows: number };
   readonly deadlineAtMs: number | null;
-  /** A change of routing under way: who confirmed, who is missing. */
   /** What a person is asked to approve. */
   readonly approval: ApprovalRequest | null;
   /** Outside of the plan's rollout hours: when the share may next be raised. */
@@ -56,6 +55,7 @@ export interface MigrationStatus {
     readonly lastError: string | null;
     readonly sinceMs: number;
   }[];
+  /** A change of routing under way: who confirmed, who is missing. */
   readonly pending: {
     readonly checkpoint: number;
     readonly share: number;

@@ -1,13 +1,14 @@
 import {
   ActivityCancellationType,
   ActivityFailure,
+  ApplicationFailure,
   CancellationScope,
   condition,
   isCancellation,
   proxyActivities,
   workflowInfo,
 } from '@temporalio/workflow';
-import { EFFECT_TASK_QUEUE, type EffectActivities } from '../contract';
+import { EFFECT_TASK_QUEUE, type EffectActivities, FAILURES } from '../contract';
 import { type EffectRun, isOpen } from '../core/effect-run';
 import { dueRuns, runsOf } from '../core/effect-runs';
 import type { EffectEvent } from '../core/events';
@@ -79,9 +80,10 @@ export class EffectRunner {
     } catch (error) {
       if (!isCancellation(error) && !(error instanceof ActivityFailure)) throw error;
       const cause = error instanceof ActivityFailure ? error.cause : undefined;
+      const refused = cause instanceof ApplicationFailure && cause.type === FAILURES.effectRefused;
       event = isCancellation(error)
         ? null
-        : { type: 'effect failed', id: run.id, message: cause?.message ?? String(error) };
+        : { type: 'effect failed', id: run.id, message: cause?.message ?? String(error), refused };
     }
     this.#running.delete(run.effect.name);
     if (event !== null) this.#apply(event);

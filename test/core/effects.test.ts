@@ -124,6 +124,16 @@ it('tries again with growing pauses, tells of it once, and escalates', () => {
   });
 });
 
+it('escalates at once what a target refuses', () => {
+  const world = given({ effects: { canary: ['dns'] } }).reaches('canary');
+  const [dns] = runsOf(world.state);
+  if (dns === undefined) throw new Error('expected an effect');
+  world.event({ type: 'effect failed', id: dns.id, message: 'REFUSED', refused: true });
+  expect(world.recorded.at(-1)).toBe('effect escalated');
+  world.event({ type: 'effect failed', id: dns.id, message: 'REFUSED', refused: true });
+  expect(world.recorded.filter((what) => what === 'effect escalated')).toHaveLength(1);
+});
+
 it('lets a restore that keeps failing be passed by, and gives up a day after the end', () => {
   const world = settle(given({ effects: { canary: ['dns', 'flag'] } }).reaches('canary'));
   world.says('rollback', { by: 'ana' }).applies();
