@@ -36,6 +36,8 @@ export interface HarnessOptions {
   readonly dynamicConfig?: Readonly<Record<string, number>>;
   /** Targets of effects, as the configuration names them. */
   readonly effects?: Readonly<Record<string, unknown>>;
+  /** Further secrets, for references of `effects`. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** Lines such as `stickyKey: body` for every route. */
   readonly route?: Readonly<Record<string, unknown>>;
 }
@@ -71,7 +73,7 @@ export class MigrationHarness {
   readonly #stops: (() => unknown)[] = [];
   readonly gateways: GatewayProcess[] = [];
   readonly workers: NodeProcess[] = [];
-  readonly secrets: Readonly<Record<string, string>> = {
+  secrets: Readonly<Record<string, string>> = {
     LEGACY_KEY: `legacy-key-${randomBytes(12).toString('hex')}`,
     CANDIDATE_KEY: `candidate-key-${randomBytes(12).toString('hex')}`,
     WEBHOOK_SECRET: `webhook-secret-${randomBytes(12).toString('hex')}`,
@@ -91,6 +93,7 @@ export class MigrationHarness {
     private readonly options: HarnessOptions,
   ) {
     this.#routes = options.routes ?? ['chat'];
+    this.secrets = { ...this.secrets, ...options.secrets };
   }
 
   /** Starts everything but a worker; whatever fails, what was started is stopped again. */
