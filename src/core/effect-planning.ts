@@ -43,7 +43,7 @@ function compensate(before: MigrationState, atMs: number): MigrationState {
     if (isOpen(run)) state = changeRun(state, run.id, { status: 'dropped' });
     const touched = run.purpose === 'apply' && (run.status === 'captured' || run.status === 'done');
     const undone = runsOf(state).some(({ restores }) => restores === run.id);
-    if (!touched || undone || run.captured === null) continue;
+    if (!touched || undone) continue;
     const facts = { by: 'cutover', reason: 'rollback', fromShare: run.about.share, atMs };
     state = record(state, {
       what: 'effect intended',

@@ -84,6 +84,15 @@ it('puts everything back, last first, when a rollback has been pushed, whoever i
   expect(runsOf(world.state).some(isOpen)).toBe(false);
 });
 
+it('puts back what was captured as null: a flag may have been just that', () => {
+  const world = given({ effects: { canary: ['flag'] } }).reaches('canary');
+  const [flag] = dueRuns(world.state);
+  if (flag === undefined) throw new Error('expected an effect');
+  world.event({ type: 'effect captured', id: flag.id, captured: null }).event(effectEvent(flag, 'ended'));
+  world.says('rollback', { by: 'ana' }).applies();
+  expect(dueRuns(world.state)).toMatchObject([{ purpose: 'restore', captured: null, restores: flag.id }]);
+});
+
 it('drops what a rollback finds untouched, and undoes what was captured and may have been done', () => {
   const world = given(BOTH).reaches('canary');
   const [dns] = dueRuns(world.state);
