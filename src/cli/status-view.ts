@@ -1,4 +1,5 @@
 import { formatDuration } from '../core/duration';
+import { openApproval } from '../core/migration-state';
 import { formatShare } from '../core/plan';
 import { probeSummary } from '../core/probe-streak';
 import type { MigrationStatus } from '../core/status';
@@ -38,7 +39,8 @@ export function statusLines(status: MigrationStatus): string[] {
 
 /** A status as one line, without the time, so that equal lines mean that nothing has changed. */
 export function statusLine(status: MigrationStatus): string {
-  const { verdict, pending, paused, drift, held, approval, doing } = status;
+  const { verdict, pending, paused, drift, held, doing } = status;
+  const approval = openApproval(status);
   const stage = status.outcome ?? (status.phase === 'observing' ? status.stage : status.phase);
   const parts = [
     stage,
@@ -51,9 +53,7 @@ export function statusLine(status: MigrationStatus): string {
     drift === null ? null : `DRIFT at ${drift.gateway}: ${drift.kind}`,
     paused === null ? null : `PAUSED by ${paused.by}`,
     held === null ? null : 'HELD',
-    approval === null || approval.granted !== null
-      ? null
-      : `APPROVAL ASKED by checkpoint ${approval.checkpoint}`,
+    approval === null ? null : `APPROVAL ASKED by checkpoint ${approval.checkpoint}`,
     status.phase === 'closed' ? null : doing,
   ];
   return parts.filter((part) => part !== null).join('  ');

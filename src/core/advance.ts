@@ -1,11 +1,11 @@
-import { approvalAsks, askForApproval, expireApproval, withdrawApproval } from './approval';
+import { askForApproval, expireApproval, missingApproval, withdrawApproval } from './approval';
 import { askOthers, unconfirmed, withdrawConfirmations } from './confirmation';
 import { formatDuration } from './duration';
 import { type EffectRun, isOpen } from './effect-run';
 import { runsOf } from './effect-runs';
-import { type MigrationState, stageAt } from './migration-state';
+import { type MigrationState, openApproval, stageAt } from './migration-state';
 import { type StagePlan, stageKind } from './plan';
-import { intend, record, rollBack } from './routing-change';
+import { intend, record, rollBackToLegacy } from './routing-change';
 
 /**
  * Law 2: the stage is left only on a pass, with its soak behind it, while nothing holds it. What follows is a
@@ -16,8 +16,8 @@ export function advanceIfDue(state: MigrationState, atMs: number): MigrationStat
   if (!hasPassed(state, stage) || state.stage.held !== null || isTooEarly(state, atMs)) return state;
   if (state.phase !== 'observing' || state.paused !== null || state.drift !== null) return state;
   if (state.promotion !== null || pendingEffects(state).length > 0) return state;
-  const asks = approvalAsks(state);
-  if (asks.length > 0 && (state.approval ?? null)?.granted == null) return askForApproval(state, asks, atMs);
+  const asks = missingApproval(state);
+  if (asks.length > 0) return askForApproval(state, asks, atMs);
   const others = unconfirmed(state);
   if (others.length > 0) return askOthers(state, others, atMs);
   const reason = state.stage.verdict?.sentence ?? '';
@@ -32,8 +32,8 @@ function pendingEffects(state: MigrationState): readonly EffectRun[] {
 /** What a stage that has passed waits for, in words; null where there is nothing. */
 export function waitsFor(state: MigrationState): string | null {
   if (state.paused !== null) return 'paused';
-  const approval = state.approval ?? null;
-  if (approval !== null && approval.granted === null) {
+  const approval = openApproval(state);
+  if (approval !== null) {
     return `waiting for an approval of checkpoint ${approval.checkpoint}: ${approval.asks.join('; ')}`;
   }
   if (state.stage.notBefore != null) return state.stage.notBefore.reason;
@@ -104,15 +104,7 @@ export function applyDeadlines(state: MigrationState, atMs: number): MigrationSt
   const { holdMs, rollbackMs } = stage.deadline;
   if (rollbackMs !== null && inStageMs >= rollbackMs && stageKind(stage) !== 'assess') {
     const reason = `${stage.name} has not passed within ${formatDuration(rollbackMs)}`;
-    return rollBack(record(state, { what: 'deadline', reason, atMs }), {
-      share: 0,
-      final: true,
-      emergency: false,
-      by: 'cutover',
-      reason,
-      commandId: null,
-      atMs,
-    });
+    return rollBackToLegacy(record(state, { what: 'deadline', reason, atMs }), { reason, atMs });
   }
   if (inStageMs >= holdMs && state.stage.held === null && !hasPassed(state, stage)) {
     const reason = `${stage.name} has not passed within ${formatDuration(holdMs)}: ${state.stage.verdict?.sentence ?? 'not evaluated'}`;
@@ -133,11 +125,10 @@ export function takeTurn(before: MigrationState, atMs: number): MigrationState {
 
 /** When something falls due in the current stage without an event: a deadline, an expiry, the next rollout hours. */
 export function nextTurnMs(state: MigrationState, stage: StagePlan): number | null {
-  const approval = state.approval ?? null;
   const turns = [
     nextDeadlineMs(state, stage),
     state.stage.notBefore?.atMs ?? null,
-    approval === null || approval.granted !== null ? null : approval.expiresAtMs,
+    openApproval(state)?.expiresAtMs ?? null,
   ].filter((atMs) => atMs !== null);
   return turns.length === 0 ? null : Math.min(...turns);
 }

@@ -1,12 +1,12 @@
 import { digestOf } from './digest';
-import { type MigrationState, stageAt } from './migration-state';
+import { type MigrationState, openApproval, stageAt } from './migration-state';
 import { stageKind } from './plan';
-import { record, rollBack } from './routing-change';
+import { record, rollBackToLegacy } from './routing-change';
 
 const EXPIRES_MS = 86_400_000;
 
 /** What a person has to approve before the current stage is left, given that it has passed. */
-export function approvalAsks(state: MigrationState): readonly string[] {
+function approvalAsks(state: MigrationState): readonly string[] {
   const stage = stageAt(state.plan, state.stageIndex);
   const questions = stageKind(stage) === 'assess' ? (state.assessment?.approvals ?? []) : [];
   return [
@@ -16,9 +16,14 @@ export function approvalAsks(state: MigrationState): readonly string[] {
   ];
 }
 
+/** What is still to be approved before the current stage is left; nothing once a person has. */
+export function missingApproval(state: MigrationState): readonly string[] {
+  return state.approval?.granted == null ? approvalAsks(state) : [];
+}
+
 /** Asks for what is needed, once; a request that stands is left as it is. */
 export function askForApproval(state: MigrationState, asks: readonly string[], atMs: number): MigrationState {
-  if ((state.approval ?? null) !== null) return state;
+  if (state.approval != null) return state;
   const stage = stageAt(state.plan, state.stageIndex);
   const told = record(state, { what: 'approval asked', reason: asks.join('; '), atMs });
   const seen = stageKind(stage) === 'assess' ? state.assessment : state.stage.verdict;
@@ -39,22 +44,18 @@ export function askForApproval(state: MigrationState, asks: readonly string[], a
 
 /** Takes a request back, granted or not, because what it was asked for holds no longer. */
 export function withdrawApproval(state: MigrationState, reason: string, atMs: number): MigrationState {
-  const approval = state.approval ?? null;
-  if (approval === null) return state;
+  if (state.approval == null) return state;
   return record({ ...state, approval: null }, { what: 'approval withdrawn', reason, atMs });
 }
 
 /** What the plan says happens to a request that nobody answered in time. */
 export function expireApproval(state: MigrationState, atMs: number): MigrationState {
-  const approval = state.approval ?? null;
-  if (approval === null || approval.granted !== null || atMs < approval.expiresAtMs) return state;
+  const approval = openApproval(state);
+  if (approval === null || atMs < approval.expiresAtMs) return state;
   const reason = `nobody approved checkpoint ${approval.checkpoint} in time: ${approval.asks.join('; ')}`;
   const told = record({ ...state, approval: null }, { what: 'approval expired', reason, atMs });
   if (approval.onExpiry === 'roll back' && stageKind(stageAt(state.plan, state.stageIndex)) !== 'assess') {
-    return rollBack(told, {
-      ...{ share: 0, final: true, emergency: false },
-      ...{ by: 'cutover', reason, commandId: null, atMs },
-    });
+    return rollBackToLegacy(told, { reason, atMs });
   }
   return { ...told, stage: { ...told.stage, held: { atMs, reason } } };
 }
@@ -64,9 +65,9 @@ export function approvalRefusal(
   state: MigrationState,
   answer: { readonly by: string; readonly checkpoint: number; readonly digest: string | null },
 ): string | null {
-  const approval = state.approval ?? null;
+  const { approval } = state;
   if (answer.by === 'unknown') return 'expected by: an approval records who gave it';
-  if (approval === null) return 'no approval is asked for';
+  if (approval == null) return 'no approval is asked for';
   if (approval.granted !== null) return `already approved by ${approval.granted.by}`;
   if (answer.checkpoint !== approval.checkpoint || (answer.digest ?? approval.digest) !== approval.digest) {
     return `expected an approval of checkpoint ${approval.checkpoint} (digest ${approval.digest.slice(0, 12)}), got one of ${answer.checkpoint}${answer.digest === null ? '' : ` (digest ${answer.digest.slice(0, 12)})`}: look again at what is asked`;
@@ -84,8 +85,8 @@ export function grantApproval(
     readonly atMs: number;
   },
 ): MigrationState {
-  const approval = state.approval ?? null;
-  if (approval === null) return state;
+  const { approval } = state;
+  if (approval == null) return state;
   const { by, reason, atMs } = answer;
   const granted = { ...approval, granted: { by, reason, atMs } };
   return record({ ...state, approval: granted }, { what: 'approved', ...answer });

@@ -1,5 +1,6 @@
 import type { Checkpoint } from './checkpoint';
 import { formatDuration } from './duration';
+import { openApproval } from './migration-state';
 import { formatShare } from './plan';
 import type { MigrationStatus } from './status';
 import { usageLines } from './usage-digest';
@@ -34,7 +35,8 @@ function headline(status: MigrationStatus): string {
 }
 
 function banners(status: MigrationStatus): string[] {
-  const { paused, held, drift, unreachable, approval, nextPossibleAtMs, effects } = status;
+  const { paused, held, drift, unreachable, nextPossibleAtMs, effects } = status;
+  const approval = openApproval(status);
   const banner = (title: string, text: string) => `> **${title}** ${text}`;
   return [
     ...(drift === null
@@ -44,7 +46,7 @@ function banners(status: MigrationStatus): string[] {
       ? []
       : [banner('Paused', `by ${shown(paused.by)} since ${iso(paused.atMs)}${because(paused.reason)}`)]),
     ...(held === null ? [] : [banner('Held', `since ${iso(held.atMs)}${because(held.reason)}`)]),
-    ...(approval === null || approval.granted !== null
+    ...(approval === null
       ? []
       : [
           banner(

@@ -283,6 +283,11 @@ export function stageAt(plan: Plan, index: number): StagePlan {
   return stage;
 }
 
+/** The request that waits for an answer; null where there is none. */
+export function openApproval({ approval }: Pick<MigrationState, 'approval'>): ApprovalRequest | null {
+  return approval?.granted === null ? approval : null;
+}
+
 /** The share that may be served somewhere: the one in effect or one under way, whichever is higher. */
 export function highestShareOut(state: Pick<MigrationState, 'inEffect' | 'pending'>): number {
   return Math.max(state.inEffect?.record.share ?? 0, state.pending?.record.share ?? 0);

@@ -6,7 +6,7 @@ import { type AssessmentSummary, type MigrationState, stageAt } from './migratio
 import { obey } from './obey';
 import { mayClose, observe } from './observe';
 import { formatShare, stageKind } from './plan';
-import { close, intend, record, rollBack } from './routing-change';
+import { close, intend, record, rollBackToLegacy } from './routing-change';
 import { settleRouting } from './settlement';
 
 /**
@@ -40,15 +40,7 @@ function step(state: MigrationState, event: MigrationEvent): MigrationState {
     case 'command':
       return obey(state, event.command, atMs);
     case 'cancelled':
-      return rollBack(state, {
-        share: 0,
-        final: true,
-        emergency: false,
-        by: 'temporal',
-        reason: 'the workflow was cancelled',
-        commandId: null,
-        atMs,
-      });
+      return rollBackToLegacy(state, { by: 'temporal', reason: 'the workflow was cancelled', atMs });
     case 'time passed':
       return advanceIfDue(applyDeadlines({ ...state, retry: null }, atMs), atMs);
     default:

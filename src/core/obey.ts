@@ -1,5 +1,5 @@
 import { advanceIfDue, promote, takeBack } from './advance';
-import { approvalAsks, approvalRefusal, grantApproval } from './approval';
+import { approvalRefusal, grantApproval, missingApproval } from './approval';
 import { effectOf } from './checkpoint';
 import type { Command, CommandAnswer } from './command';
 import { unconfirmed } from './confirmation';
@@ -142,8 +142,8 @@ function promoteRefusal(state: MigrationState, command: Command & { name: 'promo
   if (state.stage.verdict?.outcome !== 'pass') {
     return `expected a pass, got ${state.stage.verdict?.outcome ?? 'not evaluated'}: ${state.stage.verdict?.sentence ?? 'no window has ended yet'}`;
   }
-  const asks = approvalAsks(state);
-  if (asks.length > 0 && (state.approval ?? null)?.granted == null) {
+  const asks = missingApproval(state);
+  if (asks.length > 0) {
     return `an approval comes first (${asks.join('; ')}): approve, or override`;
   }
   const others = unconfirmed(state);

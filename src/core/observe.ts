@@ -2,7 +2,7 @@ import { advanceIfDue, applyDeadlines, takeBack } from './advance';
 import type { WindowResult } from './events';
 import { type Drift, type MigrationState, stageAt } from './migration-state';
 import { stageKind } from './plan';
-import { close, driftSeen, pauseBecause, pauseForDrift, record, rollBack } from './routing-change';
+import { close, driftSeen, pauseBecause, pauseForDrift, record, rollBackToLegacy } from './routing-change';
 import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict } from './verdict';
 
 const DAY_MS = 86_400_000;
@@ -108,15 +108,7 @@ function noteDrift(state: MigrationState, drift: Drift | null, atMs: number): Mi
 function rollBackForHarm(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   const metric = window.verdict.metrics.find(({ metric: name }) => name === window.verdict.harm);
   const reason = metric?.sentence ?? window.verdict.sentence;
-  return rollBack(record(state, { what: 'harm', reason, atMs }), {
-    share: 0,
-    final: true,
-    emergency: false,
-    by: 'cutover',
-    reason,
-    commandId: null,
-    atMs,
-  });
+  return rollBackToLegacy(record(state, { what: 'harm', reason, atMs }), { reason, atMs });
 }
 
 function noteLapses(state: MigrationState, window: WindowResult, atMs: number): MigrationState {

@@ -117,6 +117,22 @@ export function rollBack(state: MigrationState, wanted: RollbackIntention): Migr
   });
 }
 
+/** Back to legacy for good because of what happened, not because a person asked. */
+export function rollBackToLegacy(
+  state: MigrationState,
+  why: { readonly reason: string; readonly atMs: number; readonly by?: string },
+): MigrationState {
+  return rollBack(state, {
+    share: 0,
+    final: true,
+    emergency: false,
+    by: why.by ?? 'cutover',
+    reason: why.reason,
+    commandId: null,
+    atMs: why.atMs,
+  });
+}
+
 /** Whether a running rollback already does all that another one asks for. */
 export function covers(running: RollbackRequest, wanted: RollbackRequest): boolean {
   if (running.emergency) return true;

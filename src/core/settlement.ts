@@ -7,7 +7,7 @@ import {
   type PendingRouting,
   stageAt,
 } from './migration-state';
-import { close, driftSeen, intend, pauseForDrift, rollBack } from './routing-change';
+import { close, driftSeen, intend, pauseForDrift, rollBackToLegacy } from './routing-change';
 
 /** Takes in what a push or a verification found; closes the checkpoint when there is nothing left to wait for. */
 export function settleRouting(
@@ -35,15 +35,8 @@ export function settleRouting(
       const stopped = failed(settling, result, atMs);
       if (pending.rollback === null) return stopped;
       // Someone else's epoch or latch is in the way of a partial rollback: share 0 may take any epoch, so it wins.
-      return rollBack(stopped, {
-        share: 0,
-        final: true,
-        emergency: false,
-        by: 'cutover',
-        reason: `a rollback to ${pending.record.stage} met drift: ${result.drift.detail}`,
-        commandId: null,
-        atMs,
-      });
+      const reason = `a rollback to ${pending.record.stage} met drift: ${result.drift.detail}`;
+      return rollBackToLegacy(stopped, { reason, atMs });
     }
     return missing.length > 0 ? settling : tookEffect(settling, result, atMs);
   }

@@ -1,4 +1,5 @@
 import type { CommandName } from '../../core/command';
+import { openApproval } from '../../core/migration-state';
 import { formatShare } from '../../core/plan';
 import type { MigrationStatus, RollbackEligibility } from '../../core/status';
 
@@ -79,11 +80,6 @@ function resume({ drift, phase, paused, stage, share }: MigrationStatus): Draft 
     consequence: `Our routing (${stage}, ${formatShare(share)}) is applied again at every gateway under a new epoch, over what is there now. Then the migration goes on by itself.`,
     payload: { accept: 'reapply' },
   };
-}
-
-/** A worker that knows no approvals asks for none. */
-function openApproval({ approval }: MigrationStatus): MigrationStatus['approval'] {
-  return approval?.granted === null ? approval : null;
 }
 
 function approve(status: MigrationStatus): Draft[] {
