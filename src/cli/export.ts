@@ -1,10 +1,11 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { coveredBy, exportRecord, verifyExport } from '../core/checkpoint-chain';
 import { CliError, EXIT } from './cli-error';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from './connection';
 import { exportHistory } from './export-history';
 import { printJson, printLine, printNote } from './output';
+import { readTextFile } from './text-file';
 
 interface ExportFlags extends ConnectionFlags {
   readonly out?: string;
@@ -83,13 +84,7 @@ interface VerifyFlags {
 }
 
 function runVerify(file: string, flags: VerifyFlags): void {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new CliError(`expected to read ${file}, but it failed (${code})`, EXIT.badInput, { cause });
-  }
+  const text = readTextFile(file);
   const verdict = verifyExport(text);
   const covered =
     verdict.ok && flags.record !== undefined ? coveredBy(text, verdict.migrationId, flags.record) : undefined;

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type MigrationClient, NoWorker } from '../client';
 import type { Checkpoint } from '../core/checkpoint';
@@ -7,6 +6,7 @@ import { InvalidHistory } from '../history/temporal-history';
 import { CliError, EXIT } from './cli-error';
 import { type ConnectionFlags, routeOf, withClient } from './connection';
 import { printNote } from './output';
+import { readTextFile } from './text-file';
 
 /** What commands that read a history can be given. */
 export interface HistoryFlags extends ConnectionFlags {
@@ -80,13 +80,7 @@ function migrationIn(file: string, route: string | undefined): RecordedMigration
 }
 
 function read(file: string): RecordedMigration {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new CliError(`expected to read ${file}, but it failed (${code})`, EXIT.badInput, { cause });
-  }
+  const text = readTextFile(file);
   let document: unknown;
   try {
     document = JSON.parse(text);

@@ -201,13 +201,7 @@ function mergeCounts(
   step: number,
 ): WindowCounts {
   return {
-    rates: [
-      a.rates[0] + b.rates[0],
-      a.rates[1] + b.rates[1],
-      a.rates[2] + b.rates[2],
-      a.rates[3] + b.rates[3],
-    ],
-    keys: mergeKeys(a.keys, b.keys),
+    ...mergeRates(a, b),
     latencies: measures.slice(0, Math.max(a.latencies.length, b.latencies.length)).map((measure, index) => {
       const resolution = resolutionOf(measure, step);
       const [left, right] = [a.latencies[index], b.latencies[index]];
@@ -219,8 +213,24 @@ function mergeCounts(
   };
 }
 
+/** The part of a window's counts that gates of rates rest on. */
+export type RateSegment = Pick<WindowCounts, 'rates' | 'keys'>;
+
+/** Rates of two windows as one. */
+export function mergeRates(a: RateSegment, b: RateSegment): RateSegment {
+  return {
+    rates: [
+      a.rates[0] + b.rates[0],
+      a.rates[1] + b.rates[1],
+      a.rates[2] + b.rates[2],
+      a.rates[3] + b.rates[3],
+    ],
+    keys: mergeKeys(a.keys, b.keys),
+  };
+}
+
 /** Key buckets of adjoining windows together. */
-export function mergeKeys(a: string | null, b: string | null): string | null {
+function mergeKeys(a: string | null, b: string | null): string | null {
   if (a === null || b === null) return a ?? b;
   const later = decodeNumbers(b);
   return encodeNumbers(decodeNumbers(a).map((value, index) => value + (later[index] ?? 0)));

@@ -2,11 +2,13 @@ import { type LatencyMeasure, POOLED_MODEL, resolutionOf, type StageEvidence } f
 import {
   eValueOf,
   evidenceText,
+  goalReached,
   metricVerdict,
   millisecondsText,
   moreRequestsOf,
   moreText,
   percentText,
+  shownHarm,
   worseText,
 } from './gate-metric';
 import { alphaText, INTERVAL_ALPHA, type Judged } from './gate-rates';
@@ -264,10 +266,7 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   if (logHarm >= -Math.log(otherAlpha)) {
     return metricVerdict({
       ...numbers,
-      outcome: 'fail',
-      harm: true,
-      eValue: eValueOf(logHarm),
-      threshold: 1 / otherAlpha,
+      ...shownHarm(logHarm, otherAlpha),
       sentence: `${against}, ${watched} (${alphaText(judged)})`,
     });
   }
@@ -292,10 +291,7 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   const moreRequests = moreRequestsOf(factor, asked.requests + moved.requests);
   return metricVerdict({
     ...numbers,
-    outcome: logWithin >= target ? 'pass' : 'inconclusive',
-    eValue: eValueOf(logWithin),
-    threshold: 1 / stage.alpha.promotion,
-    moreRequests,
+    ...goalReached(logWithin, stage.alpha.promotion, moreRequests),
     sentence: `${against}, margin ${percentText(gate.promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${moreText(moreRequests)}`,
   });
 }
@@ -357,10 +353,7 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   const moreRequests = moreRequestsOf(factor, rates.counted.candidate.requests);
   return metricVerdict({
     ...numbers,
-    outcome: logWithin >= target ? 'pass' : 'inconclusive',
-    eValue: eValueOf(logWithin),
-    threshold: 1 / stage.alpha.promotion,
-    moreRequests,
+    ...goalReached(logWithin, stage.alpha.promotion, moreRequests),
     sentence: `${against}, margin ${percentText(gate.promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${moreText(moreRequests)}`,
   });
 }

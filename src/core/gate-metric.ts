@@ -48,6 +48,21 @@ export function eValueOf(logEvidence: number): number {
   return Math.min(LARGEST_E_VALUE, Math.exp(logEvidence));
 }
 
+/** What a metric's verdict says where evidence for harm has reached what `alpha` asks for. */
+export function shownHarm(logHarm: number, alpha: number) {
+  return { outcome: 'fail', harm: true, eValue: eValueOf(logHarm), threshold: 1 / alpha } as const;
+}
+
+/** What a metric's verdict says of a goal: met where evidence for it has reached what `alpha` asks for. */
+export function goalReached(logWithin: number, alpha: number, moreRequests: number | null) {
+  return {
+    outcome: logWithin >= -Math.log(alpha) ? 'pass' : 'inconclusive',
+    eValue: eValueOf(logWithin),
+    threshold: 1 / alpha,
+    moreRequests,
+  } as const;
+}
+
 /** `e-value 61 of 20 needed`. */
 export function evidenceText(logEvidence: number, alpha: number): string {
   const value = eValueOf(logEvidence);

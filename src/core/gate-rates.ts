@@ -1,18 +1,20 @@
 import {
   KEY_BUCKETS,
-  mergeKeys,
+  mergeRates,
   type RateNumbers,
+  type RateSegment,
   type StageEvidence,
-  type WindowCounts,
 } from './gate-evidence';
 import {
   eValueOf,
   evidenceText,
+  goalReached,
   metricVerdict,
   moreRequestsOf,
   moreText,
   percentText,
   pointsText,
+  shownHarm,
 } from './gate-metric';
 import { decodeNumbers } from './number-list';
 import { formatShare, type StagePlan, stageKind } from './plan';
@@ -41,8 +43,6 @@ export interface StageRates {
   readonly segments: DetectorState<RateSegment>;
 }
 
-type RateSegment = Pick<WindowCounts, 'rates' | 'keys'>;
-
 /** Reads a stage's rates out of its evidence. */
 export function stageRates({ judged }: StageEvidence): StageRates {
   const segments: DetectorState<RateSegment> = {
@@ -54,21 +54,9 @@ export function stageRates({ judged }: StageEvidence): StageRates {
   };
   const all = segments.segments
     .map(({ evidence }) => evidence)
-    .reduce(mergeSegments, { rates: [0, 0, 0, 0], keys: null });
+    .reduce(mergeRates, { rates: [0, 0, 0, 0], keys: null });
   const { rates, designEffect } = independent(all);
   return { counted: twoRates(all.rates, 1), deflated: rates, designEffect, keys: all.keys, segments };
-}
-
-function mergeSegments(a: RateSegment, b: RateSegment): RateSegment {
-  return {
-    rates: [
-      a.rates[0] + b.rates[0],
-      a.rates[1] + b.rates[1],
-      a.rates[2] + b.rates[2],
-      a.rates[3] + b.rates[3],
-    ],
-    keys: mergeKeys(a.keys, b.keys),
-  };
 }
 
 /** Requests without a key are deflated like the others: the ratio of rates stays as it was counted. */
@@ -148,7 +136,7 @@ export function judgeErrors(judged: Judged): MetricVerdict {
   const note = clusterText(rates);
   const logHarm = detect(
     rates.segments,
-    mergeSegments,
+    mergeRates,
     ratioEvidence(rollbackRatio, realisedShare(rates, stage)),
   );
   const harmAlpha = errorAlpha(stage);
@@ -159,12 +147,9 @@ export function judgeErrors(judged: Judged): MetricVerdict {
         : `${Number((base.candidate / base.legacy).toPrecision(2))} times as many`;
     return metricVerdict({
       ...base,
-      outcome: 'fail',
-      harm: true,
+      ...shownHarm(logHarm, harmAlpha),
       estimate: excess,
       interval,
-      eValue: eValueOf(logHarm),
-      threshold: 1 / harmAlpha,
       sentence: `${against}: ${times}, allowed ${rollbackRatio} times, ${evidenceText(logHarm, harmAlpha)}${note}`,
     });
   }
@@ -178,12 +163,9 @@ export function judgeErrors(judged: Judged): MetricVerdict {
   const moreRequests = moreRequestsOf(factor, n.legacy + n.candidate);
   return metricVerdict({
     ...base,
-    outcome: logWithin >= target ? 'pass' : 'inconclusive',
+    ...goalReached(logWithin, stage.alpha.promotion, moreRequests),
     estimate: excess,
     interval,
-    eValue: eValueOf(logWithin),
-    threshold: 1 / stage.alpha.promotion,
-    moreRequests,
     sentence: `${against}: ${signedPoints(excess)}, margin ${pointsText(promotionExcess)}, ${evidenceText(logWithin, stage.alpha.promotion)}${note}${moreText(moreRequests)}`,
   });
 }
@@ -224,7 +206,7 @@ function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
   const against = `candidate errors ${percentText(base.candidate)} against ${percentText(base.legacy)} of legacy before`;
   const limit = `bound ${percentText(bound)}`;
   const note = clusterText(rates);
-  const logHarm = detect(rates.segments, mergeSegments, (since) => {
+  const logHarm = detect(rates.segments, mergeRates, (since) => {
     const { events, requests } = independent(since).rates.candidate;
     return above(events, requests);
   });
@@ -232,10 +214,7 @@ function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
   if (logHarm >= -Math.log(harmAlpha)) {
     return metricVerdict({
       ...numbers,
-      outcome: 'fail',
-      harm: true,
-      eValue: eValueOf(logHarm),
-      threshold: 1 / harmAlpha,
+      ...shownHarm(logHarm, harmAlpha),
       sentence: `${against}: above the ${limit}, ${evidenceText(logHarm, harmAlpha)}${note}`,
     });
   }
@@ -249,10 +228,7 @@ function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
   const moreRequests = moreRequestsOf(factor, candidate.requests);
   return metricVerdict({
     ...numbers,
-    outcome: logWithin >= target ? 'pass' : 'inconclusive',
-    eValue: eValueOf(logWithin),
-    threshold: 1 / stage.alpha.promotion,
-    moreRequests,
+    ...goalReached(logWithin, stage.alpha.promotion, moreRequests),
     sentence: `${against}: ${limit}, ${evidenceText(logWithin, stage.alpha.promotion)}${note}${moreText(moreRequests)}`,
   });
 }
