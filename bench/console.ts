@@ -9,12 +9,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { defaultPlan, MigrationClient } from '../src/client';
-import { cacheDirectory, environment, loadConfiguration } from '../src/config';
-import { SEARCH_ATTRIBUTES, TASK_QUEUE, WATCH_TASK_QUEUE } from '../src/contract';
-import { startTemporalServer } from '../src/temporal-server/dev-server';
-import { findTemporal } from '../src/temporal-server/temporal-source';
+import { environment, loadConfiguration } from '../src/config';
+import { TASK_QUEUE, WATCH_TASK_QUEUE } from '../src/contract';
 import { simulatedActivities, simulatedGateway } from './console/simulated-world';
 import { cpuMicros, residentMb } from './gateway/process-usage';
+import { startOwnTemporal } from './own-temporal';
 
 /**
  * What `cutover ui` costs with many migrations and several live viewers: its CPU, memory and bytes a second, and
@@ -47,16 +46,7 @@ const stops: (() => Promise<unknown> | unknown)[] = [];
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-bench-'));
   stops.push(() => rmSync(folder, { recursive: true, force: true }));
-  const source = await findTemporal({ env: environment, cacheDir: cacheDirectory(), report: note });
-  if (source.kind !== 'executable') {
-    throw new Error('expected no TEMPORAL_ADDRESS: the benchmark starts its own');
-  }
-  const temporal = await startTemporalServer({
-    executable: source.path,
-    searchAttributes: SEARCH_ATTRIBUTES,
-    dbFilename: join(folder, 'temporal.db'),
-    uiPort: 'off',
-  });
+  const temporal = await startOwnTemporal(folder, note);
   stops.push(temporal.stop);
   const gateways = await Promise.all(['gw-1', 'gw-2'].map(startGateway));
   const routes = Array.from({ length: MIGRATIONS }, (_, index) => `route-${index + 1}`);

@@ -11,13 +11,12 @@ import { Pool } from 'undici';
 import { stringify } from 'yaml';
 import { PROBE_HEADER } from '../src/adapters/provider-client';
 import { MigrationClient } from '../src/client';
-import { cacheDirectory, environment, loadConfiguration } from '../src/config';
-import { SEARCH_ATTRIBUTES, workflowIdOf } from '../src/contract';
+import { loadConfiguration } from '../src/config';
+import { workflowIdOf } from '../src/contract';
 import { planSchema } from '../src/core/plan-schema';
 import { type DemoProvider, startProvider } from '../src/demo/provider';
-import { startTemporalServer } from '../src/temporal-server/dev-server';
 import { freePorts } from '../src/temporal-server/free-port';
-import { findTemporal } from '../src/temporal-server/temporal-source';
+import { startOwnTemporal } from './own-temporal';
 
 /**
  * How long a rollback takes, against a real Temporal, worker and gateway in processes of their own, under an
@@ -48,15 +47,7 @@ const stops: (() => Promise<unknown> | unknown)[] = [];
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-bench-'));
   stops.push(() => rmSync(folder, { recursive: true, force: true }));
-  const source = await findTemporal({ env: environment, cacheDir: cacheDirectory(), report: note });
-  if (source.kind !== 'executable')
-    throw new Error('expected no TEMPORAL_ADDRESS: the benchmark starts its own');
-  const temporal = await startTemporalServer({
-    executable: source.path,
-    searchAttributes: SEARCH_ATTRIBUTES,
-    dbFilename: join(folder, 'temporal.db'),
-    uiPort: 'off',
-  });
+  const temporal = await startOwnTemporal(folder, note);
   stops.push(temporal.stop);
   const connection = await Connection.connect({ address: temporal.address });
   stops.push(() => connection.close());
