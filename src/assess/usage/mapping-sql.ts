@@ -43,6 +43,12 @@ const MAX_COUNT = 1_000_000_000_000_000;
 const YEAR_2015_MS = Date.UTC(2015, 0, 1);
 const YEAR_2100_MS = Date.UTC(2100, 0, 1);
 
+/** A column whose values have to be whole numbers; `integer` where its type says so already. */
+interface WholeNumber {
+  readonly value: string;
+  readonly integer: boolean;
+}
+
 /** A SELECT over `relation` that yields the fields of the analysis and `reject`, and which fields it carries. */
 export function selectUsage(
   mapping: Mapping,
@@ -94,7 +100,8 @@ export function selectUsage(
     ...(has('inputTokens') ? [['raw_input', fields.inputTokens] as const] : []),
     ...(has('cachedTokens') ? [['raw_cached', fields.cachedTokens] as const] : []),
     ...(has('outputTokens') ? [['raw_output', fields.outputTokens] as const] : []),
-  ].map(([name, field]) => isWhole(name, field !== undefined && isInteger(field, values)));
+  ].map(([value, field]) => ({ value, integer: field !== undefined && isInteger(field, values) }));
+  const there = { cached: has('cachedTokens'), cost: has('cost'), end: fields.endTime !== undefined };
   const sql = `SELECT at_ms, end_ms, TRY_CAST(raw_calls AS BIGINT) AS calls, model, caller,
     TRY_CAST(${input} AS BIGINT) AS input_tokens, TRY_CAST(raw_cached AS BIGINT) AS cached_tokens,
     TRY_CAST(raw_output AS BIGINT) AS output_tokens,
@@ -102,28 +109,45 @@ export function selectUsage(
     CASE WHEN raw_first BETWEEN 0 AND ${MAX_MS} THEN raw_first END AS first_token_ms,
     (raw_latency IS NOT NULL AND NOT raw_latency BETWEEN 0 AND ${MAX_MS}) AS latency_ignored,
     raw_cost AS cost, service_tier, failed, streamed, tools, json_schema, vision, embeddings,
-    ${rejectOf(input, wholes)} AS reject
+    ${rejectOf(input, wholes, there)} AS reject
   FROM (SELECT ${raw.join(',\n    ')} FROM ${values.relation(relation)})`;
   return { sql, carried: [...carried], countsCalls: callsThere };
 }
 
-function rejectOf(input: string, wholes: readonly string[]): string {
+/**
+ * The first condition is of nearly every row, and spares it the chain of reasons. It is not true where a value is not
+ * there, which may be right: the chain decides.
+ */
+function rejectOf(
+  input: string,
+  wholes: readonly WholeNumber[],
+  there: { readonly cached: boolean; readonly cost: boolean; readonly end: boolean },
+): string {
+  const time = `at_ms BETWEEN ${YEAR_2015_MS} AND ${YEAR_2100_MS}`;
+  const fits = [
+    `is_call AND ${time} AND model IS NOT NULL`,
+    ...wholes.map(isWhole),
+    ...(there.cached ? [`raw_cached <= ${input}`] : []),
+    ...(there.cost ? ['isfinite(raw_cost)'] : []),
+    ...(there.end ? ['end_ms >= at_ms'] : []),
+  ];
+  // NaN stands for a value that is there and is no number, and is above every bound.
+  const noWhole = wholes.map((each) => `NOT COALESCE(${isWhole(each)}, true)`);
   return `(CASE
+    WHEN ${fits.join(' AND ')} THEN 0
     WHEN at_ms IS NULL THEN 1
     WHEN NOT is_call THEN ${SKIPPED}
-    WHEN NOT at_ms BETWEEN ${YEAR_2015_MS} AND ${YEAR_2100_MS} THEN 2
+    WHEN NOT ${time} THEN 2
     WHEN model IS NULL THEN 3
-    WHEN NOT (${wholes.join(' AND ') || 'true'}) THEN 5
+    WHEN ${noWhole.join(' OR ') || 'false'} THEN 5
     WHEN raw_cached > ${input} THEN 6
     WHEN isnan(raw_cost) OR isinf(raw_cost) THEN 7
     WHEN end_ms < at_ms THEN 8
     ELSE 0 END)::UTINYINT`;
 }
 
-/** A NULL is a value that is not there; NaN stands for one that is there and is no number, and is above every bound. */
-function isWhole(value: string, integer: boolean): string {
-  const whole = `${value} BETWEEN 0 AND ${MAX_COUNT}${integer ? '' : ` AND ${value} = floor(${value})`}`;
-  return `COALESCE(${whole}, true)`;
+function isWhole({ value, integer }: WholeNumber): string {
+  return `${value} BETWEEN 0 AND ${MAX_COUNT}${integer ? '' : ` AND ${value} = floor(${value})`}`;
 }
 
 function isInteger(field: NumberField, values: ValueColumns): boolean {

@@ -9,6 +9,7 @@ import type { RejectExample, Rejects } from './usage-source';
 /** Distinct models beyond which a column is surely not the model. */
 const MAX_MODELS = 2000;
 const EXAMPLES = 5;
+const DAY_MS = 86_400_000;
 /** DuckDB's own limit on a line of CSV. */
 const MAX_LINE_BYTES = 2_000_000;
 
@@ -42,7 +43,6 @@ export async function inspectRows(
     'count(*) AS row_count',
     'min(at_ms) AS first_ms',
     'max(COALESCE(end_ms, at_ms)) AS last_ms',
-    'bool_and(at_ms % 86400000 = 0) AS midnight',
     'count_if(latency_ignored) AS ignored',
     ...[...mapped].map(([field, column]) => `count(${column}) AS has_${field}`),
   ].join(', ');
@@ -66,6 +66,8 @@ export async function inspectRows(
   const good = calls.filter((group) => !bad.includes(group));
   const sum = (rows: typeof groups, name: string) =>
     rows.reduce((total, row) => total + Number(row[name] ?? 0), 0);
+  // Seldom at midnight: then every time of every call is asked for.
+  const midnight = good.every(({ first_ms: first }) => Number(first) % DAY_MS === 0);
   return {
     rows: sum(groups, 'row_count'),
     skipped: byReject.get(SKIPPED) ?? 0,
@@ -81,9 +83,23 @@ export async function inspectRows(
       good.length === 0
         ? null
         : good.reduce((most, row) => Math.max(most, Number(row['last_ms'])), -Infinity),
-    daysOnly: good.every(({ midnight }) => midnight === true),
+    daysOnly: midnight && (await midnightsOnly(db, relation, what, signal)),
     carried: [...mapped.keys()].filter((field) => sum(good, `has_${field}`) > 0),
   };
+}
+
+async function midnightsOnly(
+  db: UsageDatabase,
+  relation: string,
+  what: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const others = await db.rows(
+    `SELECT model FROM ${relation} WHERE reject = 0 GROUP BY model HAVING NOT bool_and(at_ms % ${DAY_MS} = 0)`,
+    what,
+    signal,
+  );
+  return others.every(({ model }) => !isModelName(String(model)));
 }
 
 function isModelName(model: string): boolean {

@@ -10,7 +10,9 @@ import { openWorkFolder } from './work-folder';
 export type Progress = (what: string, fraction: number | null) => void;
 
 /** A row of a query; counts and sums arrive as numbers. */
-export type Row = Readonly<Record<string, string | number | boolean | null>>;
+export type Row = Readonly<Record<string, Value>>;
+
+type Value = string | number | boolean | null;
 
 const PROGRESS_EVERY_MS = 500;
 
@@ -61,9 +63,15 @@ export class UsageDatabase {
   /** All rows of a query; throws a RangeError when a sum is beyond exact numbers. */
   async rows(sql: string, what: string, signal?: AbortSignal): Promise<Row[]> {
     const reader = await this.watched(what, signal, () => this.connection.runAndReadAll(sql));
-    return reader.getRowObjectsJS().map((row) => {
-      return Object.fromEntries(Object.entries(row).map(([name, value]) => [name, plain(value, name)]));
-    });
+    // By column: several times faster than the reader's own rows, and some answers have tens of thousands.
+    const rows = Array.from({ length: reader.currentRowCount }, (): Record<string, Value> => ({}));
+    const names = reader.deduplicatedColumnNames();
+    for (const [at, values] of reader.getColumnsJS().entries()) {
+      const name = names[at] ?? '';
+      for (const [row, value] of values.entries())
+        (rows[row] as Record<string, Value>)[name] = plain(value, name);
+    }
+    return rows;
   }
 
   /** Which files a path or glob names. */
@@ -109,20 +117,14 @@ export class UsageDatabase {
   }
 }
 
-function plain(value: unknown, name: string): string | number | boolean | null {
-  if (typeof value === 'bigint') {
+function plain(value: unknown, name: string): Value {
+  if (typeof value === 'bigint' || typeof value === 'number') {
     const number = Number(value);
-    if (!Number.isSafeInteger(number))
+    // Whole numbers are exact up to here, whether they were added up as such or as doubles.
+    if (Math.abs(number) > Number.MAX_SAFE_INTEGER)
       throw new RangeError(`the sum "${name}" is ${value}: too large to be true`);
     return number;
   }
-  if (
-    value === null ||
-    typeof value === 'string' ||
-    typeof value === 'number' ||
-    typeof value === 'boolean'
-  ) {
-    return value;
-  }
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   return String(value);
 }

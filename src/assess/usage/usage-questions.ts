@@ -36,7 +36,7 @@ export class UsageQuestions {
   cells(): Promise<Row[]> {
     const quarter = `CASE WHEN bucket_ms IS NULL THEN start_ms // ${CELL_MS} * ${CELL_MS} ELSE start_ms END`;
     const sums = ['calls', 'input', 'cached', 'output', 'failed', 'cost'].map(
-      (name) => `sum(${name}) AS ${name}`,
+      (name) => `sum(${name}::DOUBLE) AS ${name}`,
     );
     return this.ask(
       'adding up by model and hour',
@@ -50,10 +50,10 @@ export class UsageQuestions {
     const busiest = (model: string) =>
       `${model} AS model, max(requests) AS requests, arg_max(start_ms, requests) AS requests_at,
        max(tokens) AS tokens, arg_max(start_ms, tokens) AS tokens_at`;
-    const sum = tokens ? 'sum(COALESCE(input, 0) + COALESCE(output, 0))' : 'NULL::HUGEINT';
+    const sum = tokens ? 'sum(COALESCE(input, 0) + COALESCE(output, 0))' : 'NULL::DOUBLE';
     return this.ask(
       'looking for peaks',
-      `WITH by_model AS (SELECT model, start_ms, sum(calls) AS requests, ${sum} AS tokens
+      `WITH by_model AS (SELECT model, start_ms, sum(calls::DOUBLE) AS requests, ${sum} AS tokens
           FROM minutes WHERE bucket_ms IS NULL GROUP BY 1, 2),
         of_all AS (SELECT start_ms, sum(requests) AS requests, sum(tokens) AS tokens FROM by_model GROUP BY 1)
       SELECT ${busiest('model')} FROM by_model GROUP BY model
@@ -137,14 +137,17 @@ export class UsageQuestions {
   }
 }
 
-/** Counting is much cheaper than adding ones up. */
+/**
+ * Counting is much cheaper than adding ones up, and doubles than DuckDB's HUGEINT. Sums of whole numbers are exact in
+ * both while they are safe, and refused beyond.
+ */
 function sumsSql(countsCalls: boolean): string {
-  const calls = countsCalls ? 'sum(calls)' : 'count(*)';
+  const calls = countsCalls ? 'sum(calls::DOUBLE)' : 'count(*)';
   const failed = countsCalls
-    ? 'sum(CASE WHEN failed THEN calls WHEN failed IS NOT NULL THEN 0 END)'
+    ? 'sum(CASE WHEN failed THEN calls::DOUBLE WHEN failed IS NOT NULL THEN 0 END)'
     : 'CASE WHEN count(failed) > 0 THEN count_if(failed) END';
-  return `${calls} AS calls, sum(input_tokens) AS input, sum(cached_tokens) AS cached,
-    sum(output_tokens) AS output, ${failed} AS failed`;
+  return `${calls} AS calls, sum(input_tokens::DOUBLE) AS input, sum(cached_tokens::DOUBLE) AS cached,
+    sum(output_tokens::DOUBLE) AS output, ${failed} AS failed`;
 }
 
 function minutesSql(thresholds: readonly number[], told: ToldApart): string {
