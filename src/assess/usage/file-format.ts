@@ -29,6 +29,7 @@ export function chooseFormat(
   const only = own.length === 1 ? own[0] : undefined;
   if (fitting === undefined && only?.detect.length === 0) return { kind: 'mapping', mapping: only };
   const names = namesIn(content, columns).slice(0, 30).join(', ');
+  if (names === '') throw new UnreadableUsage(`${file} holds no rows`);
   throw new UnreadableUsage(
     fitting === undefined
       ? `${file} fits no known format (it has: ${names}); give --format (${formatNames(own)}) or a mapping of your own with --mapping-file`

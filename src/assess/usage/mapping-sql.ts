@@ -173,7 +173,7 @@ function timeOf(field: TimeField, values: ValueColumns): string {
   const text = values.text(field.from);
   const epochs = { epoch_s: 1e3, epoch_ms: 1, epoch_us: 1e-3, epoch_ns: 1e-6 };
   if (field.as === 'timestamp') return parsedTime(text);
-  const value = `TRY_CAST(${text} AS DOUBLE)`;
+  const value = looseNumber(field.from, values);
   if (field.as !== 'auto') return `TRY_CAST(${value} * ${epochs[field.as]} AS BIGINT)`;
   return `(CASE WHEN ${value} IS NULL THEN ${parsedTime(text)}
     WHEN abs(${value}) >= 1e17 THEN TRY_CAST(${value} * 1e-6 AS BIGINT)
@@ -215,7 +215,7 @@ function scaled(value: string, scale: number): string {
   return scale === 1 ? value : `(${value} * ${scale})`;
 }
 
-/** The value as a number, NULL where it is none: for flags, which no number needs to be. */
+/** The value as a number, NULL where it is none: for flags and times, which no number needs to be. */
 function looseNumber(from: readonly Source[], values: ValueColumns): string {
   const typed = values.typed(from);
   return typed?.type === 'integer' || typed?.type === 'number'

@@ -1,4 +1,5 @@
-import { createWriteStream } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { createReadStream, createWriteStream } from 'node:fs';
 import { realpath, stat, symlink } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -76,11 +77,42 @@ async function expandPaths(db: UsageDatabase, patterns: readonly string[]): Prom
     const there = await stat(pattern).catch(() => null);
     if (there?.isDirectory())
       throw new UnreadableUsage(`${pattern} is a folder; name its files, e.g. ${pattern}/*.csv`);
+    // It is read several times over, and a pipe would be waited for.
+    if (there !== null && !there.isFile())
+      throw new UnreadableUsage(`${pattern} is a pipe or a device; write what it gives to a file first`);
     const paths = there === null ? await globbed(db, pattern) : [pattern];
     if (paths.length === 0) throw new UnreadableUsage(`there is no file ${pattern}`);
     for (const path of paths) found.set(await realpath(path), path);
   }
-  return [...found.values()];
+  const files = [...found.values()];
+  await refuseCopies(files);
+  return files;
+}
+
+/** Throws UnreadableUsage for two files of the same bytes: the calls of a log and of its copy would count twice. */
+async function refuseCopies(files: readonly string[]): Promise<void> {
+  const bySize = new Map<number, string[]>();
+  for (const file of files) {
+    const { size } = await stat(file);
+    bySize.set(size, [...(bySize.get(size) ?? []), file]);
+  }
+  const first = new Map<string, string>();
+  for (const [size, alike] of bySize) {
+    if (size === 0 || alike.length === 1) continue;
+    for (const file of alike) {
+      const digest = await sha256Of(file);
+      const twin = first.get(digest);
+      if (twin !== undefined)
+        throw new UnreadableUsage(`${file} holds the same bytes as ${twin}: name only one of them`);
+      first.set(digest, file);
+    }
+  }
+}
+
+async function sha256Of(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
 }
 
 async function globbed(db: UsageDatabase, pattern: string): Promise<string[]> {

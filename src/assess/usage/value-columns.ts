@@ -22,7 +22,7 @@ const NULL_WORDS = "('', 'null', 'NULL', 'None', 'NaN', 'nan', 'undefined')";
 interface Value {
   readonly base: string;
   readonly path: readonly string[];
-  readonly clean: boolean;
+  readonly type: RawType;
 }
 
 /**
@@ -78,7 +78,9 @@ export class ValueColumns {
     );
     const cleaned = this.values.map((value, at) => {
       const text = value.path.length === 0 ? value.base : unwrapped(`extracted_${at}`, value.path);
-      return `${value.clean ? text : `(CASE WHEN ${text} NOT IN ${NULL_WORDS} THEN ${text} END)`} AS value_${at}`;
+      if (value.type === 'clean') return `${text} AS value_${at}`;
+      if (value.type !== 'text') return `CAST(${text} AS VARCHAR) AS value_${at}`;
+      return `(CASE WHEN ${text} NOT IN ${NULL_WORDS} THEN ${text} END) AS value_${at}`;
     });
     const texts = [...this.texts.values()].map(({ alias, members }) => {
       const columns = members.map((member) => `value_${member}`);
@@ -99,8 +101,8 @@ export class ValueColumns {
     const [first = '', ...path] = typeof source === 'string' ? [source] : source;
     const base = this.base(first);
     if (path.length > 0) this.documents.add(base);
-    const type = this.access.kind === 'row' ? 'text' : this.access.types.get(first);
-    return this.values.push({ base, path, clean: path.length === 0 && type !== 'text' }) - 1;
+    const type = path.length > 0 || this.access.kind === 'row' ? 'text' : this.access.types.get(first);
+    return this.values.push({ base, path, type: type ?? 'text' }) - 1;
   }
 
   private firstLevel(key: string): string {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -124,6 +125,7 @@ it.each([
   ['a binary', 'a.csv', Buffer.from([1, 0, 2, 0, 3]), 'is binary'],
   ['a column twice', 'a.csv', 'time,model,time\n', 'the column "time" twice'],
   ['unknown columns', 'a.csv', 'alpha,beta\n1,2\n', 'fits no known format (it has: alpha, beta)'],
+  ['an array of nothing', 'a.json', '[]', 'holds no rows'],
   ['cut JSON', 'a.json', '{"data":[{"type":', 'starts like JSON'],
   ['cut Parquet', 'a.parquet', Buffer.from('PAR1....PAR1'), 'cannot be read'],
   ['a damaged zip', 'a.zip', Buffer.from('PK\x03\x04rest of it', 'latin1'), 'is a damaged zip'],
@@ -185,9 +187,23 @@ it('never fetches, whatever a path looks like', async () => {
   await expect(analyze(folder)).rejects.toThrow('is a folder');
 });
 
+it('does not wait for a pipe', async () => {
+  const path = join(folder, 'pipe.csv');
+  execFileSync('mkfifo', [path]);
+  await expect(analyze(path)).rejects.toThrow('is a pipe or a device');
+});
+
+it('refuses a log beside its copy, whose calls would count twice', async () => {
+  const [log, copy, other] = ['log.csv', 'copy.csv', 'other.csv'].map((name) => {
+    return write(name, `${HEADER}\n${name === 'other.csv' ? GOOD.replace('100', '200') : GOOD}\n`);
+  }) as [string, string, string];
+  await expect(analyze([log, copy])).rejects.toThrow(`${copy} holds the same bytes as ${log}`);
+  expect((await analyze([log, other])).totals.calls).toBe(2);
+});
+
 it('reads gzip, globs, several files, and a file named twice once', async () => {
   write('a.csv.gz', gzipSync(`${HEADER}\n${GOOD}\n`));
-  write("b'[1].csv", `${HEADER}\n${GOOD}\n`);
+  write("b'[1].csv", `${HEADER}\n${GOOD}\n\n`);
   const { totals, sources } = await analyze([join(folder, '*.csv*'), join(folder, "b'[1].csv")]);
   expect(sources).toHaveLength(2);
   expect(totals.calls).toBe(2);
