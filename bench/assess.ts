@@ -157,7 +157,7 @@ async function assess(file: string): Promise<Measured> {
       cpuSeconds: (cpu.user + cpu.system) / 1e6,
       memoryMb: process.resourceUsage().maxRSS / 1024,
       answers: {
-        calls: totals.calls,
+        calls: totals.calls ?? 0,
         input: totals.inputTokens ?? 0,
         cached: totals.cachedTokens ?? 0,
         output: totals.outputTokens ?? 0,

@@ -4,6 +4,7 @@ import type { CommandName } from './core/command';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
 import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from './core/events';
 import type { HandoverFindings } from './core/handover-conversation';
+import type { MigrationEffort } from './core/migration-effort';
 import type {
   AssessmentSummary,
   MigrationStart,
@@ -200,6 +201,8 @@ export interface ReportActivities {
 export interface AnalyseUsageInput {
   readonly route: string;
   readonly plan: AssessPlan;
+  /** Absent from workflows of older releases. */
+  readonly effort?: MigrationEffort;
 }
 
 /** Effects and gates by others: slots of their own, so that a target that hangs holds up nothing else. */

@@ -3,6 +3,7 @@ import type { Checkpoint } from './core/checkpoint';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
 import type { ApplyResult } from './core/events';
 import type { EvidenceReading } from './core/evidence';
+import type { MigrationEffort } from './core/migration-effort';
 import type { Drift, Outcome, RosterEntry } from './core/migration-state';
 import type { ParityReport, ParityStanding } from './core/parity-report';
 import type { ParityPlan } from './core/plan';
@@ -121,7 +122,12 @@ export interface UsageProgress {
 /** Usage logs on this machine. */
 export interface UsagePort {
   analyse(
-    request: { readonly route: string; readonly plan: AssessPlan },
+    request: {
+      readonly route: string;
+      readonly plan: AssessPlan;
+      /** What the migration itself sends; null where an older release asks. */
+      readonly effort: MigrationEffort | null;
+    },
     observed: {
       readonly progress: (progress: UsageProgress) => void;
       readonly signal: AbortSignal;

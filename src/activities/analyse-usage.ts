@@ -20,7 +20,7 @@ const NOT_BEGUN: UsageProgress = {
  * Temporal UI shows, and where a later attempt on this machine goes on: no file is read twice.
  */
 export function createAnalyseUsage(ports: Ports): (input: AnalyseUsageInput) => Promise<UsageFindings> {
-  return async ({ route, plan }) => {
+  return async ({ route, plan, effort = null }) => {
     const context = Context.current();
     const earlier = (activityInfo().heartbeatDetails as UsageProgress | undefined) ?? null;
     let progress = earlier ?? NOT_BEGUN;
@@ -28,7 +28,7 @@ export function createAnalyseUsage(ports: Ports): (input: AnalyseUsageInput) => 
     const beat = setInterval(tell, BEAT_MS);
     try {
       return await ports.usage.analyse(
-        { route, plan },
+        { route, plan, effort },
         {
           signal: context.cancellationSignal,
           earlier,

@@ -11,7 +11,7 @@ export interface UsageLogsOptions {
 /** Usage logs on this machine, by the same code as `cutover assess`. */
 export function createUsageLogs(options: UsageLogsOptions): UsagePort {
   return {
-    async analyse({ route, plan }, { progress, signal, earlier }) {
+    async analyse({ route, plan, effort }, { progress, signal, earlier }) {
       // The engine's native library is loaded by workers that are asked to analyse, and by no others.
       const { assessAsPlanned } = await import('../assess/planned-assessment.js');
       let told: UsageProgress = {
@@ -28,6 +28,7 @@ export function createUsageLogs(options: UsageLogsOptions): UsagePort {
       };
       return assessAsPlanned(route, plan, {
         ...options,
+        effort,
         now: new Date(),
         signal,
         progress: (phase, done) => tell({ phase, done }),

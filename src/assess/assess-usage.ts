@@ -1,7 +1,8 @@
+import type { MigrationEffort } from '../core/migration-effort';
 import type { AssessmentReport } from './assessment-report';
-import { DEFAULT_EFFORT, type MigrationEffort, migrationCost } from './migration-cost';
+import { type MigrationTraffic, migrationCost } from './migration-cost';
 import type { PriceFinder } from './prices/price-finder';
-import { projectCosts } from './projection';
+import { type Projection, projectCosts, type TokenRatios } from './projection';
 import { NO_RATE_LIMITS, type RateLimits } from './rate-limit-headers';
 import {
   evaluateReadiness,
@@ -26,15 +27,21 @@ export interface AssessmentRequest {
     readonly provider: string | null;
     /** Null when the candidate serves every model under its own name. */
     readonly modelMapping: ReadonlyMap<string, string> | null;
-    readonly tokenizerRatio: { readonly low: number; readonly point: number; readonly high: number } | null;
+    readonly tokenRatios: TokenRatios | null;
   } | null;
   readonly warmUpDays: number;
-  readonly effort?: MigrationEffort;
+  /** What the migration itself sends; null leaves its cost out. */
+  readonly migration: PlannedMigration | null;
   /** What readiness judges beyond usage and projection; null leaves readiness out. */
   readonly readiness: Pick<
     ReadinessFacts,
     'contextLengths' | 'rateLimits' | 'measuredP50Ms' | 'attestations' | 'demands'
   > | null;
+}
+
+/** A plan's effort, and what its route says of copies and replays, each 0 to 1. */
+export interface PlannedMigration extends Pick<MigrationTraffic, 'shadow' | 'replayBudget'> {
+  readonly effort: MigrationEffort;
 }
 
 /** Outside things that an assessment needs; the same for the command and for an activity. */
@@ -87,18 +94,28 @@ export async function assessUsage(
             legacyProvider: request.legacyProvider,
             candidateProvider: candidate.provider,
             modelMapping,
-            tokenizerRatio: candidate.tokenizerRatio,
+            tokenRatios: candidate.tokenRatios,
             warmUpDays: request.warmUpDays,
             contextThresholds: thresholds,
           });
-    const callsPerMonth = (analysis.totals.calls * 30) / analysis.window.days;
+    const { calls } = analysis.totals;
     return {
       route: request.route,
       madeAt: ports.now.toISOString(),
       usage: analysis,
       projection,
       migrationCost:
-        projection === null ? [] : migrationCost(projection, callsPerMonth, request.effort ?? DEFAULT_EFFORT),
+        projection === null || request.migration === null
+          ? []
+          : migrationCost(
+              {
+                ...request.migration,
+                projection,
+                callsPerMonth: calls === null ? null : (calls * 30) / analysis.window.days,
+                probed: probedRates(request, finder, projection, analysis.window.toMs),
+              },
+              request.migration.effort,
+            ),
       readiness:
         request.readiness === null
           ? null
@@ -114,6 +131,22 @@ export async function assessUsage(
     const goesOn = signal?.aborted === true && attempt?.goesOnAfter(signal.reason) === true;
     await db.close({ keepFolder: goesOn });
   }
+}
+
+/** Prices of the model that probes are sent to: the first that is mapped and in use. */
+function probedRates(
+  { legacyProvider, candidate }: AssessmentRequest,
+  finder: PriceFinder,
+  { mapping }: Projection,
+  atMs: number,
+): MigrationTraffic['probed'] {
+  const [first] = mapping;
+  if (first === undefined || candidate === null) return null;
+  const moment = { atMs, serviceTier: null, contextTokens: 0 };
+  return {
+    legacy: finder.find(legacyProvider, first.from, moment).rates,
+    candidate: finder.find(candidate.provider, first.to, moment).rates,
+  };
 }
 
 function thresholdsOf(

@@ -1,70 +1,111 @@
+import type { MigrationEffort } from '../core/migration-effort';
+import { formatShare } from '../core/plan';
+import { costOf, type PricedTokens, type Rates } from '../core/prices';
+import type { ProbeKind } from '../core/probe-rotation';
 import type { Projection } from './projection';
 
-/** How the migration will be run, as far as it costs money. */
-export interface MigrationEffort {
-  readonly canary: { readonly share: number; readonly hours: number };
-  readonly rolling: { readonly share: number; readonly hours: number };
-  /** Part of traffic that is mirrored to the candidate before canary, and for how long. */
-  readonly shadow: { readonly share: number; readonly hours: number };
-  /** Probes a side over the whole migration. */
-  readonly probes: number;
-  readonly goldenPrompts: number;
-  /** Part of the candidate's requests that may be sent to legacy as well after a failure. */
+/** What moving is estimated from, beside the plan. */
+export interface MigrationTraffic {
+  readonly projection: Projection;
+  /** Null when the logs do not count calls. */
+  readonly callsPerMonth: number | null;
+  /** Fraction of legacy's requests that is copied to the candidate, 0 to 1. */
+  readonly shadow: number;
+  /** Fraction of the candidate's requests that may be sent to legacy as well after an ambiguous failure, 0 to 1. */
   readonly replayBudget: number;
+  /** Of the model that is probed, in dollars; null when no model is mapped. */
+  readonly probed: { readonly legacy: Rates; readonly candidate: Rates } | null;
 }
-
-/** The design's defaults: canary 10% for a day, rolling 50% for two, no shadow traffic. */
-export const DEFAULT_EFFORT: MigrationEffort = {
-  canary: { share: 0.1, hours: 24 },
-  rolling: { share: 0.5, hours: 48 },
-  shadow: { share: 0, hours: 24 },
-  probes: 1000,
-  goldenPrompts: 200,
-  replayBudget: 0.1,
-};
 
 /** One item of what a migration costs. */
 export interface EffortCost {
   readonly item: 'shadow' | 'probes' | 'parity' | 'doubled requests';
-  readonly usd: number;
+  /** Null when the logs do not tell enough. */
+  readonly usd: number | null;
   readonly how: string;
 }
 
 const HOURS_A_MONTH = 720;
+/** Tokens of one probe at most, with its answer. */
+const PROBE_TOKENS: Readonly<Record<ProbeKind, readonly [input: number, output: number]>> = {
+  models: [0, 0],
+  plain: [20, 1],
+  stream: [20, 1],
+  embeddings: [5, 0],
+  tools: [150, 200],
+  jsonSchema: [150, 100],
+  longContext: [10_000, 1],
+};
 
-/** What moving costs beside the traffic itself; upper bounds, from the mean cost of a call on each side. */
-export function migrationCost(
-  projection: Projection,
-  callsPerMonth: number,
-  effort: MigrationEffort,
-): EffortCost[] {
-  const legacyMonth = projection.legacy.monthly.usd;
-  const candidateMonth = projection.candidate.monthly.usd;
-  const calls = Math.max(1, callsPerMonth);
-  const legacyCall = legacyMonth / calls;
-  const candidateCall = candidateMonth / calls;
-  const { shadow, canary, rolling, probes, goldenPrompts, replayBudget } = effort;
-  const moved = (canary.share * canary.hours + rolling.share * rolling.hours) / HOURS_A_MONTH;
+/** What moving costs beside the traffic itself: upper bounds, where a call is taken for a mean one. */
+export function migrationCost(traffic: MigrationTraffic, effort: MigrationEffort): EffortCost[] {
   return [
-    {
-      item: 'shadow',
-      usd: ((shadow.share * shadow.hours) / HOURS_A_MONTH) * candidateMonth,
-      how: `${shadow.share * 100}% of traffic mirrored for ${shadow.hours} h`,
-    },
-    {
-      item: 'probes',
-      usd: probes * (legacyCall + candidateCall),
-      how: `${probes} a side, each at most a mean call`,
-    },
-    {
-      item: 'parity',
-      usd: goldenPrompts * (2 * legacyCall + candidateCall),
-      how: `${goldenPrompts} golden prompts, twice to legacy and once to the candidate`,
-    },
-    {
-      item: 'doubled requests',
-      usd: replayBudget * moved * legacyMonth,
-      how: `up to ${replayBudget * 100}% of the candidate's requests in canary and rolling sent to legacy as well`,
-    },
+    shadowCost(traffic, effort),
+    probeCost(traffic, effort),
+    parityCost(traffic, effort),
+    doubled(traffic, effort),
   ];
+}
+
+function shadowCost({ projection, shadow }: MigrationTraffic, { split }: MigrationEffort): EffortCost {
+  const months = split.reduce((sum, { share, hours }) => sum + (1 - share) * hours, 0) / HOURS_A_MONTH;
+  return {
+    item: 'shadow',
+    usd: shadow * months * projection.candidate.monthly.highUsd,
+    how:
+      shadow === 0
+        ? "no request of legacy's is copied to the candidate"
+        : `${formatShare(shadow)} of legacy's requests copied to the candidate during ${namesOf(split)}`,
+  };
+}
+
+function probeCost({ probed }: MigrationTraffic, { probes }: MigrationEffort): EffortCost {
+  const side = (rates: Rates) =>
+    probes.reduce((sum, { kind, count }) => sum + count * costOf(rates, probeTokens(kind)), 0);
+  const count = probes.reduce((sum, each) => sum + each.count, 0);
+  return {
+    item: 'probes',
+    usd: probed === null ? null : side(probed.legacy) + side(probed.candidate),
+    how: `${whole(count)} to each provider: ${probes.map(({ kind }) => kind).join(', ')}`,
+  };
+}
+
+function probeTokens(kind: ProbeKind): PricedTokens {
+  const [inputTokens, outputTokens] = PROBE_TOKENS[kind];
+  return { inputTokens, cachedTokens: 0, outputTokens };
+}
+
+function parityCost(
+  { projection, callsPerMonth }: MigrationTraffic,
+  { parity }: MigrationEffort,
+): EffortCost {
+  if (parity === null) return { item: 'parity', usd: 0, how: 'no golden prompts are compared' };
+  const { leastPrompts, maxCostUsd } = parity;
+  if (maxCostUsd !== null) {
+    return { item: 'parity', usd: maxCostUsd, how: 'golden prompts are sent until this is spent' };
+  }
+  const how = `at least ${whole(leastPrompts)} golden prompts, twice to legacy and once to the candidate, without a cap`;
+  if (callsPerMonth === null || callsPerMonth === 0) return { item: 'parity', usd: null, how };
+  const { legacy, candidate } = projection;
+  const month = 2 * legacy.monthly.usd + candidate.monthly.usd;
+  return { item: 'parity', usd: (leastPrompts * month) / callsPerMonth, how };
+}
+
+function doubled({ projection, replayBudget }: MigrationTraffic, { split }: MigrationEffort): EffortCost {
+  const months = split.reduce((sum, { share, hours }) => sum + share * hours, 0) / HOURS_A_MONTH;
+  return {
+    item: 'doubled requests',
+    usd: replayBudget * months * projection.legacy.monthly.usd,
+    how: `up to ${formatShare(replayBudget)} of the candidate's requests during ${namesOf(split)} sent to legacy as well`,
+  };
+}
+
+function namesOf(split: MigrationEffort['split']): string {
+  return split
+    .map(({ name, share, hours }) => `${name} (${formatShare(share)}, ${whole(hours)} h)`)
+    .join(', ');
+}
+
+function whole(value: number): string {
+  return value.toLocaleString('en-US', { maximumFractionDigits: 1 });
 }

@@ -2,14 +2,17 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AssessPlan } from '../core/assess-plan';
 import type { Configuration } from '../core/configuration-schema';
+import type { MigrationEffort } from '../core/migration-effort';
 import { InvalidDocument } from '../core/schema-parts';
 import type { UsageFindings } from '../core/usage-digest';
 import { type AssessmentPorts, type AssessmentRequest, assessUsage } from './assess-usage';
 import { type AssessmentReport, findingsOf } from './assessment-report';
 import { providerInquiry } from './openai-inquiry';
+import { measuredTokenRatios } from './parity-token-ratios';
 import { configuredPrices } from './prices/configured-prices';
 import { parsePriceBook } from './prices/price-book-schema';
 import { MissingPrice, PriceFinder } from './prices/price-finder';
+import type { TokenRatios } from './projection';
 import { reportHtml } from './report-html';
 import { reportSections } from './report-sections';
 import { UnreadableUsage } from './usage/content-kind';
@@ -23,6 +26,8 @@ export interface PlannedAssessmentPorts extends Omit<AssessmentPorts, 'finder' |
   readonly configuration: Configuration;
   readonly resolveSecret: (reference: string) => string;
   readonly readDocument: (path: string) => unknown;
+  /** What the migration itself sends; null when it is not known. */
+  readonly effort: MigrationEffort | null;
 }
 
 /**
@@ -35,17 +40,27 @@ export async function assessAsPlanned(
   ports: PlannedAssessmentPorts,
 ): Promise<UsageFindings> {
   try {
-    const report = await assessUsage(requestOf(route, plan, ports), {
-      ...ports,
-      finder: finderOf(plan, ports),
-      inquiry: plan.ask ? inquiryOf(route, ports) : null,
-    });
+    const { request, finder, inquiry } = plannedAssessment(route, plan, ports);
+    const report = await assessUsage(request, { ...ports, finder, inquiry });
     if (plan.report !== null) await writeReport(plan.report, route, report);
     return findingsOf(report);
   } catch (error) {
     if (!isMendable(error)) throw error;
     return { digest: null, findings: [{ kind: 'doubt', text: `usage: ${reasonOf(error)}`.slice(0, 500) }] };
   }
+}
+
+/** What a plan wants assessed, and whom it asks. Throws as its documents do, and `UnresolvedSecret`. */
+export function plannedAssessment(
+  route: string,
+  plan: AssessPlan,
+  ports: PlannedAssessmentPorts,
+): { readonly request: AssessmentRequest } & Pick<AssessmentPorts, 'finder' | 'inquiry'> {
+  return {
+    request: requestOf(route, plan, ports),
+    finder: finderOf(plan, ports),
+    inquiry: plan.ask ? inquiryOf(route, ports) : null,
+  };
 }
 
 /** The first line says what is wrong; those below it may show rows, which have no place in a history. */
@@ -63,9 +78,9 @@ function isMendable(error: unknown): error is Error {
 function requestOf(
   route: string,
   plan: AssessPlan,
-  { configuration, readDocument }: PlannedAssessmentPorts,
+  { configuration, readDocument, effort }: PlannedAssessmentPorts,
 ): AssessmentRequest {
-  const { legacy, candidate, models } = routeOf(route, configuration);
+  const { legacy, candidate, models, shadow, replayBudget } = routeOf(route, configuration);
   const { p50Ms, errorRate, savingPercent } = plan.targets;
   return {
     route,
@@ -80,9 +95,10 @@ function requestOf(
     candidate: {
       provider: candidate,
       modelMapping: new Map(Object.entries(models).map(([model, mapped]) => [model, mapped.candidate])),
-      tokenizerRatio: plan.tokenizerRatio,
+      tokenRatios: ratiosOf(plan, readDocument),
     },
     warmUpDays: plan.warmUpDays,
+    migration: effort === null ? null : { effort, shadow, replayBudget: replayBudget.ratio },
     readiness: {
       contextLengths: new Map(Object.entries(plan.contextLengths)),
       rateLimits: plan.limits,
@@ -96,6 +112,14 @@ function requestOf(
       },
     },
   };
+}
+
+function ratiosOf(
+  { tokenizerRatio, parityReport }: AssessPlan,
+  readDocument: PlannedAssessmentPorts['readDocument'],
+): TokenRatios | null {
+  if (parityReport != null) return measuredTokenRatios(readDocument(parityReport), parityReport);
+  return tokenizerRatio === null ? null : { input: tokenizerRatio, output: tokenizerRatio };
 }
 
 function finderOf(

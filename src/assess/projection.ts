@@ -1,3 +1,4 @@
+import type { TokenRatioRange } from '../core/assess-plan';
 import { costOf, type PricedTokens } from '../core/prices';
 import type { PriceFinder, UsedPrice } from './prices/price-finder';
 import type { UsageAnalysis, UsageCell } from './usage/usage-analysis';
@@ -49,14 +50,20 @@ export interface Recommendation {
   readonly sentence: string;
 }
 
+/** Candidate tokens for one of legacy's, measured on the same prompts. */
+export interface TokenRatios {
+  readonly input: TokenRatioRange;
+  readonly output: TokenRatioRange;
+}
+
 /** What to project. */
 export interface ProjectionQuestion {
   readonly legacyProvider: string | null;
   readonly candidateProvider: string | null;
   /** Legacy's model to the candidate's; models not named stay with legacy at legacy's prices. */
   readonly modelMapping: ReadonlyMap<string, string>;
-  /** Candidate tokens for one of legacy's, measured by parity; null when it was not. */
-  readonly tokenizerRatio: { readonly low: number; readonly point: number; readonly high: number } | null;
+  /** Null when they were not measured. */
+  readonly tokenRatios: TokenRatios | null;
   /** Days of a month in which the candidate's prompt cache is cold, at worst. */
   readonly warmUpDays: number;
   /** Prompt sizes that the cells' context classes refer to. */
@@ -72,7 +79,7 @@ export function projectCosts(
 ): Projection | null {
   if (analysis.totals.inputTokens === null || analysis.totals.outputTokens === null) return null;
   const scale = MONTH_DAYS / analysis.window.days;
-  const ratio = question.tokenizerRatio ?? { low: 1, point: 1, high: 1 };
+  const ratios = question.tokenRatios ?? UNMEASURED;
   const coldPart = Math.min(1, question.warmUpDays / MONTH_DAYS);
   const legacy = new SideSums();
   const candidate = new SideSums();
@@ -96,11 +103,11 @@ export function projectCosts(
       question.contextThresholds,
     );
     // At worst the cache is cold for the warm-up days and the tokenizer is at its upper bound.
-    const worst = scaledTokens(tokens, ratio.high);
+    const worst = scaledTokens(tokens, ratios, 'high');
     candidate.add(
       cell,
       target,
-      rangeOf(now, scaledTokens(tokens, ratio.low), scaledTokens(tokens, ratio.point), {
+      rangeOf(now, scaledTokens(tokens, ratios, 'low'), scaledTokens(tokens, ratios, 'point'), {
         ...worst,
         cachedTokens: worst.cachedTokens * (1 - coldPart),
       }),
@@ -247,11 +254,18 @@ function tokensOf(cell: UsageCell): PricedTokens {
   };
 }
 
-function scaledTokens(tokens: PricedTokens, ratio: number): PricedTokens {
+const SAME: TokenRatioRange = { low: 1, point: 1, high: 1 };
+const UNMEASURED: TokenRatios = { input: SAME, output: SAME };
+
+function scaledTokens(
+  tokens: PricedTokens,
+  { input, output }: TokenRatios,
+  bound: keyof TokenRatioRange,
+): PricedTokens {
   return {
-    inputTokens: tokens.inputTokens * ratio,
-    cachedTokens: tokens.cachedTokens * ratio,
-    outputTokens: tokens.outputTokens * ratio,
+    inputTokens: tokens.inputTokens * input[bound],
+    cachedTokens: tokens.cachedTokens * input[bound],
+    outputTokens: tokens.outputTokens * output[bound],
   };
 }
 
@@ -269,13 +283,18 @@ function assumptionsOf(analysis: UsageAnalysis, question: ProjectionQuestion): s
           `The candidate caches as legacy does; the upper bound loses all hits for ${question.warmUpDays} of ${MONTH_DAYS} days of warm-up.`,
         ]
       : []),
-    question.tokenizerRatio === null
+    question.tokenRatios === null
       ? 'Tokenizers were not compared: the candidate is taken to count tokens as legacy does.'
-      : `The candidate counts ${question.tokenizerRatio.point} tokens for one of legacy's (${question.tokenizerRatio.low} to ${question.tokenizerRatio.high}), as measured by parity.`,
+      : `The candidate takes ${rangeText(question.tokenRatios.input)} tokens of input and ${rangeText(question.tokenRatios.output)} of output for one of legacy's, as measured by parity.`,
     ...(aggregate
       ? [
           'Buckets do not say when within them calls were made, nor how long prompts were: prices by time of day are averaged, and the lowest context tier is taken.',
         ]
       : []),
   ];
+}
+
+function rangeText({ low, point, high }: TokenRatioRange): string {
+  const short = (ratio: number) => String(Number(ratio.toFixed(3)));
+  return `${short(point)} (${short(low)} to ${short(high)})`;
 }

@@ -220,7 +220,7 @@ function targets({ usage, projection, measuredP50Ms, demands }: ReadinessFacts):
   if (demands.maxErrorRate !== undefined) {
     if (failed === null)
       findings.push(doubt('errors are not in these sources, and the plan has a target for them'));
-    else if (calls > 0 && failed / calls > demands.maxErrorRate) {
+    else if (calls !== null && calls > 0 && failed / calls > demands.maxErrorRate) {
       findings.push(
         warning(
           `legacy fails ${((failed / calls) * 100).toFixed(2)}% of calls, the plan aims at ${demands.maxErrorRate * 100}%`,

@@ -77,7 +77,7 @@ function totals({ usage }: AssessmentReport): ReportSection {
       ? NOT_HERE
       : `p50 ${short(of.p50)}${unit}, p95 ${short(of.p95)}${unit}, p99 ${short(of.p99)}${unit} (${integer(of.count)} calls)`;
   const rows: [string, string, string][] = [
-    ['calls', integer(sums.calls), perDay(sums.calls)],
+    ['calls', count(sums.calls), perDay(sums.calls)],
     ['input tokens', count(sums.inputTokens), perDay(sums.inputTokens)],
     ['  of them cached', count(sums.cachedTokens), perDay(sums.cachedTokens)],
     ['output tokens', count(sums.outputTokens), perDay(sums.outputTokens)],
@@ -124,7 +124,7 @@ function models({ usage }: AssessmentReport): ReportSection {
       ],
       rows: usage.byModel.map((model) => [
         shown(model.model),
-        integer(model.calls),
+        count(model.calls),
         count(model.inputTokens),
         count(model.cachedTokens),
         count(model.outputTokens),
@@ -151,7 +151,7 @@ function callers({ usage }: AssessmentReport): ReportSection {
       head: ['caller', 'calls', 'input', 'output', 'failed'],
       rows: most.map((caller) => [
         shown(caller.caller),
-        integer(caller.calls),
+        count(caller.calls),
         count(caller.inputTokens),
         count(caller.outputTokens),
         failures(caller),
@@ -207,7 +207,7 @@ function projection({ projection: found, migrationCost }: AssessmentReport): Rep
       lines: [],
       table: {
         head: ['item', 'cost', 'how'],
-        rows: migrationCost.map(({ item, usd, how }) => [item, dollars(usd), how]),
+        rows: migrationCost.map(({ item, usd, how }) => [item, usd === null ? NOT_HERE : dollars(usd), how]),
       },
     },
     {
@@ -287,7 +287,9 @@ export function dollars(usd: number): string {
 
 function failures({ failed, calls }: UsageSums): string {
   if (failed === null) return NOT_HERE;
-  return calls === 0 ? '0' : `${integer(failed)} (${((failed / calls) * 100).toFixed(2)}%)`;
+  return calls === null || calls === 0
+    ? integer(failed)
+    : `${integer(failed)} (${((failed / calls) * 100).toFixed(2)}%)`;
 }
 
 function count(value: number | null): string {

@@ -1,10 +1,21 @@
-import type { Command } from 'commander';
-import { ATTESTATION_ITEMS, type AttestationItem } from '../core/assess-plan';
-import { attestations, collected, instant, lengths, pairs, part, price, ratio } from './assess-value';
+import { type Command, Option } from 'commander';
+import { ATTESTATION_ITEMS, type AttestationItem, type TokenRatioRange } from '../core/assess-plan';
+import {
+  attestations,
+  collected,
+  instant,
+  lengths,
+  monthDays,
+  pairs,
+  part,
+  price,
+  ratio,
+} from './assess-value';
 import { amount, fraction, positive } from './option-value';
 
 /** What `cutover assess` was asked for. */
 export interface AssessOptions {
+  readonly plan?: string;
   readonly route?: string;
   readonly config?: string;
   readonly format?: string;
@@ -19,7 +30,8 @@ export interface AssessOptions {
   readonly mapping?: Map<string, string>;
   readonly prices?: string[];
   readonly candidatePrice?: { input: number; cachedInput?: number; output: number };
-  readonly tokenizerRatio?: { low: number; point: number; high: number };
+  readonly tokenizerRatio?: TokenRatioRange;
+  readonly parity?: string;
   readonly warmUpDays: number;
   readonly candidateUrl?: string;
   readonly key?: string;
@@ -38,10 +50,45 @@ export interface AssessOptions {
   readonly html?: string;
 }
 
+/** Options whose values a plan has. */
+const GIVEN_BY_PLAN: (keyof AssessOptions)[] = [
+  'route',
+  'format',
+  'mappingFile',
+  'maxRejects',
+  'from',
+  'to',
+  'days',
+  'legacy',
+  'candidate',
+  'mapping',
+  'prices',
+  'candidatePrice',
+  'tokenizerRatio',
+  'parity',
+  'warmUpDays',
+  'candidateUrl',
+  'contextLength',
+  'requestsPerMinute',
+  'tokensPerMinute',
+  'measuredP50',
+  'maxP50',
+  'maxErrorRate',
+  'minSaving',
+  'attest',
+  'by',
+];
+
 /** Adds the options of `cutover assess`. */
 export function addAssessOptions(command: Command): Command {
   return command
     .argument('[files...]', 'usage logs: CSV, JSON, JSON lines, Parquet, zip; globs and .gz too')
+    .addOption(
+      new Option(
+        '--plan <file>',
+        "assess as this plan's migration would; FILES replace the logs that it names",
+      ).conflicts(GIVEN_BY_PLAN),
+    )
     .option('--route <name>', 'take providers, model mapping and prices from this route of the configuration')
     .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option('--format <name>', 'the format of the files (default: told from their content)')
@@ -66,10 +113,15 @@ export function addAssessOptions(command: Command): Command {
     )
     .option(
       '--tokenizer-ratio <low:point:high>',
-      'candidate tokens for one of legacy’s, measured by parity',
+      'candidate tokens for one of legacy’s, input and output alike',
       ratio,
     )
-    .option('--warm-up-days <days>', 'days a month of cold prompt cache, at worst', amount, 7)
+    .addOption(
+      new Option('--parity <report>', 'take those ratios from a report of `cutover parity --json`').conflicts(
+        ['tokenizerRatio'],
+      ),
+    )
+    .option('--warm-up-days <days>', 'days a month of cold prompt cache, at worst', monthDays, 7)
     .option('--candidate-url <url>', 'ask this OpenAI-compatible endpoint, with --key')
     .option(
       '--ask',

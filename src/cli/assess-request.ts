@@ -1,9 +1,14 @@
-import type { AssessmentRequest } from '../assess/assess-usage';
+import type { AssessmentPorts, AssessmentRequest } from '../assess/assess-usage';
 import { openAiInquiry, providerInquiry } from '../assess/openai-inquiry';
+import { measuredTokenRatios } from '../assess/parity-token-ratios';
+import { plannedAssessment } from '../assess/planned-assessment';
 import { configuredPrices } from '../assess/prices/configured-prices';
 import { type PriceBook, parsePriceBook } from '../assess/prices/price-book-schema';
+import { PriceFinder } from '../assess/prices/price-finder';
+import type { TokenRatios } from '../assess/projection';
 import type { ProviderInquiry } from '../assess/readiness';
 import { parseMapping } from '../assess/usage/mapping-schema';
+import { defaultPlan, loadPlan } from '../client/plan-file';
 import {
   configurationPath,
   loadConfiguration,
@@ -12,7 +17,10 @@ import {
   UnresolvedSecret,
 } from '../config';
 import type { Attestation } from '../core/assess-plan';
+import { assessPlanSchema } from '../core/assess-plan-schema';
 import type { Configuration } from '../core/configuration-schema';
+import { plannedEffort } from '../core/migration-effort';
+import { parseDocument } from '../core/schema-parts';
 import type { AssessOptions } from './assess-options';
 import { CliError, EXIT } from './cli-error';
 import { operatorName } from './operator-name';
@@ -20,16 +28,18 @@ import { operatorName } from './operator-name';
 const ASK_TIMEOUT_MS = 60_000;
 
 /** A route with both providers, as the configuration gives them. */
-export interface ResolvedRoute {
+interface ResolvedRoute {
   readonly name: string;
   readonly legacy: string;
   readonly candidate: string;
   readonly modelMapping: ReadonlyMap<string, string>;
+  readonly shadow: number;
+  readonly replayBudget: number;
   readonly providers: Configuration['providers'];
 }
 
 /** The route that `--route` names; null without it. */
-export function routeOf(options: AssessOptions): ResolvedRoute | null {
+function routeOf(options: AssessOptions): ResolvedRoute | null {
   const { route: name } = options;
   if (name === undefined) return null;
   const configuration = loadConfiguration(configurationPath(options.config));
@@ -43,12 +53,52 @@ export function routeOf(options: AssessOptions): ResolvedRoute | null {
     legacy: route.legacy,
     candidate: route.candidate,
     modelMapping: new Map(Object.entries(route.models).map(([model, { candidate }]) => [model, candidate])),
+    shadow: route.shadow,
+    replayBudget: route.replayBudget.ratio,
     providers: configuration.providers,
   };
 }
 
-/** What is to be assessed. */
-export function requestOf(
+/** What is to be assessed, and whom it asks. */
+export interface AskedAssessment extends Pick<AssessmentPorts, 'finder' | 'inquiry'> {
+  readonly request: AssessmentRequest;
+}
+
+/** As the options say. */
+export function askedByOptions(files: readonly string[], options: AssessOptions): AskedAssessment {
+  const route = routeOf(options);
+  return {
+    request: requestOf(files, options, route),
+    finder: new PriceFinder(priceBooks(options, route)),
+    inquiry: inquiryOf(options, route),
+  };
+}
+
+/** As the migration of a plan would have it; files take the place of the logs that the plan names. */
+export function askedByPlan(path: string, files: readonly string[], options: AssessOptions): AskedAssessment {
+  const plan = loadPlan(path);
+  if (plan.assess === undefined && files.length === 0) {
+    throw new CliError(`${path} names no usage logs (assess.usage): expected files`, EXIT.badInput);
+  }
+  const assess = plan.assess ?? parseDocument(assessPlanSchema, { usage: files }, path);
+  return plannedAssessment(
+    plan.route,
+    {
+      ...assess,
+      usage: files.length > 0 ? files : assess.usage,
+      ask: options.ask ?? assess.ask,
+    },
+    {
+      configuration: loadConfiguration(configurationPath(options.config)),
+      resolveSecret,
+      readDocument,
+      now: new Date(),
+      effort: plannedEffort(plan),
+    },
+  );
+}
+
+function requestOf(
   files: readonly string[],
   options: AssessOptions,
   route: ResolvedRoute | null,
@@ -75,9 +125,14 @@ export function requestOf(
         : {
             provider: candidate,
             modelMapping: options.mapping ?? route?.modelMapping ?? null,
-            tokenizerRatio: options.tokenizerRatio ?? null,
+            tokenRatios: ratiosOf(options),
           },
     warmUpDays: options.warmUpDays,
+    migration: {
+      effort: plannedEffort(defaultPlan(route?.name ?? 'any')),
+      shadow: route?.shadow ?? 0,
+      replayBudget: route?.replayBudget ?? 0.1,
+    },
     readiness:
       candidate === undefined
         ? null
@@ -98,6 +153,11 @@ export function requestOf(
   };
 }
 
+function ratiosOf({ parity, tokenizerRatio }: AssessOptions): TokenRatios | null {
+  if (parity !== undefined) return measuredTokenRatios(readDocument(parity), parity);
+  return tokenizerRatio === undefined ? null : { input: tokenizerRatio, output: tokenizerRatio };
+}
+
 /** The name of a candidate that is known by its price only. */
 const CANDIDATE = 'candidate';
 
@@ -107,7 +167,7 @@ function attested(options: AssessOptions): Attestation[] {
 }
 
 /** Price books in the order in which they are asked: files, the command's own prices, the configuration's. */
-export function priceBooks(options: AssessOptions, route: ResolvedRoute | null): PriceBook[] {
+function priceBooks(options: AssessOptions, route: ResolvedRoute | null): PriceBook[] {
   const books = (options.prices ?? []).map((path) => parsePriceBook(readDocument(path), path));
   const today = new Date().toISOString().slice(0, 10);
   const written: object[] = [];
@@ -130,7 +190,7 @@ export function priceBooks(options: AssessOptions, route: ResolvedRoute | null):
 }
 
 /** How the candidate is asked; null where it is not. A route's candidate is asked unless `--no-ask` says not to. */
-export function inquiryOf(options: AssessOptions, route: ResolvedRoute | null): ProviderInquiry | null {
+function inquiryOf(options: AssessOptions, route: ResolvedRoute | null): ProviderInquiry | null {
   if (options.candidateUrl !== undefined) {
     if (options.key === undefined) throw new CliError('--candidate-url needs --key env:NAME', EXIT.badInput);
     return openAiInquiry({

@@ -12,6 +12,14 @@ export function part(value: string): number {
   return value === '0' ? 0 : fraction(value);
 }
 
+/** Parses a number of days of a month, 0 to 30. */
+export function monthDays(value: string): number {
+  const days = Number(value);
+  if (value.trim() === '' || !(days >= 0 && days <= 30))
+    throw new InvalidArgumentError('expected days from 0 to 30');
+  return days;
+}
+
 /** Parses a time in ISO 8601, in milliseconds since 1970. */
 export function instant(value: string): number {
   const ms = Date.parse(value);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { assessUsage } from '../assess/assess-usage';
 import { type AssessmentReport, digestReport } from '../assess/assessment-report';
-import { MissingPrice, PriceFinder } from '../assess/prices/price-finder';
+import { MissingPrice } from '../assess/prices/price-finder';
 import { reportHtml } from '../assess/report-html';
 import { reportMarkdown } from '../assess/report-markdown';
 import { reportSections } from '../assess/report-sections';
@@ -14,7 +14,7 @@ import { TooManyRejects } from '../assess/usage/usage-loader';
 import { resolveSecret, UnresolvedSecret } from '../config';
 import { InvalidDocument } from '../core/schema-parts';
 import { type AssessOptions, addAssessOptions } from './assess-options';
-import { inquiryOf, priceBooks, requestOf, routeOf } from './assess-request';
+import { askedByOptions, askedByPlan } from './assess-request';
 import { CliError, EXIT } from './cli-error';
 import { printJson, printLine, printNote, printTable } from './output';
 
@@ -29,7 +29,7 @@ export function registerAssess(program: Command): void {
     .addHelpText(
       'after',
       '\nExit code 5: rejected, a blocker stands in the way. Exit code 2: a file or price that cannot be used.\n' +
-        '\nExamples:\n  cutover assess usage.csv\n' +
+        '\nExamples:\n  cutover assess usage.csv\n  cutover assess --plan plan.yaml\n' +
         "  cutover assess 'logs/*.jsonl.gz' --candidate deepseek --mapping gpt-4o=deepseek-chat --html report.html\n" +
         '  cutover assess usage.csv --route chat --ask --attest sla=yes --attest dataResidency=yes --by ana',
     )
@@ -39,14 +39,16 @@ export function registerAssess(program: Command): void {
 async function runAssess(files: readonly string[], options: AssessOptions): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-fetched-'));
   try {
-    const route = routeOf(options);
     const fetched = options.fetchOpenai === true ? await fetchUsage(options, folder) : [];
-    if (files.length + fetched.length === 0) {
-      throw new CliError('expected at least one usage file, or --fetch-openai', EXIT.badInput);
+    const given = [...files, ...fetched];
+    if (given.length === 0 && options.plan === undefined) {
+      throw new CliError('expected at least one usage file, --plan or --fetch-openai', EXIT.badInput);
     }
-    const report = await assessUsage(requestOf([...files, ...fetched], options, route), {
-      finder: new PriceFinder(priceBooks(options, route)),
-      inquiry: inquiryOf(options, route),
+    const { request, finder, inquiry } =
+      options.plan === undefined ? askedByOptions(given, options) : askedByPlan(options.plan, given, options);
+    const report = await assessUsage(request, {
+      finder,
+      inquiry,
       now: new Date(),
       progress: progressNotes(),
     });

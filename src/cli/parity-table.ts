@@ -63,7 +63,7 @@ function lossText({ loss, interval: [low, high] }: MeasureRow): string {
 
 function tokensText({ input, output }: NonNullable<ParityReport['tokens']>): string {
   const [least, ratio, most] = [input.least, input.ratio, input.most].map((value) => value.toFixed(2));
-  return `tokens for one of legacy's: ${ratio} of input (${least} to ${most} by stratum), ${output.ratio.toFixed(2)} of output; for assess: --tokenizer-ratio ${least}:${ratio}:${most}`;
+  return `tokens for one of legacy's: ${ratio} of input (${least} to ${most} by stratum), ${output.ratio.toFixed(2)} of output; for assess: --parity with this report as --json`;
 }
 
 function percent(part: number): string {

@@ -41,7 +41,10 @@ export const assessPlanSchema = z
       })
       .refine(({ low, point, high }) => low <= point && point <= high, 'expected low <= point <= high')
       .optional()
-      .describe('Candidate tokens for one of legacy, measured by parity.'),
+      .describe('Candidate tokens for one of legacy, input and output alike.'),
+    parityReport: path
+      .optional()
+      .describe('A report of `cutover parity --json`, whose token ratios take the place of tokenizerRatio.'),
     ask: z
       .boolean()
       .default(true)
@@ -100,6 +103,10 @@ export const assessPlanSchema = z
       .default([]),
     report: path.optional().describe("A folder on the worker's machine for the whole report."),
   })
+  .refine(({ tokenizerRatio, parityReport }) => tokenizerRatio === undefined || parityReport === undefined, {
+    path: ['parityReport'],
+    message: 'expected tokenizerRatio or parityReport, got both',
+  })
   .transform(
     (input): AssessPlan => ({
       usage: input.usage,
@@ -110,6 +117,7 @@ export const assessPlanSchema = z
       prices: input.prices,
       warmUpDays: input.warmUpDays,
       tokenizerRatio: input.tokenizerRatio ?? null,
+      parityReport: input.parityReport ?? null,
       ask: input.ask,
       contextLengths: input.contextLengths,
       limits: {

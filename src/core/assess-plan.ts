@@ -18,6 +18,13 @@ export interface ChecklistPoint {
   readonly attestedBy: string | null;
 }
 
+/** Candidate tokens for one of legacy's: what is likely at least, the estimate, what is likely at most. */
+export interface TokenRatioRange {
+  readonly low: number;
+  readonly point: number;
+  readonly high: number;
+}
+
 /** What a plan wants of the usage logs before anything is moved; files are read on the worker's machine. */
 export interface AssessPlan {
   /** Files and globs. */
@@ -32,8 +39,10 @@ export interface AssessPlan {
   /** Files with price books; earlier ones win. */
   readonly prices: readonly string[];
   readonly warmUpDays: number;
-  /** Candidate tokens for one of legacy's; null: not measured. */
-  readonly tokenizerRatio: { readonly low: number; readonly point: number; readonly high: number } | null;
+  /** Null: not measured, or in the parity report. */
+  readonly tokenizerRatio: TokenRatioRange | null;
+  /** A report of `cutover parity --json` on the worker's machine; absent or null: none. */
+  readonly parityReport?: string | null;
   /** Whether the candidate is asked for models and limits, and probed for the features in use. */
   readonly ask: boolean;
   /** Tokens, by the candidate's model. */

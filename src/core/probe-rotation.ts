@@ -4,7 +4,7 @@ import type { ProbeFeature } from './plan';
 export type ProbeKind = 'models' | 'plain' | 'stream' | ProbeFeature;
 
 /** A long prompt costs as much as a thousand short ones: it is sent once in so many probes. */
-const LONG_CONTEXT_EVERY = 60;
+export const LONG_CONTEXT_EVERY = 60;
 
 /** What of a plan says how providers are probed; plans of older releases have no features. */
 export interface ProbedFeatures {

@@ -13,7 +13,7 @@ export interface UsageDigest {
   readonly toMs: number;
   /** Days that the data covers within the window. */
   readonly days: number;
-  readonly calls: number;
+  readonly calls: number | null;
   readonly inputTokens: number | null;
   readonly cachedTokens: number | null;
   readonly outputTokens: number | null;
@@ -21,7 +21,7 @@ export interface UsageDigest {
   readonly latencyMs: { readonly p50: number; readonly p95: number; readonly p99: number } | null;
   readonly peak: { readonly requestsPerMinute: number; readonly tokensPerMinute: number | null } | null;
   /** The five with most calls. */
-  readonly models: readonly { readonly model: string; readonly calls: number }[];
+  readonly models: readonly { readonly model: string; readonly calls: number | null }[];
   /** For 30 days, as both amounts below. */
   readonly legacyMonthlyUsd: number | null;
   readonly candidateMonthlyUsd: {
@@ -45,6 +45,7 @@ export interface UsageFindings {
 /** The digest in a few lines for people; names in it are as the logs have them. */
 export function usageLines(digest: UsageDigest): string[] {
   const { calls, days, inputTokens, outputTokens, latencyMs, peak, savingPercent, recommendation } = digest;
+  const made = calls === null ? 'calls not in these logs' : `${count(calls)} calls`;
   const tokens =
     inputTokens === null || outputTokens === null
       ? 'tokens not in these logs'
@@ -60,10 +61,7 @@ export function usageLines(digest: UsageDigest): string[] {
             (savingPercent === null ? '' : ` (saves ${savingPercent.percent.toFixed(1)}%)`) +
             (recommendation === null ? '' : `: ${recommendation.priority} priority`),
         ];
-  return [
-    `Usage of ${days.toFixed(1)} days: ${count(calls)} calls${failed}, ${tokens}${speed}${busiest}`,
-    ...cost,
-  ];
+  return [`Usage of ${days.toFixed(1)} days: ${made}${failed}, ${tokens}${speed}${busiest}`, ...cost];
 }
 
 function count(value: number): string {

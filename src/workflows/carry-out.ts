@@ -15,6 +15,7 @@ import { isSettled, rejectedByUsage, withHandover, withParity, withUsage } from 
 import { currentDetails } from '../core/details';
 import { formatDuration } from '../core/duration';
 import type { Decision, MigrationEvent } from '../core/events';
+import { plannedEffort } from '../core/migration-effort';
 import { type AssessmentSummary, type MigrationState, stageAt } from '../core/migration-state';
 import { formatShare } from '../core/plan';
 import { statusOf } from '../core/status';
@@ -177,7 +178,7 @@ async function analyseUsage(state: MigrationState): Promise<UsageFindings | null
   const doing = (text: string) =>
     setCurrentDetails(currentDetails({ ...statusOf(state, Date.now()), doing: text }));
   doing('analysing usage; its progress is with the pending activity');
-  const usage = await run({ route, plan });
+  const usage = await run({ route, plan, effort: plannedEffort(state.plan) });
   doing('assessing both providers');
   return usage;
 }

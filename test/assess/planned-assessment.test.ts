@@ -48,6 +48,7 @@ async function assess(
     configuration,
     resolveSecret: () => 'sk-secret',
     readDocument,
+    effort: null,
     now: new Date('2026-11-02T08:00:00Z'),
     signal,
   });
@@ -71,6 +72,18 @@ it('asks for what nobody has attested', async () => {
   expect(found.findings.filter(({ kind }) => kind === 'approval')).toEqual([
     { kind: 'approval', item: 'sla', text: expect.stringContaining('service level'), asks: 'ana' },
     { kind: 'approval', item: 'point-1', text: 'Has legal agreed?', asks: 'ana' },
+  ]);
+});
+
+it("takes the candidate's tokens from a report of parity, and holds for one that has none", async () => {
+  const parity = join(folder, 'parity.json');
+  const ratio = { ratio: 2, least: 1.5, most: 2.5 };
+  writeFileSync(parity, JSON.stringify({ tokens: { input: ratio, output: ratio } }));
+  const { digest } = await assess({ parityReport: parity, warmUpDays: 0 });
+  expect(digest?.savingPercent).toEqual({ percent: 0, low: -25, high: 25 });
+  writeFileSync(parity, JSON.stringify({ tokens: null }));
+  expect(texts(await assess({ parityReport: parity }), 'doubt')).toEqual([
+    `usage: ${parity} has no token ratio: a provider did not count its tokens`,
   ]);
 });
 

@@ -1,8 +1,11 @@
-import { migrationCost } from '../../src/assess/migration-cost';
+import { type MigrationTraffic, migrationCost } from '../../src/assess/migration-cost';
 import { parsePriceBook } from '../../src/assess/prices/price-book-schema';
 import { PriceFinder } from '../../src/assess/prices/price-finder';
 import { type ProjectionQuestion, projectCosts, recommend } from '../../src/assess/projection';
 import type { UsageAnalysis, UsageCell } from '../../src/assess/usage/usage-analysis';
+import { plannedEffort } from '../../src/core/migration-effort';
+import { planSchema } from '../../src/core/plan-schema';
+import type { Rates } from '../../src/core/prices';
 
 const DAY_MS = 86_400_000;
 const START = Date.UTC(2026, 10, 2);
@@ -56,7 +59,7 @@ it("applies the tokenizer's ratio to the candidate", () => {
   const found = project([cell({ inputTokens: 1e6 })], {
     days: 30,
     candidatePrice: { input: 1, output: 1 },
-    tokenizerRatio: { low: 0.9, point: 1.1, high: 1.2 },
+    tokenRatios: { input: { low: 0.9, point: 1.1, high: 1.2 }, output: { low: 0.9, point: 1.1, high: 1.2 } },
   });
   expect(found.candidate.monthly).toEqual({
     usd: expect.closeTo(1.1, 10),
@@ -108,25 +111,44 @@ it.each([
 });
 
 it('says what the migration itself costs, at most', () => {
+  const effort = plannedEffort(
+    planSchema.parse({
+      route: 'chat',
+      stages: [
+        { name: 'assess' },
+        { name: 'canary', share: '10%', soak: '10h' },
+        { name: 'rolling', share: '50%', soak: '10h' },
+        { name: 'complete', share: '100%', soak: '16h' },
+      ],
+      probes: { interval: '10s', features: ['longContext'] },
+    }),
+  );
   const found = project([cell({ inputTokens: 720e6, outputTokens: 0 })], {
     days: 30,
     candidatePrice: { input: 0.21, output: 0.21 },
   });
-  const items = migrationCost(found, 1000, {
-    canary: { share: 0.1, hours: 10 },
-    rolling: { share: 0.5, hours: 10 },
-    shadow: { share: 0.5, hours: 10 },
-    probes: 100,
-    goldenPrompts: 10,
-    replayBudget: 0.1,
-  });
-  const perCall = (720 * 0.42) / 1000;
-  expect(Object.fromEntries(items.map(({ item, usd }) => [item, usd]))).toEqual({
-    shadow: expect.closeTo(((0.5 * 10) / 720) * 720 * 0.21, 10),
-    probes: expect.closeTo(100 * (perCall * 1.5), 10),
-    parity: expect.closeTo(10 * (perCall * 2.5), 10),
+  const rates = (usd: number): Rates => {
+    return { inputPerMillion: usd, cachedInputPerMillion: null, outputPerMillion: usd, contextTiers: [] };
+  };
+  const cost = (over: Partial<MigrationTraffic>, parity: typeof effort.parity = null) => {
+    const probed = { legacy: rates(0.42), candidate: rates(0.21) };
+    const traffic = { projection: found, callsPerMonth: 1000, shadow: 0.5, replayBudget: 0.1, probed };
+    const items = migrationCost({ ...traffic, ...over }, { ...effort, parity });
+    return Object.fromEntries(items.map(({ item, usd }) => [item, usd]));
+  };
+  // 36 hours at one probe in 10 s, and 30 in assess: 12,990, of which one in 60 is long.
+  const tokens = 217 * 10_001 + (12_990 - 217 + 1) * 21;
+  expect(cost({})).toEqual({
+    shadow: expect.closeTo(0.5 * ((9 + 5) / 720) * 720 * 0.21, 10),
+    probes: expect.closeTo((tokens * (0.42 + 0.21)) / 1e6, 10),
+    parity: 0,
     'doubled requests': expect.closeTo(0.1 * (6 / 720) * 720 * 0.42, 10),
   });
+  expect(cost({ probed: null }).probes).toBeNull();
+  const perCall = (720 * 0.42) / 1000;
+  expect(cost({}, { leastPrompts: 10, maxCostUsd: null }).parity).toBeCloseTo(10 * perCall * 2.5, 10);
+  expect(cost({ callsPerMonth: null }, { leastPrompts: 10, maxCostUsd: null }).parity).toBeNull();
+  expect(cost({}, { leastPrompts: 10, maxCostUsd: 5 }).parity).toBe(5);
 });
 
 interface Setup extends Partial<ProjectionQuestion> {
@@ -159,7 +181,7 @@ function question(over: Partial<ProjectionQuestion>): ProjectionQuestion {
     legacyProvider: 'legacy',
     candidateProvider: 'candidate',
     modelMapping: new Map([['old', 'new']]),
-    tokenizerRatio: null,
+    tokenRatios: null,
     warmUpDays: 0,
     contextThresholds: [],
     ...over,

@@ -62,8 +62,9 @@ async function report(over: Partial<AssessmentRequest> = {}, asked: ProviderInqu
       load: { maxRejectShare: 0 },
       window: { fromMs: null, toMs: null, days: 30 },
       legacyProvider: 'legacy',
-      candidate: { provider: 'candidate', modelMapping: new Map([['old', 'new']]), tokenizerRatio: null },
+      candidate: { provider: 'candidate', modelMapping: new Map([['old', 'new']]), tokenRatios: null },
       warmUpDays: 0,
+      migration: null,
       readiness: {
         contextLengths: new Map([['new', 2e6]]),
         rateLimits: { requestsPerMinute: 100, tokensPerMinute: 1e9 },

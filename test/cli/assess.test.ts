@@ -155,6 +155,93 @@ describe('the candidate of a route', () => {
   });
 });
 
+describe('with a plan', () => {
+  const CONFIGURATION = {
+    providers: {
+      old: {
+        baseUrl: 'http://127.0.0.1:9/v1',
+        prices: { 'gpt-4o': { inputPerMillion: 2, outputPerMillion: 2 } },
+      },
+      new: {
+        baseUrl: 'http://127.0.0.1:9/v1',
+        prices: { 'deepseek-chat': { inputPerMillion: 1, outputPerMillion: 1 } },
+      },
+    },
+    routes: {
+      chat: { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'deepseek-chat' }, shadow: 0.2 },
+    },
+    gateways: [{ name: 'one', data: 'http://127.0.0.1:3', admin: 'http://127.0.0.1:4' }],
+  };
+
+  function planned(fields: object): string[] {
+    const [configuration, plan] = ['cutover.json', 'plan.json'].map((name) => join(folder, name)) as [
+      string,
+      string,
+    ];
+    writeFileSync(configuration, JSON.stringify(CONFIGURATION));
+    writeFileSync(plan, JSON.stringify({ route: 'chat', ...fields }));
+    return ['--plan', plan, '--config', configuration, '--json'];
+  }
+
+  it('says what the migration of the plan would be told', async () => {
+    const stages = [
+      { name: 'assess' },
+      { name: 'small', share: '5%', soak: '10h' },
+      { name: 'complete', share: '100%', soak: '2h' },
+    ];
+    const assess = { usage: [gateway], ask: false, targets: { saving: '60%' }, checklist: { attested: [] } };
+    const report = JSON.parse(await run(...planned({ stages, assess })));
+    expect(report.route).toBe('chat');
+    expect(texts(report, 'blocker')).toEqual(['the candidate saves 50.0%, the plan demands 60%']);
+    expect(process.exitCode).toBe(5);
+    const how = (report.migrationCost as { item: string; how: string }[]).map(
+      ({ item, how: text }) => `${item}: ${text}`,
+    );
+    expect(how).toEqual([
+      "shadow: 20% of legacy's requests copied to the candidate during small (5%, 10 h)",
+      'probes: 8,670 to each provider: plain, stream',
+      'parity: no golden prompts are compared',
+      "doubled requests: up to 10% of the candidate's requests during small (5%, 10 h) sent to legacy as well",
+    ]);
+  });
+
+  it('takes other files in place of those that the plan names', async () => {
+    const report = JSON.parse(
+      await run(...planned({ assess: { usage: ['nowhere.csv'], ask: false } }), gateway, '--no-ask'),
+    );
+    expect(report.usage.totals.calls).toBe(3);
+    expect(JSON.parse(await run(...planned({}), gateway, '--no-ask')).usage.totals.calls).toBe(3);
+  });
+
+  it('takes nothing else that the plan has', async () => {
+    const words = planned({ assess: { usage: [gateway] } });
+    await expect(run(...words, '--min-saving', '5')).rejects.toThrow(
+      /'--plan <file>' cannot be used with option '--min-saving/,
+    );
+    await expect(run(...planned({}))).rejects.toThrow('names no usage logs (assess.usage): expected files');
+  });
+});
+
+it("takes the candidate's tokens from a report of parity", async () => {
+  const parity = join(folder, 'parity.json');
+  const ratio = (middle: number) => ({ ratio: middle, least: middle - 0.1, most: middle + 0.3 });
+  writeFileSync(parity, JSON.stringify({ outcome: 'pass', tokens: { input: ratio(1), output: ratio(2) } }));
+  const words = [gateway, '--legacy', 'openai', ...candidate, '--warm-up-days', '0', '--json'];
+  const plain = JSON.parse(await run(...words)).projection;
+  const measured = JSON.parse(await run(...words, '--parity', parity)).projection;
+  const { inputTokens, outputTokens } = JSON.parse(await run(gateway, '--json')).usage.totals;
+  const costs = (input: number, output: number) =>
+    (inputTokens * 0.1 * input + outputTokens * 0.2 * output) / (inputTokens * 0.1 + outputTokens * 0.2);
+  expect(measured.candidate.monthly.usd / plain.candidate.monthly.usd).toBeCloseTo(costs(1, 2), 10);
+  expect(measured.candidate.monthly.lowUsd / plain.candidate.monthly.usd).toBeCloseTo(costs(0.9, 1.9), 10);
+  expect(measured.candidate.monthly.highUsd / plain.candidate.monthly.usd).toBeCloseTo(costs(1.3, 2.3), 10);
+  expect(measured.assumptions.join()).toContain(
+    "takes 1 (0.9 to 1.3) tokens of input and 2 (1.9 to 2.3) of output for one of legacy's, as measured by parity",
+  );
+  writeFileSync(parity, JSON.stringify({ outcome: 'pass', tokens: null }));
+  await expect(run(...words, '--parity', parity)).rejects.toThrow('a provider did not count its tokens');
+});
+
 interface Judged {
   readonly readiness: { readonly findings: readonly { readonly kind: string; readonly text: string }[] };
 }

@@ -72,7 +72,7 @@ export async function analyzeUsage(
         peak: peakOf(peaks.find((row) => row['model'] === model)),
       };
     })
-    .sort((a, b) => b.calls - a.calls || (a.model < b.model ? -1 : 1));
+    .sort((a, b) => (b.calls ?? 0) - (a.calls ?? 0) || (a.model < b.model ? -1 : 1));
   const analysis: UsageAnalysis = {
     sources,
     window,
@@ -170,7 +170,7 @@ function sums(row: Row, has: (field: UsageField) => boolean): UsageSums {
     return has(field) && value !== null ? Number(value) : null;
   };
   return {
-    calls: Number(row['calls']),
+    calls: row['calls'] === null ? null : Number(row['calls']),
     inputTokens: sum('inputTokens', 'input'),
     cachedTokens: sum('cachedTokens', 'cached'),
     outputTokens: sum('outputTokens', 'output'),
@@ -179,17 +179,21 @@ function sums(row: Row, has: (field: UsageField) => boolean): UsageSums {
 }
 
 function sumOf(parts: readonly UsageSums[], has: (field: UsageField) => boolean = () => false): UsageSums {
-  const sum = (read: (part: UsageSums) => number | null, field: UsageField) => {
-    const values = parts.map(read).filter((value) => value !== null);
-    return values.length === 0 ? (has(field) ? 0 : null) : values.reduce((a, b) => a + b, 0);
-  };
+  const sum = (read: (part: UsageSums) => number | null, ofNone: 0 | null) =>
+    parts.reduce((total, part) => added(total, read(part)), null as number | null) ?? ofNone;
+  const noneOf = (field: UsageField) => (has(field) ? 0 : null);
   return {
-    calls: parts.reduce((total, { calls }) => total + calls, 0),
-    inputTokens: sum((part) => part.inputTokens, 'inputTokens'),
-    cachedTokens: sum((part) => part.cachedTokens, 'cachedTokens'),
-    outputTokens: sum((part) => part.outputTokens, 'outputTokens'),
-    failed: sum((part) => part.failed, 'failed'),
+    calls: sum((part) => part.calls, null),
+    inputTokens: sum((part) => part.inputTokens, noneOf('inputTokens')),
+    cachedTokens: sum((part) => part.cachedTokens, noneOf('cachedTokens')),
+    outputTokens: sum((part) => part.outputTokens, noneOf('outputTokens')),
+    failed: sum((part) => part.failed, noneOf('failed')),
   };
+}
+
+/** A sum of what is known; null when neither is. */
+function added(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : a + b;
 }
 
 function byDay(cells: readonly UsageCell[]): UsageAnalysis['byDay'] {
@@ -205,19 +209,20 @@ function byDay(cells: readonly UsageCell[]): UsageAnalysis['byDay'] {
 
 function byHourOfWeek(cells: readonly UsageCell[]): UsageAnalysis['byHourOfWeek'] {
   if (cells.length === 0 || cells.some(({ bucketMs }) => bucketMs > HOUR_MS)) return null;
-  const hours = Array.from({ length: 168 }, () => ({ calls: 0, tokens: 0 as number | null }));
+  const hours: UsageCell[][] = Array.from({ length: 168 }, () => []);
   for (const cell of cells) {
     const date = new Date(cell.startMs);
-    const hour = hours[((date.getUTCDay() + 6) % 7) * 24 + date.getUTCHours()];
-    if (hour === undefined) continue;
-    hour.calls += cell.calls;
-    const tokens =
-      cell.inputTokens === null && cell.outputTokens === null
-        ? null
-        : (cell.inputTokens ?? 0) + (cell.outputTokens ?? 0);
-    hour.tokens = tokens === null || hour.tokens === null ? null : hour.tokens + tokens;
+    hours[((date.getUTCDay() + 6) % 7) * 24 + date.getUTCHours()]?.push(cell);
   }
-  return hours;
+  const known = sumOf(cells);
+  const tokensKnown = known.inputTokens !== null || known.outputTokens !== null;
+  return hours.map((own) => {
+    const { calls, inputTokens, outputTokens } = sumOf(own);
+    return {
+      calls: calls ?? (known.calls === null ? null : 0),
+      tokens: added(inputTokens, outputTokens) ?? (tokensKnown ? 0 : null),
+    };
+  });
 }
 
 function recordedCosts(

@@ -121,7 +121,7 @@ function bucketOf({ amounts, ...bucket }: MutableBucket): NormalizedBucket {
   ];
   return {
     ...bucket,
-    calls: amounts.get('request_count') ?? 0,
+    calls: amounts.get('request_count') ?? null,
     inputTokens: parts.every((part) => part === undefined)
       ? null
       : parts.reduce<number>((sum, part) => sum + (part ?? 0), 0),

@@ -2,9 +2,9 @@ import type { Histogram } from '../../core/histogram';
 import type { UsageField } from './mapping-sql';
 import type { UsageSource } from './usage-source';
 
-/** Sums over some calls; a field that no source carries is null, never 0. */
+/** Sums over some usage; a field that no source carries is null, never 0. */
 export interface UsageSums {
-  readonly calls: number;
+  readonly calls: number | null;
   readonly inputTokens: number | null;
   readonly cachedTokens: number | null;
   readonly outputTokens: number | null;
@@ -70,7 +70,7 @@ export interface UsageAnalysis {
   readonly byModel: readonly ModelUsage[];
   readonly byDay: readonly (UsageSums & { readonly day: string; readonly model: string })[];
   /** 168 entries from Monday 00:00 UTC; null where buckets are longer than an hour. */
-  readonly byHourOfWeek: readonly { readonly calls: number; readonly tokens: number | null }[] | null;
+  readonly byHourOfWeek: readonly { readonly calls: number | null; readonly tokens: number | null }[] | null;
   /** The 50 with most calls. */
   readonly byCaller: readonly (UsageSums & { readonly caller: string })[] | null;
   readonly callers: number | null;

@@ -42,6 +42,36 @@ it('gives percentiles within 0.5% of the exact ones', async () => {
   }
 });
 
+it('has no number of calls where the files do not count them', async () => {
+  const analyzeFile = async (name: string, content: string) => {
+    const path = join(folder, name);
+    writeFileSync(path, content);
+    const db = await UsageDatabase.open();
+    try {
+      return (await analyzeUsage(db, await loadUsage(db, [path], { maxRejectShare: 0 }), WHOLE, [])).analysis;
+    } finally {
+      await db.close();
+    }
+  };
+  const costs = {
+    object: 'bucket',
+    start_time: 1_791_158_400,
+    end_time: 1_791_244_800,
+    results: [
+      { object: 'organization.costs.result', amount: { value: 0.5, currency: 'usd' }, line_item: 'x' },
+    ],
+  };
+  const onlyCosts = await analyzeFile('costs.json', JSON.stringify({ object: 'page', data: [costs] }));
+  expect(onlyCosts.totals.calls).toBeNull();
+  expect(onlyCosts.recordedCosts).toMatchObject([{ amount: 0.5 }]);
+  const uncounted = await analyzeFile(
+    'amount.csv',
+    'user_id,utc_date,model,api_key_name,api_key,type,price,amount\nu,2026-01-05,deepseek-chat,prod,sk,output_tokens,0.1,7\n',
+  );
+  expect(uncounted.totals).toMatchObject({ calls: null, outputTokens: 7 });
+  expect(uncounted.byModel).toMatchObject([{ model: 'deepseek-chat', calls: null }]);
+});
+
 it('finds the busiest minute over all models and of each', async () => {
   const at = (time: string, model: string, tokens: number) =>
     `2026-10-05T${time}Z,1,1,200,${tokens},0,${model}`;

@@ -53,6 +53,7 @@ async function assess(files: readonly string[], earlier: string | null, stopAfte
     legacyProvider: null,
     candidate: null,
     warmUpDays: 7,
+    migration: null,
     readiness: null,
   };
   const outcome = await assessUsage(request, ports).catch((error: unknown) => error as Error);
