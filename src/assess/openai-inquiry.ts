@@ -59,12 +59,12 @@ export function openAiInquiry(endpoint: {
           times.push(performance.now() - start);
           rateLimits = readRateLimits(response.headers);
         }
-      } catch {
+      } catch (error) {
         signal?.throwIfAborted();
-        return { p50Ms: null, rateLimits };
+        return { p50Ms: null, error: describe(error), rateLimits };
       }
       const p50Ms = times.sort((a, b) => a - b)[Math.floor((times.length - 1) / 2)] ?? null;
-      return { p50Ms, rateLimits };
+      return { p50Ms, error: null, rateLimits };
     },
     async probeFeature(feature, model, signal) {
       try {

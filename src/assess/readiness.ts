@@ -24,6 +24,8 @@ export interface ServedModels extends ModelsAnswer {
 /** What some tiny requests showed; null where they failed, or the answers did not tell. */
 export interface PingAnswer {
   readonly p50Ms: number | null;
+  /** Why there is no p50; null when there is one. */
+  readonly error: string | null;
   readonly rateLimits: RateLimits;
 }
 

@@ -1,7 +1,7 @@
 import { bucketValue } from '../core/histogram';
 import { markup } from '../core/markup';
 import type { Projection } from './projection';
-import { dollars, shown } from './report-sections';
+import { dollars, shown, WEEKDAYS } from './report-sections';
 import type { Distribution, UsageAnalysis } from './usage/usage-analysis';
 
 const WIDTH = 860;
@@ -85,7 +85,7 @@ export function distributionChart(title: string, distribution: Distribution | nu
   const percentiles = (['p50', 'p95', 'p99'] as const).flatMap((name, at) => {
     const x = MARGIN.left + PLOT.width * Math.min(1, Math.max(0, place(distribution[name])));
     return [
-      `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${MARGIN.top}" y2="${MARGIN.top + PLOT.height}" stroke="#d55e00" stroke-dasharray="4 3"/>`,
+      `<line x1="${x.toFixed(1)}" x2="${x.toFixed(1)}" y1="${MARGIN.top}" y2="${MARGIN.top + PLOT.height}" class="mark" stroke-dasharray="4 3"/>`,
       label(
         x + 4,
         MARGIN.top + 12 + at * 14,
@@ -109,6 +109,32 @@ export function distributionChart(title: string, distribution: Distribution | nu
     ),
   );
   return figure(title, [...axis(most, compact), ...bars, ...percentiles, ...ticks], []);
+}
+
+const CELL = { width: 32, height: 24, gap: 2 };
+
+/** Calls (tokens where calls are not counted) by weekday and hour: the darker, the more; null when it is not known. */
+export function hourOfWeekChart({ byHourOfWeek }: UsageAnalysis): string | null {
+  if (byHourOfWeek === null) return null;
+  const counted = byHourOfWeek.every(({ calls }) => calls !== null) ? 'calls' : 'tokens';
+  const values = byHourOfWeek.map((hour) => hour[counted] ?? 0);
+  const most = Math.max(...values);
+  if (most === 0) return null;
+  const x = (hour: number) => MARGIN.left + hour * CELL.width;
+  const y = (weekday: number) => MARGIN.top + weekday * CELL.height;
+  const cells = values.map((value, at) => {
+    const [weekday, hour] = [Math.floor(at / 24), at % 24];
+    const title = `${WEEKDAYS[weekday]} ${String(hour).padStart(2, '0')}:00 UTC: ${value.toLocaleString('en-US')} ${counted}`;
+    return `<rect x="${x(hour)}" y="${y(weekday)}" width="${CELL.width - CELL.gap}" height="${CELL.height - CELL.gap}" fill="${colour(0)}" fill-opacity="${(value / most).toFixed(3)}" class="cell"><title>${title}</title></rect>`;
+  });
+  const names = WEEKDAYS.map((weekday, at) => label(MARGIN.left - 6, y(at) + 15, weekday, 'end'));
+  const hours = Array.from({ length: 8 }, (_, at) => label(x(3 * at), y(7) + 14, `${3 * at}:00`, 'start'));
+  return figure(
+    `${counted === 'calls' ? 'Calls' : 'Tokens'} by weekday and hour (UTC), at most ${most.toLocaleString('en-US')}`,
+    [...cells, ...names, ...hours],
+    [],
+    y(7) + 22,
+  );
 }
 
 /** Cost by month at both providers' prices, then for 30 days with its range. */
@@ -153,7 +179,7 @@ export function costChart({ byMonth, legacy, candidate }: Projection): string {
           ...(range === undefined || range.lowUsd === range.highUsd
             ? []
             : [
-                `<line x1="${middle}" x2="${middle}" y1="${y(range.lowUsd).toFixed(1)}" y2="${y(range.highUsd).toFixed(1)}" stroke="#222" stroke-width="2"/>`,
+                `<line x1="${middle}" x2="${middle}" y1="${y(range.lowUsd).toFixed(1)}" y2="${y(range.highUsd).toFixed(1)}" class="range"/>`,
               ]),
         ];
       }),
@@ -163,13 +189,18 @@ export function costChart({ byMonth, legacy, candidate }: Projection): string {
   return figure('Cost by month, now and then', [...axis(most, dollars), ...marks], ['legacy', 'candidate']);
 }
 
-function figure(title: string, marks: readonly string[], series: readonly string[]): string {
+function figure(
+  title: string,
+  marks: readonly string[],
+  series: readonly string[],
+  height: number = HEIGHT,
+): string {
   const legend = series.map(
     (name, at) => `<span><i style="background:${colour(at)}"></i>${markup(shown(name))}</span>`,
   );
   return (
     `<figure><figcaption>${markup(title)}</figcaption>` +
-    `<div class="chart"><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${markup(title)}">${marks.join('')}</svg></div>` +
+    `<div class="chart"><svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${markup(title)}">${marks.join('')}</svg></div>` +
     `${legend.length > 0 ? `<p class="legend">${legend.join(' ')}</p>` : ''}</figure>`
   );
 }
@@ -178,7 +209,7 @@ function axis(most: number, format: (value: number) => string): string[] {
   return [0, 0.5, 1].flatMap((part) => {
     const y = MARGIN.top + PLOT.height * (1 - part);
     return [
-      `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${y}" y2="${y}" stroke="#ddd"/>`,
+      `<line x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${y}" y2="${y}" class="axis"/>`,
       label(MARGIN.left - 6, y + 4, format(most * part), 'end'),
     ];
   });
@@ -190,7 +221,7 @@ function bar(x: number, y: number, width: number, height: number, fill: string, 
 }
 
 function label(x: number, y: number, text: string, anchor: 'start' | 'middle' | 'end', shift = 0): string {
-  return `<text x="${(x + shift).toFixed(1)}" y="${y}" text-anchor="${anchor}" paint-order="stroke" stroke="#fff" stroke-width="4">${markup(text)}</text>`;
+  return `<text x="${(x + shift).toFixed(1)}" y="${y}" text-anchor="${anchor}">${markup(text)}</text>`;
 }
 
 function colour(at: number): string {

@@ -1,6 +1,7 @@
 import type { AssessmentReport } from './assessment-report';
-import type { CostRange } from './projection';
-import { FEATURES, type UsageSums } from './usage/usage-analysis';
+import type { CostRange, Projection } from './projection';
+import type { Readiness } from './readiness';
+import { FEATURES, sumOf, sumOfKnown, type UsageSums } from './usage/usage-analysis';
 
 /** A part of a report in no format yet. */
 export interface ReportSection {
@@ -10,7 +11,7 @@ export interface ReportSection {
 }
 
 /** What a source does not carry is never shown as zero. */
-const NOT_HERE = 'not in this source';
+export const NOT_HERE = 'not in this source';
 
 /** The whole report as sections, for the terminal, Markdown and HTML alike. Names are made safe to show. */
 export function reportSections(report: AssessmentReport): ReportSection[] {
@@ -19,6 +20,8 @@ export function reportSections(report: AssessmentReport): ReportSection[] {
     sources(report),
     totals(report),
     models(report),
+    days(report),
+    weekdays(report),
     callers(report),
     features(report),
     ...projection(report),
@@ -28,13 +31,34 @@ export function reportSections(report: AssessmentReport): ReportSection[] {
 
 function verdict({ readiness, projection }: AssessmentReport): ReportSection {
   const lines = [
-    ...(readiness === null ? [] : [`Verdict: ${readiness.verdict}.`]),
-    ...(projection === null ? [] : [projection.recommendation.sentence]),
+    ...(readiness === null ? [] : [`Verdict: ${readiness.verdict}${reasons(readiness)}.`]),
+    ...(projection === null ? [] : [monthly(projection), projection.recommendation.sentence]),
   ];
   return section(
     'Summary',
     lines.length > 0 ? lines : ['Usage only: no candidate was named, or no tokens are known.'],
   );
+}
+
+const REASONS = [
+  ['blocker', 'blocker', 'blockers'],
+  ['approval', 'question to be answered', 'questions to be answered'],
+  ['doubt', 'doubt', 'doubts'],
+  ['warning', 'warning', 'warnings'],
+] as const;
+
+function reasons({ findings }: Readiness): string {
+  const counted = REASONS.flatMap(([kind, one, several]) => {
+    const found = findings.filter((finding) => finding.kind === kind).length;
+    return found === 0 ? [] : [`${found} ${found === 1 ? one : several}`];
+  });
+  return counted.length === 0 ? '' : `, with ${counted.join(', ')}`;
+}
+
+function monthly({ legacy, candidate }: Projection): string {
+  const { usd, lowUsd, highUsd } = candidate.monthly;
+  const between = lowUsd === highUsd ? '' : ` (${dollars(lowUsd)} to ${dollars(highUsd)})`;
+  return `30 days cost ${dollars(legacy.monthly.usd)} now, and ${dollars(usd)}${between} at the candidate.`;
 }
 
 function sources({ usage }: AssessmentReport): ReportSection {
@@ -134,6 +158,63 @@ function models({ usage }: AssessmentReport): ReportSection {
         model.firstTokenMs === null ? NOT_HERE : short(model.firstTokenMs.p50),
         count(model.maxContextTokens),
       ]),
+    },
+  };
+}
+
+const DAYS_SHOWN = 31;
+
+function days({ usage }: AssessmentReport): ReportSection {
+  const all = [...new Set(usage.byDay.map(({ day }) => day))];
+  const last = all.slice(-DAYS_SHOWN);
+  return {
+    title: 'By day (UTC)',
+    lines:
+      all.length > last.length ? [`the last ${last.length} of ${integer(all.length)} days with usage`] : [],
+    table: {
+      head: ['day', 'calls', 'input', 'cached', 'output', 'failed'],
+      rows: last.map((day) => {
+        const sums = sumOf(usage.byDay.filter((each) => each.day === day));
+        return [
+          day,
+          count(sums.calls),
+          count(sums.inputTokens),
+          count(sums.cachedTokens),
+          count(sums.outputTokens),
+          failures(sums),
+        ];
+      }),
+    },
+  };
+}
+
+export const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'] as const;
+
+function weekdays({ usage: { byHourOfWeek } }: AssessmentReport): ReportSection {
+  const title = 'By weekday and hour (UTC)';
+  if (byHourOfWeek === null) return section(title, [NOT_HERE]);
+  return {
+    title,
+    lines: [],
+    table: {
+      head: ['weekday', 'calls', 'tokens', 'busiest hour', 'its calls', 'its tokens'],
+      rows: WEEKDAYS.map((weekday, at) => {
+        const hours = byHourOfWeek.slice(24 * at, 24 * at + 24);
+        const busy = (hour: (typeof hours)[number]) => hour.calls ?? hour.tokens ?? 0;
+        const most = hours.reduce(
+          (best, hour, index) => (busy(hour) > busy(hours[best] ?? hour) ? index : best),
+          0,
+        );
+        const used = hours.some((hour) => busy(hour) > 0);
+        return [
+          weekday,
+          count(sumOfKnown(hours.map(({ calls }) => calls))),
+          count(sumOfKnown(hours.map(({ tokens }) => tokens))),
+          used ? `${String(most).padStart(2, '0')}:00` : '-',
+          used ? count(hours[most]?.calls ?? null) : '-',
+          used ? count(hours[most]?.tokens ?? null) : '-',
+        ];
+      }),
     },
   };
 }

@@ -68,7 +68,7 @@ async function fetchUsage(options: AssessOptions, folder: string): Promise<strin
   const toMs = options.to ?? Date.now();
   const fromMs = options.from ?? toMs - options.days * 86_400_000;
   const files: string[] = [];
-  for (const what of ['usage/completions', 'costs'] as const) {
+  for (const what of ['usage/completions', 'usage/embeddings', 'costs'] as const) {
     const pages = await fetchOpenAiUsage({
       what,
       fromMs,

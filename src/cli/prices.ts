@@ -1,19 +1,23 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { providerInquiry } from '../assess/openai-inquiry';
 import { parsePriceBook } from '../assess/prices/price-book-schema';
 import { MissingPrice, PriceFinder } from '../assess/prices/price-finder';
 import {
+  type Claims,
   type ComparedProvider,
   claimsSchema,
   compareProviders,
+  type Measurements,
   measurementsSchema,
 } from '../assess/prices/provider-comparison';
-import { readDocument } from '../config';
+import { configurationPath, loadConfiguration, readDocument, resolveSecret } from '../config';
+import type { ProviderConfiguration } from '../core/configuration-schema';
 import { InvalidDocument } from '../core/schema-parts';
 import { collected } from './assess-value';
 import { CliError, EXIT } from './cli-error';
 import { fraction, positive } from './option-value';
-import { printJson, printLine, printTable } from './output';
+import { printJson, printLine, printNote, printTable } from './output';
 
 interface BookOptions {
   readonly prices?: string[];
@@ -57,11 +61,17 @@ export function registerPrices(program: Command): void {
   )
     .argument('<claims>', 'what providers claim, YAML or JSON')
     .option('--measured <file>', 'what your probes measured, YAML or JSON')
+    .option('--probe', 'measure now: 30 tiny requests to each provider that the configuration has')
+    .option(
+      '--config <path>',
+      'with --probe: the configuration (default: CUTOVER_CONFIG, then ./cutover.yaml)',
+    )
     .option('--output-part <part>', 'output tokens in a mixed million', fraction, 0.25)
     .addHelpText(
       'after',
       '\nExit code 5: a measurement contradicts a claim.\n' +
-        '\nExample:\n  cutover prices compare examples/prices/article-claims.yaml --measured examples/prices/measured.yaml',
+        '\nExamples:\n  cutover prices compare examples/prices/article-claims.yaml --measured examples/prices/measured.yaml\n' +
+        '  cutover prices compare claims.yaml --probe --config cutover.yaml',
     )
     .action(compare);
 }
@@ -126,10 +136,20 @@ function check(path: string, options: { json?: boolean }): void {
   }
 }
 
-function compare(path: string, options: BookOptions & { measured?: string; outputPart: number }): void {
+interface CompareOptions extends BookOptions {
+  readonly measured?: string;
+  readonly probe?: boolean;
+  readonly config?: string;
+  readonly outputPart: number;
+}
+
+async function compare(path: string, options: CompareOptions): Promise<void> {
   const claims = parsed(claimsSchema, path);
-  const measurements =
-    options.measured === undefined ? { measurements: [] } : parsed(measurementsSchema, options.measured);
+  const given =
+    options.measured === undefined ? [] : parsed(measurementsSchema, options.measured).measurements;
+  const probed = options.probe === true ? await probe(claims, options.config) : [];
+  // What was measured just now counts before what a file says.
+  const measurements = { measurements: [...probed, ...given] };
   const compared = expected(() =>
     compareProviders(claims, measurements, finderOf(options), {
       atMs: momentOf(options),
@@ -142,6 +162,44 @@ function compare(path: string, options: BookOptions & { measured?: string; outpu
     printComparison(compared, options.outputPart);
   }
   if (compared.some(({ contradictions }) => contradictions.length > 0)) process.exitCode = EXIT.negative;
+}
+
+const PROBES = 30;
+const PROBE_TIMEOUT_MS = 60_000;
+
+/** The p50 of every claimed provider that the configuration has, from requests sent one after the other. */
+async function probe({ claims }: Claims, config: string | undefined): Promise<Measurements['measurements']> {
+  const { providers } = loadConfiguration(configurationPath(config));
+  const known = claims.filter(({ provider }) => Object.hasOwn(providers, provider));
+  if (known.length === 0) {
+    const [names, claimed] = [Object.keys(providers), claims.map(({ provider }) => provider)].map((list) =>
+      list.join(', '),
+    );
+    throw new CliError(
+      `expected one of the claimed providers (${claimed}) in the configuration, which has ${names}`,
+      EXIT.badInput,
+    );
+  }
+  const measured: Measurements['measurements'] = [];
+  for (const { provider, model, title } of known) {
+    printNote(`${title}: sending ${PROBES} requests to ${provider}`);
+    const inquiry = providerInquiry(
+      providers[provider] as ProviderConfiguration,
+      resolveSecret,
+      PROBE_TIMEOUT_MS,
+    );
+    const { p50Ms, error } = await inquiry.ping(model, PROBES);
+    if (p50Ms === null) printNote(`${title}: could not be measured: ${error}`);
+    else
+      measured.push({
+        provider,
+        model,
+        p50Ms: Number(p50Ms.toFixed(1)),
+        count: PROBES,
+        at: new Date().toISOString(),
+      });
+  }
+  return measured;
 }
 
 function printComparison(compared: readonly ComparedProvider[], outputPart: number): void {

@@ -26,7 +26,7 @@ const inquiry: ProviderInquiry = {
     models: ['new', 'new-embed'],
     contextLengths: new Map(),
   }),
-  ping: async () => ({ p50Ms: 100, rateLimits: NO_RATE_LIMITS }),
+  ping: async () => ({ p50Ms: 100, error: null, rateLimits: NO_RATE_LIMITS }),
   probeFeature: async (feature) => ({ supported: feature !== 'vision', detail: 'as probed' }),
 };
 
@@ -134,6 +134,24 @@ it('says what is not in the source, and never shows it as zero', async () => {
   expect(totals?.lines).toContain('first token: not in this source');
 });
 
+it('shows usage by day, and by weekday with its busiest hour', async () => {
+  const sections = reportSections(await report());
+  const rowsOf = (name: string) => sections.find(({ title }) => title.startsWith(name))?.table?.rows ?? [];
+  expect(rowsOf('By day')[0]).toEqual(['2026-10-05', '25', '25,000,000', '0', '0', '0 (0.00%)']);
+  expect(rowsOf('By day')).toHaveLength(4);
+  expect(rowsOf('By weekday')[0]).toEqual(['Mon', '25', '25,000,000', '05:00', '2', '2,000,000']);
+  expect(rowsOf('By weekday')[6]).toEqual(['Sun', '0', '0', '-', '-', '-']);
+});
+
+it('says in its summary what decides', async () => {
+  const [summary] = reportSections(await report({}, null));
+  expect(summary?.lines).toEqual([
+    'Verdict: hold, with 2 doubts, 1 warning.',
+    '30 days cost $1,470.00 now, and $740.00 at the candidate.',
+    'The candidate saves 49.7%, which is above 30%: high priority.',
+  ]);
+});
+
 it('prints every price with its source and date', async () => {
   const prices = reportSections(await report()).find(({ title }) => title.startsWith('Prices used'));
   expect(prices?.table?.rows).toHaveLength(3);
@@ -151,6 +169,7 @@ it('makes one page that loads nothing and runs nothing, whatever the log says', 
   expect(html).toContain("default-src 'none'");
   expect(html.match(/<figcaption>[^<]*/g)).toEqual([
     '<figcaption>Tokens by day and model',
+    '<figcaption>Calls by weekday and hour (UTC), at most 2',
     '<figcaption>Latency',
     '<figcaption>Cost by month, now and then',
   ]);

@@ -1,6 +1,9 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { registerPrices } from '../../src/cli/prices';
+import { startFakeProvider } from '../support/fake-provider';
 
 const EXAMPLES = join(__dirname, '../../examples/prices');
 const BOOK = join(EXAMPLES, 'price-book.yaml');
@@ -35,6 +38,43 @@ it('shows a price in its own currency with the dated rate', async () => {
   const text = await run('show', 'example-large', '--prices', BOOK, '--tier', 'batch');
   expect(text).toContain('2 CNY');
   expect(text).toContain('1 CNY = $0.14 on 2026-10-01');
+});
+
+it('measures the claimed providers that the configuration has', async () => {
+  const provider = await startFakeProvider({ models: ['m'] });
+  const folder = mkdtempSync(join(tmpdir(), 'compare-'));
+  try {
+    const [claims, configuration] = ['claims.json', 'cutover.json'].map((name) => join(folder, name)) as [
+      string,
+      string,
+    ];
+    const claim = (name: string, p50Ms: number) => ({ provider: name, title: name, model: 'm', p50Ms });
+    const written = {
+      source: 'a page',
+      asOf: '2026-11-01',
+      claims: [claim('here', 0.001), claim('elsewhere', 5)],
+    };
+    writeFileSync(claims, JSON.stringify(written));
+    const providers = { here: { baseUrl: provider.url }, other: { baseUrl: 'http://127.0.0.1:9/v1' } };
+    const routes = { chat: { legacy: 'other', candidate: 'here', models: { m: 'm' } } };
+    const gateways = [{ name: 'one', data: 'http://127.0.0.1:3', admin: 'http://127.0.0.1:4' }];
+    writeFileSync(configuration, JSON.stringify({ providers, routes, gateways }));
+    const { providers: rows } = JSON.parse(
+      await run('compare', claims, '--probe', '--config', configuration, '--json'),
+    );
+    expect(rows[0]).toMatchObject({ provider: 'here', measuredP50: { count: 30 } });
+    expect(rows[0].contradictions).toEqual([expect.stringMatching(/^p50 claimed 0.001 ms, measured \d/)]);
+    expect(rows[1]).toMatchObject({ provider: 'elsewhere', measuredP50: null, contradictions: [] });
+    expect(process.exitCode).toBe(5);
+    expect(provider.requests).toHaveLength(30);
+    const article = join(EXAMPLES, 'article-claims.yaml');
+    await expect(run('compare', article, '--probe', '--config', configuration)).rejects.toThrow(
+      'expected one of the claimed providers (holysheep, deepseek, relay-a, relay-b) in the configuration, which has here, other',
+    );
+  } finally {
+    await provider.stop();
+    rmSync(folder, { recursive: true });
+  }
 });
 
 it('names the entry that is missing', async () => {

@@ -1,7 +1,7 @@
 import { request } from 'node:http';
-import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { launchBrowser } from './browser';
 import { built } from './cli';
-import { installedProgram } from './debian-program';
 import type { MigrationHarness } from './migration-harness';
 import { type NodeProcess, startNode } from './node-process';
 
@@ -15,11 +15,6 @@ export class ConsolePage {
   ) {}
 
   static async start(harness: MigrationHarness): Promise<ConsolePage> {
-    const executablePath = await installedProgram({
-      program: 'chromium',
-      package: 'chromium',
-      path: 'usr/bin/chromium',
-    });
     const args = ['ui', '--port', '0', '--interval', '300ms', '--json', '--by', 'ana'];
     const process = await startNode([built('src', 'cli', 'main.js'), ...args], {
       env: {
@@ -36,8 +31,7 @@ export class ConsolePage {
         .split('\n')
         .find((text) => text.startsWith('{')) ?? '{}';
     const { url, token } = JSON.parse(line) as { url: string; token: string };
-    const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
-    return new ConsolePage(process, browser, url, token);
+    return new ConsolePage(process, await launchBrowser(), url, token);
   }
 
   /** A page with a session; `problems` gathers what the browser complains about. */

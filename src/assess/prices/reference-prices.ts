@@ -1,6 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { calcPrice, type ModelPrice, type TieredPrices } from '@pydantic/genai-prices';
+import {
+  calcPrice,
+  type ModelPrice,
+  type PriceCalculationResult,
+  type TieredPrices,
+} from '@pydantic/genai-prices';
 import type { RateCard, Rates } from '../../core/prices';
 
 // The package does not export its package.json, and its version is the only date of its prices.
@@ -13,10 +18,7 @@ const { version } = JSON.parse(
  * does not know the model. It knows no service tiers.
  */
 export function referenceCard(provider: string | null, model: string, atMs: number): RateCard | null {
-  const found = calcPrice({ input_tokens: 0, output_tokens: 0 }, model, {
-    timestamp: new Date(atMs),
-    ...(provider === null ? {} : { providerId: provider }),
-  });
+  const found = provider === null ? foundAnywhere(model, atMs) : foundAt(provider, model, atMs);
   if (found === null) return null;
   const rates = ratesOf(found.model_price, model);
   if (rates === null) return null;
@@ -31,6 +33,25 @@ export function referenceCard(provider: string | null, model: string, atMs: numb
     source: `@pydantic/genai-prices ${version}, ${found.provider.id}/${found.model.id}`,
     asOf: `release ${version}`,
   };
+}
+
+/** Makers who sell only models of their own: what one of them lists is its. */
+const MAKERS = ['openai', 'anthropic', 'google', 'deepseek', 'mistral', 'cohere', 'x-ai', 'moonshotai'];
+
+/** By the model's name alone the package finds no embeddings of OpenAI's, among others. */
+function foundAnywhere(model: string, atMs: number): PriceCalculationResult {
+  for (const provider of [undefined, ...MAKERS]) {
+    const found = foundAt(provider, model, atMs);
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function foundAt(provider: string | undefined, model: string, atMs: number): PriceCalculationResult {
+  return calcPrice({ input_tokens: 0, output_tokens: 0 }, model, {
+    timestamp: new Date(atMs),
+    ...(provider === undefined ? {} : { providerId: provider }),
+  });
 }
 
 function ratesOf(price: ModelPrice, model: string): Rates | null {

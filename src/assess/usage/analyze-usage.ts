@@ -1,7 +1,16 @@
 import { type Histogram, histogramCount, mergeHistograms, quantile } from '../../core/histogram';
 import { USAGE_FIELDS, type UsageField } from './mapping-sql';
 import { bucketSql } from './sql-text';
-import type { Distribution, ModelUsage, Peak, UsageAnalysis, UsageCell, UsageSums } from './usage-analysis';
+import {
+  type Distribution,
+  type ModelUsage,
+  type Peak,
+  sumOf,
+  sumOfKnown,
+  type UsageAnalysis,
+  type UsageCell,
+  type UsageSums,
+} from './usage-analysis';
 import type { Row, UsageDatabase } from './usage-database';
 import { UsageQuestions } from './usage-questions';
 import type { UsageSource } from './usage-source';
@@ -78,7 +87,7 @@ export async function analyzeUsage(
     window,
     callsOutside: outside,
     carriedBy,
-    totals: sumOf(cells, has),
+    totals: totalsOf(cells, has),
     byModel,
     byDay: byDay(cells),
     byHourOfWeek: byHourOfWeek(cells),
@@ -178,22 +187,17 @@ function sums(row: Row, has: (field: UsageField) => boolean): UsageSums {
   };
 }
 
-function sumOf(parts: readonly UsageSums[], has: (field: UsageField) => boolean = () => false): UsageSums {
-  const sum = (read: (part: UsageSums) => number | null, ofNone: 0 | null) =>
-    parts.reduce((total, part) => added(total, read(part)), null as number | null) ?? ofNone;
-  const noneOf = (field: UsageField) => (has(field) ? 0 : null);
+/** A field that a source carries and no call has is 0 in the totals. */
+function totalsOf(cells: readonly UsageCell[], has: (field: UsageField) => boolean): UsageSums {
+  const sums = sumOf(cells);
+  const known = (field: UsageField, sum: number | null) => sum ?? (has(field) ? 0 : null);
   return {
-    calls: sum((part) => part.calls, null),
-    inputTokens: sum((part) => part.inputTokens, noneOf('inputTokens')),
-    cachedTokens: sum((part) => part.cachedTokens, noneOf('cachedTokens')),
-    outputTokens: sum((part) => part.outputTokens, noneOf('outputTokens')),
-    failed: sum((part) => part.failed, noneOf('failed')),
+    calls: sums.calls,
+    inputTokens: known('inputTokens', sums.inputTokens),
+    cachedTokens: known('cachedTokens', sums.cachedTokens),
+    outputTokens: known('outputTokens', sums.outputTokens),
+    failed: known('failed', sums.failed),
   };
-}
-
-/** A sum of what is known; null when neither is. */
-function added(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? (a ?? b) : a + b;
 }
 
 function byDay(cells: readonly UsageCell[]): UsageAnalysis['byDay'] {
@@ -220,7 +224,7 @@ function byHourOfWeek(cells: readonly UsageCell[]): UsageAnalysis['byHourOfWeek'
     const { calls, inputTokens, outputTokens } = sumOf(own);
     return {
       calls: calls ?? (known.calls === null ? null : 0),
-      tokens: added(inputTokens, outputTokens) ?? (tokensKnown ? 0 : null),
+      tokens: sumOfKnown([inputTokens, outputTokens]) ?? (tokensKnown ? 0 : null),
     };
   });
 }

@@ -128,5 +128,6 @@ function bucketOf({ amounts, ...bucket }: MutableBucket): NormalizedBucket {
     cachedTokens: hit ?? (miss === undefined ? null : 0),
     outputTokens: amounts.get('output_tokens') ?? 0,
     serviceTier: null,
+    embeddings: null,
   };
 }

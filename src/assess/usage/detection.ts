@@ -53,6 +53,8 @@ function detectCode(content: ContentKind): CodeFormat | null {
   const text = JSON.stringify(content.objects.slice(0, 50));
   if (text.includes('"object":"organization.usage.')) return 'openai-usage';
   if (text.includes('"object":"organization.costs.result"')) return 'openai-costs';
+  // Buckets in which nothing was used.
+  if (text.includes('"object":"bucket"')) return 'openai-usage';
   return null;
 }
 

@@ -9,4 +9,6 @@ export interface NormalizedBucket {
   readonly cachedTokens: number | null;
   readonly outputTokens: number | null;
   readonly serviceTier: string | null;
+  /** Whether they were embeddings; null where the export does not say. */
+  readonly embeddings: boolean | null;
 }

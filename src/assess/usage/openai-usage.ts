@@ -83,6 +83,7 @@ export function readOpenAiUsage(
         inputTokens: data.input_tokens ?? null,
         cachedTokens: data.input_cached_tokens ?? null,
         outputTokens: data.output_tokens ?? 0,
+        embeddings: data.object.startsWith('organization.usage.embeddings.'),
         serviceTier: data.batch === true ? 'batch' : (data.service_tier ?? null),
       });
     }

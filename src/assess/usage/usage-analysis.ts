@@ -11,6 +11,23 @@ export interface UsageSums {
   readonly failed: number | null;
 }
 
+/** Sums over all parts, of what each of them knows. */
+export function sumOf(parts: readonly UsageSums[]): UsageSums {
+  return {
+    calls: sumOfKnown(parts.map(({ calls }) => calls)),
+    inputTokens: sumOfKnown(parts.map(({ inputTokens }) => inputTokens)),
+    cachedTokens: sumOfKnown(parts.map(({ cachedTokens }) => cachedTokens)),
+    outputTokens: sumOfKnown(parts.map(({ outputTokens }) => outputTokens)),
+    failed: sumOfKnown(parts.map(({ failed }) => failed)),
+  };
+}
+
+/** A sum of what is known; null when nothing is. */
+export function sumOfKnown(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : known.reduce((a, b) => a + b, 0);
+}
+
 /** A distribution in the log buckets of the gates: percentiles are at most 0.5% off. */
 export interface Distribution {
   readonly count: number;

@@ -54,6 +54,11 @@ it('asks the reference prices behind the book, and says so', () => {
   expect(used.source).toMatch(/^@pydantic\/genai-prices \d/);
 });
 
+it('finds the maker of a model that is named alone', () => {
+  const { used } = finder.find(null, 'text-embedding-3-small', at('2026-11-02T00:00:00Z'));
+  expect(used).toMatchObject({ provider: 'openai', inputPerMillion: 0.02, outputPerMillion: 0 });
+});
+
 it('reads the context tiers of the reference prices', () => {
   expect(finder.contextThresholds('google', 'gemini-2.5-pro', Date.now())).toEqual([200_000]);
   const input = (contextTokens: number) =>

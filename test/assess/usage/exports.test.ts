@@ -36,6 +36,7 @@ describe('a DeepSeek export', () => {
         cachedTokens: 40,
         outputTokens: 7,
         serviceTier: null,
+        embeddings: null,
       },
     ]);
   });

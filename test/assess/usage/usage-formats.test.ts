@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
 import { analyzeUsage } from '../../../src/assess/usage/analyze-usage';
@@ -125,6 +126,36 @@ it('OpenAI costs and usage complete each other', async () => {
     ]);
   } finally {
     await db.close();
+  }
+});
+
+it('OpenAI embeddings are told apart, and buckets in which nothing was used add nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'openai-'));
+  const bucket = { object: 'bucket', start_time: 1_791_158_400, end_time: 1_791_244_800 };
+  const result = {
+    object: 'organization.usage.embeddings.result',
+    ...{ input_tokens: 700, num_model_requests: 5, model: 'text-embedding-3-small', project_id: 'p' },
+  };
+  const files = [[result], []].map((results, at) => {
+    const file = join(folder, `${at}.json`);
+    writeFileSync(file, JSON.stringify({ object: 'page', data: [{ ...bucket, results }] }));
+    return file;
+  });
+  const db = await UsageDatabase.open();
+  try {
+    const paths = [join(EXAMPLES, 'openai-usage.json'), ...files];
+    const sources = await loadUsage(db, paths, { maxRejectShare: 0 });
+    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, []);
+    expect(sources.map(({ format, rows }) => [format, rows])).toEqual([
+      ['openai-usage', 3],
+      ['openai-usage', 1],
+      ['openai-usage', 0],
+    ]);
+    expect(analysis.totals).toMatchObject({ calls: 325, inputTokens: 150_700 });
+    expect(analysis.features.find(({ feature }) => feature === 'embeddings')?.calls).toBe(5);
+  } finally {
+    await db.close();
+    rmSync(folder, { recursive: true });
   }
 });
 
