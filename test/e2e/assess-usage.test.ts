@@ -1,5 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DuckDBInstance } from '@duckdb/node-api';
 import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
 
@@ -14,9 +16,15 @@ const ATTESTED = ['sla', 'dataResidency', 'payment', 'contract'].map((item) => (
 }));
 
 let harness: MigrationHarness;
+let temporary: string;
 
 beforeAll(async () => {
-  harness = await MigrationHarness.start({ routes: ['rejected', 'asking', 'passing'] });
+  temporary = mkdtempSync(join(tmpdir(), 'assess-usage-'));
+  harness = await MigrationHarness.start({
+    routes: ['rejected', 'asking', 'passing', 'killed'],
+    // Workers keep what they have read in a folder of this test's own.
+    secrets: { TMPDIR: temporary },
+  });
   // The worker runs in the harness's folder: relative paths of a plan are its own.
   const rows = DAYS.map((day) => `${day}T08:00:00Z,900,80,200,1000,200,old-model`);
   writeFileSync(join(harness.folder, 'usage.csv'), [HEADER, ...rows, ''].join('\n'));
@@ -27,7 +35,10 @@ beforeAll(async () => {
   writeFileSync(join(harness.folder, 'prices.json'), JSON.stringify({ version: 1, prices }));
   await harness.startWorker();
 });
-afterAll(() => harness?.stop());
+afterAll(async () => {
+  await harness?.stop();
+  rmSync(temporary, { recursive: true, force: true });
+});
 
 function planOf(route: string, assess: Readonly<Record<string, unknown>>) {
   const fields = {
@@ -115,4 +126,49 @@ it('passes when everything is attested, and keeps a digest of the usage', async 
   expect(largestBytes).toBeGreaterThan(0);
   expect(largestBytes).toBeLessThan(8_192);
   await harness.command('passing', 'emergencyRollback');
+});
+
+const MANY = 2_000_000;
+
+/** A log that takes seconds to read: a call each second, of one token in and out. */
+async function longLog(path: string): Promise<void> {
+  const instance = await DuckDBInstance.create(':memory:');
+  const connection = await instance.connect();
+  await connection.run(
+    `COPY (SELECT strftime(TIMESTAMP '2026-09-20' + to_seconds(i), '%Y-%m-%dT%H:%M:%SZ') AS request_created_at,
+       900 AS latency, 80 AS time_to_first_token, 200 AS status, 1 AS prompt_tokens, 1 AS completion_tokens,
+       'old-model' AS model FROM range(${MANY}) t(i)) TO '${path}' (HEADER)`,
+  );
+  connection.closeSync();
+  instance.closeSync();
+}
+
+it('goes on after the file that a killed worker had read, and reads none twice', async () => {
+  const [first, second] = ['a.csv', 'b.csv'].map((name) => join(harness.folder, name)) as [string, string];
+  // Whatever it says, it looks the same: by its size, its place and its time.
+  const writeFirst = (tokens: number) => {
+    writeFileSync(first, `${HEADER}\n2026-10-01T08:00:00Z,900,80,200,${tokens},200,old-model\n`);
+    utimesSync(first, 1_790_000_000, 1_790_000_000);
+  };
+  writeFirst(5000);
+  await longLog(second);
+  const stillAt = (notes: number) =>
+    readdirSync(temporary).some(
+      (folder) =>
+        readdirSync(join(temporary, folder)).filter((name) => /^read-.*\.json$/.test(name)).length === notes,
+    );
+  await harness.begin(planOf('killed', { ask: false, usage: ['a.csv', 'b.csv'] }));
+  await harness.eventually('the first file to be read', async () => stillAt(1));
+  await harness.workers.at(-1)?.end('SIGKILL');
+  expect(stillAt(1)).toBe(true);
+
+  writeFirst(7000);
+  await harness.startWorker();
+  const { usage } = await harness.until('killed', (status) => status.usage !== null);
+  expect(usage).toMatchObject({ files: 2, calls: MANY + 1, inputTokens: MANY + 5000 });
+  const { events } = await harness.handle('killed').fetchHistory();
+  const started = (events ?? []).flatMap(({ activityTaskStartedEventAttributes: of }) => (of ? [of] : []));
+  expect(Math.max(...started.map(({ attempt }) => attempt ?? 0))).toBe(2);
+  expect(readdirSync(temporary)).toEqual([]);
+  await harness.command('killed', 'emergencyRollback');
 });
