@@ -14,6 +14,9 @@ import { installRuntime } from './temporal-runtime';
 /** How long running activities may go on after a shutdown was asked for; what is left goes on elsewhere. */
 const SHUTDOWN_GRACE = '5s';
 
+/** How old the progress may be that Temporal shows of a running activity. */
+const PROGRESS_EVERY = '5s';
+
 export interface WorkerOptions {
   readonly connection: NativeConnectionOptions;
   readonly namespace: string;
@@ -72,6 +75,8 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       taskQueue: WATCH_TASK_QUEUE,
       activities: { ...watch },
       maxConcurrentActivityTaskExecutions: options.watchSlots ?? 100,
+      // Otherwise four fifths of an activity's heartbeat timeout: too old to be called its progress.
+      maxHeartbeatThrottleInterval: PROGRESS_EVERY,
     }),
     Worker.create({
       ...shared,

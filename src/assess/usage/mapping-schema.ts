@@ -24,7 +24,14 @@ const durationSchema = z.union([
   z.strictObject({ between: z.tuple([timeSchema, timeSchema]) }).describe('From one time to another.'),
 ]);
 
-const numberSchema = z.strictObject({ from: sourcesSchema, scale: z.number().positive().default(1) });
+const numberSchema = z.strictObject({
+  from: sourcesSchema,
+  plus: z
+    .array(sourceSchema)
+    .default([])
+    .describe('Further amounts that are added where they are there, such as tokens of a kind of their own.'),
+  scale: z.number().positive().default(1),
+});
 
 const flagSchema = z.strictObject({
   from: sourcesSchema,
@@ -107,7 +114,7 @@ export function sourcesOf(mapping: Mapping): Source[] {
   for (const field of Object.values(mapping.fields)) {
     if (field === undefined) continue;
     if ('between' in field) sources.push(...field.between.flatMap(({ from }) => from));
-    else sources.push(...field.from);
+    else sources.push(...field.from, ...('plus' in field ? field.plus : []));
   }
   return sources;
 }

@@ -66,7 +66,7 @@ export function selectUsage(
   const has = (name: UsageField) => carried.includes(name);
   const text = (from: readonly Source[]) => values.text(from);
   const number = (field: NumberField | undefined, there: boolean) =>
-    field === undefined || !there ? 'NULL::DOUBLE' : scaled(numberOf(field.from, values), field.scale);
+    field === undefined || !there ? 'NULL::DOUBLE' : scaled(amountOf(field, values), field.scale);
   const flag = (name: UsageField, field: FlagField | undefined) =>
     field === undefined || !has(name) ? 'NULL::BOOLEAN' : flagOf(field, values);
   const duration = (name: UsageField, field: DurationField | undefined) =>
@@ -151,7 +151,7 @@ function isWhole({ value, integer }: WholeNumber): string {
 }
 
 function isInteger(field: NumberField, values: ValueColumns): boolean {
-  return field.scale === 1 && values.typed(field.from)?.type === 'integer';
+  return field.scale === 1 && field.plus.length === 0 && values.typed(field.from)?.type === 'integer';
 }
 
 function keepOf(mapping: Mapping, values: ValueColumns): string {
@@ -221,6 +221,14 @@ function looseNumber(from: readonly Source[], values: ValueColumns): string {
   return typed?.type === 'integer' || typed?.type === 'number'
     ? typed.column
     : `TRY_CAST(${values.text(from)} AS DOUBLE)`;
+}
+
+/** A number with what comes on top of it: NULL where there is none, NaN where a part is no number. */
+function amountOf({ from, plus }: NumberField, values: ValueColumns): string {
+  const further = values.there(plus).map((source) => `COALESCE(${numberOf([source], values)}, 0)`);
+  return further.length === 0
+    ? numberOf(from, values)
+    : `(${[numberOf(from, values), ...further].join(' + ')})`;
 }
 
 /** The value as a DOUBLE: NULL where there is none, NaN where it is no number. */

@@ -5,9 +5,10 @@ import { sourcesOf } from './mapping-schema';
 import { identifier, literal } from './sql-text';
 import type { RawAccess, RawType } from './value-columns';
 
-/** Objects of a JSON document that is not one a line may be this long together. */
-const DOCUMENT_BYTES = 268_435_456;
+/** The longest object of a file that has many. */
 const LINE_BYTES = 16_777_216;
+/** The largest document that holds all rows: the engine takes twice that of its memory. */
+export const DOCUMENT_BYTES = 134_217_728;
 
 /** SQL that reads a file, and how its values are reached. */
 export interface RawRelation {
@@ -54,19 +55,25 @@ export function csvRelation(
 /** More rejects than this are not told apart: the run is refused long before. */
 export const REJECTS_LIMIT = 200_000;
 
-/** Reads JSON as text columns, or as one column `row` where rows are nested. */
+/**
+ * Reads JSON as text columns, or as one column `row` where rows are nested. `bytes` is the size of the file; null when
+ * it is not known, as of a compressed one.
+ */
 export function jsonRelation(
   path: string,
   gzip: boolean,
   layout: Extract<ContentKind, { kind: 'json' }>['layout'],
   mapping: Mapping,
+  bytes: number | null,
 ): RawRelation {
+  // Memory is taken for the longest object that there may be, and not for the longest that there is.
+  const longest = typeof layout === 'object' ? Math.min(DOCUMENT_BYTES, bytes ?? DOCUMENT_BYTES) : LINE_BYTES;
   const read = (columns: readonly string[], type: string) => {
     const options = [
       literal(path),
       `format = '${layout === 'array' ? 'array' : layout === 'lines' ? 'newline_delimited' : 'unstructured'}'`,
       ...(layout === 'lines' ? ['ignore_errors = true'] : []),
-      `maximum_object_size = ${layout === 'lines' ? LINE_BYTES : DOCUMENT_BYTES}`,
+      `maximum_object_size = ${longest}`,
       ...(gzip ? [`compression = 'gzip'`] : []),
       `columns = {${columns.map((column) => `${literal(column)}: '${type}'`).join(', ')}}`,
     ];

@@ -11,7 +11,7 @@ import { CODE_FORMATS, type CodeFormat } from './detection';
 import { chooseFormat } from './file-format';
 import type { Mapping } from './mapping-schema';
 import { checkGzip } from './physical-lines';
-import { csvRelation, jsonRelation, parquetRelation } from './raw-relation';
+import { csvRelation, DOCUMENT_BYTES, jsonRelation, parquetRelation } from './raw-relation';
 import { type FileIdentity, inFile, loadRelation } from './relation-loader';
 import { literal } from './sql-text';
 import type { UsageDatabase } from './usage-database';
@@ -150,9 +150,24 @@ async function loadFile(
     content.kind === 'csv'
       ? csvRelation(path, gzip, content, mapping)
       : content.kind === 'json'
-        ? jsonRelation(path, gzip, content.layout, mapping)
+        ? jsonRelation(path, gzip, content.layout, mapping, gzip ? null : await documentBytes(file, content))
         : parquetRelation(path, parquetColumns);
   return loadRelation(db, raw, mapping, identity, options.signal);
+}
+
+/** Throws UnreadableUsage for a document that is too large to be taken as a whole. */
+async function documentBytes(
+  file: string,
+  { layout }: Extract<ContentKind, { kind: 'json' }>,
+): Promise<number> {
+  const { size } = await stat(file);
+  if (typeof layout === 'object' && size > DOCUMENT_BYTES) {
+    throw new UnreadableUsage(
+      `${file} is one JSON document of ${Math.ceil(size / 1_048_576)} MiB, at most ${DOCUMENT_BYTES / 1_048_576} can be read: ` +
+        `write an object a line (jq -c '.${layout.key}[]')`,
+    );
+  }
+  return size;
 }
 
 async function loadConverted(
@@ -179,7 +194,7 @@ async function loadConverted(
   );
   const source = await loadRelation(
     db,
-    jsonRelation(path, false, 'lines', NORMALIZED_MAPPING),
+    jsonRelation(path, false, 'lines', NORMALIZED_MAPPING, null),
     NORMALIZED_MAPPING,
     { ...identity, file: path, gzip: false, kind: 'json' },
     signal,
