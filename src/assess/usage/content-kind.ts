@@ -9,8 +9,8 @@ export type ContentKind =
   | { readonly kind: 'csv'; readonly delimiter: string; readonly columns: readonly string[] }
   | {
       readonly kind: 'json';
-      /** Objects a line, one array of objects, or one object whose array `key` holds them. */
-      readonly layout: 'lines' | 'array' | { readonly key: string };
+      /** Objects a line, one array of objects, one object alone, or one whose array `key` holds them. */
+      readonly layout: 'lines' | 'array' | 'document' | { readonly key: string };
       /** Whole rows of the sample. */
       readonly objects: readonly unknown[];
     }
@@ -69,7 +69,7 @@ function sniffJson(text: string, whole: boolean, path: string): ContentKind {
     const rows = text.slice(text.indexOf('[', text.indexOf(`"${key}"`)) + 1);
     return { kind: 'json', layout: { key }, objects: leadingObjects(rows) };
   }
-  if (document !== undefined) return { kind: 'json', layout: 'lines', objects: [document] };
+  if (document !== undefined) return { kind: 'json', layout: 'document', objects: [document] };
   throw new UnreadableUsage(`${path} starts like JSON but neither its lines nor its whole can be parsed`);
 }
 

@@ -1,17 +1,18 @@
-import type { ContentKind } from './content-kind';
 import type { Mapping } from './mapping-schema';
 import { sourcesOf } from './mapping-schema';
 
 import { identifier, literal } from './sql-text';
 import type { RawAccess, RawType } from './value-columns';
 
-/** The longest object of a file that has many. */
-const LINE_BYTES = 16_777_216;
-/** The largest document that holds all rows: the engine takes twice that of its memory. */
-export const DOCUMENT_BYTES = 134_217_728;
+/** The longest object of several, and the longest alone: the engine takes twice that of its memory in any case. */
+const OBJECT_BYTES = 16_777_216;
+const DOCUMENT_BYTES = 67_108_864;
+const JSON_FORMATS = { lines: 'newline_delimited', array: 'array', document: 'unstructured' } as const;
 
 /** SQL that reads a file, and how its values are reached. */
 export interface RawRelation {
+  /** What has to be done before it can be read. */
+  readonly prepare?: ((signal: AbortSignal | undefined) => Promise<void>) | undefined;
   readonly relation: string;
   readonly access: RawAccess;
 }
@@ -55,35 +56,29 @@ export function csvRelation(
 /** More rejects than this are not told apart: the run is refused long before. */
 export const REJECTS_LIMIT = 200_000;
 
-/**
- * Reads JSON as text columns, or as one column `row` where rows are nested. `bytes` is the size of the file; null when
- * it is not known, as of a compressed one.
- */
+/** Reads JSON as text columns, or as one column `row` where the mapping says that rows are nested. */
 export function jsonRelation(
   path: string,
   gzip: boolean,
-  layout: Extract<ContentKind, { kind: 'json' }>['layout'],
+  layout: keyof typeof JSON_FORMATS,
   mapping: Mapping,
-  bytes: number | null,
 ): RawRelation {
-  // Memory is taken for the longest object that there may be, and not for the longest that there is.
-  const longest = typeof layout === 'object' ? Math.min(DOCUMENT_BYTES, bytes ?? DOCUMENT_BYTES) : LINE_BYTES;
   const read = (columns: readonly string[], type: string) => {
     const options = [
       literal(path),
-      `format = '${layout === 'array' ? 'array' : layout === 'lines' ? 'newline_delimited' : 'unstructured'}'`,
+      `format = '${JSON_FORMATS[layout]}'`,
       ...(layout === 'lines' ? ['ignore_errors = true'] : []),
-      `maximum_object_size = ${longest}`,
+      `maximum_object_size = ${layout === 'document' ? DOCUMENT_BYTES : OBJECT_BYTES}`,
       ...(gzip ? [`compression = 'gzip'`] : []),
       `columns = {${columns.map((column) => `${literal(column)}: '${type}'`).join(', ')}}`,
     ];
     return `read_json(${options.join(', ')})`;
   };
-  const nested = mapping.rows ?? (typeof layout === 'object' ? { column: layout.key, path: '$[*]' } : null);
-  if (nested !== null) {
-    const rows = `unnest(json_extract(${identifier(nested.column)}, ${literal(nested.path)}))`;
+  if (mapping.rows !== undefined) {
+    const { column, path: place } = mapping.rows;
+    const rows = `unnest(json_extract(${identifier(column)}, ${literal(place)}))`;
     return {
-      relation: `(SELECT ${rows} AS row FROM ${read([nested.column], 'JSON')})`,
+      relation: `(SELECT ${rows} AS row FROM ${read([column], 'JSON')})`,
       access: { kind: 'row' },
     };
   }

@@ -44,7 +44,13 @@ export async function loadRelation(
     const known = await recallFile(db.folder, key);
     const staged =
       known === null
-        ? await stage(db, stagedRows(carried, aggregate, sql), identity, what, signal)
+        ? await stage(
+            db,
+            { ...identity, prepare: raw.prepare },
+            stagedRows(carried, aggregate, sql),
+            what,
+            signal,
+          )
         : known.staged;
     await db.run(`CREATE VIEW ${name} AS ${rows(staged)}`, what);
     const read =
@@ -73,8 +79,8 @@ async function keyOf({ file, chosen }: FileIdentity, mapping: Mapping): Promise<
  */
 async function stage(
   db: UsageDatabase,
+  { file, kind, gzip, prepare }: FileIdentity & Pick<RawRelation, 'prepare'>,
   rows: string,
-  { file, kind, gzip }: FileIdentity,
   what: string,
   signal: AbortSignal | undefined,
 ): Promise<string | null> {
@@ -83,6 +89,7 @@ async function stage(
     db.tell(`checking ${basename(file)}`);
     await checkGzip(file, signal);
   }
+  await prepare?.(signal);
   await db.run('DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans', what);
   const staged = `staged-${randomBytes(8).toString('hex')}.parquet`;
   await db.run(

@@ -103,7 +103,8 @@ export class UsageDatabase {
     signal?.addEventListener('abort', interrupt, { once: true });
     const ticker = setInterval(() => {
       const { percentage } = this.connection.progress;
-      this.progress(what, percentage >= 0 ? percentage / 100 : null);
+      // For some readers it stays at zero until all is read.
+      this.progress(what, percentage > 0 ? percentage / 100 : null);
     }, PROGRESS_EVERY_MS);
     try {
       return await query();

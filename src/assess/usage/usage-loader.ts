@@ -8,10 +8,11 @@ import { NORMALIZED_MAPPING } from './built-in-mappings';
 import { type ContentKind, sniffContent, UnreadableUsage } from './content-kind';
 import { convertFile } from './converted-file';
 import { CODE_FORMATS, type CodeFormat } from './detection';
+import { writeDocumentRows } from './document-rows';
 import { chooseFormat } from './file-format';
 import type { Mapping } from './mapping-schema';
 import { checkGzip } from './physical-lines';
-import { csvRelation, DOCUMENT_BYTES, jsonRelation, parquetRelation } from './raw-relation';
+import { csvRelation, jsonRelation, parquetRelation, type RawRelation } from './raw-relation';
 import { type FileIdentity, inFile, loadRelation } from './relation-loader';
 import { literal } from './sql-text';
 import type { UsageDatabase } from './usage-database';
@@ -150,24 +151,32 @@ async function loadFile(
     content.kind === 'csv'
       ? csvRelation(path, gzip, content, mapping)
       : content.kind === 'json'
-        ? jsonRelation(path, gzip, content.layout, mapping, gzip ? null : await documentBytes(file, content))
+        ? jsonRows(db, { path, gzip, layout: content.layout, mapping, index })
         : parquetRelation(path, parquetColumns);
   return loadRelation(db, raw, mapping, identity, options.signal);
 }
 
-/** Throws UnreadableUsage for a document that is too large to be taken as a whole. */
-async function documentBytes(
-  file: string,
-  { layout }: Extract<ContentKind, { kind: 'json' }>,
-): Promise<number> {
-  const { size } = await stat(file);
-  if (typeof layout === 'object' && size > DOCUMENT_BYTES) {
-    throw new UnreadableUsage(
-      `${file} is one JSON document of ${Math.ceil(size / 1_048_576)} MiB, at most ${DOCUMENT_BYTES / 1_048_576} can be read: ` +
-        `write an object a line (jq -c '.${layout.key}[]')`,
-    );
-  }
-  return size;
+interface JsonFile {
+  readonly path: string;
+  readonly gzip: boolean;
+  readonly layout: Extract<ContentKind, { kind: 'json' }>['layout'];
+  readonly mapping: Mapping;
+  readonly index: number;
+}
+
+/** The engine would hold a whole document in memory, many times over: its rows are written one a line first. */
+function jsonRows(db: UsageDatabase, { path, gzip, layout, mapping, index }: JsonFile): RawRelation {
+  if (typeof layout !== 'object') return jsonRelation(path, gzip, layout, mapping);
+  // The mapping says itself where in the document its rows are.
+  if (mapping.rows !== undefined) return jsonRelation(path, gzip, 'document', mapping);
+  const rows = join(db.folder, `rows-${index}.jsonl`);
+  return {
+    ...jsonRelation(rows, false, 'lines', mapping),
+    prepare: async (signal) => {
+      db.tell(`taking ${basename(path)} apart`);
+      await writeDocumentRows({ path, gzip, key: layout.key }, rows, signal);
+    },
+  };
 }
 
 async function loadConverted(
@@ -194,7 +203,7 @@ async function loadConverted(
   );
   const source = await loadRelation(
     db,
-    jsonRelation(path, false, 'lines', NORMALIZED_MAPPING, null),
+    jsonRelation(path, false, 'lines', NORMALIZED_MAPPING),
     NORMALIZED_MAPPING,
     { ...identity, file: path, gzip: false, kind: 'json' },
     signal,

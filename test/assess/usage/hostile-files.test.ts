@@ -1,4 +1,4 @@
-import { createWriteStream, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -154,6 +154,41 @@ it('refuses a JSON line that is far too long', async () => {
     `{"requestId":"a","route":"r","arm":"legacy","epoch":1,"outcome":"ok","model":"m","time":1}\n{"model":"${'m'.repeat(40_000_000)}"}\n`,
   );
   await expect(analyze(path)).rejects.toThrow('maximum_object_size');
+});
+
+const OBSERVATION =
+  '{"type":"GENERATION","startTime":"2026-10-05T08:00:00Z","model":"m","level":"DEFAULT","usageDetails":{"input":5,"output":2}}';
+
+it('reads a document that is far larger than what the engine may hold of it', async () => {
+  const path = write(
+    'large.json',
+    `{"data":[\n${Array<string>(400_000).fill(OBSERVATION).join(',\n')}\n],"meta":{}}`,
+  );
+  const db = await UsageDatabase.open({ memoryMb: 300 });
+  try {
+    const [source] = await loadUsage(db, [path], { maxRejectShare: 0 });
+    expect(source).toMatchObject({ format: 'langfuse', rows: 400_000, rejects: { total: 0 } });
+  } finally {
+    await db.close();
+  }
+});
+
+it('refuses a document that is cut short, and counts elements that are no objects', async () => {
+  const rows = Array<string>(20_000).fill(OBSERVATION).join(',');
+  await expect(analyze(write('cut.json', `{"data":[${rows}`))).rejects.toThrow('cut.json is cut short');
+  const { source, totals } = await analyze(write('odd.json', `{"data":[${rows},7,[1,2],"x",{"type":}]}`));
+  expect(source).toMatchObject({ rows: 20_004, rejects: { total: 4 } });
+  expect(totals.inputTokens).toBe(100_000);
+});
+
+it('reads a document of spans over many lines', async () => {
+  const spans = readFileSync(join(__dirname, '../../../examples/usage/otlp.jsonl'), 'utf8')
+    .trim()
+    .split('\n');
+  const pretty = JSON.stringify(JSON.parse(spans[0] ?? ''), null, 2);
+  const { totals, source } = await analyze(write('spans.json', pretty));
+  expect(source).toMatchObject({ format: 'otel-otlp', rows: 2, skipped: 1 });
+  expect(totals).toMatchObject({ calls: 1, inputTokens: 1100 });
 });
 
 it('takes names such as __proto__, formulas and terminal escapes as they are, or rejects them', async () => {
