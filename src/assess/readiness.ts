@@ -137,32 +137,38 @@ function mappedModels({ usage, modelMapping, candidateModels }: ReadinessFacts):
 }
 
 function contextLengths({ usage, modelMapping, contextLengths: lengths }: ReadinessFacts): Finding[] {
-  return usage.byModel.flatMap(({ model, maxContextTokens }) => {
-    const target = modelMapping.get(model);
-    if (target === undefined || maxContextTokens === null) return [];
+  return longestRequests(usage, modelMapping).flatMap(({ target, model, tokens }) => {
     const length = lengths.get(target);
     if (length === undefined) {
       return [
-        doubt(
-          `the context length of "${target}" is not known; the longest request has ${maxContextTokens} tokens`,
-        ),
+        doubt(`the context length of "${target}" is not known; the longest request has ${tokens} tokens`),
       ];
     }
-    if (maxContextTokens > length) {
-      return [
-        blocker(
-          `"${target}" takes ${length} tokens, the longest request of "${model}" has ${maxContextTokens}`,
-        ),
-      ];
+    if (tokens > length) {
+      return [blocker(`"${target}" takes ${length} tokens, the longest request of "${model}" has ${tokens}`)];
     }
-    return maxContextTokens > 0.8 * length
+    return tokens > 0.8 * length
       ? [
           warning(
-            `the longest request of "${model}" fills ${Math.round((maxContextTokens / length) * 100)}% of the context of "${target}"`,
+            `the longest request of "${model}" fills ${Math.round((tokens / length) * 100)}% of the context of "${target}"`,
           ),
         ]
       : [];
   });
+}
+
+/** For each of the candidate's models the longest request that is mapped to it, and the model that it was for. */
+function longestRequests(
+  usage: UsageAnalysis,
+  modelMapping: ReadonlyMap<string, string>,
+): { target: string; model: string; tokens: number }[] {
+  const longest = new Map<string, { target: string; model: string; tokens: number }>();
+  for (const { model, maxContextTokens: tokens } of usage.byModel) {
+    const target = modelMapping.get(model);
+    if (target === undefined || tokens === null) continue;
+    if (tokens > (longest.get(target)?.tokens ?? -1)) longest.set(target, { target, model, tokens });
+  }
+  return [...longest.values()];
 }
 
 function features({ usage, modelMapping, candidateModels, features: answers }: ReadinessFacts): Finding[] {

@@ -1,3 +1,4 @@
+import { formatDuration } from '../core/duration';
 import type { AssessmentReport } from './assessment-report';
 import type { CostRange, Projection } from './projection';
 import type { Readiness } from './readiness';
@@ -9,6 +10,8 @@ export interface ReportSection {
   readonly lines: readonly string[];
   readonly table: { readonly head: readonly string[]; readonly rows: readonly (readonly string[])[] } | null;
 }
+
+const DAY_MS = 86_400_000;
 
 /** What a source does not carry is never shown as zero. */
 export const NOT_HERE = 'not in this source';
@@ -108,7 +111,7 @@ function totals({ usage }: AssessmentReport): ReportSection {
     ['failed calls', failures(sums), perDay(sums.failed)],
   ];
   return {
-    title: `Usage from ${minute(window.fromMs)} to ${minute(window.toMs)} UTC, ${window.days.toFixed(2)} days of data`,
+    title: `Usage from ${minute(window.fromMs)} to ${minute(window.toMs)} UTC, ${formatDuration(window.days * DAY_MS)} of data`,
     lines: [
       `latency: ${quantiles(latencyMs, ' ms')}`,
       `first token: ${quantiles(firstTokenMs, ' ms')}`,

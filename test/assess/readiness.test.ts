@@ -99,6 +99,22 @@ it.each<[string, Partial<ReadinessFacts>, 'blocker' | 'doubt' | 'warning', strin
   expect(judged.verdict).toBe({ blocker: 'rejected', doubt: 'hold', warning: 'pass' }[kind]);
 });
 
+it('asks for the context of a model once, however many are mapped to it', () => {
+  const byModel = [...usage.byModel, { ...usage.byModel[0], model: 'other', maxContextTokens: 50_000 }];
+  const modelMapping = new Map([
+    ['old', 'new'],
+    ['other', 'new'],
+  ]);
+  const found = judge({
+    usage: { ...usage, byModel } as UsageAnalysis,
+    modelMapping,
+    contextLengths: new Map(),
+  });
+  expect(texts(found, 'doubt')).toEqual([
+    'the context length of "new" is not known; the longest request has 50000 tokens',
+  ]);
+});
+
 it('warns when peaks are not in the sources', () => {
   expect(texts(judge({ usage: { ...usage, peak: null } }), 'warning')).toEqual([
     expect.stringContaining('not in these sources'),

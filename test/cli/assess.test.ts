@@ -75,7 +75,7 @@ it('ends with 5 when a blocker rejects, and takes attestations by name', async (
     '--by',
     'ana',
   );
-  expect(text).toContain('Verdict: rejected.');
+  expect(text).toContain('Verdict: rejected, with 1 blocker');
   expect(process.exitCode).toBe(5);
   expect(text).not.toContain("candidate's service level");
 });
