@@ -14,6 +14,7 @@ import { requestLine } from './request-line';
 import type { AttemptNote } from './request-log';
 import type { Route } from './route';
 import type { ActiveCall, Services } from './services';
+import type { TokenUsage } from './token-usage';
 import type { Endpoint, Traffic } from './traffic-class';
 
 /** One request of a caller: what it asks, and the one place where its answer is written. */
@@ -32,8 +33,8 @@ export class Call implements AnswerSink, ActiveCall {
   /** The attempt that runs now. */
   current: Attempt | null = null;
   firstTokenMs: number | null = null;
-  tokensIn = 0;
-  tokensOut = 0;
+  /** As the provider that served counted; null when it did not, or its answer was not read. */
+  usage: TokenUsage | null = null;
   outcome = 'success';
   ended = false;
   #buffered: BufferedBytes | null = null;
@@ -166,8 +167,8 @@ export class Call implements AnswerSink, ActiveCall {
       totalMs: (attempt?.endedMs ?? this.services.now()) - this.startedMs,
       firstTokenMs: this.firstTokenMs,
       interTokenMs: attempt?.scanner?.gapsMs ?? [],
-      tokensIn: this.tokensIn,
-      tokensOut: this.tokensOut,
+      tokensIn: this.usage?.input ?? 0,
+      tokensOut: this.usage?.output ?? 0,
     });
   }
 

@@ -272,10 +272,8 @@ class RandomisedCall implements AttemptOwner {
 
   #finish(attempt: Attempt): void {
     const call = this.#call;
-    const usage = usageOf(attempt);
+    call.usage = usageOf(attempt);
     call.firstTokenMs = firstTokenOf(attempt);
-    call.tokensIn = usage?.input ?? 0;
-    call.tokensOut = usage?.output ?? 0;
     call.outcome = attempt.failure?.kind ?? 'success';
     this.#rememberMaker(attempt);
     call.measure(attempt, this.#asked, this.#facts);

@@ -72,6 +72,45 @@ export function usesHostedTools(json: Readonly<Record<string, unknown>>): boolea
   });
 }
 
+/** What a request asks a model to be able to do, in the shapes of Chat Completions and of Responses. */
+export function askedFeatures({ json, text }: RequestFacts): {
+  readonly tools: boolean;
+  readonly jsonSchema: boolean;
+  readonly vision: boolean;
+} {
+  const { tools, functions, response_format: format, text: output } = json;
+  return {
+    tools: isFilled(tools) || isFilled(functions),
+    jsonSchema: isJsonSchema(format) || isJsonSchema(property(output, 'format')),
+    // Most bodies name no image: one search tells.
+    vision: text.includes('image') && (hasImage(json['messages']) || hasImage(json['input'])),
+  };
+}
+
+function isFilled(list: unknown): boolean {
+  return Array.isArray(list) && list.length > 0;
+}
+
+function isJsonSchema(format: unknown): boolean {
+  return property(format, 'type') === 'json_schema';
+}
+
+function hasImage(turns: unknown): boolean {
+  if (!Array.isArray(turns)) return false;
+  return turns.some((turn: unknown) => {
+    const content = property(turn, 'content');
+    if (!Array.isArray(content)) return false;
+    return content.some((part: unknown) => {
+      const type = property(part, 'type');
+      return type === 'image_url' || type === 'input_image';
+    });
+  });
+}
+
+function property(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}
+
 const NAMES_STATE = /"(file|vector_store)_id/;
 
 /** Whether a request leans on something that one provider keeps: an earlier response, a conversation, a file. */

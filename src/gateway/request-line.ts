@@ -1,7 +1,8 @@
-import type { RequestFacts } from './request-facts';
+import { askedFeatures, type RequestFacts } from './request-facts';
 import type { RequestHead } from './request-head';
 import type { AttemptNote } from './request-log';
 import type { Services } from './services';
+import type { TokenUsage } from './token-usage';
 
 /** What a call tells its log line. */
 interface LoggedCall {
@@ -21,8 +22,7 @@ interface LoggedCall {
   readonly outcome: string;
   readonly startedMs: number;
   readonly firstTokenMs: number | null;
-  readonly tokensIn: number;
-  readonly tokensOut: number;
+  readonly usage: TokenUsage | null;
   readonly notes: readonly AttemptNote[];
 }
 
@@ -33,7 +33,7 @@ interface LoggedCall {
 export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): string {
   const { request, route, facts, caller, head } = call;
   let line = `{"level":30,"time":${wallNow()},${log.base},"route":${quoted(route.name)},"team":${quoted(caller.team)},"method":"${request.method}","path":${quoted(call.path)},"class":"${call.traffic.class}"`;
-  if (facts !== null) line += `,"model":${quoted(facts.model)},"stream":${facts.stream}`;
+  if (facts !== null) line += `,"model":${quoted(facts.model)},"stream":${facts.stream}${featuresOf(facts)}`;
   line += `,"epoch":${call.epoch}`;
   if (call.side !== null) line += `,"arm":"${call.side}"`;
   if (call.servedBy !== null) line += `,"provider":${quoted(call.servedBy.name)}`;
@@ -41,9 +41,18 @@ export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): 
   if (call.failover !== null) line += `,"failover":"${call.failover}"`;
   line += `,"status":${call.response.statusCode},"outcome":"${call.outcome}","ms":${hundredths(now() - call.startedMs)}`;
   if (call.firstTokenMs !== null) line += `,"firstTokenMs":${hundredths(call.firstTokenMs)}`;
-  line += `,"tokensIn":${call.tokensIn},"tokensOut":${call.tokensOut}`;
+  const { usage } = call;
+  if (usage !== null) {
+    line += `,"tokensIn":${usage.input},"tokensCached":${usage.cached},"tokensOut":${usage.output}`;
+  }
   if (head.retry) line += ',"retry":true';
   return `${line},"attempts":[${call.notes.map(noteOf).join()}],"msg":"request"}\n`;
+}
+
+/** What the answer has to be able to do: `cutover assess` asks a candidate for it. */
+function featuresOf(facts: RequestFacts): string {
+  const { tools, jsonSchema, vision } = askedFeatures(facts);
+  return `,"tools":${tools},"jsonSchema":${jsonSchema},"vision":${vision}`;
 }
 
 function noteOf({ provider, purpose, outcome, why, status, ms }: AttemptNote): string {

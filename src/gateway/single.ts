@@ -4,6 +4,7 @@ import { Attempt, type AttemptOwner } from './attempt';
 import type { AnswerSink, AttemptOptions } from './attempt-options';
 import type { Call } from './call';
 import { attemptLimits } from './limits';
+import { usageOf } from './observation';
 import { upstreamError } from './openai-error';
 
 /** What to ask of one provider, outside of the arms. */
@@ -76,6 +77,7 @@ class SingleOwner implements AttemptOwner {
       else call.refuse(call.upstreamFailure(failure));
     }
     call.outcome = failure?.kind ?? 'success';
+    call.usage = usageOf(attempt);
     if (this.ask.reads) this.#rememberMade(attempt);
     call.measure(attempt, this.ask.side, call.facts);
     call.finish();

@@ -34,20 +34,15 @@ async function report(over: Partial<AssessmentRequest> = {}, asked: ProviderInqu
   const file = join(folder, 'usage.jsonl');
   const line = (model: string, at: number, team: string) =>
     JSON.stringify({
-      time: Date.UTC(2026, 9, 5) + at * 3_600_000,
-      requestId: `${at}`,
-      route: 'main',
-      arm: 'legacy',
-      epoch: 1,
-      outcome: 'ok',
+      request_created_at: new Date(Date.UTC(2026, 9, 5) + at * 3_600_000).toISOString(),
+      latency: 100 + at,
+      time_to_first_token: null,
       status: 200,
+      prompt_tokens: 1e6,
+      prompt_cache_read_tokens: 0,
+      completion_tokens: 0,
       model,
-      team,
-      stream: at % 2 === 0,
-      durationMs: 100 + at,
-      inputTokens: 1e6,
-      cachedTokens: 0,
-      outputTokens: 0,
+      properties: { team },
     });
   const lines = Array.from({ length: 73 }, (_, at) => line('old', at, 'search'));
   writeFileSync(file, [...lines, line(HOSTILE, 5, HOSTILE)].join('\n'));
@@ -146,7 +141,7 @@ it('shows usage by day, and by weekday with its busiest hour', async () => {
 it('says in its summary what decides', async () => {
   const [summary] = reportSections(await report({}, null));
   expect(summary?.lines).toEqual([
-    'Verdict: hold, with 2 doubts, 1 warning.',
+    'Verdict: hold, with 1 doubt, 1 warning.',
     '30 days cost $1,470.00 now, and $740.00 at the candidate.',
     'The candidate saves 49.7%, which is above 30%: high priority.',
   ]);

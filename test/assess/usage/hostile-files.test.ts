@@ -151,7 +151,7 @@ it('counts JSON lines that are no objects', async () => {
 it('refuses a JSON line that is far too long', async () => {
   const path = write(
     'a.jsonl',
-    `{"requestId":"a","route":"r","arm":"legacy","epoch":1,"outcome":"ok","model":"m","time":1}\n{"model":"${'m'.repeat(40_000_000)}"}\n`,
+    `{"gateway":"g","route":"r","class":"other","epoch":1,"outcome":"ok","attempts":[],"model":"m","time":1}\n{"model":"${'m'.repeat(40_000_000)}"}\n`,
   );
   await expect(analyze(path)).rejects.toThrow('maximum_object_size');
 });

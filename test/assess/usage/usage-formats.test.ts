@@ -33,7 +33,7 @@ const BY_HAND: [file: string, format: string, skipped: number, sums: (number | n
   ['otlp.jsonl', 'otel-otlp', 1, [2, 1500, null, 70, 1]],
   // Azure's logs carry no tokens at all.
   ['azure.jsonl', 'azure', 1, [3, null, null, null, 1]],
-  ['gateway.jsonl', 'gateway', 0, [3, 1600, 512, 240, 1]],
+  ['gateway.jsonl', 'gateway', 2, [3, 1600, 512, 240, 1]],
   ['openai-usage.json', 'openai-usage', 0, [320, 150_000, 30_000, 19_000, null]],
   ['deepseek-export.zip', 'deepseek', 0, [320, 105_000, 40_000, 21_000, null]],
   ['deepseek-older.csv', 'deepseek', 0, [9, 8000, null, 700, null]],
@@ -91,8 +91,28 @@ it('Azure counts a negative duration as a call without a latency', async () => {
   expect(features).toContainEqual({ feature: 'streaming', calls: 1 });
 });
 
-it('the gateway log mixes ISO and epoch times', async () => {
-  const { window, byModel } = await analyze('gateway.jsonl');
+it('a time may be ISO 8601 in one row and an epoch of any unit in another', async () => {
+  const at = Date.UTC(2026, 9, 5, 8);
+  const times = ['2026-10-05T08:00:00Z', '2026-10-05T10:00:00+02:00', at / 1e3, at, at * 1e3, `${at}000000`];
+  const fields = { time: { from: ['t'], as: 'auto' }, model: { from: ['m'] } };
+  const mapping = parseMapping({ format: 'own', title: 'Own', fields }, 'own');
+  const folder = mkdtempSync(join(tmpdir(), 'times-'));
+  const file = join(folder, 'times.jsonl');
+  writeFileSync(file, times.map((t) => JSON.stringify({ t, m: 'x' })).join('\n'));
+  const db = await UsageDatabase.open();
+  try {
+    const [source] = await loadUsage(db, [file], { maxRejectShare: 0, mappings: [mapping] });
+    expect(source).toMatchObject({ rows: 6, firstMs: at, lastMs: at });
+  } finally {
+    await db.close();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('the gateway log tells features, and what is no call', async () => {
+  const { window, byModel, features } = await analyze('gateway.jsonl');
+  expect(features).toContainEqual({ feature: 'tools', calls: 1 });
+  expect(features).toContainEqual({ feature: 'vision', calls: 0 });
   expect(new Date(window.toMs).toISOString()).toBe('2026-10-05T08:01:00.001Z');
   expect(byModel[0]?.peak).toMatchObject({ requestsPerMinute: 2, tokensPerMinute: 1840 });
 });

@@ -1,0 +1,95 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { analyzeUsage } from '../../src/assess/usage/analyze-usage';
+import { UsageDatabase } from '../../src/assess/usage/usage-database';
+import { loadUsage } from '../../src/assess/usage/usage-loader';
+import type { DemoProvider } from '../../src/demo/provider';
+import { askedFeatures, type RequestFacts, readFacts } from '../../src/gateway/request-facts';
+import { startFakeProvider } from '../support/fake-provider';
+import { MODEL, startTestGateway, type TestGateway } from '../support/running-gateway';
+
+let legacy: DemoProvider;
+let candidate: DemoProvider;
+let gateway: TestGateway;
+
+beforeAll(async () => {
+  legacy = await startFakeProvider({ name: 'old' });
+  candidate = await startFakeProvider({ name: 'new' });
+  gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url });
+});
+afterAll(async () => {
+  await gateway?.stop();
+  await legacy?.stop();
+  await candidate?.stop();
+});
+
+const ask = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
+const tool = { type: 'function' as const, function: { name: 'weather', parameters: { type: 'object' } } };
+const image = { type: 'image_url' as const, image_url: { url: 'data:image/png;base64,AAAA' } };
+
+it('is what cutover assess takes it for: calls, tokens, times, features and failures', async () => {
+  const client = gateway.client();
+  const plain = await client.chat.completions.create(ask);
+  for await (const _ of await client.chat.completions.create({ ...ask, stream: true, tools: [tool] }));
+  await client.chat.completions.create({ ...ask, messages: [{ role: 'user', content: [image] }] });
+  await client.embeddings.create({ model: 'text-embedding-3-small', input: 'Hello?' });
+  await client.models.list();
+  legacy.behaviour.failureRatio = 1;
+  await client.chat.completions.create(ask, { maxRetries: 0 }).catch(() => undefined);
+  legacy.behaviour.failureRatio = 0;
+
+  const folder = mkdtempSync(join(tmpdir(), 'request-log-'));
+  const file = join(folder, 'gateway.jsonl');
+  writeFileSync(file, gateway.log.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const db = await UsageDatabase.open();
+  try {
+    const sources = await loadUsage(db, [file], { maxRejectShare: 0 });
+    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 1 }, []);
+    expect(sources[0]).toMatchObject({ format: 'gateway', rejects: { total: 0 } });
+    const { prompt_tokens: input = 0, completion_tokens: output = 0 } = plain.usage ?? {};
+    expect(analysis.totals).toMatchObject({ calls: 5, failed: 1, outputTokens: 3 * output, cachedTokens: 0 });
+    expect(analysis.totals.inputTokens).toBeGreaterThanOrEqual(3 * input);
+    expect(analysis.latencyMs?.count).toBe(5);
+    expect(analysis.firstTokenMs?.count).toBe(1);
+    const features = Object.fromEntries(analysis.features.map(({ feature, calls }) => [feature, calls]));
+    expect(features).toEqual({ streaming: 1, tools: 1, jsonSchema: 0, vision: 1, embeddings: 1 });
+  } finally {
+    await db.close();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('says nothing of tokens that nobody counted', () => {
+  const [embeddings] = gateway.log.filter(({ path }) => path === '/embeddings');
+  expect(embeddings).toMatchObject({ outcome: 'success', model: 'text-embedding-3-small' });
+  expect(embeddings).not.toHaveProperty('tokensIn');
+});
+
+describe('the features that a request asks for', () => {
+  const features = (body: object) =>
+    askedFeatures(readFacts(Buffer.from(JSON.stringify({ model: 'm', ...body }))) as RequestFacts);
+  const NONE = { tools: false, jsonSchema: false, vision: false };
+
+  it.each<[string, object, Partial<typeof NONE>]>([
+    ['none', { messages: [{ role: 'user', content: 'an image_url' }], tools: [], response_format: null }, {}],
+    ['tools', { tools: [tool] }, { tools: true }],
+    ['functions of old', { functions: [tool.function] }, { tools: true }],
+    ['a schema', { response_format: { type: 'json_schema', json_schema: {} } }, { jsonSchema: true }],
+    ['JSON without a schema', { response_format: { type: 'json_object' } }, {}],
+    ['a schema of Responses', { text: { format: { type: 'json_schema' } } }, { jsonSchema: true }],
+    [
+      'an image',
+      { messages: [{ role: 'user', content: [{ type: 'text', text: '' }, image] }] },
+      { vision: true },
+    ],
+    ['an image of Responses', { input: [{ content: [{ type: 'input_image' }] }] }, { vision: true }],
+    [
+      'odd shapes',
+      { messages: [null, { content: [null, 'image'] }], input: 'image', tools: {}, text: 7 },
+      {},
+    ],
+  ])('are %s', (_, body, expected) => {
+    expect(features(body)).toEqual({ ...NONE, ...expected });
+  });
+});
