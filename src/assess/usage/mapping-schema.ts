@@ -21,7 +21,16 @@ const timeSchema = z.strictObject({
 
 const durationSchema = z.union([
   z.strictObject({ from: sourcesSchema, unit: z.enum(['ns', 'us', 'ms', 's']) }),
-  z.strictObject({ between: z.tuple([timeSchema, timeSchema]) }).describe('From one time to another.'),
+  z
+    .strictObject({
+      between: z.tuple([timeSchema, timeSchema]),
+      unlessAt: timeSchema
+        .optional()
+        .describe(
+          'No duration where the second time is this one, such as the end where a log has no first token.',
+        ),
+    })
+    .describe('From one time to another.'),
 ]);
 
 const numberSchema = z.strictObject({
@@ -113,8 +122,10 @@ export function sourcesOf(mapping: Mapping): Source[] {
   const sources: Source[] = [...mapping.keep, ...mapping.skip].flatMap(({ from }) => from);
   for (const field of Object.values(mapping.fields)) {
     if (field === undefined) continue;
-    if ('between' in field) sources.push(...field.between.flatMap(({ from }) => from));
-    else sources.push(...field.from, ...('plus' in field ? field.plus : []));
+    if ('between' in field) {
+      const times = [...field.between, ...(field.unlessAt === undefined ? [] : [field.unlessAt])];
+      sources.push(...times.flatMap(({ from }) => from));
+    } else sources.push(...field.from, ...('plus' in field ? field.plus : []));
   }
   return sources;
 }

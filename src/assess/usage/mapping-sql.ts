@@ -193,7 +193,10 @@ function parsedTime(text: string): string {
 
 function durationOf(field: DurationField, values: ValueColumns): string {
   if ('between' in field) {
-    return `(${timeOf(field.between[1], values)} - ${timeOf(field.between[0], values)})::DOUBLE`;
+    const [from, to] = field.between.map((time) => timeOf(time, values));
+    const between = `(${to} - ${from})::DOUBLE`;
+    if (field.unlessAt === undefined) return between;
+    return `(CASE WHEN ${to} IS DISTINCT FROM ${timeOf(field.unlessAt, values)} THEN ${between} END)`;
   }
   const perMs = { ns: 1e-6, us: 1e-3, ms: 1, s: 1e3 };
   return scaled(numberOf(field.from, values), perMs[field.unit]);

@@ -52,6 +52,8 @@ it('LiteLLM gives latency, first token, callers and cost', async () => {
   expect(analysis.latencyMs?.count).toBe(4);
   near(analysis.latencyMs?.p99, 2500);
   near(analysis.firstTokenMs?.p99, 400);
+  // An answer that was not streamed has its end for its first token: it has none.
+  expect(analysis.firstTokenMs?.count).toBe(1);
   expect(analysis.byCaller?.map(({ caller, calls }) => [caller, calls])).toEqual([
     ['search', 2],
     ['91aa77b2', 1],
@@ -68,6 +70,36 @@ it('Helicone costs are billionths of a dollar', async () => {
   const { recordedCosts, byCaller } = await analyze('helicone.jsonl');
   expect(recordedCosts[0]?.amount).toBeCloseTo(0.0048, 10);
   expect(byCaller?.map(({ caller }) => caller).sort()).toEqual(['OPENAI', 'search', 'support']);
+});
+
+it('Helicone rows of the API are told as those of its table', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'helicone-'));
+  const file = join(folder, 'rows.jsonl');
+  const row = {
+    ...{
+      request_created_at: '2026-10-05T08:00:00.000Z',
+      response_status: 500,
+      model: 'gpt-4o',
+      delay_ms: 1200,
+    },
+    ...{ prompt_tokens: 70, prompt_cache_read_tokens: 30, completion_tokens: 9, time_to_first_token: null },
+    request_properties: { team: 'search' },
+  };
+  writeFileSync(file, JSON.stringify(row));
+  const db = await UsageDatabase.open();
+  try {
+    const sources = await loadUsage(db, [file], { maxRejectShare: 0 });
+    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, []);
+    expect(sources).toMatchObject([
+      { format: 'helicone', carried: expect.arrayContaining(['latency', 'failed']) },
+    ]);
+    expect(analysis.totals).toMatchObject({ calls: 1, inputTokens: 100, cachedTokens: 30, failed: 1 });
+    expect(analysis.byCaller).toMatchObject([{ caller: 'search' }]);
+    near(analysis.latencyMs?.p50, 1200);
+  } finally {
+    await db.close();
+    rmSync(folder, { recursive: true });
+  }
 });
 
 it('Langfuse seconds become milliseconds', async () => {
