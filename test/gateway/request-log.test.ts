@@ -1,13 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { analyzeUsage } from '../../src/assess/usage/analyze-usage';
-import { UsageDatabase } from '../../src/assess/usage/usage-database';
-import { loadUsage } from '../../src/assess/usage/usage-loader';
 import type { DemoProvider } from '../../src/demo/provider';
 import { askedFeatures, type RequestFacts, readFacts } from '../../src/gateway/request-facts';
 import { startFakeProvider } from '../support/fake-provider';
 import { MODEL, startTestGateway, type TestGateway } from '../support/running-gateway';
+import { analyzeFiles } from '../support/usage-analysis';
 
 let legacy: DemoProvider;
 let candidate: DemoProvider;
@@ -42,11 +40,9 @@ it('is what cutover assess takes it for: calls, tokens, times, features and fail
   const folder = mkdtempSync(join(tmpdir(), 'request-log-'));
   const file = join(folder, 'gateway.jsonl');
   writeFileSync(file, gateway.log.map((line) => `${JSON.stringify(line)}\n`).join(''));
-  const db = await UsageDatabase.open();
   try {
-    const sources = await loadUsage(db, [file], { maxRejectShare: 0 });
-    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 1 }, []);
-    expect(sources[0]).toMatchObject({ format: 'gateway', rejects: { total: 0 } });
+    const { analysis } = await analyzeFiles([file]);
+    expect(analysis.sources[0]).toMatchObject({ format: 'gateway', rejects: { total: 0 } });
     const { prompt_tokens: input = 0, completion_tokens: output = 0 } = plain.usage ?? {};
     expect(analysis.totals).toMatchObject({ calls: 5, failed: 1, outputTokens: 3 * output, cachedTokens: 0 });
     expect(analysis.totals.inputTokens).toBeGreaterThanOrEqual(3 * input);
@@ -55,7 +51,6 @@ it('is what cutover assess takes it for: calls, tokens, times, features and fail
     const features = Object.fromEntries(analysis.features.map(({ feature, calls }) => [feature, calls]));
     expect(features).toEqual({ streaming: 1, tools: 1, jsonSchema: 0, vision: 1, embeddings: 1 });
   } finally {
-    await db.close();
     rmSync(folder, { recursive: true });
   }
 });

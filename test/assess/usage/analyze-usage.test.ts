@@ -1,12 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { analyzeUsage, type WindowChoice } from '../../../src/assess/usage/analyze-usage';
-import { UsageDatabase } from '../../../src/assess/usage/usage-database';
-import { loadUsage } from '../../../src/assess/usage/usage-loader';
+import { analyzeFiles, LAST_30_DAYS } from '../../support/usage-analysis';
 
 const HEADER = 'request_created_at,latency,time_to_first_token,status,prompt_tokens,completion_tokens,model';
-const WHOLE: WindowChoice = { fromMs: null, toMs: null, days: 30 };
 
 let folder: string;
 beforeEach(() => {
@@ -14,15 +11,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-async function analyze(lines: readonly string[], choice = WHOLE, thresholds: number[] = []) {
+async function analyze(lines: readonly string[], choice = LAST_30_DAYS, thresholds: number[] = []) {
   const path = join(folder, 'usage.csv');
   writeFileSync(path, `${[HEADER, ...lines].join('\n')}\n`);
-  const db = await UsageDatabase.open();
-  try {
-    return await analyzeUsage(db, await loadUsage(db, [path], { maxRejectShare: 0 }), choice, thresholds);
-  } finally {
-    await db.close();
-  }
+  return analyzeFiles([path], { window: choice, contextThresholds: thresholds });
 }
 
 it('gives percentiles within 0.5% of the exact ones', async () => {
@@ -46,12 +38,7 @@ it('has no number of calls where the files do not count them', async () => {
   const analyzeFile = async (name: string, content: string) => {
     const path = join(folder, name);
     writeFileSync(path, content);
-    const db = await UsageDatabase.open();
-    try {
-      return (await analyzeUsage(db, await loadUsage(db, [path], { maxRejectShare: 0 }), WHOLE, [])).analysis;
-    } finally {
-      await db.close();
-    }
+    return (await analyzeFiles([path])).analysis;
   };
   const costs = {
     object: 'bucket',
@@ -100,7 +87,7 @@ it('counts by day, by hour of the week from Monday, and by prompt size', async (
       '2026-10-05T00:31:00Z,1,1,500,300,5,m',
       '2026-10-11T23:59:59Z,1,1,200,900,5,m',
     ],
-    WHOLE,
+    LAST_30_DAYS,
     [200, 800],
   );
   expect(analysis.byDay.map(({ day, calls }) => [day, calls])).toEqual([

@@ -2,9 +2,8 @@ import { createWriteStream, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { analyzeUsage } from '../../../src/assess/usage/analyze-usage';
-import { UsageDatabase } from '../../../src/assess/usage/usage-database';
-import { type LoadOptions, loadUsage } from '../../../src/assess/usage/usage-loader';
+import type { LoadOptions } from '../../../src/assess/usage/usage-loader';
+import { analyzeFiles } from '../../support/usage-analysis';
 
 const HEADER = 'request_created_at,latency,time_to_first_token,status,prompt_tokens,completion_tokens,model';
 const GOOD = '2026-10-05T08:00:00Z,100,10,200,10,1,gpt-4o';
@@ -16,14 +15,8 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 async function analyze(paths: string | string[], options: Partial<LoadOptions> = {}) {
-  const db = await UsageDatabase.open();
-  try {
-    const sources = await loadUsage(db, [paths].flat(), { maxRejectShare: 0.9, ...options });
-    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, []);
-    return { ...analysis, source: sources[0] };
-  } finally {
-    await db.close();
-  }
+  const { analysis } = await analyzeFiles([paths].flat(), { load: { maxRejectShare: 0.9, ...options } });
+  return { ...analysis, source: analysis.sources[0] };
 }
 
 function write(name: string, content: string | Buffer): string {
@@ -164,13 +157,8 @@ it('reads a document that is far larger than what the engine may hold of it', as
     'large.json',
     `{"data":[\n${Array<string>(400_000).fill(OBSERVATION).join(',\n')}\n],"meta":{}}`,
   );
-  const db = await UsageDatabase.open({ memoryMb: 300 });
-  try {
-    const [source] = await loadUsage(db, [path], { maxRejectShare: 0 });
-    expect(source).toMatchObject({ format: 'langfuse', rows: 400_000, rejects: { total: 0 } });
-  } finally {
-    await db.close();
-  }
+  const { analysis } = await analyzeFiles([path], { memoryMb: 300 });
+  expect(analysis.sources).toMatchObject([{ format: 'langfuse', rows: 400_000, rejects: { total: 0 } }]);
 });
 
 it('refuses a document that is cut short, and counts elements that are no objects', async () => {

@@ -2,10 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { analyzeUsage } from '../../../src/assess/usage/analyze-usage';
 import { parseMapping } from '../../../src/assess/usage/mapping-schema';
-import { UsageDatabase } from '../../../src/assess/usage/usage-database';
-import { loadUsage } from '../../../src/assess/usage/usage-loader';
+import { analyzeFiles } from '../../support/usage-analysis';
 
 const MAPPING = parseMapping(
   {
@@ -41,14 +39,8 @@ async function analyze(rows: string) {
   await connection.run(`SET TimeZone = 'UTC'; COPY (${rows}) TO '${path}'`);
   connection.closeSync();
   instance.closeSync();
-  const db = await UsageDatabase.open();
-  try {
-    const sources = await loadUsage(db, [path], { maxRejectShare: 0.9, mappings: [MAPPING] });
-    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, []);
-    return { ...analysis, source: sources[0] };
-  } finally {
-    await db.close();
-  }
+  const { analysis } = await analyzeFiles([path], { load: { maxRejectShare: 0.9, mappings: [MAPPING] } });
+  return { ...analysis, source: analysis.sources[0] };
 }
 
 const ROWS = `SELECT TIMESTAMPTZ '2026-10-05 08:00:00+02' AS at, 'm' AS model, {'team': 'search'} AS labels,

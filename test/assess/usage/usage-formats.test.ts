@@ -2,22 +2,20 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { analyzeUsage } from '../../../src/assess/usage/analyze-usage';
 import { type Mapping, parseMapping } from '../../../src/assess/usage/mapping-schema';
 import type { UsageAnalysis } from '../../../src/assess/usage/usage-analysis';
-import { UsageDatabase } from '../../../src/assess/usage/usage-database';
-import { loadUsage } from '../../../src/assess/usage/usage-loader';
+import { analyzeFiles } from '../../support/usage-analysis';
 
 const EXAMPLES = join(__dirname, '../../../examples/usage');
 
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'formats-'));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
 async function analyze(file: string, mappings: readonly Mapping[] = []): Promise<UsageAnalysis> {
-  const db = await UsageDatabase.open();
-  try {
-    const sources = await loadUsage(db, [join(EXAMPLES, file)], { mappings, maxRejectShare: 0 });
-    return (await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, [])).analysis;
-  } finally {
-    await db.close();
-  }
+  return (await analyzeFiles([join(EXAMPLES, file)], { load: { mappings } })).analysis;
 }
 
 /** Sums of the sample files, computed by hand: [calls, input, cached, output, failed]. */
@@ -73,7 +71,6 @@ it('Helicone costs are billionths of a dollar', async () => {
 });
 
 it('Helicone rows of the API are told as those of its table', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'helicone-'));
   const file = join(folder, 'rows.jsonl');
   const row = {
     ...{
@@ -86,20 +83,13 @@ it('Helicone rows of the API are told as those of its table', async () => {
     request_properties: { team: 'search' },
   };
   writeFileSync(file, JSON.stringify(row));
-  const db = await UsageDatabase.open();
-  try {
-    const sources = await loadUsage(db, [file], { maxRejectShare: 0 });
-    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, []);
-    expect(sources).toMatchObject([
-      { format: 'helicone', carried: expect.arrayContaining(['latency', 'failed']) },
-    ]);
-    expect(analysis.totals).toMatchObject({ calls: 1, inputTokens: 100, cachedTokens: 30, failed: 1 });
-    expect(analysis.byCaller).toMatchObject([{ caller: 'search' }]);
-    near(analysis.latencyMs?.p50, 1200);
-  } finally {
-    await db.close();
-    rmSync(folder, { recursive: true });
-  }
+  const { analysis } = await analyzeFiles([file]);
+  expect(analysis.sources).toMatchObject([
+    { format: 'helicone', carried: expect.arrayContaining(['latency', 'failed']) },
+  ]);
+  expect(analysis.totals).toMatchObject({ calls: 1, inputTokens: 100, cachedTokens: 30, failed: 1 });
+  expect(analysis.byCaller).toMatchObject([{ caller: 'search' }]);
+  near(analysis.latencyMs?.p50, 1200);
 });
 
 it('Langfuse seconds become milliseconds', async () => {
@@ -128,17 +118,10 @@ it('a time may be ISO 8601 in one row and an epoch of any unit in another', asyn
   const times = ['2026-10-05T08:00:00Z', '2026-10-05T10:00:00+02:00', at / 1e3, at, at * 1e3, `${at}000000`];
   const fields = { time: { from: ['t'], as: 'auto' }, model: { from: ['m'] } };
   const mapping = parseMapping({ format: 'own', title: 'Own', fields }, 'own');
-  const folder = mkdtempSync(join(tmpdir(), 'times-'));
   const file = join(folder, 'times.jsonl');
   writeFileSync(file, times.map((t) => JSON.stringify({ t, m: 'x' })).join('\n'));
-  const db = await UsageDatabase.open();
-  try {
-    const [source] = await loadUsage(db, [file], { maxRejectShare: 0, mappings: [mapping] });
-    expect(source).toMatchObject({ rows: 6, firstMs: at, lastMs: at });
-  } finally {
-    await db.close();
-    rmSync(folder, { recursive: true });
-  }
+  const { analysis } = await analyzeFiles([file], { load: { mappings: [mapping] } });
+  expect(analysis.sources).toMatchObject([{ rows: 6, firstMs: at, lastMs: at }]);
 });
 
 it('the gateway log tells features, and what is no call', async () => {
@@ -165,26 +148,19 @@ it('OpenAI usage has no latency, no peak, and keeps batch and default apart', as
 });
 
 it('OpenAI costs and usage complete each other', async () => {
-  const db = await UsageDatabase.open();
-  try {
-    const files = ['openai-usage.json', 'openai-costs.json'].map((file) => join(EXAMPLES, file));
-    const sources = await loadUsage(db, files, { maxRejectShare: 0 });
-    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, []);
-    expect(analysis.totals.calls).toBe(320);
-    expect(analysis.recordedCosts).toEqual([
-      {
-        currency: 'USD',
-        amount: expect.closeTo(0.52, 10),
-        where: expect.stringContaining('organization costs'),
-      },
-    ]);
-  } finally {
-    await db.close();
-  }
+  const files = ['openai-usage.json', 'openai-costs.json'].map((file) => join(EXAMPLES, file));
+  const { analysis } = await analyzeFiles(files);
+  expect(analysis.totals.calls).toBe(320);
+  expect(analysis.recordedCosts).toEqual([
+    {
+      currency: 'USD',
+      amount: expect.closeTo(0.52, 10),
+      where: expect.stringContaining('organization costs'),
+    },
+  ]);
 });
 
 it('OpenAI embeddings are told apart, and buckets in which nothing was used add nothing', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'openai-'));
   const bucket = { object: 'bucket', start_time: 1_791_158_400, end_time: 1_791_244_800 };
   const result = {
     object: 'organization.usage.embeddings.result',
@@ -195,22 +171,14 @@ it('OpenAI embeddings are told apart, and buckets in which nothing was used add 
     writeFileSync(file, JSON.stringify({ object: 'page', data: [{ ...bucket, results }] }));
     return file;
   });
-  const db = await UsageDatabase.open();
-  try {
-    const paths = [join(EXAMPLES, 'openai-usage.json'), ...files];
-    const sources = await loadUsage(db, paths, { maxRejectShare: 0 });
-    const { analysis } = await analyzeUsage(db, sources, { fromMs: null, toMs: null, days: 30 }, []);
-    expect(sources.map(({ format, rows }) => [format, rows])).toEqual([
-      ['openai-usage', 3],
-      ['openai-usage', 1],
-      ['openai-usage', 0],
-    ]);
-    expect(analysis.totals).toMatchObject({ calls: 325, inputTokens: 150_700 });
-    expect(analysis.features.find(({ feature }) => feature === 'embeddings')?.calls).toBe(5);
-  } finally {
-    await db.close();
-    rmSync(folder, { recursive: true });
-  }
+  const { analysis } = await analyzeFiles([join(EXAMPLES, 'openai-usage.json'), ...files]);
+  expect(analysis.sources.map(({ format, rows }) => [format, rows])).toEqual([
+    ['openai-usage', 3],
+    ['openai-usage', 1],
+    ['openai-usage', 0],
+  ]);
+  expect(analysis.totals).toMatchObject({ calls: 325, inputTokens: 150_700 });
+  expect(analysis.features.find(({ feature }) => feature === 'embeddings')?.calls).toBe(5);
 });
 
 it('DeepSeek costs keep their currency', async () => {
