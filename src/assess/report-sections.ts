@@ -64,8 +64,14 @@ function monthly({ legacy, candidate }: Projection): string {
   return `30 days cost ${dollars(legacy.monthly.usd)} now, and ${dollars(usd)}${between} at the candidate.`;
 }
 
+const FILES_SHOWN = 20;
+
 function sources({ usage }: AssessmentReport): ReportSection {
-  const rejects = usage.sources.flatMap(({ file, rejects: { total, byReason, examples } }) =>
+  // Files with rejected rows first: they want to be looked at.
+  const ordered = [...usage.sources].sort((a, b) => b.rejects.total - a.rejects.total);
+  const shownFiles = ordered.length > FILES_SHOWN ? ordered.slice(0, FILES_SHOWN) : usage.sources;
+  const others = ordered.slice(shownFiles.length);
+  const rejects = shownFiles.flatMap(({ file, rejects: { total, byReason, examples } }) =>
     total === 0
       ? []
       : [
@@ -73,7 +79,7 @@ function sources({ usage }: AssessmentReport): ReportSection {
           ...examples.map(({ place, reason }) => `  ${place}: ${shown(reason)}`),
         ],
   );
-  const ignored = usage.sources
+  const ignored = shownFiles
     .filter(({ ignoredLatencies }) => ignoredLatencies > 0)
     .map(
       ({ file, ignoredLatencies }) =>
@@ -81,10 +87,19 @@ function sources({ usage }: AssessmentReport): ReportSection {
     );
   return {
     title: 'Sources',
-    lines: [...rejects, ...ignored],
+    lines: [
+      ...rejects,
+      ...ignored,
+      ...(others.length === 0
+        ? []
+        : [
+            `and ${integer(others.length)} more files with ${integer(others.reduce((sum, { rows }) => sum + rows, 0))} rows, ` +
+              `${integer(others.reduce((sum, source) => sum + source.rejects.total, 0))} of them rejected`,
+          ]),
+    ],
     table: {
       head: ['file', 'format', 'rows', 'no calls', 'rejected', 'per'],
-      rows: usage.sources.map((source) => [
+      rows: shownFiles.map((source) => [
         shown(source.file),
         `${shown(source.title)} (${source.chosen})`,
         integer(source.rows),

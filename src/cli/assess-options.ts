@@ -10,6 +10,7 @@ import {
   part,
   price,
   ratio,
+  webAddress,
 } from './assess-value';
 import { amount, fraction, positive } from './option-value';
 
@@ -25,6 +26,7 @@ export interface AssessOptions {
   readonly to?: number;
   readonly days: number;
   readonly fetchOpenai?: boolean;
+  readonly openaiUrl?: string;
   readonly legacy?: string;
   readonly candidate?: string;
   readonly mapping?: Map<string, string>;
@@ -98,6 +100,11 @@ export function addAssessOptions(command: Command): Command {
     .option('--to <time>', 'end of the window', instant)
     .option('--days <days>', 'days up to the last record, without --from', positive, 30)
     .option('--fetch-openai', 'also fetch organization usage and costs from OpenAI, with --key')
+    .option(
+      '--openai-url <url>',
+      "OpenAI's organization API, such as through a proxy (default: https://api.openai.com/v1/organization)",
+      webAddress,
+    )
     .option('--legacy <provider>', 'whose prices hold now (default: whoever lists the model)')
     .option('--candidate <provider>', 'whose prices would hold')
     .option(
@@ -122,7 +129,7 @@ export function addAssessOptions(command: Command): Command {
       ),
     )
     .option('--warm-up-days <days>', 'days a month of cold prompt cache, at worst', monthDays, 7)
-    .option('--candidate-url <url>', 'ask this OpenAI-compatible endpoint, with --key')
+    .option('--candidate-url <url>', 'ask this OpenAI-compatible endpoint, with --key', webAddress)
     .option(
       '--ask',
       'ask the candidate for models and limits, and probe each feature in use; as --route does',

@@ -28,6 +28,14 @@ export function instant(value: string): number {
   return ms;
 }
 
+/** Parses the address of an HTTP API. */
+export function webAddress(value: string): string {
+  const url = URL.canParse(value) ? new URL(value) : null;
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new InvalidArgumentError('expected an address such as https://api.example.com/v1');
+  return value;
+}
+
 /** Collects OLD=NEW; names may hold an equals sign, the last one divides. */
 export function pairs(value: string, before: Map<string, string> | undefined): Map<string, string> {
   const at = value.lastIndexOf('=');

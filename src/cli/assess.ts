@@ -74,6 +74,7 @@ async function fetchUsage(options: AssessOptions, folder: string): Promise<strin
       fromMs,
       toMs,
       key,
+      ...(options.openaiUrl === undefined ? {} : { address: options.openaiUrl }),
       progress: (count) => printNote(`fetched page ${count} of ${what}`),
     }).catch((error: unknown) => {
       throw new CliError(error instanceof Error ? error.message : String(error), EXIT.unreachable, {
@@ -90,8 +91,7 @@ async function fetchUsage(options: AssessOptions, folder: string): Promise<strin
 function output(report: AssessmentReport, options: AssessOptions): void {
   const sections = reportSections(report);
   const title = report.route === null ? 'Assessment' : `Assessment of ${report.route}`;
-  for (const { file, title: format, chosen } of report.usage.sources)
-    printNote(`${file}: ${format} (${chosen})`);
+  noteFormats(report);
   if (options.html !== undefined) {
     writeFileSync(options.html, reportHtml(title, report, sections));
     printNote(`wrote ${options.html}`);
@@ -114,6 +114,22 @@ function output(report: AssessmentReport, options: AssessOptions): void {
     if (table !== null && table.rows.length > 0) printTable(table.head, table.rows);
     printLine();
   }
+}
+
+const FILES_NAMED = 5;
+
+/** Says which format was taken for which file; of many files how many there are of each. */
+function noteFormats({ usage: { sources } }: AssessmentReport): void {
+  if (sources.length <= FILES_NAMED) {
+    for (const { file, title, chosen } of sources) printNote(`${file}: ${title} (${chosen})`);
+    return;
+  }
+  const counts = new Map<string, number>();
+  for (const { title, chosen } of sources) {
+    const format = `${title} (${chosen})`;
+    counts.set(format, (counts.get(format) ?? 0) + 1);
+  }
+  for (const [format, files] of counts) printNote(`${files} files: ${format}`);
 }
 
 /** Says what takes long, from two seconds on. */

@@ -1,4 +1,6 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
@@ -16,14 +18,21 @@ afterEach(() => {
   process.exitCode = 0;
 });
 
+/** What the latest run said beside its result. */
+let notes: string[] = [];
+
 async function run(...words: string[]): Promise<string> {
   const written: string[] = [];
+  notes = [];
   const spies = [
     jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
       written.push(String(text));
       return true;
     }),
-    jest.spyOn(process.stderr, 'write').mockImplementation(() => true),
+    jest.spyOn(process.stderr, 'write').mockImplementation((text) => {
+      notes.push(String(text));
+      return true;
+    }),
   ];
   try {
     const program = new Command().exitOverride();
@@ -240,6 +249,59 @@ it("takes the candidate's tokens from a report of parity", async () => {
   );
   writeFileSync(parity, JSON.stringify({ outcome: 'pass', tokens: null }));
   await expect(run(...words, '--parity', parity)).rejects.toThrow('a provider did not count its tokens');
+});
+
+it("fetches an organization's usage and costs, page by page, with an admin key", async () => {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '', 'http://localhost');
+    asked.push(`${url.pathname} ${url.searchParams.get('page') ?? ''} ${request.headers.authorization}`);
+    const file = url.pathname.endsWith('/costs') ? 'openai-costs.json' : 'openai-usage.json';
+    const page = JSON.parse(readFileSync(join(USAGE, file), 'utf8'));
+    const more = url.pathname.endsWith('/completions') && url.searchParams.get('page') === null;
+    const data = url.pathname.endsWith('/embeddings') ? [{ ...page.data[0], results: [] }] : page.data;
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ ...page, data, has_more: more, next_page: more ? 'p2' : null }));
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  process.env['ASSESS_ADMIN_KEY'] = 'sk-admin-secret';
+  try {
+    const { port } = server.address() as AddressInfo;
+    const url = `http://127.0.0.1:${port}/v1/organization`;
+    const words = ['--fetch-openai', '--openai-url', url, '--key', 'env:ASSESS_ADMIN_KEY'];
+    const text = await run(...words, '--json');
+    const { usage } = JSON.parse(text);
+    expect(usage.totals).toMatchObject({ calls: 640, inputTokens: 300_000 });
+    expect(usage.recordedCosts).toMatchObject([{ currency: 'USD', amount: expect.closeTo(0.52, 10) }]);
+    expect(text).not.toContain('sk-admin-secret');
+    expect(asked).toEqual([
+      '/v1/organization/usage/completions  Bearer sk-admin-secret',
+      '/v1/organization/usage/completions p2 Bearer sk-admin-secret',
+      '/v1/organization/usage/embeddings  Bearer sk-admin-secret',
+      '/v1/organization/costs  Bearer sk-admin-secret',
+    ]);
+  } finally {
+    delete process.env['ASSESS_ADMIN_KEY'];
+    server.close();
+  }
+});
+
+it('names a few of many files, those with rejected rows first', async () => {
+  const header =
+    'request_created_at,latency,time_to_first_token,status,prompt_tokens,completion_tokens,model';
+  const row = (at: number) => `2026-10-05T08:00:${String(at).padStart(2, '0')}Z,100,10,200,10,1,m`;
+  for (let at = 0; at < 30; at += 1) {
+    const rows = at === 17 ? [row(at), 'yesterday,1,1,200,1,1,m'] : [row(at)];
+    writeFileSync(join(folder, `day-${at}.csv`), [header, ...rows, ''].join('\n'));
+  }
+  const text = await run(join(folder, '*.csv'), '--max-rejects', '0.5');
+  expect(notes.join('')).toContain('30 files: Helicone requests (detected)');
+  expect(text).toContain('and 10 more files with 10 rows, 0 of them rejected');
+  const listed = text
+    .split('\n')
+    .filter((line) => line.includes('Helicone requests (detected)') && !line.includes('files'));
+  expect(listed).toHaveLength(20);
+  expect(listed[0]).toContain('day-17.csv');
 });
 
 interface Judged {
