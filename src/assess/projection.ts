@@ -1,4 +1,5 @@
 import type { TokenRatioRange } from '../core/assess-plan';
+import { formatDuration } from '../core/duration';
 import { costOf, type PricedTokens } from '../core/prices';
 import type { PriceFinder, UsedPrice } from './prices/price-finder';
 import type { UsageAnalysis, UsageCell } from './usage/usage-analysis';
@@ -7,6 +8,9 @@ const QUARTER_MS = 900_000;
 /** A bucket longer than this is priced at its quarter hours' mean over its first 31 days. */
 const MAX_QUARTERS = 31 * 96;
 const MONTH_DAYS = 30;
+const DAY_MS = 86_400_000;
+/** What less usage than this comes to in a month is more guessed than known. */
+export const WEEK_DAYS = 7;
 
 /** An amount in dollars with what it may be at least and at most. */
 export interface CostRange {
@@ -273,8 +277,10 @@ function assumptionsOf(analysis: UsageAnalysis, question: ProjectionQuestion): s
   const { window, carriedBy, sources } = analysis;
   const aggregate = sources.some(({ granularity }) => granularity === 'aggregate');
   return [
-    `Both sides are scaled from ${window.days.toFixed(2)} days to ${MONTH_DAYS}.`,
-    ...(window.days < 7 ? ['Less than a week of usage: weekdays and weekends may weigh wrongly.'] : []),
+    `Both sides are scaled from ${formatDuration(window.days * DAY_MS)} to ${MONTH_DAYS} days.`,
+    ...(window.days < WEEK_DAYS
+      ? ['Less than a week of usage: weekdays and weekends may weigh wrongly.']
+      : []),
     ...(carriedBy.cachedTokens < sources.length
       ? ['Cached input is not in every source: there all input is priced as not cached, on both sides.']
       : []),

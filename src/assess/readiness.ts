@@ -5,8 +5,9 @@ import {
   type ChecklistPoint,
 } from '../core/assess-plan';
 import type { ModelsAnswer } from '../core/assessment';
+import { formatDuration } from '../core/duration';
 import type { ApprovalQuestion, Finding } from '../core/finding';
-import type { Projection } from './projection';
+import { type Projection, WEEK_DAYS } from './projection';
 import type { RateLimits } from './rate-limit-headers';
 import type { FeatureName, UsageAnalysis } from './usage/usage-analysis';
 
@@ -77,6 +78,8 @@ export interface Readiness {
   readonly findings: readonly Finding[];
 }
 
+const DAY_MS = 86_400_000;
+
 const QUESTIONS: Readonly<Record<AttestationItem, string>> = {
   sla: "Does the candidate's service level meet what this route promises?",
   dataResidency: 'May the data of this route be processed where the candidate runs?',
@@ -91,6 +94,7 @@ export function evaluateReadiness(facts: ReadinessFacts): Readiness {
     ...contextLengths(facts),
     ...features(facts),
     ...rateLimits(facts),
+    ...span(facts),
     ...targets(facts),
     ...attestations(facts),
     ...furtherPoints(facts),
@@ -220,6 +224,13 @@ function rateLimits({ usage, rateLimits: given, toldLimits: told }: ReadinessFac
       ? [warning(`the peak of ${most} ${what} a minute is above 80% of the candidate's limit of ${limit}`)]
       : [];
   });
+}
+
+/** A target that was met or missed within an hour of usage says little. */
+function span({ projection }: ReadinessFacts): Finding[] {
+  if (projection === null || projection.days >= WEEK_DAYS) return [];
+  const covered = formatDuration(projection.days * DAY_MS);
+  return [warning(`the logs cover ${covered}: what a month costs is extrapolated`)];
 }
 
 function targets({ usage, projection, measuredP50Ms, demands }: ReadinessFacts): Finding[] {

@@ -1,6 +1,6 @@
 import { formatDuration } from '../core/duration';
 import type { AssessmentReport } from './assessment-report';
-import type { CostRange, Projection } from './projection';
+import { type CostRange, type Projection, WEEK_DAYS } from './projection';
 import type { Readiness } from './readiness';
 import { FEATURES, sumOf, sumOfKnown, type UsageSums } from './usage/usage-analysis';
 
@@ -58,10 +58,10 @@ function reasons({ findings }: Readiness): string {
   return counted.length === 0 ? '' : `, with ${counted.join(', ')}`;
 }
 
-function monthly({ legacy, candidate }: Projection): string {
+function monthly({ legacy, candidate, days }: Projection): string {
   const { usd, lowUsd, highUsd } = candidate.monthly;
   const between = lowUsd === highUsd ? '' : ` (${dollars(lowUsd)} to ${dollars(highUsd)})`;
-  return `30 days cost ${dollars(legacy.monthly.usd)} now, and ${dollars(usd)}${between} at the candidate.`;
+  return `30 days cost ${dollars(legacy.monthly.usd)} now, and ${dollars(usd)}${between} at the candidate${days < WEEK_DAYS ? `, extrapolated from ${formatDuration(days * DAY_MS)} of usage` : ''}.`;
 }
 
 const FILES_SHOWN = 20;

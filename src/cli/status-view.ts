@@ -3,12 +3,13 @@ import { openApproval } from '../core/migration-state';
 import { formatShare } from '../core/plan';
 import { probeSummary } from '../core/probe-streak';
 import type { MigrationStatus } from '../core/status';
+import { usageLines } from '../core/usage-digest';
 import { instantText } from './instant';
 
 /** A status as a page of lines for a terminal. */
 export function statusLines(status: MigrationStatus): string[] {
   const { pending, paused, held, drift, badMessages, refusals, unreachable, settled } = status;
-  const { nextPossibleAtMs, effects } = status;
+  const { nextPossibleAtMs, effects, usage } = status;
   const rows: [string, string | null][] = [
     ['migration', `${status.migrationId}, ${status.outcome ?? status.phase}`],
     ['stages', status.stages.map(stageText).join(' > ')],
@@ -18,6 +19,10 @@ export function statusLines(status: MigrationStatus): string[] {
     ['soak', `${soakText(status)} in ${status.soak.windows} windows`],
     ['verdict', verdictText(status)],
     ['probes', probesText(status)],
+    ...(usage === null ? [] : usageLines(usage)).map((line, at): [string, string] => [
+      at === 0 ? 'logs' : '',
+      line,
+    ]),
     ['paused', paused === null ? null : `by ${paused.by} (${paused.cause})${because(paused.reason)}`],
     ['held', held?.reason ?? null],
     ['approval', approvalText(status)],

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import type { RecordedVerdict } from '../client';
+import type { AssessmentSummary } from '../core/migration-state';
 import { formatShare } from '../core/plan';
+import { usageLines } from '../core/usage-digest';
 import { outcomeText } from '../core/verdict-text';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from './connection';
 import { instantText } from './instant';
@@ -23,6 +25,8 @@ async function runVerdicts(given: string | undefined, flags: ConnectionFlags): P
   await withClient(flags, async (client) => {
     const [assessment, verdicts] = await Promise.all([client.assessment(route), client.verdicts(route)]);
     if (flags.json === true) return printJson({ route, assessment, verdicts });
+    for (const line of usageOf(assessment)) printLine(line);
+    for (const question of assessment?.approvals ?? []) printLine(`question: ${question.text}`);
     for (const blocker of assessment?.blockers ?? []) printLine(`blocker: ${blocker}`);
     for (const warning of assessment?.warnings ?? []) printLine(`warning: ${warning}`);
     printTable(
@@ -35,6 +39,11 @@ async function runVerdicts(given: string | undefined, flags: ConnectionFlags): P
     printLine(`The last one, by metric (${last.stage}, window ${last.window}):`);
     printMetrics(last);
   });
+}
+
+function usageOf(assessment: AssessmentSummary | null): string[] {
+  const digest = assessment?.usage?.digest ?? null;
+  return digest === null ? [] : usageLines(digest);
 }
 
 function row(verdict: RecordedVerdict): string[] {

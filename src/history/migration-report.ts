@@ -3,6 +3,7 @@ import { exportRecord, recordHash, verifyExport } from '../core/checkpoint-chain
 import { formatDuration } from '../core/duration';
 import { formatShare, type StagePlan } from '../core/plan';
 import type { RecordedWindow } from '../core/recorded-window';
+import { usageLines } from '../core/usage-digest';
 import type { GateVerdict, MetricVerdict } from '../core/verdict';
 import { metricTexts, outcomeText } from '../core/verdict-text';
 import type { RecordedMigration } from './recorded-migration';
@@ -209,6 +210,8 @@ function assessment({ assessment: found }: RecordedMigration): ReportSection[] {
     ...found.blockers.map((text) => `Blocker: ${text}`),
     ...found.warnings.map((text) => `Warning: ${text}`),
     found.sentence,
+    ...(found.usage?.digest == null ? [] : usageLines(found.usage.digest)),
+    ...(found.approvals ?? []).map(({ text }) => `Asked: ${text}`),
   ];
   return [section({ title: `Assessment: ${found.outcome}`, lines })];
 }

@@ -141,8 +141,8 @@ it('shows usage by day, and by weekday with its busiest hour', async () => {
 it('says in its summary what decides', async () => {
   const [summary] = reportSections(await report({}, null));
   expect(summary?.lines).toEqual([
-    'Verdict: hold, with 1 doubt, 1 warning.',
-    '30 days cost $1,470.00 now, and $740.00 at the candidate.',
+    'Verdict: hold, with 1 doubt, 2 warnings.',
+    '30 days cost $1,470.00 now, and $740.00 at the candidate, extrapolated from 72 h of usage.',
     'The candidate saves 49.7%, which is above 30%: high priority.',
   ]);
 });

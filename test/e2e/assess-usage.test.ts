@@ -107,6 +107,15 @@ it('asks the operator who is named for an approval, and goes on with it', async 
   expect(details).toContain('Usage of 9.0 days: 10 calls');
   expect(details).toContain('priority');
   expect((await analysesOf('asking')).count).toBe(1);
+  const shown = await harness.cutover('status', 'asking');
+  expect(shown.stdout).toContain(
+    'logs        Usage of 9.0 days: 10 calls, 0 failed, 10,000 tokens in, 2,000 out',
+  );
+  expect(shown.stdout).toContain(
+    '            Cost of 30 days: $0.0800 now, $0.0400 at the candidate (saves 50.0%)',
+  );
+  const verdicts = await harness.cutover('verdicts', 'asking');
+  expect(verdicts.stdout).toContain('question: Is there a contract or terms that this use is covered by?');
 
   await harness.client.command('asking', 'approve', {
     ...{ by: 'ana', reason: 'signed today', checkpoint: approval?.checkpoint },

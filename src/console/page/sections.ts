@@ -218,11 +218,13 @@ function probesText({ all, failed, failedInARow }: SideView['probes']): string {
 }
 
 /** The gate's word, then a bar a metric. */
-export function gateElements({ outcome, sentence, burnIn, metrics, blockers, warnings }: GateView): Child[] {
+export function gateElements(gate: GateView): Child[] {
+  const { outcome, sentence, burnIn, metrics, blockers, warnings, usage } = gate;
   const word = burnIn ? 'burn-in' : (outcome ?? 'no verdict yet');
   return [
     h('p', { class: 'verdict' }, h('span', { class: `chip ${toneOf(outcome)}` }, word)),
     sentence !== '' && h('p', { class: 'sentence' }, sentence),
+    ...usage.map((text) => h('p', { class: 'sentence' }, text)),
     ...blockers.map((text) => h('p', { class: 'sentence bad' }, `Blocker: ${text}`)),
     ...warnings.map((text) => h('p', { class: 'sentence' }, `Warning: ${text}`)),
     metrics.length > 0 && h('ul', { class: 'metrics' }, ...metrics.map(metricElement)),

@@ -201,13 +201,14 @@ function middleLines(view: MigrationView, options: FrameOptions): Line[] {
 const TONE_STYLES = { good: 'good', bad: 'bad', open: 'plain' } as const;
 
 function gateLines(gate: GateView, width: number, { glyphs }: FrameOptions): Line[] {
-  const { outcome, burnIn, sentence, metrics, blockers } = gate;
+  const { outcome, burnIn, sentence, metrics, blockers, usage } = gate;
   const word = burnIn ? 'burn-in' : (outcome ?? 'no verdict yet');
   return [
     [span('gate ', 'dim'), span(word, outcome === null || burnIn ? 'plain' : TONE_STYLES[toneOf(outcome)])],
     ...metricLines(metrics, width, glyphs),
     ...blockers.flatMap((text) => wrap(`blocker: ${text}`, width, 'bad')),
     ...(sentence === '' ? [] : wrap(sentence, width, 'dim')),
+    ...usage.flatMap((text) => wrap(text, width, 'dim')),
   ];
 }
 

@@ -1,5 +1,6 @@
 import type { AssessmentSummary, MigrationState } from '../../core/migration-state';
 import type { MigrationStatus } from '../../core/status';
+import { usageLines } from '../../core/usage-digest';
 import type { GateVerdict, MetricVerdict, VerdictOutcome } from '../../core/verdict';
 
 /** How far a metric is from being decided; `fraction` is 0 to 1. */
@@ -33,21 +34,24 @@ export interface GateView {
   /** What the assess stage found; empty before it has. */
   readonly blockers: readonly string[];
   readonly warnings: readonly string[];
+  /** What the usage logs showed, in sentences, while the stage moves nothing. */
+  readonly usage: readonly string[];
 }
 
 export type RecordedVerdict = MigrationState['verdicts'][number];
 
 /** The gate of the stage that the migration is in; before its first window, what the assessment said. */
 export function gateOf(
-  { verdict, stages, stage }: MigrationStatus,
+  { verdict, stages, stage, usage: digest }: MigrationStatus,
   assessment: AssessmentSummary | null,
 ): GateView {
   const { blockers = [], warnings = [] } = assessment ?? {};
+  const assessing = stages.find(({ name }) => name === stage)?.share === 0;
+  const usage = assessing && digest !== null ? usageLines(digest) : [];
   if (verdict !== null) {
     const { outcome, sentence, burnIn } = verdict;
-    return { outcome, sentence, burnIn, metrics: verdict.metrics.map(metricView), blockers, warnings };
+    return { outcome, sentence, burnIn, metrics: verdict.metrics.map(metricView), blockers, warnings, usage };
   }
-  const assessing = stages.find(({ name }) => name === stage)?.share === 0;
   return {
     outcome: assessing ? (assessment?.outcome ?? null) : null,
     sentence: assessing ? (assessment?.sentence ?? '') : '',
@@ -55,6 +59,7 @@ export function gateOf(
     metrics: [],
     blockers,
     warnings,
+    usage,
   };
 }
 
