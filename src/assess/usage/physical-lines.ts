@@ -26,6 +26,46 @@ export async function measureLines(path: string, gzip: boolean): Promise<{ lines
   return { lines, longest };
 }
 
+const QUOTE = 0x22;
+
+/**
+ * The lines, from 1, on which some records of a CSV file begin; records count from 1 after the header, without blank
+ * lines and without `unread` lines, which the reader left out. Stops reading after the last of them.
+ */
+export async function linesOfRecords(
+  path: string,
+  gzip: boolean,
+  records: ReadonlySet<number>,
+  unread: ReadonlySet<number>,
+): Promise<Map<number, number>> {
+  const found = new Map<number, number>();
+  const file = createReadStream(path, { highWaterMark: 1_048_576 });
+  const at = { line: 1, start: 1, record: -1, quoted: false, filled: false };
+  try {
+    for await (const chunk of gzip ? file.pipe(createGunzip()) : file) {
+      for (const byte of chunk as Buffer) {
+        if (byte === QUOTE) at.quoted = !at.quoted;
+        if (byte !== 0x0a) {
+          if (byte !== 0x0d) at.filled = true;
+          continue;
+        }
+        at.line += 1;
+        if (at.quoted) continue;
+        if (at.filled && !unread.has(at.start)) at.record += 1;
+        if (at.filled && records.has(at.record) && !found.has(at.record)) found.set(at.record, at.start);
+        if (found.size === records.size) return found;
+        at.start = at.line;
+        at.filled = false;
+      }
+    }
+  } finally {
+    file.destroy();
+  }
+  // The last line may have no end.
+  if (at.filled && !unread.has(at.start) && records.has(at.record + 1)) found.set(at.record + 1, at.start);
+  return found;
+}
+
 /** Text that unpacks to more than this many times its size is no log. */
 const MAX_RATIO = 250;
 const GRACE_BYTES = 67_108_864;

@@ -1,6 +1,6 @@
 import { UnreadableUsage } from './content-kind';
 import { REJECT_REASONS, SKIPPED, type UsageField } from './mapping-sql';
-import { measureLines } from './physical-lines';
+import { linesOfRecords, measureLines } from './physical-lines';
 import { REJECTS_LIMIT } from './raw-relation';
 import { literal } from './sql-text';
 import type { UsageDatabase } from './usage-database';
@@ -127,18 +127,30 @@ export async function rejectedRows(
   const total = [...byReason.values()].reduce((sum, rows) => sum + rows, 0);
   const examples: RejectExample[] = [...unread.examples];
   if (total > unread.rows && examples.length < EXAMPLES) {
-    examples.push(...(await rowExamples(db, relation, inspected, EXAMPLES - examples.length)));
+    const found = await rejectedRecords(db, relation, inspected, EXAMPLES - examples.length);
+    const lines =
+      file.kind === 'csv' && unread.lines !== null
+        ? await linesOfRecords(file.file, file.gzip, new Set(found.map(({ record }) => record)), unread.lines)
+        : new Map<number, number>();
+    examples.push(
+      ...found.map(({ record, reason }) => {
+        const line = lines.get(record);
+        return { place: line === undefined ? `record ${record}` : `line ${line}`, reason };
+      }),
+    );
   }
   return { rejects: { total, byReason: [...byReason], examples }, unread: unread.rows };
 }
 
 interface Unread {
   readonly rows: number;
+  /** The lines of these rows, from 1; null where broken quoting makes lines unsure. */
+  readonly lines: ReadonlySet<number> | null;
   readonly byReason: readonly (readonly [string, number])[];
   readonly examples: readonly RejectExample[];
 }
 
-const NOTHING_UNREAD: Unread = { rows: 0, byReason: [], examples: [] };
+const NOTHING_UNREAD: Unread = { rows: 0, lines: null, byReason: [], examples: [] };
 
 async function unreadLines(
   db: UsageDatabase,
@@ -169,6 +181,7 @@ async function unreadLines(
   for (const error of errors) byReason.set(reasonOf(error), (byReason.get(reasonOf(error)) ?? 0) + 1);
   return {
     rows: errors.length,
+    lines: broken === undefined ? new Set(errors.map(({ line }) => Number(line))) : null,
     byReason: [...byReason],
     examples: errors.slice(0, EXAMPLES).map((error) => ({
       place: `line ${error['line']}`,
@@ -182,12 +195,13 @@ function reasonOf(error: Readonly<Record<string, unknown>>): string {
   return type === 'cast' ? `a value of ${error['column_name']} that is not a number` : type;
 }
 
-async function rowExamples(
+/** The first rows that were rejected after they were read; records count from 1. */
+async function rejectedRecords(
   db: UsageDatabase,
   relation: string,
   inspected: Inspection,
   limit: number,
-): Promise<RejectExample[]> {
+): Promise<{ record: number; reason: string }[]> {
   const bad = inspected.badModels.slice(0, 100).map(literal).join(', ');
   const wanted = `reject NOT IN (0, ${SKIPPED}) ${bad === '' ? '' : `OR (reject = 0 AND model IN (${bad}))`}`;
   const rows = await db.rows(
@@ -195,7 +209,7 @@ async function rowExamples(
     'finding rejected rows',
   );
   return rows.map(({ record, reject }) => ({
-    place: `record ${record}`,
+    record: Number(record),
     reason: REJECT_REASONS.get(reject === 0 ? 4 : Number(reject)) ?? '',
   }));
 }

@@ -63,8 +63,36 @@ it('counts rows that do not fit, with line or record and reason, and adds up the
 it('refuses the run above the threshold and shows why', async () => {
   const path = csv(GOOD, 'yesterday,100,10,200,10,1,gpt-4o');
   await expect(analyze(path, { maxRejectShare: 0.01 })).rejects.toThrow(
-    /1 of 2 rows were rejected, at most 1% may be\n.*no time.*\n {2}record 2: no time/,
+    /1 of 2 rows were rejected, at most 1% may be\n.*no time.*\n {2}line 3: no time/,
   );
+});
+
+it.each(['\n', '\r\n'])(
+  'names the line of a row that does not fit, whatever is above it (%j)',
+  async (end) => {
+    const lines = [
+      HEADER,
+      GOOD,
+      '',
+      '2026-10-05T08:00:00Z,100,10,200,ten,1,gpt-4o',
+      GOOD.replace('gpt-4o', '"a name"'),
+      'yesterday,100,10,200,10,1,gpt-4o',
+      GOOD,
+      '2026-10-05T08:00:00Z,100,10,200,10,1.5,gpt-4o',
+    ];
+    const text = lines.join(end);
+    for (const path of [write('usage.csv', text), write('usage.csv.gz', gzipSync(`${text}${end}`))]) {
+      const { source } = await analyze(path);
+      expect(source?.rejects.examples.map(({ place }) => place)).toEqual(['line 4', 'line 6', 'line 8']);
+    }
+  },
+);
+
+it('names the line on which a row of several lines begins', async () => {
+  const path = csv(GOOD, GOOD.replace('gpt-4o', '"two\nlines, ""quoted"""'), GOOD, 'yesterday,1,1,200,1,1,m');
+  const { source, totals } = await analyze(path);
+  expect(totals.calls).toBe(2);
+  expect(source?.rejects.examples.map(({ place }) => place)).toEqual(['line 3', 'line 6']);
 });
 
 it('takes an offset for what it says, and no zone for UTC', async () => {
