@@ -17,6 +17,7 @@ import { type AssessOptions, addAssessOptions } from './assess-options';
 import { askedByOptions, askedByPlan } from './assess-request';
 import { CliError, EXIT } from './cli-error';
 import { printJson, printLine, printNote, printTable } from './output';
+import { untilInterrupted } from './until-interrupted';
 
 const PROGRESS_AFTER_MS = 2000;
 
@@ -38,8 +39,10 @@ export function registerAssess(program: Command): void {
 
 async function runAssess(files: readonly string[], options: AssessOptions): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-fetched-'));
+  // What was read is put away before the process ends: it is a copy of the logs.
+  const { signal, release } = untilInterrupted();
   try {
-    const fetched = options.fetchOpenai === true ? await fetchUsage(options, folder) : [];
+    const fetched = options.fetchOpenai === true ? await fetchUsage(options, folder, signal) : [];
     const given = [...files, ...fetched];
     if (given.length === 0 && options.plan === undefined) {
       throw new CliError('expected at least one usage file, --plan or --fetch-openai', EXIT.badInput);
@@ -51,17 +54,20 @@ async function runAssess(files: readonly string[], options: AssessOptions): Prom
       inquiry,
       now: new Date(),
       progress: progressNotes(),
+      signal,
     });
     output(report, options);
     if (report.readiness?.verdict === 'rejected') process.exitCode = EXIT.negative;
   } catch (error) {
+    if (signal.aborted) throw new CliError('interrupted', EXIT.failure, { cause: error });
     throw asCliError(error);
   } finally {
+    release();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-async function fetchUsage(options: AssessOptions, folder: string): Promise<string[]> {
+async function fetchUsage(options: AssessOptions, folder: string, signal: AbortSignal): Promise<string[]> {
   if (options.key === undefined)
     throw new CliError('--fetch-openai needs --key env:NAME of an admin key', EXIT.badInput);
   const key = resolveSecret(options.key);
@@ -74,6 +80,7 @@ async function fetchUsage(options: AssessOptions, folder: string): Promise<strin
       fromMs,
       toMs,
       key,
+      signal,
       ...(options.openaiUrl === undefined ? {} : { address: options.openaiUrl }),
       progress: (count) => printNote(`fetched page ${count} of ${what}`),
     }).catch((error: unknown) => {

@@ -13,6 +13,7 @@ import { CliError, EXIT } from './cli-error';
 import { amount, positive } from './option-value';
 import { printJson, printNote } from './output';
 import { printParity } from './parity-table';
+import { untilInterrupted } from './until-interrupted';
 
 interface ParityOptions {
   readonly route?: string;
@@ -144,19 +145,5 @@ function progressNotes(): (standing: ParityStanding, prompts: number) => void {
     toldAtMs = Date.now();
     const compared = Object.values(strata).reduce((sum, stratum) => sum + stratum.prompts, skipped);
     printNote(`${compared} of ${prompts} prompts, ${calls} answers, ${costUsd.toFixed(4)} USD`);
-  };
-}
-
-function untilInterrupted(): { readonly signal: AbortSignal; release(): void } {
-  const stop = new AbortController();
-  const abort = (): void => stop.abort();
-  process.once('SIGINT', abort);
-  process.once('SIGTERM', abort);
-  return {
-    signal: stop.signal,
-    release() {
-      process.off('SIGINT', abort);
-      process.off('SIGTERM', abort);
-    },
   };
 }

@@ -1,11 +1,15 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Command } from 'commander';
 import { registerAssess } from '../../src/cli/assess';
+import { built } from '../support/cli';
 import { startFakeProvider } from '../support/fake-provider';
+import { writeLongLog } from '../support/usage-analysis';
 
 const USAGE = join(__dirname, '../../examples/usage');
 
@@ -250,6 +254,31 @@ it("takes the candidate's tokens from a report of parity", async () => {
   writeFileSync(parity, JSON.stringify({ outcome: 'pass', tokens: null }));
   await expect(run(...words, '--parity', parity)).rejects.toThrow('a provider did not count its tokens');
 });
+
+it.each(['SIGINT', 'SIGTERM'] as const)(
+  'leaves no copy of the logs behind when it is stopped by %s',
+  async (signal) => {
+    const [log, temporary] = [join(folder, 'long.csv'), join(folder, 'tmp')];
+    mkdirSync(temporary);
+    await writeLongLog(log, 2_000_000);
+    const running = spawn(process.execPath, [built('src', 'cli', 'main.js'), 'assess', log], {
+      env: { ...process.env, TMPDIR: temporary },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    running.stderr.on('data', (chunk: Buffer) => {
+      said += chunk.toString();
+    });
+    const ended = new Promise<number | null>((resolve) => running.once('close', resolve));
+    const isReading = () =>
+      readdirSync(temporary, { recursive: true }).some((name) => /staged-.*parquet$/.test(`${name}`));
+    while (!isReading()) await sleep(20);
+    running.kill(signal);
+    expect(await ended).toBe(1);
+    expect(said).toContain('interrupted');
+    expect(readdirSync(temporary)).toEqual([]);
+  },
+);
 
 it("fetches an organization's usage and costs, page by page, with an admin key", async () => {
   const asked: string[] = [];

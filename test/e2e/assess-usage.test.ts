@@ -1,9 +1,9 @@
 import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DuckDBInstance } from '@duckdb/node-api';
 import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
+import { writeLongLog } from '../support/usage-analysis';
 
 jest.setTimeout(150_000);
 
@@ -139,19 +139,6 @@ it('passes when everything is attested, and keeps a digest of the usage', async 
 
 const MANY = 2_000_000;
 
-/** A log that takes seconds to read: a call each second, of one token in and out. */
-async function longLog(path: string): Promise<void> {
-  const instance = await DuckDBInstance.create(':memory:');
-  const connection = await instance.connect();
-  await connection.run(
-    `COPY (SELECT strftime(TIMESTAMP '2026-09-20' + to_seconds(i), '%Y-%m-%dT%H:%M:%SZ') AS request_created_at,
-       900 AS latency, 80 AS time_to_first_token, 200 AS status, 1 AS prompt_tokens, 1 AS completion_tokens,
-       'old-model' AS model FROM range(${MANY}) t(i)) TO '${path}' (HEADER)`,
-  );
-  connection.closeSync();
-  instance.closeSync();
-}
-
 it('goes on after the file that a killed worker had read, and reads none twice', async () => {
   const [first, second] = ['a.csv', 'b.csv'].map((name) => join(harness.folder, name)) as [string, string];
   // Whatever it says, it looks the same: by its size, its place and its time.
@@ -160,7 +147,7 @@ it('goes on after the file that a killed worker had read, and reads none twice',
     utimesSync(first, 1_790_000_000, 1_790_000_000);
   };
   writeFirst(5000);
-  await longLog(second);
+  await writeLongLog(second, MANY);
   const stillAt = (notes: number) =>
     readdirSync(temporary).some(
       (folder) =>
