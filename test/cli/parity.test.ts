@@ -67,6 +67,22 @@ it('ends with 5 where the candidate differs, and names the prompts in JSON', asy
   expect(code).toBe(5);
 });
 
+it('prints a report that cutover assess takes token ratios from', async () => {
+  const { stdout } = await parity('--state', 'counted', '--json');
+  writeFileSync(join(folder, 'report.json'), stdout);
+  const { tokens } = JSON.parse(stdout);
+  expect(tokens).not.toBeNull();
+  const log = join(__dirname, '../../examples/usage/gateway.jsonl');
+  const prices = ['--candidate-price', '1,1', '--mapping', 'gpt-4o=house-2', '--warm-up-days', '0'];
+  const assessed = await runCli(['assess', log, ...prices, '--parity', 'report.json', '--json'], {
+    cwd: folder,
+  });
+  const { projection, usage } = JSON.parse(assessed.stdout);
+  const { inputTokens, outputTokens } = usage.totals;
+  const perDay = (inputTokens * tokens.input.ratio + outputTokens * tokens.output.ratio) / usage.window.days;
+  expect(projection.candidate.monthly.usd).toBeCloseTo((perDay * 30) / 1e6, 6);
+});
+
 it('pays for nothing twice after it was killed', async () => {
   candidate.script = (request) => (request.number < 15 ? wellAnswered(request) : 'silence');
   const before = candidate.bodies.length;
