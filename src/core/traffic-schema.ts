@@ -55,7 +55,7 @@ const distribution = z.object({ histogram: histogramSchema }).nullable();
 const assessSchema = z.object({
   usage: z.object({
     window: z.object({ days: z.number().gt(0, 'expected a number above 0') }),
-    totals: z.object({ calls: count, failed: count.nullable() }),
+    totals: z.object({ calls: count.nullable(), failed: count.nullable() }),
     features: z.array(z.object({ feature: z.string(), calls: count.nullable() })).default([]),
     latencyMs: distribution,
     firstTokenMs: distribution,
@@ -108,14 +108,16 @@ export function readTraffic(value: unknown, document: string, otherwise: Traffic
 
 function ofAssessment({ usage }: z.output<typeof assessSchema>, source: string, otherwise: Traffic): Traffic {
   const { calls, failed } = usage.totals;
+  const partOf = (some: number | null) =>
+    some === null || calls === null || calls === 0 ? null : some / calls;
   const streamed = usage.features.find(({ feature }) => feature === 'streaming')?.calls ?? null;
   const shape = (read: z.output<typeof distribution>, assumed: Histogram) =>
     read === null || read.histogram.buckets.length === 0 ? assumed : read.histogram;
   return {
     source,
-    requestsPerDay: calls / usage.window.days,
-    failureRate: failed === null || calls === 0 ? otherwise.failureRate : failed / calls,
-    streamShare: streamed === null || calls === 0 ? otherwise.streamShare : streamed / calls,
+    requestsPerDay: calls === null ? otherwise.requestsPerDay : calls / usage.window.days,
+    failureRate: partOf(failed) ?? otherwise.failureRate,
+    streamShare: partOf(streamed) ?? otherwise.streamShare,
     totalMs: shape(usage.latencyMs, otherwise.totalMs),
     firstTokenMs: shape(usage.firstTokenMs, otherwise.firstTokenMs),
   };

@@ -52,6 +52,13 @@ it("reads an assess report's rate, errors, streams and histograms", () => {
   expect(traffic.firstTokenMs).toBe(ASSUMED_TRAFFIC.firstTokenMs);
 });
 
+it('assumes what an assess report does not know', () => {
+  const nothing = { latencyMs: null, firstTokenMs: null, features: [{ feature: 'streaming', calls: null }] };
+  const traffic = read({ usage: { window: { days: 4 }, totals: { calls: null, failed: null }, ...nothing } });
+  const { requestsPerDay, failureRate, streamShare, totalMs } = ASSUMED_TRAFFIC;
+  expect(traffic).toMatchObject({ requestsPerDay, failureRate, streamShare, totalMs });
+});
+
 it("reads a gateway's evidence: legacy's arm, and latencies only of enough answers", () => {
   const latencies = { zero: 0, buckets: [[600, 400] as const] };
   const evidence = evidenceOf([
