@@ -95,6 +95,7 @@ export function evaluateReadiness(facts: ReadinessFacts): Readiness {
     ...features(facts),
     ...rateLimits(facts),
     ...span(facts),
+    ...untoldTokens(facts),
     ...targets(facts),
     ...attestations(facts),
     ...furtherPoints(facts),
@@ -224,6 +225,22 @@ function rateLimits({ usage, rateLimits: given, toldLimits: told }: ReadinessFac
       ? [warning(`the peak of ${most} ${what} a minute is above 80% of the candidate's limit of ${limit}`)]
       : [];
   });
+}
+
+/** Part of the calls without token counts from which cost is not what it seems. */
+const UNTOLD_PART = 0.01;
+
+function untoldTokens({ usage, projection }: ReadinessFacts): Finding[] {
+  if (projection === null) return [];
+  const { sources } = usage;
+  const untold = sources.reduce((sum, source) => sum + source.untold, 0);
+  const rows = sources.reduce(
+    (sum, { rows: read, skipped, rejects }) => sum + read - skipped - rejects.total,
+    0,
+  );
+  if (untold <= UNTOLD_PART * rows) return [];
+  const percent = ((untold / rows) * 100).toFixed(1);
+  return [warning(`${percent}% of the calls have no token counts: cost is that of the others`)];
 }
 
 /** A target that was met or missed within an hour of usage says little. */

@@ -90,6 +90,12 @@ function sources({ usage }: AssessmentReport): ReportSection {
     lines: [
       ...rejects,
       ...ignored,
+      ...shownFiles
+        .filter(({ untold }) => untold > 0)
+        .map(
+          ({ file, untold }) =>
+            `${shown(file)}: calls without token counts, which neither tokens nor cost have: ${integer(untold)}`,
+        ),
       ...(others.length === 0
         ? []
         : [

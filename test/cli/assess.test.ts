@@ -315,6 +315,17 @@ it("fetches an organization's usage and costs, page by page, with an admin key",
   }
 });
 
+it('says which part of the calls cost knows nothing of', async () => {
+  const log = join(folder, 'gateway.jsonl');
+  writeFileSync(
+    log,
+    readFileSync(gateway, 'utf8').replace('"tokensIn":600,"tokensCached":0,"tokensOut":90,', ''),
+  );
+  const text = await run(log, '--legacy', 'openai', ...candidate);
+  expect(text).toContain('calls without token counts, which neither tokens nor cost have: 1');
+  expect(text).toContain('33.3% of the calls have no token counts: cost is that of the others');
+});
+
 it('names a few of many files, those with rejected rows first', async () => {
   const header =
     'request_created_at,latency,time_to_first_token,status,prompt_tokens,completion_tokens,model';

@@ -128,6 +128,7 @@ async function inspect(
       skipped: inspected.skipped,
       rejects,
       ignoredLatencies: inspected.ignoredLatencies,
+      untold: inspected.untold,
       firstMs: inspected.firstMs,
       lastMs: inspected.lastMs,
       daysOnly: inspected.daysOnly,

@@ -22,6 +22,7 @@ export interface Inspection {
   readonly badModels: readonly string[];
   readonly badModelRows: number;
   readonly ignoredLatencies: number;
+  readonly untold: number;
   readonly firstMs: number | null;
   readonly lastMs: number | null;
   /** Whether every accepted time is a midnight: the log knows days only. */
@@ -66,8 +67,10 @@ export async function inspectRows(
   const good = calls.filter((group) => !bad.includes(group));
   const sum = (rows: typeof groups, name: string) =>
     rows.reduce((total, row) => total + Number(row[name] ?? 0), 0);
-  // Seldom at midnight: then every time of every call is asked for.
+  // Two things are seldom so; only then is every call asked for them.
   const midnight = good.every(({ first_ms: first }) => Number(first) % DAY_MS === 0);
+  const countOf = (condition: string) => countCalls(db, relation, condition, what, signal);
+  const carried = [...mapped.keys()].filter((field) => sum(good, `has_${field}`) > 0);
   return {
     rows: sum(groups, 'row_count'),
     skipped: byReject.get(SKIPPED) ?? 0,
@@ -75,6 +78,10 @@ export async function inspectRows(
     badModels: bad.map(({ model }) => String(model)),
     badModelRows: sum(bad, 'row_count'),
     ignoredLatencies: sum(good, 'ignored'),
+    untold:
+      carried.includes('inputTokens') && sum(good, 'has_inputTokens') < sum(good, 'row_count')
+        ? await countOf('input_tokens IS NULL AND failed IS NOT TRUE')
+        : 0,
     firstMs:
       good.length === 0
         ? null
@@ -83,23 +90,25 @@ export async function inspectRows(
       good.length === 0
         ? null
         : good.reduce((most, row) => Math.max(most, Number(row['last_ms'])), -Infinity),
-    daysOnly: midnight && (await midnightsOnly(db, relation, what, signal)),
-    carried: [...mapped.keys()].filter((field) => sum(good, `has_${field}`) > 0),
+    daysOnly: midnight && (await countOf(`at_ms % ${DAY_MS} <> 0`)) === 0,
+    carried,
   };
 }
 
-async function midnightsOnly(
+/** How many of the calls, whose models have names, a condition holds for. */
+async function countCalls(
   db: UsageDatabase,
   relation: string,
+  condition: string,
   what: string,
   signal: AbortSignal | undefined,
-): Promise<boolean> {
-  const others = await db.rows(
-    `SELECT model FROM ${relation} WHERE reject = 0 GROUP BY model HAVING NOT bool_and(at_ms % ${DAY_MS} = 0)`,
+): Promise<number> {
+  const byModel = await db.rows(
+    `SELECT model, count(*) AS calls FROM ${relation} WHERE reject = 0 AND ${condition} GROUP BY model`,
     what,
     signal,
   );
-  return others.every(({ model }) => !isModelName(String(model)));
+  return byModel.reduce((sum, { model, calls }) => sum + (isModelName(String(model)) ? Number(calls) : 0), 0);
 }
 
 function isModelName(model: string): boolean {

@@ -42,6 +42,8 @@ export interface UsageSource {
   readonly rejects: Rejects;
   /** Latencies that are negative or no number: left out of percentiles, the rows count. */
   readonly ignoredLatencies: number;
+  /** Rows that did not fail and have no input tokens, in a source that carries them: neither tokens nor cost know them. */
+  readonly untold: number;
   readonly firstMs: number | null;
   readonly lastMs: number | null;
   /** Whether every time is a midnight: the log knows days only. */

@@ -132,6 +132,18 @@ it('the gateway log tells features, and what is no call', async () => {
   expect(byModel[0]?.peak).toMatchObject({ requestsPerMinute: 2, tokensPerMinute: 1840 });
 });
 
+it('counts the calls whose tokens nobody told, but for those that failed', async () => {
+  const log = readFileSync(join(EXAMPLES, 'gateway.jsonl'), 'utf8');
+  const file = join(folder, 'gateway.jsonl');
+  writeFileSync(file, log.replace('"tokensIn":600,"tokensCached":0,"tokensOut":90,', ''));
+  const { analysis } = await analyzeFiles([file]);
+  expect(analysis.sources).toMatchObject([{ untold: 1 }]);
+  expect(analysis.totals).toMatchObject({ calls: 3, inputTokens: 1000 });
+  expect((await analyze('gateway.jsonl')).sources).toMatchObject([{ untold: 0 }]);
+  // A source without tokens at all says so of all its figures.
+  expect((await analyze('azure.jsonl')).sources).toMatchObject([{ untold: 0 }]);
+});
+
 it('OpenAI usage has no latency, no peak, and keeps batch and default apart', async () => {
   const analysis = await analyze('openai-usage.json');
   expect([analysis.latencyMs, analysis.peak, analysis.byHourOfWeek, analysis.promptTokens]).toEqual([
