@@ -83,7 +83,7 @@ async function main(): Promise<void> {
           ...(engines === null ? [] : [duckdbShell(engines, file, folder), pandas(engines, file, folder)]),
         ]);
         const best = fastest(rounds.flat());
-        report(rows, file, best);
+        report(rows, file, best, rounds);
         const [run] = best;
         if (run !== undefined) ours.push({ rows, format: file.endsWith('.csv') ? 'CSV' : 'Parquet', run });
       }
@@ -267,10 +267,24 @@ function numbers(values: Readonly<Record<string, unknown>>): Answers {
   ) as unknown as Answers;
 }
 
-function report(rows: number, file: string, best: readonly Measured[]): void {
+/** How much longer an engine takes than the shell: the median of what it took in the same round, since machines vary. */
+function timesShell(engine: string, rounds: readonly (readonly Measured[])[]): number | null {
+  const ratios = rounds.flatMap((round) => {
+    const own = round.find((each) => each.engine === engine);
+    const shell = round.find((each) => each.engine === 'duckdb shell');
+    return own === undefined || shell === undefined ? [] : [own.seconds / shell.seconds];
+  });
+  return ratios.sort((a, b) => a - b)[Math.floor((ratios.length - 1) / 2)] ?? null;
+}
+
+function report(
+  rows: number,
+  file: string,
+  best: readonly Measured[],
+  rounds: readonly (readonly Measured[])[],
+): void {
   const [first] = best;
   const megabytes = (statSync(file).size / 1e6).toFixed(0);
-  const shell = best.find(({ engine }) => engine === 'duckdb shell');
   for (const { engine, seconds, cpuSeconds, memoryMb, answers } of best) {
     const differing = Object.entries(answers).filter(([name, value]) => {
       const expected = first?.answers[name as keyof Answers] ?? Number.NaN;
@@ -280,7 +294,8 @@ function report(rows: number, file: string, best: readonly Measured[]): void {
         : value !== expected;
     });
     const verdict = differing.length === 0 ? 'same numbers' : `OTHER NUMBERS: ${JSON.stringify(differing)}`;
-    const ratio = shell === undefined ? '' : `  ${(seconds / shell.seconds).toFixed(2)} x shell`;
+    const times = timesShell(engine, rounds);
+    const ratio = times === null ? '' : `  ${times.toFixed(2)} x shell`;
     process.stdout.write(
       `${rows} rows  ${file.endsWith('.csv') ? 'CSV    ' : 'Parquet'} ${megabytes} MB  ${engine.padEnd(12)}  ${seconds.toFixed(2)} s  ${cpuSeconds.toFixed(2)} CPU s  ${memoryMb.toFixed(0)} MB${ratio}  ${verdict}\n`,
     );

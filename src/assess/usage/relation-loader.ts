@@ -93,7 +93,7 @@ async function stage(
   await db.run('DROP TABLE IF EXISTS reject_errors; DROP TABLE IF EXISTS reject_scans', what);
   const staged = `staged-${randomBytes(8).toString('hex')}.parquet`;
   await db.run(
-    `COPY (${rows}) TO ${literal(join(db.folder, staged))} (FORMAT parquet, COMPRESSION lz4)`,
+    `COPY (${rows}) TO ${literal(join(db.folder, staged))} (FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4)`,
     what,
     signal,
   );
