@@ -2,9 +2,10 @@ import { GAMMA, type Histogram } from '../histogram';
 import { type BetaPrior, checkProbability, type LogEvidence, rateAbove, rateBelow } from './beta-binomial';
 import { type DetectorState, detectorWeights } from './change-detector';
 import { type CumulativeCounts, countAtOrBelow, cumulateSuffixes } from './cumulative-counts';
+import { logSumExp } from './log-space';
 
 /** Read once: a look-up of a global costs more than the function inside a vm context. */
-const { exp, log } = Math;
+const { log } = Math;
 
 /** Samples of a positive quantity, such as a latency, in both arms. */
 export interface ArmSamples {
@@ -32,22 +33,31 @@ export interface QuantileMargin {
  * that the claim is exact and the margin at most 2% of the value wider.
  */
 export function quantileExceeds(claim: QuantileMargin, samples: ArmSamples): number {
-  return minimumOverCells(harm(claim), only(samples), Number.NEGATIVE_INFINITY);
+  return minimumOverCells(cellEvaluator(harm(claim), [samples]), 0, Number.NEGATIVE_INFINITY);
 }
 
 /** ln E for non-inferiority: the same with arms swapped and ratio 1 / (1 + margin). */
 export function quantileWithin(claim: QuantileMargin, samples: ArmSamples): number {
-  return minimumOverCells(nonInferiority(claim), only(samples), Number.NEGATIVE_INFINITY);
+  return minimumOverCells(cellEvaluator(nonInferiority(claim), [samples]), 0, Number.NEGATIVE_INFINITY);
 }
 
 /**
- * Harm by the weighted mean of the processes from the stage's start and from every window. The mean is taken at
- * each x before the minimum, which is valid and sharper. A mean found at or below 1 is no evidence: the search
- * for its exact minimum ends there.
+ * Harm by the weighted mean of the processes from the stage's start and from every window. Each start has its own
+ * minimum over x, because only then is each a process of its own: with the mean taken first, a level of BOTH arms
+ * that moves during the stage gives every x some start that rejects it, and identical arms look different. A start
+ * whose minimum is found at or below 1 is no evidence: its search ends there and it counts as 0, which only lowers
+ * the mean.
  */
 export function detectQuantileExceeds(claim: QuantileMargin, state: DetectorState<ArmSamples>): number {
   const segments = state.segments.map((segment) => segment.evidence);
-  return minimumOverCells(harm(claim), { segments, ...detectorWeights(state) }, 0);
+  const { logWeights, idle } = detectorWeights(state);
+  const cells = cellEvaluator(harm(claim), segments);
+  const terms = [log(idle)];
+  for (let start = 0; start < segments.length; start += 1) {
+    const logEvidence = minimumOverCells(cells, start, 0);
+    if (logEvidence > 0) terms.push((logWeights[start] ?? 0) + logEvidence);
+  }
+  return logSumExp(terms);
 }
 
 /** What is claimed, as counts at or below x see it. */
@@ -103,47 +113,36 @@ function tailPrior(p: number, { odds, weight }: { odds: number; weight: number }
   return { mean: 1 / (1 + (odds * (1 - p)) / p), strength: weight / (p * (1 - p)) };
 }
 
-function only(samples: ArmSamples): Processes {
-  return { segments: [samples], logWeights: [0], idle: 0 };
-}
-
-interface Processes {
-  readonly segments: readonly ArmSamples[];
-  readonly logWeights: readonly number[];
-  readonly idle: number;
-}
-
-/** What each process says at one cell: evidence of the larger arm's count, and of the smaller arm's. */
+/** What the two processes of one start say at one cell: evidence of the larger arm's count, and of the smaller arm's. */
 interface Cell {
   readonly index: number;
-  readonly larger: Float64Array;
-  readonly smaller: Float64Array;
+  readonly larger: number;
+  readonly smaller: number;
 }
 
 /**
- * The minimum over all cells of the weighted mean, by branch and bound. Cell i stands for x in bucket i. The
- * larger arm's evidence falls with i and the smaller arm's rises, so between two cells the mean is at least
- * that of the right end's larger and the left end's smaller: whole ranges are ruled out unseen.
+ * The minimum over all cells of the evidence since one start, by branch and bound; a minimum at or below `floor`
+ * is not searched to its end. Cell i stands for x in bucket i. The larger arm's evidence falls with i and the
+ * smaller arm's rises, so between two cells their sum is at least the right end's larger and the left end's
+ * smaller: whole ranges are ruled out unseen.
  */
-function minimumOverCells(claim: Claim, processes: Processes, floor: number): number {
-  const evaluate = cellEvaluator(claim, processes);
-  const mean = (larger: Float64Array, smaller: Float64Array) => weightedMean(processes, larger, smaller);
+function minimumOverCells(cells: CellEvaluator, start: number, floor: number): number {
   let best = Number.POSITIVE_INFINITY;
   const visit = (index: number): Cell => {
-    const cell = evaluate.at(index);
-    best = Math.min(best, mean(cell.larger, cell.smaller));
+    const cell = cells.at(start, index);
+    best = Math.min(best, cell.larger + cell.smaller);
     return cell;
   };
-  const guess = visit(evaluate.guess);
+  const guess = visit(cells.guess(start));
   if (best <= floor) return best;
   const open: Range[] = [];
   const consider = (left: Cell, right: Cell) => {
     if (right.index - left.index < 2) return;
-    const bound = mean(right.larger, left.smaller);
+    const bound = right.larger + left.smaller;
     if (bound < best) open.push({ left, right, bound });
   };
-  consider(visit(evaluate.first), guess);
-  consider(guess, visit(evaluate.last));
+  consider(visit(cells.first), guess);
+  consider(guess, visit(cells.last));
   while (best > floor) {
     const range = takeLowest(open);
     if (range === undefined || range.bound >= best) break;
@@ -169,56 +168,49 @@ function takeLowest(open: Range[]): Range | undefined {
   return range;
 }
 
-function weightedMean(processes: Processes, larger: Float64Array, smaller: Float64Array): number {
-  const { logWeights, idle } = processes;
-  let max = idle > 0 ? log(idle) : Number.NEGATIVE_INFINITY;
-  for (let s = 0; s < larger.length; s += 1) {
-    const term = (logWeights[s] ?? 0) + (larger[s] ?? 0) + (smaller[s] ?? 0);
-    if (term > max) max = term;
-  }
-  let sum = idle * exp(-max);
-  for (let s = 0; s < larger.length; s += 1) {
-    sum += exp((logWeights[s] ?? 0) + (larger[s] ?? 0) + (smaller[s] ?? 0) - max);
-  }
-  return max + log(sum);
-}
-
 /** Cells from below both samples to above both; beyond them nothing changes. */
 interface CellEvaluator {
   readonly first: number;
   readonly last: number;
-  /** Where the minimum is likely to be: between the two samples' quantiles. */
-  readonly guess: number;
-  at(index: number): Cell;
+  /** Where the minimum of a start is likely to be: between the two samples' quantiles. */
+  guess(start: number): number;
+  at(start: number, index: number): Cell;
 }
 
-function cellEvaluator(claim: Claim, { segments }: Processes): CellEvaluator {
+function cellEvaluator(claim: Claim, segments: readonly ArmSamples[]): CellEvaluator {
   const { p, ratio, largerBelow, smallerAbove } = claim;
   const larger = cumulateSuffixes(segments.map((segment) => segment[claim.larger]));
   const smaller = cumulateSuffixes(segments.map((segment) => segment[claim.smaller]));
   const shift = log(ratio) / log(GAMMA);
   const first = Math.floor(Math.min(larger.first, smaller.first + shift)) - 2;
   const last = Math.ceil(Math.max(larger.last, smaller.last + shift)) + 2;
-  const at = (index: number): Cell => {
-    // Bounds below all of bucket i / ratio: the p-quantile of the smaller arm lies above, if H0 holds here.
-    const smallerIndex = index === first ? Number.NEGATIVE_INFINITY : Math.floor(index - 1 - shift);
-    return {
-      index,
-      larger: Float64Array.from(segments, (_, s) =>
-        largerBelow(countAtOrBelow(larger, s, index), larger.totals[s] ?? 0),
-      ),
-      smaller: Float64Array.from(segments, (_, s) =>
-        smallerAbove(countAtOrBelow(smaller, s, smallerIndex), smaller.totals[s] ?? 0),
-      ),
-    };
+  return {
+    first,
+    last,
+    guess: (start) => {
+      const middle = (quantileBucket(larger, start, p) + quantileBucket(smaller, start, p) + shift) / 2;
+      return Math.min(last, Math.max(first, Math.round(middle)));
+    },
+    at: (start, index) => {
+      // Bounds below all of bucket i / ratio: the p-quantile of the smaller arm lies above, if H0 holds here.
+      const smallerIndex = index === first ? Number.NEGATIVE_INFINITY : Math.floor(index - 1 - shift);
+      return {
+        index,
+        larger: largerBelow(countAtOrBelow(larger, start, index), larger.totals[start] ?? 0),
+        smaller: smallerAbove(countAtOrBelow(smaller, start, smallerIndex), smaller.totals[start] ?? 0),
+      };
+    },
   };
-  const middle = Math.round((quantileBucket(larger, p) + quantileBucket(smaller, p) + shift) / 2);
-  return { first, last, guess: Math.min(last, Math.max(first, middle)), at };
 }
 
-function quantileBucket(counts: CumulativeCounts, p: number): number {
-  const wanted = p * (counts.totals[0] ?? 0);
-  let bucket = counts.first;
-  while (bucket < counts.last && countAtOrBelow(counts, 0, bucket) < wanted) bucket += 1;
-  return bucket;
+/** The first bucket at or below which `p` of a sample's values lie. */
+function quantileBucket(counts: CumulativeCounts, sample: number, p: number): number {
+  const wanted = p * (counts.totals[sample] ?? 0);
+  let [low, high] = [counts.first, counts.last];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (countAtOrBelow(counts, sample, middle) < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,7 +1,14 @@
 import fc from 'fast-check';
 import { GAMMA, type Histogram, histogramOf, mergeHistograms } from '../../../src/core/histogram';
 import { type Random, seededRandom } from '../../../src/core/rehearsal';
-import { appendWindow, type DetectorState, NO_WINDOWS } from '../../../src/core/statistics/change-detector';
+import { rateAbove, rateBelow } from '../../../src/core/statistics/beta-binomial';
+import {
+  appendWindow,
+  type DetectorState,
+  detectorWeights,
+  NO_WINDOWS,
+} from '../../../src/core/statistics/change-detector';
+import { logSumExp } from '../../../src/core/statistics/log-space';
 import {
   countsAbove,
   countsNotBelow,
@@ -13,6 +20,7 @@ import {
 import {
   type ArmSamples,
   detectQuantileExceeds,
+  type QuantileMargin,
   quantileExceeds,
   quantileWithin,
 } from '../../../src/core/statistics/quantile-ratio';
@@ -135,6 +143,18 @@ describe('the detector on quantiles', () => {
     expect(quantileExceeds({ p: 0.95, margin: 0.5 }, all)).toBeLessThan(0);
   });
 
+  it('sees no difference between arms that are the same while the level of both moves', () => {
+    const fast = drawLatencies(40_000, 100, 0.5, seededRandom(1));
+    const slow = drawLatencies(1_500, 300, 0.5, seededRandom(2));
+    let state: DetectorState<ArmSamples> = NO_WINDOWS;
+    for (const both of [fast, slow]) {
+      state = appendWindow(state, { legacy: both, candidate: both }, mergeSamples);
+    }
+    const claim = { p: 0.95, margin: 0.5 };
+    expect(detectQuantileExceeds(claim, state)).toBeLessThanOrEqual(0);
+    expect(meanBeforeMinimum(claim, state)).toBeGreaterThan(Math.log(1_000));
+  });
+
   it('is wrong at most at its alpha at the margin', () => {
     const runs = 80;
     let rejected = 0;
@@ -252,4 +272,33 @@ function mergeSamples(a: ArmSamples, b: ArmSamples): ArmSamples {
     legacy: mergeHistograms([a.legacy, b.legacy]),
     candidate: mergeHistograms([a.candidate, b.candidate]),
   };
+}
+
+/** The wrong order: every x has a start that rejects it, so the minimum of the means lies far above 1. */
+function meanBeforeMinimum({ p, margin }: QuantileMargin, state: DetectorState<ArmSamples>): number {
+  const { logWeights } = detectorWeights(state);
+  const since = state.segments.map((_, start) =>
+    state.segments
+      .slice(start)
+      .map((segment) => segment.evidence)
+      .reduce(mergeSamples),
+  );
+  const candidateBelow = rateBelow(p, { mean: 0.93, strength: 100 });
+  const legacyAbove = rateAbove(p, { mean: 0.96, strength: 300 });
+  const atOrBelow = (histogram: Histogram, bound: number) => {
+    const { successes, trials } = countsAbove(bound, histogram);
+    return [trials - successes, trials] as const;
+  };
+  const means = Array.from({ length: 1_200 }, (_, step) => {
+    const x = 10 * GAMMA ** step;
+    return logSumExp(
+      since.map(
+        ({ legacy, candidate }, start) =>
+          (logWeights[start] ?? 0) +
+          candidateBelow(...atOrBelow(candidate, x)) +
+          legacyAbove(...atOrBelow(legacy, x / (1 + margin))),
+      ),
+    );
+  });
+  return Math.min(...means);
 }
