@@ -1,20 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
-import { type AddressInfo, Server as NetServer } from 'node:net';
 import { hostname } from 'node:os';
 import { resolveSecret as resolveFromEnvironment } from '../config';
 import type { Configuration, GatewayAddress } from '../core/configuration-schema';
 import { createAdminServer } from './admin';
-import { BufferedBytes } from './body-reader';
 import { Callers } from './callers';
-import { Deadlines } from './deadlines';
+import { listen, openDataPlane, urlOf } from './data-plane';
 import { openRoutes } from './gateway-routes';
 import { isLoopback, type ListenAddress } from './listen-address';
-import { GatewayMetrics } from './metrics';
 import { type LogTarget, openLog } from './request-log';
-import { completeRoute, openProviders, type Route } from './route';
-import { createDataServer } from './server';
-import type { ActiveCall, Services } from './services';
+import { openProviders, type Route } from './route';
 import type { ShadowPair } from './shadow-pair';
 import { lockStateDirectory } from './state-lock';
 
@@ -79,41 +74,25 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const log = openLog(options.log ?? 'stdout', name);
   const warn = (message: string) => log.logger.warn(message);
   const unlock = await lockStateDirectory(configuration.gateway.stateDirectory, warn);
-  const opened = openRoutes({
+  const dataPlane = openDataPlane({
     configuration,
-    gateway: name,
-    incarnation,
-    now,
-    warn,
-    ...(options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs }),
-  });
-  const parts = { configuration, providers, resolveSecret, warn };
-  const routes = new Map([...opened].map(([route, held]) => [route, completeRoute(held, parts)]));
-  const metrics = new GatewayMetrics(routes);
-  const deadlines = new Deadlines(now);
-  let stopping = false;
-  let drawn = 0;
-  const services: Services = {
-    configuration,
-    routes,
-    defaultRoute: defaultRoute(configuration, routes),
+    routes: openRoutes({
+      configuration,
+      gateway: name,
+      incarnation,
+      now,
+      warn,
+      ...(options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs }),
+    }),
+    providers,
     callers,
-    buffered: new BufferedBytes(configuration.gateway.maxBufferedBytes),
+    resolveSecret,
     log,
-    metrics,
-    deadlines,
+    idPrefix: incarnation,
     now,
-    wallNow: Date.now,
-    active: new Set<ActiveCall>(),
-    randomId: () => {
-      drawn += 1;
-      return `${incarnation}${drawn}`;
-    },
-    random: Math.random,
     compareShadow: options.compareShadow ?? null,
-    isStopping: () => stopping,
-  };
-  const dataServer = createDataServer(services);
+  });
+  const { routes, metrics } = dataPlane;
   const adminServer = createAdminServer({
     gateway: name,
     incarnation,
@@ -127,39 +106,23 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   });
 
   const release = async () => {
-    deadlines.stop();
-    for (const route of routes.values()) {
-      route.state.close();
-      await route.makers.flush();
-      await route.mirror.pool.destroy();
-    }
-    for (const provider of providers.values()) await provider.pool.destroy();
+    await dataPlane.release();
     await unlock();
     log.flush();
   };
   const stop = async () => {
-    stopping = true;
-    const { drain } = configuration.gateway;
-    const closed = refuseConnections(dataServer);
-    await lastAnswers(dataServer, Math.min(LAST_ANSWERS_MS, drain / 20));
-    // Once more as HTTP closes: idle connections, and the timer that checks for slow ones.
-    dataServer.close();
-    await drained(services, drain);
-    for (const route of routes.values()) route.state.cutAll();
-    for (const call of services.active) call.abandon('the gateway stopped');
-    dataServer.closeAllConnections();
-    await closed;
+    await dataPlane.drain();
     const adminClosed = closeServer(adminServer);
     adminServer.closeAllConnections();
     await adminClosed;
     await release();
   };
 
+  let dataUrl: string;
   try {
-    await listen(dataServer, data);
+    dataUrl = await dataPlane.listen(data);
     await listen(adminServer, admin);
   } catch (error) {
-    dataServer.close();
     adminServer.close();
     await release();
     throw error;
@@ -168,7 +131,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   return {
     name,
     incarnation,
-    dataUrl: urlOf(dataServer),
+    dataUrl,
     adminUrl: urlOf(adminServer),
     routes,
     stop: () => {
@@ -202,64 +165,9 @@ function configuredAdminHosts(configuration: Configuration): string[] {
   return urls.map((url) => new URL(url).hostname);
 }
 
-function defaultRoute(configuration: Configuration, routes: ReadonlyMap<string, Route>): Route {
-  const name = configuration.defaultRoute ?? Object.keys(configuration.routes)[0] ?? '';
-  const route = routes.get(name);
-  if (route === undefined) throw new RangeError(`expected a configured default route, got "${name}"`);
-  return route;
-}
-
-function listen(server: Server, { host, port }: ListenAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, 1024, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
 function closeServer(server: Server): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => resolve());
     server.closeIdleConnections();
   });
-}
-
-/** Takes no new connection, and leaves those that are open alone. */
-function refuseConnections(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    NetServer.prototype.close.call(server, () => resolve());
-  });
-}
-
-/** For how long connections that are open may bring another request, whose answer then closes them. */
-const LAST_ANSWERS_MS = 500;
-
-/**
- * A connection that is closed between two requests of a busy caller loses the second one on its way. So each
- * gets a moment in which an answer can say `Connection: close`.
- */
-function lastAnswers(server: Server, forMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    server.getConnections((_error, count) => {
-      if (count === 0) resolve();
-      else setTimeout(resolve, forMs);
-    });
-  });
-}
-
-const DRAIN_CHECK_MS = 20;
-
-/** Waits until no call is left, at most for so long. */
-async function drained(services: Services, drainMs: number): Promise<void> {
-  const endMs = services.now() + drainMs;
-  while (services.active.size > 0 && services.now() < endMs) {
-    await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
-  }
-}
-
-function urlOf(server: Server): string {
-  const { address, port, family } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }

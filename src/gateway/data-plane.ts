@@ -1,0 +1,167 @@
+import type { Server } from 'node:http';
+import { type AddressInfo, Server as NetServer } from 'node:net';
+import type { Configuration } from '../core/configuration-schema';
+import { BufferedBytes } from './body-reader';
+import type { Callers } from './callers';
+import { Deadlines } from './deadlines';
+import type { GatewayRoute } from './gateway-routes';
+import type { ListenAddress } from './listen-address';
+import { GatewayMetrics } from './metrics';
+import type { Provider } from './provider';
+import type { GatewayLog } from './request-log';
+import { completeRoute, type Route } from './route';
+import { createDataServer } from './server';
+import type { ActiveCall, Services } from './services';
+import type { ShadowPair } from './shadow-pair';
+
+export interface DataPlaneOptions {
+  readonly configuration: Configuration;
+  readonly routes: ReadonlyMap<string, GatewayRoute>;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly callers: Callers;
+  readonly resolveSecret: (reference: string) => string;
+  readonly log: GatewayLog;
+  /** Random ids begin with it; unique for each process. */
+  readonly idPrefix: string;
+  /** Monotonic clock, milliseconds. */
+  readonly now: () => number;
+  /** Called with each pair of answers that shadow traffic gives. */
+  readonly compareShadow: ((pair: ShadowPair) => void) | null;
+}
+
+/** What serves callers in one process: providers, calls and the data listener. */
+export interface DataPlane {
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly metrics: GatewayMetrics;
+  /** Listens and resolves with `http://HOST:PORT`; rejects with the system's error. */
+  listen(address: ListenAddress): Promise<string>;
+  /** Accepts nothing more, lets what runs end within `gateway.drain`, and cuts what is left. */
+  drain(): Promise<void>;
+  /** Gives everything back; nothing may run any more. */
+  release(): Promise<void>;
+}
+
+/** Opens the data plane of one process, not listening yet. Throws what `resolveSecret` throws. */
+export function openDataPlane(options: DataPlaneOptions): DataPlane {
+  const { configuration, providers, resolveSecret, log, now } = options;
+  const parts = {
+    configuration,
+    providers,
+    resolveSecret,
+    warn: (message: string) => log.logger.warn(message),
+  };
+  const routes = new Map([...options.routes].map(([name, route]) => [name, completeRoute(route, parts)]));
+  const metrics = new GatewayMetrics(routes);
+  const deadlines = new Deadlines(now);
+  let stopping = false;
+  let drawn = 0;
+  const services: Services = {
+    configuration,
+    routes,
+    defaultRoute: defaultRoute(configuration, routes),
+    callers: options.callers,
+    buffered: new BufferedBytes(configuration.gateway.maxBufferedBytes),
+    log,
+    metrics,
+    deadlines,
+    now,
+    wallNow: Date.now,
+    active: new Set<ActiveCall>(),
+    randomId: () => {
+      drawn += 1;
+      return `${options.idPrefix}${drawn}`;
+    },
+    random: Math.random,
+    compareShadow: options.compareShadow,
+    isStopping: () => stopping,
+  };
+  const server = createDataServer(services);
+  return {
+    routes,
+    metrics,
+    async listen(address) {
+      await listen(server, address);
+      return urlOf(server);
+    },
+    async drain() {
+      stopping = true;
+      const { drain } = configuration.gateway;
+      const closed = refuseConnections(server);
+      await lastAnswers(server, Math.min(LAST_ANSWERS_MS, drain / 20));
+      // Once more as HTTP closes: idle connections, and the timer that checks for slow ones.
+      server.close();
+      await drained(services, drain);
+      for (const route of routes.values()) route.state.cutAll();
+      for (const call of services.active) call.abandon('the gateway stopped');
+      server.closeAllConnections();
+      await closed;
+    },
+    async release() {
+      server.close();
+      deadlines.stop();
+      for (const route of routes.values()) {
+        route.state.close();
+        await route.makers.flush();
+        await route.mirror.pool.destroy();
+      }
+      for (const provider of providers.values()) await provider.pool.destroy();
+    },
+  };
+}
+
+function defaultRoute(configuration: Configuration, routes: ReadonlyMap<string, Route>): Route {
+  const name = configuration.defaultRoute ?? Object.keys(configuration.routes)[0] ?? '';
+  const route = routes.get(name);
+  if (route === undefined) throw new RangeError(`expected a configured default route, got "${name}"`);
+  return route;
+}
+
+/** Resolves once a server listens; rejects with the system's error. */
+export function listen(server: NetServer, { host, port }: ListenAddress): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, 1024, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** `http://HOST:PORT` of a server that listens. */
+export function urlOf(server: NetServer): string {
+  const { address, port, family } = server.address() as AddressInfo;
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+}
+
+/** Takes no new connection, and leaves those that are open alone. */
+function refuseConnections(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    NetServer.prototype.close.call(server, () => resolve());
+  });
+}
+
+/** For how long connections that are open may bring another request, whose answer then closes them. */
+const LAST_ANSWERS_MS = 500;
+
+/**
+ * A connection that is closed between two requests of a busy caller loses the second one on its way. So each
+ * gets a moment in which an answer can say `Connection: close`.
+ */
+function lastAnswers(server: Server, forMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    server.getConnections((_error, count) => {
+      if (count === 0) resolve();
+      else setTimeout(resolve, forMs);
+    });
+  });
+}
+
+const DRAIN_CHECK_MS = 20;
+
+/** Waits until no call is left, at most for so long. */
+async function drained(services: Services, drainMs: number): Promise<void> {
+  const endMs = services.now() + drainMs;
+  while (services.active.size > 0 && services.now() < endMs) {
+    await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
+  }
+}
