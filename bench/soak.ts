@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { freePorts } from '../src/temporal-server/free-port';
-import { MODEL, PLAIN_BODY, STREAM_BODY } from './gateway/answers';
+import { MODEL, PLAIN_BODY, streamBody } from './gateway/answers';
 import { type Started, startPinned, untilAnswers } from './gateway/pinned-process';
 import { splitInHalf } from './gateway/subjects';
 
@@ -26,6 +26,7 @@ const { values: flags } = parseArgs({
 const LOAD = 0.8;
 const CAPACITY_SECONDS = 8;
 const CAPACITY_CALLERS = 32;
+const STREAM_BODY = streamBody('steady');
 const TICK_MS = 5;
 /** What a large pool of a caller holds; without an end, a stall of the machine overflows the listen queue. */
 const MAX_CONNECTIONS = 512;

@@ -14,11 +14,24 @@ export const PLAIN_BODY = JSON.stringify({
   max_tokens: 256,
 });
 
-export const STREAM_BODY = JSON.stringify({
-  ...JSON.parse(PLAIN_BODY),
-  stream: true,
-  stream_options: { include_usage: true },
-});
+/** How a provider spaces the events of a stream: 2 ms apart, without any pause, or 200 ms apart. */
+export type Pace = 'steady' | 'none' | 'slow';
+
+/** The pace stands in the body, because a gateway may keep headers that it does not know to itself. */
+export function streamBody(pace: Pace): string {
+  return JSON.stringify({
+    ...JSON.parse(PLAIN_BODY),
+    stream: true,
+    stream_options: { include_usage: true },
+    metadata: { pace },
+  });
+}
+
+/** The pace that a body asks for. */
+export function paceOf(body: string): Pace {
+  if (body.includes('"pace":"none"')) return 'none';
+  return body.includes('"pace":"slow"') ? 'slow' : 'steady';
+}
 
 /** About 480 bytes. */
 export const PLAIN_ANSWER = JSON.stringify({

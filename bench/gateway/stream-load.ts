@@ -1,17 +1,21 @@
 import { Agent, request } from 'node:http';
-import { FIRST_CONTENT, STREAM_BODY } from './answers';
+import { FIRST_CONTENT, type Pace, streamBody } from './answers';
 
 /**
- * A load of streams, run as a process of its own: `node stream-load.js URL STREAMS SECONDS HEADERS_JSON`.
+ * A load of streams, run as a process of its own: `node stream-load.js URL STREAMS SECONDS HEADERS_JSON PACE`.
  * Keeps so many streams open, and prints one JSON line: streams ended, first-content times, failures.
  */
-const [url = '', streams = '1', seconds = '1', headers = '{}'] = process.argv.slice(2);
+const [url = '', streams = '1', seconds = '1', headers = '{}', pace = 'steady'] = process.argv.slice(2);
+const body = streamBody(pace as Pace);
 const agent = new Agent({ keepAlive: true, maxSockets: Number(streams) });
 const endAtMs = performance.now() + Number(seconds) * 1000;
 const firstMs: number[] = [];
 let ended = 0;
 let failed = 0;
 let running = 0;
+
+/** Enough to find a text that was cut between two pieces. */
+const TAIL = 32;
 
 function open(): void {
   if (performance.now() >= endAtMs) {
@@ -34,25 +38,26 @@ function open(): void {
       agent,
       headers: {
         'content-type': 'application/json',
-        'content-length': Buffer.byteLength(STREAM_BODY),
+        'content-length': Buffer.byteLength(body),
         ...JSON.parse(headers),
       },
     },
     (answer) => {
-      let last = '';
+      let tail = '';
       answer.on('data', (piece: Buffer) => {
-        last = piece.toString('latin1');
-        if (!seen && last.includes(FIRST_CONTENT)) {
+        const text = tail + piece.toString('latin1');
+        tail = text.slice(-TAIL);
+        if (!seen && text.includes(FIRST_CONTENT)) {
           seen = true;
           firstMs.push(performance.now() - startMs);
         }
       });
-      answer.on('end', () => done(seen && last.includes('[DONE]')));
+      answer.on('end', () => done(seen && tail.includes('[DONE]')));
       answer.on('error', () => done(false));
     },
   );
   sent.on('error', () => done(false));
-  sent.end(STREAM_BODY);
+  sent.end(body);
 }
 
 function report(): void {

@@ -1,9 +1,10 @@
 import { createServer, type ServerResponse } from 'node:http';
-import { STREAM_EVENTS } from './answers';
+import { paceOf, STREAM_EVENTS } from './answers';
 
 /**
  * A provider of streams, run as a process of its own: `node stream-provider.js PORT TICK_MS`. One timer sends
- * the next event of every open stream, so that each event travels alone.
+ * the next event of every open stream, so that each event travels alone; a stream without pauses writes its
+ * events one after another, each for itself.
  */
 const [port, tickMs] = process.argv.slice(2).map(Number);
 
@@ -33,13 +34,21 @@ setInterval(() => {
 }, tickMs);
 
 const server = createServer((request, response) => {
-  request.resume();
+  let body = '';
+  request.on('data', (piece: Buffer) => {
+    body += piece.toString('latin1');
+  });
   request.on('end', () => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const pace = paceOf(body);
+    if (pace === 'none') {
+      for (const event of STREAM_EVENTS) response.write(event);
+      response.end();
+      return;
+    }
     response.write(STREAM_EVENTS[0]);
     response.write(STREAM_EVENTS[1]);
-    const every = request.headers['x-bench-slow'] === undefined ? 1 : SLOW_EVERY;
-    const stream = { response, next: 2, every };
+    const stream = { response, next: 2, every: pace === 'slow' ? SLOW_EVERY : 1 };
     open.add(stream);
     response.on('close', () => open.delete(stream));
   });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { cacheDirectory } from '../../src/config';
 import { MODEL, PLAIN_ANSWER } from './answers';
+import { goProgram } from './go-program';
 import { type Started, startPinned, untilAnswers } from './pinned-process';
 
 /** What is measured: a way to split one path between two providers at 50%. */
@@ -149,6 +150,27 @@ export async function splitInHalf(admin: string, route: string): Promise<void> {
   });
   const answer = await fetch(address, { method: 'PUT', headers, body });
   if (!answer.ok) throw new Error(`expected the gateway to take the record, got ${await answer.text()}`);
+}
+
+/** A reverse proxy of Go's standard library: what a gateway in a compiled language costs without ours. */
+export async function startGoSubject(
+  ports: Readonly<Record<ProviderKind, number>>,
+  providers: ProviderPorts,
+): Promise<{ subject: Subject; started: Started }> {
+  const { plain, stream } = providers;
+  const args = [ports.plain, ...plain, ports.stream, ...stream].map(String);
+  const started = startPinned(0, goProgram('reverse-proxy'), args);
+  await untilAnswers(`http://127.0.0.1:${ports.plain}/`);
+  const url = (kind: ProviderKind) => `http://127.0.0.1:${ports[kind]}/v1/chat/completions`;
+  const urls = { plain: url('plain'), stream: url('stream') };
+  return { subject: { name: 'go', pid: started.pid, url: urls, headers: NO_HEADERS }, started };
+}
+
+/** The provider of plain answers itself, without anything in between; its process is none of ours to measure. */
+export function directSubject(providers: ProviderPorts): Subject {
+  const url = (kind: ProviderKind) => `http://127.0.0.1:${providers[kind][0]}/v1/chat/completions`;
+  const urls = { plain: url('plain'), stream: url('stream') };
+  return { name: 'direct', pid: process.pid, url: urls, headers: NO_HEADERS };
 }
 
 /** Portkey's open-source gateway, installed into the cache. */
