@@ -21,6 +21,7 @@ const EMPTY = Buffer.alloc(0);
 
 /** One request to one provider, with its named moments: sent, head, data, end, error. */
 export class Attempt implements Dispatcher.DispatchHandler, Timed {
+  place = -1;
   readonly startedMs: number;
   deadlineMs: number;
   sent = false;

@@ -19,6 +19,7 @@ import type { Endpoint, Traffic } from './traffic-class';
 
 /** One request of a caller: what it asks, and the one place where its answer is written. */
 export class Call implements AnswerSink, ActiveCall {
+  place = -1;
   readonly startedMs: number;
   facts: RequestFacts | null = null;
   body: Buffer = Buffer.alloc(0);
@@ -178,7 +179,7 @@ export class Call implements AnswerSink, ActiveCall {
     this.ended = true;
     this.#buffered?.give(this.body.length);
     this.#buffered = null;
-    this.services.active.delete(this);
+    this.services.active.remove(this);
     this.services.log.request?.(requestLine(this, this.services));
   }
 

@@ -1,3 +1,5 @@
+import { type Placed, SwapList } from './swap-list';
+
 /**
  * Why an attempt is cut. `withdrawn`: not sent yet and never to be sent. `emergency`: end it unless its
  * answer is committed. `drained`: its time is over, end it whatever it does.
@@ -24,7 +26,7 @@ export interface CandidatePermit {
 /** Every open attempt towards the candidate of one route. */
 export class CandidatePermits {
   readonly #allows: (epoch: number, purpose: PermitPurpose) => boolean;
-  readonly #open = new Set<Permit>();
+  readonly #open = new SwapList<Permit>();
   readonly #drains = new Set<NodeJS.Timeout>();
 
   constructor(allows: (epoch: number, purpose: PermitPurpose) => boolean) {
@@ -41,24 +43,24 @@ export class CandidatePermits {
   countOlder(epoch: number): { unsent: number; inFlight: number } {
     let unsent = 0;
     let inFlight = 0;
-    for (const permit of this.#open) {
-      if (permit.epoch >= epoch) continue;
+    this.#open.each((permit) => {
+      if (permit.epoch >= epoch) return;
       if (permit.sent) inFlight += 1;
       else unsent += 1;
-    }
+    });
     return { unsent, inFlight };
   }
 
   /** Cuts what is in flight of epochs below the given one. */
   cutInFlight(belowEpoch: number, cause: CutCause): void {
-    for (const permit of [...this.#open]) {
+    for (const permit of this.#open.copy()) {
       if (permit.sent && permit.epoch < belowEpoch) permit.cut(cause);
     }
   }
 
   /** Cuts what is open now once its time is over, whatever it does. */
   cutLater(drainMs: number): void {
-    const open = [...this.#open];
+    const open = this.#open.copy();
     if (open.length === 0) return;
     const timer = setTimeout(() => {
       this.#drains.delete(timer);
@@ -70,12 +72,12 @@ export class CandidatePermits {
 
   /** Cuts every open attempt. */
   cutAll(): void {
-    for (const permit of [...this.#open]) permit.cut('drained');
+    for (const permit of this.#open.copy()) permit.cut('drained');
   }
 
   /** Tells every unsent attempt that may no longer be sent, so that nobody waits for a socket in vain. */
   withdrawUnsendable(): void {
-    for (const permit of [...this.#open]) {
+    for (const permit of this.#open.copy()) {
       if (!permit.sent && !this.#allows(permit.epoch, permit.purpose)) permit.cut('withdrawn');
     }
   }
@@ -86,7 +88,8 @@ export class CandidatePermits {
   }
 }
 
-class Permit implements CandidatePermit {
+class Permit implements CandidatePermit, Placed {
+  place = -1;
   sent = false;
   #listener: ((cause: CutCause) => void) | null = null;
   #cause: CutCause | null = null;
@@ -94,12 +97,12 @@ class Permit implements CandidatePermit {
   constructor(
     readonly epoch: number,
     readonly purpose: PermitPurpose,
-    private readonly registry: Set<Permit>,
+    private readonly registry: SwapList<Permit>,
     private readonly allows: (epoch: number, purpose: PermitPurpose) => boolean,
   ) {}
 
   send(): boolean {
-    if (!this.registry.has(this)) return false;
+    if (this.place < 0) return false;
     if (!this.allows(this.epoch, this.purpose)) {
       this.close();
       return false;
@@ -109,18 +112,18 @@ class Permit implements CandidatePermit {
   }
 
   close(): void {
-    this.registry.delete(this);
+    this.registry.remove(this);
     this.#listener = null;
   }
 
   onCut(listener: (cause: CutCause) => void): void {
-    if (!this.registry.has(this)) return;
+    if (this.place < 0) return;
     this.#listener = listener;
     if (this.#cause !== null) listener(this.#cause);
   }
 
   cut(cause: CutCause): void {
-    if (!this.registry.has(this) || this.#cause === 'drained') return;
+    if (this.place < 0 || this.#cause === 'drained') return;
     this.#cause = cause;
     this.#listener?.(cause);
   }

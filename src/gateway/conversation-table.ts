@@ -7,32 +7,40 @@ export interface BegunConversation {
   readonly epoch: number;
 }
 
-/** The newest conversation of each key; least recently used keys are forgotten beyond the capacity. */
+/**
+ * The newest conversation of each key. Keys that were not used while `capacity` others were are forgotten; at most
+ * twice as many are held. Two maps that only grow take the place of one in use order, from which every request
+ * would remove an entry to put it in again: that makes a large map anew again and again.
+ */
 export class ConversationTable {
   readonly #capacity: number;
-  readonly #begun = new Map<number, BegunConversation>();
+  #recent = new Map<number, BegunConversation>();
+  #earlier = new Map<number, BegunConversation>();
 
-  constructor(capacity = 100_000) {
+  constructor(capacity = 50_000) {
     this.#capacity = capacity;
   }
 
   begin(key: string, conversation: BegunConversation): void {
-    const hash = keyHash(key);
-    this.#begun.delete(hash);
-    this.#begun.set(hash, conversation);
-    if (this.#begun.size > this.#capacity) {
-      const oldest = this.#begun.keys().next().value;
-      if (oldest !== undefined) this.#begun.delete(oldest);
-    }
+    this.#use(keyHash(key), conversation);
   }
 
   /** The conversation recorded for a key, null when none is known. */
   find(key: string): BegunConversation | null {
     const hash = keyHash(key);
-    const found = this.#begun.get(hash);
-    if (found === undefined) return null;
-    this.#begun.delete(hash);
-    this.#begun.set(hash, found);
-    return found;
+    const recent = this.#recent.get(hash);
+    if (recent !== undefined) return recent;
+    const earlier = this.#earlier.get(hash);
+    if (earlier === undefined) return null;
+    this.#use(hash, earlier);
+    return earlier;
+  }
+
+  #use(hash: number, conversation: BegunConversation): void {
+    if (this.#recent.size >= this.#capacity && !this.#recent.has(hash)) {
+      this.#earlier = this.#recent;
+      this.#recent = new Map();
+    }
+    this.#recent.set(hash, conversation);
   }
 }

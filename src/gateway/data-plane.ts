@@ -13,6 +13,7 @@ import { completeRoute, type Route } from './route';
 import { createDataServer } from './server';
 import type { ActiveCall, Services } from './services';
 import type { ShadowPair } from './shadow-pair';
+import { SwapList } from './swap-list';
 
 export interface DataPlaneOptions {
   readonly configuration: Configuration;
@@ -66,7 +67,7 @@ export function openDataPlane(options: DataPlaneOptions): DataPlane {
     deadlines,
     now,
     wallNow: Date.now,
-    active: new Set<ActiveCall>(),
+    active: new SwapList<ActiveCall>(),
     randomId: () => {
       drawn += 1;
       return `${options.idPrefix}${drawn}`;
@@ -92,7 +93,7 @@ export function openDataPlane(options: DataPlaneOptions): DataPlane {
       server.close();
       await drained(services, drain);
       for (const route of routes.values()) route.state.cutAll();
-      for (const call of services.active) call.abandon('the gateway stopped');
+      for (const call of services.active.copy()) call.abandon('the gateway stopped');
       server.closeAllConnections();
       await closed;
     },

@@ -1,5 +1,7 @@
+import { type Placed, SwapList } from './swap-list';
+
 /** Something that has to end by a time which may be moved at any moment by assignment. */
-export interface Timed {
+export interface Timed extends Placed {
   /** Monotonic milliseconds; Infinity for none. */
   deadlineMs: number;
   expire(): void;
@@ -12,15 +14,15 @@ const SWEEP_MS = 25;
  * costs nothing. A deadline is noticed at most 25 ms late.
  */
 export class Deadlines {
-  readonly #entries = new Set<Timed>();
+  readonly #entries = new SwapList<Timed>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(now: () => number) {
     this.#timer = setInterval(() => {
       const nowMs = now();
-      for (const entry of this.#entries) {
+      this.#entries.each((entry) => {
         if (entry.deadlineMs <= nowMs) entry.expire();
-      }
+      });
     }, SWEEP_MS);
     this.#timer.unref();
   }
@@ -30,7 +32,7 @@ export class Deadlines {
   }
 
   remove(entry: Timed): void {
-    this.#entries.delete(entry);
+    this.#entries.remove(entry);
   }
 
   stop(): void {

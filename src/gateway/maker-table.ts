@@ -3,17 +3,20 @@ import { appendFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Side } from '../core/routing';
 
-const CAPACITY = 100_000;
+/** At least as many of the newest ids are known, and at most twice as many. */
+const CAPACITY = 50_000;
 const WRITE_DELAY_MS = 200;
 const MAX_ID_LENGTH = 256;
 
 /**
  * Which provider made an object, by its id: bounded, the oldest forgotten first, and kept in a file to which
  * lines are only added (`c ID` or `l ID`); a start rewrites it. Losing its last lines costs at most a second
- * try at the other provider.
+ * try at the other provider. Two maps that only grow: to find the oldest entry of one map, V8 walks over every
+ * entry that was removed before it.
  */
 export class MakerTable {
-  readonly #makers = new Map<string, Side>();
+  #newer = new Map<string, Side>();
+  #older = new Map<string, Side>();
   readonly #path: string;
   readonly #warn: (message: string) => void;
   #pending = '';
@@ -31,24 +34,24 @@ export class MakerTable {
   }
 
   get size(): number {
-    return this.#makers.size;
+    return this.#newer.size + this.#older.size;
   }
 
   find(id: string): Side | null {
-    return this.#makers.get(id) ?? null;
+    return this.#newer.get(id) ?? this.#older.get(id) ?? null;
   }
 
   /** The maker of the first of some ids that is known. */
   findAny(ids: readonly string[]): Side | null {
     for (const id of ids) {
-      const side = this.#makers.get(id);
-      if (side !== undefined) return side;
+      const side = this.find(id);
+      if (side !== null) return side;
     }
     return null;
   }
 
   remember(id: string, side: Side): void {
-    if (id === '' || id.length > MAX_ID_LENGTH || id.includes('\n') || this.#makers.get(id) === side) return;
+    if (id === '' || id.length > MAX_ID_LENGTH || id.includes('\n') || this.find(id) === side) return;
     this.#put(id, side);
     this.#pending += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
     if (this.#timer !== null) return;
@@ -67,16 +70,17 @@ export class MakerTable {
   }
 
   #put(id: string, side: Side): void {
-    this.#makers.delete(id);
-    this.#makers.set(id, side);
-    if (this.#makers.size <= CAPACITY) return;
-    const oldest = this.#makers.keys().next().value;
-    if (oldest !== undefined) this.#makers.delete(oldest);
+    if (this.#newer.size >= CAPACITY) {
+      this.#older = this.#newer;
+      this.#newer = new Map();
+    }
+    this.#older.delete(id);
+    this.#newer.set(id, side);
   }
 
   async #write(lines: string): Promise<void> {
     try {
-      if (this.#lines === 0 || this.#lines > 2 * CAPACITY) this.#rewrite();
+      if (this.#lines === 0 || this.#lines > 4 * CAPACITY) this.#rewrite();
       else await appendFile(this.#path, lines);
       this.#lines += lines.split('\n').length - 1;
     } catch (error) {
@@ -88,11 +92,12 @@ export class MakerTable {
   #rewrite(): void {
     mkdirSync(dirname(this.#path), { recursive: true });
     let text = '';
-    for (const [id, side] of this.#makers) text += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
+    for (const [id, side] of [...this.#older, ...this.#newer])
+      text += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
     const temporary = `${this.#path}.tmp`;
     writeFileSync(temporary, text);
     renameSync(temporary, this.#path);
-    this.#lines = this.#makers.size;
+    this.#lines = this.size;
   }
 }
 

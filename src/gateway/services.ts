@@ -6,9 +6,10 @@ import type { GatewayMetrics } from './metrics';
 import type { GatewayLog } from './request-log';
 import type { Route } from './route';
 import type { ShadowPair } from './shadow-pair';
+import type { Placed, SwapList } from './swap-list';
 
 /** A call that is not over. */
-export interface ActiveCall {
+export interface ActiveCall extends Placed {
   /** Ends it now; its caller sees a cut connection. */
   abandon(why: string): void;
 }
@@ -22,7 +23,7 @@ export interface Services extends AttemptServices {
   readonly buffered: BufferedBytes;
   readonly log: GatewayLog;
   readonly metrics: GatewayMetrics;
-  readonly active: Set<ActiveCall>;
+  readonly active: SwapList<ActiveCall>;
   /** A fresh id a request, for the draw of one without a key. */
   readonly randomId: () => string;
   /** Uniform in [0, 1). */
