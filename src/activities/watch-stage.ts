@@ -67,7 +67,8 @@ async function watch(
   let wasGood = false;
   // A window lies within burn-in or after it: evidence of the one is never judged with the other.
   const burnIn = isBurningIn(input, 0, 0);
-  // What a gateway counted while it was behind was not split as the share says.
+  // What a gateway counted while it was behind was not split as the share says. One that was out of reach and held
+  // its lease was not behind; one whose lease ran out says so when it is back, and its evidence with it.
   let shareApplied = true;
   const lastGrantMs = new Map(input.roster.map(({ name }) => [name, lastMs]));
 
@@ -86,7 +87,7 @@ async function watch(
     lapses = [...lapses, ...round.behind].slice(-20);
 
     const delta = mergeEvidence(round.evidence, input.record.epoch);
-    shareApplied &&= good && lapses.length === 0;
+    shareApplied &&= round.drift === null && lapses.length === 0;
     const { quantile = 0.95 } = input.stage.gates.latency;
     const evidence = withWindow(input.progress.evidence, delta, { burnIn, shareApplied, quantile });
     // What the verdict rests on is what the result tells: probes go on meanwhile.

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type Explanation, explainWindow } from '../core/explain-verdict';
 import { formatShare } from '../core/plan';
+import { JUDGING_RULES } from '../core/verdict';
 import { outcomeText } from '../core/verdict-text';
 import type { RecordedMigration } from '../history/recorded-migration';
 import { CliError, EXIT } from './cli-error';
@@ -31,7 +32,8 @@ export function registerGates(program: Command): void {
     .option('--window <number>', 'only this window of the migration, with every number', positive)
     .addHelpText(
       'after',
-      '\nExit code 5: a stored verdict is not what its evidence gives.\n' +
+      '\nExit code 5: a stored verdict is not what its evidence gives. A verdict of a release that judged by other\n' +
+        'rules is shown beside what these rules give, and is not counted as wrong.\n' +
         '\nExamples:\n  cutover gates explain chat\n  cutover gates explain --history chat.json --window 12',
     )
     .action(runExplain);
@@ -41,7 +43,10 @@ export function registerGates(program: Command): void {
 async function runExplain(given: string | undefined, flags: ExplainFlags): Promise<void> {
   const migration = await migrationOf(given, flags);
   const explained = chosen(migration, flags.window).map(explainWindow);
-  const wrong = explained.filter(({ differences }) => differences.length > 0);
+  const wrong = explained.filter(
+    ({ rules, differences }) => rules === JUDGING_RULES && differences.length > 0,
+  );
+  const older = explained.filter(({ rules }) => rules !== JUDGING_RULES);
   if (flags.json === true) {
     const { migrationId, route } = migration;
     printJson({ migrationId, route, agrees: wrong.length === 0, windows: explained.map(asJson) });
@@ -51,6 +56,12 @@ async function runExplain(given: string | undefined, flags: ExplainFlags): Promi
     if (flags.window !== undefined && only !== undefined) {
       printLine();
       printMetrics(only.recomputed);
+    }
+    const [first] = older;
+    if (first !== undefined) {
+      printNote(
+        `${older.length} of ${explained.length} verdicts were judged by the rules ${first.rules}; this release judges by the rules ${JUDGING_RULES}, which may give other numbers for the same evidence`,
+      );
     }
     for (const { window, differences } of wrong) {
       for (const { path, stored, recomputed } of differences.slice(0, DIFFERENCES_TOLD)) {
@@ -79,22 +90,25 @@ function chosen({ windows, migrationId }: RecordedMigration, wanted: number | un
   );
 }
 
-function row({ window, recomputed, differences }: Explanation): string[] {
+function row({ window, recomputed, rules, differences }: Explanation): string[] {
+  const stored = outcomeText(window.result.verdict);
+  const said = rules === JUDGING_RULES ? `DIFFERS: ${stored}` : `${stored} (rules ${rules})`;
   return [
     String(window.number),
     instantText(window.endedAtMs),
     `${window.stage.name} ${window.stageWindow}`,
     formatShare(window.share),
     outcomeText(recomputed),
-    differences.length === 0 ? 'agrees' : `DIFFERS: ${outcomeText(window.result.verdict)}`,
+    differences.length === 0 ? 'agrees' : said,
     recomputed.sentence,
   ];
 }
 
-function asJson({ window, recomputed, differences }: Explanation) {
+function asJson({ window, recomputed, rules, differences }: Explanation) {
   const { number, stageWindow, startedAtMs, endedAtMs, epoch, share } = window;
   return {
     ...{ window: number, stageWindow, startedAtMs, endedAtMs, epoch, share },
+    rules,
     agrees: differences.length === 0,
     differences,
     verdict: recomputed,

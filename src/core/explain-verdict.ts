@@ -5,7 +5,9 @@ import type { GateVerdict } from './verdict';
 export interface Explanation {
   readonly window: RecordedWindow;
   readonly recomputed: GateVerdict;
-  /** Where they differ; empty when they agree. */
+  /** The rules of the stored verdict (`JUDGING_RULES` of the release that judged). */
+  readonly rules: number;
+  /** Where they differ; empty when they agree. Under other rules than today's that proves nothing. */
   readonly differences: readonly Difference[];
 }
 
@@ -19,8 +21,14 @@ export interface Difference {
 /** Recomputes a stored verdict from its recorded evidence; throws `UnreadableWindow`. */
 export function explainWindow(window: RecordedWindow): Explanation {
   const recomputed = judgeAgain(window);
-  return { window, recomputed, differences: differencesOf(window.result.verdict, recomputed) };
+  const stored = window.result.verdict;
+  const { rules = FIRST_RULES } = stored;
+  const differences = differencesOf({ ...stored, rules }, { ...recomputed, rules });
+  return { window, recomputed, rules, differences };
 }
+
+/** What verdicts were judged by that do not say it. */
+const FIRST_RULES = 1;
 
 /** Where two values differ once both are JSON. */
 function differencesOf(stored: unknown, recomputed: unknown): Difference[] {

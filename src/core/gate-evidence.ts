@@ -50,6 +50,11 @@ export interface WindowCounts {
   readonly latencies: readonly (readonly [legacy: PackedCounts, candidate: PackedCounts])[];
 }
 
+/** The candidate's failures of its requests, and legacy's meanwhile: absent in evidence of older releases. */
+export interface FloorCounts extends RateCounts {
+  readonly legacy?: RateCounts;
+}
+
 /** What an arm used: reported, not judged. */
 export interface ArmUsage {
   readonly answers: number;
@@ -67,8 +72,8 @@ export interface StageEvidence {
   readonly step: number;
   readonly measures: readonly LatencyMeasure[];
   readonly judged: DetectorState<WindowCounts>;
-  /** The candidate's failures of its requests, burn-in included. */
-  readonly floor: DetectorState<RateCounts>;
+  /** Failures of requests, burn-in and windows that are not judged included. */
+  readonly floor: DetectorState<FloorCounts>;
   /** The candidate's requests of all, while every gateway applied the share. */
   readonly split: RateCounts;
   /** Which of 256 key buckets the candidate's keys fell into, as hexadecimal digits; empty when not sticky. */
@@ -120,7 +125,7 @@ export function noStageEvidence(epoch: number): StageEvidence {
 
 const NO_USAGE: ArmUsage = { answers: 0, tokensOut: 0, costLog: { count: 0, sum: 0, sumOfSquares: 0 } };
 
-/** How a window was: `shareApplied` when no gateway lapsed, so that its split may be judged. */
+/** How a window was: `shareApplied` when every gateway served the share throughout, or its arms do not compare. */
 export interface WindowKind {
   readonly burnIn: boolean;
   readonly shareApplied: boolean;
@@ -132,8 +137,9 @@ export interface WindowKind {
 const BODY_PARTS: Readonly<Record<LatencyQuantile, number>> = { 0.5: 0.1, 0.95: 0.5 };
 
 /**
- * The stage's evidence with one more window; burn-in counts for the floor alone. Throws for evidence of another
- * epoch and for counters that went backwards.
+ * The stage's evidence with one more window. Burn-in counts for the floor alone, and so does a window in which the
+ * share was not applied everywhere: its arms were drawn at another time of day than they ran. Throws for evidence
+ * of another epoch and for counters that went backwards.
  */
 export function withWindow(stage: StageEvidence, evidence: Evidence, kind: WindowKind): StageEvidence {
   if (evidence.epoch !== stage.epoch) {
@@ -143,11 +149,11 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
   checkCells(cells);
   const rates = ratesOf(cells);
   const floor = thinned(
-    appendWindow(stage.floor, { successes: rates[3], trials: rates[2] }, addCounts),
+    appendWindow(stage.floor, floorCounts(rates), addFloorCounts),
     FLOOR_SEGMENTS,
-    addCounts,
+    addFloorCounts,
   );
-  if (kind.burnIn) return { ...stage, floor };
+  if (kind.burnIn || !kind.shareApplied) return { ...stage, floor };
   const { step } = stage;
   const { measures, pooled } = measuresSeen(stage, cells);
   const withEdges = measures.map((measure, index) => {
@@ -174,9 +180,7 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
     measures: withEdges,
     judged: appendWindow(lumped, counts, (a, b) => mergeCounts(a, b, withEdges, step)),
     floor,
-    split: kind.shareApplied
-      ? addCounts(stage.split, { successes: rates[2], trials: rates[0] + rates[2] })
-      : stage.split,
+    split: addCounts(stage.split, { successes: rates[2], trials: rates[0] + rates[2] }),
     keysSeen: withKeys(stage.keysSeen, evidence.buckets),
     usage: {
       legacy: withUsage(stage.usage.legacy, cells, 'legacy'),
@@ -187,6 +191,18 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
 }
 
 const NAMED_AT_MOST = 20;
+
+function floorCounts([requests, failures, moved, failed]: RateNumbers): FloorCounts {
+  return { successes: failed, trials: moved, legacy: { successes: failures, trials: requests } };
+}
+
+/** Counts of adjoining windows; legacy's are known only where both have them. */
+export function addFloorCounts(a: FloorCounts, b: FloorCounts): FloorCounts {
+  const candidate = addCounts(a, b);
+  return a.legacy === undefined || b.legacy === undefined
+    ? candidate
+    : { ...candidate, legacy: addCounts(a.legacy, b.legacy) };
+}
 
 /** How the counts of a measure are packed. */
 export function resolutionOf(measure: LatencyMeasure | undefined, step: number): Resolution {

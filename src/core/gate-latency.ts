@@ -225,9 +225,7 @@ function subjectOf(
 
 function gatesOf({ stage }: Judged, { what }: LatencyGroup) {
   const { latency, interToken } = stage.gates;
-  return what === 'between tokens'
-    ? { rollbackIncrease: interToken.rollbackIncrease, promotionIncrease: null }
-    : latency;
+  return what === 'between tokens' ? { ...interToken, promotionIncrease: null } : latency;
 }
 
 function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Subject): MetricVerdict {
@@ -259,7 +257,7 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}`;
   const numbers = { ...base, estimate: shown / legacy - 1, interval: [low - 1, high - 1] } as const;
   const logHarm = detectQuantileExceeds(
-    { p, margin: onCells(gate.rollbackIncrease, resolution.step, Math.ceil) },
+    { p, margin: onCells(gate.rollbackIncrease, resolution.step, Math.ceil), least: gate.ignoreBelowMs ?? 0 },
     group.state,
   );
   const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)}`;
@@ -284,7 +282,12 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   const margin = onCells(gate.promotionIncrease, resolution.step, Math.floor);
   const target = -Math.log(stage.alpha.promotion);
   const evidenceAt = (by: number) =>
-    margin > 0 ? quantileWithin({ p, margin }, by === 1 ? samples : scaleSamples(samples, by)) : 0;
+    margin > 0
+      ? quantileWithin(
+          { p, margin, least: gate.ignoreBelowMs ?? 0 },
+          by === 1 ? samples : scaleSamples(samples, by),
+        )
+      : 0;
   const logWithin = evidenceAt(1);
   const factor = logWithin >= target || margin === 0 ? null : smallestReaching(target, evidenceAt, 1, 256);
   const { legacy: asked, candidate: moved } = rates.counted;
@@ -327,7 +330,8 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   }
   const against = `candidate ${text} ${millisecondsText(candidate)} against ${millisecondsText(frozen)} of legacy before: ${worseText(candidate / frozen - 1)}`;
   const numbers = { ...base, estimate: candidate / frozen - 1 };
-  const harmBound = boundOn(frozen * (1 + gate.rollbackIncrease), resolution.step);
+  const allowed = (increase: number) => frozen + Math.max(frozen * increase, gate.ignoreBelowMs ?? 0);
+  const harmBound = boundOn(allowed(gate.rollbackIncrease), resolution.step);
   const above = quantileAboveBound(p);
   const logHarm = detect(state, mergeSamples, (since) => {
     const { successes, trials } = countsAbove(harmBound, since.candidate);
@@ -344,7 +348,7 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
       sentence: `${against}, ${harm ? '' : 'watched for harm only: '}allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)}${harm ? ` (${alphaText(judged)})` : ''}`,
     });
   }
-  const { successes, trials } = countsNotBelow(frozen * (1 + gate.promotionIncrease), samples.candidate);
+  const { successes, trials } = countsNotBelow(allowed(gate.promotionIncrease), samples.candidate);
   const below = quantileBelowBound(p);
   const logWithin = below(successes, trials);
   const target = -Math.log(stage.alpha.promotion);

@@ -61,7 +61,8 @@ function smallestSlowdown({ stage, otherAlpha }: Judged, groups: readonly Latenc
   const { legacy } = busiest.samples;
   const [before, after] = [histogramCount(legacy), histogramCount(busiest.samples.candidate)];
   if (before === 0 || after === 0) return null;
-  const claim = { p: judgedQuantile(stage), margin: stage.gates.latency.rollbackIncrease };
+  const { rollbackIncrease: margin, ignoreBelowMs: least = 0 } = stage.gates.latency;
+  const claim = { p: judgedQuantile(stage), margin, least };
   const alike = scaleSamples({ legacy, candidate: legacy }, after / before).candidate;
   const target = Math.log(1 / otherAlpha / STAGE_WEIGHT);
   const evidenceAt = (rise: number) => quantileExceeds(claim, { legacy, candidate: slower(alike, 1 + rise) });

@@ -1,4 +1,6 @@
 import {
+  addFloorCounts,
+  type FloorCounts,
   KEY_BUCKETS,
   mergeRates,
   type RateNumbers,
@@ -280,9 +282,10 @@ export function judgeFloor(judged: Judged): MetricVerdict {
     });
   }
   // The design effect of the judged windows stands for burn-in's as well, which keeps no key buckets.
-  const logHarm = detectRate(evidence.floor, (events, requests) =>
+  const logBelow = detectRate(evidence.floor, (events, requests) =>
     below(events / rates.designEffect, requests / rates.designEffect),
   );
+  const logHarm = Math.min(logBelow, worseThanLegacy(judged));
   const harm = logHarm >= -Math.log(otherAlpha);
   const told = `candidate success ${percentText(1 - failed)}, floor ${percentText(success)}`;
   return metricVerdict({
@@ -296,6 +299,24 @@ export function judgeFloor(judged: Judged): MetricVerdict {
       : `${told}: ${1 - failed >= success ? 'held' : 'not held so far'}, evidence of harm ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
   });
 }
+
+/**
+ * Evidence that the candidate fails more often than legacy did at the same time, so that an outage of both is not
+ * the candidate's: against "it holds the floor, or is no worse than legacy" the smaller of both is an e-process.
+ * Infinity where there is no legacy to compare with.
+ */
+function worseThanLegacy({ stage, rates, evidence: { floor } }: Judged): number {
+  const all = floor.segments.map((segment) => segment.evidence).reduce(addFloorCounts, NO_FLOOR);
+  const legacy = all.legacy?.trials ?? 0;
+  if (legacy === 0) return Number.POSITIVE_INFINITY;
+  const exceeds = ratioExceeds(1, weighedShare(all.trials, legacy, stage));
+  return detect<FloorCounts>(floor, addFloorCounts, (since) => {
+    const failed = since.successes / rates.designEffect;
+    return exceeds(failed, failed + (since.legacy?.successes ?? 0) / rates.designEffect);
+  });
+}
+
+const NO_FLOOR: FloorCounts = { successes: 0, trials: 0, legacy: { successes: 0, trials: 0 } };
 
 /** Whether legacy itself succeeds less often than the floor says, beyond chance. */
 export function isBaselineUnhealthy({ stage, rates: { deflated } }: Judged): boolean {
@@ -371,8 +392,12 @@ function bitsOf(digit: number): number {
 const SHARE_WEIGHT = 100;
 
 /** The candidate's part of the requests, weighed against the plan's while there are few. */
-export function realisedShare({ counted: { legacy, candidate } }: StageRates, { share }: StagePlan): number {
-  return (candidate.requests + SHARE_WEIGHT * share) / (candidate.requests + legacy.requests + SHARE_WEIGHT);
+export function realisedShare({ counted: { legacy, candidate } }: StageRates, stage: StagePlan): number {
+  return weighedShare(candidate.requests, legacy.requests, stage);
+}
+
+function weighedShare(moved: number, stayed: number, { share }: StagePlan): number {
+  return (moved + SHARE_WEIGHT * share) / (moved + stayed + SHARE_WEIGHT);
 }
 
 function ratioEvidence(ratio: number, share: number): (since: RateSegment) => number {

@@ -20,6 +20,7 @@ import {
   FAILURES_IN_A_ROW,
   type GateInput,
   type GateVerdict,
+  JUDGING_RULES,
   type LowPower,
   type MetricVerdict,
 } from './verdict';
@@ -93,6 +94,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
         : counted.candidate / (counted.legacy + counted.candidate),
     requests: counted,
     baseline: baselineOf(judged, groups),
+    rules: JUDGING_RULES,
     ...(unhealthy ? { baselineUnhealthy: true } : {}),
     ...(lowPower === null ? {} : { lowPower }),
     ...(approvals.length === 0 ? {} : { approvals }),

@@ -12,6 +12,7 @@ const DAY_MS = 24 * HOUR_MS;
 
 const ratio = z.number().gt(1, 'expected a ratio above 1');
 const increase = z.number().gt(0, 'expected an increase above 0, such as 0.5 for +50%');
+const milliseconds = z.number().min(0, 'expected 0 or more milliseconds').max(60_000);
 const probability = z
   .number()
   .gt(0, 'expected a number above 0 and below 1')
@@ -56,6 +57,9 @@ const gatesSchema = z.strictObject({
         .union([z.literal(0.5), z.literal(0.95)], 'expected 0.5 or 0.95')
         .optional()
         .describe('Which quantile of latencies is judged: 0.95, or 0.5, which takes fewer requests.'),
+      ignoreBelowMs: milliseconds
+        .optional()
+        .describe('A difference of fewer milliseconds is neither harm nor an obstacle, whatever its part.'),
     })
     .optional(),
   interToken: z
@@ -63,6 +67,7 @@ const gatesSchema = z.strictObject({
       rollbackIncrease: increase
         .optional()
         .describe('Roll back when the p95 between tokens is more than this part above.'),
+      ignoreBelowMs: milliseconds.optional().describe('A difference of fewer milliseconds is no harm.'),
     })
     .optional(),
   sampleRatio: z
@@ -434,7 +439,7 @@ function smallStageDefaults(share: number): StageDefaults {
     gates: {
       ...gates,
       errors: { ...gates.errors, promotionExcess: 0.05 },
-      latency: { rollbackIncrease: 0.5, promotionIncrease: 0.3, quantile: 0.5 },
+      latency: { ...gates.latency, promotionIncrease: 0.3, quantile: 0.5 },
       floor: { success: 0.93 },
     },
   };
@@ -485,8 +490,8 @@ function stageDefaults(share: number): StageDefaults {
 function gateDefaults(promotionExcess: number, promotionIncrease: number | null): Gates {
   return {
     errors: { rollbackRatio: 1.5, promotionExcess },
-    latency: { rollbackIncrease: 0.5, promotionIncrease, quantile: 0.95 },
-    interToken: { rollbackIncrease: 1 },
+    latency: { rollbackIncrease: 0.5, promotionIncrease, quantile: 0.95, ignoreBelowMs: 10 },
+    interToken: { rollbackIncrease: 1, ignoreBelowMs: 2 },
     sampleRatio: { pausePValue: 0.001 },
     floor: { success: 0.97 },
     probes: { rollbackStreak: 5, promotionStreak: 12 },

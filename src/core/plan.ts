@@ -102,8 +102,10 @@ export interface Gates {
     readonly promotionIncrease: number | null;
     /** Which quantile is judged; p95 when absent. The median takes fewer requests. */
     readonly quantile?: LatencyQuantile;
+    /** A difference of fewer milliseconds is none; 0 in plans of older releases. */
+    readonly ignoreBelowMs?: number;
   };
-  readonly interToken: { readonly rollbackIncrease: number };
+  readonly interToken: { readonly rollbackIncrease: number; readonly ignoreBelowMs?: number };
   readonly sampleRatio: { readonly pausePValue: number };
   /** The candidate's success rate never below this. */
   readonly floor: { readonly success: number };

@@ -40,6 +40,13 @@ export const FAILURES_IN_A_ROW = 'failures in a row';
 /** A guardrail is watched for harm, a goal has to be met for a promotion; what is reported is neither. */
 export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
 
+/**
+ * The rules by which this release judges: raised whenever the same evidence may give other numbers.
+ * 1: releases before 0.2. 2: each start of a latency has its own minimum; the floor holds against legacy too;
+ * windows whose share was not applied everywhere are not judged.
+ */
+export const JUDGING_RULES = 2;
+
 /** A stage's gate, judged once: recorded in history and never recomputed there. */
 export interface GateVerdict {
   readonly stage: string;
@@ -58,6 +65,8 @@ export interface GateVerdict {
   readonly requests: { readonly legacy: number; readonly candidate: number };
   /** Legacy's numbers in this evidence, which bound the complete stage once it has no control arm. */
   readonly baseline: Baseline | null;
+  /** The rules that judged it, as `JUDGING_RULES`; absent: the first ones. */
+  readonly rules?: number;
   /** What a named person must accept before this pass counts, a sentence each; absent: nothing. */
   readonly approvals?: readonly string[];
   /** Legacy itself succeeds less often than the floor says: an operator has to accept that before a pass counts. */

@@ -31,25 +31,34 @@ const run = (...args: string[]) => runCli(args, { cwd: folder });
 
 describe('gates explain', () => {
   it('computes every stored verdict again, and shows one with every number', async () => {
-    const all = await run('gates', 'explain', '--history', historyPath('completed'));
+    const all = await run('gates', 'explain', '--history', historyPath('completed-2'));
     expect(all).toMatchObject({ code: 0, stderr: '' });
-    expect(all.stdout).toMatch(/^1 +\S+ \S+ +canary 1 +30% +pass +agrees +canary at 30% passes/m);
-    const one = await run('gates', 'explain', 'harm', '--history', historyPath('harm'), '--window', '2');
+    expect(all.stdout).toMatch(/^\d+ +\S+ \S+ +canary \d +30% +pass +agrees +canary at 30% passes/m);
+    const one = await run('gates', 'explain', 'harm', '--history', historyPath('harm-2'), '--window', '2');
     expect(one.stdout).toMatch(/^errors +\S.* guardrail and goal +\d+ \/ \d+ +0% +\d+% +\+[\d.]+ pt +\S/m);
     const { agrees, windows } = JSON.parse(
-      (await run('gates', 'explain', '--history', historyPath('harm'), '--json')).stdout,
+      (await run('gates', 'explain', '--history', historyPath('harm-2'), '--json')).stdout,
     );
     expect(agrees).toBe(true);
     expect(windows.at(-1)).toMatchObject({ differences: [], verdict: { harm: expect.any(String) } });
   });
 
+  it('says that a verdict of an older release was judged by other rules, and does not call it wrong', async () => {
+    const { code, stderr, stdout } = await run('gates', 'explain', '--history', historyPath('completed'));
+    expect(code).toBe(0);
+    expect(stderr).toMatch(
+      /^\d+ of \d+ verdicts were judged by the rules 1; this release judges by the rules 2/m,
+    );
+    expect(stdout).toMatch(/pass \(rules 1\)/);
+  });
+
   it('ends with 5 and names the place where a stored verdict is not what its evidence gives', async () => {
-    const forged = withPayloads(historyOf('completed'), (text) =>
+    const forged = withPayloads(historyOf('completed-2'), (text) =>
       text.includes('"ended":') ? text.replace('"outcome":"pass"', '"outcome":"fail"') : text,
     );
     writeFileSync(join(folder, 'forged.json'), JSON.stringify(forged));
     const { code, stderr } = await run('gates', 'explain', '--history', 'forged.json');
-    expect(stderr).toMatch(/^window 1, .*outcome: stored "fail", its evidence gives "pass"$/m);
+    expect(stderr).toMatch(/^window \d+, .*outcome: stored "fail", its evidence gives "pass"$/m);
     expect(code).toBe(5);
   });
 
@@ -57,8 +66,8 @@ describe('gates explain', () => {
     [['--history', 'nothing.json'], 'nothing.json: expected a Temporal history as JSON'],
     [['--history', 'text.json'], 'text.json: expected a history as JSON'],
     [['--history', 'absent.json'], 'expected to read absent.json, but it failed (ENOENT)'],
-    [['other', '--history', historyPath('harm')], 'expected the history of "other"'],
-    [['--history', historyPath('harm'), '--window', '99'], 'expected one of its windows, got 99'],
+    [['other', '--history', historyPath('harm-2')], 'expected the history of "other"'],
+    [['--history', historyPath('harm-2'), '--window', '99'], 'expected one of its windows, got 99'],
   ])('refuses %j in one sentence', async (args, sentence) => {
     const { code, stdout, stderr } = await run('gates', 'explain', ...args);
     expect(stderr).toContain(sentence);
@@ -119,7 +128,7 @@ describe('gates simulate', () => {
 });
 
 it('replays another plan on recorded evidence, and ends with 5 where it would have decided otherwise', async () => {
-  const { code, stdout, stderr } = await run('replay', 'plan.yaml', '--history', historyPath('completed'));
+  const { code, stdout, stderr } = await run('replay', 'plan.yaml', '--history', historyPath('completed-2'));
   expect(stdout).toMatch(
     /^canary +canary at 30%, epoch 2 +\d+ +promoted after window \d+ .* +undecided after window/m,
   );
@@ -129,16 +138,16 @@ it('replays another plan on recorded evidence, and ends with 5 where it would ha
 
 it('writes a report from a history without Temporal or a worker', async () => {
   const { code, stderr } = await run(
-    ...['report', 'harm', '--history', historyPath('harm'), '--html', 'harm.html', '--markdown', 'harm.md'],
+    ...['report', 'harm', '--history', historyPath('harm-2'), '--html', 'harm.html', '--markdown', 'harm.md'],
   );
   expect({ code, stderr }).toEqual({
     code: 0,
     stderr: expect.stringMatching(/^wrote harm.html: harm-\S+, rolled back\nwrote harm.md: /),
   });
   expect(readFileSync(join(folder, 'harm.html'), 'utf8')).toMatch(/^<!doctype html>/);
-  const { stdout } = await run('report', '--history', historyPath('harm'));
+  const { stdout } = await run('report', '--history', historyPath('harm-2'));
   expect(stdout).toMatch(/^# Migration of harm: rolled back\n/);
-  expect((await run('report', '--history', historyPath('harm'), '--html', 'no/such/folder.html')).code).toBe(
-    2,
-  );
+  expect(
+    (await run('report', '--history', historyPath('harm-2'), '--html', 'no/such/folder.html')).code,
+  ).toBe(2);
 });

@@ -193,10 +193,12 @@ describe('missing data', () => {
     expect(metricOf(verdict, 'evidence').sentence).toContain('expected evidence of epoch 5, got epoch 4');
   });
 
-  it('leaves the split of a window out in which a gateway had lapsed', () => {
-    const evidence = afterWindows([rates([3_000, 0], [1_000, 0])], { burnIn: false, shareApplied: false });
-    const ratio = metricOf(judged(stage, evidence), 'sample ratio');
-    expect(ratio).toMatchObject({ outcome: 'not evaluated' });
+  it('judges nothing of a window in which a gateway had lapsed but the floor', () => {
+    const lapsed = afterWindows([rates([3_000, 0], [1_000, 900])], { burnIn: false, shareApplied: false });
+    const verdict = judged(stage, lapsed);
+    expect(metricOf(verdict, 'sample ratio')).toMatchObject({ outcome: 'not evaluated' });
+    expect(metricOf(verdict, 'errors')).toMatchObject({ outcome: 'not evaluated' });
+    expect(verdict.harm).toBe('floor');
   });
 });
 
@@ -217,6 +219,27 @@ describe('floor', () => {
     const verdict = judged(aStage('canary'), evidence, { burnIn: true });
     expect(verdict.metrics.map(({ metric }) => metric)).toEqual(['floor', 'probes']);
     expect(judged(aStage('canary'), evidence).requests).toEqual({ legacy: 0, candidate: 0 });
+  });
+
+  it("is not the candidate's where legacy fails as often at the same time", () => {
+    const shared = afterWindows([rates([3_600, 36], [400, 4]), rates([360, 110], [40, 12])]);
+    const alone = afterWindows([rates([3_600, 36], [400, 4]), rates([360, 4], [40, 12])]);
+    const { alpha } = aStage('canary');
+    const stage = { ...aStage('canary'), alpha: { ...alpha, rollback: 0.2 } };
+    expect(metricOf(judged(stage, shared), 'floor').harm).toBe(false);
+    expect(metricOf(judged(stage, alone), 'floor').harm).toBe(true);
+  });
+
+  it('judges evidence of older releases, which kept no counts of legacy, by itself', () => {
+    const evidence = afterWindows([rates([360, 110], [40, 12])], { burnIn: true, shareApplied: true });
+    const { floor } = evidence;
+    const segments = floor.segments.map(({ from, evidence: { successes, trials } }) => ({
+      from,
+      evidence: { successes, trials },
+    }));
+    const old = { ...evidence, floor: { ...floor, segments } };
+    expect(judged(aStage('canary'), old, { burnIn: true }).harm).toBe('floor');
+    expect(judged(aStage('canary'), evidence, { burnIn: true }).harm).toBe(null);
   });
 
   it('calls a legacy below it an unhealthy baseline, which a person has to accept', () => {

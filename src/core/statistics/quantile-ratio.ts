@@ -5,7 +5,7 @@ import { type CumulativeCounts, countAtOrBelow, cumulateSuffixes } from './cumul
 import { logSumExp } from './log-space';
 
 /** Read once: a look-up of a global costs more than the function inside a vm context. */
-const { log } = Math;
+const { floor, log, max, min } = Math;
 
 /** Samples of a positive quantity, such as a latency, in both arms. */
 export interface ArmSamples {
@@ -19,6 +19,8 @@ export interface QuantileMargin {
   readonly p: number;
   /** Relative, above 0: 0.5 allows 50% more. */
   readonly margin: number;
+  /** Absolute, in the unit of the samples: as much more is allowed whatever the ratio; 0 when absent. */
+  readonly least?: number;
 }
 
 /**
@@ -30,7 +32,8 @@ export interface QuantileMargin {
  * two truncated Beta-Binomial processes of counts at or below x. Under H0 the pair at x = Q1 is a product of two
  * e-processes of independent samples, and the minimum is at most that (one-sided form of QuantileABTest in
  * confseq; Howard and Ramdas 2022, arXiv 1906.09712). x / ratio is rounded down by up to two bucket bounds, so
- * that the claim is exact and the margin at most 2% of the value wider.
+ * that the claim is exact and the margin at most 2% of the value wider. With an absolute margin as well the claim is
+ * that Q1 exceeds both, and x / ratio becomes the smaller of x / ratio and x - least.
  */
 export function quantileExceeds(claim: QuantileMargin, samples: ArmSamples): number {
   return minimumOverCells(cellEvaluator(harm(claim), [samples]), 0, Number.NEGATIVE_INFINITY);
@@ -64,6 +67,8 @@ export function detectQuantileExceeds(claim: QuantileMargin, state: DetectorStat
 interface Claim {
   readonly p: number;
   readonly ratio: number;
+  /** Up to which value the smaller arm is counted when the larger is counted up to x; null: up to x / ratio. */
+  readonly counterpart: { of(x: number): number; inverse(value: number): number } | null;
   /** The arm whose quantile is claimed to be the larger. */
   readonly larger: 'legacy' | 'candidate';
   readonly smaller: 'legacy' | 'candidate';
@@ -71,11 +76,18 @@ interface Claim {
   readonly smallerAbove: LogEvidence;
 }
 
-function harm({ p, margin }: QuantileMargin): Claim {
+function harm({ p, margin, least = 0 }: QuantileMargin): Claim {
   checkClaim(p, margin);
   return {
     p,
     ratio: 1 + margin,
+    counterpart:
+      least === 0
+        ? null
+        : {
+            of: (x) => min(x / (1 + margin), x - least),
+            inverse: (value) => max(value * (1 + margin), value + least),
+          },
     larger: 'candidate',
     smaller: 'legacy',
     largerBelow: rateBelow(p, tailPrior(p, CANDIDATE_TAIL)),
@@ -83,11 +95,18 @@ function harm({ p, margin }: QuantileMargin): Claim {
   };
 }
 
-function nonInferiority({ p, margin }: QuantileMargin): Claim {
+function nonInferiority({ p, margin, least = 0 }: QuantileMargin): Claim {
   checkClaim(p, margin);
   return {
     p,
     ratio: 1 / (1 + margin),
+    counterpart:
+      least === 0
+        ? null
+        : {
+            of: (x) => max(x * (1 + margin), x + least),
+            inverse: (value) => min(value / (1 + margin), value - least),
+          },
     larger: 'legacy',
     smaller: 'candidate',
     largerBelow: rateBelow(p, tailPrior(p, LEGACY_TAIL)),
@@ -121,12 +140,12 @@ interface Cell {
 }
 
 /**
- * The minimum over all cells of the evidence since one start, by branch and bound; a minimum at or below `floor`
+ * The minimum over all cells of the evidence since one start, by branch and bound; a minimum at or below `enough`
  * is not searched to its end. Cell i stands for x in bucket i. The larger arm's evidence falls with i and the
  * smaller arm's rises, so between two cells their sum is at least the right end's larger and the left end's
  * smaller: whole ranges are ruled out unseen.
  */
-function minimumOverCells(cells: CellEvaluator, start: number, floor: number): number {
+function minimumOverCells(cells: CellEvaluator, start: number, enough: number): number {
   let best = Number.POSITIVE_INFINITY;
   const visit = (index: number): Cell => {
     const cell = cells.at(start, index);
@@ -134,7 +153,7 @@ function minimumOverCells(cells: CellEvaluator, start: number, floor: number): n
     return cell;
   };
   const guess = visit(cells.guess(start));
-  if (best <= floor) return best;
+  if (best <= enough) return best;
   const open: Range[] = [];
   const consider = (left: Cell, right: Cell) => {
     if (right.index - left.index < 2) return;
@@ -143,7 +162,7 @@ function minimumOverCells(cells: CellEvaluator, start: number, floor: number): n
   };
   consider(visit(cells.first), guess);
   consider(guess, visit(cells.last));
-  while (best > floor) {
+  while (best > enough) {
     const range = takeLowest(open);
     if (range === undefined || range.bound >= best) break;
     const middle = visit((range.left.index + range.right.index) >> 1);
@@ -178,30 +197,42 @@ interface CellEvaluator {
 }
 
 function cellEvaluator(claim: Claim, segments: readonly ArmSamples[]): CellEvaluator {
-  const { p, ratio, largerBelow, smallerAbove } = claim;
+  const { p, ratio, counterpart, largerBelow, smallerAbove } = claim;
   const larger = cumulateSuffixes(segments.map((segment) => segment[claim.larger]));
   const smaller = cumulateSuffixes(segments.map((segment) => segment[claim.smaller]));
-  const shift = log(ratio) / log(GAMMA);
-  const first = Math.floor(Math.min(larger.first, smaller.first + shift)) - 2;
-  const last = Math.ceil(Math.max(larger.last, smaller.last + shift)) + 2;
+  const shift = log(ratio) / LOG_GAMMA;
+  const ends = [smaller.first, smaller.last].map((bucket) =>
+    counterpart === null ? bucket + shift : log(max(TINY, counterpart.inverse(GAMMA ** bucket))) / LOG_GAMMA,
+  );
+  const first = floor(min(larger.first, ...ends)) - 2;
+  const last = Math.ceil(max(larger.last, ...ends)) + 2;
+  /** Bounds below all of bucket i / ratio: the p-quantile of the smaller arm lies above, if H0 holds here. */
+  const smallerIndex = (index: number) => {
+    if (index === first) return Number.NEGATIVE_INFINITY;
+    if (counterpart === null) return floor(index - 1 - shift);
+    const value = counterpart.of(GAMMA ** (index - 1));
+    return value <= 0 ? Number.NEGATIVE_INFINITY : floor(log(value) / LOG_GAMMA + ROUNDING);
+  };
   return {
     first,
     last,
     guess: (start) => {
       const middle = (quantileBucket(larger, start, p) + quantileBucket(smaller, start, p) + shift) / 2;
-      return Math.min(last, Math.max(first, Math.round(middle)));
+      return min(last, max(first, Math.round(middle)));
     },
-    at: (start, index) => {
-      // Bounds below all of bucket i / ratio: the p-quantile of the smaller arm lies above, if H0 holds here.
-      const smallerIndex = index === first ? Number.NEGATIVE_INFINITY : Math.floor(index - 1 - shift);
-      return {
-        index,
-        larger: largerBelow(countAtOrBelow(larger, start, index), larger.totals[start] ?? 0),
-        smaller: smallerAbove(countAtOrBelow(smaller, start, smallerIndex), smaller.totals[start] ?? 0),
-      };
-    },
+    at: (start, index) => ({
+      index,
+      larger: largerBelow(countAtOrBelow(larger, start, index), larger.totals[start] ?? 0),
+      smaller: smallerAbove(countAtOrBelow(smaller, start, smallerIndex(index)), smaller.totals[start] ?? 0),
+    }),
   };
 }
+
+const LOG_GAMMA = log(GAMMA);
+/** A bound that is a bucket's own stays it. */
+const ROUNDING = 1e-9;
+/** Below every latency, where a logarithm still is one. */
+const TINY = 1e-3;
 
 /** The first bucket at or below which `p` of a sample's values lie. */
 function quantileBucket(counts: CumulativeCounts, sample: number, p: number): number {

@@ -76,6 +76,25 @@ describe('the quantile process', () => {
     expect(quantileWithin({ p: 0.95, margin: 0.2 }, { legacy, candidate: doubled })).toBeLessThan(0);
   });
 
+  it('finds no harm in a difference below the absolute margin, whatever its ratio', () => {
+    const [random, few] = [seededRandom(21), seededRandom(22)];
+    const samples = {
+      legacy: drawLatencies(4_000, 0.02, 0.5, random),
+      candidate: drawLatencies(4_000, 0.1, 0.5, few),
+    };
+    const claim = { p: 0.95, margin: 1 };
+    expect(quantileExceeds(claim, samples)).toBeGreaterThan(Math.log(1_000));
+    expect(quantileExceeds({ ...claim, least: 2 }, samples)).toBeLessThan(0);
+    expect(quantileWithin({ ...claim, least: 2 }, samples)).toBeGreaterThan(Math.log(20));
+  });
+
+  it('is as sharp with an absolute margin that the relative one exceeds', () => {
+    const samples = drawArms(4_000, 2, 0.5, seededRandom(23));
+    const claim = { p: 0.95, margin: 0.5 };
+    expect(quantileExceeds({ ...claim, least: 10 }, samples)).toBeCloseTo(quantileExceeds(claim, samples), 0);
+    expect(quantileExceeds({ ...claim, least: 10 }, samples)).toBeGreaterThan(Math.log(1_000));
+  });
+
   it('says nothing without data in either arm', () => {
     const some = histogramOf([1, 2, 3]);
     for (const samples of [
