@@ -1,16 +1,42 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { z } from 'zod';
-import type { AdminError, AdminRefusal, GatewayStatus } from '../core/routing';
+import type { EvidenceReading } from '../core/evidence';
+import type {
+  AdminError,
+  AdminRefusal,
+  GatewayStatus,
+  KillLatch,
+  PushAccepted,
+  PushRequest,
+  RenewRequest,
+} from '../core/routing';
 import { AdminGuard } from './admin-guard';
 import { UnknownCursor } from './evidence-store';
-import type { GatewayRoute } from './gateway-routes';
 import type { Refusal } from './push-decision';
 import { killRequestSchema, pushRequestSchema, renewRequestSchema } from './record-schema';
+
+/** A route as the admin listener reads and changes it, in this process alone or in all that serve it. */
+export interface AdministeredRoute {
+  readonly name: string;
+  readonly state: {
+    readonly epoch: number;
+    isReady(): boolean;
+    status(): GatewayStatus | Promise<GatewayStatus>;
+    push(request: PushRequest): Promise<PushAccepted | Refusal>;
+    renew(request: RenewRequest): GatewayStatus | Refusal | Promise<GatewayStatus | Refusal>;
+    kill(latch: KillLatch): Promise<GatewayStatus>;
+    clearKill(): Promise<GatewayStatus>;
+  };
+  readonly evidence: {
+    read(epoch: number, since?: string): EvidenceReading | Promise<EvidenceReading>;
+    peek(epoch: number): EvidenceReading | Promise<EvidenceReading>;
+  };
+}
 
 export interface AdminServerOptions {
   readonly gateway: string;
   readonly incarnation: string;
-  readonly routes: ReadonlyMap<string, GatewayRoute>;
+  readonly routes: ReadonlyMap<string, AdministeredRoute>;
   readonly token: string;
   /** Opens the metrics and nothing else. */
   readonly metricsToken?: string;
@@ -91,7 +117,7 @@ async function answer(
   const stranger = guard.refuseStranger(request);
   if (stranger !== null) return refused(stranger.status, 'unauthorized', stranger.message);
   if (target.pathname === ADMIN_PATH) {
-    const routes = [...options.routes.values()].map(({ state }) => state.status());
+    const routes = await Promise.all([...options.routes.values()].map(({ state }) => state.status()));
     return { status: 200, body: { gateway: options.gateway, incarnation: options.incarnation, routes } };
   }
   if (!target.pathname.startsWith(`${ADMIN_PATH}/`)) {
@@ -115,11 +141,15 @@ async function answer(
   });
 }
 
-async function answerRoute(options: AdminServerOptions, route: GatewayRoute, call: Call): Promise<Answer> {
+async function answerRoute(
+  options: AdminServerOptions,
+  route: AdministeredRoute,
+  call: Call,
+): Promise<Answer> {
   const { state } = route;
   switch (`${call.method} ${call.path.join('/')}`) {
     case 'GET ':
-      return { status: 200, body: state.status() };
+      return { status: 200, body: await state.status() };
     case 'PUT ': {
       const request = parse(pushRequestSchema, await call.body());
       const taken = await state.push(request);
@@ -132,7 +162,7 @@ async function answerRoute(options: AdminServerOptions, route: GatewayRoute, cal
       return answerWith(taken, state);
     }
     case 'POST lease':
-      return answerWith(state.renew(parse(renewRequestSchema, await call.body())), state);
+      return answerWith(await state.renew(parse(renewRequestSchema, await call.body())), state);
     case 'GET evidence':
       return readEvidence(route, call.query);
     case 'POST kill': {
@@ -154,21 +184,24 @@ async function answerRoute(options: AdminServerOptions, route: GatewayRoute, cal
   }
 }
 
-function readEvidence(route: GatewayRoute, query: URLSearchParams): Answer {
+async function readEvidence(route: AdministeredRoute, query: URLSearchParams): Promise<Answer> {
   const epochText = query.get('epoch') ?? String(route.state.epoch);
   if (!/^\d{1,15}$/.test(epochText))
     throw new BadRequest(`epoch: expected a number, got "${epochText.slice(0, 50)}"`);
-  if (query.get('peek') === '1') return { status: 200, body: route.evidence.peek(Number(epochText)) };
+  if (query.get('peek') === '1') {
+    return { status: 200, body: await route.evidence.peek(Number(epochText)) };
+  }
   try {
-    return { status: 200, body: route.evidence.read(Number(epochText), query.get('since') ?? undefined) };
+    const reading = await route.evidence.read(Number(epochText), query.get('since') ?? undefined);
+    return { status: 200, body: reading };
   } catch (error) {
     if (error instanceof UnknownCursor)
-      return refused(409, 'unknown cursor', error.message, route.state.status());
+      return refused(409, 'unknown cursor', error.message, await route.state.status());
     throw error;
   }
 }
 
-function readiness(routes: ReadonlyMap<string, GatewayRoute>): Answer {
+function readiness(routes: ReadonlyMap<string, AdministeredRoute>): Answer {
   const waiting = [...routes.values()].filter(({ state }) => !state.isReady()).map(({ name }) => name);
   return waiting.length === 0
     ? { status: 200, body: { status: 'ready' } }
@@ -197,9 +230,10 @@ function parse<Output>(schema: z.ZodType<Output>, value: unknown): Output {
   throw new BadRequest(z.prettifyError(result.error).slice(0, 2_000));
 }
 
-function answerWith(outcome: object | Refusal, state: GatewayRoute['state']): Answer {
+async function answerWith(outcome: object | Refusal, state: AdministeredRoute['state']): Promise<Answer> {
   if (!('code' in outcome)) return { status: 200, body: outcome };
-  return refused(outcome.code === 'bad request' ? 400 : 409, outcome.code, outcome.message, state.status());
+  const status = outcome.code === 'bad request' ? 400 : 409;
+  return refused(status, outcome.code, outcome.message, await state.status());
 }
 
 function refused(status: number, code: AdminRefusal, message: string, seen?: GatewayStatus): Answer {

@@ -1,7 +1,7 @@
 import { assignmentDigest, digestBucket, digestPosition } from '../core/assignment';
-import type { KeyStatistics, Side } from '../core/routing';
-import { ConversationTable } from './conversation-table';
-import { KeyObserver } from './key-statistics';
+import type { Side } from '../core/routing';
+import type { ConversationTable } from './conversation-table';
+import type { KeyCounts } from './key-statistics';
 
 /** The arm that a randomised request was drawn into. */
 export interface Assignment {
@@ -36,21 +36,18 @@ export interface DrawSubject {
 
 /** Draws requests into arms and counts what it drew. */
 export class ArmDraw {
-  readonly #conversations = new ConversationTable();
-  readonly #keys: KeyObserver;
+  readonly #keys: KeyCounts;
+  readonly #conversations: ConversationTable;
   #assigned: Record<Side, number> = { legacy: 0, candidate: 0 };
 
-  constructor(now: () => number) {
-    this.#keys = new KeyObserver(now);
+  constructor(keys: KeyCounts, conversations: ConversationTable) {
+    this.#keys = keys;
+    this.#conversations = conversations;
   }
 
   /** Draws of the current epoch. */
   get assigned(): Readonly<Record<Side, number>> {
     return { ...this.#assigned };
-  }
-
-  get keyStatistics(): KeyStatistics {
-    return this.#keys.read();
   }
 
   draw(rules: DrawRules, subject: DrawSubject): Assignment {

@@ -14,15 +14,33 @@ export interface BegunConversation {
  */
 export class ConversationTable {
   readonly #capacity: number;
+  readonly #announce: ((hash: number, conversation: BegunConversation) => void) | null;
   #recent = new Map<number, BegunConversation>();
   #earlier = new Map<number, BegunConversation>();
 
-  constructor(capacity = 50_000) {
+  /** `announce` is called with each conversation that begins here, for other processes to adopt. */
+  constructor(
+    capacity = 50_000,
+    announce: ((hash: number, conversation: BegunConversation) => void) | null = null,
+  ) {
     this.#capacity = capacity;
+    this.#announce = announce;
   }
 
   begin(key: string, conversation: BegunConversation): void {
-    this.#use(keyHash(key), conversation);
+    const hash = keyHash(key);
+    this.#use(hash, conversation);
+    this.#announce?.(hash, conversation);
+  }
+
+  /** Takes a conversation that began in another process, by the hash of its key. */
+  adopt(hash: number, conversation: BegunConversation): void {
+    this.#use(hash, conversation);
+  }
+
+  /** All that is known, older ones first. */
+  entries(): [number, BegunConversation][] {
+    return [...this.#earlier, ...this.#recent];
   }
 
   /** The conversation recorded for a key, null when none is known. */

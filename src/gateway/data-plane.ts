@@ -4,9 +4,9 @@ import type { Configuration } from '../core/configuration-schema';
 import { BufferedBytes } from './body-reader';
 import type { Callers } from './callers';
 import { Deadlines } from './deadlines';
-import type { GatewayRoute } from './gateway-routes';
+import type { RouteToServe } from './gateway-routes';
 import type { ListenAddress } from './listen-address';
-import { GatewayMetrics } from './metrics';
+import type { GatewayMetrics } from './metrics';
 import type { Provider } from './provider';
 import type { GatewayLog } from './request-log';
 import { completeRoute, type Route } from './route';
@@ -15,9 +15,9 @@ import type { ActiveCall, Services } from './services';
 import type { ShadowPair } from './shadow-pair';
 import { SwapList } from './swap-list';
 
-export interface DataPlaneOptions {
+export interface DataPlaneOptions<Held extends RouteToServe> {
   readonly configuration: Configuration;
-  readonly routes: ReadonlyMap<string, GatewayRoute>;
+  readonly routes: ReadonlyMap<string, Held>;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly callers: Callers;
   readonly resolveSecret: (reference: string) => string;
@@ -26,14 +26,14 @@ export interface DataPlaneOptions {
   readonly idPrefix: string;
   /** Monotonic clock, milliseconds. */
   readonly now: () => number;
+  readonly metrics: GatewayMetrics;
   /** Called with each pair of answers that shadow traffic gives. */
   readonly compareShadow: ((pair: ShadowPair) => void) | null;
 }
 
 /** What serves callers in one process: providers, calls and the data listener. */
-export interface DataPlane {
-  readonly routes: ReadonlyMap<string, Route>;
-  readonly metrics: GatewayMetrics;
+export interface DataPlane<Held extends RouteToServe> {
+  readonly routes: ReadonlyMap<string, Held & Route>;
   /** Listens and resolves with `http://HOST:PORT`; rejects with the system's error. */
   listen(address: ListenAddress): Promise<string>;
   /** Accepts nothing more, lets what runs end within `gateway.drain`, and cuts what is left. */
@@ -43,16 +43,10 @@ export interface DataPlane {
 }
 
 /** Opens the data plane of one process, not listening yet. Throws what `resolveSecret` throws. */
-export function openDataPlane(options: DataPlaneOptions): DataPlane {
+export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptions<Held>): DataPlane<Held> {
   const { configuration, providers, resolveSecret, log, now } = options;
-  const parts = {
-    configuration,
-    providers,
-    resolveSecret,
-    warn: (message: string) => log.logger.warn(message),
-  };
+  const parts = { configuration, providers, resolveSecret };
   const routes = new Map([...options.routes].map(([name, route]) => [name, completeRoute(route, parts)]));
-  const metrics = new GatewayMetrics(routes);
   const deadlines = new Deadlines(now);
   let stopping = false;
   let drawn = 0;
@@ -63,7 +57,7 @@ export function openDataPlane(options: DataPlaneOptions): DataPlane {
     callers: options.callers,
     buffered: new BufferedBytes(configuration.gateway.maxBufferedBytes),
     log,
-    metrics,
+    metrics: options.metrics,
     deadlines,
     now,
     wallNow: Date.now,
@@ -79,7 +73,6 @@ export function openDataPlane(options: DataPlaneOptions): DataPlane {
   const server = createDataServer(services);
   return {
     routes,
-    metrics,
     async listen(address) {
       await listen(server, address);
       return urlOf(server);

@@ -3,12 +3,20 @@ import type { KeyStatistics } from '../core/routing';
 const CAPACITY = 10_000;
 const SEGMENT_MS = 12 * 3_600_000;
 
+/** Who counts the keys of the traffic. */
+export interface KeyCounts {
+  /** One request: its key (null when it has none) and where its salted hash fell. */
+  observe(key: string | null, position: number): void;
+  /** Starts the A/A check anew: another salt splits otherwise. */
+  restartSaltCheck(): void;
+}
+
 /**
  * Counts assignment keys over the last 12 to 24 hours without keeping them: only a 53-bit hash of each.
  * Distinct keys are exact up to 10,000 and stay at 10,000 above; the heaviest key is found by
  * Misra-Gries counters, which miss at most 0.01% of the traffic.
  */
-export class KeyObserver {
+export class KeyObserver implements KeyCounts {
   readonly #now: () => number;
   #current = new Segment();
   #previous = new Segment();
@@ -21,7 +29,6 @@ export class KeyObserver {
     this.#segmentStartMs = now();
   }
 
-  /** Counts one request: its key (null when it has none) and where its salted hash fell. */
   observe(key: string | null, position: number): void {
     this.#aaTotal += 1;
     if (position < 0.5) this.#aaLow += 1;
@@ -30,7 +37,18 @@ export class KeyObserver {
     this.#current.add(keyHash(key));
   }
 
-  /** Starts the A/A check anew: another salt splits otherwise. */
+  /** Adds the hashed keys that another process has counted. */
+  addKeys(hashes: readonly number[]): void {
+    this.#rotate();
+    for (const hash of hashes) this.#current.add(hash);
+  }
+
+  /** Adds what another process has counted for the A/A check of the current salt. */
+  addSaltCheck(low: number, total: number): void {
+    this.#aaLow += low;
+    this.#aaTotal += total;
+  }
+
   restartSaltCheck(): void {
     this.#aaLow = 0;
     this.#aaTotal = 0;

@@ -6,8 +6,9 @@ import type { Configuration, GatewayAddress } from '../core/configuration-schema
 import { createAdminServer } from './admin';
 import { Callers } from './callers';
 import { listen, openDataPlane, urlOf } from './data-plane';
-import { openRoutes } from './gateway-routes';
+import { type GatewayRoute, openRoutes } from './gateway-routes';
 import { isLoopback, type ListenAddress } from './listen-address';
+import { GatewayMetrics } from './metrics';
 import { type LogTarget, openLog } from './request-log';
 import { openProviders, type Route } from './route';
 import type { ShadowPair } from './shadow-pair';
@@ -38,7 +39,7 @@ export interface RunningGateway {
   /** `http://HOST:PORT`, without path. */
   readonly dataUrl: string;
   readonly adminUrl: string;
-  readonly routes: ReadonlyMap<string, Route>;
+  readonly routes: ReadonlyMap<string, GatewayRoute & Route>;
   /** Accepts nothing more, lets what runs end within `gateway.drain`, then stops; safe to call twice. */
   stop(): Promise<void>;
 }
@@ -74,25 +75,28 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const log = openLog(options.log ?? 'stdout', name);
   const warn = (message: string) => log.logger.warn(message);
   const unlock = await lockStateDirectory(configuration.gateway.stateDirectory, warn);
+  const decided = openRoutes({
+    configuration,
+    gateway: name,
+    incarnation,
+    now,
+    warn,
+    ...(options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs }),
+  });
+  const metrics = new GatewayMetrics(decided, () => [...decided.values()].map(({ state }) => state.status()));
   const dataPlane = openDataPlane({
     configuration,
-    routes: openRoutes({
-      configuration,
-      gateway: name,
-      incarnation,
-      now,
-      warn,
-      ...(options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs }),
-    }),
+    routes: decided,
     providers,
     callers,
     resolveSecret,
     log,
+    metrics,
     idPrefix: incarnation,
     now,
     compareShadow: options.compareShadow ?? null,
   });
-  const { routes, metrics } = dataPlane;
+  const { routes } = dataPlane;
   const adminServer = createAdminServer({
     gateway: name,
     incarnation,

@@ -8,6 +8,14 @@ const CAPACITY = 50_000;
 const WRITE_DELAY_MS = 200;
 const MAX_ID_LENGTH = 256;
 
+export interface MakerTableOptions {
+  /** Where it is kept over a restart; null when another process keeps it. */
+  readonly path: string | null;
+  readonly warn: (message: string) => void;
+  /** Called with what this process learns, for others to adopt. */
+  readonly announce?: (id: string, side: Side) => void;
+}
+
 /**
  * Which provider made an object, by its id: bounded, the oldest forgotten first, and kept in a file to which
  * lines are only added (`c ID` or `l ID`); a start rewrites it. Losing its last lines costs at most a second
@@ -17,17 +25,15 @@ const MAX_ID_LENGTH = 256;
 export class MakerTable {
   #newer = new Map<string, Side>();
   #older = new Map<string, Side>();
-  readonly #path: string;
-  readonly #warn: (message: string) => void;
+  readonly #options: MakerTableOptions;
   #pending = '';
   #timer: NodeJS.Timeout | null = null;
   #writing: Promise<void> = Promise.resolve();
   #lines = 0;
 
-  constructor(path: string, warn: (message: string) => void) {
-    this.#path = path;
-    this.#warn = warn;
-    for (const line of readLines(path)) {
+  constructor(options: MakerTableOptions) {
+    this.#options = options;
+    for (const line of options.path === null ? [] : readLines(options.path)) {
       const id = line.slice(2);
       if (id !== '') this.#put(id, line.startsWith('c ') ? 'candidate' : 'legacy');
     }
@@ -53,10 +59,22 @@ export class MakerTable {
   remember(id: string, side: Side): void {
     if (id === '' || id.length > MAX_ID_LENGTH || id.includes('\n') || this.find(id) === side) return;
     this.#put(id, side);
+    this.#options.announce?.(id, side);
+    if (this.#options.path === null) return;
     this.#pending += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
     if (this.#timer !== null) return;
     this.#timer = setTimeout(() => void this.flush(), WRITE_DELAY_MS);
     this.#timer.unref();
+  }
+
+  /** Takes what another process has learned and keeps. */
+  adopt(id: string, side: Side): void {
+    this.#put(id, side);
+  }
+
+  /** All that is known, older ones first. */
+  entries(): [string, Side][] {
+    return [...this.#older, ...this.#newer];
   }
 
   /** Writes what is not written yet. */
@@ -79,24 +97,25 @@ export class MakerTable {
   }
 
   async #write(lines: string): Promise<void> {
+    const { path, warn } = this.#options;
+    if (path === null) return;
     try {
-      if (this.#lines === 0 || this.#lines > 4 * CAPACITY) this.#rewrite();
-      else await appendFile(this.#path, lines);
+      if (this.#lines === 0 || this.#lines > 4 * CAPACITY) this.#rewrite(path);
+      else await appendFile(path, lines);
       this.#lines += lines.split('\n').length - 1;
     } catch (error) {
-      this.#warn(`The table of makers ${this.#path} cannot be kept: ${(error as Error).message}`);
+      warn(`The table of makers ${path} cannot be kept: ${(error as Error).message}`);
     }
   }
 
   /** The whole table anew, which drops what was forgotten since. */
-  #rewrite(): void {
-    mkdirSync(dirname(this.#path), { recursive: true });
+  #rewrite(path: string): void {
+    mkdirSync(dirname(path), { recursive: true });
     let text = '';
-    for (const [id, side] of [...this.#older, ...this.#newer])
-      text += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
-    const temporary = `${this.#path}.tmp`;
+    for (const [id, side] of this.entries()) text += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
+    const temporary = `${path}.tmp`;
     writeFileSync(temporary, text);
-    renameSync(temporary, this.#path);
+    renameSync(temporary, path);
     this.#lines = this.size;
   }
 }

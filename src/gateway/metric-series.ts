@@ -57,6 +57,8 @@ export function registerScraped(
   },
 ): void {
   const { name, help, type, samples } = metric;
-  const scraped = { name, help, type, get: async () => ({ name, help, type, values: samples() }) };
+  // Counters and gauges of several processes alike are added up.
+  const described = { name, help, type, aggregator: 'sum' };
+  const scraped = { ...described, get: async () => ({ ...described, values: samples() }) };
   registry.registerMetric(scraped as unknown as Metric);
 }

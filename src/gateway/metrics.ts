@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { FailureClass } from '../core/evidence';
 import type { GatewayStatus, Side } from '../core/routing';
-import type { GatewayRoute } from './gateway-routes';
+import type { RouteToServe } from './gateway-routes';
 import { BoundedHistogram, type Labels, registerScraped, type Sample } from './metric-series';
 
 /** One request of any traffic class, once it is over. */
@@ -45,19 +45,30 @@ class Series {
   ) {}
 }
 
+type StatusesSoon = readonly GatewayStatus[] | Promise<readonly GatewayStatus[]>;
+
+/** The metrics of one process, as prom-client adds them up. */
+export type MetricSamples = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
+
 /** The gateway's Prometheus metrics, with OpenTelemetry's GenAI names where they exist. */
 export class GatewayMetrics {
-  readonly #routes: ReadonlyMap<string, GatewayRoute>;
+  readonly #routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration'>>;
+  readonly #readStatuses: () => StatusesSoon;
   readonly #registry = new Registry();
   readonly #series = new Map<string, Series>();
   /** Read once a scrape: key statistics take a moment to sum up. */
   #statuses: readonly GatewayStatus[] = [];
 
-  constructor(routes: ReadonlyMap<string, GatewayRoute>) {
+  /** `readStatuses` is null in a process that only serves: another one shows the routing. */
+  constructor(
+    routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration'>>,
+    readStatuses: (() => StatusesSoon) | null,
+  ) {
     this.#routes = routes;
+    this.#readStatuses = readStatuses ?? (() => []);
     collectDefaultMetrics({ register: this.#registry });
     this.#registerRequests();
-    this.#registerRouting();
+    if (readStatuses !== null) this.#registerRouting();
   }
 
   get contentType(): string {
@@ -76,9 +87,15 @@ export class GatewayMetrics {
   }
 
   /** The exposition, as Prometheus reads it. */
-  metrics(): Promise<string> {
-    this.#statuses = [...this.#routes.values()].map(({ state }) => state.status());
+  async metrics(): Promise<string> {
+    this.#statuses = await this.#readStatuses();
     return this.#registry.metrics();
+  }
+
+  /** The same as JSON, to be added to that of other processes. */
+  async samples(): Promise<MetricSamples> {
+    this.#statuses = await this.#readStatuses();
+    return this.#registry.getMetricsAsJSON();
   }
 
   #seriesOf(request: FinishedRequest): Series {

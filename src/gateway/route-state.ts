@@ -5,27 +5,25 @@ import type {
   PushRequest,
   RenewRequest,
   RoutingRecord,
-  Side,
-  StickyKey,
 } from '../core/routing';
-import { ArmDraw, type Assignment } from './arm-draw';
-import { type CandidatePermit, CandidatePermits, type PermitPurpose } from './candidate-permits';
+import { ArmDraw } from './arm-draw';
+import { ConversationTable } from './conversation-table';
 import { DurableState, type StateKeeper } from './durable-state';
+import { KeyObserver } from './key-statistics';
 import { decidePush, decideRenewal, type Refusal, type Standing } from './push-decision';
 import type { StoredState } from './record-file';
-
-/** What a route's configuration says for as long as no record says otherwise. */
-interface RouteDefaults {
-  readonly settled: Side;
-  readonly stickyKey: StickyKey;
-  readonly newConversationsOnly: boolean;
-  readonly shadow: number;
-}
+import {
+  type InFlightEnd,
+  type RouteDefaults,
+  type RoutingInForce,
+  RUNS_ON,
+  ServedRoute,
+} from './served-route';
 
 export interface RouteStateOptions {
   readonly gateway: string;
   readonly route: string;
-  /** One a process, shared by its routes and evidence. */
+  /** One for each start of the gateway, shared by its routes and evidence. */
   readonly incarnation: string;
   readonly defaults: RouteDefaults;
   /** How long requests in flight run on after a lowering, before they are cut. */
@@ -39,90 +37,41 @@ export interface RouteStateOptions {
   readonly readyAfterMs?: number;
   /** How long an answer waits for the disk. */
   readonly diskPatienceMs?: number;
+  /** Called with each change in the moment that it acts here, for the processes that serve the route as well. */
+  readonly announce?: (inForce: RoutingInForce, inFlight: InFlightEnd) => void;
 }
 
-/** Salt of the draws of a route without a record: they split nothing and only observe. */
-const OBSERVATION_SALT = 'observation';
-
 /**
- * One route's routing in one gateway: record, epoch, lease and kill latch, and the draw that follows them.
- * Whether the candidate may be served is compared with the clock at every draw and send, never by a timer:
- * a process that was stopped and continued serves nothing stale.
+ * One route's routing in one gateway, where it is decided: takes records, renewals and the kill switch, keeps
+ * them on the disk, and serves by them.
  */
-export class RouteState {
+export class RouteState extends ServedRoute {
   readonly #options: RouteStateOptions;
-  readonly #permits = new CandidatePermits((epoch, purpose) => this.#allows(epoch, purpose));
   readonly #draws: ArmDraw;
+  readonly #keys: KeyObserver;
   readonly #state: DurableState;
-  readonly #startedAtMs: number;
-  #leaseEndsAtMs = 0;
-  /** Draws of older epochs may no longer be sent. */
-  #floorEpoch = 0;
-  #lowered = false;
   #raises: Promise<unknown> = Promise.resolve();
 
   constructor(options: RouteStateOptions) {
-    this.#options = options;
-    this.#startedAtMs = options.now();
-    this.#draws = new ArmDraw(options.now);
-    this.#state = new DurableState({
+    const { now } = options;
+    const state = new DurableState({
       keeper: options.keeper,
       route: options.route,
       warn: options.warn,
       patienceMs: options.diskPatienceMs ?? 1_000,
     });
-  }
-
-  /** The epoch that new draws belong to; 0 without a record. */
-  get epoch(): number {
-    return this.#state.current.record?.epoch ?? 0;
-  }
-
-  get stickyKey(): StickyKey {
-    return this.#state.current.record?.stickyKey ?? this.#options.defaults.stickyKey;
-  }
-
-  /** The candidate's part of the randomised traffic at this moment, after latch, lease and restart rules. */
-  effectiveShare(): number {
-    const { record, kill, withdrawn } = this.#state.current;
-    if (kill !== null) return 0;
-    if (record === null || withdrawn) return this.#options.defaults.settled === 'candidate' ? 1 : 0;
-    return this.#served(record) ? record.share : 0;
-  }
-
-  /** The fraction of legacy's requests to copy to the candidate at this moment. */
-  effectiveShadow(): number {
-    const { record, kill, withdrawn } = this.#state.current;
-    if (kill !== null || withdrawn) return 0;
-    if (record === null) return this.#options.defaults.shadow;
-    return this.#served(record) ? record.shadow : 0;
-  }
-
-  /** Who serves what is never split (embeddings): the candidate only once the route is completely there. */
-  wholeSide(): Side {
-    const { record, withdrawn } = this.#state.current;
-    const complete = record === null || withdrawn || record.pinned;
-    return complete && this.effectiveShare() === 1 ? 'candidate' : 'legacy';
-  }
-
-  /**
-   * Draws a randomised request into an arm. `key` is null when the route is not sticky or the request bears
-   * no key; then `randomId` decides. `continued` says that it carries assistant turns.
-   */
-  draw(key: string | null, randomId: string, continued = false): Assignment {
-    const { record } = this.#state.current;
-    const rules = {
-      salt: record?.salt ?? OBSERVATION_SALT,
-      epoch: this.epoch,
-      share: this.effectiveShare(),
-      newConversationsOnly: record?.newConversationsOnly ?? this.#options.defaults.newConversationsOnly,
-    };
-    return this.#draws.draw(rules, { key, randomId, continued });
-  }
-
-  /** Registers an attempt that is not sent yet; every permit must be closed in the end. */
-  permit(epoch: number, purpose: PermitPurpose = 'live'): CandidatePermit {
-    return this.#permits.open(epoch, purpose);
+    const keys = new KeyObserver(now);
+    const draws = new ArmDraw(keys, new ConversationTable());
+    super({ ...options, startedAtMs: now() }, draws, {
+      stored: state.current,
+      leaseEndsAtMs: 0,
+      floorEpoch: 0,
+      lowered: false,
+    });
+    this.#options = options;
+    this.#draws = draws;
+    this.#keys = keys;
+    this.#state = state;
   }
 
   /** Takes a record by compare-and-set; a raise acts once it is on the disk, a lowering acts at once. */
@@ -137,11 +86,12 @@ export class RouteState {
         this.#lower(request);
         await this.#state.keep();
         return this.#accepted();
-      case 'same':
-        this.#extendLease(request.record.leaseMs, request.asOfMs);
-        if (request.inFlight === 'cut' && this.#lowered) this.#cutOlder();
+      case 'same': {
+        const cut = request.inFlight === 'cut' && this.inForce.lowered ? 'older' : 'none';
+        this.#act({ leaseEndsAtMs: this.#leaseEnd(request.record, request.asOfMs) }, { cut, drain: false });
         if (!this.#state.durable) await this.#state.keep();
         return this.#accepted();
+      }
     }
   }
 
@@ -149,7 +99,7 @@ export class RouteState {
     const refused = decideRenewal(request, this.#standing());
     if (refused !== null) return refused.refusal;
     const { record } = this.#state.current;
-    if (record !== null) this.#extendLease(record.leaseMs, request.asOfMs);
+    if (record !== null) this.#act({ leaseEndsAtMs: this.#leaseEnd(record, request.asOfMs) });
     return this.status();
   }
 
@@ -157,11 +107,9 @@ export class RouteState {
   async kill(latch: KillLatch): Promise<GatewayStatus> {
     const { current } = this.#state;
     if (current.kill === null) {
-      this.#state.change({ ...current, kill: latch, withdrawn: current.record !== null });
-      this.#leaseEndsAtMs = 0;
-      this.#permits.withdrawUnsendable();
-      this.#permits.cutInFlight(Number.POSITIVE_INFINITY, 'emergency');
-      this.#permits.cutLater(this.#options.drainMs);
+      const stored = { ...current, kill: latch, withdrawn: current.record !== null };
+      this.#state.change(stored);
+      this.#act({ stored, leaseEndsAtMs: 0 }, { cut: 'all', drain: true });
     }
     await this.#state.keep();
     return this.status();
@@ -169,7 +117,9 @@ export class RouteState {
 
   /** Clears the latch; the route then obeys `settled` until a newer record is pushed. */
   async clearKill(): Promise<GatewayStatus> {
-    this.#state.change({ ...this.#state.current, kill: null });
+    const stored = { ...this.#state.current, kill: null };
+    this.#state.change(stored);
+    this.#act({ stored });
     await this.#state.keep();
     return this.status();
   }
@@ -177,7 +127,7 @@ export class RouteState {
   status(): GatewayStatus {
     const { gateway, route, incarnation, defaults } = this.#options;
     const { record, highestEpoch, kill, withdrawn } = this.#state.current;
-    const older = this.#permits.countOlder(this.epoch);
+    const older = this.countOlder();
     const asOfMs = this.#options.now();
     return {
       gateway,
@@ -189,31 +139,20 @@ export class RouteState {
       highestEpoch,
       kill,
       withdrawn,
-      leaseRemainingMs: record?.pinned === true ? null : Math.max(0, this.#leaseEndsAtMs - asOfMs),
+      leaseRemainingMs: record?.pinned === true ? null : Math.max(0, this.inForce.leaseEndsAtMs - asOfMs),
       effectiveShare: this.effectiveShare(),
       unsentOlder: older.unsent,
       inFlightOlder: older.inFlight,
       ready: this.isReady(),
       durable: this.#state.durable,
       assigned: this.#draws.assigned,
-      keys: this.#draws.keyStatistics,
+      keys: this.#keys.read(),
     };
   }
 
-  /** Not before it holds a record, or has waited for one long enough. */
-  isReady(): boolean {
-    if (this.#state.current.record !== null) return true;
-    return this.#options.now() - this.#startedAtMs >= (this.#options.readyAfterMs ?? 60_000);
-  }
-
-  /** Cuts every open attempt: the end of a graceful stop. */
-  cutAll(): void {
-    this.#permits.cutAll();
-  }
-
   /** Stops the timers of this route. */
-  close(): void {
-    this.#permits.close();
+  override close(): void {
+    super.close();
     this.#state.close();
   }
 
@@ -229,10 +168,11 @@ export class RouteState {
     const before = decidePush(request, this.#standing());
     if (before.kind !== 'raise') return before.kind === 'refused' ? before.refusal : this.push(request);
     const held = this.#state.current.record;
-    const kept = await this.#state.keepFirst(this.#stateWith(record), () => {
-      this.#begin(record, held, keepsDraws(held, record));
-      this.#lowered = false;
-      this.#extendLease(record.leaseMs, request.asOfMs);
+    const next = this.#stateWith(record);
+    const kept = await this.#state.keepFirst(next, () => {
+      const floorEpoch = keepsDraws(held, record) ? this.inForce.floorEpoch : record.epoch;
+      const leaseEndsAtMs = this.#leaseEnd(record, request.asOfMs, 0);
+      this.#act({ stored: next, floorEpoch, lowered: false, leaseEndsAtMs });
     });
     if (kept) return this.#accepted();
     const after = decidePush(request, this.#standing());
@@ -244,52 +184,36 @@ export class RouteState {
   }
 
   #lower({ record, asOfMs, inFlight }: PushRequest): void {
-    const held = this.#state.current.record;
-    this.#state.change(this.#stateWith(record));
-    this.#begin(record, held, false);
-    this.#lowered = true;
-    this.#extendLease(record.leaseMs, asOfMs);
-    if (inFlight === 'cut') this.#cutOlder();
-    this.#permits.cutLater(this.#options.drainMs);
+    const stored = this.#stateWith(record);
+    this.#state.change(stored);
+    const leaseEndsAtMs = this.#leaseEnd(record, asOfMs, 0);
+    this.#act(
+      { stored, floorEpoch: record.epoch, lowered: true, leaseEndsAtMs },
+      { cut: inFlight === 'cut' ? 'older' : 'none', drain: true },
+    );
   }
 
-  #begin(record: RoutingRecord, held: RoutingRecord | null, keepsOlderDraws: boolean): void {
-    this.#leaseEndsAtMs = 0;
-    this.#draws.restart(held?.salt !== record.salt);
-    if (keepsOlderDraws) return;
-    this.#floorEpoch = record.epoch;
-    this.#permits.withdrawUnsendable();
+  #act(change: Partial<RoutingInForce>, inFlight: InFlightEnd = RUNS_ON): void {
+    this.follow({ ...this.inForce, ...change }, inFlight);
+    this.#options.announce?.(this.inForce, inFlight);
   }
 
   #stateWith(record: RoutingRecord): StoredState {
     return { ...this.#state.current, highestEpoch: record.epoch, record, withdrawn: false };
   }
 
-  #extendLease(leaseMs: number, asOfMs: number): void {
-    const grantedAtMs = Math.min(asOfMs, this.#options.now());
-    this.#leaseEndsAtMs = Math.max(this.#leaseEndsAtMs, grantedAtMs + leaseMs);
-  }
-
-  #cutOlder(): void {
-    this.#permits.cutInFlight(this.epoch, 'emergency');
+  /** When the lease ends after a grant; a grant never shortens what runs already (`before`). */
+  #leaseEnd({ leaseMs }: RoutingRecord, asOfMs: number, before = this.inForce.leaseEndsAtMs): number {
+    return Math.max(before, Math.min(asOfMs, this.#options.now()) + leaseMs);
   }
 
   #accepted(): PushAccepted {
     const status = this.status();
     return {
-      confirmed: !this.#lowered || status.unsentOlder === 0,
+      confirmed: !this.inForce.lowered || status.unsentOlder === 0,
       durable: this.#state.durable,
       status,
     };
-  }
-
-  #allows(epoch: number, purpose: PermitPurpose): boolean {
-    if (epoch < this.#floorEpoch) return false;
-    return (purpose === 'mirror' ? this.effectiveShadow() : this.effectiveShare()) > 0;
-  }
-
-  #served(record: RoutingRecord): boolean {
-    return record.pinned || this.#options.now() < this.#leaseEndsAtMs;
   }
 
   #standing(): Standing {

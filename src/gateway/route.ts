@@ -1,20 +1,17 @@
-import { join } from 'node:path';
 import type { Configuration, ModelMapping } from '../core/configuration-schema';
 import type { Side } from '../core/routing';
-import type { GatewayRoute } from './gateway-routes';
-import { MakerTable } from './maker-table';
+import type { RouteToServe } from './gateway-routes';
 import { Provider } from './provider';
 import { ReplayBudget } from './replay-budget';
 
 const MIRROR_CONNECTIONS = 32;
 
 /** A route with everything that serving it needs. */
-export interface Route extends GatewayRoute {
+export interface Route extends RouteToServe {
   readonly providers: Readonly<Record<Side, Provider>>;
   /** The candidate once more for copies of legacy's traffic: its own pool, cap and breaker. */
   readonly mirror: Provider;
   readonly replays: ReplayBudget;
-  readonly makers: MakerTable;
 }
 
 /** One `Provider` a provider of the configuration, shared by the routes that name it. */
@@ -34,14 +31,12 @@ export interface RouteParts {
   readonly configuration: Configuration;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly resolveSecret: (reference: string) => string;
-  readonly warn: (message: string) => void;
 }
 
-/** Adds providers, budget and maker table to a route. */
-export function completeRoute(route: GatewayRoute, parts: RouteParts): Route {
+/** Adds providers and budget to a route. */
+export function completeRoute<Held extends RouteToServe>(route: Held, parts: RouteParts): Held & Route {
   const { legacy, candidate, replayBudget } = route.configuration;
   const { configuration, providers } = parts;
-  const file = join(configuration.gateway.stateDirectory, `${route.name}.makers`);
   const candidateProvider = providerOf(providers, candidate);
   return {
     ...route,
@@ -54,12 +49,11 @@ export function completeRoute(route: GatewayRoute, parts: RouteParts): Route {
       MIRROR_CONNECTIONS,
     ),
     replays: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
-    makers: new MakerTable(file, parts.warn),
   };
 }
 
 /** How the route maps a model, null for one that it does not name. */
-export function mappingOf(route: GatewayRoute, model: string): ModelMapping | null {
+export function mappingOf(route: RouteToServe, model: string): ModelMapping | null {
   const { models } = route.configuration;
   return Object.hasOwn(models, model) ? (models[model] ?? null) : null;
 }

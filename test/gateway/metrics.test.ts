@@ -30,6 +30,10 @@ function finished(overrides: Partial<FinishedRequest> = {}): FinishedRequest {
   };
 }
 
+function metricsOfGateway(): GatewayMetrics {
+  return new GatewayMetrics(gateway.routes, () => [gateway.state.status()]);
+}
+
 function lines(text: string, pattern: RegExp): string[] {
   return text.split('\n').filter((line) => pattern.test(line));
 }
@@ -38,20 +42,20 @@ describe('metrics', () => {
   it('show the routing asked for and the routing served', async () => {
     await gateway.state.push(gateway.pushRequest({ share: 0.25, epoch: 3 }));
     gateway.options.clock.advance(5_000);
-    const text = await new GatewayMetrics(gateway.routes).metrics();
+    const text = await metricsOfGateway().metrics();
     expect(text).toContain('cutover_share_asked{route="main"} 0.25');
     expect(text).toContain('cutover_share_effective{route="main"} 0.25');
     expect(text).toContain('cutover_epoch{route="main"} 3');
     expect(text).toContain('cutover_lease_remaining_seconds{route="main"} 40');
     expect(text).toContain('cutover_kill_latched{route="main"} 0');
     gateway.options.clock.advance(40_000);
-    const lapsed = await new GatewayMetrics(gateway.routes).metrics();
+    const lapsed = await metricsOfGateway().metrics();
     expect(lapsed).toContain('cutover_share_asked{route="main"} 0.25');
     expect(lapsed).toContain('cutover_share_effective{route="main"} 0');
   });
 
   it('count requests by route, side, provider and outcome', async () => {
-    const metrics = new GatewayMetrics(gateway.routes);
+    const metrics = metricsOfGateway();
     metrics.requestFinished(finished());
     metrics.requestFinished(finished());
     metrics.requestFinished(finished({ outcome: 'status_5xx' }));
@@ -62,7 +66,7 @@ describe('metrics', () => {
   });
 
   it('name durations and tokens as OpenTelemetry does, in seconds and cumulative buckets', async () => {
-    const metrics = new GatewayMetrics(gateway.routes);
+    const metrics = metricsOfGateway();
     metrics.requestFinished(finished({ firstTokenMs: 90, interTokenMs: [15, 30], outcome: 'timeout' }));
     const text = await metrics.metrics();
     expect(text).toContain('# TYPE gen_ai_client_operation_duration_seconds histogram');
@@ -76,7 +80,7 @@ describe('metrics', () => {
   });
 
   it('stay few, whatever models callers name', async () => {
-    const metrics = new GatewayMetrics(gateway.routes);
+    const metrics = metricsOfGateway();
     for (let index = 0; index < 1_000; index += 1) metrics.requestFinished(finished({ model: `m-${index}` }));
     metrics.requestFinished(finished({ model: '__proto__' }));
     const counted = lines(await metrics.metrics(), /^cutover_requests_total/);
