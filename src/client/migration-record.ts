@@ -1,4 +1,3 @@
-import { defaultPayloadConverter } from '@temporalio/common';
 import type { MigrationInput } from '../contract';
 import {
   COMMAND_NAMES,
@@ -9,6 +8,8 @@ import {
 } from '../core/command';
 import type { WindowResult } from '../core/events';
 import type { RecordEntry, RecordedCommand } from '../core/record-entry';
+import { keptPayload } from '../core/record-seal';
+import { payloadConverter } from '../workflows/payload-converter';
 
 /** A history event as far as a record needs it; Temporal's own type fits. */
 export interface HistoryEvent {
@@ -41,6 +42,7 @@ export interface HistoryEvent {
   readonly activityTaskScheduledEventAttributes?: {
     readonly activityType?: { readonly name?: string | null } | null;
   } | null;
+  readonly activityTaskCancelRequestedEventAttributes?: { readonly scheduledEventId?: Numeric } | null;
   readonly activityTaskCompletedEventAttributes?: {
     readonly scheduledEventId?: Numeric;
     readonly result?: Payloads;
@@ -81,7 +83,15 @@ function startOf([first]: readonly HistoryEvent[]): RecordEntry[] {
   const attributes = first?.workflowExecutionStartedEventAttributes;
   const input = decoded<MigrationInput>(attributes?.input);
   if (first === undefined || input?.start === undefined) return [];
-  return [{ start: { atMs: atMsOf(first), identity: attributes?.identity ?? '', start: input.start } }];
+  const carried = input.carried?.sealed;
+  return [
+    {
+      start: {
+        ...{ atMs: atMsOf(first), identity: attributes?.identity ?? '', start: input.start },
+        ...(carried === undefined ? {} : { carried }),
+      },
+    },
+  ];
 }
 
 function commandsOf(events: readonly HistoryEvent[], seen: SeenCommands): RecordEntry[] {
@@ -90,14 +100,14 @@ function commandsOf(events: readonly HistoryEvent[], seen: SeenCommands): Record
     const atMs = atMsOf(event);
     const signal = event.workflowExecutionSignaledEventAttributes;
     if (signal != null) {
-      const said = { name: signal.signalName ?? '', payload: shown(decoded(signal.input)) };
+      const said = { name: signal.signalName ?? '', payload: keptPayload(decoded(signal.input)) };
       const result = readable(said.name, decoded(signal.input), seen);
       return [{ command: { atMs, via: 'signal', identity: signal.identity ?? '', ...said, ...result } }];
     }
     const update = event.workflowExecutionUpdateAcceptedEventAttributes?.acceptedRequest;
     if (update != null) {
       const answer = answers.get(update.meta?.updateId ?? '') ?? UNKNOWN;
-      const said = { name: update.input?.name ?? '', payload: shown(decoded(update.input?.args)) };
+      const said = { name: update.input?.name ?? '', payload: keptPayload(decoded(update.input?.args)) };
       const identity = update.meta?.identity ?? '';
       return [{ command: { atMs, via: 'update', identity, ...said, ...answer } }];
     }
@@ -150,13 +160,17 @@ function windowsOf(events: readonly HistoryEvent[]): RecordEntry[] {
       )
       .map(({ eventId }) => String(eventId)),
   );
+  const preempted = new Set<string>();
   return events.flatMap((event): RecordEntry[] => {
+    const cancelled = event.activityTaskCancelRequestedEventAttributes;
+    if (cancelled != null) preempted.add(String(cancelled.scheduledEventId));
     const completed = event.activityTaskCompletedEventAttributes;
     if (completed == null || !watches.has(String(completed.scheduledEventId))) return [];
     const window = decoded<WindowResult>(completed.result);
     if (window?.verdict === undefined) return [];
     const { epoch, ended, observedMs, verdict } = window;
-    return [{ verdict: { atMs: atMsOf(event), epoch, ended, observedMs, verdict } }];
+    const late = preempted.has(String(completed.scheduledEventId)) ? { late: true as const } : {};
+    return [{ verdict: { atMs: atMsOf(event), epoch, ended, observedMs, verdict, ...late } }];
   });
 }
 
@@ -171,17 +185,8 @@ function decoded<T>(payloads: Payloads | undefined): T | null {
   const [payload] = payloads?.payloads ?? [];
   if (payload === undefined) return null;
   try {
-    return defaultPayloadConverter.fromPayload<T>(payload as never);
+    return payloadConverter.fromPayload<T>(payload as never);
   } catch {
     return null;
   }
-}
-
-/** Characters of a payload that are kept whole. */
-const PAYLOAD_LIMIT = 4_000;
-
-/** What was sent may be anything: a long one is kept as the beginning of its text. */
-function shown(payload: unknown): unknown {
-  const text = JSON.stringify(payload) ?? 'null';
-  return text.length <= PAYLOAD_LIMIT ? JSON.parse(text) : { cut: text.slice(0, PAYLOAD_LIMIT) };
 }

@@ -1,17 +1,15 @@
 import type { Checkpoint } from './checkpoint';
 import { canonicalJson, digestOf, sha256Hex } from './digest';
+import type { Outcome } from './migration-state';
 import { ENTRY_KINDS, type RecordEntry } from './record-entry';
-
-/** What an export is about; `exportedAt` is ISO 8601. */
-export interface ExportSubject {
-  readonly migrationId: string;
-  readonly route: string;
-  readonly exportedAt: string;
-}
+import { type ExportSubject, FORMAT, hashedLine, readHeader, readLink, VERSION } from './record-line';
+import type { Seal } from './record-seal';
+import { checkSeals, type NumberedEntry, type SealCoverage } from './seal-check';
 
 /**
  * `head` is the hash of the last line: kept elsewhere, it proves that a file is the one that was exported. `count`
- * is the number of entries, checkpoints among them.
+ * is the number of entries, checkpoints among them. `sealed` says which commands and verdicts the checkpoints
+ * themselves cover: null in format 1 and where an older release wrote them.
  */
 export type ChainVerdict =
   | (ExportSubject & {
@@ -19,11 +17,11 @@ export type ChainVerdict =
       readonly count: number;
       readonly checkpoints: number;
       readonly head: string;
+      readonly version: number;
+      readonly entries: Readonly<Record<(typeof ENTRY_KINDS)[number], number>>;
+      readonly sealed: SealCoverage | null;
     })
   | { readonly ok: false; readonly line: number; readonly problem: string };
-
-const FORMAT = 'cutover-record';
-const VERSION = 1;
 
 /**
  * A migration's record as JSON Lines with a SHA-256 chain. The first line is the header; its `count` says how many follow,
@@ -40,19 +38,20 @@ export function exportRecord(subject: ExportSubject, entries: readonly RecordEnt
     exportedAt,
     count: entries.length,
   };
-  const lines = [sealed(header)];
+  const lines = [hashedLine(header)];
   let previous = digestOf(header);
   for (const entry of entries) {
     const link = { ...entry, previous };
-    lines.push(sealed(link));
+    lines.push(hashedLine(link));
     previous = digestOf(link);
   }
   return `${lines.join('\n')}\n`;
 }
 
 /**
- * One hash over a migration and its first checkpoints: whoever was told it (notifications carry it) can later prove
- * that an export begins with the same ones. SHA-256 over the hash before and the next checkpoint.
+ * One hash over a migration and its first checkpoints, and so over what they seal: the plan, commands and verdicts.
+ * Whoever was given it (notifications carry it) can later prove that an export begins with the same ones. SHA-256
+ * over the hash before and the next checkpoint.
  */
 export function recordHash(migrationId: string, checkpoints: readonly Checkpoint[]): string {
   return checkpoints.reduce((previous, checkpoint) => {
@@ -67,16 +66,38 @@ export function recordHash(migrationId: string, checkpoints: readonly Checkpoint
 /** Links that were computed before: a record only grows, and is hashed at every notification. */
 const LINKS = new WeakMap<Checkpoint, { readonly previous: string; readonly hash: string }>();
 
-/** How many of an export's checkpoints a record hash covers, or null when it is of another record. */
-export function coveredBy(text: string, migrationId: string, hash: string): number | null {
+/** What of an export a record hash covers; `seal` is null where it covers checkpoints alone. */
+export interface RecordCoverage {
+  readonly checkpoints: number;
+  readonly seal: Seal | null;
+}
+
+/** What of a verified export a record hash covers, or null when it is of another record. */
+export function coveredBy(text: string, migrationId: string, hash: string): RecordCoverage | null {
   const links = text.trimEnd().split('\n').slice(1);
   const checkpoints = links.flatMap(
     (line) => (JSON.parse(line) as { checkpoint?: Checkpoint }).checkpoint ?? [],
   );
+  const count = countCovered(migrationId, checkpoints, hash);
+  if (count !== null) return { checkpoints: count, seal: checkpoints[count - 1]?.seal ?? null };
+  // A worker of an older release sent it, before one of this release wrote the seals.
+  const bare = countCovered(migrationId, checkpoints.map(withoutSeal), hash);
+  return bare === null ? null : { checkpoints: bare, seal: null };
+}
+
+function countCovered(migrationId: string, checkpoints: readonly Checkpoint[], hash: string): number | null {
   for (let count = 0; count <= checkpoints.length; count += 1) {
     if (recordHash(migrationId, checkpoints.slice(0, count)) === hash) return count;
   }
   return null;
+}
+
+/** A checkpoint as a release wrote it that knew no seals. */
+export function withoutSeal<C extends Checkpoint>({
+  seal: _,
+  ...checkpoint
+}: C): Omit<C, 'seal'> & Checkpoint {
+  return checkpoint as unknown as Omit<C, 'seal'> & Checkpoint;
 }
 
 /** Verifies an export; names the first line that breaks the chain and how. Never throws. */
@@ -96,19 +117,21 @@ function verify(text: string): ChainVerdict {
   const ending = lines.pop();
   const header = readHeader(lines[0] ?? '');
   if (typeof header === 'string') return { ok: false, line: 1, problem: header };
-  const { subject, count } = header;
+  const { subject, count, version } = header;
   const sequence = new Sequence();
+  const entries: NumberedEntry[] = [];
   let head = header.hash;
   for (let index = 1; index < lines.length; index += 1) {
-    const read = readLink(lines[index] as string, head);
+    const read = readLink(lines[index] as string, head, version);
     const problem =
       typeof read === 'string'
         ? read
         : index > count
           ? `expected ${count} entries as the header says, got more: lines were added`
-          : sequence.next(read.checkpoint);
+          : (sequence.next(read.entry) ?? misplaced(read.entry, { subject, entries, sequence }));
     if (typeof read === 'string' || problem !== null)
       return { ok: false, line: index + 1, problem: problem ?? '' };
+    entries.push({ line: index + 1, entry: read.entry });
     head = read.hash;
   }
   if (lines.length - 1 < count) {
@@ -122,7 +145,38 @@ function verify(text: string): ChainVerdict {
       problem: 'expected a line break at the end: the end is cut off',
     };
   }
-  return { ok: true, ...subject, count, checkpoints: sequence.length, head };
+  const sealed = checkSeals(entries);
+  if (sealed !== null && 'problem' in sealed) return { ok: false, ...sealed };
+  const kinds = ENTRY_KINDS.map((kind) => [kind, entries.filter(({ entry }) => kind in entry).length]);
+  return {
+    ...{ ok: true, ...subject, count, checkpoints: sequence.length, head, version, sealed },
+    entries: Object.fromEntries(kinds) as Record<(typeof ENTRY_KINDS)[number], number>,
+  };
+}
+
+/** What contradicts the rest of the record in a start or an end; null for every other entry. */
+function misplaced(
+  entry: RecordEntry,
+  known: {
+    readonly subject: ExportSubject;
+    readonly entries: readonly NumberedEntry[];
+    readonly sequence: Sequence;
+  },
+): string | null {
+  const { subject, entries, sequence } = known;
+  if ('start' in entry) {
+    if (entries.some((each) => 'start' in each.entry)) return 'a migration starts once';
+    const { migrationId } = entry.start.start;
+    return migrationId === subject.migrationId
+      ? null
+      : `expected the start of ${subject.migrationId}, got the one of ${migrationId}`;
+  }
+  if (!('end' in entry)) return null;
+  if (entries.some((each) => 'end' in each.entry)) return 'a migration ends once';
+  const { outcome } = entry.end;
+  return outcome === null || sequence.outcome === null || outcome === sequence.outcome
+    ? null
+    : `expected the end that the checkpoints say, ${sequence.outcome}, got ${outcome}`;
 }
 
 /** Law 6, as far as a list alone shows it. */
@@ -138,12 +192,19 @@ class Sequence {
   private readonly closed = new Map<number, number>();
   private readonly intended = new Set<number>();
 
-  /** What is wrong with the next checkpoint; null, as for an entry that is none, when it is in order. */
-  next(checkpoint: Checkpoint | null): string | null {
-    if (checkpoint === null) return null;
+  /** What the migration came to, as its checkpoints say; null while none does. */
+  outcome: string | null = null;
+
+  /** What is wrong with the next checkpoint; null, as for an entry of another kind, when it is in order. */
+  next(entry: RecordEntry): string | null {
+    if (!('checkpoint' in entry)) return null;
+    const { checkpoint } = entry;
     this.seen += 1;
     if (checkpoint.seq !== this.seen) return `expected checkpoint ${this.seen}, got ${checkpoint.seq}`;
-    if (checkpoint.kind === 'recorded') return null;
+    if (checkpoint.kind === 'recorded') {
+      if (OUTCOMES.includes(checkpoint.what)) this.outcome = checkpoint.what;
+      return null;
+    }
     if (checkpoint.kind === 'intended') {
       if (this.open !== null)
         return `checkpoint ${checkpoint.seq} is intended while ${this.open} is still open`;
@@ -167,119 +228,4 @@ class Sequence {
   }
 }
 
-const HEADER_FIELDS = {
-  format: 'string',
-  version: 'number',
-  migrationId: 'string',
-  route: 'string',
-} as const;
-
-function readHeader(
-  line: string,
-): { readonly subject: ExportSubject; readonly count: number; readonly hash: string } | string {
-  const fields = { ...HEADER_FIELDS, exportedAt: 'string', count: 'number', hash: 'string' } as const;
-  const header = readObject(line, () => fields);
-  if (typeof header === 'string') return `expected the header of an export: ${header}`;
-  const { hash, ...content } = header;
-  const { format, version, migrationId, route, exportedAt, count } = content;
-  if (format !== FORMAT || version !== VERSION) {
-    return `expected the format ${FORMAT} ${VERSION}, got ${String(format)} ${String(version)}`;
-  }
-  if (line !== sealed(content) || hash !== digestOf(content)) return EDITED;
-  const subject = { migrationId, route, exportedAt } as ExportSubject;
-  return { subject, count: count as number, hash: hash as string };
-}
-
-const EDITED = 'its content does not match its hash: it was edited';
-
-function readLink(
-  line: string,
-  previous: string,
-): { readonly checkpoint: Checkpoint | null; readonly hash: string } | string {
-  const link = readObject(line, (value) => ({
-    [ENTRY_KINDS.find((kind) => Object.hasOwn(value, kind)) ?? 'checkpoint']: 'object',
-    previous: 'string',
-    hash: 'string',
-  }));
-  if (typeof link === 'string') return link;
-  const { hash, ...content } = link;
-  const checkpoint = content['checkpoint'] ?? null;
-  if (checkpoint !== null && !isCheckpoint(checkpoint)) return 'expected a checkpoint, got something else';
-  if (line !== sealed(content) || hash !== digestOf(content)) return EDITED;
-  if (content['previous'] !== previous) {
-    return 'it does not follow the line before it: a line was removed, inserted or moved here';
-  }
-  return { checkpoint, hash: hash as string };
-}
-
-/** One line as an object with exactly these fields of these types, or what is wrong with it. */
-function readObject(
-  line: string,
-  fieldsOf: (value: object) => Readonly<Record<string, 'string' | 'number' | 'object'>>,
-): Readonly<Record<string, unknown>> | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return line === '' ? 'expected a line of JSON, got an empty one' : 'expected a line of JSON';
-  }
-  if (!isObject(value)) return 'expected a JSON object';
-  const fields = fieldsOf(value);
-  for (const [field, type] of Object.entries(fields)) {
-    if (!Object.hasOwn(value, field) || typeof value[field] !== type) return `expected a ${type} as ${field}`;
-  }
-  const unknown = Object.keys(value).find((field) => !Object.hasOwn(fields, field));
-  return unknown === undefined ? value : `expected no field "${unknown.slice(0, 60)}"`;
-}
-
-type FieldType = 'text' | 'text or null' | 'number' | 'texts';
-
-const BASE: Readonly<Record<string, FieldType>> = {
-  seq: 'number',
-  atMs: 'number',
-  kind: 'text',
-  stage: 'text',
-};
-const CLOSING: Readonly<Record<string, FieldType>> = {
-  ...BASE,
-  closes: 'number',
-  share: 'number',
-  epoch: 'number',
-  gateways: 'texts',
-  lapsed: 'texts',
-  missing: 'texts',
-  reason: 'text',
-};
-const SAID: Readonly<Record<string, FieldType>> = { by: 'text', reason: 'text', commandId: 'text or null' };
-const SHAPES: Readonly<Record<Checkpoint['kind'], Readonly<Record<string, FieldType>>>> = {
-  intended: { ...BASE, ...SAID, cause: 'text', share: 'number', epoch: 'number' },
-  'took effect': CLOSING,
-  superseded: CLOSING,
-  failed: CLOSING,
-  recorded: { ...BASE, ...SAID, what: 'text' },
-};
-
-function isCheckpoint(value: unknown): value is Checkpoint {
-  if (!isObject(value) || typeof value['kind'] !== 'string' || !Object.hasOwn(SHAPES, value['kind']))
-    return false;
-  const shape = SHAPES[value['kind'] as Checkpoint['kind']];
-  const fields = Object.keys(shape);
-  return (
-    Object.keys(value).length === fields.length &&
-    fields.every((field) => Object.hasOwn(value, field) && fits(value[field], shape[field] as FieldType))
-  );
-}
-
-function fits(value: unknown, type: FieldType): boolean {
-  if (type === 'number') return typeof value === 'number';
-  if (type === 'texts') return Array.isArray(value) && value.every((item) => typeof item === 'string');
-  return typeof value === 'string' || (type === 'text or null' && value === null);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function sealed(content: object): string {
-  return canonicalJson({ ...content, hash: digestOf(content) });
-}
+const OUTCOMES: readonly string[] = ['completed', 'rolled back', 'rejected'] satisfies Outcome[];

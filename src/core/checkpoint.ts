@@ -1,3 +1,5 @@
+import { type Seal, type SealedEntries, sealOf } from './record-seal';
+
 /**
  * The appended record of a migration. A change of routing is written ahead as `intended` and closed by exactly
  * one of `took effect`, `superseded`, `failed`; everything else that was decided is `recorded`.
@@ -19,6 +21,8 @@ interface CheckpointBase {
   readonly seq: number;
   /** Workflow time, milliseconds since 1970. */
   readonly atMs: number;
+  /** What the migration had taken in until then. Absent in records of older releases. */
+  readonly seal?: Seal;
 }
 
 export interface IntendedCheckpoint extends CheckpointBase {
@@ -101,9 +105,15 @@ export type NewCheckpoint =
   | Omit<ClosingCheckpoint, 'seq'>
   | Omit<RecordedCheckpoint, 'seq'>;
 
-/** The list with one more entry; the sequence stays gapless. */
-export function append(checkpoints: readonly Checkpoint[], entry: NewCheckpoint): readonly Checkpoint[] {
-  return [...checkpoints, { ...entry, seq: checkpoints.length + 1 } as Checkpoint];
+/** The list with one more entry, which seals what was taken in so far; the sequence stays gapless. */
+export function append({ checkpoints, sealed }: Appendable, entry: NewCheckpoint): readonly Checkpoint[] {
+  const seal = sealed === undefined ? {} : { seal: sealOf(sealed) };
+  return [...checkpoints, { ...entry, seq: checkpoints.length + 1, ...seal } as Checkpoint];
+}
+
+interface Appendable {
+  readonly checkpoints: readonly Checkpoint[];
+  readonly sealed?: SealedEntries;
 }
 
 /** The intended entry that has not been closed, or null; there is at most one. */

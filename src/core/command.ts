@@ -132,6 +132,11 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
   }
 }
 
+/** A message whose name is not a command's. */
+export function unknownCommand(name: string, payload: unknown): BadMessage {
+  return { name: name.slice(0, 100), problem: 'there is no command of this name', arrived: cut(payload) };
+}
+
 /** Whether what was read is no command. */
 export function isBadMessage(read: Command | BadMessage): read is BadMessage {
   return 'problem' in read;

@@ -6,6 +6,7 @@ import { noStageEvidence, type StageEvidence } from './gate-evidence';
 import type { HandoverFindings } from './handover-conversation';
 import type { ParityFindings } from './parity-report';
 import type { Plan, StagePlan } from './plan';
+import type { SealedEntries } from './record-seal';
 import type { KillLatch, RoutingRecord, StickyKey } from './routing';
 import type { UsageFindings } from './usage-digest';
 import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from './verdict';
@@ -196,6 +197,8 @@ export interface MigrationState {
   /** The last verdicts of all stages, oldest first, at most 20. */
   readonly verdicts: readonly (GateVerdict & { readonly atMs: number; readonly window: number })[];
   readonly checkpoints: readonly Checkpoint[];
+  /** What was taken in from outside, for the seals of checkpoints. Absent in older records and in rehearsals. */
+  readonly sealed?: SealedEntries;
   readonly seen: readonly SeenCommand[];
   readonly badMessages: { readonly count: number; readonly last: readonly BadMessage[] };
   readonly refusals: readonly { readonly name: string; readonly by: string; readonly message: string }[];

@@ -1,5 +1,6 @@
 import type { Checkpoint } from './checkpoint';
 import type { MigrationStart } from './migration-state';
+import type { SealedEntries } from './record-seal';
 import type { GateVerdict } from './verdict';
 
 /**
@@ -19,6 +20,8 @@ export interface RecordedStart {
   /** The process that Temporal saw, such as `1234@host`. */
   readonly identity: string;
   readonly start: MigrationStart;
+  /** What was taken in by runs that Temporal no longer keeps; absent where the record is whole. */
+  readonly carried?: SealedEntries;
 }
 
 /** A command as it arrived, whatever became of it. */
@@ -43,6 +46,8 @@ export interface RecordedWindow {
   readonly ended: string;
   readonly observedMs: number;
   readonly verdict: GateVerdict;
+  /** Set for a window that ended after something had pre-empted it: the migration never took it in. */
+  readonly late?: true;
 }
 
 /** The end as Temporal knows it; `outcome` is null where a migration was terminated or failed. */
@@ -57,17 +62,30 @@ export interface RecordedEnd {
 /** What a line of a record can be. */
 export const ENTRY_KINDS = ['start', 'command', 'verdict', 'checkpoint', 'end'] as const;
 
-/** Milliseconds since 1970 at which an entry was recorded. */
+/** Milliseconds since 1970 at which an entry was recorded; a start is first and an end last, whatever clocks say. */
 function atMsOf(entry: RecordEntry): number {
   if ('checkpoint' in entry) return entry.checkpoint.atMs;
-  if ('start' in entry) return entry.start.atMs;
   if ('command' in entry) return entry.command.atMs;
   if ('verdict' in entry) return entry.verdict.atMs;
-  return entry.end.atMs;
+  return 'start' in entry ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
 }
 
-/** Entries in the order of their time: a command before what it led to, checkpoints never out of their sequence. */
+/**
+ * Entries in the order of their time: a command before what it led to. Each kind keeps the order in which it is
+ * given, which is the one in which the migration took it in; clocks may say otherwise.
+ */
 export function inOrder(entries: readonly RecordEntry[]): readonly RecordEntry[] {
-  const rank = (entry: RecordEntry) => ENTRY_KINDS.findIndex((kind) => kind in entry);
-  return [...entries].sort((a, b) => atMsOf(a) - atMsOf(b) || rank(a) - rank(b));
+  const queues = ENTRY_KINDS.map((kind) => {
+    let latestMs = Number.NEGATIVE_INFINITY;
+    return entries
+      .filter((entry) => kind in entry)
+      .map((entry) => {
+        latestMs = Math.max(latestMs, atMsOf(entry));
+        return { entry, atMs: latestMs };
+      });
+  });
+  return queues
+    .flatMap((queue, rank) => queue.map((each) => ({ ...each, rank })))
+    .sort((a, b) => (a.atMs === b.atMs ? a.rank - b.rank : a.atMs - b.atMs))
+    .map(({ entry }) => entry);
 }

@@ -34,7 +34,7 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
   const epoch = state.epoch + 1;
   const direction = rollback !== null || share === 0 || share < state.mayHold.share ? 'lower' : 'raise';
   const superseded = supersede(state, `${intention.cause} under epoch ${epoch}`, atMs);
-  const checkpoints = append(superseded.checkpoints, {
+  const checkpoints = append(superseded, {
     kind: 'intended',
     atMs,
     cause: intention.cause,
@@ -184,7 +184,7 @@ export function record(
 ): MigrationState {
   return {
     ...state,
-    checkpoints: append(state.checkpoints, {
+    checkpoints: append(state, {
       kind: 'recorded',
       atMs: entry.atMs,
       what: entry.what,
@@ -216,7 +216,7 @@ function supersede(state: MigrationState, by: string, atMs: number): MigrationSt
   return {
     ...state,
     pending: null,
-    checkpoints: append(state.checkpoints, {
+    checkpoints: append(state, {
       kind: 'superseded',
       atMs,
       closes: open.seq,

@@ -77,7 +77,7 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
   const { confirmed, lapsed, missing } = pending.confirmations as Confirmations;
   const { record: effective } = pending;
   const stage = stageAt(state.plan, pending.stageIndex);
-  const checkpoints = append(state.checkpoints, {
+  const checkpoints = append(state, {
     kind: 'took effect',
     atMs,
     closes: pending.checkpoint,
@@ -126,7 +126,7 @@ function failed(state: Settling, result: ApplyResult, atMs: number): MigrationSt
     ...state,
     pending: null,
     phase: 'observing',
-    checkpoints: append(state.checkpoints, {
+    checkpoints: append(state, {
       kind: 'failed',
       atMs,
       closes: pending.checkpoint,

@@ -1,5 +1,5 @@
 import type { Checkpoint } from '../core/checkpoint';
-import { exportRecord, recordHash, verifyExport } from '../core/checkpoint-chain';
+import { exportRecord, recordHash, verifyExport, withoutSeal } from '../core/checkpoint-chain';
 import { formatDuration } from '../core/duration';
 import { formatShare, type StagePlan } from '../core/plan';
 import type { RecordedWindow } from '../core/recorded-window';
@@ -256,7 +256,7 @@ function checkpoints({ checkpoints: listed, migrationId, route }: RecordedMigrat
   const chain = verifyExport(
     exportRecord(
       { migrationId, route, exportedAt },
-      listed.list.map((checkpoint) => ({ checkpoint })),
+      listed.list.map((checkpoint) => ({ checkpoint: withoutSeal(checkpoint) })),
     ),
   );
   const open = listed.list.filter(({ kind }) => kind === 'intended').length;

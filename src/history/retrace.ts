@@ -4,6 +4,7 @@ import type { Decision, MigrationEvent } from '../core/events';
 import { nextDecision, transition } from '../core/migration';
 import { initialState, type MigrationState } from '../core/migration-state';
 import { repeatedUpdate } from '../core/obey';
+import { messageFact, type SealedKind, sealedStart, windowFact, withEntry } from '../core/record-seal';
 import {
   type EffectWork,
   type EventWithoutTime,
@@ -13,7 +14,14 @@ import {
   type Work,
   workOf,
 } from './retraced-result';
-import { activityName, firstPayload, type HistoryEvent, isObject, type RunHistory } from './temporal-history';
+import {
+  activityName,
+  firstPayload,
+  type HistoryEvent,
+  isObject,
+  jsonOf,
+  type RunHistory,
+} from './temporal-history';
 
 /** The state to which a history leads. */
 export interface RetracedMigration {
@@ -46,12 +54,20 @@ function isTimed(decision: Decision, work: Work | null): boolean {
 
 function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): RetracedMigration {
   const firstTask = events.find(({ type }) => type === 'WORKFLOW_TASK_STARTED');
-  let state = input.carried ?? initialState(input.start, firstTask?.atMs ?? 0);
+  let state = input.carried ?? {
+    ...initialState(input.start, firstTask?.atMs ?? 0),
+    sealed: sealedStart(input.start),
+  };
   let work = NO_WORK;
   const effects = new Map<number, EffectWork>();
   let taskAtMs = firstTask?.atMs ?? 0;
   let waiting: HistoryEvent[] = [];
+  const seal = (kind: SealedKind, fact: unknown) => {
+    if (state.sealed !== undefined) state = { ...state, sealed: withEntry(state.sealed, kind, fact) };
+  };
   const apply = (event: EventWithoutTime) => {
+    if (event.type === 'watched') seal('windows', windowFact(event.window));
+    if (event.type === 'cancelled') seal('cancels', {});
     state = transition(state, { ...event, atMs: taskAtMs } as MigrationEvent);
   };
   for (const [index, event] of events.entries()) {
@@ -62,6 +78,8 @@ function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): Ret
       case 'WORKFLOW_TASK_COMPLETED': {
         const messages = [...waiting.filter(isMessage), ...updatesOf(events, index)];
         for (const message of messages) {
+          const { name, payload } = messageOf(message);
+          seal(isMessage(message) ? 'signals' : 'updates', messageFact(String(name), payload));
           const told = messageEvent(message, state);
           if (told !== null) apply(told);
         }
@@ -171,7 +189,7 @@ function saidPayload(value: unknown): unknown {
   try {
     return firstPayload(value);
   } catch {
-    return 'unreadable';
+    return jsonOf(value) ?? 'unreadable';
   }
 }
 

@@ -76,6 +76,17 @@ export function firstPayload(value: unknown): unknown {
   }
 }
 
+/** The first value of a field that holds payloads, as JSON whatever encoding it claims; undefined where it is not. */
+export function jsonOf(value: unknown): unknown {
+  const payloads = isObject(value) ? value['payloads'] : value;
+  const [payload] = Array.isArray(payloads) ? (payloads as unknown[]) : [];
+  try {
+    return JSON.parse(text(isObject(payload) ? payload['data'] : ''));
+  } catch {
+    return undefined;
+  }
+}
+
 function text(base64: unknown): string {
   return typeof base64 === 'string' ? Buffer.from(base64, 'base64').toString('utf8') : '';
 }

@@ -9,6 +9,7 @@ import {
   defineUpdate,
   log,
   setCurrentDetails,
+  setDefaultSignalHandler,
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow';
@@ -29,12 +30,14 @@ import {
   type CommandName,
   isBadMessage,
   readCommand,
+  unknownCommand,
 } from '../core/command';
 import { currentDetails } from '../core/details';
 import type { MigrationEvent } from '../core/events';
 import { nextDecision, transition } from '../core/migration';
 import { initialState, type MigrationState } from '../core/migration-state';
 import { repeatedUpdate, updateRefusal } from '../core/obey';
+import { messageFact, type SealedKind, sealedStart, windowFact, withEntry } from '../core/record-seal';
 import { rollbackEligibilityOf, statusOf } from '../core/status';
 import { carryOut } from './carry-out';
 import { EffectRunner } from './effect-runner';
@@ -50,9 +53,18 @@ const PAGE_MOST = 500;
  * it says as an activity or a wait and feeds the result back. Handlers only read, record and answer.
  */
 export async function migration(input: MigrationInput): Promise<MigrationResult> {
-  let state = input.carried ?? initialState(input.start, Date.now());
+  let state = input.carried ?? {
+    ...initialState(input.start, Date.now()),
+    sealed: sealedStart(input.start),
+  };
 
+  const seal = (kind: SealedKind, fact: unknown): void => {
+    // A migration that an older release started is not sealed from its middle on.
+    if (state.sealed !== undefined) state = { ...state, sealed: withEntry(state.sealed, kind, fact) };
+  };
   const apply = (event: EventWithoutTime): void => {
+    if (event.type === 'watched') seal('windows', windowFact(event.window));
+    if (event.type === 'cancelled') seal('cancels', {});
     state = transition(state, { ...event, atMs: Date.now() });
     publish(state, input.searchAttributes);
   };
@@ -61,7 +73,11 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
     state = { ...state, badMessages: { count: count + 1, last: [...last, bad].slice(-BAD_MESSAGES_KEPT) } };
     log.warn('a message was refused', { name: bad.name, problem: bad.problem });
   };
-  for (const name of COMMAND_NAMES) handleCommand(name, () => state, apply, noteBad);
+  for (const name of COMMAND_NAMES) handleCommand(name, { current: () => state, apply, noteBad, seal });
+  setDefaultSignalHandler((name, payload) => {
+    seal('signals', messageFact(name, payload));
+    noteBad(unknownCommand(name, payload));
+  });
   handleQueries(() => state);
   publish(state, input.searchAttributes);
 
@@ -96,17 +112,22 @@ type EventWithoutTime = MigrationEvent extends infer Event
     : never
   : never;
 
-function handleCommand(
-  name: CommandName,
-  current: () => MigrationState,
-  apply: (event: { type: 'command'; command: Command }) => void,
-  noteBad: (bad: BadMessage) => void,
-): void {
+/** What the handlers of messages need of the loop. */
+interface Handling {
+  readonly current: () => MigrationState;
+  readonly apply: (event: { type: 'command'; command: Command }) => void;
+  readonly noteBad: (bad: BadMessage) => void;
+  /** Takes a message into the record, whatever becomes of it. */
+  readonly seal: (kind: SealedKind, fact: unknown) => void;
+}
+
+function handleCommand(name: CommandName, { current, apply, noteBad, seal }: Handling): void {
   const description = COMMAND_DESCRIPTIONS[name];
   // Whatever a person types into the Temporal UI arrives here: nothing may throw.
   setHandler(
     defineSignal<[payload: unknown]>(name),
     (payload) => {
+      seal('signals', messageFact(name, payload));
       const command = readCommand(name, payload);
       if (isBadMessage(command)) noteBad(command);
       else apply({ type: 'command', command });
@@ -116,6 +137,7 @@ function handleCommand(
   setHandler(
     defineUpdate<CommandAnswer, [payload: unknown]>(name),
     (payload) => {
+      seal('updates', messageFact(name, payload));
       const command = readCommand(name, payload);
       if (isBadMessage(command)) throw ApplicationFailure.nonRetryable(command.problem, 'BadMessage');
       const before = current();

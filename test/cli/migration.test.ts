@@ -1,11 +1,15 @@
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MigrationClient, type PastMigration } from '../../src/client';
 import type { Checkpoint } from '../../src/core/checkpoint';
 import type { MigrationStatus } from '../../src/core/status';
+import { sshString } from '../../src/history/ssh-wire';
 import type { RunningTemporal } from '../../src/temporal-server/dev-server';
 import { built, type CliResult, runCli, runNode } from '../support/cli';
+import { unpackedProgram } from '../support/debian-program';
 import { type FakeWorld, fakeWorld } from '../support/fake-activities';
 import {
   configurationDocument,
@@ -16,7 +20,17 @@ import {
   untilStatus,
 } from '../support/migration-fixture';
 
-const ROUTES = ['chat', 'cancelled', 'steered', 'partial', 'refused', 'exported', 'scripted', 'audited'];
+const ROUTES = [
+  'chat',
+  'cancelled',
+  'steered',
+  'partial',
+  'refused',
+  'exported',
+  'scripted',
+  'audited',
+  'signed',
+];
 const world: FakeWorld = fakeWorld();
 
 let temporal: RunningTemporal;
@@ -181,6 +195,50 @@ it('exports checkpoints that verify, and names the line that was changed', async
   expect(await run('verify', 'absent.jsonl')).toMatchObject({ code: 2 });
 });
 
+it('signs an export so that ssh-keygen accepts it, and checks the signature itself', async () => {
+  await startedInCanary(client, 'signed');
+  await client.command('signed', 'pause', { by: 'ana' });
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  writeFileSync(join(folder, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
+  const raw = Buffer.from(String(publicKey.export({ format: 'jwk' }).x), 'base64url');
+  const blob = Buffer.concat([sshString('ssh-ed25519'), sshString(raw)]).toString('base64');
+  writeFileSync(join(folder, 'allowed'), `ana@example.com ssh-ed25519 ${blob}\n`);
+  const sign = ['--sign', `file:${join(folder, 'key.pem')}`];
+  expect(await run('export', 'signed', ...sign)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('expected --out with --sign'),
+  });
+  expect(await run('export', 'signed', '--out', 'no.jsonl', '--sign', 'env:NO_SUCH_KEY')).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('expected a secret at env:NO_SUCH_KEY'),
+  });
+  const exported = await run('export', 'signed', '--out', 'signed.jsonl', ...sign);
+  expect(exported.stdout).toMatch(/^wrote signed.jsonl.sig: signed by SHA256:/m);
+
+  const sshKeygen = await unpackedProgram({
+    program: 'ssh-keygen',
+    package: 'openssh-client',
+    path: 'usr/bin/ssh-keygen',
+  });
+  const by = ['-n', 'cutover-record', '-I', 'ana@example.com', '-f', 'allowed', '-s', 'signed.jsonl.sig'];
+  const input = readFileSync(join(folder, 'signed.jsonl'));
+  const good = execFileSync(sshKeygen, ['-Y', 'verify', ...by], { cwd: folder, input }).toString();
+  expect(good).toContain('Good "cutover-record" signature for ana@example.com');
+
+  const check = ['--signature', 'signed.jsonl.sig', '--allowed-signers', 'allowed'];
+  const whole = await run('verify', 'signed.jsonl', ...check);
+  expect(whole).toMatchObject({ code: 0 });
+  expect(whole.stdout).toMatch(/^Its head [0-9a-f]{64} covers the header and all \d+ entries/m);
+  expect(whole.stdout).toMatch(/^Its checkpoints up to \d+ seal the plan, 1 command and \d+ verdicts?\.$/m);
+  expect(whole.stdout).toMatch(/^Signed by ana@example.com with SHA256:/m);
+  writeFileSync(join(folder, 'nobody'), '# nobody\n');
+  const stranger = await run('verify', 'signed.jsonl', ...check.with(3, 'nobody'));
+  expect(stranger).toMatchObject({ code: 5, stderr: expect.stringContaining('does not allow now') });
+  const other = await run('export', 'signed', '--out', 'again.jsonl');
+  expect(other).toMatchObject({ code: 0 });
+  expect(await run('verify', 'again.jsonl', ...check)).toMatchObject({ code: 5 });
+}, 300_000);
+
 it('keeps who asked for what, from where and why, of past migrations too', async () => {
   const first = await startedInCanary(client, 'audited');
   expect(await run('pause', 'audited', '--by', 'ana', '--reason', 'release')).toMatchObject({ code: 0 });
@@ -221,6 +279,10 @@ it('keeps who asked for what, from where and why, of past migrations too', async
     { name: 'rollback', accepted: true, checkpoint: expect.any(Number), payload: { reason: 'enough' } },
   ]);
   expect(entries.some(({ verdict }) => verdict?.verdict.outcome === 'inconclusive')).toBe(true);
+
+  const verdict = await json<{ sealed: object }>('verify', 'first.jsonl');
+  const verdicts = entries.filter((entry) => 'verdict' in entry && entry.verdict.late !== true).length;
+  expect(verdict.sealed).toMatchObject({ commands: 4, verdicts, missing: 0 });
 
   const none = await run('export', 'audited', '--run', 'nobody');
   expect(none.stderr).toContain('`cutover history audited` lists them');

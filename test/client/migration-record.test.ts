@@ -29,7 +29,7 @@ describe('the record of a migration', () => {
     expect(commands).toMatchObject([
       { atMs: 7_005, payload: 'please', accepted: false, message: expect.stringContaining('got "please"') },
       { name: 'rolback', accepted: false, message: 'there is no command of this name' },
-      { name: 'pause', payload: null },
+      { name: 'pause', payload: 'unreadable' },
       { name: 'pause', payload: null, identity: 'temporal-ui' },
     ]);
   });
@@ -55,7 +55,7 @@ describe('the record of a migration', () => {
 
   it('keeps the beginning of what is too long to be a command', () => {
     const [command] = commandsOf([signal('pause', { input: payloads({ by: 'x'.repeat(100_000) }) })]);
-    expect(JSON.stringify(command).length).toBeLessThan(5_000);
+    expect(JSON.stringify(command).length).toBeLessThan(33_000);
     expect(command?.payload).toEqual({ cut: expect.stringMatching(/^\{"by":"xxx/) });
   });
 
@@ -69,5 +69,30 @@ describe('the record of a migration', () => {
     });
     const entries = recordOfHistories([[started(1)], [started(2)]], new Map());
     expect(entries).toEqual([{ start: { atMs: 1_005, identity: '1@host', start: { migrationId: 'm-1' } } }]);
+  });
+
+  it('keeps what the runs before had taken in, and marks a window that came after it was pre-empted', () => {
+    const carried = { sealed: { start: 'abc' } };
+    const started: HistoryEvent = {
+      ...at(1),
+      workflowExecutionStartedEventAttributes: { input: payloads({ start: {}, carried }) },
+    };
+    const window = { verdict: { outcome: 'pass' }, epoch: 1, ended: 'window over', observedMs: 1, more: 2 };
+    const watch = (id: number, events: readonly HistoryEvent[]): HistoryEvent[] => [
+      { eventId: id, activityTaskScheduledEventAttributes: { activityType: { name: 'watchStage' } } },
+      ...events,
+      {
+        ...at(2),
+        activityTaskCompletedEventAttributes: { scheduledEventId: id, result: payloads(window) },
+      },
+    ];
+    const cancel = { activityTaskCancelRequestedEventAttributes: { scheduledEventId: 3 } };
+    const [start, first, late] = recordOfHistories(
+      [[started, ...watch(2, []), ...watch(3, [cancel])]],
+      new Map(),
+    );
+    expect(start).toMatchObject({ start: { carried: carried.sealed } });
+    expect(first).not.toMatchObject({ verdict: { late: true } });
+    expect(late).toMatchObject({ verdict: { late: true } });
   });
 });

@@ -32,8 +32,11 @@ it('verifies what it exported, and says how many and where the chain ends', () =
   expect(verifyExport(TEXT)).toEqual({
     ok: true,
     ...SUBJECT,
+    version: 2,
     count: checkpoints().length,
     checkpoints: checkpoints().length,
+    entries: { start: 0, command: 0, verdict: 0, checkpoint: checkpoints().length, end: 0 },
+    sealed: null,
     head: JSON.parse(LINES.at(-1) as string).hash,
   });
 });
@@ -102,9 +105,9 @@ it.each([
   ['something else', 'hello\n', 1, 'expected the header'],
   [
     'another format',
-    joined([JSON.stringify({ ...JSON.parse(LINES[0] as string), version: 2 })]),
+    joined([JSON.stringify({ ...JSON.parse(LINES[0] as string), version: 3 })]),
     1,
-    'got cutover-record 2',
+    'got cutover-record 3',
   ],
   ['no line break at the end', TEXT.trimEnd(), LINES.length, 'the end is cut off'],
   ['line breaks of Windows', TEXT.replaceAll('\n', '\r\n'), 1, 'edited'],
@@ -160,12 +163,18 @@ describe('beside checkpoints', () => {
   it('puts what it holds in the order of time, a command before the checkpoint that it led to', () => {
     const checkpoint = { ...(checkpoints()[0] as Checkpoint), atMs: 5 };
     const late = { command: { ...command, atMs: 5 } };
-    expect(inOrder([{ end }, { checkpoint }, late, { command }])).toEqual([
+    expect(inOrder([{ end }, { checkpoint }, { command }, late])).toEqual([
       { command },
       late,
       { checkpoint },
       { end },
     ]);
+  });
+
+  it('keeps commands in the order in which they were taken in, whatever their clocks say', () => {
+    const [second, first] = [{ command }, { command: { ...command, atMs: 7 } }];
+    const checkpoint = { ...(checkpoints()[0] as Checkpoint), atMs: 5 };
+    expect(inOrder([first, second, { checkpoint }])).toEqual([{ checkpoint }, first, second]);
   });
 
   it('never throws, however deeply a line is nested', () => {

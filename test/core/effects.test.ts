@@ -208,7 +208,7 @@ it('gives with each notification a hash that proves the record up to then', () =
     subject,
     world.checkpoints.map((checkpoint) => ({ checkpoint })),
   );
-  expect(coveredBy(text, 'm-1', told.headHash)).toBe(told.checkpoint);
+  expect(coveredBy(text, 'm-1', told.headHash)).toEqual({ checkpoints: told.checkpoint, seal: null });
   expect(coveredBy(text, 'm-2', told.headHash)).toBeNull();
   const changed = world.checkpoints.map((entry) =>
     entry.seq === 2 ? { ...entry, atMs: entry.atMs + 1 } : entry,
