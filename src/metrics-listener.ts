@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { AdminGuard } from './gateway/admin-guard';
+import { Connections } from './gateway/connections';
 import { isLoopback, type ListenAddress } from './gateway/listen-address';
 
 export interface MetricsListenerOptions {
@@ -57,6 +58,7 @@ export async function startMetricsListener(options: MetricsListenerOptions): Pro
     },
   );
   server.on('clientError', (_error, socket) => socket.destroy());
+  const connections = new Connections(server, CONNECTIONS_AT_MOST);
   await listen(server, address);
   const { address: host, port, family } = server.address() as AddressInfo;
   return {
@@ -64,10 +66,13 @@ export async function startMetricsListener(options: MetricsListenerOptions): Pro
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        server.closeAllConnections();
+        connections.destroyAll();
       }),
   };
 }
+
+/** Prometheus, health probes and people. */
+const CONNECTIONS_AT_MOST = 256;
 
 const TEXT = 'text/plain; charset=utf-8';
 

@@ -158,6 +158,12 @@ const breakerSchema = z.strictObject({
   openMax: durationSchema('60s', 'The longest it stays open.'),
 });
 
+const tunnelsSchema = z.strictObject({
+  max: z.int().min(1).default(256).describe('Open WebSockets in one process; each takes two descriptors.'),
+  maxPerCaller: z.int().min(1).default(64).describe('Open WebSockets of one caller in one process.'),
+  idle: durationSchema('10m', 'A WebSocket without a byte in either direction for this long is closed.'),
+});
+
 const gatewaySettingsSchema = z.strictObject({
   stateDirectory: z
     .string()
@@ -177,6 +183,12 @@ const gatewaySettingsSchema = z.strictObject({
   drain: durationSchema('120s', 'How long requests in flight may run on after a lowering or at shutdown.'),
   headersTimeout: durationSchema('30s', 'For a caller to send its headers.'),
   bodyTimeout: durationSchema('60s', 'For a caller to send its body.'),
+  maxConnections: z
+    .int()
+    .min(1)
+    .default(8192)
+    .describe('Open connections of callers in one process; above it new ones are closed at once.'),
+  tunnels: tunnelsSchema.prefault({}),
   breaker: breakerSchema.prefault({}),
 });
 

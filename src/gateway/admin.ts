@@ -11,6 +11,7 @@ import type {
   RenewRequest,
 } from '../core/routing';
 import { AdminGuard } from './admin-guard';
+import { closeWith } from './connections';
 import { UnknownCursor } from './evidence-store';
 import type { Refusal } from './push-decision';
 import { killRequestSchema, pushRequestSchema, renewRequestSchema } from './record-schema';
@@ -89,8 +90,7 @@ export function createAdminServer(options: AdminServerOptions): Server {
     },
   );
   server.on('clientError', (_error, socket) => {
-    if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
-    else socket.destroy();
+    closeWith(socket, 'HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n');
   });
   return server;
 }

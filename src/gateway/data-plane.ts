@@ -3,7 +3,9 @@ import { type AddressInfo, Server as NetServer } from 'node:net';
 import type { Configuration } from '../core/configuration-schema';
 import { BufferedBytes } from './body-reader';
 import type { Callers } from './callers';
+import { Connections } from './connections';
 import { Deadlines } from './deadlines';
+import { Defects } from './defects';
 import type { RouteToServe } from './gateway-routes';
 import type { ListenAddress } from './listen-address';
 import type { GatewayMetrics } from './metrics';
@@ -14,6 +16,7 @@ import { createDataServer } from './server';
 import type { ActiveCall, Services } from './services';
 import type { ShadowPair } from './shadow-pair';
 import { SwapList } from './swap-list';
+import { Tunnels } from './tunnels';
 
 export interface DataPlaneOptions<Held extends RouteToServe> {
   readonly configuration: Configuration;
@@ -34,6 +37,7 @@ export interface DataPlaneOptions<Held extends RouteToServe> {
 /** What serves callers in one process: providers, calls and the data listener. */
 export interface DataPlane<Held extends RouteToServe> {
   readonly routes: ReadonlyMap<string, Held & Route>;
+  readonly defects: Defects;
   /** Listens and resolves with `http://HOST:PORT`; rejects with the system's error. */
   listen(address: ListenAddress): Promise<string>;
   /** Accepts nothing more, lets what runs end within `gateway.drain`, and cuts what is left. */
@@ -62,6 +66,8 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     now,
     wallNow: Date.now,
     active: new SwapList<ActiveCall>(),
+    tunnels: new Tunnels(configuration.gateway.tunnels),
+    defects: new Defects(log.logger),
     randomId: () => {
       drawn += 1;
       return `${options.idPrefix}${drawn}`;
@@ -70,9 +76,18 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     compareShadow: options.compareShadow,
     isStopping: () => stopping,
   };
+  const { active, tunnels, defects, metrics } = services;
   const server = createDataServer(services);
+  const connections = new Connections(server, configuration.gateway.maxConnections);
+  metrics.showConnections('data', connections);
+  metrics.showProcess({
+    active: () => active.size,
+    tunnels: () => tunnels.open,
+    defects: () => defects.count,
+  });
   return {
     routes,
+    defects,
     async listen(address) {
       await listen(server, address);
       return urlOf(server);
@@ -86,8 +101,9 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
       server.close();
       await drained(services, drain);
       for (const route of routes.values()) route.state.cutAll();
-      for (const call of services.active.copy()) call.abandon('the gateway stopped');
-      server.closeAllConnections();
+      for (const call of active.copy()) call.abandon('the gateway stopped');
+      tunnels.cutAll('the gateway stopped');
+      connections.destroyAll();
       await closed;
     },
     async release() {
@@ -152,10 +168,10 @@ function lastAnswers(server: Server, forMs: number): Promise<void> {
 
 const DRAIN_CHECK_MS = 20;
 
-/** Waits until no call is left, at most for so long. */
-async function drained(services: Services, drainMs: number): Promise<void> {
-  const endMs = services.now() + drainMs;
-  while (services.active.size > 0 && services.now() < endMs) {
+/** Waits until no call and no tunnel is left, at most for this long. */
+async function drained({ active, tunnels, now }: Services, drainMs: number): Promise<void> {
+  const endMs = now() + drainMs;
+  while (active.size + tunnels.open > 0 && now() < endMs) {
     await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
   }
 }

@@ -5,7 +5,9 @@ import { resolveSecret as resolveFromEnvironment } from '../config';
 import type { Configuration, GatewayAddress } from '../core/configuration-schema';
 import { createAdminServer } from './admin';
 import { Callers } from './callers';
+import { Connections } from './connections';
 import { listen, openDataPlane, urlOf } from './data-plane';
+import type { Defects } from './defects';
 import { type GatewayRoute, openRoutes } from './gateway-routes';
 import { isLoopback, type ListenAddress } from './listen-address';
 import { GatewayMetrics } from './metrics';
@@ -40,6 +42,9 @@ export interface RunningGateway {
   readonly dataUrl: string;
   readonly adminUrl: string;
   readonly routes: ReadonlyMap<string, GatewayRoute & Route>;
+  readonly defects: Defects;
+  /** How long `stop` lets run what runs. */
+  readonly drainMs: number;
   /** Accepts nothing more, lets what runs end within `gateway.drain`, then stops; safe to call twice. */
   stop(): Promise<void>;
 }
@@ -108,6 +113,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     notice: (message) => log.logger.info(message),
     metrics,
   });
+  const adminConnections = new Connections(adminServer, ADMIN_CONNECTIONS);
+  metrics.showConnections('admin', adminConnections);
 
   const release = async () => {
     await dataPlane.release();
@@ -117,7 +124,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const stop = async () => {
     await dataPlane.drain();
     const adminClosed = closeServer(adminServer);
-    adminServer.closeAllConnections();
+    adminConnections.destroyAll();
     await adminClosed;
     await release();
   };
@@ -138,12 +145,17 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     dataUrl,
     adminUrl: urlOf(adminServer),
     routes,
+    defects: dataPlane.defects,
+    drainMs: configuration.gateway.drain,
     stop: () => {
       stopped ??= stop();
       return stopped;
     },
   };
 }
+
+/** Workers, operators, health probes and Prometheus. */
+const ADMIN_CONNECTIONS = 256;
 
 function addresses(options: GatewayOptions): { name: string; data: ListenAddress; admin: ListenAddress } {
   const { gateways } = options.configuration;

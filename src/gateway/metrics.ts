@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { FailureClass } from '../core/evidence';
 import type { GatewayStatus, Side } from '../core/routing';
+import type { Connections } from './connections';
 import type { RouteToServe } from './gateway-routes';
 import { BoundedHistogram, type Labels, registerScraped, type Sample } from './metric-series';
 
@@ -50,12 +51,20 @@ type StatusesSoon = readonly GatewayStatus[] | Promise<readonly GatewayStatus[]>
 /** The metrics of one process, as prom-client adds them up. */
 export type MetricSamples = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 
+/** What a process holds besides its routes, read at each scrape. */
+export interface ProcessCounts {
+  readonly tunnels: () => number;
+  readonly active: () => number;
+  readonly defects: () => number;
+}
+
 /** The gateway's Prometheus metrics, with OpenTelemetry's GenAI names where they exist. */
 export class GatewayMetrics {
   readonly #routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration'>>;
   readonly #readStatuses: () => StatusesSoon;
   readonly #registry = new Registry();
   readonly #series = new Map<string, Series>();
+  readonly #connections = new Map<string, Connections>();
   /** Read once a scrape: key statistics take a moment to sum up. */
   #statuses: readonly GatewayStatus[] = [];
 
@@ -69,6 +78,7 @@ export class GatewayMetrics {
     collectDefaultMetrics({ register: this.#registry });
     this.#registerRequests();
     if (readStatuses !== null) this.#registerRouting();
+    this.#registerConnections();
   }
 
   get contentType(): string {
@@ -86,6 +96,23 @@ export class GatewayMetrics {
     if (request.tokensOut > 0) series.tokensOut.observe(request.tokensOut);
   }
 
+  /** Adds what a process holds; once. */
+  showProcess({ tunnels, active, defects }: ProcessCounts): void {
+    const one = (name: string, type: 'gauge' | 'counter', help: string, value: () => number) =>
+      registerScraped(this.#registry, {
+        ...{ name, type, help },
+        samples: () => [{ labels: {}, value: value() }],
+      });
+    one('cutover_tunnels_open', 'gauge', 'Open WebSockets.', tunnels);
+    one('cutover_requests_active', 'gauge', 'Requests that are not over.', active);
+    one('cutover_defects_total', 'counter', 'Exceptions that nobody expected.', defects);
+  }
+
+  /** Adds the connections of a listener. */
+  showConnections(listener: string, connections: Connections): void {
+    this.#connections.set(listener, connections);
+  }
+
   /** The exposition, as Prometheus reads it. */
   async metrics(): Promise<string> {
     this.#statuses = await this.#readStatuses();
@@ -96,6 +123,26 @@ export class GatewayMetrics {
   async samples(): Promise<MetricSamples> {
     this.#statuses = await this.#readStatuses();
     return this.#registry.getMetricsAsJSON();
+  }
+
+  #registerConnections(): void {
+    const byListener = (
+      name: string,
+      type: 'gauge' | 'counter',
+      help: string,
+      value: (connections: Connections) => number,
+    ) =>
+      registerScraped(this.#registry, {
+        ...{ name, type, help },
+        samples: () =>
+          [...this.#connections].map(([listener, connections]) => ({
+            labels: { listener },
+            value: value(connections),
+          })),
+      });
+    byListener('cutover_connections_open', 'gauge', 'Open connections.', ({ open }) => open);
+    const refused = 'Connections that were closed at once, because too many were open.';
+    byListener('cutover_connections_refused_total', 'counter', refused, ({ refused }) => refused);
   }
 
   #seriesOf(request: FinishedRequest): Series {

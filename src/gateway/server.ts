@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import { Call } from './call';
 import type { Caller } from './callers';
+import { takeSocket } from './connections';
 import { badRequest, type GatewayError, sendError } from './openai-error';
 import { stickyHeader } from './request-facts';
 import { type RequestHead, readHead } from './request-head';
@@ -10,7 +11,7 @@ import { serve } from './serve';
 import type { Services } from './services';
 import { findTarget, type Target } from './target';
 import { classify } from './traffic-class';
-import { openTunnel, refuseUpgrade } from './tunnel';
+import { refuseUpgrade, Tunnel } from './tunnel';
 
 /** Above the idle timeouts of common load balancers (60 s), so that never a reused connection dies first. */
 const KEEP_ALIVE_MS = 75_000;
@@ -105,7 +106,7 @@ const UNKNOWN_CALLER: GatewayError = {
 };
 
 function receiveUpgrade(services: Services, request: IncomingMessage, socket: Duplex, head: Buffer): void {
-  socket.on('error', () => socket.destroy());
+  takeSocket(socket);
   const url = request.url ?? '';
   const queryAt = url.indexOf('?');
   const path = queryAt < 0 ? url : url.slice(0, queryAt);
@@ -116,14 +117,22 @@ function receiveUpgrade(services: Services, request: IncomingMessage, socket: Du
   }
   const { target, head: read, caller } = admitted;
   const { route } = target;
+  const full = services.tunnels.refuse(caller);
+  if (full !== null) {
+    refuseUpgrade(socket, full);
+    return;
+  }
   const provider = route.providers[route.configuration.stateful];
   const startedMs = services.now();
-  openTunnel(request, socket, head, {
+  const tunnel = new Tunnel(request, socket, head, {
     provider,
     caller,
     path: provider.path(target.path, queryAt < 0 ? '' : url.slice(queryAt + 1), caller),
     forward: read.forward,
     connectMs: provider.configuration.timeouts.connect + provider.configuration.timeouts.firstContent,
+    idleMs: services.configuration.gateway.tunnels.idle,
+    tunnels: services.tunnels,
+    defects: services.defects,
     ended: (outcome, status) => {
       const ms = Math.round(services.now() - startedMs);
       const line = {
@@ -136,6 +145,7 @@ function receiveUpgrade(services: Services, request: IncomingMessage, socket: Du
       services.log.logger.info({ ...line, provider: provider.name, status, outcome, ms }, 'tunnel');
     },
   });
+  tunnel.open();
 }
 
 function admitUpgrade(

@@ -2,11 +2,13 @@ import type { Configuration } from '../core/configuration-schema';
 import type { AttemptServices } from './attempt-options';
 import type { BufferedBytes } from './body-reader';
 import type { Callers } from './callers';
+import type { Defects } from './defects';
 import type { GatewayMetrics } from './metrics';
 import type { GatewayLog } from './request-log';
 import type { Route } from './route';
 import type { ShadowPair } from './shadow-pair';
 import type { Placed, SwapList } from './swap-list';
+import type { Tunnels } from './tunnels';
 
 /** A call that is not over. */
 export interface ActiveCall extends Placed {
@@ -24,6 +26,8 @@ export interface Services extends AttemptServices {
   readonly log: GatewayLog;
   readonly metrics: GatewayMetrics;
   readonly active: SwapList<ActiveCall>;
+  readonly tunnels: Tunnels;
+  readonly defects: Defects;
   /** A fresh id a request, for the draw of one without a key. */
   readonly randomId: () => string;
   /** Uniform in [0, 1). */

@@ -1,9 +1,13 @@
-import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Caller } from './callers';
+import { closeWith, takeSocket } from './connections';
+import type { Defects } from './defects';
 import { errorBody, type GatewayError, upstreamError } from './openai-error';
 import type { Provider } from './provider';
+import type { OpenTunnel, Tunnels } from './tunnels';
 
 export interface TunnelOptions {
   readonly provider: Provider;
@@ -13,80 +17,162 @@ export interface TunnelOptions {
   /** Flat list of the caller's headers that are passed on. */
   readonly forward: readonly string[];
   readonly connectMs: number;
-  /** Told once how it ended. */
+  /** Without a byte in either direction. */
+  readonly idleMs: number;
+  /** Where it is counted while it is open. */
+  readonly tunnels: Tunnels;
+  readonly defects: Defects;
+  /** Called once with how it ended. */
   readonly ended: (outcome: string, status: number) => void;
 }
 
+/** A WebSocket has closed by its own handshake before TCP does: the other direction gets this long to end too. */
+const HALF_CLOSED_MS = 5_000;
+const ABOUT = { during: 'tunnel' };
+
 /** Tunnels a WebSocket upgrade to a provider: its own key, then bytes both ways until either side ends. */
-export function openTunnel(
-  request: IncomingMessage,
-  socket: Duplex,
-  head: Buffer,
-  options: TunnelOptions,
-): void {
-  const { provider, caller, path, forward, ended } = options;
-  let over = false;
-  const end = (outcome: string, status: number) => {
-    if (over) return;
-    over = true;
-    ended(outcome, status);
-  };
-  const send = provider.base.protocol === 'https:' ? httpsRequest : httpRequest;
-  const headers = [
-    ...withoutKeyProtocol(provider.headers(forward, caller)),
-    'host',
-    provider.base.host,
-    'connection',
-    'Upgrade',
-    'upgrade',
-    request.headers.upgrade ?? 'websocket',
-  ];
-  const upstream = send(provider.base.origin, { method: 'GET', path, headers, agent: false });
-  const timer = setTimeout(() => upstream.destroy(new Error('no answer to the upgrade')), options.connectMs);
-  socket.on('error', () => upstream.destroy());
-  socket.on('close', () => upstream.destroy());
-  upstream.on('upgrade', (answer, peer, peerHead) => {
-    clearTimeout(timer);
+export class Tunnel implements OpenTunnel {
+  readonly caller: Caller;
+  readonly #options: TunnelOptions;
+  readonly #socket: Duplex;
+  /** What the caller sent behind its request. */
+  readonly #head: Buffer;
+  readonly #protocol: string;
+  #upstream: ClientRequest | null = null;
+  #peer: Duplex | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #status = 502;
+  #over = false;
+
+  constructor(request: IncomingMessage, socket: Duplex, head: Buffer, options: TunnelOptions) {
+    takeSocket(socket);
+    this.caller = options.caller;
+    this.#options = options;
+    this.#socket = socket;
+    this.#head = head;
+    this.#protocol = request.headers.upgrade ?? 'websocket';
+  }
+
+  open(): void {
+    const { tunnels, connectMs } = this.#options;
+    tunnels.add(this);
+    this.#timer = setTimeout(() => this.#guard(() => this.#fail('timeout')), connectMs);
+    this.#socket.once('close', () => this.#end(this.#status === 101 ? 'success' : 'aborted'));
+    this.#guard(() => this.#connect());
+  }
+
+  cut(outcome: string): void {
+    this.#end(outcome);
+  }
+
+  #connect(): void {
+    const { provider, caller, path, forward } = this.#options;
+    const send = provider.base.protocol === 'https:' ? httpsRequest : httpRequest;
+    const headers = [
+      ...withoutKeyProtocol(provider.headers(forward, caller)),
+      ...['host', provider.base.host, 'connection', 'Upgrade', 'upgrade', this.#protocol],
+    ];
+    const upstream = send(provider.base.origin, { method: 'GET', path, headers, agent: false });
+    this.#upstream = upstream;
+    upstream.on('error', (error: NodeJS.ErrnoException) =>
+      this.#guard(() => this.#fail(error.code ?? 'error')),
+    );
+    upstream.on('upgrade', (answer, peer, peerHead) => {
+      takeSocket(peer);
+      this.#guard(() => this.#join(answer, peer, peerHead));
+    });
+    upstream.on('response', (answer) => this.#guard(() => this.#decline(answer)));
+    upstream.end();
+  }
+
+  #join(answer: IncomingMessage, peer: Socket, peerHead: Buffer): void {
+    if (this.#over) {
+      peer.destroy();
+      return;
+    }
+    const socket = this.#socket;
+    this.#peer = peer;
+    this.#status = 101;
+    clearTimeout(this.#timer);
     socket.write(headText(101, 'Switching Protocols', answer.rawHeaders));
     if (peerHead.length > 0) socket.write(peerHead);
-    if (head.length > 0) peer.write(head);
+    if (this.#head.length > 0) peer.write(this.#head);
+    // Whatever one side sends is written to the other: one of the two sockets sees all that happens.
+    peer.setTimeout(this.#options.idleMs, () => this.#end('idle'));
     socket.pipe(peer);
     peer.pipe(socket);
-    peer.on('error', () => socket.destroy());
-    peer.on('close', () => {
-      socket.destroy();
-      end('success', 101);
-    });
-    socket.on('close', () => peer.destroy());
-  });
-  upstream.on('response', (answer) => {
-    clearTimeout(timer);
-    // The provider declined: its answer is the caller's to see.
+    socket.once('end', () => this.#halfClosed());
+    peer.once('end', () => this.#halfClosed());
+    peer.once('close', () => this.#end('success'));
+  }
+
+  /** The provider declined: its answer is the caller's to see. */
+  #decline(answer: IncomingMessage): void {
+    if (this.#over) return;
     const { statusCode = 502, statusMessage = '' } = answer;
-    socket.write(headText(statusCode, statusMessage, closing(answer.rawHeaders)));
-    answer.pipe(socket);
-    end(`status ${statusCode}`, statusCode);
-  });
-  upstream.on('error', (error) => {
-    clearTimeout(timer);
-    if (!over) refuseUpgrade(socket, upstreamError(502, 'connect', `No answer from ${provider.name}.`));
-    end((error as NodeJS.ErrnoException).code ?? 'error', 502);
-  });
-  upstream.end();
+    this.#status = statusCode;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#end('timeout'), this.#options.connectMs);
+    answer.on('error', () => this.#end('truncated'));
+    this.#socket.write(headText(statusCode, statusMessage, closing(answer.rawHeaders)));
+    answer.pipe(this.#socket, { end: false });
+    answer.once('end', () => {
+      closeWith(this.#socket, '');
+      this.#end(`status ${statusCode}`);
+    });
+  }
+
+  #halfClosed(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#end('success'), HALF_CLOSED_MS);
+  }
+
+  /** It never came to a tunnel, and the caller has not been answered yet. */
+  #fail(outcome: string): void {
+    if (this.#over) return;
+    if (this.#status === 502) {
+      const why = `No answer from ${this.#options.provider.name}.`;
+      refuseUpgrade(this.#socket, upstreamError(502, 'connect', why));
+    }
+    this.#end(outcome);
+  }
+
+  #end(outcome: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#options.tunnels.remove(this);
+    this.#upstream?.destroy();
+    this.#peer?.destroy();
+    // What was refused or declined closes by itself, once its answer is read.
+    if (!this.#socket.writableEnded || this.#status === 101) this.#socket.destroy();
+    try {
+      this.#options.ended(outcome, this.#status);
+    } catch (error) {
+      this.#options.defects.report(error, ABOUT);
+    }
+  }
+
+  /** A defect ends this tunnel and nothing else. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.#options.defects.report(error, ABOUT);
+      this.#end('defect');
+    }
+  }
 }
 
 /** Answers an upgrade with an error and closes. */
 export function refuseUpgrade(socket: Duplex, error: GatewayError): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
   const body = errorBody(error);
   const headers = [
     ...['content-type', 'application/json', 'content-length', `${Buffer.byteLength(body)}`],
     ...['connection', 'close'],
   ];
-  socket.end(headText(error.status, 'Refused', headers) + body);
+  if (error.retryAfterS !== undefined) headers.push('retry-after', `${error.retryAfterS}`);
+  closeWith(socket, headText(error.status, 'Refused', headers) + body);
 }
 
 function headText(status: number, message: string, headers: readonly string[]): string {

@@ -7,6 +7,10 @@ export interface NodeProcess {
   /** Everything it printed so far, on both streams. */
   output(): string;
   signal(name: NodeJS.Signals): void;
+  /** Null while it runs, and when a signal ended it. */
+  exitCode(): number | null;
+  /** Resolves when it is gone, however it ended. */
+  readonly gone: Promise<void>;
   /** Sends the signal and resolves when the process is gone. */
   end(name?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
 }
@@ -49,6 +53,8 @@ export async function startNode(
     pid: child.pid as number,
     output: () => output,
     signal: (name) => void child.kill(name),
+    exitCode: () => child.exitCode,
+    gone,
     end,
   };
 }

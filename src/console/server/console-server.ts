@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Connections } from '../../gateway/connections';
 import type { ConsoleClient } from '../source/console-client';
 import { checkpointLine } from '../view/checkpoint-line';
 import { readCommandRequest } from './command-request';
@@ -30,6 +31,8 @@ export interface RunningConsole {
 
 const BODY_LIMIT_BYTES = 16_384;
 const VIEWERS_AT_MOST = 200;
+/** Viewers, and what their browsers fetch and send besides. */
+const CONNECTIONS_AT_MOST = 1_000;
 const ROUTE = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 const RUN = /^[0-9a-f-]{36}$/;
 
@@ -45,6 +48,7 @@ const SECURITY_HEADERS = {
 /** Serves the page and its live data; rejects when the address cannot be listened on. */
 export async function startConsole(options: ConsoleServerOptions): Promise<RunningConsole> {
   const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000 });
+  const connections = new Connections(server, CONNECTIONS_AT_MOST);
   server.listen(options.port, options.host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -56,14 +60,14 @@ export async function startConsole(options: ConsoleServerOptions): Promise<Runni
     site.answer(request, response).catch(() => response.destroy());
   });
   const name = options.host.includes(':') ? `[${options.host}]` : options.host;
-  return { url: `http://${name}:${port}/`, stop: () => stopServer(server, options.feeds) };
+  return { url: `http://${name}:${port}/`, stop: () => stopServer(server, connections, options.feeds) };
 }
 
-async function stopServer(server: Server, feeds: ConsoleFeeds): Promise<void> {
+async function stopServer(server: Server, connections: Connections, feeds: ConsoleFeeds): Promise<void> {
   feeds.stop();
   const closed = once(server, 'close');
   server.close();
-  server.closeAllConnections();
+  connections.destroyAll();
   await closed;
 }
 
