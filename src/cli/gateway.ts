@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { configurationPath, loadConfiguration } from '../config';
+import { exitAtTheLatest, serveOn } from '../gateway/gateway-process';
 import { type RunningGateway, startGateway } from '../gateway/main';
 import { CliError, EXIT } from './cli-error';
 import { listenAddress } from './option-value';
@@ -38,7 +39,12 @@ export function registerGateway(program: Command): void {
       const { name, dataUrl, adminUrl } = gateway;
       if (flags.json) printJson({ name, dataUrl, adminUrl });
       else printNote(`gateway ${name}: ${dataUrl}, admin ${adminUrl}; Ctrl-C stops it`);
-      await untilStopped([{ stopped: new Promise(() => {}), stop: () => gateway.stop() }]);
+      serveOn(gateway.defects);
+      const stop = () => {
+        exitAtTheLatest(gateway.drainMs, () => printNote('the gateway did not stop in time: it ends now'));
+        return gateway.stop();
+      };
+      await untilStopped([{ stopped: new Promise(() => {}), stop }]);
     });
 }
 

@@ -19,6 +19,8 @@ export interface GatewayLog {
 const PIPE_BYTES = 16_384;
 const FILE_BYTES = 65_536;
 const BUFFERED_MS = 1_000;
+/** Lines that cannot be written wait in memory up to this; later ones are dropped. */
+const UNWRITTEN_BYTES = 16_777_216;
 
 /** Opens the log; lines of requests are written each second or when there are many, so that none waits. */
 export function openLog(target: LogTarget, gateway: string): GatewayLog {
@@ -32,7 +34,22 @@ export function openLog(target: LogTarget, gateway: string): GatewayLog {
   const capacity = target === 'stdout' ? PIPE_BYTES : FILE_BYTES;
   const dest = target === 'stdout' ? 1 : target.file;
   const destination = pino.destination({
-    ...{ dest, sync: false, contentMode: 'buffer', maxWrite: capacity, mkdir: true },
+    ...{
+      dest,
+      sync: false,
+      contentMode: 'buffer',
+      maxWrite: capacity,
+      mkdir: true,
+      maxLength: UNWRITTEN_BYTES,
+    },
+  });
+  let opened = false;
+  destination.once('ready', () => {
+    opened = true;
+  });
+  destination.on('error', (error: Error) => {
+    // A disk that is full later, or a reader that is gone, costs lines of the log and not the gateway.
+    if (!opened) throw error;
   });
   const lines = new LineBuffer({
     capacity,
