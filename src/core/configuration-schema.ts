@@ -101,7 +101,7 @@ const routeSchema = z.strictObject({
     )
     .default('body')
     .describe(
-      'Key of assignment: header:NAME, body (safety_identifier, user, prompt_cache_key) or none (random a request).',
+      'Key of assignment: header:NAME, body (the first of safety_identifier, user and prompt_cache_key with at most 1 KB) or none (random per request).',
     ),
   settled: z
     .enum(['legacy', 'candidate'])

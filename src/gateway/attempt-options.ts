@@ -3,6 +3,7 @@ import type { Caller } from './callers';
 import type { CandidatePermit } from './candidate-permits';
 import type { Deadlines } from './deadlines';
 import type { Failure } from './failure';
+import type { LongBody } from './long-body';
 import type { Provider } from './provider';
 import type { Endpoint } from './traffic-class';
 
@@ -34,7 +35,7 @@ export interface AttemptOptions {
   readonly method: string;
   readonly path: string;
   readonly headers: string[];
-  readonly body: string | Buffer | Readable | null;
+  readonly body: Buffer | LongBody | Readable | null;
   readonly endpoint: Endpoint;
   /** A stream was asked for. */
   readonly streams: boolean;

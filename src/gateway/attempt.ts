@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { type AnswerHead, readAnswerHead } from './answer-head';
 import { type AnswerMode, answerMode } from './answer-mode';
@@ -5,6 +6,7 @@ import type { AnswerSink, AttemptOptions, AttemptServices } from './attempt-opti
 import type { CutCause } from './candidate-permits';
 import type { Timed } from './deadlines';
 import { connectionFailure, type Failure, statusFailure } from './failure';
+import { LONG_BODY_BYTES, LongBody } from './long-body';
 import { type PlainFacts, readPlain } from './plain-answer';
 import { StreamScanner } from './stream-scanner';
 
@@ -57,11 +59,12 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
   }
 
   dispatch(): void {
-    const { provider, permit, path, method, headers, body } = this.options;
+    const { provider, permit, path, method } = this.options;
     provider.inFlight += 1;
     this.#services.deadlines.add(this);
     permit?.onCut((cause) => this.#cut(cause));
     if (this.ended) return;
+    const { headers, body } = outgoing(this.options);
     provider.pool.dispatch({ path, method: method as Dispatcher.HttpMethod, headers, body }, this);
   }
 
@@ -319,4 +322,12 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
     if (kind === 'withdrawn' || kind === 'aborted') return false;
     return !this.options.provider.blamesOnly(this.options.caller, this.status);
   }
+}
+
+/** What is sent: a long body in slices, under the length that it has. */
+function outgoing({ headers, body }: AttemptOptions): { headers: string[]; body: Buffer | Readable | null } {
+  if (body === null || !(Buffer.isBuffer(body) || body instanceof LongBody)) return { headers, body };
+  if (Buffer.isBuffer(body) && body.length <= LONG_BODY_BYTES) return { headers, body };
+  const long = Buffer.isBuffer(body) ? new LongBody([body]) : body;
+  return { headers: [...headers, 'content-length', `${long.length}`], body: long.stream() };
 }

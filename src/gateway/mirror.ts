@@ -7,7 +7,7 @@ import type { Observation } from './evidence-cell';
 import { attemptLimits } from './limits';
 import { candidateBody } from './model-mapping';
 import { observe, usageOf } from './observation';
-import { type RequestFacts, usesHostedTools } from './request-facts';
+import type { RequestFacts } from './request-facts';
 import type { ShadowSide } from './shadow-pair';
 
 /** Takes a drained answer. */
@@ -32,7 +32,7 @@ export function copyToCandidate(
 ): void {
   const { route, services, caller } = call;
   const shadow = route.state.effectiveShadow();
-  if (shadow === 0 || services.random() >= shadow || usesHostedTools(facts.json)) return;
+  if (shadow === 0 || services.random() >= shadow || facts.usesHostedTools) return;
   const provider = route.mirror;
   if (provider.sheds(caller, services.now()) !== null || !services.buffered.take(call.body.length)) return;
   const mapped = candidateBody(call.body, facts, mapping, provider.takesUsageOption);

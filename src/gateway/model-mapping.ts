@@ -1,16 +1,20 @@
 import type { ModelMapping } from '../core/configuration-schema';
+import { editedPieces, type FieldRules, fieldEdits, type InnerRule } from './json-edit';
+import { type JsonFields, readFields } from './json-fields';
+import { LONG_BODY_BYTES, LongBody } from './long-body';
 import type { RequestFacts } from './request-facts';
 
 /** A body to send; `addsUsage` when the gateway asked for the usage chunk in the caller's place. */
 export interface MappedBody {
-  readonly body: string | Buffer;
+  readonly body: Buffer | LongBody;
   readonly addsUsage: boolean;
 }
 
 /** The body for legacy: as the caller wrote it, but for the usage of a stream. */
 export function legacyBody(raw: Buffer, facts: RequestFacts, usage: boolean): MappedBody {
-  if (!usage || !facts.stream || facts.wantsUsage) return { body: raw, addsUsage: false };
-  return { body: withUsage(raw, facts), addsUsage: true };
+  if (!usage || !facts.stream || facts.wantsUsage || facts.fields === null)
+    return { body: raw, addsUsage: false };
+  return { body: edited(raw, facts.fields, USAGE_RULES), addsUsage: true };
 }
 
 /** The body for the candidate: its model name, its parameters, and the usage of a stream. */
@@ -20,108 +24,81 @@ export function candidateBody(
   mapping: ModelMapping,
   usage: boolean,
 ): MappedBody {
-  const { rename, drop, set } = mapping.parameters;
-  const reshapes = hasKeys(rename) || drop.length > 0 || hasKeys(set);
-  const mayAdd = usage && facts.stream && !facts.wantsUsage && !drop.includes('stream_options');
-  if (!reshapes) {
-    const edit = mapping.candidate === facts.model ? null : modelEdit(facts, mapping.candidate);
-    if (mayAdd) return { body: withUsage(raw, facts, mapping.candidate, edit), addsUsage: true };
-    return { body: withModel(raw, facts, mapping.candidate, edit), addsUsage: false };
+  const { fields } = facts;
+  if (fields === null) return { body: raw, addsUsage: false };
+  const addsUsage =
+    usage && facts.stream && !facts.wantsUsage && !mapping.parameters.drop.includes('stream_options');
+  const renames = mapping.candidate !== facts.model || reshapes(mapping);
+  if (renames) return { body: edited(raw, fields, rulesOf(mapping, addsUsage)), addsUsage };
+  return { body: addsUsage ? edited(raw, fields, USAGE_RULES) : raw, addsUsage };
+}
+
+/** Whether a mapping changes parameters of a request besides its model. */
+export function reshapes({ parameters: { rename, drop, set } }: ModelMapping): boolean {
+  return drop.length > 0 || hasKeys(rename) || hasKeys(set);
+}
+
+const INCLUDE_USAGE: FieldRules = {
+  names: ['include_usage'],
+  becomes: [0],
+  targets: ['include_usage'],
+  values: ['true'],
+};
+
+/** Asks for the usage of a stream, whatever other options there are. */
+const ADDED_USAGE: InnerRule = {
+  absent: '{"include_usage":true}',
+  edits: (raw, start, end) => {
+    const fields = readFields(raw, start);
+    if (fields === null || fields.length === 0) return [{ start, end, text: ADDED_USAGE.absent }];
+    return fieldEdits(raw, fields, INCLUDE_USAGE);
+  },
+};
+
+const USAGE_RULES: FieldRules = {
+  names: ['stream_options'],
+  becomes: [0],
+  targets: ['stream_options'],
+  values: [ADDED_USAGE],
+};
+
+const RULES = new WeakMap<ModelMapping, { plain: FieldRules; withUsage: FieldRules }>();
+
+function rulesOf(mapping: ModelMapping, addsUsage: boolean): FieldRules {
+  let rules = RULES.get(mapping);
+  if (rules === undefined) {
+    rules = { plain: compileRules(mapping, false), withUsage: compileRules(mapping, true) };
+    RULES.set(mapping, rules);
   }
-  const json = reshape(facts.json, mapping);
-  if (mayAdd) json['stream_options'] = usageOptions(json['stream_options']);
-  return { body: JSON.stringify(json), addsUsage: mayAdd };
+  return addsUsage ? rules.withUsage : rules.plain;
 }
 
 /** Renames, drops and sets parameters, in this order; the model last of all. */
-function reshape(json: Readonly<Record<string, unknown>>, mapping: ModelMapping): Record<string, unknown> {
-  const { rename, drop, set } = mapping.parameters;
-  const dropped = new Set(drop);
-  const entries: [string, unknown][] = [];
-  for (const [name, value] of Object.entries(json)) {
+function compileRules({ candidate, parameters }: ModelMapping, addsUsage: boolean): FieldRules {
+  const { rename, drop, set } = parameters;
+  const values = new Map<string, string | InnerRule | null>();
+  for (const name of Object.values(rename)) values.set(name, null);
+  for (const [name, value] of Object.entries(set)) values.set(name, JSON.stringify(value));
+  if (addsUsage) {
+    const options = set['stream_options'];
+    const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
+    const others = isObject ? options : {};
+    const isSet = Object.hasOwn(set, 'stream_options');
+    values.set('stream_options', isSet ? JSON.stringify({ ...others, include_usage: true }) : ADDED_USAGE);
+  }
+  values.set('model', JSON.stringify(candidate));
+  const targets = [...values.keys()];
+  const names = [...new Set([...Object.keys(rename), ...drop, ...targets])];
+  const becomes = names.map((name) => {
     const renamed = Object.hasOwn(rename, name) ? (rename[name] as string) : name;
-    if (!dropped.has(name) && !dropped.has(renamed)) entries.push([renamed, value]);
-  }
-  for (const [name, value] of Object.entries(set)) entries.push([name, value]);
-  entries.push(['model', mapping.candidate]);
-  // fromEntries defines own properties, so that a parameter named __proto__ stays a parameter.
-  return Object.fromEntries(entries);
+    return drop.includes(name) || drop.includes(renamed) ? -1 : targets.indexOf(renamed);
+  });
+  return { names, becomes, targets, values: targets.map((name) => values.get(name) ?? null) };
 }
 
-const MODEL_KEY = '"model"';
-
-/** A part of a text to be replaced. */
-interface Edit {
-  readonly start: number;
-  readonly end: number;
-  readonly text: string;
-}
-
-/**
- * Where another model goes into a JSON text in place, which keeps every other byte and costs a tenth of writing
- * the object again; `unclear` where the text leaves a doubt which `"model"` is the top-level one.
- */
-function modelEdit({ text, model: old }: RequestFacts, model: string): Edit | 'unclear' {
-  const at = text.indexOf(MODEL_KEY);
-  if (at < 0 || text.indexOf(MODEL_KEY, at + 1) >= 0 || text.includes('\\u')) return 'unclear';
-  const start = text.indexOf('"', at + MODEL_KEY.length);
-  const quoted = JSON.stringify(old);
-  if (start < 0 || !text.startsWith(quoted, start) || !isColon(text, at + MODEL_KEY.length, start)) {
-    return 'unclear';
-  }
-  return { start, end: start + quoted.length, text: JSON.stringify(model) };
-}
-
-function withModel(
-  raw: Buffer,
-  facts: RequestFacts,
-  model: string,
-  edit: Edit | 'unclear' | null,
-): MappedBody['body'] {
-  if (edit === null) return raw;
-  return edit === 'unclear' ? JSON.stringify({ ...facts.json, model }) : edited(raw, facts.text, [edit]);
-}
-
-const USAGE = ',"stream_options":{"include_usage":true}}';
-
-function withUsage(
-  raw: Buffer,
-  { text, json, model: old }: RequestFacts,
-  model = old,
-  edit: Edit | 'unclear' | null = null,
-): MappedBody['body'] {
-  if (edit === 'unclear' || json['stream_options'] !== undefined) {
-    return JSON.stringify({ ...json, model, stream_options: usageOptions(json['stream_options']) });
-  }
-  const end = { start: text.lastIndexOf('}'), end: text.length, text: USAGE };
-  return edited(raw, text, edit === null ? [end] : [edit, end]);
-}
-
-/**
- * A text with some parts replaced, from front to back. Where it has as many bytes as characters each stands
- * for itself, and the bytes are copied: cheaper than to write a string as UTF-8.
- */
-function edited(raw: Buffer, text: string, edits: readonly Edit[]): string | Buffer {
-  const inBytes = raw.length === text.length;
-  const pieces: Buffer[] = [];
-  let whole = '';
-  let from = 0;
-  for (const edit of edits) {
-    if (inBytes) pieces.push(raw.subarray(from, edit.start), Buffer.from(edit.text));
-    else whole += text.slice(from, edit.start) + edit.text;
-    from = edit.end;
-  }
-  return inBytes ? Buffer.concat([...pieces, raw.subarray(from)]) : whole + text.slice(from);
-}
-
-function usageOptions(options: unknown): object {
-  return typeof options === 'object' && options !== null
-    ? { ...options, include_usage: true }
-    : { include_usage: true };
-}
-
-function isColon(text: string, from: number, to: number): boolean {
-  return text.slice(from, to).trim() === ':';
+function edited(raw: Buffer, fields: JsonFields, rules: FieldRules): MappedBody['body'] {
+  const pieces = editedPieces(raw, fieldEdits(raw, fields, rules));
+  return raw.length <= LONG_BODY_BYTES ? Buffer.concat(pieces) : new LongBody(pieces);
 }
 
 function hasKeys(record: Readonly<Record<string, unknown>>): boolean {

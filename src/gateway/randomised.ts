@@ -11,7 +11,7 @@ import { copyToCandidate } from './mirror';
 import { candidateBody, legacyBody, type MappedBody } from './model-mapping';
 import { failureClassOf, firstTokenOf, observe, usageOf } from './observation';
 import { upstreamError } from './openai-error';
-import { assignmentKey, isContinued, type RequestFacts, usesHostedTools } from './request-facts';
+import { assignmentKey, type RequestFacts } from './request-facts';
 
 /** Serves a request of the randomised class whose model the route maps. */
 export function serveRandomised(call: Call, facts: RequestFacts, mapping: ModelMapping): void {
@@ -44,10 +44,10 @@ class RandomisedCall implements AttemptOwner {
     this.#call = call;
     this.#facts = facts;
     this.#mapping = mapping;
-    this.#replayable = !usesHostedTools(facts.json);
+    this.#replayable = !facts.usesHostedTools;
     const { state } = call.route;
-    const key = assignmentKey(state.stickyKey, call.head.sticky, facts.json);
-    this.#assignment = state.draw(key, key ?? call.services.randomId(), isContinued(facts.json));
+    const key = assignmentKey(state.stickyKey, call.head.sticky, call.body, facts);
+    this.#assignment = state.draw(key, key ?? call.services.randomId(), facts.isContinued);
     this.#inArm = this.#assignment.randomised;
   }
 
@@ -283,7 +283,7 @@ class RandomisedCall implements AttemptOwner {
   /** Responses, and completions that are stored, can be asked for later by their id. */
   #rememberMaker(attempt: Attempt): void {
     const { endpoint } = this.#call.traffic;
-    const { store } = this.#facts.json;
+    const { store } = this.#facts;
     const isKept = endpoint === 'responses' ? store !== false : endpoint === 'chat' && store === true;
     const id = attempt.scanner?.objectId ?? attempt.plain?.objectId ?? null;
     if (isKept && id !== null) this.#call.route.makers.remember(id, this.#asked);

@@ -1,30 +1,61 @@
 import type { StickyKey } from '../core/routing';
+import { hasElements, isString, type JsonFields, readString, spanOf } from './json-fields';
+import { type FieldName, RequestReader } from './request-reader';
 
-/** What a request's JSON body says that matters to the gateway. */
+/** What a request's body says that matters to the gateway. Nothing of the body itself is kept in it. */
 export interface RequestFacts {
-  readonly text: string;
-  readonly json: Readonly<Record<string, unknown>>;
   readonly model: string;
   readonly stream: boolean;
   /** The caller asked for the usage chunk of a stream itself. */
   readonly wantsUsage: boolean;
+  /** It carries assistant turns: a conversation that continues. */
+  readonly isContinued: boolean;
+  /** A provider runs tools of its own for it, which may act twice when the request is sent twice. */
+  readonly usesHostedTools: boolean;
+  /** It leans on something that one provider keeps: an earlier response, a conversation, a file. */
+  readonly isBoundToState: boolean;
+  /** It continues an earlier response. */
+  readonly continuesResponse: boolean;
+  /** Whether the answer is to be kept, null where the body does not say. */
+  readonly store: boolean | null;
+  /** What a model has to be able to do, in the shapes of Chat Completions and of Responses. */
+  readonly features: Features;
+  /** Where the value stands that names the end user, both 0 without one. */
+  readonly userStart: number;
+  readonly userEnd: number;
+  /** Where the fields of a JSON body are; null for a form, which is never rewritten. */
+  readonly fields: JsonFields | null;
 }
 
+interface Features {
+  readonly tools: boolean;
+  readonly jsonSchema: boolean;
+  readonly vision: boolean;
+}
+
+/** A longer one is not the name of any model. */
+const MAX_MODEL_BYTES = 1_024;
+/** A longer value names no user: hashing it would cost every other caller its turn. */
+const MAX_USER_BYTES = 1_024;
+
+const QUOTE = 0x22;
+/** How values begin: there is one value for each of these letters. */
+const TRUE = 0x74;
+const FALSE = 0x66;
+const NULL = 0x6e;
+
+const reader = new RequestReader();
+
 /** Reads a JSON object with a model; null when the body is anything else. */
-export function readFacts(body: Buffer): RequestFacts | null {
-  const text = body.toString('utf8');
-  const json = parseObject(text);
-  if (json === null) return null;
-  const { model, stream, stream_options: options } = json;
-  if (typeof model !== 'string') return null;
-  return {
-    text,
-    json,
-    model,
-    stream: stream === true,
-    wantsUsage:
-      typeof options === 'object' && options !== null && Reflect.get(options, 'include_usage') === true,
-  };
+export function readFacts(raw: Buffer): RequestFacts | null {
+  const facts = reader.scan(raw) ? factsOf(raw, reader) : null;
+  reader.release();
+  return facts;
+}
+
+/** What a form says: nothing of it but model and stream is read. */
+export function formFacts(model: string, stream: boolean): RequestFacts {
+  return { ...OF_A_FORM, model, stream };
 }
 
 /** A JSON text's object; null for everything that is none. */
@@ -43,12 +74,12 @@ export function parseObject(text: string): Record<string, unknown> | null {
 export function assignmentKey(
   rule: StickyKey,
   header: string | null,
-  json: Readonly<Record<string, unknown>> | null,
+  raw: Buffer,
+  { userStart, userEnd }: RequestFacts,
 ): string | null {
   if (rule === 'none') return null;
   if (header !== null && header !== '') return header;
-  if (json === null) return null;
-  return nonEmpty(json['safety_identifier']) ?? nonEmpty(json['user']) ?? nonEmpty(json['prompt_cache_key']);
+  return userEnd === 0 ? null : readString(raw, userStart, userEnd);
 }
 
 /** The lower-case name of the header that a rule reads, null when it reads none. */
@@ -56,81 +87,105 @@ export function stickyHeader(rule: StickyKey): string | null {
   return rule.startsWith('header:') ? rule.slice('header:'.length).toLowerCase() : null;
 }
 
-/** Whether a request carries assistant turns: a conversation that goes on. */
-export function isContinued(json: Readonly<Record<string, unknown>>): boolean {
-  return hasAssistantTurn(json['messages']) || hasAssistantTurn(json['input']);
-}
-
-/** Whether a provider runs tools of its own for it, which may act twice when the request is sent twice. */
-export function usesHostedTools(json: Readonly<Record<string, unknown>>): boolean {
-  if (json['web_search_options'] !== undefined && json['web_search_options'] !== null) return true;
-  const { tools } = json;
-  if (!Array.isArray(tools)) return false;
-  return tools.some((tool: unknown) => {
-    const type = typeof tool === 'object' && tool !== null ? Reflect.get(tool, 'type') : undefined;
-    return typeof type === 'string' && type !== 'function' && type !== 'custom';
-  });
-}
-
-/** What a request asks a model to be able to do, in the shapes of Chat Completions and of Responses. */
-export function askedFeatures({ json, text }: RequestFacts): {
-  readonly tools: boolean;
-  readonly jsonSchema: boolean;
-  readonly vision: boolean;
-} {
-  const { tools, functions, response_format: format, text: output } = json;
+function factsOf(raw: Buffer, read: RequestReader): RequestFacts | null {
+  if (read.first('model') !== QUOTE) return null;
+  const modelEnd = read.end('model');
+  if (modelEnd - read.start('model') > MAX_MODEL_BYTES) return null;
+  const user = userField(read);
+  const continuesResponse = isFilledText(read, 'previous_response_id');
+  const store = read.first('store');
   return {
-    tools: isFilled(tools) || isFilled(functions),
-    jsonSchema: isJsonSchema(format) || isJsonSchema(property(output, 'format')),
-    // Most bodies name no image: one search tells.
-    vision: text.includes('image') && (hasImage(json['messages']) || hasImage(json['input'])),
+    model: modelName(raw, read.start('model'), modelEnd),
+    stream: read.first('stream') === TRUE,
+    wantsUsage: innerFirst(raw, read, 'stream_options', 'include_usage') === TRUE,
+    isContinued: read.hasAssistantTurns,
+    usesHostedTools: isSet(read, 'web_search_options') || read.hasHostedTools,
+    isBoundToState:
+      read.namesFiles ||
+      continuesResponse ||
+      read.first('background') === TRUE ||
+      isSet(read, 'conversation') ||
+      innerFirst(raw, read, 'prompt', 'id') === QUOTE,
+    continuesResponse,
+    store: store === TRUE ? true : store === FALSE ? false : null,
+    features: featuresOf(raw, read),
+    userStart: user === null ? 0 : read.start(user),
+    userEnd: user === null ? 0 : read.end(user),
+    fields: read.fields,
   };
 }
 
-function isFilled(list: unknown): boolean {
-  return Array.isArray(list) && list.length > 0;
+let lastModel = '';
+
+/** Nearly always the same as the last time, which costs less than making the text again. */
+function modelName(raw: Buffer, start: number, end: number): string {
+  if (!isString(raw, start, end, lastModel)) lastModel = readString(raw, start, end);
+  return lastModel;
 }
 
-function isJsonSchema(format: unknown): boolean {
-  return property(format, 'type') === 'json_schema';
+function userField(read: RequestReader): FieldName | null {
+  if (namesUser(read, 'safety_identifier')) return 'safety_identifier';
+  if (namesUser(read, 'user')) return 'user';
+  return namesUser(read, 'prompt_cache_key') ? 'prompt_cache_key' : null;
 }
 
-function hasImage(turns: unknown): boolean {
-  if (!Array.isArray(turns)) return false;
-  return turns.some((turn: unknown) => {
-    const content = property(turn, 'content');
-    if (!Array.isArray(content)) return false;
-    return content.some((part: unknown) => {
-      const type = property(part, 'type');
-      return type === 'image_url' || type === 'input_image';
-    });
-  });
+function namesUser(read: RequestReader, name: FieldName): boolean {
+  return isFilledText(read, name) && read.end(name) - read.start(name) <= MAX_USER_BYTES;
 }
 
-function property(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+function isFilledText(read: RequestReader, name: FieldName): boolean {
+  return read.first(name) === QUOTE && read.end(name) - read.start(name) > 2;
 }
 
-const NAMES_STATE = /"(file|vector_store)_id/;
-
-/** Whether a request leans on something that one provider keeps: an earlier response, a conversation, a file. */
-export function isBoundToState({ json, text }: RequestFacts): boolean {
-  if (json['background'] === true) return true;
-  if (nonEmpty(json['previous_response_id']) !== null) return true;
-  if (json['conversation'] !== undefined && json['conversation'] !== null) return true;
-  // Most bodies have neither: one search tells.
-  if (text.includes('_id') && NAMES_STATE.test(text)) return true;
-  const { prompt } = json;
-  return typeof prompt === 'object' && prompt !== null && typeof Reflect.get(prompt, 'id') === 'string';
+/** Whether a field is there with another value than null. */
+function isSet(read: RequestReader, name: FieldName): boolean {
+  const first = read.first(name);
+  return first !== 0 && first !== NULL;
 }
 
-function hasAssistantTurn(turns: unknown): boolean {
-  if (!Array.isArray(turns)) return false;
-  return turns.some(
-    (turn: unknown) => typeof turn === 'object' && turn !== null && Reflect.get(turn, 'role') === 'assistant',
-  );
+/** The first byte of a value inside of a field that is an object; 0 where there is none. */
+function innerFirst(raw: Buffer, read: RequestReader, name: FieldName, inner: string): number {
+  const span = read.first(name) === 0 ? null : spanOf(raw, read.start(name), inner);
+  return span === null ? 0 : (raw[span.start] as number);
 }
 
-function nonEmpty(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
+function featuresOf(raw: Buffer, read: RequestReader): Features {
+  const tools =
+    (read.first('tools') !== 0 && hasElements(raw, read.start('tools'))) ||
+    (read.first('functions') !== 0 && hasElements(raw, read.start('functions')));
+  const jsonSchema = isSchema(raw, read, 'response_format') || isSchemaOfText(raw, read);
+  const vision = read.hasImages;
+  if (!tools && !jsonSchema && !vision) return NO_FEATURES;
+  return { tools, jsonSchema, vision };
 }
+
+function isSchema(raw: Buffer, read: RequestReader, name: FieldName): boolean {
+  return read.first(name) !== 0 && isSchemaAt(raw, read.start(name));
+}
+
+function isSchemaOfText(raw: Buffer, read: RequestReader): boolean {
+  const format = read.first('text') === 0 ? null : spanOf(raw, read.start('text'), 'format');
+  return format !== null && isSchemaAt(raw, format.start);
+}
+
+function isSchemaAt(raw: Buffer, at: number): boolean {
+  const type = spanOf(raw, at, 'type');
+  return type !== null && isString(raw, type.start, type.end, 'json_schema');
+}
+
+const NO_FEATURES: Features = { tools: false, jsonSchema: false, vision: false };
+
+const OF_A_FORM: RequestFacts = {
+  model: '',
+  stream: false,
+  wantsUsage: true,
+  isContinued: false,
+  usesHostedTools: false,
+  isBoundToState: false,
+  continuesResponse: false,
+  store: null,
+  features: NO_FEATURES,
+  userStart: 0,
+  userEnd: 0,
+  fields: null,
+};

@@ -1,4 +1,4 @@
-import { askedFeatures, type RequestFacts } from './request-facts';
+import type { RequestFacts } from './request-facts';
 import type { RequestHead } from './request-head';
 import type { AttemptNote } from './request-log';
 import type { Services } from './services';
@@ -51,7 +51,7 @@ export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): 
 
 /** What the answer has to be able to do: `cutover assess` asks a candidate for it. */
 function featuresOf(facts: RequestFacts): string {
-  const { tools, jsonSchema, vision } = askedFeatures(facts);
+  const { tools, jsonSchema, vision } = facts.features;
   return `,"tools":${tools},"jsonSchema":${jsonSchema},"vision":${vision}`;
 }
 

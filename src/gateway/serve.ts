@@ -1,10 +1,10 @@
 import { readBody, streamBody, type UnreadBody } from './body-reader';
 import type { Call } from './call';
-import { candidateBody } from './model-mapping';
+import { candidateBody, reshapes } from './model-mapping';
 import { readMultipartModel } from './multipart-model';
 import { badRequest } from './openai-error';
 import { serveRandomised } from './randomised';
-import { isBoundToState, type RequestFacts, readFacts } from './request-facts';
+import { formFacts, type RequestFacts, readFacts } from './request-facts';
 import { mappingOf } from './route';
 import { serveSingle } from './single';
 import { serveStateful } from './stateful';
@@ -64,7 +64,7 @@ function serveRead(call: Call): void {
   call.facts = facts;
   if (
     traffic.class === 'stateful' ||
-    (facts !== null && traffic.endpoint !== 'opaque' && isBoundToState(facts))
+    (facts !== null && traffic.endpoint !== 'opaque' && facts.isBoundToState)
   ) {
     serveStateful(call, false);
     return;
@@ -80,7 +80,7 @@ function serveRead(call: Call): void {
     return;
   }
   if (traffic.class === 'whole') serveWhole(call, facts);
-  else if (facts.text === '' && (mapping.candidate !== facts.model || reshapes(mapping.parameters)))
+  else if (facts.fields === null && (mapping.candidate !== facts.model || reshapes(mapping)))
     serveAtLegacy(call);
   else serveRandomised(call, facts, mapping);
 }
@@ -119,20 +119,12 @@ function serveAtLegacy(call: Call): void {
   serveSingle(call, { side: 'legacy', body: call.body, model, permitted: false, reads: false });
 }
 
-/** A multipart body can be read but not written: `text` is empty, and it moves only where nothing changes. */
+/** A multipart body can be read but not written: it has no fields, and moves only where nothing changes. */
 function factsOf(call: Call): RequestFacts | null {
   const { contentType } = call.head;
   if (!contentType.toLowerCase().startsWith('multipart/')) return readFacts(call.body);
   const fields = readMultipartModel(contentType, call.body);
-  return fields === null ? null : { ...fields, text: '', json: {}, wantsUsage: true };
-}
-
-function reshapes(parameters: { rename: object; drop: readonly string[]; set: object }): boolean {
-  return (
-    parameters.drop.length > 0 ||
-    Object.keys(parameters.rename).length > 0 ||
-    Object.keys(parameters.set).length > 0
-  );
+  return fields === null ? null : formFacts(fields.model, fields.stream);
 }
 
 function refuseBody(call: Call, reason: UnreadBody, maxBytes: number): void {

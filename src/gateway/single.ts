@@ -4,13 +4,14 @@ import { Attempt, type AttemptOwner } from './attempt';
 import type { AnswerSink, AttemptOptions } from './attempt-options';
 import type { Call } from './call';
 import { attemptLimits } from './limits';
+import { LongBody } from './long-body';
 import { usageOf } from './observation';
 import { upstreamError } from './openai-error';
 
 /** What to ask of one provider, outside of the arms. */
 export interface SingleAsk {
   readonly side: Side;
-  readonly body: string | Buffer | Readable | null;
+  readonly body: Buffer | LongBody | Readable | null;
   readonly model: string | null;
   /** Sent under the routing's permit, for what belongs to the candidate only while it is completely there. */
   readonly permitted: boolean;
@@ -99,7 +100,7 @@ class SingleOwner implements AttemptOwner {
 
 /** A body that is passed on as it comes keeps the length that its caller gave. */
 function withLength(headers: string[], body: SingleAsk['body'], length: number | null): string[] {
-  if (body !== null && typeof body === 'object' && !Buffer.isBuffer(body) && length !== null) {
+  if (body !== null && !Buffer.isBuffer(body) && !(body instanceof LongBody) && length !== null) {
     headers.push('content-length', `${length}`);
   }
   return headers;

@@ -1,15 +1,11 @@
 import type { Side } from '../core/routing';
 import type { Attempt } from './attempt';
+import { bodyIds, isId } from './body-ids';
 import { streamBody } from './body-reader';
 import type { Call } from './call';
 import { candidateBody } from './model-mapping';
 import { mappingOf } from './route';
 import { type SingleAsk, serveSingle } from './single';
-
-const MAX_IDS = 64;
-const MAX_VISITED = 2_000;
-const MAX_DEPTH = 6;
-const ID = /^[A-Za-z][A-Za-z0-9]{0,31}[-_][A-Za-z0-9_-]{1,200}$/;
 
 /**
  * Serves a request that is bound to what one provider keeps. It goes to the known maker of what it names, else
@@ -18,10 +14,9 @@ const ID = /^[A-Za-z][A-Za-z0-9]{0,31}[-_][A-Za-z0-9_-]{1,200}$/;
  */
 export function serveStateful(call: Call, streamed: boolean): void {
   const { route, facts, request } = call;
-  const ids = streamed ? pathIds(call.path) : [...pathIds(call.path), ...bodyIds(facts?.json ?? null)];
+  const ids = streamed ? pathIds(call.path) : [...pathIds(call.path), ...bodyIds(call.body)];
   const first = route.makers.findAny(ids) ?? route.configuration.stateful;
-  const asksTwice =
-    request.method === 'GET' || (facts !== null && typeof facts.json['previous_response_id'] === 'string');
+  const asksTwice = request.method === 'GET' || facts?.continuesResponse === true;
   serveSingle(call, askOf(call, first, streamed), (attempt) => {
     if (!asksTwice || !isNotFound(attempt)) return false;
     if (first === 'candidate') serveSingle(call, askOf(call, 'legacy', streamed));
@@ -70,22 +65,5 @@ function isNotFound(attempt: Attempt): boolean {
 }
 
 function pathIds(path: string): string[] {
-  return path.split('/').filter((segment) => ID.test(segment));
-}
-
-/** Everything in a body that looks like an id, within bounds. */
-function bodyIds(json: Readonly<Record<string, unknown>> | null): string[] {
-  const ids: string[] = [];
-  let visited = 0;
-  const visit = (value: unknown, depth: number): void => {
-    visited += 1;
-    if (visited > MAX_VISITED || ids.length >= MAX_IDS || depth > MAX_DEPTH) return;
-    if (typeof value === 'string') {
-      if (ID.test(value)) ids.push(value);
-    } else if (typeof value === 'object' && value !== null) {
-      for (const inner of Object.values(value)) visit(inner, depth + 1);
-    }
-  };
-  visit(json, 0);
-  return ids;
+  return path.split('/').filter((segment) => isId(segment));
 }

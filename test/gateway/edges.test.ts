@@ -221,6 +221,7 @@ describe('bodies', () => {
     ['no object', '[1]'],
     ['no model', '{}'],
     ['deep nesting', `${'['.repeat(900)}${']'.repeat(900)}`],
+    ['a model and deep nesting', `{"model":"gpt-4o","stream":true,"x":${'['.repeat(900)}${']'.repeat(900)}}`],
     ['an odd number', '{"model":"x","n":1e999}'],
     ['a lone surrogate', '{"model":"x","user":"\\ud800"}'],
     ['a prototype', '{"model":"__proto__","__proto__":{"model":"gpt-4o"}}'],

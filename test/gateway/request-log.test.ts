@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DemoProvider } from '../../src/demo/provider';
-import { askedFeatures, type RequestFacts, readFacts } from '../../src/gateway/request-facts';
+import { readFacts } from '../../src/gateway/request-facts';
 import { startFakeProvider } from '../support/fake-provider';
 import { MODEL, startTestGateway, type TestGateway } from '../support/running-gateway';
 import { analyzeFiles } from '../support/usage-analysis';
@@ -63,7 +63,7 @@ it('says nothing of tokens that nobody counted', () => {
 
 describe('the features that a request asks for', () => {
   const features = (body: object) =>
-    askedFeatures(readFacts(Buffer.from(JSON.stringify({ model: 'm', ...body }))) as RequestFacts);
+    readFacts(Buffer.from(JSON.stringify({ model: 'm', ...body })))?.features;
   const NONE = { tools: false, jsonSchema: false, vision: false };
 
   it.each<[string, object, Partial<typeof NONE>]>([
