@@ -25,7 +25,7 @@ export function spanOf(raw: Buffer, from: number, name: string): { start: number
 }
 
 /** The index of the last field of a name in a list of fields; -1 without one. */
-export function lastField(raw: Buffer, fields: JsonFields, name: string): number {
+function lastField(raw: Buffer, fields: JsonFields, name: string): number {
   for (let at = fields.length - 4; at >= 0; at -= 4) {
     if (isString(raw, fields[at] as number, fields[at + 1] as number, name)) return at;
   }

@@ -80,11 +80,8 @@ function compileRules({ candidate, parameters }: ModelMapping, addsUsage: boolea
   for (const name of Object.values(rename)) values.set(name, null);
   for (const [name, value] of Object.entries(set)) values.set(name, JSON.stringify(value));
   if (addsUsage) {
-    const options = set['stream_options'];
-    const isObject = typeof options === 'object' && options !== null && !Array.isArray(options);
-    const others = isObject ? options : {};
     const isSet = Object.hasOwn(set, 'stream_options');
-    values.set('stream_options', isSet ? JSON.stringify({ ...others, include_usage: true }) : ADDED_USAGE);
+    values.set('stream_options', isSet ? ADDED_USAGE.absent : ADDED_USAGE);
   }
   values.set('model', JSON.stringify(candidate));
   const targets = [...values.keys()];

@@ -107,14 +107,14 @@ it.each(
     [
       'set parameters',
       `{"t":1.0,"model":"old",${ODD}}`,
-      `{"t":[0.5],"model":"new",${ODD},"k":null}`,
-      { set: { t: [0.5], k: null } },
+      `{"t":0.5,"model":"new",${ODD},"k":null}`,
+      { set: { t: 0.5, k: null } },
     ],
     [
       'rename, drop and set in this order',
       `{"p":1,"q":2,"r":3,"model":"old",${ODD}}`,
-      `{"model":"new",${ODD},"q":{}}`,
-      { rename: { p: 'q', q: 'r' }, drop: ['r', 'q'], set: { q: {} } },
+      `{"model":"new",${ODD},"q":"x"}`,
+      { rename: { p: 'q', q: 'r' }, drop: ['r', 'q'], set: { q: 'x' } },
     ],
   ].map(([what, text, out, rules]) => [what, text, out, rules] as [string, string, string, object]),
 )('changes %s and no other byte', (_what, text, out, rules) => {
@@ -153,12 +153,12 @@ it.each([
 );
 
 it('means what the rules say, whatever the body holds (differential)', () => {
-  const name = fc.constantFrom('a', 'b', 'c', 'model', 'stream_options', '__proto__');
+  const name: fc.Arbitrary<string> = fc.constantFrom('a', 'b', 'c', 'model', 'stream_options', '__proto__');
   const value = fc.constantFrom<unknown>(1, 'x', null, { include_usage: false, y: 1 }, {}, [], true);
   const rules = fc.record({
     rename: fc.dictionary(name, name, { maxKeys: 2 }),
     drop: fc.array(name, { maxLength: 2 }),
-    set: fc.dictionary(name, value, { maxKeys: 2 }),
+    set: fc.dictionary(name, fc.constantFrom(1, 'x', null, false), { maxKeys: 2 }),
   });
   fc.assert(
     fc.property(
@@ -166,7 +166,7 @@ it('means what the rules say, whatever the body holds (differential)', () => {
       rules,
       fc.boolean(),
       (more, rule, usage) => {
-        const fields = [...more, ['model', 'old'], ['stream', true]] as const;
+        const fields: (readonly [string, unknown])[] = [...more, ['model', 'old'], ['stream', true]];
         const text = `{${fields.map(([key, held]) => `"${key}":${JSON.stringify(held)}`).join()}}`;
         const { rename, drop, set } = rule;
         const mapping = { candidate: 'new', parameters: rule };

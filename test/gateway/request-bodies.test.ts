@@ -72,7 +72,10 @@ it('nested thousands deep is legacy’s alone, and ends nothing when legacy refu
   const errors: unknown[] = [];
   const heard = (error: unknown) => errors.push(error);
   process.on('uncaughtException', heard);
-  legacy.fault = status(400, 'unknown field stream_options');
+  legacy.fault = ({ response }) => {
+    response.writeHead(400, { 'content-type': 'application/json' });
+    response.end('{"error":{"message":"unknown field stream_options"}}');
+  };
   await gateway.route(0, { shadow: 1 });
   const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
   const body = `{"model":"${MODEL}","stream":true,"messages":${deep},"stream_options":{"a":1}}`;
