@@ -1,6 +1,14 @@
 import { z } from 'zod';
 import { effectTargetSchema, linksSchema } from './effect-schema';
-import { durationSchema, httpUrlSchema, nameSchema, referenceSchema, shareSchema } from './schema-parts';
+import {
+  durationSchema,
+  forwardedHeaderSchema,
+  forwardedParameterSchema,
+  httpUrlSchema,
+  nameSchema,
+  referenceSchema,
+  shareSchema,
+} from './schema-parts';
 
 /**
  * The configuration (`cutover.yaml`): what there is. Gateway and worker read the same file.
@@ -49,6 +57,18 @@ const providerSchema = z.strictObject({
     .record(z.string(), z.string())
     .default({})
     .describe('Extra query parameters, such as api-version.'),
+  forward: z
+    .strictObject({
+      headers: z
+        .array(forwardedHeaderSchema)
+        .default([])
+        .describe('As headers.forward, for this provider alone.'),
+      query: z
+        .array(forwardedParameterSchema)
+        .default([])
+        .describe('As query.forward, for this provider alone.'),
+    })
+    .prefault({}),
   timeouts: timeoutsSchema.prefault({}),
   maxConcurrent: z
     .int()
@@ -220,6 +240,26 @@ export const configurationSchema = z
       .array(callerSchema)
       .default([])
       .describe('Gateway keys; without any, a gateway listens on loopback only.'),
+    headers: z
+      .strictObject({
+        forward: z
+          .array(forwardedHeaderSchema)
+          .default([])
+          .describe(
+            "Headers of callers that every provider gets besides those that it needs: content type, accept, user agent and SDK headers, idempotency key, trace context, OpenAI-Beta, ranges and conditions. Callers' other headers stay at the gateway.",
+          ),
+      })
+      .prefault({}),
+    query: z
+      .strictObject({
+        forward: z
+          .array(forwardedParameterSchema)
+          .default([])
+          .describe(
+            "Query parameters of callers that every provider gets besides those of OpenAI's API, such as limit, after and include. Callers' other parameters stay at the gateway.",
+          ),
+      })
+      .prefault({}),
     gateway: gatewaySettingsSchema.prefault({}),
     effects: z
       .record(nameSchema, effectTargetSchema)

@@ -40,6 +40,24 @@ export const referenceSchema = z
     'expected a reference such as env:NAME or file:/path, got something else (not shown: it may be a key)',
   );
 
+/** Headers that end at the gateway: hop-by-hop ones, what it writes itself, and what opens it or a caller's session. */
+const NEVER_FORWARDED =
+  /^(accept-encoding|api-key|authorization|connection|content-length|cookie|expect|host|http2-settings|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|x-cutover-.*)$/i;
+
+/** The name of a caller's header that may be passed on to a provider. */
+export const forwardedHeaderSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,100}$/, 'expected the name of a header')
+  .refine(
+    (name) => !NEVER_FORWARDED.test(name),
+    'expected a header that may leave the gateway: credentials are configured with auth, callers[].keys and headers; cookies, connection headers and x-cutover-* are never passed on',
+  );
+
+/** The name of a caller's query parameter that may be passed on to a provider, without brackets. */
+export const forwardedParameterSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_.~-]{1,100}$/, 'expected the name of a query parameter, without brackets');
+
 /** An absolute http:// or https:// URL without user and password. */
 export const httpUrlSchema = z.string().superRefine((text, context) => {
   let url: URL;

@@ -2,7 +2,7 @@ import { latin1 } from './latin1';
 
 /** The head of a provider's answer: what is passed on of it, and what the gateway reads itself. */
 export interface AnswerHead {
-  /** Flat list, without hop-by-hop headers, length, cookies, and what Connection names. */
+  /** Flat list of what callers may see: without length, what Connection names, and what `isPassed` keeps back. */
   readonly headers: string[];
   readonly contentType: string;
   readonly contentLength: number | null;
@@ -12,17 +12,60 @@ export interface AnswerHead {
   readonly retryAfterMs: number | null;
 }
 
+/** These would send a caller elsewhere, or speak for the gateway's own name in it: see `isPassed`. */
 const DROPPED = new Set([
+  // Where to go instead.
   'alt-svc',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-connection',
+  'azure-asyncoperation',
+  'content-location',
+  'link',
+  'operation-location',
+  'refresh',
+  'uri',
+  // What a browser or a proxy before the gateway would keep or do for the gateway's name.
+  'clear-site-data',
+  'expect-ct',
+  'nel',
+  'public-key-pins',
+  'public-key-pins-report-only',
+  'report-to',
+  'reporting-endpoints',
+  'service-worker-allowed',
   'set-cookie',
+  'set-cookie2',
+  'sourcemap',
+  'strict-transport-security',
+  'surrogate-control',
+  'x-reproxy-url',
+  'x-sendfile',
+  'x-sourcemap',
+  // How to authenticate: callers do so at the gateway.
+  'authentication-info',
+  'authorization',
+  'www-authenticate',
+  // What is behind the provider.
+  'server-timing',
+  // Hop by hop (RFC 9110, 7.6.1).
+  'keep-alive',
   'te',
   'trailer',
   'transfer-encoding',
   'upgrade',
 ]);
+
+/** Orders to a proxy before the gateway, but the one that has it not hold streams back. */
+const PROXY_ORDER = 'x-accel-';
+const UNBUFFERED = 'x-accel-buffering';
+
+/** A path alone, such as that of the call which `POST /realtime/calls` made. */
+const PATH_ONLY = /^\/(?![/\\])/;
+
+/** Whether a header of a provider's answer may reach callers; `name` in lower case. */
+export function isPassed(name: string, value: string): boolean {
+  if (DROPPED.has(name) || name.startsWith('proxy-') || name.startsWith('x-cutover-')) return false;
+  if (name === 'location') return PATH_ONLY.test(value);
+  return !name.startsWith(PROXY_ORDER) || name === UNBUFFERED;
+}
 
 /** Reads the raw headers of an answer in one pass. `wallMs` is for Retry-After dates. */
 export function readAnswerHead(raw: readonly Buffer[], wallMs: () => number): AnswerHead {
@@ -36,7 +79,7 @@ export function readAnswerHead(raw: readonly Buffer[], wallMs: () => number): An
     const name = latin1(raw[index] as Buffer);
     const value = latin1(raw[index + 1] as Buffer);
     const lower = name.toLowerCase();
-    if (DROPPED.has(lower)) continue;
+    if (!isPassed(lower, value)) continue;
     switch (lower) {
       case 'connection':
         if (value.toLowerCase() !== 'keep-alive' && value.toLowerCase() !== 'close') named = value;

@@ -1,6 +1,6 @@
 import type { AnswerHead } from './answer-head';
 import type { AttemptOptions } from './attempt-options';
-import type { Failure } from './failure';
+import { type Failure, statusFailure } from './failure';
 import { isValidated } from './plain-answer';
 
 /** `held`: kept back; `passed`: goes on as it comes; `scanned`: the same, read as events on the side. */
@@ -11,8 +11,11 @@ const ONE_PIECE_BYTES = 65_536;
 
 /** How an answer is treated by its head, or the failure that its head already is. */
 export function answerMode(status: number, head: AnswerHead, options: AttemptOptions): AnswerMode | Failure {
+  // Clients follow redirects with key and prompt, to wherever they lead.
+  const redirect = status >= 300 && status < 400 && status !== 304 ? statusFailure(status) : null;
+  if (redirect !== null) return redirect;
   if (status === 204 || status === 304 || options.method === 'HEAD') return 'passed';
-  if (status >= 300) return status >= 400 || options.holds ? 'held' : 'passed';
+  if (status >= 400) return 'held';
   const isStream = head.contentType.startsWith('text/event-stream') && !head.coded;
   return options.holds ? heldMode(isStream, head, options) : passedMode(isStream, head, options);
 }

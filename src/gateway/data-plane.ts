@@ -6,6 +6,7 @@ import type { Callers } from './callers';
 import { Connections } from './connections';
 import { Deadlines } from './deadlines';
 import { Defects } from './defects';
+import { forwardingOf } from './forwarding';
 import type { RouteToServe } from './gateway-routes';
 import type { ListenAddress } from './listen-address';
 import type { GatewayMetrics } from './metrics';
@@ -59,6 +60,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     routes,
     defaultRoute: defaultRoute(configuration, routes),
     callers: options.callers,
+    forwarding: forwardingOf(configuration),
     buffered: new BufferedBytes(configuration.gateway.maxBufferedBytes),
     log,
     metrics: options.metrics,

@@ -2,6 +2,7 @@ import { Pool } from 'undici';
 import type { ProviderConfiguration } from '../core/configuration-schema';
 import { Breaker, type BreakerSettings } from './breaker';
 import type { Caller } from './callers';
+import { type Forwarding, queryOf } from './forwarding';
 
 /** Why a provider is not asked now: its breaker, its concurrency cap, or its own Retry-After. */
 export type ShedReason = 'breaker open' | 'concurrency cap' | 'retry-after';
@@ -14,8 +15,15 @@ const NEVER_FORWARDED = new Set(['accept-encoding', 'authorization', 'api-key'])
 interface OwnHeaders {
   /** Flat list. */
   readonly list: readonly string[];
-  /** Lower-case names that replace the caller's; null when there are none. */
+  /** Lower-case names of the caller's that are replaced or withheld; null when there are none. */
   readonly overrides: ReadonlySet<string> | null;
+}
+
+export interface ProviderParts {
+  readonly breaker: BreakerSettings;
+  readonly resolveSecret: (reference: string) => string;
+  /** What of callers' heads other providers get and this one does not. */
+  readonly withheld: Forwarding;
 }
 
 /** One provider of this gateway: its pool (shared with no other), breaker, cap and the way its key is sent. */
@@ -28,6 +36,9 @@ export class Provider {
   takesUsageOption = true;
   readonly #basePath: string;
   readonly #query: string;
+  /** Names of query parameters of the caller's that are replaced or withheld; null when there are none. */
+  readonly #queryOverrides: ReadonlySet<string> | null;
+  readonly #withheldHeaders: ReadonlySet<string>;
   readonly #key: string | null;
   readonly #ownHeaders = new Map<Caller, OwnHeaders>();
   /** By caller where it has an identity of its own here, else under null for all who share one. */
@@ -36,8 +47,7 @@ export class Provider {
   constructor(
     readonly name: string,
     readonly configuration: ProviderConfiguration,
-    breaker: BreakerSettings,
-    resolveSecret: (reference: string) => string,
+    { breaker, resolveSecret, withheld }: ProviderParts,
     connections = configuration.maxConnections,
   ) {
     this.base = new URL(configuration.baseUrl);
@@ -45,6 +55,9 @@ export class Provider {
     this.breaker = new Breaker(breaker);
     this.#key = resolveKey(configuration, resolveSecret);
     this.#query = new URLSearchParams(configuration.query).toString();
+    const overrides = new Set([...withheld.query, ...ownParameters(configuration)]);
+    this.#queryOverrides = overrides.size === 0 ? null : overrides;
+    this.#withheldHeaders = withheld.headers;
     this.pool = new Pool(this.base.origin, {
       connections,
       pipelining: 1,
@@ -61,7 +74,8 @@ export class Provider {
   /** Path with the provider's base and query; `rest` is below /v1 and starts with a slash. */
   path(rest: string, query: string, caller: Caller): string {
     if (this.#query === '' && query === '' && !this.#keyInQuery) return this.#basePath + rest;
-    const parts = [query, this.#query, this.#queryKey(caller)].filter((part) => part !== '');
+    const passed = this.#queryOverrides === null ? query : queryOf(query, this.#queryOverrides, true);
+    const parts = [passed, this.#query, this.#queryKey(caller)].filter((part) => part !== '');
     return `${this.#basePath}${rest}${parts.length === 0 ? '' : `?${parts.join('&')}`}`;
   }
 
@@ -140,11 +154,19 @@ export class Provider {
     }
     for (const [name, value] of Object.entries({ ...headers, ...caller.headers })) list.push(name, value);
     const names = list.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
-    const overrides = new Set(names.filter((name) => !NEVER_FORWARDED.has(name)));
+    const overrides = new Set([
+      ...this.#withheldHeaders,
+      ...names.filter((name) => !NEVER_FORWARDED.has(name)),
+    ]);
     const own = { list, overrides: overrides.size === 0 ? null : overrides };
     this.#ownHeaders.set(caller, own);
     return own;
   }
+}
+
+/** Names of the query parameters that the provider's configuration sets itself. */
+function ownParameters({ auth, query }: ProviderConfiguration): string[] {
+  return [...Object.keys(query), ...(auth !== undefined && 'query' in auth ? [auth.query] : [])];
 }
 
 function resolveKey(

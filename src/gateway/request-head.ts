@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { withoutNamed } from './answer-head';
+import { type Forwarding, isForwarded } from './forwarding';
 import { badRequest, type GatewayError } from './openai-error';
 
 /** What the gateway reads from a request's head, in one pass over the raw headers. */
@@ -23,7 +24,6 @@ export interface RequestHead {
 const MAX_HEADERS = 128;
 
 type Role =
-  | 'drop'
   | 'host'
   | 'connection'
   | 'authorization'
@@ -34,7 +34,7 @@ type Role =
   | 'retries'
   | 'timeout';
 
-/** Headers that need more than being passed on; hop-by-hop ones are dropped (RFC 9110, 7.6.1). */
+/** Headers that the gateway reads itself. */
 const ROLES = new Map<string, Role>([
   ['host', 'host'],
   ['connection', 'connection'],
@@ -46,27 +46,18 @@ const ROLES = new Map<string, Role>([
   ['x-stainless-retry-count', 'retries'],
   ['x-stainless-timeout', 'timeout'],
   ['x-stainless-read-timeout', 'timeout'],
-  ['accept-encoding', 'drop'],
-  ['cookie', 'drop'],
-  ['expect', 'drop'],
-  ['keep-alive', 'drop'],
-  ['proxy-authenticate', 'drop'],
-  ['proxy-authorization', 'drop'],
-  ['proxy-connection', 'drop'],
-  ['te', 'drop'],
-  ['trailer', 'drop'],
-  ['upgrade', 'drop'],
-  ['http2-settings', 'drop'],
 ]);
 
 /**
  * Reads a head, or says why it is refused: shapes that two servers could understand differently (more than
  * one Host, an absolute target, both lengths, a body where none belongs) never reach a provider.
- * `stickyHeader` is the lower-case name of the header that carries the assignment key, or null.
+ * `stickyHeader` is the lower-case name of the header that carries the assignment key, or null. Only headers that
+ * `forwarding` names are passed on.
  */
 export function readHead(
   request: IncomingMessage,
   stickyHeader: string | null,
+  forwarding: Forwarding,
 ): RequestHead | { refused: GatewayError } {
   const raw = request.rawHeaders;
   if (raw.length > MAX_HEADERS * 2) {
@@ -94,12 +85,10 @@ export function readHead(
     if (lower === stickyHeader) head.sticky = value;
     const role = ROLES.get(lower);
     if (role === undefined) {
-      forward.push(name, value);
+      if (isForwarded(lower, forwarding)) forward.push(name, value);
       continue;
     }
     switch (role) {
-      case 'drop':
-        break;
       case 'host':
         hosts += 1;
         break;

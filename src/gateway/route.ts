@@ -1,7 +1,8 @@
 import type { Configuration, ModelMapping } from '../core/configuration-schema';
 import type { Side } from '../core/routing';
+import { withheldFrom } from './forwarding';
 import type { RouteToServe } from './gateway-routes';
-import { Provider } from './provider';
+import { Provider, type ProviderParts } from './provider';
 import { ReplayBudget } from './replay-budget';
 
 const MIRROR_CONNECTIONS = 32;
@@ -22,7 +23,7 @@ export function openProviders(
   return new Map(
     Object.entries(configuration.providers).map(([name, provider]) => [
       name,
-      new Provider(name, provider, configuration.gateway.breaker, resolveSecret),
+      new Provider(name, provider, providerParts(name, configuration, resolveSecret)),
     ]),
   );
 }
@@ -44,8 +45,7 @@ export function completeRoute<Held extends RouteToServe>(route: Held, parts: Rou
     mirror: new Provider(
       candidate,
       { ...candidateProvider.configuration, maxConcurrent: MIRROR_CONNECTIONS },
-      configuration.gateway.breaker,
-      parts.resolveSecret,
+      providerParts(candidate, configuration, parts.resolveSecret),
       MIRROR_CONNECTIONS,
     ),
     replays: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
@@ -56,6 +56,15 @@ export function completeRoute<Held extends RouteToServe>(route: Held, parts: Rou
 export function mappingOf(route: RouteToServe, model: string): ModelMapping | null {
   const { models } = route.configuration;
   return Object.hasOwn(models, model) ? (models[model] ?? null) : null;
+}
+
+function providerParts(
+  name: string,
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+): ProviderParts {
+  const { breaker } = configuration.gateway;
+  return { breaker, resolveSecret, withheld: withheldFrom(name, configuration) };
 }
 
 function providerOf(providers: ReadonlyMap<string, Provider>, name: string): Provider {

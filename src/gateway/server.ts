@@ -3,9 +3,11 @@ import type { Duplex } from 'node:stream';
 import { Call } from './call';
 import type { Caller } from './callers';
 import { takeSocket } from './connections';
+import { queryOf } from './forwarding';
 import { badRequest, type GatewayError, sendError } from './openai-error';
 import { stickyHeader } from './request-facts';
 import { type RequestHead, readHead } from './request-head';
+import { pathProblem, queryProblem } from './request-target';
 import type { Route } from './route';
 import { serve } from './serve';
 import type { Services } from './services';
@@ -54,15 +56,15 @@ function receive(services: Services, request: IncomingMessage, response: ServerR
     answerHealth(services, path, response);
     return;
   }
-  const admitted = admit(services, request, path);
+  const admitted = admit(services, request, path, queryAt < 0 ? '' : url.slice(queryAt + 1));
   if ('refused' in admitted) {
     request.resume();
-    sendError(response, admitted.refused, [], admitted.closes);
+    const { refused, closes } = admitted;
+    sendError(response, refused, refused.status === 405 ? ['allow', ALLOWED] : [], closes);
     return;
   }
-  const { target, head, caller } = admitted;
+  const { target, query, head, caller } = admitted;
   const traffic = classify(request.method ?? '', target.path);
-  const query = queryAt < 0 ? '' : url.slice(queryAt + 1);
   const call = new Call(services, target.route, request, response, head, caller, traffic, target.path, query);
   services.active.add(call);
   serve(call);
@@ -70,6 +72,8 @@ function receive(services: Services, request: IncomingMessage, response: ServerR
 
 interface Admitted {
   readonly target: Target;
+  /** What is passed on of the query. */
+  readonly query: string;
   readonly head: RequestHead;
   readonly caller: Caller;
 }
@@ -78,16 +82,26 @@ function admit(
   services: Services,
   request: IncomingMessage,
   path: string,
+  query: string,
 ): Admitted | { refused: GatewayError; closes: boolean } {
+  if (!METHODS.has(request.method ?? '')) {
+    const message = `expected a method of the API (${ALLOWED}), got ${request.method}`;
+    return { refused: badRequest('bad_method', message, 405), closes: true };
+  }
   if (path.charCodeAt(0) !== 47) {
     return {
       refused: badRequest('bad_target', 'expected a path as the target, got another form'),
       closes: true,
     };
   }
+  const problem = pathProblem(path) ?? queryProblem(query);
+  if (problem !== null) {
+    const message = `expected a target that can be read in one way only, got one with ${problem}`;
+    return { refused: badRequest('bad_target', message), closes: true };
+  }
   const target = findTarget(path, services.routes, services.defaultRoute);
   const route = target?.route ?? services.defaultRoute;
-  const head = readHead(request, stickyHeader(route.state.stickyKey));
+  const head = readHead(request, stickyHeader(route.state.stickyKey), services.forwarding);
   if ('refused' in head) return { refused: head.refused, closes: true };
   const caller = services.callers.identify(head.key);
   if (caller === null) return { refused: UNKNOWN_CALLER, closes: head.hasBody };
@@ -95,8 +109,12 @@ function admit(
     const message = `expected /v1/... or /routes/NAME/v1/... with a known route, got ${path.slice(0, 100)}`;
     return { refused: badRequest('unknown_url', message, 404), closes: head.hasBody };
   }
-  return { target, head, caller };
+  return { target, query: queryOf(query, services.forwarding.query), head, caller };
 }
+
+/** TRACE and the like would have a provider send back what it was sent, its key included. */
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+const ALLOWED = [...METHODS].join(', ');
 
 const UNKNOWN_CALLER: GatewayError = {
   status: 401,
@@ -110,12 +128,12 @@ function receiveUpgrade(services: Services, request: IncomingMessage, socket: Du
   const url = request.url ?? '';
   const queryAt = url.indexOf('?');
   const path = queryAt < 0 ? url : url.slice(0, queryAt);
-  const admitted = admitUpgrade(services, request, path);
+  const admitted = admitUpgrade(services, request, path, queryAt < 0 ? '' : url.slice(queryAt + 1));
   if ('refused' in admitted) {
     refuseUpgrade(socket, admitted.refused);
     return;
   }
-  const { target, head: read, caller } = admitted;
+  const { target, query, head: read, caller } = admitted;
   const { route } = target;
   const full = services.tunnels.refuse(caller);
   if (full !== null) {
@@ -127,7 +145,7 @@ function receiveUpgrade(services: Services, request: IncomingMessage, socket: Du
   const tunnel = new Tunnel(request, socket, head, {
     provider,
     caller,
-    path: provider.path(target.path, queryAt < 0 ? '' : url.slice(queryAt + 1), caller),
+    path: provider.path(target.path, query, caller),
     forward: read.forward,
     connectMs: provider.configuration.timeouts.connect + provider.configuration.timeouts.firstContent,
     idleMs: services.configuration.gateway.tunnels.idle,
@@ -152,11 +170,12 @@ function admitUpgrade(
   services: Services,
   request: IncomingMessage,
   path: string,
+  query: string,
 ): Admitted | { refused: GatewayError } {
   if (request.headers.upgrade?.toLowerCase() !== 'websocket' || request.method !== 'GET') {
     return { refused: badRequest('bad_upgrade', 'expected an upgrade to websocket by GET') };
   }
-  return admit(services, request, path);
+  return admit(services, request, path, query);
 }
 
 function answerHealth(services: Services, path: string, response: ServerResponse): void {

@@ -3,6 +3,7 @@ import type { AttemptServices } from './attempt-options';
 import type { BufferedBytes } from './body-reader';
 import type { Callers } from './callers';
 import type { Defects } from './defects';
+import type { Forwarding } from './forwarding';
 import type { GatewayMetrics } from './metrics';
 import type { GatewayLog } from './request-log';
 import type { Route } from './route';
@@ -22,6 +23,8 @@ export interface Services extends AttemptServices {
   readonly routes: ReadonlyMap<string, Route>;
   readonly defaultRoute: Route;
   readonly callers: Callers;
+  /** What of callers' heads reaches providers. */
+  readonly forwarding: Forwarding;
   readonly buffered: BufferedBytes;
   readonly log: GatewayLog;
   readonly metrics: GatewayMetrics;
