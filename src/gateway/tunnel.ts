@@ -1,7 +1,8 @@
-import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { type ClientRequest, request as httpRequest, type IncomingMessage, STATUS_CODES } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { isPassed } from './answer-head';
 import type { Caller } from './callers';
 import { closeWith, takeSocket } from './connections';
 import type { Defects } from './defects';
@@ -94,7 +95,8 @@ export class Tunnel implements OpenTunnel {
     this.#peer = peer;
     this.#status = 101;
     clearTimeout(this.#timer);
-    socket.write(headText(101, 'Switching Protocols', answer.rawHeaders));
+    const headers = ['connection', 'Upgrade', 'upgrade', this.#protocol, ...passedHeaders(answer.rawHeaders)];
+    socket.write(headText(101, 'Switching Protocols', headers));
     if (peerHead.length > 0) socket.write(peerHead);
     if (this.#head.length > 0) peer.write(this.#head);
     // Whatever one side sends is written to the other: one of the two sockets sees all that happens.
@@ -109,12 +111,18 @@ export class Tunnel implements OpenTunnel {
   /** The provider declined: its answer is the caller's to see. */
   #decline(answer: IncomingMessage): void {
     if (this.#over) return;
-    const { statusCode = 502, statusMessage = '' } = answer;
+    const { statusCode = 502 } = answer;
+    if (statusCode >= 300 && statusCode < 400) {
+      this.#fail('malformed', `status ${statusCode}: redirects are not followed`);
+      return;
+    }
     this.#status = statusCode;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#end('timeout'), this.#options.connectMs);
     answer.on('error', () => this.#end('truncated'));
-    this.#socket.write(headText(statusCode, statusMessage, closing(answer.rawHeaders)));
+    // Bytes that arrive decoded end with the connection.
+    const headers = [...passedHeaders(answer.rawHeaders), 'connection', 'close'];
+    this.#socket.write(headText(statusCode, STATUS_CODES[statusCode] ?? 'Declined', headers));
     answer.pipe(this.#socket, { end: false });
     answer.once('end', () => {
       closeWith(this.#socket, '');
@@ -128,11 +136,11 @@ export class Tunnel implements OpenTunnel {
   }
 
   /** It never came to a tunnel, and the caller has not been answered yet. */
-  #fail(outcome: string): void {
+  #fail(outcome: string, why: string | null = null): void {
     if (this.#over) return;
     if (this.#status === 502) {
-      const why = `No answer from ${this.#options.provider.name}.`;
-      refuseUpgrade(this.#socket, upstreamError(502, 'connect', why));
+      const message = `No answer from ${this.#options.provider.name}${why === null ? '' : `: ${why}`}.`;
+      refuseUpgrade(this.#socket, upstreamError(502, why === null ? 'connect' : outcome, message));
     }
     this.#end(outcome);
   }
@@ -178,23 +186,21 @@ export function refuseUpgrade(socket: Duplex, error: GatewayError): void {
 function headText(status: number, message: string, headers: readonly string[]): string {
   let text = `HTTP/1.1 ${status} ${message}\r\n`;
   for (let index = 0; index < headers.length; index += 2) {
-    if ((headers[index] as string).toLowerCase() !== 'set-cookie') {
-      text += `${headers[index]}: ${headers[index + 1]}\r\n`;
-    }
+    text += `${headers[index]}: ${headers[index + 1]}\r\n`;
   }
   return `${text}\r\n`;
 }
 
-function closing(headers: readonly string[]): string[] {
+/** What callers may see of a provider's headers. */
+function passedHeaders(headers: readonly string[]): string[] {
   const kept: string[] = [];
   for (let index = 0; index < headers.length; index += 2) {
-    const name = (headers[index] as string).toLowerCase();
-    // The body arrives decoded, so its end is the end of the connection.
-    if (name !== 'connection' && name !== 'transfer-encoding' && name !== 'keep-alive') {
-      kept.push(headers[index] as string, headers[index + 1] as string);
-    }
+    const name = headers[index] as string;
+    const value = headers[index + 1] as string;
+    const lower = name.toLowerCase();
+    if (lower !== 'connection' && isPassed(lower, value)) kept.push(name, value);
   }
-  return [...kept, 'connection', 'close'];
+  return kept;
 }
 
 /** Browsers carry keys as a WebSocket subprotocol: the caller's own is never passed on. */

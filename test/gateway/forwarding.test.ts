@@ -64,6 +64,7 @@ beforeAll(async () => {
     legacyUrl: legacy.url,
     candidateUrl: candidate.url,
     legacy: { forward: { headers: ['OpenAI-Project'], query: ['trace'] } },
+    settings: { breaker: { consecutiveFailures: 1_000, minimumRequests: 1_000 } },
     candidate: { query: { 'api-version': '2026-01-01', order: 'desc' } },
     configuration: {
       headers: { forward: ['X-Tenant'] },
