@@ -63,7 +63,7 @@ function head(plan: Plan): string[] {
 }
 
 function stageLines(stage: StagePlan, index: number): string[] {
-  const { errors, latency, interToken, sampleRatio, floor, probes } = stage.gates;
+  const { errors, latency, interToken, leavers, shed, sampleRatio, floor, probes } = stage.gates;
   const { holdMs, rollbackMs } = stage.deadline;
   // What a line means is said once, at the first stage.
   const why = (text: string): string => (index === 0 ? ` # ${text}` : '');
@@ -88,10 +88,15 @@ function stageLines(stage: StagePlan, index: number): string[] {
     `        rollbackIncrease: ${latency.rollbackIncrease}${why('harm: p95 more than this part above')}`,
     `        promotionIncrease: ${latency.promotionIncrease}${why('promotion: p95 at most this part above; null: not judged')}`,
     `        quantile: ${latency.quantile}${why('0.5 judges the median, which takes fewer requests')}`,
+    `        tailIncrease: ${latency.tailIncrease}${why('harm: p99 more than this part above')}`,
     `        ignoreBelowMs: ${latency.ignoreBelowMs}${why('a difference of fewer milliseconds is none')}`,
     '      interToken:',
     `        rollbackIncrease: ${interToken.rollbackIncrease}${why('harm: inter-token p95 more than this part above')}`,
     `        ignoreBelowMs: ${interToken.ignoreBelowMs}`,
+    '      leavers:',
+    `        rollbackRatio: ${leavers?.rollbackRatio}${why('harm: callers leave before their answer this many times as often')}`,
+    '      shed:',
+    `        pausePart: ${shed?.pausePart}${why('pause: the candidate took none of more than this part of its requests')}`,
     '      sampleRatio:',
     `        pausePValue: ${sampleRatio.pausePValue}${why('pause: the split is this unlikely')}`,
     '      floor:',

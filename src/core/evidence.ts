@@ -7,7 +7,7 @@ export type EvidenceKind = 'live' | 'probe' | 'shadow' | 'failover';
 /** Streams and plain answers are never pooled: their latencies mean different things. */
 export type AnswerShape = 'stream' | 'plain';
 
-/** Why an attempt failed. `shed` was assigned to the candidate and not sent (breaker, cap). */
+/** Why an attempt failed. `shed` was drawn while the candidate took nothing (breaker, cap), and is no failure. */
 export type FailureClass =
   | 'connect'
   | 'timeout'
@@ -33,8 +33,10 @@ export interface EvidenceCell {
   readonly attempts: number;
   readonly successes: number;
   readonly failures: Readonly<Partial<Record<FailureClass, number>>>;
-  /** Callers who went away before an answer; neither success nor failure. */
+  /** Callers who went away before an answer, and what says nothing of a provider; neither success nor failure. */
   readonly aborted: number;
+  /** Of the aborted: refusals (4xx) that say nothing of a provider. Absent from gateways of older releases. */
+  readonly refused?: number;
   /** SDK retries (`X-Stainless-Retry-Count` above 0) among the attempts. */
   readonly retries: number;
   /** Total time of plain answers, milliseconds; failures count as the time waited. */
@@ -162,6 +164,9 @@ function mergeCells(cells: readonly EvidenceCell[]): EvidenceCell {
     successes: sum((cell) => cell.successes),
     failures: mergeFailures(cells),
     aborted: sum((cell) => cell.aborted),
+    ...(cells.every(({ refused }) => refused !== undefined)
+      ? { refused: sum((cell) => cell.refused ?? 0) }
+      : {}),
     retries: sum((cell) => cell.retries),
     totalMs: mergeHistograms(cells.map((cell) => cell.totalMs)),
     firstTokenMs: mergeHistograms(cells.map((cell) => cell.firstTokenMs)),
@@ -210,6 +215,7 @@ export function emptyCell(identity: Pick<EvidenceCell, 'side' | 'kind' | 'shape'
     successes: 0,
     failures: {},
     aborted: 0,
+    refused: 0,
     retries: 0,
     totalMs: EMPTY_HISTOGRAM,
     firstTokenMs: EMPTY_HISTOGRAM,

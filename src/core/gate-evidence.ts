@@ -19,6 +19,17 @@ import {
 import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from './histogram';
 import { decodeNumbers, encodeNumbers } from './number-list';
 import type { LatencyQuantile } from './plan';
+import {
+  addPackedRows,
+  NO_ROW,
+  type PackedRow,
+  packRow,
+  type RateNumbers,
+  type RateRow,
+  ratesOf,
+  rowOf,
+  unpackRow,
+} from './rate-row';
 import type { Side } from './routing';
 import {
   addCounts,
@@ -38,12 +49,10 @@ export interface LatencyMeasure {
   readonly edge: number | null;
 }
 
-/** Requests and failures of both arms, in this order: legacy's requests, its failures, the candidate's two. */
-export type RateNumbers = readonly [number, number, number, number];
-
-/** What one window, or several in a row, have seen. */
+/** What one window, or several in a row, have counted of latencies and keys. */
 export interface WindowCounts {
-  readonly rates: RateNumbers;
+  /** In evidence of older releases, which had no `rates` of the stage. */
+  readonly rates?: RateNumbers;
   /** Four numbers a key bucket as in `rates`, `KEY_BUCKETS` times (`encodeNumbers`); null when not sticky. */
   readonly keys: string | null;
   /** Legacy's and the candidate's counts by measure, in the order of `measures`; later measures may be absent. */
@@ -72,6 +81,8 @@ export interface StageEvidence {
   readonly step: number;
   readonly measures: readonly LatencyMeasure[];
   readonly judged: DetectorState<WindowCounts>;
+  /** Failures of the same windows, with starts of their own: a row is small. Absent in evidence of older releases. */
+  readonly rates?: DetectorState<PackedRow>;
   /** Failures of requests, burn-in and windows that are not judged included. */
   readonly floor: DetectorState<FloorCounts>;
   /** The candidate's requests of all, while every gateway applied the share. */
@@ -91,7 +102,7 @@ const STRATA = 12;
 export const POOLED_MODEL = 'other';
 
 /** Characters of JSON that a stage's evidence may take. */
-const SIZE_LIMIT = 8_000;
+const SIZE_LIMIT = 9_000;
 /** From the most detail to the least: how many starts of a late change are kept, how fine latencies are. */
 const DETAIL = [
   { segments: 24, step: 1 },
@@ -107,6 +118,7 @@ const DETAIL = [
   { segments: 1, step: 6 },
 ] as const;
 const FLOOR_SEGMENTS = 12;
+const RATE_SEGMENTS = 24;
 
 /** The evidence of a stage that was just entered. */
 export function noStageEvidence(epoch: number): StageEvidence {
@@ -147,9 +159,8 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
   }
   const cells = evidence.cells.filter((cell) => cell.kind === 'live');
   checkCells(cells);
-  const rates = ratesOf(cells);
   const floor = thinned(
-    appendWindow(stage.floor, floorCounts(rates), addFloorCounts),
+    appendWindow(stage.floor, floorCounts(ratesOf(cells)), addFloorCounts),
     FLOOR_SEGMENTS,
     addFloorCounts,
   );
@@ -165,7 +176,9 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
       pack(histogramOfMeasure(cells, side, measure, measures), resolutionOf(measure, step));
     return [samples('legacy'), samples('candidate')] as const;
   });
-  const counts: WindowCounts = { rates, keys: keyNumbers(evidence.buckets), latencies };
+  const counts: WindowCounts = { keys: keyNumbers(evidence.buckets), latencies };
+  const strata = strataOf(measures);
+  const row = rowOf(cells, strata.length, stratumFinder(strata));
   const lumped = mapCounts(stage.judged, (held) => ({
     ...held,
     latencies: held.latencies.map(([legacy, candidate], index) => {
@@ -179,8 +192,13 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
     step,
     measures: withEdges,
     judged: appendWindow(lumped, counts, (a, b) => mergeCounts(a, b, withEdges, step)),
+    rates: thinned(
+      appendWindow(packedRates(stage), packRow(row), addPackedRows),
+      RATE_SEGMENTS,
+      addPackedRows,
+    ),
     floor,
-    split: addCounts(stage.split, { successes: rates[2], trials: rates[0] + rates[2] }),
+    split: addCounts(stage.split, splitOf(row)),
     keysSeen: withKeys(stage.keysSeen, evidence.buckets),
     usage: {
       legacy: withUsage(stage.usage.legacy, cells, 'legacy'),
@@ -217,7 +235,8 @@ function mergeCounts(
   step: number,
 ): WindowCounts {
   return {
-    ...mergeRates(a, b),
+    ...(a.rates === undefined || b.rates === undefined ? {} : { rates: addNumbers(a.rates, b.rates) }),
+    keys: mergeKeys(a.keys, b.keys),
     latencies: measures.slice(0, Math.max(a.latencies.length, b.latencies.length)).map((measure, index) => {
       const resolution = resolutionOf(measure, step);
       const [left, right] = [a.latencies[index], b.latencies[index]];
@@ -229,39 +248,52 @@ function mergeCounts(
   };
 }
 
-/** The part of a window's counts that gates of rates rest on. */
-export type RateSegment = Pick<WindowCounts, 'rates' | 'keys'>;
+/** A model and a shape: what is judged by itself. */
+export type Stratum = Pick<LatencyMeasure, 'shape' | 'model'>;
 
-/** Rates of two windows as one. */
-export function mergeRates(a: RateSegment, b: RateSegment): RateSegment {
-  return {
-    rates: [
-      a.rates[0] + b.rates[0],
-      a.rates[1] + b.rates[1],
-      a.rates[2] + b.rates[2],
-      a.rates[3] + b.rates[3],
-    ],
-    keys: mergeKeys(a.keys, b.keys),
+/** The strata of some measures, in the order in which they were first seen. */
+export function strataOf(measures: readonly LatencyMeasure[]): Stratum[] {
+  return measures
+    .filter(({ what }) => what !== 'between tokens')
+    .map(({ shape, model }) => ({ shape, model }));
+}
+
+/** The number of a cell's stratum; models without one of their own are in `POOLED_MODEL`. */
+function stratumFinder(strata: readonly Stratum[]): (cell: EvidenceCell) => number {
+  const numberOf = (shape: AnswerShape, model: string) =>
+    strata.findIndex((stratum) => stratum.shape === shape && stratum.model === model);
+  return ({ shape, model }) => {
+    const own = numberOf(shape, model);
+    return own >= 0 ? own : numberOf(shape, POOLED_MODEL);
   };
 }
 
+/** The stage's rows; those of evidence of an older release lie in its windows, without strata. */
+function packedRates({ rates, judged }: Pick<StageEvidence, 'rates' | 'judged'>): DetectorState<PackedRow> {
+  if (rates !== undefined) return rates;
+  return mapCounts(judged, (held) => packRow({ ...NO_ROW, rates: held.rates ?? NO_ROW.rates }));
+}
+
+/** What the stage counted of requests, by the windows from which it is looked at. */
+export function rateRows(stage: StageEvidence): DetectorState<RateRow> {
+  return mapCounts(packedRates(stage), unpackRow);
+}
+
+/** Everything that was drawn and seen through counts for the split, sent or not. */
+function splitOf({ rates, shed }: RateRow): RateCounts {
+  const moved = rates[2] + shed.candidate;
+  return { successes: moved, trials: rates[0] + shed.legacy + moved };
+}
+
+function addNumbers(a: RateNumbers, b: RateNumbers): RateNumbers {
+  return [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]];
+}
+
 /** Key buckets of adjoining windows together. */
-function mergeKeys(a: string | null, b: string | null): string | null {
+export function mergeKeys(a: string | null, b: string | null): string | null {
   if (a === null || b === null) return a ?? b;
   const later = decodeNumbers(b);
   return encodeNumbers(decodeNumbers(a).map((value, index) => value + (later[index] ?? 0)));
-}
-
-function ratesOf(cells: readonly EvidenceCell[]): RateNumbers {
-  const sum = (side: Side, read: (cell: EvidenceCell) => number) =>
-    cells.reduce((total, cell) => total + (cell.side === side ? read(cell) : 0), 0);
-  const judged = (cell: EvidenceCell) => cell.attempts - cell.aborted;
-  return [
-    sum('legacy', judged),
-    sum('legacy', failureCount),
-    sum('candidate', judged),
-    sum('candidate', failureCount),
-  ];
 }
 
 function checkCells(cells: readonly EvidenceCell[]): void {
@@ -387,7 +419,7 @@ function withUsage(usage: ArmUsage, cells: readonly EvidenceCell[], side: Side):
     );
 }
 
-function mapCounts<T>(state: DetectorState<T>, change: (counts: T) => T): DetectorState<T> {
+function mapCounts<T, U>(state: DetectorState<T>, change: (counts: T) => U): DetectorState<U> {
   return {
     windows: state.windows,
     segments: state.segments.map(({ from, evidence }) => ({ from, evidence: change(evidence) })),

@@ -198,6 +198,53 @@ export function judgeLatencies(judged: Judged, groups: readonly LatencyGroup[]):
   });
 }
 
+const P99 = 0.99;
+
+/** The latencies whose far tail is a guardrail of its own: what hangs for one request of thirty is beyond p95. */
+export function tailGroups(
+  { gates: { latency } }: StagePlan,
+  groups: readonly LatencyGroup[],
+): LatencyGroup[] {
+  return latency.tailIncrease === undefined ? [] : groups.filter(({ what }) => what !== 'between tokens');
+}
+
+/** p99 of each latency against legacy's: harm only. Nothing is said while all is well. */
+export function judgeTails(judged: Judged, groups: readonly LatencyGroup[]): MetricVerdict[] {
+  const { stage, otherAlpha } = judged;
+  const { tailIncrease = 0, ignoreBelowMs: least = 0 } = stage.gates.latency;
+  if (stageKind(stage) === 'complete') return [];
+  const several = new Set(groups.map(({ model }) => model)).size > 1;
+  return tailGroups(stage, groups).flatMap((group) => {
+    const { samples, resolution, state } = group;
+    const margin = onCells(tailIncrease, resolution.step, Math.ceil);
+    const logHarm = detectQuantileExceeds({ p: P99, margin, least }, state);
+    if (logHarm < -Math.log(otherAlpha)) return [];
+    const legacy = sketchQuantile(samples.legacy, P99, resolution);
+    const candidate = sketchQuantile(samples.candidate, P99, resolution);
+    const { metric, text } = named('p99', judged, group, several);
+    const against =
+      legacy === null || candidate === null
+        ? `candidate ${text} is worse`
+        : `candidate ${text} ${millisecondsText(candidate)} against ${millisecondsText(legacy)}: ${worseText(candidate / legacy - 1)}`;
+    return [
+      metricVerdict({
+        metric,
+        unit: 'ms',
+        role: 'guardrail',
+        n: {
+          legacy: Math.round(histogramCount(samples.legacy)),
+          candidate: Math.round(histogramCount(samples.candidate)),
+        },
+        legacy,
+        candidate,
+        margin: tailIncrease,
+        ...shownHarm(logHarm, otherAlpha),
+        sentence: `${against}, allowed ${percentText(tailIncrease)}, ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
+      }),
+    ];
+  });
+}
+
 const NAMES = {
   total: 'of plain answers',
   'first token': 'to first token',
@@ -209,12 +256,17 @@ interface Subject {
   readonly text: string;
 }
 
-function subjectOf(
-  { stage, evidence: { pooled: names } }: Judged,
+function subjectOf(judged: Judged, group: LatencyGroup, several: boolean): Subject {
+  return named(`p${100 * judgedQuantile(judged.stage)}`, judged, group, several);
+}
+
+function named(
+  quantile: string,
+  { evidence: { pooled: names } }: Judged,
   { what, model, pooled }: LatencyGroup,
   several: boolean,
 ): Subject {
-  const name = `p${100 * judgedQuantile(stage)} ${NAMES[what]}`;
+  const name = `${quantile} ${NAMES[what]}`;
   if (!several) return { metric: name, text: name };
   const others = names.length === 0 ? 'small models' : names.slice(0, 3).join(', ');
   const named = names.length > 3 ? `${others} and ${names.length - 3} more` : others;

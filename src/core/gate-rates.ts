@@ -2,10 +2,10 @@ import {
   addFloorCounts,
   type FloorCounts,
   KEY_BUCKETS,
-  mergeRates,
-  type RateNumbers,
-  type RateSegment,
+  mergeKeys,
+  rateRows,
   type StageEvidence,
+  strataOf,
 } from './gate-evidence';
 import {
   eValueOf,
@@ -20,6 +20,7 @@ import {
 } from './gate-metric';
 import { decodeNumbers } from './number-list';
 import { formatShare, type StagePlan, stageKind } from './plan';
+import { addRows, NO_ROW, type RateNumbers, type RateRow } from './rate-row';
 import {
   type BetaPrior,
   type LogEvidence,
@@ -30,10 +31,11 @@ import {
 import { type DetectorState, detect, detectRate } from './statistics/change-detector';
 import { deflatedRates, deflatedSampleRatio } from './statistics/design-effect';
 import { smallestReaching } from './statistics/expected-requests';
+import { logSumExp } from './statistics/log-space';
 import { differenceWithin, type TwoRates } from './statistics/rate-difference';
 import { ratioExceeds } from './statistics/rate-ratio';
 import { pValueOf, sampleRatioMismatch } from './statistics/sample-ratio';
-import type { Baseline, MetricVerdict } from './verdict';
+import { type Baseline, type MetricVerdict, SHED } from './verdict';
 
 /** Requests and failures of a stage, as counted and as independent as they are worth. */
 export interface StageRates {
@@ -42,29 +44,63 @@ export interface StageRates {
   readonly deflated: TwoRates;
   readonly designEffect: number;
   readonly keys: string | null;
-  readonly segments: DetectorState<RateSegment>;
+  /** Everything that was counted, and the same from each start. */
+  readonly all: RateRow;
+  readonly since: DetectorState<RatesSince>;
+}
+
+/** What was counted from a window on, and by how much requests of one key fail together since then. */
+interface RatesSince {
+  readonly row: RateRow;
+  readonly designEffect: number;
 }
 
 /** Reads a stage's rates out of its evidence. */
-export function stageRates({ judged }: StageEvidence): StageRates {
-  const segments: DetectorState<RateSegment> = {
-    windows: judged.windows,
-    segments: judged.segments.map(({ from, evidence: { rates, keys } }) => ({
-      from,
-      evidence: { rates, keys },
-    })),
+export function stageRates(stage: StageEvidence): StageRates {
+  const rows = rateRows(stage);
+  const all = rows.segments.map(({ evidence }) => evidence).reduce(addRows, NO_ROW);
+  const keys = keysSince(stage);
+  const whole = keys[0]?.keys ?? null;
+  const designEffect = designEffectOf(whole);
+  const effects = keys.map(({ from, keys: since }) => ({ from, designEffect: designEffectOf(since) }));
+  return {
+    counted: twoRates(all.rates, 1),
+    deflated: twoRates(all.rates, designEffect),
+    designEffect,
+    keys: whole,
+    all,
+    since: {
+      windows: rows.windows,
+      segments: rows.segments.map(({ from, evidence: row }) => ({
+        from,
+        evidence: {
+          row,
+          // Keys are kept from fewer starts than rates: those of the next earlier one stand for a start.
+          designEffect: effects.findLast((effect) => effect.from <= from)?.designEffect ?? designEffect,
+        },
+      })),
+    },
   };
-  const all = segments.segments
-    .map(({ evidence }) => evidence)
-    .reduce(mergeRates, { rates: [0, 0, 0, 0], keys: null });
-  const { rates, designEffect } = independent(all);
-  return { counted: twoRates(all.rates, 1), deflated: rates, designEffect, keys: all.keys, segments };
 }
 
-/** Requests without a key are deflated like the others: the ratio of rates stays as it was counted. */
-function independent({ rates, keys }: RateSegment): { rates: TwoRates; designEffect: number } {
-  const { designEffect } = keys === null ? { designEffect: 1 } : deflatedRates(keyBuckets(keys));
-  return { rates: twoRates(rates, designEffect), designEffect };
+/** Adds what came later; how requests cluster is known for each start by itself. */
+function addSince(earlier: RatesSince, later: RatesSince): RatesSince {
+  return { row: addRows(earlier.row, later.row), designEffect: earlier.designEffect };
+}
+
+/** Key buckets from each start of the stage's windows on, oldest first. */
+function keysSince({ judged: { segments } }: StageEvidence): { from: number; keys: string | null }[] {
+  const starts: { from: number; keys: string | null }[] = [];
+  let keys: string | null = null;
+  for (const { from, evidence } of segments.toReversed()) {
+    keys = mergeKeys(evidence.keys, keys);
+    starts.unshift({ from, keys });
+  }
+  return starts;
+}
+
+function designEffectOf(keys: string | null): number {
+  return keys === null ? 1 : deflatedRates(keyBuckets(keys)).designEffect;
 }
 
 function twoRates([requests, failures, moved, failed]: RateNumbers, deflator: number): TwoRates {
@@ -136,17 +172,14 @@ export function judgeErrors(judged: Judged): MetricVerdict {
   const interval = differenceInterval(rates.deflated);
   const against = `candidate errors ${percentText(base.candidate)} against ${percentText(base.legacy)}`;
   const note = clusterText(rates);
-  const logHarm = detect(
-    rates.segments,
-    mergeRates,
-    ratioEvidence(rollbackRatio, realisedShare(rates, stage)),
-  );
+  const { logHarm, worst } = errorHarm(judged, rollbackRatio);
   const harmAlpha = errorAlpha(stage);
   if (logHarm >= -Math.log(harmAlpha)) {
     const times =
-      base.legacy === 0
+      worst ??
+      (base.legacy === 0
         ? 'legacy has none'
-        : `${Number((base.candidate / base.legacy).toPrecision(2))} times as many`;
+        : `${Number((base.candidate / base.legacy).toPrecision(2))} times as many`);
     return metricVerdict({
       ...base,
       ...shownHarm(logHarm, harmAlpha),
@@ -171,6 +204,122 @@ export function judgeErrors(judged: Judged): MetricVerdict {
     sentence: `${against}: ${signedPoints(excess)}, margin ${pointsText(promotionExcess)}, ${evidenceText(logWithin, stage.alpha.promotion)}${note}${moreText(moreRequests)}`,
   });
 }
+
+/**
+ * Half of the evidence is on all requests together, half the mean over strata (Vovk and Wang 2021: a mean of e-values
+ * is one): what fails in one model of five drowns in the others. `worst` says which stratum it is, where one of them
+ * says more than all together.
+ */
+function errorHarm(
+  judged: Judged,
+  ratio: number,
+): { readonly logHarm: number; readonly worst: string | null } {
+  const { rates, stage, evidence } = judged;
+  const together = detectRatio(judged, ratio, ({ rates: all }) => all);
+  const requests = rates.all.rates[0] + rates.all.rates[2];
+  const strata = strataOf(evidence.measures).flatMap((stratum, index) => {
+    const numbers = rates.all.strata[index] ?? NO_ROW.rates;
+    return numbers[0] + numbers[2] < SMALL_PART * requests || numbers[2] === 0
+      ? []
+      : [
+          {
+            stratum,
+            numbers,
+            log: detectRatio(judged, ratio, ({ strata }) => strata[index] ?? NO_ROW.rates),
+          },
+        ];
+  });
+  if (strata.length < 2) return { logHarm: together, worst: null };
+  const logMean = logSumExp(strata.map(({ log }) => log)) - Math.log(strata.length);
+  const [worst] = strata.toSorted((a, b) => b.log - a.log);
+  const logHarm = logSumExp([together, logMean]) - Math.LN2;
+  if (worst === undefined || worst.log <= together) return { logHarm, worst: null };
+  const [asked, failures, moved, failed] = worst.numbers;
+  const what = `${worst.stratum.shape === 'stream' ? 'streams' : 'plain answers'} of ${worst.stratum.model}`;
+  const text = `in ${what} ${percentText(failed / moved)} against ${asked === 0 ? 'none' : percentText(failures / asked)}`;
+  return { logHarm, worst: `${text} (share ${formatShare(stage.share)})` };
+}
+
+/** Strata below this part of the requests are judged with the others only. */
+const SMALL_PART = 0.05;
+
+/** The detector of the ratio of some of the failures. */
+function detectRatio({ rates, stage }: Judged, ratio: number, pick: (row: RateRow) => RateNumbers): number {
+  const [asked, , moved] = pick(rates.all);
+  const exceeds = ratioExceeds(ratio, weighedShare(moved, asked, stage));
+  return detect(rates.since, addSince, ({ row, designEffect }) => {
+    const [, failures, , failed] = pick(row);
+    return exceeds(failed / designEffect, (failures + failed) / designEffect);
+  });
+}
+
+/** Callers who left before an answer: they do so more often where it hangs. */
+export function judgeLeavers(judged: Judged): MetricVerdict[] {
+  const { stage, rates, otherAlpha } = judged;
+  const gate = stage.gates.leavers;
+  if (gate === undefined || stageKind(stage) === 'complete') return [];
+  const { left, rates: numbers } = rates.all;
+  const requests = { legacy: numbers[0] + left.legacy, candidate: numbers[2] + left.candidate };
+  if (left.legacy + left.candidate === 0 || requests.legacy === 0 || requests.candidate === 0) return [];
+  const part = { legacy: left.legacy / requests.legacy, candidate: left.candidate / requests.candidate };
+  const logHarm = detectRatio(judged, gate.rollbackRatio, ({ rates: [asked, , moved], left: gone }) => [
+    asked + gone.legacy,
+    gone.legacy,
+    moved + gone.candidate,
+    gone.candidate,
+  ]);
+  const harm = logHarm >= -Math.log(otherAlpha);
+  const against = `callers of the candidate left before the answer in ${percentText(part.candidate)}, those of legacy in ${percentText(part.legacy)}`;
+  return [
+    metricVerdict({
+      metric: 'callers who left',
+      unit: 'rate',
+      role: 'guardrail',
+      n: requests,
+      ...part,
+      margin: gate.rollbackRatio,
+      outcome: harm ? 'fail' : 'not applicable',
+      harm,
+      eValue: eValueOf(logHarm),
+      threshold: 1 / otherAlpha,
+      estimate: part.candidate - part.legacy,
+      sentence: `${against}: allowed ${gate.rollbackRatio} times, ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
+    }),
+  ];
+}
+
+/**
+ * How much of the traffic found the candidate closed (breaker, cap, its own Retry-After). Those requests are in no
+ * ratio, so a candidate that hides behind them must not pass: too many pause.
+ */
+export function judgeShed({ stage, rates }: Judged): MetricVerdict[] {
+  const gate = stage.gates.shed;
+  const { shed, rates: numbers } = rates.all;
+  const drawn = numbers[2] + shed.candidate;
+  if (gate === undefined || shed.candidate === 0 || drawn === 0) return [];
+  const part = shed.candidate / drawn;
+  const above = rateAbove(gate.pausePart, priorAbove(gate.pausePart));
+  // Closed for a while is one event, however many requests come meanwhile.
+  const logEvidence = above(shed.candidate / SHED_BURST, drawn / SHED_BURST);
+  const pauses = logEvidence >= -Math.log(INTERVAL_ALPHA);
+  return [
+    metricVerdict({
+      metric: SHED,
+      unit: 'rate',
+      role: 'guardrail and goal',
+      n: { legacy: shed.legacy, candidate: shed.candidate },
+      candidate: part,
+      margin: gate.pausePart,
+      outcome: part <= gate.pausePart ? 'pass' : pauses ? 'fail' : 'inconclusive',
+      eValue: eValueOf(logEvidence),
+      threshold: 1 / INTERVAL_ALPHA,
+      sentence: `the candidate took none of ${percentText(part)} of its requests (breaker, cap or its own Retry-After), at most ${percentText(gate.pausePart)}`,
+    }),
+  ];
+}
+
+/** Requests that one closure of the candidate is taken to last, when closures are counted. */
+const SHED_BURST = 20;
 
 /** Law 3: without a control arm errors are held to a bound that was frozen from the last stage that had one. */
 function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
@@ -208,10 +357,9 @@ function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
   const against = `candidate errors ${percentText(base.candidate)} against ${percentText(base.legacy)} of legacy before`;
   const limit = `bound ${percentText(bound)}`;
   const note = clusterText(rates);
-  const logHarm = detect(rates.segments, mergeRates, (since) => {
-    const { events, requests } = independent(since).rates.candidate;
-    return above(events, requests);
-  });
+  const logHarm = detect(rates.since, addSince, ({ row, designEffect }) =>
+    above(row.rates[3] / designEffect, row.rates[2] / designEffect),
+  );
   const harmAlpha = errorAlpha(stage);
   if (logHarm >= -Math.log(harmAlpha)) {
     return metricVerdict({
@@ -398,14 +546,6 @@ export function realisedShare({ counted: { legacy, candidate } }: StageRates, st
 
 function weighedShare(moved: number, stayed: number, { share }: StagePlan): number {
   return (moved + SHARE_WEIGHT * share) / (moved + stayed + SHARE_WEIGHT);
-}
-
-function ratioEvidence(ratio: number, share: number): (since: RateSegment) => number {
-  const exceeds = ratioExceeds(ratio, share);
-  return (since) => {
-    const { legacy, candidate } = independent(since).rates;
-    return exceeds(candidate.events, candidate.events + legacy.events);
-  };
 }
 
 /** A rate is expected at twice its bound where it lies above, known as well as from one and a half events. */

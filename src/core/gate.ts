@@ -1,5 +1,13 @@
 import { type ArmUsage, noStageEvidence } from './gate-evidence';
-import { judgedQuantile, judgeLatencies, latencyGroups, legacyLatencies, pooledP95 } from './gate-latency';
+import {
+  judgedQuantile,
+  judgeLatencies,
+  judgeTails,
+  latencyGroups,
+  legacyLatencies,
+  pooledP95,
+  tailGroups,
+} from './gate-latency';
 import { metricVerdict, worseText } from './gate-metric';
 import { lowPowerOf } from './gate-power';
 import {
@@ -8,8 +16,10 @@ import {
   type Judged,
   judgeErrors,
   judgeFloor,
+  judgeLeavers,
   judgeMinimumKeys,
   judgeSampleRatio,
+  judgeShed,
   rateOf,
   stageRates,
 } from './gate-rates';
@@ -23,6 +33,7 @@ import {
   JUDGING_RULES,
   type LowPower,
   type MetricVerdict,
+  SHED,
 } from './verdict';
 
 /**
@@ -35,8 +46,9 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const evidence = foreign ? noStageEvidence(epoch) : input.evidence;
   const rates = stageRates(evidence);
   const groups = latencyGroups(evidence);
-  // Half of the stage's alpha is for errors; the floor and each latency share the other half.
-  const otherGuardrails = 1 + groups.length;
+  // Half of the stage's alpha is for errors; the floor, callers who left and each latency share the other half.
+  const otherGuardrails =
+    1 + (stage.gates.leavers === undefined ? 0 : 1) + groups.length + tailGroups(stage, groups).length;
   const judged: Judged = {
     stage,
     rates,
@@ -53,7 +65,10 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
         ...missing,
         judgeErrors(judged),
         ...judgeLatencies(judged, groups),
+        ...judgeTails(judged, groups),
         judgeFloor(judged),
+        ...judgeLeavers(judged),
+        ...judgeShed(judged),
         minimumSample(judged),
         ...(split && stage.minimumKeys > 0 ? [judgeMinimumKeys(judged)] : []),
         ...(split ? [judgeSampleRatio(judged)] : []),
@@ -78,13 +93,15 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     ...(unhealthy && floor !== undefined ? [floor.sentence] : []),
     ...(lowPower === null ? [] : [`a pass on little traffic: ${lowPower.sentence}`]),
   ];
-  const mismatch = metrics.find(({ metric, outcome: said }) => metric === 'sample ratio' && said === 'fail');
+  const pausing = metrics.find(
+    ({ metric, outcome: said }) => (metric === 'sample ratio' || metric === SHED) && said === 'fail',
+  );
   return {
     stage: stage.name,
     epoch,
     outcome: harm === undefined ? outcome : 'fail',
     harm: harm?.metric ?? null,
-    pause: mismatch?.sentence ?? metrics.find(({ metric }) => metric === FAILURES_IN_A_ROW)?.sentence ?? null,
+    pause: pausing?.sentence ?? metrics.find(({ metric }) => metric === FAILURES_IN_A_ROW)?.sentence ?? null,
     burnIn: input.burnIn,
     sentence: harm?.sentence ?? summary(stage, outcome, metrics, { burnIn: input.burnIn, lowPower }),
     metrics,

@@ -57,6 +57,9 @@ const gatesSchema = z.strictObject({
         .union([z.literal(0.5), z.literal(0.95)], 'expected 0.5 or 0.95')
         .optional()
         .describe('Which quantile of latencies is judged: 0.95, or 0.5, which takes fewer requests.'),
+      tailIncrease: increase
+        .optional()
+        .describe('Roll back when p99 is more than this part above that of legacy.'),
       ignoreBelowMs: milliseconds
         .optional()
         .describe('A difference of fewer milliseconds is neither harm nor an obstacle, whatever its part.'),
@@ -68,6 +71,22 @@ const gatesSchema = z.strictObject({
         .optional()
         .describe('Roll back when the p95 between tokens is more than this part above.'),
       ignoreBelowMs: milliseconds.optional().describe('A difference of fewer milliseconds is no harm.'),
+    })
+    .optional(),
+  leavers: z
+    .strictObject({
+      rollbackRatio: ratio
+        .optional()
+        .describe('Roll back when callers leave before their answer this many times as often as at legacy.'),
+    })
+    .optional(),
+  shed: z
+    .strictObject({
+      pausePart: probability
+        .optional()
+        .describe(
+          'Pause when the candidate took none of more than this part of its requests (breaker, cap, Retry-After).',
+        ),
     })
     .optional(),
   sampleRatio: z
@@ -403,7 +422,9 @@ function alphaOf(
 }
 
 type ResolvedStage = Omit<StagePlan, 'alpha'>;
-type StageDefaults = Omit<ResolvedStage, 'name' | 'share' | 'windowMs' | 'profile'>;
+type StageDefaults = Omit<ResolvedStage, 'name' | 'share' | 'windowMs' | 'profile' | 'gates'> & {
+  readonly gates: Required<Gates>;
+};
 
 /** What a profile says where a plan says nothing. */
 interface Profile {
@@ -487,11 +508,13 @@ function stageDefaults(share: number): StageDefaults {
   };
 }
 
-function gateDefaults(promotionExcess: number, promotionIncrease: number | null): Gates {
+function gateDefaults(promotionExcess: number, promotionIncrease: number | null): Required<Gates> {
   return {
     errors: { rollbackRatio: 1.5, promotionExcess },
-    latency: { rollbackIncrease: 0.5, promotionIncrease, quantile: 0.95, ignoreBelowMs: 10 },
+    latency: { rollbackIncrease: 0.5, promotionIncrease, quantile: 0.95, tailIncrease: 2, ignoreBelowMs: 10 },
     interToken: { rollbackIncrease: 1, ignoreBelowMs: 2 },
+    leavers: { rollbackRatio: 2 },
+    shed: { pausePart: 0.05 },
     sampleRatio: { pausePValue: 0.001 },
     floor: { success: 0.97 },
     probes: { rollbackStreak: 5, promotionStreak: 12 },
@@ -564,6 +587,8 @@ function resolveStage(
       errors: given(defaults.gates.errors, gates.errors),
       latency: given(defaults.gates.latency, gates.latency),
       interToken: given(defaults.gates.interToken, gates.interToken),
+      leavers: given(defaults.gates.leavers, gates.leavers),
+      shed: given(defaults.gates.shed, gates.shed),
       sampleRatio: given(defaults.gates.sampleRatio, gates.sampleRatio),
       floor: given(defaults.gates.floor, gates.floor),
       probes: given(defaults.gates.probes, gates.probes),

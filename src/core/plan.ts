@@ -102,10 +102,16 @@ export interface Gates {
     readonly promotionIncrease: number | null;
     /** Which quantile is judged; p95 when absent. The median takes fewer requests. */
     readonly quantile?: LatencyQuantile;
+    /** Harm: p99 more than this part above legacy's; not judged in plans of older releases. */
+    readonly tailIncrease?: number;
     /** A difference of fewer milliseconds is none; 0 in plans of older releases. */
     readonly ignoreBelowMs?: number;
   };
   readonly interToken: { readonly rollbackIncrease: number; readonly ignoreBelowMs?: number };
+  /** Harm: callers leave before their answer more than this many times as often. Absent in plans of older releases. */
+  readonly leavers?: { readonly rollbackRatio: number };
+  /** Pause: the candidate took none of more than this part of its requests. Absent in plans of older releases. */
+  readonly shed?: { readonly pausePart: number };
   readonly sampleRatio: { readonly pausePValue: number };
   /** The candidate's success rate never below this. */
   readonly floor: { readonly success: number };

@@ -37,6 +37,9 @@ export type MetricUnit = 'rate' | 'ms' | 'usd' | 'tokens' | 'requests' | 'keys' 
 /** The metric that pauses a stage of low traffic; among a verdict's metrics only while it does. */
 export const FAILURES_IN_A_ROW = 'failures in a row';
 
+/** The metric of requests that the candidate did not take; among a verdict's metrics only where there are some. */
+export const SHED = 'candidate closed';
+
 /** A guardrail is watched for harm, a goal has to be met for a promotion; what is reported is neither. */
 export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
 

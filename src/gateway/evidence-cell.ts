@@ -53,6 +53,7 @@ export class CellCounters {
   attempts = 0;
   successes = 0;
   aborted = 0;
+  refused = 0;
   retries = 0;
   tokensIn = 0;
   tokensCached = 0;
@@ -74,8 +75,11 @@ export class CellCounters {
     this.attempts += 1;
     if (seen.retry) this.retries += 1;
     if (seen.outcome === 'success') this.successes += 1;
-    else if (seen.outcome === 'aborted' || seen.outcome === 'refused') this.aborted += 1;
-    else {
+    else if (seen.outcome === 'aborted') this.aborted += 1;
+    else if (seen.outcome === 'refused') {
+      this.aborted += 1;
+      this.refused += 1;
+    } else {
       const index = FAILURE_INDEX.get(seen.outcome) as number;
       this.failures[index] = (this.failures[index] as number) + 1;
     }
@@ -107,6 +111,7 @@ export class CellCounters {
       successes: this.successes - earlier.successes,
       failures: this.#failuresSince(earlier),
       aborted: this.aborted - earlier.aborted,
+      refused: this.refused - earlier.refused,
       retries: this.retries - earlier.retries,
       totalMs: this.totalMs.since(earlier.totalMs),
       firstTokenMs: this.firstTokenMs.since(earlier.firstTokenMs),

@@ -60,6 +60,52 @@ describe('errors of two arms', () => {
     expect(verdict.harm).toBe(harm ? 'errors' : null);
   });
 
+  it('sees errors in the streams of one model of five, and says in which', () => {
+    const models = (worse: number) =>
+      evidenceOf(
+        [0, 1, 2, 3, 4].flatMap((model) =>
+          (['plain', 'stream'] as const).flatMap((shape) => {
+            const [name, failures] = [`m${model}`, model === 3 && shape === 'stream' ? worse : 1];
+            return [
+              aCell('legacy', { requests: 900, failures: 9, shape, model: name }),
+              aCell('candidate', { requests: 100, failures, shape, model: name }),
+            ];
+          }),
+        ),
+      );
+    const errors = metricOf(judged(aStage('canary'), afterWindows([models(12)])), 'errors');
+    expect(errors.harm).toBe(true);
+    expect(errors.sentence).toContain('in streams of m3 12% against 1%');
+    expect(metricOf(judged(aStage('canary'), afterWindows([models(1)])), 'errors').harm).toBe(false);
+  });
+
+  it('counts what the candidate never got in no ratio, and pauses where that is much', () => {
+    const closed = (shed: number) => {
+      const cell = aCell('candidate', { requests: 400 + shed, failures: 4 });
+      const legacy = aCell('legacy', { requests: 3_600, failures: 36 });
+      return afterWindows([evidenceOf([legacy, { ...cell, failures: { status_5xx: 4, shed } }])]);
+    };
+    const much = judged(aStage('canary'), closed(400));
+    expect(much).toMatchObject({ harm: null, requests: { candidate: 400 } });
+    expect(much.pause).toMatch(/^the candidate took none of 50% of its requests/);
+    expect(metricOf(much, 'sample ratio').outcome).toBe('fail');
+    expect(judged(aStage('canary'), closed(10))).toMatchObject({ harm: null, pause: null });
+  });
+
+  it('rolls back where callers leave the candidate more often', () => {
+    const left = (candidate: number, counted = true) => {
+      const arm = (side: 'legacy' | 'candidate', requests: number, gone: number) => {
+        const cell = { ...aCell(side, { requests: requests + gone }), aborted: gone, successes: requests };
+        const { refused: _refused, ...uncounted } = cell;
+        return counted ? cell : uncounted;
+      };
+      return afterWindows([evidenceOf([arm('legacy', 9_000, 90), arm('candidate', 1_000, candidate)])]);
+    };
+    expect(judged(aStage('canary'), left(80))).toMatchObject({ harm: 'callers who left' });
+    expect(judged(aStage('canary'), left(10)).harm).toBe(null);
+    expect(judged(aStage('canary'), left(80, false)).harm).toBe(null);
+  });
+
   it('says what was measured, the margin, the e-value, and how many more requests decide', () => {
     const errors = metricOf(judged(aStage('canary'), afterWindows([rates([900, 9], [100, 1])])), 'errors');
     expect(errors.sentence).toMatch(
@@ -92,8 +138,20 @@ describe('latency', () => {
     const slow = judged(stage, afterWindows([plenty({ candidateMedian: 200 })]));
     expect(slow).toMatchObject({ outcome: 'fail', harm: 'p95 of plain answers' });
     expect(slow.sentence).toMatch(
-      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(half of alpha 1.25% over 3 guardrails\)$/,
+      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(half of alpha 1.25% over 6 guardrails\)$/,
     );
+  });
+
+  it('sees a far tail that p95 does not', () => {
+    const body = drawLatencies(3_840, 100, 0.4, seededRandom(5));
+    const tailed = mergeHistograms([body, drawLatencies(160, 60_000, 0.1, seededRandom(6))]);
+    const cells = [
+      aCell('legacy', { requests: 4_000, latencies: latencies(4_000, 100, 1) }),
+      aCell('candidate', { requests: 4_000, latencies: tailed }),
+    ];
+    const verdict = judged(aStage('rolling'), afterWindows([evidenceOf(cells)]));
+    expect(metricOf(verdict, 'p95 of plain answers').harm).toBe(false);
+    expect(verdict.harm).toBe('p99 of plain answers');
   });
 
   it('is inconclusive at the margin and only watched where the plan has no margin', () => {

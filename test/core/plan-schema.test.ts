@@ -87,8 +87,16 @@ describe('the defaults', () => {
     const [, canary, rolling] = plan.stages;
     expect(canary?.gates).toEqual({
       errors: { rollbackRatio: 1.5, promotionExcess: 0.02 },
-      latency: { rollbackIncrease: 0.5, promotionIncrease: null, quantile: 0.95, ignoreBelowMs: 10 },
+      latency: {
+        rollbackIncrease: 0.5,
+        promotionIncrease: null,
+        quantile: 0.95,
+        tailIncrease: 2,
+        ignoreBelowMs: 10,
+      },
       interToken: { rollbackIncrease: 1, ignoreBelowMs: 2 },
+      leavers: { rollbackRatio: 2 },
+      shed: { pausePart: 0.05 },
       sampleRatio: { pausePValue: 0.001 },
       floor: { success: 0.97 },
       probes: { rollbackStreak: 5, promotionStreak: 12 },
