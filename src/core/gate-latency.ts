@@ -3,6 +3,8 @@ import {
   eValueOf,
   evidenceText,
   goalReached,
+  LATE_EVIDENCE,
+  lateWindows,
   metricVerdict,
   millisecondsText,
   moreRequestsOf,
@@ -15,7 +17,7 @@ import { alphaText, INTERVAL_ALPHA, type Judged } from './gate-rates';
 import { type Resolution, sketchQuantile, unpack } from './gate-sketch';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, histogramCount, mergeHistograms } from './histogram';
 import { type LatencyQuantile, type StagePlan, stageKind } from './plan';
-import { type DetectorState, detect } from './statistics/change-detector';
+import { type DetectorState, detect, lateStart } from './statistics/change-detector';
 import { smallestReaching } from './statistics/expected-requests';
 import {
   countsAbove,
@@ -24,7 +26,13 @@ import {
   quantileBelowBound,
   quantileRatioInterval,
 } from './statistics/quantile-bound';
-import { type ArmSamples, detectQuantileExceeds, quantileWithin } from './statistics/quantile-ratio';
+import {
+  type ArmSamples,
+  detectQuantileExceeds,
+  type QuantileMargin,
+  quantileExceeds,
+  quantileWithin,
+} from './statistics/quantile-ratio';
 import { scaleSamples } from './statistics/scaled-samples';
 import type { Baseline, MetricVerdict } from './verdict';
 
@@ -344,11 +352,32 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   const factor = logWithin >= target || margin === 0 ? null : smallestReaching(target, evidenceAt, 1, 256);
   const { legacy: asked, candidate: moved } = rates.counted;
   const moreRequests = moreRequestsOf(factor, asked.requests + moved.requests);
+  const lately = slowerLately(judged, group, {
+    p,
+    margin: Math.max(margin, GAMMA - 1),
+    least: gate.ignoreBelowMs ?? 0,
+  });
   return metricVerdict({
     ...numbers,
-    ...goalReached(logWithin, stage.alpha.promotion, moreRequests),
-    sentence: `${against}, margin ${percentText(gate.promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${moreText(moreRequests)}`,
+    ...goalReached(logWithin, stage.alpha.promotion, moreRequests, lately !== null),
+    sentence: `${against}, margin ${percentText(gate.promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${lately ?? moreText(moreRequests)}`,
   });
+}
+
+/** In words, that latency of the last quarter of the soak is beyond the margin; null while it does not seem so. */
+function slowerLately(
+  { stage }: Judged,
+  { state, resolution }: LatencyGroup,
+  claim: QuantileMargin,
+): string | null {
+  const start = lateStart(state, lateWindows(stage));
+  if (start === null) return null;
+  const late = sum({ windows: state.windows, segments: state.segments.slice(start) });
+  if (quantileExceeds(claim, late) < LATE_EVIDENCE) return null;
+  const [before, after] = [late.legacy, late.candidate].map((one) =>
+    sketchQuantile(one, claim.p, resolution),
+  );
+  return `; in the last quarter of the soak ${millisecondsText(after ?? 0)} against ${millisecondsText(before ?? 0)}, beyond the margin`;
 }
 
 function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subject): MetricVerdict {

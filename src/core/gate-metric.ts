@@ -1,3 +1,4 @@
+import type { StagePlan } from './plan';
 import type { MetricVerdict } from './verdict';
 
 type Given = Pick<MetricVerdict, 'metric' | 'outcome' | 'sentence' | 'unit' | 'role'> &
@@ -53,10 +54,23 @@ export function shownHarm(logHarm: number, alpha: number) {
   return { outcome: 'fail', harm: true, eValue: eValueOf(logHarm), threshold: 1 / alpha } as const;
 }
 
+/** The part of the soak in which a goal must hold as well: what began late drowns in what came before. */
+export function lateWindows({ soakMs, windowMs }: Pick<StagePlan, 'soakMs' | 'windowMs'>): number {
+  return Math.max(1, Math.ceil(soakMs / windowMs / 4));
+}
+
+/** Evidence that a goal is missed lately from which on it is not met: it only holds, so it need not be certain. */
+export const LATE_EVIDENCE = Math.log(3);
+
 /** What a metric's verdict says of a goal: met where evidence for it has reached what `alpha` asks for. */
-export function goalReached(logWithin: number, alpha: number, moreRequests: number | null) {
+export function goalReached(
+  logWithin: number,
+  alpha: number,
+  moreRequests: number | null,
+  missedLately = false,
+) {
   return {
-    outcome: logWithin >= -Math.log(alpha) ? 'pass' : 'inconclusive',
+    outcome: logWithin >= -Math.log(alpha) && !missedLately ? 'pass' : 'inconclusive',
     eValue: eValueOf(logWithin),
     threshold: 1 / alpha,
     moreRequests,

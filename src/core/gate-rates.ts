@@ -11,6 +11,8 @@ import {
   eValueOf,
   evidenceText,
   goalReached,
+  LATE_EVIDENCE,
+  lateWindows,
   metricVerdict,
   moreRequestsOf,
   moreText,
@@ -28,7 +30,7 @@ import {
   rateBelow,
   rateInterval,
 } from './statistics/beta-binomial';
-import { type DetectorState, detect, detectRate } from './statistics/change-detector';
+import { type DetectorState, detect, detectRate, lateStart } from './statistics/change-detector';
 import { deflatedRates, deflatedSampleRatio } from './statistics/design-effect';
 import { smallestReaching } from './statistics/expected-requests';
 import { logSumExp } from './statistics/log-space';
@@ -196,13 +198,28 @@ export function judgeErrors(judged: Judged): MetricVerdict {
       ? null
       : smallestReaching(target, (by) => judge(scaled(rates.deflated, by)), 1, 1_000);
   const moreRequests = moreRequestsOf(factor, n.legacy + n.candidate);
+  const lately = errorsLately(judged, promotionExcess);
   return metricVerdict({
     ...base,
-    ...goalReached(logWithin, stage.alpha.promotion, moreRequests),
+    ...goalReached(logWithin, stage.alpha.promotion, moreRequests, lately !== null),
     estimate: excess,
     interval,
-    sentence: `${against}: ${signedPoints(excess)}, margin ${pointsText(promotionExcess)}, ${evidenceText(logWithin, stage.alpha.promotion)}${note}${moreText(moreRequests)}`,
+    sentence: `${against}: ${signedPoints(excess)}, margin ${pointsText(promotionExcess)}, ${evidenceText(logWithin, stage.alpha.promotion)}${note}${lately ?? moreText(moreRequests)}`,
   });
+}
+
+/** In words, that errors of the last quarter of the soak are beyond the margin; null while they do not seem so. */
+function errorsLately({ stage, rates: { since } }: Judged, margin: number): string | null {
+  const start = lateStart(since, lateWindows(stage));
+  if (start === null) return null;
+  const late = since.segments.slice(start).map((segment) => segment.evidence);
+  const { row, designEffect } = late.reduce(addSince);
+  const { legacy, candidate } = twoRates(row.rates, designEffect);
+  const [before, after] = [rateOf(legacy), rateOf(candidate)];
+  if (before === null || after === null) return null;
+  const bound = errorBound(before, margin);
+  if (rateAbove(bound, priorAbove(bound))(candidate.events, candidate.requests) < LATE_EVIDENCE) return null;
+  return `; in the last quarter of the soak ${percentText(after)} against ${percentText(before)}, beyond the margin`;
 }
 
 /**

@@ -46,7 +46,8 @@ export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
 /**
  * The rules by which this release judges: raised whenever the same evidence may give other numbers.
  * 1: releases before 0.2. 2: each start of a latency has its own minimum; the floor holds against legacy too;
- * windows whose share was not applied everywhere are not judged.
+ * windows whose share was not applied everywhere are not judged; errors by stratum, callers who left, far tails;
+ * what was shed is outside of ratios; goals hold in the last quarter of the soak as well.
  */
 export const JUDGING_RULES = 2;
 

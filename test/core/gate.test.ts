@@ -364,6 +364,32 @@ describe('sticky keys', () => {
   });
 });
 
+describe('what begins late', () => {
+  const stage = aStage('rolling', { soak: '8h', window: '1h', gates: { floor: { success: 0.9 } } });
+  const window = (failures: number, median: number) =>
+    evidenceOf([
+      aCell('legacy', { requests: 8_000, failures: 320, latencies: latencies(4_000, 100, 1) }),
+      aCell('candidate', { requests: 8_000, failures, latencies: latencies(4_000, median, 2) }),
+    ]);
+  const endingWith = (failures: number, median: number) => {
+    const before = Array.from({ length: 14 }, () => window(320, 100));
+    return judged(stage, afterWindows([...before, window(failures, median), window(failures, median)]));
+  };
+
+  it('passes while the last quarter of the soak is like the rest', () => {
+    expect(endingWith(320, 100).outcome).toBe('pass');
+  });
+
+  it.each([
+    ['errors', 444, 100, /in the last quarter of the soak 5.55% against 4%, beyond the margin/],
+    ['latency', 320, 140, /in the last quarter of the soak \d+ ms against \d+ ms, beyond the margin/],
+  ] as const)('holds %s that drown in the stage as a whole, and says so', (_, failures, median, sentence) => {
+    const verdict = endingWith(failures, median);
+    expect(verdict).toMatchObject({ outcome: 'inconclusive', harm: null });
+    expect(verdict.sentence).toMatch(sentence);
+  });
+});
+
 describe('over time', () => {
   const shapes = { totalMs: latencyShape(2_000, 8_000), firstTokenMs: latencyShape(400, 1_000) };
   const traffic = (failureRate: (window: number) => number) => ({

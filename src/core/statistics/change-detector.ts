@@ -45,6 +45,16 @@ export function appendWindow<T>(
   return { windows, segments };
 }
 
+/**
+ * The last windows of a state: the latest start that has at least so many windows behind it, as the number of its
+ * segment; null while the state is not twice as old.
+ */
+export function lateStart({ windows, segments }: DetectorState<unknown>, most: number): number | null {
+  if (windows < 2 * most) return null;
+  const start = segments.findLastIndex(({ from }) => from <= windows - most);
+  return start > 0 ? start : null;
+}
+
 /** How many windows an odd-numbered start lives. */
 const LIFE = 8;
 
