@@ -122,7 +122,7 @@ export function ratesOf(cells: readonly EvidenceCell[]): RateNumbers {
 }
 
 /** Requests of the cell's arm that were drawn while the candidate took none. */
-export function shedOf({ failures }: EvidenceCell): number {
+function shedOf({ failures }: EvidenceCell): number {
   return failures.shed ?? 0;
 }
 
