@@ -1,4 +1,5 @@
 import { latin1 } from './latin1';
+import type { ProviderKeys } from './provider-keys';
 
 /** The head of a provider's answer: what is passed on of it, and what the gateway reads itself. */
 export interface AnswerHead {
@@ -67,8 +68,8 @@ export function isPassed(name: string, value: string): boolean {
   return !name.startsWith(PROXY_ORDER) || name === UNBUFFERED;
 }
 
-/** Reads the raw headers of an answer in one pass. `wallMs` is for Retry-After dates. */
-export function readAnswerHead(raw: readonly Buffer[], wallMs: () => number): AnswerHead {
+/** Reads the raw headers of an answer in one pass, without its provider's keys. `wallMs` is for Retry-After dates. */
+export function readAnswerHead(raw: readonly Buffer[], keys: ProviderKeys, wallMs: () => number): AnswerHead {
   const headers: string[] = [];
   let contentType = '';
   let contentLength: number | null = null;
@@ -77,7 +78,7 @@ export function readAnswerHead(raw: readonly Buffer[], wallMs: () => number): An
   let named: string | null = null;
   for (let index = 0; index < raw.length; index += 2) {
     const name = latin1(raw[index] as Buffer);
-    const value = latin1(raw[index + 1] as Buffer);
+    const value = keys.redactHeader(latin1(raw[index + 1] as Buffer));
     const lower = name.toLowerCase();
     if (!isPassed(lower, value)) continue;
     switch (lower) {

@@ -8,6 +8,7 @@ import type { Timed } from './deadlines';
 import { connectionFailure, type Failure, statusFailure } from './failure';
 import { LONG_BODY_BYTES, LongBody } from './long-body';
 import { type PlainFacts, readPlain } from './plain-answer';
+import type { BodyRedactor } from './provider-keys';
 import { StreamScanner } from './stream-scanner';
 
 /** Who is told of an attempt's moments. */
@@ -38,6 +39,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
 
   readonly #owner: AttemptOwner;
   readonly #services: AttemptServices;
+  readonly #redactor: BodyRedactor | null;
   #mode: AnswerMode = 'held';
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -52,6 +54,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
     services: AttemptServices,
   ) {
     this.#owner = owner;
+    this.#redactor = options.provider.keys.redactor();
     this.#services = services;
     this.startedMs = services.now();
     const { limits, streams, holds } = options;
@@ -120,7 +123,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
 
   onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
     if (status < 200 || this.ended) return true;
-    const head = readAnswerHead(raw, this.#services.wallNow);
+    const head = readAnswerHead(raw, this.options.provider.keys, this.#services.wallNow);
     this.status = status;
     this.head = head;
     this.#resume = resume;
@@ -141,6 +144,10 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
 
   onData(chunk: Buffer): boolean {
     if (this.ended) return true;
+    return this.#take(this.#redactor === null ? chunk : this.#redactor.push(chunk));
+  }
+
+  #take(chunk: Buffer): boolean {
     switch (this.#mode) {
       case 'held':
         return this.#hold(chunk);
@@ -157,6 +164,9 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
   }
 
   onComplete(): void {
+    if (this.ended) return;
+    const rest = this.#redactor?.end() ?? null;
+    if (rest !== null) this.#take(rest);
     if (this.ended) return;
     this.#complete = true;
     const nowMs = this.#services.now();

@@ -112,18 +112,7 @@ export class Call implements AnswerSink, ActiveCall {
   deliver(attempt: Attempt): void {
     const head = attempt.head;
     if (head === null) return;
-    let body = attempt.heldBody;
-    const { headers } = head;
-    if (attempt.status >= 400) {
-      const { provider } = attempt.options;
-      const text = latin1(body);
-      const redacted = provider.redact(text, this.caller);
-      if (redacted !== text) body = Buffer.from(redacted, 'latin1');
-      for (let index = 1; index < headers.length; index += 2) {
-        headers[index] = provider.redact(headers[index] as string, this.caller);
-      }
-    }
-    this.whole(attempt.status, headers, body);
+    this.whole(attempt.status, head.headers, attempt.heldBody);
   }
 
   /** Answers with an error of the gateway. */

@@ -3,6 +3,7 @@ import type { ProviderConfiguration } from '../core/configuration-schema';
 import { Breaker, type BreakerSettings } from './breaker';
 import type { Caller } from './callers';
 import { type Forwarding, queryOf } from './forwarding';
+import { ProviderKeys } from './provider-keys';
 
 /** Why a provider is not asked now: its breaker, its concurrency cap, or its own Retry-After. */
 export type ShedReason = 'breaker open' | 'concurrency cap' | 'retry-after';
@@ -22,6 +23,8 @@ interface OwnHeaders {
 export interface ProviderParts {
   readonly breaker: BreakerSettings;
   readonly resolveSecret: (reference: string) => string;
+  /** Callers' own keys of this provider. */
+  readonly callersKeys: readonly string[];
   /** What of callers' heads other providers get and this one does not. */
   readonly withheld: Forwarding;
 }
@@ -31,6 +34,8 @@ export class Provider {
   readonly pool: Pool;
   readonly breaker: Breaker;
   readonly base: URL;
+  /** All that must not be in an answer. */
+  readonly keys: ProviderKeys;
   inFlight = 0;
   /** False once the provider has refused `stream_options`: it is then no longer added to streams. */
   takesUsageOption = true;
@@ -47,13 +52,14 @@ export class Provider {
   constructor(
     readonly name: string,
     readonly configuration: ProviderConfiguration,
-    { breaker, resolveSecret, withheld }: ProviderParts,
+    { breaker, resolveSecret, callersKeys, withheld }: ProviderParts,
     connections = configuration.maxConnections,
   ) {
     this.base = new URL(configuration.baseUrl);
     this.#basePath = this.base.pathname.replace(/\/+$/, '');
     this.breaker = new Breaker(breaker);
     this.#key = resolveKey(configuration, resolveSecret);
+    this.keys = new ProviderKeys(this.#key === null ? callersKeys : [this.#key, ...callersKeys]);
     this.#query = new URLSearchParams(configuration.query).toString();
     const overrides = new Set([...withheld.query, ...ownParameters(configuration)]);
     this.#queryOverrides = overrides.size === 0 ? null : overrides;
@@ -108,12 +114,6 @@ export class Provider {
   blamesOnly(caller: Caller, status: number): boolean {
     const isAboutKey = status === 401 || status === 402 || status === 403 || status === 429;
     return isAboutKey && this.#hasOwnIdentity(caller);
-  }
-
-  /** Takes every key of this provider out of a text that may quote it, such as an error body. */
-  redact(text: string, caller: Caller): string {
-    const key = this.#keyOf(caller);
-    return key !== null && key.length > 0 && text.includes(key) ? text.split(key).join('[redacted]') : text;
   }
 
   #isHeldOff(caller: Caller, nowMs: number): boolean {

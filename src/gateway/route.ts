@@ -64,7 +64,13 @@ function providerParts(
   resolveSecret: (reference: string) => string,
 ): ProviderParts {
   const { breaker } = configuration.gateway;
-  return { breaker, resolveSecret, withheld: withheldFrom(name, configuration) };
+  const references = configuration.callers.flatMap(({ keys }) => keys[name] ?? []);
+  return {
+    breaker,
+    resolveSecret,
+    callersKeys: references.map((reference) => resolveSecret(reference)),
+    withheld: withheldFrom(name, configuration),
+  };
 }
 
 function providerOf(providers: ReadonlyMap<string, Provider>, name: string): Provider {

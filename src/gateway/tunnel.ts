@@ -95,7 +95,7 @@ export class Tunnel implements OpenTunnel {
     this.#peer = peer;
     this.#status = 101;
     clearTimeout(this.#timer);
-    const headers = ['connection', 'Upgrade', 'upgrade', this.#protocol, ...passedHeaders(answer.rawHeaders)];
+    const headers = ['connection', 'Upgrade', 'upgrade', this.#protocol, ...this.#passedHeaders(answer)];
     socket.write(headText(101, 'Switching Protocols', headers));
     if (peerHead.length > 0) socket.write(peerHead);
     if (this.#head.length > 0) peer.write(this.#head);
@@ -121,13 +121,39 @@ export class Tunnel implements OpenTunnel {
     this.#timer = setTimeout(() => this.#end('timeout'), this.#options.connectMs);
     answer.on('error', () => this.#end('truncated'));
     // Bytes that arrive decoded end with the connection.
-    const headers = [...passedHeaders(answer.rawHeaders), 'connection', 'close'];
+    const headers = [...this.#passedHeaders(answer), 'connection', 'close'];
     this.#socket.write(headText(statusCode, STATUS_CODES[statusCode] ?? 'Declined', headers));
-    answer.pipe(this.#socket, { end: false });
-    answer.once('end', () => {
+    this.#passBody(answer, () => {
       closeWith(this.#socket, '');
       this.#end(`status ${statusCode}`);
     });
+  }
+
+  #passBody(answer: IncomingMessage, ended: () => void): void {
+    const redactor = this.#options.provider.keys.redactor();
+    const socket = this.#socket;
+    answer.on('data', (chunk: Buffer) => {
+      if (!socket.write(redactor === null ? chunk : redactor.push(chunk))) answer.pause();
+    });
+    socket.on('drain', () => answer.resume());
+    answer.once('end', () => {
+      const rest = redactor?.end() ?? null;
+      if (rest !== null) socket.write(rest);
+      ended();
+    });
+  }
+
+  /** What callers may see of a provider's headers. */
+  #passedHeaders({ rawHeaders }: IncomingMessage): string[] {
+    const { keys } = this.#options.provider;
+    const kept: string[] = [];
+    for (let index = 0; index < rawHeaders.length; index += 2) {
+      const name = rawHeaders[index] as string;
+      const value = rawHeaders[index + 1] as string;
+      const lower = name.toLowerCase();
+      if (lower !== 'connection' && isPassed(lower, value)) kept.push(name, keys.redactHeader(value));
+    }
+    return kept;
   }
 
   #halfClosed(): void {
@@ -189,18 +215,6 @@ function headText(status: number, message: string, headers: readonly string[]): 
     text += `${headers[index]}: ${headers[index + 1]}\r\n`;
   }
   return `${text}\r\n`;
-}
-
-/** What callers may see of a provider's headers. */
-function passedHeaders(headers: readonly string[]): string[] {
-  const kept: string[] = [];
-  for (let index = 0; index < headers.length; index += 2) {
-    const name = headers[index] as string;
-    const value = headers[index + 1] as string;
-    const lower = name.toLowerCase();
-    if (lower !== 'connection' && isPassed(lower, value)) kept.push(name, value);
-  }
-  return kept;
 }
 
 /** Browsers carry keys as a WebSocket subprotocol: the caller's own is never passed on. */
