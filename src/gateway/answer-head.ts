@@ -1,4 +1,3 @@
-import { latin1 } from './latin1';
 import type { ProviderKeys } from './provider-keys';
 
 /** The head of a provider's answer: what is passed on of it, and what the gateway reads itself. */
@@ -69,7 +68,7 @@ export function isPassed(name: string, value: string): boolean {
 }
 
 /** Reads the raw headers of an answer in one pass, without its provider's keys. `wallMs` is for Retry-After dates. */
-export function readAnswerHead(raw: readonly Buffer[], keys: ProviderKeys, wallMs: () => number): AnswerHead {
+export function readAnswerHead(raw: readonly string[], keys: ProviderKeys, wallMs: () => number): AnswerHead {
   const headers: string[] = [];
   let contentType = '';
   let contentLength: number | null = null;
@@ -77,8 +76,8 @@ export function readAnswerHead(raw: readonly Buffer[], keys: ProviderKeys, wallM
   let retryAfterMs: number | null = null;
   let named: string | null = null;
   for (let index = 0; index < raw.length; index += 2) {
-    const name = latin1(raw[index] as Buffer);
-    const value = keys.redactHeader(latin1(raw[index + 1] as Buffer));
+    const name = raw[index] as string;
+    const value = keys.redactHeader(raw[index + 1] as string);
     const lower = name.toLowerCase();
     if (!isPassed(lower, value)) continue;
     switch (lower) {

@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream';
-import type { Dispatcher } from 'undici';
 import { type AnswerHead, readAnswerHead } from './answer-head';
 import { type AnswerMode, answerMode } from './answer-mode';
 import type { AnswerSink, AttemptOptions, AttemptServices } from './attempt-options';
 import type { CutCause } from './candidate-permits';
 import type { Timed } from './deadlines';
 import { connectionFailure, type Failure, statusFailure } from './failure';
+import type { Exchange, ExchangeHandler } from './http1/exchange';
 import { LONG_BODY_BYTES, LongBody } from './long-body';
 import { type PlainFacts, readPlain } from './plain-answer';
 import type { BodyRedactor } from './provider-keys';
@@ -23,7 +23,7 @@ const MAX_ERROR_BYTES = 1_048_576;
 const EMPTY = Buffer.alloc(0);
 
 /** One request to one provider, with its named moments: sent, head, data, end, error. */
-export class Attempt implements Dispatcher.DispatchHandler, Timed {
+export class Attempt implements ExchangeHandler, Timed {
   place = -1;
   readonly startedMs: number;
   deadlineMs: number;
@@ -44,8 +44,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
   #held: Buffer[] = [];
   #heldBytes = 0;
   #sink: AnswerSink | null = null;
-  #abort: ((error?: Error) => void) | null = null;
-  #resume: (() => void) | null = null;
+  #exchange: Exchange | null = null;
   #paused = false;
 
   constructor(
@@ -68,7 +67,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
     permit?.onCut((cause) => this.#cut(cause));
     if (this.ended) return;
     const { headers, body } = outgoing(this.options);
-    provider.pool.dispatch({ path, method: method as Dispatcher.HttpMethod, headers, body }, this);
+    provider.pool.dispatch({ path, method, headers, body }, this);
   }
 
   /** The complete answer that was kept back, for an owner that passes it on after all. */
@@ -88,7 +87,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
     if (!this.#paused) return;
     this.#paused = false;
     this.deadlineMs = this.#services.now() + this.options.limits.idleMs;
-    this.#resume?.();
+    this.#exchange?.resume();
   }
 
   /** The caller left, or the process ends. */
@@ -106,12 +105,12 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
       });
   }
 
-  // The moments below are called by undici.
+  // The moments below are called by the connection.
 
-  onConnect(abort: (error?: Error) => void): void {
-    this.#abort = abort;
+  onConnect(exchange: Exchange): void {
+    this.#exchange = exchange;
     if (this.ended) {
-      abort();
+      exchange.abort();
       return;
     }
     if (this.options.permit !== null && !this.options.permit.send()) {
@@ -121,17 +120,16 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
     this.sent = true;
   }
 
-  onHeaders(status: number, raw: Buffer[], resume: () => void): boolean {
-    if (status < 200 || this.ended) return true;
+  onHeaders(status: number, raw: readonly string[]): void {
+    if (status < 200 || this.ended) return;
     const head = readAnswerHead(raw, this.options.provider.keys, this.#services.wallNow);
     this.status = status;
     this.head = head;
-    this.#resume = resume;
     const { holds, endpoint, removesUsage, limits } = this.options;
     const mode = answerMode(status, head, this.options);
     if (typeof mode === 'object') {
       this.#fail(mode);
-      return true;
+      return;
     }
     this.#mode = mode;
     if (mode === 'scanned' || mode === 'scanned-held')
@@ -139,7 +137,6 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
     if (!holds && this.#mode !== 'held') this.#commit();
     if (this.#mode === 'passed' || this.#mode === 'scanned')
       this.deadlineMs = this.#services.now() + limits.idleMs;
-    return true;
   }
 
   onData(chunk: Buffer): boolean {
@@ -301,7 +298,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Timed {
   #fail(failure: Failure): void {
     if (this.ended) return;
     this.#end(failure);
-    this.#abort?.();
+    this.#exchange?.abort();
   }
 
   #end(failure: Failure): void {

@@ -1,4 +1,5 @@
 import type { FailureClass } from '../core/evidence';
+import { MessageError } from './http1/message-error';
 
 /**
  * Why an attempt did not give an answer. `ambiguous`: the provider may have done the work all the same.
@@ -18,7 +19,7 @@ const CONNECT_CODES = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
   'EAI_FAIL',
-  'UND_ERR_CONNECT_TIMEOUT',
+  'CONNECT_TIMEOUT',
 ]);
 
 /** How far a request had come when its connection failed. */
@@ -37,7 +38,7 @@ export function connectionFailure(error: Error, { sent, answerBegan, secure }: P
   if (CONNECT_CODES.has(code)) return { kind: 'connect', why, ambiguous: false };
   // What breaks a connection over TLS before anything was sent on it broke its handshake.
   if (!sent) return { kind: secure ? 'tls' : 'connect', why, ambiguous: false };
-  if (error.name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW') {
+  if (error instanceof MessageError) {
     return { kind: answerBegan ? 'truncated' : 'malformed', why, ambiguous: true };
   }
   return { kind: answerBegan ? 'truncated' : 'reset', why, ambiguous: true };

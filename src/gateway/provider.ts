@@ -1,8 +1,8 @@
-import { Pool } from 'undici';
 import type { ProviderConfiguration } from '../core/configuration-schema';
 import { Breaker, type BreakerSettings } from './breaker';
 import type { Caller } from './callers';
 import { type Forwarding, queryOf } from './forwarding';
+import { ConnectionPool } from './http1/connection-pool';
 import { ProviderKeys } from './provider-keys';
 
 /** Why a provider is not asked now: its breaker, its concurrency cap, or its own Retry-After. */
@@ -31,7 +31,7 @@ export interface ProviderParts {
 
 /** One provider of this gateway: its pool (shared with no other), breaker, cap and the way its key is sent. */
 export class Provider {
-  readonly pool: Pool;
+  readonly pool: ConnectionPool;
   readonly breaker: Breaker;
   readonly base: URL;
   /** All that must not be in an answer. */
@@ -64,16 +64,10 @@ export class Provider {
     const overrides = new Set([...withheld.query, ...ownParameters(configuration)]);
     this.#queryOverrides = overrides.size === 0 ? null : overrides;
     this.#withheldHeaders = withheld.headers;
-    this.pool = new Pool(this.base.origin, {
+    this.pool = new ConnectionPool({
+      origin: this.base,
       connections,
-      pipelining: 1,
-      connect: { timeout: configuration.timeouts.connect },
-      // The gateway has its own deadlines; undici's would kill silent reasoning calls.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: 30_000,
-      keepAliveMaxTimeout: 600_000,
-      maxHeaderSize: 32_768,
+      connectMs: configuration.timeouts.connect,
     });
   }
 
