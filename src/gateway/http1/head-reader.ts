@@ -2,7 +2,7 @@ import { latin1 } from '../latin1';
 import { MessageError } from './message-error';
 
 /** The largest head that is read, bytes. */
-export const MAX_HEAD_BYTES = 32_768;
+const MAX_HEAD_BYTES = 32_768;
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 const NOTHING = '';

@@ -5,7 +5,7 @@ import type { UpstreamRequest } from './exchange';
 import { TOKEN, VALUE } from './field-lines';
 
 /** Thrown for a request that cannot be written as HTTP/1.1. */
-export class InvalidRequest extends Error {
+class InvalidRequest extends Error {
   override readonly name = 'InvalidRequest';
 }
 
