@@ -53,9 +53,9 @@ module.exports = {
     ),
     only(
       'gateway-imports-core',
-      '^src/gateway/(?!main\\.ts$)',
+      '^src/gateway/(?!(main|processes/serving-process)\\.ts$)',
       '^src/(core/|gateway/)',
-      'the gateway stands alone; its entry point reads the configuration',
+      'the gateway stands alone; its entry points read the configuration',
     ),
     {
       name: 'gateway-without-temporal',

@@ -184,12 +184,23 @@ const tunnelsSchema = z.strictObject({
   idle: durationSchema('10m', 'A WebSocket without a byte in either direction for this long is closed.'),
 });
 
+const PROCESSES_EXPECTED = 'expected a number from 1 to 256, or "auto"';
+
 const gatewaySettingsSchema = z.strictObject({
   stateDirectory: z
     .string()
     .min(1)
     .default('.cutover/gateway')
     .describe('Where records are kept; one directory a gateway.'),
+  processes: z
+    .union(
+      [z.int(PROCESSES_EXPECTED).min(1, PROCESSES_EXPECTED).max(256, PROCESSES_EXPECTED), z.literal('auto')],
+      PROCESSES_EXPECTED,
+    )
+    .default(1)
+    .describe(
+      'Processes that serve, each on a core of its own; `auto`: one for each core. Limits of the gateway are divided among them.',
+    ),
   maxBodyBytes: z
     .int()
     .min(1024)

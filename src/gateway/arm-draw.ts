@@ -34,6 +34,17 @@ export interface DrawSubject {
   readonly continued: boolean;
 }
 
+/** Draws of one epoch that another process has made. */
+export interface CountedDraws {
+  readonly epoch: number;
+  readonly assigned: Readonly<Record<Side, number>>;
+  /** Hashes of the keys, one for each draw that had a key. */
+  readonly keys: readonly number[];
+  /** For the A/A check of the salt: draws whose position was below one half, and all. */
+  readonly low: number;
+  readonly total: number;
+}
+
 /** Draws requests into arms and counts what it drew. */
 export class ArmDraw {
   readonly #keys: KeyCounts;
@@ -63,6 +74,12 @@ export class ArmDraw {
     const assignment = rules.newConversationsOnly ? this.#keepConversation(rules, subject, drawn) : drawn;
     if (assignment.randomised) this.#assigned[assignment.side] += 1;
     return assignment;
+  }
+
+  /** Adds draws of the current epoch that another process has made. */
+  add({ legacy, candidate }: Readonly<Record<Side, number>>): void {
+    this.#assigned.legacy += legacy;
+    this.#assigned.candidate += candidate;
   }
 
   /** A new epoch counts from 0, and a new salt is checked from 0. */

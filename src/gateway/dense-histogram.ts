@@ -22,6 +22,16 @@ export class DenseHistogram {
     this.#counts[index] = (this.#counts[index] as number) + 1;
   }
 
+  /** Adds what another process has counted. */
+  merge({ zero, buckets }: Histogram): void {
+    this.#zero += zero;
+    for (const [bucket, count] of buckets) {
+      if (bucket < this.#first || bucket >= this.#first + this.#counts.length) this.#cover(bucket);
+      const index = bucket - this.#first;
+      this.#counts[index] = (this.#counts[index] as number) + count;
+    }
+  }
+
   copy(): DenseHistogram {
     const copy = new DenseHistogram();
     copy.#zero = this.#zero;

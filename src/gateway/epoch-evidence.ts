@@ -10,9 +10,21 @@ const NAMED_AT_MOST = 100;
 /** The name of the strata that hold what has no stratum of its own. */
 const POOLED_MODEL = 'other';
 
+type Stratum = Pick<EvidenceCell, 'side' | 'kind' | 'shape' | 'model'>;
+
+/** What one process has counted under an epoch since it last said so. */
+export interface EvidenceAddition {
+  readonly evidence: Evidence;
+  /** Failures of the candidate in a row at the end of it. */
+  readonly candidateFailureStreak: number;
+  /** A judged live request of the candidate succeeded in it, so that no earlier failure is in the row. */
+  readonly candidateSucceeded: boolean;
+}
+
 /** Everything counted under one epoch of a route. Both arms and all kinds share their strata. */
 export class EpochEvidence {
   readonly #cells = new Map<string, CellCounters>();
+  readonly #ownStrata: number;
   readonly #strata = new Set<string>();
   readonly #pooled = new Set<string>();
   readonly #buckets = {
@@ -21,6 +33,12 @@ export class EpochEvidence {
   };
 
   #candidateFailureStreak = 0;
+  #candidateSucceeded = false;
+
+  /** `ownStrata`: how many strata get counters of their own; the rest is pooled. */
+  constructor(ownStrata = OWN_STRATA) {
+    this.#ownStrata = ownStrata;
+  }
 
   /** Failures of the candidate in a row, up to its last judged live request. */
   get candidateFailureStreak(): number {
@@ -32,11 +50,36 @@ export class EpochEvidence {
     const isJudged = seen.kind === 'live' && seen.outcome !== 'aborted' && seen.outcome !== 'refused';
     if (isJudged && seen.side === 'candidate') {
       this.#candidateFailureStreak = seen.outcome === 'success' ? 0 : this.#candidateFailureStreak + 1;
+      if (seen.outcome === 'success') this.#candidateSucceeded = true;
     }
     if (seen.bucket === null || !isJudged) return;
     const { requests, failures } = this.#buckets[seen.side];
     requests[seen.bucket] = (requests[seen.bucket] as number) + 1;
     if (seen.outcome !== 'success') failures[seen.bucket] = (failures[seen.bucket] as number) + 1;
+  }
+
+  /** All of this as an addition to what another process holds. */
+  addition(epoch: number): EvidenceAddition {
+    return {
+      evidence: this.since(new EpochEvidence(), epoch),
+      candidateFailureStreak: this.#candidateFailureStreak,
+      candidateSucceeded: this.#candidateSucceeded,
+    };
+  }
+
+  /** Adds what another process has counted; rows of failures are joined in the order of the additions. */
+  merge({ evidence, candidateFailureStreak, candidateSucceeded }: EvidenceAddition): void {
+    for (const cell of evidence.cells) this.#cellOf(cell).merge(cell);
+    for (const side of ['legacy', 'candidate'] as const) {
+      const { requests, failures } = this.#buckets[side];
+      for (const [bucket, more, moreFailures] of evidence.buckets[side]) {
+        requests[bucket] = (requests[bucket] as number) + more;
+        failures[bucket] = (failures[bucket] as number) + moreFailures;
+      }
+    }
+    this.#candidateFailureStreak = candidateSucceeded
+      ? candidateFailureStreak
+      : this.#candidateFailureStreak + candidateFailureStreak;
   }
 
   copy(): EpochEvidence {
@@ -63,7 +106,7 @@ export class EpochEvidence {
     return { epoch, cells, buckets, pooled: [...this.#pooled].sort() };
   }
 
-  #cellOf(seen: Observation): CellCounters {
+  #cellOf(seen: Stratum): CellCounters {
     const model = this.#stratumModel(seen);
     const key = `${seen.side} ${seen.kind} ${seen.shape} ${model}`;
     let cell = this.#cells.get(key);
@@ -75,10 +118,10 @@ export class EpochEvidence {
   }
 
   /** The first strata seen get their own counters: busy ones are seen first. */
-  #stratumModel({ shape, model }: Observation): string {
+  #stratumModel({ shape, model }: Stratum): string {
     const stratum = `${shape} ${model}`;
     if (this.#strata.has(stratum)) return model;
-    if (this.#strata.size < OWN_STRATA) {
+    if (this.#strata.size < this.#ownStrata) {
       this.#strata.add(stratum);
       return model;
     }

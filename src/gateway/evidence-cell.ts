@@ -92,6 +92,28 @@ export class CellCounters {
     if (seen.costUsd !== null && seen.costUsd > 0) this.#addCost(seen.costUsd);
   }
 
+  /** Adds what another process has counted. */
+  merge(cell: EvidenceCell): void {
+    this.attempts += cell.attempts;
+    this.successes += cell.successes;
+    this.aborted += cell.aborted;
+    this.refused += cell.refused ?? 0;
+    this.retries += cell.retries;
+    FAILURES.forEach((name, index) => {
+      this.failures[index] = (this.failures[index] as number) + (cell.failures[name] ?? 0);
+    });
+    this.totalMs.merge(cell.totalMs);
+    this.firstTokenMs.merge(cell.firstTokenMs);
+    this.interTokenMs.merge(cell.interTokenMs);
+    this.tokensIn += cell.tokensIn;
+    this.tokensCached += cell.tokensCached;
+    this.tokensOut += cell.tokensOut;
+    this.costCount += cell.costLog.count;
+    this.costLogSum += cell.costLog.sum;
+    this.costLogSumOfSquares += cell.costLog.sumOfSquares;
+    this.costUsd += cell.costUsd;
+  }
+
   copy(): CellCounters {
     const copy = Object.assign(new CellCounters(this.identity), this);
     copy.failures = this.failures.slice();

@@ -1,6 +1,6 @@
 import type { EvidenceReading } from '../core/evidence';
 import { GAMMA } from '../core/histogram';
-import { EpochEvidence } from './epoch-evidence';
+import { EpochEvidence, type EvidenceAddition } from './epoch-evidence';
 import type { Observation } from './evidence-cell';
 
 const EPOCHS_KEPT = 4;
@@ -17,7 +17,7 @@ export class UnknownCursor extends Error {
 }
 
 /**
- * The evidence of one route in this process. A reader passes the cursor of its last reading and gets what
+ * The evidence of one route in this gateway. A reader passes the cursor of its last reading and gets what
  * came after it; the same cursor may be read again, so a lost answer loses nothing.
  */
 export class EvidenceStore {
@@ -33,6 +33,12 @@ export class EvidenceStore {
   record(seen: Observation): void {
     const epoch = this.#epochs.get(seen.epoch) ?? this.#begin(seen.epoch);
     epoch?.add(seen);
+  }
+
+  /** Adds what another process of this gateway has counted. */
+  merge(addition: EvidenceAddition): void {
+    const { epoch } = addition.evidence;
+    (this.#epochs.get(epoch) ?? this.#begin(epoch))?.merge(addition);
   }
 
   /** Throws `UnknownCursor`. A cursor of another incarnation is answered with all that this one has seen. */

@@ -1,16 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
+import type { DestinationStream } from 'pino';
 import { resolveSecret as resolveFromEnvironment } from '../config';
 import type { Configuration, GatewayAddress } from '../core/configuration-schema';
 import { createAdminServer } from './admin';
 import { Callers } from './callers';
 import { Connections } from './connections';
 import { listen, openDataPlane, urlOf } from './data-plane';
-import type { Defects } from './defects';
+import { Defects } from './defects';
 import { type GatewayRoute, openRoutes } from './gateway-routes';
 import { isLoopback, type ListenAddress } from './listen-address';
 import { GatewayMetrics } from './metrics';
+import { countProcesses } from './processes/process-count';
+import { openServingGroup } from './processes/serving-group';
 import { type LogTarget, openLog } from './request-log';
 import { openProviders, type Route } from './route';
 import type { ShadowPair } from './shadow-pair';
@@ -26,7 +29,7 @@ export interface GatewayOptions {
   readonly admin?: ListenAddress;
   /** Standard output when absent. */
   readonly log?: LogTarget;
-  /** Resolves `env:NAME` and `file:/path`; from environment and disk when absent. */
+  /** Resolves `env:NAME` and `file:/path`; from environment and disk when absent, as other processes do always. */
   readonly resolveSecret?: (reference: string) => string;
   /** How long a route without a record waits for one before it is ready; 60 s when absent. */
   readonly readyAfterMs?: number;
@@ -41,6 +44,7 @@ export interface RunningGateway {
   /** `http://HOST:PORT`, without path. */
   readonly dataUrl: string;
   readonly adminUrl: string;
+  /** What this process serves itself; empty where `gateway.processes` lets others serve. */
   readonly routes: ReadonlyMap<string, GatewayRoute & Route>;
   readonly defects: Defects;
   /** How long `stop` lets run what runs. */
@@ -61,7 +65,7 @@ class OpenGateway extends Error {
 
 /**
  * Starts the data and the admin listener of one gateway. Throws `OpenGateway`, `UnresolvedSecret`,
- * `StateDirectoryTaken`, and the system's error when an address cannot be listened on.
+ * `StateDirectoryTaken`, `IndivisibleLimit`, and the system's error when an address cannot be listened on.
  */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const { configuration } = options;
@@ -75,54 +79,60 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       ? {}
       : { metricsToken: resolveSecret(configuration.metricsToken) };
   const providers = openProviders(configuration, resolveSecret);
+  const processes = countProcesses(configuration, availableParallelism());
+  const target = options.log ?? 'stdout';
   const incarnation = randomUUID();
-  const now = () => performance.now();
-  const log = openLog(options.log ?? 'stdout', name);
+  const log = openLog(target, name, processes > 1);
   const warn = (message: string) => log.logger.warn(message);
   const unlock = await lockStateDirectory(configuration.gateway.stateDirectory, warn);
-  const decided = openRoutes({
-    configuration,
-    gateway: name,
-    incarnation,
-    now,
-    warn,
+  const shared = {
+    ...{ configuration, gateway: name, incarnation, warn },
     ...(options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs }),
-  });
-  const metrics = new GatewayMetrics(decided, () => [...decided.values()].map(({ state }) => state.status()));
-  const dataPlane = openDataPlane({
-    configuration,
-    routes: decided,
-    providers,
-    callers,
-    resolveSecret,
-    log,
-    metrics,
-    idPrefix: incarnation,
-    now,
-    compareShadow: options.compareShadow ?? null,
-  });
-  const { routes } = dataPlane;
+  };
+  const serveHere = () => {
+    const now = () => performance.now();
+    const decided = openRoutes({ ...shared, now });
+    const metrics = new GatewayMetrics(decided, () =>
+      [...decided.values()].map(({ state }) => state.status()),
+    );
+    const compareShadow = options.compareShadow ?? null;
+    const dataPlane = openDataPlane({
+      ...{ configuration, routes: decided, providers, callers, resolveSecret, log, metrics },
+      ...{ idPrefix: incarnation, now, compareShadow },
+    });
+    return { ...dataPlane, metrics, listen: () => dataPlane.listen(data) };
+  };
+  const here = processes === 1 ? serveHere() : null;
+  const serving =
+    here ??
+    (await openServingGroup({
+      ...shared,
+      processes,
+      data,
+      log: inheritableTarget(target),
+      defects: new Defects(log.logger),
+    }));
   const adminServer = createAdminServer({
     gateway: name,
     incarnation,
-    routes,
+    routes: serving.routes,
     token,
     ...metricsToken,
     hosts: [...configuration.adminHosts, ...configuredAdminHosts(configuration)],
     wallNow: () => new Date(),
     notice: (message) => log.logger.info(message),
-    metrics,
+    metrics: serving.metrics,
   });
   const adminConnections = new Connections(adminServer, ADMIN_CONNECTIONS);
-  metrics.showConnections('admin', adminConnections);
+  serving.metrics.showConnections('admin', adminConnections);
 
   const release = async () => {
-    await dataPlane.release();
+    await serving.release();
     await unlock();
     log.flush();
   };
   const stop = async () => {
-    await dataPlane.drain();
+    await serving.drain();
     const adminClosed = closeServer(adminServer);
     adminConnections.destroyAll();
     await adminClosed;
@@ -131,7 +141,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 
   let dataUrl: string;
   try {
-    dataUrl = await dataPlane.listen(data);
+    dataUrl = await serving.listen();
     await listen(adminServer, admin);
   } catch (error) {
     adminServer.close();
@@ -144,8 +154,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     incarnation,
     dataUrl,
     adminUrl: urlOf(adminServer),
-    routes,
-    defects: dataPlane.defects,
+    routes: here?.routes ?? new Map(),
+    defects: serving.defects,
     drainMs: configuration.gateway.drain,
     stop: () => {
       stopped ??= stop();
@@ -156,6 +166,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 
 /** Workers, operators, health probes and Prometheus. */
 const ADMIN_CONNECTIONS = 256;
+
+/** A log that other processes can open as well. Throws a `TypeError` for a stream of this process. */
+function inheritableTarget(target: LogTarget): Exclude<LogTarget, DestinationStream> {
+  if (typeof target === 'object' && 'write' in target) {
+    throw new TypeError('expected stdout, none or a file as the log with several processes, got a stream');
+  }
+  return target;
+}
 
 function addresses(options: GatewayOptions): { name: string; data: ListenAddress; admin: ListenAddress } {
   const { gateways } = options.configuration;

@@ -17,13 +17,18 @@ export interface GatewayLog {
 
 /** Reading ends of pipes, such as Docker's, take 16 KB at a time. */
 const PIPE_BYTES = 16_384;
+/** More may be torn apart where several processes write to one pipe (PIPE_BUF of Linux). */
+const SHARED_PIPE_BYTES = 4_096;
 const FILE_BYTES = 65_536;
 const BUFFERED_MS = 1_000;
 /** Lines that cannot be written wait in memory up to this; later ones are dropped. */
 const UNWRITTEN_BYTES = 16_777_216;
 
-/** Opens the log; lines of requests are written each second or when there are many, so that none waits. */
-export function openLog(target: LogTarget, gateway: string): GatewayLog {
+/**
+ * Opens the log; lines of requests are written each second or when there are many, so that none waits. `shared`:
+ * other processes write to it as well.
+ */
+export function openLog(target: LogTarget, gateway: string, shared = false): GatewayLog {
   const base = `"gateway":${JSON.stringify(gateway)}`;
   if (target === 'none') return { logger: pino({ enabled: false }), request: null, base, flush: () => {} };
   const open = (destination: DestinationStream) =>
@@ -31,7 +36,8 @@ export function openLog(target: LogTarget, gateway: string): GatewayLog {
   if (isStream(target)) {
     return { logger: open(target), request: (line) => void target.write(line), base, flush: () => {} };
   }
-  const capacity = target === 'stdout' ? PIPE_BYTES : FILE_BYTES;
+  const pipeBytes = shared ? SHARED_PIPE_BYTES : PIPE_BYTES;
+  const capacity = target === 'stdout' ? pipeBytes : FILE_BYTES;
   const dest = target === 'stdout' ? 1 : target.file;
   const destination = pino.destination({
     ...{

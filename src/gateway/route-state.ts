@@ -6,7 +6,7 @@ import type {
   RenewRequest,
   RoutingRecord,
 } from '../core/routing';
-import { ArmDraw } from './arm-draw';
+import { ArmDraw, type CountedDraws } from './arm-draw';
 import { ConversationTable } from './conversation-table';
 import { DurableState, type StateKeeper } from './durable-state';
 import { KeyObserver } from './key-statistics';
@@ -148,6 +148,14 @@ export class RouteState extends ServedRoute {
       assigned: this.#draws.assigned,
       keys: this.#keys.read(),
     };
+  }
+
+  /** Adds draws that another process of this gateway has made; those of an older epoch only count as keys. */
+  addDraws({ epoch, assigned, keys, low, total }: CountedDraws): void {
+    this.#keys.addKeys(keys);
+    if (epoch !== this.epoch) return;
+    this.#draws.add(assigned);
+    this.#keys.addSaltCheck(low, total);
   }
 
   /** Stops the timers of this route. */

@@ -21,7 +21,8 @@ export class StateDirectoryTaken extends Error {
   }
 }
 
-interface Owner {
+/** A process of a host. */
+export interface Owner {
   readonly host: string;
   readonly pid: number;
   /** Start of the process in the kernel's ticks, which tells it from a later one with the same id. */
@@ -106,15 +107,17 @@ function isDead({ host, pid, start }: Owner): boolean {
   return start !== ownerOf(pid).start;
 }
 
-function ownerOf(pid: number): Owner {
+/** A process of this host as it runs now. */
+export function ownerOf(pid: number): Owner {
   return { host: hostname(), pid, start: startOf(pid) };
 }
 
-/** Field 22 of /proc/PID/stat; null where there is no /proc. */
+/** Field 22 of /proc/PID/stat; null where there is no /proc, and for a process that has ended and was not waited for. */
 function startOf(pid: number): string | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? null : (fields[19] ?? null);
   } catch {
     return null;
   }

@@ -1,0 +1,84 @@
+import type { RouteConfiguration } from '../../core/configuration-schema';
+import { ArmDraw } from '../arm-draw';
+import { ConversationTable } from '../conversation-table';
+import type { RouteToServe } from '../gateway-routes';
+import { MakerTable } from '../maker-table';
+import { type InFlightEnd, type RoutingInForce, ServedRoute } from '../served-route';
+import type { Counted, Learned, RouteStanding, RouteStart } from './process-messages';
+import { RouteCounts } from './route-counts';
+
+export interface FollowedRouteOptions {
+  readonly name: string;
+  readonly configuration: RouteConfiguration;
+  readonly start: RouteStart;
+  readonly drainMs: number;
+  readonly now: () => number;
+  readonly startedAtMs: number;
+  readonly readyAfterMs?: number;
+  /** Called after each count. */
+  readonly counted: () => void;
+  /** Called with each thing that all processes must know. */
+  readonly learned: (learned: Learned) => void;
+}
+
+/** One route in a process that serves it by what the primary has decided. */
+export class FollowedRoute implements RouteToServe {
+  readonly name: string;
+  readonly configuration: RouteConfiguration;
+  readonly state: ServedRoute;
+  readonly evidence: RouteCounts;
+  readonly makers: MakerTable;
+  readonly #draws: ArmDraw;
+  readonly #conversations: ConversationTable;
+  #change: number;
+
+  constructor(options: FollowedRouteOptions) {
+    const { name, configuration, start, drainMs, now, startedAtMs, learned } = options;
+    this.name = name;
+    this.configuration = configuration;
+    this.evidence = new RouteCounts(options.counted);
+    this.makers = new MakerTable({
+      path: null,
+      warn: () => {},
+      announce: (id, side) => learned({ makers: [[id, side]], conversations: [] }),
+    });
+    this.#conversations = new ConversationTable(undefined, (hash, conversation) =>
+      learned({ makers: [], conversations: [[hash, conversation]] }),
+    );
+    this.#draws = new ArmDraw(this.evidence, this.#conversations);
+    this.state = new ServedRoute(
+      {
+        ...{ defaults: configuration, drainMs, now, startedAtMs },
+        ...(options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs }),
+      },
+      this.#draws,
+      start.inForce,
+    );
+    this.#change = start.change;
+    this.learn(start.learned);
+  }
+
+  /** Follows a change of the routing; what was counted before must have been taken. */
+  follow(change: number, inForce: RoutingInForce, inFlight: InFlightEnd): void {
+    const { epoch } = this.state;
+    this.state.follow(inForce, inFlight);
+    this.#change = change;
+    if (this.state.epoch !== epoch) this.evidence.beginEpoch();
+  }
+
+  /** Takes what another process has learned. */
+  learn({ makers, conversations }: Learned): void {
+    for (const [id, side] of makers) this.makers.adopt(id, side);
+    for (const [hash, conversation] of conversations) this.#conversations.adopt(hash, conversation);
+  }
+
+  /** What was counted here since the last time, null when nothing was. */
+  takeCounted(): Counted | null {
+    return this.evidence.take(this.state.epoch, this.#draws.assigned);
+  }
+
+  standing(): RouteStanding {
+    const { unsent, inFlight } = this.state.countOlder();
+    return { change: this.#change, unsentOlder: unsent, inFlightOlder: inFlight };
+  }
+}

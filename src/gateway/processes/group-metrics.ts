@@ -1,0 +1,63 @@
+import { AggregatorRegistry, Registry } from 'prom-client';
+import type { GatewayStatus } from '../../core/routing';
+import type { Connections } from '../connections';
+import type { RouteToServe } from '../gateway-routes';
+import { registerScraped } from '../metric-series';
+import { GatewayMetrics, type MetricSamples } from '../metrics';
+import type { ProcessGroup, Round } from './process-group';
+
+/** The metrics of a gateway of several processes: routing from here, everything else added up over all. */
+export class GroupMetrics {
+  readonly #group: ProcessGroup;
+  readonly #own: GatewayMetrics;
+  readonly #processes = new Registry();
+  #round: Round = { standings: [], silent: 0 };
+  /** What processes had counted that are gone. */
+  #ended: Promise<MetricSamples> = Promise.resolve([]);
+
+  constructor(
+    group: ProcessGroup,
+    routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration'>>,
+    statusesIn: (round: Round) => GatewayStatus[],
+  ) {
+    this.#group = group;
+    this.#own = new GatewayMetrics(routes, () => statusesIn(this.#round));
+    registerScraped(this.#processes, {
+      name: 'cutover_gateway_processes',
+      help: 'Processes of this gateway that serve.',
+      type: 'gauge',
+      samples: () => [{ labels: {}, value: group.serving }],
+    });
+    registerScraped(this.#processes, {
+      name: 'cutover_gateway_process_restarts_total',
+      help: 'Processes of this gateway that ended unasked and were replaced.',
+      type: 'counter',
+      samples: () => [{ labels: {}, value: group.restarts }],
+    });
+  }
+
+  get contentType(): string {
+    return this.#own.contentType;
+  }
+
+  /** Adds the connections of a listener of this process. */
+  showConnections(listener: string, connections: Connections): void {
+    this.#own.showConnections(listener, connections);
+  }
+
+  async metrics(): Promise<string> {
+    this.#round = await this.#group.round(true);
+    const own = [await this.#own.samples(), await this.#processes.getMetricsAsJSON()];
+    return AggregatorRegistry.aggregate([...own, ...this.#group.metrics, await this.#ended]).metrics();
+  }
+
+  /** Keeps what a process that is gone has counted; what it held at the end is gone with it. */
+  keep(metrics: MetricSamples): void {
+    const counted = metrics.filter(({ type }) => COUNTED.has(String(type)));
+    this.#ended = this.#ended.then((before) =>
+      AggregatorRegistry.aggregate([before, counted]).getMetricsAsJSON(),
+    );
+  }
+}
+
+const COUNTED = new Set(['counter', 'histogram']);

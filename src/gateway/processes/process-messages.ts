@@ -1,0 +1,78 @@
+import type { Configuration } from '../../core/configuration-schema';
+import type { Side } from '../../core/routing';
+import type { CountedDraws } from '../arm-draw';
+import type { BegunConversation } from '../conversation-table';
+import type { EvidenceAddition } from '../epoch-evidence';
+import type { ListenAddress } from '../listen-address';
+import type { MetricSamples } from '../metrics';
+import type { InFlightEnd, RoutingInForce } from '../served-route';
+
+/** What the primary process of a gateway sends to one that serves. Messages arrive in the order of sending. */
+export type Order =
+  | { readonly order: 'start'; readonly start: ProcessStart }
+  | {
+      readonly order: 'follow';
+      readonly route: string;
+      /** Counts the changes of the route since the gateway started. */
+      readonly change: number;
+      readonly inForce: RoutingInForce;
+      readonly inFlight: InFlightEnd;
+    }
+  | { readonly order: 'learn'; readonly route: string; readonly learned: Learned }
+  /** Say all that was counted, then answer `standing` with this number. */
+  | { readonly order: 'report'; readonly round: number; readonly withMetrics: boolean }
+  /** Take nothing more, end what runs, and leave. */
+  | { readonly order: 'stop' };
+
+/** What a process that serves sends to the primary. */
+export type Report =
+  | { readonly report: 'listening'; readonly url: string }
+  | { readonly report: 'failed'; readonly message: string; readonly syscall?: string; readonly code?: string }
+  | { readonly report: 'counted'; readonly route: string; readonly counted: Counted }
+  | { readonly report: 'learned'; readonly route: string; readonly learned: Learned }
+  | {
+      readonly report: 'standing';
+      readonly round: number;
+      readonly routes: Readonly<Record<string, RouteStanding>>;
+      /** Present when they were asked for. */
+      readonly metrics?: MetricSamples;
+    };
+
+/** Everything that a process needs to serve; secrets it resolves itself. */
+export interface ProcessStart {
+  /** Limits of the whole gateway are divided in it. */
+  readonly configuration: Configuration;
+  readonly gateway: string;
+  readonly incarnation: string;
+  readonly data: ListenAddress;
+  readonly log: 'stdout' | 'none' | { readonly file: string };
+  readonly startedAtMs: number;
+  readonly readyAfterMs?: number;
+  readonly routes: Readonly<Record<string, RouteStart>>;
+}
+
+export interface RouteStart {
+  readonly change: number;
+  readonly inForce: RoutingInForce;
+  readonly learned: Learned;
+}
+
+/** What one process has learned of the outside world and all must know; older entries first. */
+export interface Learned {
+  readonly makers: readonly (readonly [id: string, side: Side])[];
+  readonly conversations: readonly (readonly [keyHash: number, conversation: BegunConversation])[];
+}
+
+/** What a process has counted of a route since it last said so. */
+export interface Counted {
+  readonly evidence: readonly EvidenceAddition[];
+  readonly draws: CountedDraws;
+}
+
+/** How a route stands in one process. */
+export interface RouteStanding {
+  /** The newest change that this process follows. */
+  readonly change: number;
+  readonly unsentOlder: number;
+  readonly inFlightOlder: number;
+}

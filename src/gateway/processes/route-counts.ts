@@ -1,0 +1,70 @@
+import type { Side } from '../../core/routing';
+import { EpochEvidence } from '../epoch-evidence';
+import type { Observation } from '../evidence-cell';
+import { type KeyCounts, keyHash } from '../key-statistics';
+import type { Counted } from './process-messages';
+
+/** Counts one route's draws and evidence in a process that serves, until the primary takes them over. */
+export class RouteCounts implements KeyCounts {
+  readonly #counted: () => void;
+  #evidence = new Map<number, EpochEvidence>();
+  #keys: number[] = [];
+  #low = 0;
+  #total = 0;
+  #assignedBefore: Readonly<Record<Side, number>> = { legacy: 0, candidate: 0 };
+
+  /** `counted` is called after each count. */
+  constructor(counted: () => void) {
+    this.#counted = counted;
+  }
+
+  observe(key: string | null, position: number): void {
+    this.#total += 1;
+    if (position < 0.5) this.#low += 1;
+    if (key !== null) this.#keys.push(keyHash(key));
+    this.#counted();
+  }
+
+  /** All of the old salt was taken before the new one came, so there is nothing to forget. */
+  restartSaltCheck(): void {}
+
+  record(seen: Observation): void {
+    let evidence = this.#evidence.get(seen.epoch);
+    if (evidence === undefined) {
+      // Which strata are pooled is decided where all processes are added up.
+      evidence = new EpochEvidence(Number.POSITIVE_INFINITY);
+      this.#evidence.set(seen.epoch, evidence);
+    }
+    evidence.add(seen);
+    this.#counted();
+  }
+
+  /** The draws of a new epoch are counted from 0. */
+  beginEpoch(): void {
+    this.#assignedBefore = { legacy: 0, candidate: 0 };
+  }
+
+  /** What was counted since the last time, null when nothing was; `assigned` are all draws of the epoch so far. */
+  take(epoch: number, assigned: Readonly<Record<Side, number>>): Counted | null {
+    if (this.#total === 0 && this.#evidence.size === 0) return null;
+    const counted: Counted = {
+      evidence: [...this.#evidence].map(([of, evidence]) => evidence.addition(of)),
+      draws: {
+        epoch,
+        assigned: {
+          legacy: assigned.legacy - this.#assignedBefore.legacy,
+          candidate: assigned.candidate - this.#assignedBefore.candidate,
+        },
+        keys: this.#keys,
+        low: this.#low,
+        total: this.#total,
+      },
+    };
+    this.#assignedBefore = assigned;
+    this.#evidence = new Map();
+    this.#keys = [];
+    this.#low = 0;
+    this.#total = 0;
+    return counted;
+  }
+}

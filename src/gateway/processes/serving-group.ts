@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import type { Configuration } from '../../core/configuration-schema';
+import type { AdministeredRoute } from '../admin';
+import type { Defects } from '../defects';
+import { openRoutes } from '../gateway-routes';
+import type { ListenAddress } from '../listen-address';
+import { GroupMetrics } from './group-metrics';
+import { GroupRoute } from './group-route';
+import { hostNowMs } from './host-clock';
+import { endLeftOvers, writeProcesses } from './left-over-processes';
+import { configurationOfOne } from './process-count';
+import { type Member, ProcessGroup } from './process-group';
+import type { ProcessStart, Report } from './process-messages';
+
+export interface ServingGroupOptions {
+  readonly configuration: Configuration;
+  /** At least 2. */
+  readonly processes: number;
+  readonly gateway: string;
+  readonly incarnation: string;
+  readonly data: ListenAddress;
+  readonly log: ProcessStart['log'];
+  readonly warn: (message: string) => void;
+  /** Those of this process; others count their own. */
+  readonly defects: Defects;
+  readonly readyAfterMs?: number;
+}
+
+/** What serves the callers of a gateway in several processes. */
+export interface ServingGroup {
+  readonly routes: ReadonlyMap<string, AdministeredRoute>;
+  readonly metrics: GroupMetrics;
+  readonly defects: Defects;
+  /** Resolves with `http://HOST:PORT` once all processes listen; rejects with the system's error. */
+  listen(): Promise<string>;
+  /** Lets all processes end what they do within `gateway.drain`. */
+  drain(): Promise<void>;
+  release(): Promise<void>;
+}
+
+/** Opens what several processes serve, and decides here; none is started yet. */
+export async function openServingGroup(options: ServingGroupOptions): Promise<ServingGroup> {
+  const { configuration, processes, gateway, incarnation, data, log, warn } = options;
+  const { stateDirectory, drain } = configuration.gateway;
+  const readyAfter = options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs };
+  const startedAtMs = hostNowMs();
+  const processesFile = join(stateDirectory, 'gateway.processes');
+  await endLeftOvers(processesFile, warn);
+  const group = new ProcessGroup({
+    processes,
+    drainMs: drain,
+    start: () => ({
+      configuration: configurationOfOne(configuration, processes),
+      ...{ gateway, incarnation, data, log, startedAtMs, ...readyAfter },
+      routes: Object.fromEntries([...routes].map(([name, route]) => [name, route.start()])),
+    }),
+    heard,
+    ended: (samples) => {
+      if (samples !== null) metrics.keep(samples);
+    },
+    running: (pids) => writeProcesses(processesFile, pids),
+    warn,
+  });
+  const decided = openRoutes({
+    ...{ configuration, gateway, incarnation, now: hostNowMs, warn, ...readyAfter },
+    announce: (route, inForce, inFlight) => {
+      const change = routes.get(route)?.nextChange() ?? 0;
+      group.send({ order: 'follow', route, change, inForce, inFlight });
+    },
+  });
+  const routes = new Map([...decided].map(([name, route]) => [name, new GroupRoute(route, group)]));
+  const metrics = new GroupMetrics(group, decided, (round) =>
+    [...routes.values()].map((route) => route.statusIn(round)),
+  );
+
+  function heard(report: Report, from: Member): void {
+    if (report.report === 'counted') routes.get(report.route)?.count(report.counted);
+    if (report.report !== 'learned') return;
+    const { route, learned } = report;
+    routes.get(route)?.learn(learned);
+    group.send({ order: 'learn', route, learned }, from);
+  }
+
+  return {
+    routes,
+    metrics,
+    defects: options.defects,
+    listen: () => group.start(),
+    drain: () => group.stop(),
+    async release() {
+      await group.stop();
+      for (const { state, makers } of decided.values()) {
+        state.close();
+        await makers.flush();
+      }
+    },
+  };
+}

@@ -1,0 +1,158 @@
+import { resolveSecret } from '../../config';
+import { Callers } from '../callers';
+import { type DataPlane, openDataPlane } from '../data-plane';
+import type { Defects } from '../defects';
+import { serveOn } from '../gateway-process';
+import { GatewayMetrics } from '../metrics';
+import { type GatewayLog, openLog } from '../request-log';
+import { openProviders } from '../route';
+import { FollowedRoute } from './followed-route';
+import { hostNowMs } from './host-clock';
+import type { Learned, Order, ProcessStart, Report } from './process-messages';
+
+/** What was counted reaches the primary after so long; a process that dies takes no more with it. */
+const COUNTED_EVERY_MS = 20;
+
+/** One of the processes of a gateway that serve callers; everything is decided by the primary process. */
+class ServingProcess {
+  readonly #routes: ReadonlyMap<string, FollowedRoute>;
+  readonly #metrics: GatewayMetrics;
+  readonly #log: GatewayLog;
+  readonly #dataPlane: DataPlane<FollowedRoute>;
+  #countedTimer: NodeJS.Timeout | null = null;
+
+  constructor(start: ProcessStart) {
+    const { configuration, startedAtMs } = start;
+    const timing = {
+      ...{ drainMs: configuration.gateway.drain, now: hostNowMs, startedAtMs },
+      ...(start.readyAfterMs === undefined ? {} : { readyAfterMs: start.readyAfterMs }),
+    };
+    const counted = () => this.#sayCountedLater();
+    this.#routes = new Map(
+      Object.entries(start.routes).map(([name, route]) => {
+        const held = configuration.routes[name];
+        if (held === undefined) throw new RangeError(`expected a configured route, got "${name}"`);
+        return [
+          name,
+          new FollowedRoute({
+            name,
+            configuration: held,
+            start: route,
+            ...timing,
+            counted,
+            learned: sayLearned(name),
+          }),
+        ];
+      }),
+    );
+    this.#metrics = new GatewayMetrics(this.#routes, null);
+    this.#log = openLog(start.log, start.gateway, true);
+    this.#dataPlane = openDataPlane({
+      configuration,
+      routes: this.#routes,
+      providers: openProviders(configuration, resolveSecret),
+      callers: new Callers(configuration.callers, resolveSecret),
+      resolveSecret,
+      log: this.#log,
+      metrics: this.#metrics,
+      idPrefix: `${start.incarnation}.${process.pid}.`,
+      now: hostNowMs,
+      compareShadow: null,
+    });
+  }
+
+  get defects(): Defects {
+    return this.#dataPlane.defects;
+  }
+
+  async listen(start: ProcessStart): Promise<void> {
+    send({ report: 'listening', url: await this.#dataPlane.listen(start.data) });
+  }
+
+  obey(order: Order): void {
+    switch (order.order) {
+      case 'start':
+        return;
+      case 'follow':
+        this.#sayCounted();
+        this.#routes.get(order.route)?.follow(order.change, order.inForce, order.inFlight);
+        return;
+      case 'learn':
+        this.#routes.get(order.route)?.learn(order.learned);
+        return;
+      case 'report':
+        void this.#report(order.round, order.withMetrics);
+        return;
+      case 'stop':
+        void this.#stop();
+    }
+  }
+
+  async #report(round: number, withMetrics: boolean): Promise<void> {
+    const metrics = withMetrics ? { metrics: await this.#metrics.samples() } : {};
+    this.#sayCounted();
+    const routes = Object.fromEntries([...this.#routes].map(([name, route]) => [name, route.standing()]));
+    send({ report: 'standing', round, routes, ...metrics });
+  }
+
+  async #stop(): Promise<void> {
+    await this.#dataPlane.drain();
+    await this.#report(0, true);
+    await this.#dataPlane.release();
+    this.#log.flush();
+    // Once all that was sent before has left.
+    process.send?.({ report: 'standing', round: 0, routes: {} }, undefined, undefined, () => process.exit(0));
+  }
+
+  #sayCountedLater(): void {
+    this.#countedTimer ??= setTimeout(() => this.#sayCounted(), COUNTED_EVERY_MS);
+  }
+
+  #sayCounted(): void {
+    if (this.#countedTimer !== null) clearTimeout(this.#countedTimer);
+    this.#countedTimer = null;
+    for (const [route, followed] of this.#routes) {
+      const counted = followed.takeCounted();
+      if (counted !== null) send({ report: 'counted', route, counted });
+    }
+  }
+}
+
+/** At once: the next request about what was made here may already be on its way to another process. */
+function sayLearned(route: string): (learned: Learned) => void {
+  return (learned) => send({ report: 'learned', route, learned });
+}
+
+function send(report: Report): void {
+  // Without a channel the primary is gone, and this process is about to end.
+  if (process.connected) process.send?.(report, undefined, undefined, () => {});
+}
+
+let serving: ServingProcess | null = null;
+
+process.on('message', (order: Order) => {
+  if (order.order !== 'start') {
+    serving?.obey(order);
+    return;
+  }
+  try {
+    serving = new ServingProcess(order.start);
+    serveOn(serving.defects);
+    serving.listen(order.start).catch(fail);
+  } catch (error) {
+    fail(error);
+  }
+});
+
+function fail(error: unknown): void {
+  const { message, code, syscall } = error as NodeJS.ErrnoException;
+  send({
+    ...{ report: 'failed', message },
+    ...(code === undefined ? {} : { code }),
+    ...(syscall === undefined ? {} : { syscall }),
+  });
+}
+
+// A terminal and a service manager signal all processes of a group; the primary says when to stop, and how.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => {});
