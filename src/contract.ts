@@ -29,6 +29,9 @@ export const WATCH_TASK_QUEUE = 'cutover-watch';
 /** The workflow type. */
 export const MIGRATION_WORKFLOW = 'migration';
 
+/** Marks a run in its history that follows the decisions of `REVISION`. */
+export const REVISION_PATCH = 'revision-2';
+
 /** Law 8: the workflow id follows from the route, so that a second start is refused. */
 export function workflowIdOf(route: string): string {
   return `cutover/${route}`;

@@ -3,8 +3,7 @@ import type { AnalyseUsageInput } from '../contract';
 import type { UsageFindings } from '../core/usage-digest';
 import type { Ports, UsageProgress } from '../ports';
 import { asFailure } from './failures';
-
-const BEAT_MS = 1_000;
+import { withHeartbeats } from './heartbeats';
 
 const NOT_BEGUN: UsageProgress = {
   phase: 'opening',
@@ -24,24 +23,21 @@ export function createAnalyseUsage(ports: Ports): (input: AnalyseUsageInput) => 
     const context = Context.current();
     const earlier = (activityInfo().heartbeatDetails as UsageProgress | undefined) ?? null;
     let progress = earlier ?? NOT_BEGUN;
-    const tell = () => context.heartbeat(progress);
-    const beat = setInterval(tell, BEAT_MS);
+    const hooks = {
+      signal: context.cancellationSignal,
+      earlier,
+      progress: (reached: UsageProgress) => {
+        progress = reached;
+        context.heartbeat(progress);
+      },
+    };
     try {
-      return await ports.usage.analyse(
-        { route, plan, effort },
-        {
-          signal: context.cancellationSignal,
-          earlier,
-          progress: (told) => {
-            progress = told;
-            tell();
-          },
-        },
+      return await withHeartbeats(
+        () => ports.usage.analyse({ route, plan, effort }, hooks),
+        () => progress,
       );
     } catch (error) {
       throw asFailure(error);
-    } finally {
-      clearInterval(beat);
     }
   };
 }

@@ -7,6 +7,7 @@ import { withProbe } from '../core/probe-streak';
 import { NO_PROBES, type ProbeRecord } from '../core/verdict';
 import type { Ports } from '../ports';
 import { asFailure } from './failures';
+import { withHeartbeats } from './heartbeats';
 
 /** Probes follow each other at least this fast: an assessment is not a soak. */
 const PROBE_PAUSE_MOST_MS = 1_000;
@@ -16,73 +17,89 @@ interface Progress {
   readonly errors: readonly string[];
 }
 
+const NOT_BEGUN: Progress = { probes: { legacy: NO_PROBES, candidate: NO_PROBES }, errors: [] };
+
 /**
  * Asks both providers what they serve and whether they answer, and looks at how legacy's traffic would be split.
  * A later attempt goes on where the heartbeat says that the one before it stopped: no probe is paid for twice.
  */
 export function createAssess(ports: Ports): (input: AssessInput) => Promise<AssessmentSummary> {
   return async (input) => {
-    const { route, probes: plan, stage } = input;
-    const context = Context.current();
-    const limits = { timeoutMs: plan.timeoutMs, signal: context.cancellationSignal };
     const telemetry = ports.telemetry.stage({
-      route,
-      stage: stage.name,
+      route: input.route,
+      stage: input.stage.name,
       shareAsked: input.record.share,
-      soakRequiredMs: stage.soakMs,
+      soakRequiredMs: input.stage.soakMs,
       gateways: [],
     });
+    let progress = (activityInfo().heartbeatDetails as Progress | undefined) ?? NOT_BEGUN;
     try {
-      const [legacyModels, candidateModels] = await Promise.all([
-        ports.providers.probe(route, 'legacy', 'models', limits),
-        ports.providers.probe(route, 'candidate', 'models', limits),
-      ]);
-      let progress = (activityInfo().heartbeatDetails as Progress | undefined) ?? {
-        probes: { legacy: NO_PROBES, candidate: NO_PROBES },
-        errors: [],
-      };
-      while (progress.probes.candidate.probes < stage.minimumSample) {
-        const kind = probeKindAfter(plan, progress.probes.candidate.probes);
-        const [legacy, candidate] = await Promise.all([
-          ports.providers.probe(route, 'legacy', kind, limits),
-          ports.providers.probe(route, 'candidate', kind, limits),
-        ]);
-        const errors = [
-          ...(legacy.ok ? [] : [`legacy ${kind}: ${legacy.error}`]),
-          ...(candidate.ok ? [] : [`candidate ${kind}: ${candidate.error}`]),
-        ];
-        progress = {
-          probes: {
-            legacy: withProbe(progress.probes.legacy, legacy),
-            candidate: withProbe(progress.probes.candidate, candidate),
-          },
-          errors: [...progress.errors, ...errors].slice(-5),
-        };
-        context.heartbeat(progress);
-        await ports.clock.sleep(Math.min(plan.intervalMs, PROBE_PAUSE_MOST_MS), context.cancellationSignal);
-        context.cancellationSignal.throwIfAborted();
-      }
-      const answers = await Promise.all(input.roster.map((gateway) => ports.gateways.status(gateway, route)));
-      const statuses = answers.flatMap((answer) => (answer.kind === 'ok' ? [answer.value] : []));
-      return summarise({
-        findings: [
-          ...assessProviders({
-            mapping: ports.providers.models(route),
-            legacyModels,
-            candidateModels,
-            probes: progress.probes,
-            errors: progress.errors,
-            floor: stage.gates.floor.success,
+      return await withHeartbeats(
+        () =>
+          assess(ports, input, progress, (reached) => {
+            progress = reached;
           }),
-          ...assessSplit(input.record.stickyKey, statuses),
-        ],
-        probes: progress.probes,
-        statuses,
-      });
+        () => progress,
+      );
     } catch (error) {
       throw asFailure(error);
     } finally {
       telemetry.end(null);
     }
   };
+}
+
+async function assess(
+  ports: Ports,
+  input: AssessInput,
+  before: Progress,
+  report: (progress: Progress) => void,
+): Promise<AssessmentSummary> {
+  const { route, probes: plan, stage } = input;
+  const context = Context.current();
+  const limits = { timeoutMs: plan.timeoutMs, signal: context.cancellationSignal };
+  const [legacyModels, candidateModels] = await Promise.all([
+    ports.providers.probe(route, 'legacy', 'models', limits),
+    ports.providers.probe(route, 'candidate', 'models', limits),
+  ]);
+  let progress = before;
+  while (progress.probes.candidate.probes < stage.minimumSample) {
+    const kind = probeKindAfter(plan, progress.probes.candidate.probes);
+    const [legacy, candidate] = await Promise.all([
+      ports.providers.probe(route, 'legacy', kind, limits),
+      ports.providers.probe(route, 'candidate', kind, limits),
+    ]);
+    const errors = [
+      ...(legacy.ok ? [] : [`legacy ${kind}: ${legacy.error}`]),
+      ...(candidate.ok ? [] : [`candidate ${kind}: ${candidate.error}`]),
+    ];
+    progress = {
+      probes: {
+        legacy: withProbe(progress.probes.legacy, legacy),
+        candidate: withProbe(progress.probes.candidate, candidate),
+      },
+      errors: [...progress.errors, ...errors].slice(-5),
+    };
+    report(progress);
+    context.heartbeat(progress);
+    await ports.clock.sleep(Math.min(plan.intervalMs, PROBE_PAUSE_MOST_MS), context.cancellationSignal);
+    context.cancellationSignal.throwIfAborted();
+  }
+  const answers = await Promise.all(input.roster.map((gateway) => ports.gateways.status(gateway, route)));
+  const statuses = answers.flatMap((answer) => (answer.kind === 'ok' ? [answer.value] : []));
+  return summarise({
+    findings: [
+      ...assessProviders({
+        mapping: ports.providers.models(route),
+        legacyModels,
+        candidateModels,
+        probes: progress.probes,
+        errors: progress.errors,
+        floor: stage.gates.floor.success,
+      }),
+      ...assessSplit(input.record.stickyKey, statuses),
+    ],
+    probes: progress.probes,
+    statuses,
+  });
 }

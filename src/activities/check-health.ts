@@ -5,6 +5,7 @@ import { nextPossible } from '../core/rollout-hours';
 import type { Side } from '../core/routing';
 import type { Ports, ProbeKind } from '../ports';
 import { asFailure } from './failures';
+import { withHeartbeats } from './heartbeats';
 
 const YEAR_MS = 365 * 86_400_000;
 
@@ -26,8 +27,10 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
       result: await ports.providers.probe(route, side, kind, { timeoutMs, signal }),
     });
     try {
-      const probes = await Promise.all(
-        (['legacy', 'candidate'] as const).flatMap((side) => kinds.map((kind) => probe(side, kind))),
+      const probes = await withHeartbeats(() =>
+        Promise.all(
+          (['legacy', 'candidate'] as const).flatMap((side) => kinds.map((kind) => probe(side, kind))),
+        ),
       );
       const failed = probes.filter(({ result }) => !result.ok);
       if (failed.length === 0) {

@@ -2,9 +2,7 @@ import { Context } from '@temporalio/activity';
 import type { EffectActivities } from '../contract';
 import type { Ports } from '../ports';
 import { asFailure } from './failures';
-
-/** A cancellation arrives with the answer to a heartbeat. */
-const HEARTBEAT_MS = 2_000;
+import { withHeartbeats } from './heartbeats';
 
 /** Effects and gates by others: each asks its target and says what came of it. */
 export function createEffectActivities({ effects }: Ports): EffectActivities {
@@ -22,14 +20,11 @@ export function createEffectActivities({ effects }: Ports): EffectActivities {
 /** Shows its life while it waits for a target, and hands on the cancellation. */
 async function alive<Result>(work: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
   const context = Context.current();
-  const timer = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
   try {
-    return await work(context.cancellationSignal);
+    return await withHeartbeats(() => work(context.cancellationSignal));
   } catch (error) {
     // What a target makes of an aborted signal is no failure of its own.
     if (context.cancellationSignal.aborted) await context.cancelled;
     throw asFailure(error);
-  } finally {
-    clearInterval(timer);
   }
 }

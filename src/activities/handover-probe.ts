@@ -29,9 +29,6 @@ export function createHandoverProbe(ports: Ports): (input: HandoverProbeInput) =
       ports.providers.ask(route, side, handoverQuestion(messages, tools), limits);
     try {
       await withHeartbeats(
-        context,
-        ports.clock,
-        () => done,
         async () => {
           for (const madeBy of ['candidate', 'legacy'] as const) {
             if (done.some((direction) => direction.madeBy === madeBy)) continue;
@@ -40,6 +37,7 @@ export function createHandoverProbe(ports: Ports): (input: HandoverProbeInput) =
             done.push(direction);
           }
         },
+        () => done,
       );
       return { findings: handoverFindings(done, newConversationsOnly), directions: done };
     } catch (error) {

@@ -1,29 +1,26 @@
-import type { Context } from '@temporalio/activity';
-import type { ClockPort } from '../ports';
+import { Context } from '@temporalio/activity';
 
-/** Well within any heartbeat timeout that a plan may set. */
+/** Well within any heartbeat timeout that a plan may set; the SDK sends fewer of them. */
 const EVERY_MS = 500;
 
-/** Shows life while something takes its time; `details` are what a later attempt is given. */
+/**
+ * Shows life at an interval, however long a step of the work takes: what hangs has a timeout of its own, and the
+ * workflow's deadlines act meanwhile. A cancellation arrives with the answer to a heartbeat. `details` are what a later
+ * attempt is given.
+ */
 export async function withHeartbeats<T>(
-  context: Context,
-  clock: ClockPort,
-  details: () => unknown,
   work: () => Promise<T>,
+  details: () => unknown = nothing,
 ): Promise<T> {
-  const done = new AbortController();
-  const signal = AbortSignal.any([context.cancellationSignal, done.signal]);
-  const beat = async (): Promise<void> => {
-    while (!signal.aborted) {
-      context.heartbeat(details());
-      await clock.sleep(EVERY_MS, signal);
-    }
-  };
-  const beating = beat();
+  const context = Context.current();
+  const timer = setInterval(() => context.heartbeat(details()), EVERY_MS).unref();
   try {
     return await work();
   } finally {
-    done.abort();
-    await beating;
+    clearInterval(timer);
   }
+}
+
+function nothing(): undefined {
+  return undefined;
 }

@@ -17,12 +17,9 @@ export function createCheckParity(ports: Ports): (input: CheckParityInput) => Pr
     let standing = (activityInfo().heartbeatDetails as ParityStanding | null | undefined) ?? null;
     try {
       const report = await withHeartbeats(
-        context,
-        ports.clock,
-        () => standing,
         () =>
           ports.parity.run(
-            // What was looked at and judged is asked anew: since then a provider may have mended something.
+            // What was looked at and judged is asked anew: since then a provider may have fixed something.
             { ...parity, route, reuse: 'unfinished' },
             {
               signal: context.cancellationSignal,
@@ -32,6 +29,7 @@ export function createCheckParity(ports: Ports): (input: CheckParityInput) => Pr
               },
             },
           ),
+        () => standing,
       );
       return { findings: findingsOf(report), report: briefReport(report) };
     } catch (error) {

@@ -3,6 +3,7 @@ import type { ApplyRoutingInput, ReadRoutingInput, RoutingActivities, VerifyRout
 import type { ApplyResult, RoutingReading } from '../core/events';
 import type { RosterEntry } from '../core/migration-state';
 import type { ChangeTelemetry, Ports } from '../ports';
+import { withHeartbeats } from './heartbeats';
 import { pushRecord } from './push-record';
 
 /** A push that got no answer is tried again for this long before the workflow hears of it. */
@@ -10,14 +11,13 @@ const APPLY_MS = 6_000;
 const PAUSE_MS = 500;
 const VERIFY_PAUSE_MS = 1_000;
 const VERIFY_MOST_MS = 10 * 60_000;
-const HEARTBEAT_MS = 2_000;
 
 /** Reading, applying and verifying: what a rollback consists of. Nothing long runs here but waiting for gateways. */
 export function createRoutingActivities(ports: Ports): RoutingActivities {
   return {
-    readRouting: (input) => readRouting(ports, input),
-    applyRouting: (input) => withHeartbeat(() => told(ports, input, (tell) => applyRouting(tell, input))),
-    verifyRouting: (input) => withHeartbeat(() => told(ports, input, (tell) => verifyRouting(tell, input))),
+    readRouting: (input) => withHeartbeats(() => readRouting(ports, input)),
+    applyRouting: (input) => withHeartbeats(() => told(ports, input, (tell) => applyRouting(tell, input))),
+    verifyRouting: (input) => withHeartbeats(() => told(ports, input, (tell) => verifyRouting(tell, input))),
   };
 }
 
@@ -128,15 +128,4 @@ function settled(result: ApplyResult): boolean {
 /** A rollback may come before the first reading: then the configuration says who there is. */
 async function rosterOf(ports: Ports, input: ApplyRoutingInput): Promise<readonly RosterEntry[]> {
   return input.roster.length > 0 ? input.roster : ports.gateways.discover();
-}
-
-async function withHeartbeat<T>(work: () => Promise<T>): Promise<T> {
-  const context = Context.current();
-  context.heartbeat();
-  const beat = setInterval(() => context.heartbeat(), HEARTBEAT_MS);
-  try {
-    return await work();
-  } finally {
-    clearInterval(beat);
-  }
 }

@@ -9,6 +9,7 @@ import type { Side } from '../core/routing';
 import { FAILURES_IN_A_ROW, type GateVerdict, type ProbeRecord, type VerdictOutcome } from '../core/verdict';
 import type { Ports, StageTelemetry } from '../ports';
 import { asFailure } from './failures';
+import { withHeartbeats } from './heartbeats';
 import { startProbing } from './probing';
 import { type RoundResult, renewRound } from './renew-round';
 
@@ -37,8 +38,16 @@ export function createWatchStage(ports: Ports): (input: WatchStageInput) => Prom
       gateways: input.roster.map(({ name }) => name),
     });
     let outcome: VerdictOutcome | null = null;
+    let progress = activityInfo().heartbeatDetails as WatchProgress | undefined;
+    const report = (reached: WatchProgress) => {
+      progress = reached;
+      context.heartbeat(progress);
+    };
     try {
-      const window = await watch({ ports, telemetry }, input, context, probing.current);
+      const window = await withHeartbeats(
+        () => watch({ ports, telemetry, report }, input, context, probing.current),
+        () => progress,
+      );
       outcome = window.verdict.outcome;
       return window;
     } catch (error) {
@@ -55,7 +64,15 @@ function probesAtStart(input: WatchStageInput): ProbeRecord {
 }
 
 async function watch(
-  { ports, telemetry }: { readonly ports: Ports; readonly telemetry: StageTelemetry },
+  {
+    ports,
+    telemetry,
+    report,
+  }: {
+    readonly ports: Ports;
+    readonly telemetry: StageTelemetry;
+    readonly report: (progress: WatchProgress) => void;
+  },
   input: WatchStageInput,
   context: Context,
   probes: () => ProbeRecord,
@@ -110,7 +127,7 @@ async function watch(
       rosterChanged: roster.discovered.length + roster.left.length > 0,
       burntIn: burnIn && !isBurningIn(input, observedMs, verdict.requests.candidate),
     });
-    context.heartbeat({ elapsedMs, observedMs, probes: probed, lapses } satisfies WatchProgress);
+    report({ elapsedMs, observedMs, probes: probed, lapses });
     if (ended !== null) {
       return {
         epoch: input.record.epoch,

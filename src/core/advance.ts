@@ -1,11 +1,12 @@
 import { askForApproval, expireApproval, missingApproval, withdrawApproval } from './approval';
+import { mayRollBackByItself, rollBackByItself } from './automatic-rollback';
 import { askOthers, unconfirmed, withdrawConfirmations } from './confirmation';
 import { formatDuration } from './duration';
 import { type EffectRun, isOpen } from './effect-run';
 import { runsOf } from './effect-runs';
-import { type MigrationState, openApproval, stageAt } from './migration-state';
+import { isRevised, type MigrationState, openApproval, stageAt } from './migration-state';
 import { type StagePlan, stageKind } from './plan';
-import { intend, record, rollBackToLegacy } from './routing-change';
+import { intend, record } from './routing-change';
 
 /**
  * Law 2: the stage is left only on a pass, with its soak behind it, while nothing holds it. What follows is a
@@ -49,6 +50,13 @@ export function waitsFor(state: MigrationState): string | null {
 /** Takes back what was asked for a pass that no longer stands. */
 export function takeBack(state: MigrationState, reason: string, atMs: number): MigrationState {
   return withdrawApproval(withdrawConfirmations(state), reason, atMs);
+}
+
+/** Remembers when the current stage first passed. */
+export function notePass(state: MigrationState, atMs: number): MigrationState {
+  const { stage } = state;
+  if (stage.passedAtMs != null || !hasPassed(state, stageAt(state.plan, state.stageIndex))) return state;
+  return { ...state, stage: { ...stage, passedAtMs: atMs } };
 }
 
 /** Whether the plan's rollout hours keep the stage from being left now. */
@@ -101,10 +109,11 @@ export function applyDeadlines(state: MigrationState, atMs: number): MigrationSt
   if (state.phase !== 'observing' || state.promotion !== null) return state;
   const stage = stageAt(state.plan, state.stageIndex);
   const inStageMs = atMs - state.stage.enteredAtMs;
-  const { holdMs, rollbackMs } = stage.deadline;
-  if (rollbackMs !== null && inStageMs >= rollbackMs && stageKind(stage) !== 'assess') {
+  const { holdMs } = stage.deadline;
+  const rollbackMs = rollsBackAfterMs(state, stage);
+  if (rollbackMs !== null && inStageMs >= rollbackMs) {
     const reason = `${stage.name} has not passed within ${formatDuration(rollbackMs)}`;
-    return rollBackToLegacy(record(state, { what: 'deadline', reason, atMs }), { reason, atMs });
+    return rollBackByItself(state, { what: 'deadline', reason, atMs });
   }
   if (inStageMs >= holdMs && state.stage.held === null && !hasPassed(state, stage)) {
     const reason = `${stage.name} has not passed within ${formatDuration(holdMs)}: ${state.stage.verdict?.sentence ?? 'not evaluated'}`;
@@ -112,6 +121,12 @@ export function applyDeadlines(state: MigrationState, atMs: number): MigrationSt
     return { ...told, stage: { ...told.stage, held: { atMs, reason } } };
   }
   return state;
+}
+
+/** How long after its entry a stage is rolled back; null where it is not: assess, and what has passed before. */
+function rollsBackAfterMs(state: MigrationState, stage: StagePlan): number | null {
+  if (stageKind(stage) === 'assess') return null;
+  return isRevised(state) && state.stage.passedAtMs != null ? null : stage.deadline.rollbackMs;
 }
 
 /** Does what has fallen due while other things happened: an approval's expiry, the end of a wait for rollout hours. */
@@ -123,10 +138,14 @@ export function takeTurn(before: MigrationState, atMs: number): MigrationState {
   return advanceIfDue({ ...state, stage: { ...state.stage, notBefore: null } }, atMs);
 }
 
-/** When something falls due in the current stage without an event: a deadline, an expiry, the next rollout hours. */
-export function nextTurnMs(state: MigrationState, stage: StagePlan): number | null {
+/**
+ * When something falls due in the current stage without an event: a deadline, an expiry, the next rollout hours.
+ * Null where nothing does, and while a change of routing or a health check is under way: those come first.
+ */
+export function nextTurnMs(state: MigrationState): number | null {
+  if (state.phase !== 'observing' || state.promotion !== null) return null;
   const turns = [
-    nextDeadlineMs(state, stage),
+    nextDeadlineMs(state),
     state.stage.notBefore?.atMs ?? null,
     openApproval(state)?.expiresAtMs ?? null,
   ].filter((atMs) => atMs !== null);
@@ -134,9 +153,10 @@ export function nextTurnMs(state: MigrationState, stage: StagePlan): number | nu
 }
 
 /** When the next deadline of the current stage falls due; null when none is left. A stage that passed is not held. */
-export function nextDeadlineMs(state: MigrationState, stage: StagePlan): number | null {
+export function nextDeadlineMs(state: MigrationState): number | null {
+  const stage = stageAt(state.plan, state.stageIndex);
   const { enteredAtMs, held } = state.stage;
   if (held === null && !hasPassed(state, stage)) return enteredAtMs + stage.deadline.holdMs;
-  const { rollbackMs } = stage.deadline;
-  return rollbackMs === null || stageKind(stage) === 'assess' ? null : enteredAtMs + rollbackMs;
+  const rollbackMs = rollsBackAfterMs(state, stage);
+  return rollbackMs === null || !mayRollBackByItself(state) ? null : enteredAtMs + rollbackMs;
 }

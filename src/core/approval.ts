@@ -1,7 +1,8 @@
+import { rollBackByItself } from './automatic-rollback';
 import { digestOf } from './digest';
 import { type MigrationState, openApproval, stageAt } from './migration-state';
 import { stageKind } from './plan';
-import { record, rollBackToLegacy } from './routing-change';
+import { record } from './routing-change';
 
 const EXPIRES_MS = 86_400_000;
 
@@ -55,7 +56,7 @@ export function expireApproval(state: MigrationState, atMs: number): MigrationSt
   const reason = `nobody approved checkpoint ${approval.checkpoint} in time: ${approval.asks.join('; ')}`;
   const told = record({ ...state, approval: null }, { what: 'approval expired', reason, atMs });
   if (approval.onExpiry === 'roll back' && stageKind(stageAt(state.plan, state.stageIndex)) !== 'assess') {
-    return rollBackToLegacy(told, { reason, atMs });
+    return rollBackByItself(told, { reason, atMs });
   }
   return { ...told, stage: { ...told.stage, held: { atMs, reason } } };
 }

@@ -102,6 +102,8 @@ export interface StageProgress {
   readonly held: { readonly atMs: number; readonly reason: string } | null;
   /** Set by `reevaluate` until the next verdict. */
   readonly reevaluating: boolean;
+  /** When the stage first passed with its soak behind it: its deadline never rolls it back then. */
+  readonly passedAtMs?: number | null;
   /** Before this time nothing is promoted: outside of the plan's rollout hours. Absent in older records. */
   readonly notBefore?: { readonly atMs: number; readonly reason: string } | null;
 }
@@ -165,6 +167,8 @@ export interface SeenCommand {
 
 /** Everything a migration knows: plain JSON, carried across runs. */
 export interface MigrationState {
+  /** Which decisions it follows, see `REVISION`. Absent in older records: 1. */
+  readonly revision?: number;
   readonly migrationId: string;
   readonly startedAtMs: number;
   readonly plan: Plan;
@@ -224,10 +228,22 @@ export interface MigrationStart {
   readonly salt: string;
 }
 
+/**
+ * The decisions of this release. A history that an earlier one recorded replays by the decisions with which it was
+ * made, so whatever decides otherwise since then asks `isRevised` first.
+ */
+export const REVISION = 2;
+
+/** Whether a migration follows the decisions of revision 2. */
+export function isRevised({ revision = 1 }: Pick<MigrationState, 'revision'>): boolean {
+  return revision >= 2;
+}
+
 /** The state before anything was done. */
-export function initialState(start: MigrationStart, atMs: number): MigrationState {
+export function initialState(start: MigrationStart, atMs: number, revision = REVISION): MigrationState {
   return {
     ...start,
+    ...(revision === 1 ? {} : { revision }),
     startedAtMs: atMs,
     phase: 'reading',
     outcome: null,

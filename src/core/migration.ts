@@ -42,10 +42,15 @@ function step(state: MigrationState, event: MigrationEvent): MigrationState {
     case 'cancelled':
       return rollBackToLegacy(state, { by: 'temporal', reason: 'the workflow was cancelled', atMs });
     case 'time passed':
-      return advanceIfDue(applyDeadlines({ ...state, retry: null }, atMs), atMs);
+      return advanceIfDue(applyDeadlines(withoutDueRetry(state, atMs), atMs), atMs);
     default:
       return event satisfies never;
   }
+}
+
+/** Time that passes beside a retry leaves it where it is. */
+function withoutDueRetry(state: MigrationState, atMs: number): MigrationState {
+  return state.retry !== null && atMs < state.retry.atMs ? state : { ...state, retry: null };
 }
 
 function isEffectEvent(event: MigrationEvent): event is MigrationEvent & EffectEvent {
@@ -100,7 +105,7 @@ function decideAssess(state: MigrationState): Decision {
   const { verdict, reevaluating, held } = state.stage;
   const waits = state.paused !== null || held !== null || verdict?.outcome === 'pass';
   if (reevaluating || !waits) return { type: 'assess', key: `assess:${reevaluating}` };
-  const untilMs = nextTurnMs(state, stageAt(state.plan, state.stageIndex));
+  const untilMs = nextTurnMs(state);
   const why = waitsFor(state) ?? 'held until an operator decides';
   return { type: 'wait', key: `assess:${why}:${untilMs}`, untilMs, why };
 }
@@ -111,7 +116,7 @@ function windowMs(state: MigrationState, nowMs: number): number {
   if (state.stage.reevaluating) return 0;
   if (state.phase === 'handover') return stage.windowMs * HANDOVER_WINDOWS;
   const soakLeftMs = stage.soakMs - state.stage.observedMs;
-  const deadlineMs = nextTurnMs(state, stage);
+  const deadlineMs = nextTurnMs(state);
   const bounds = [
     stage.windowMs,
     ...(soakLeftMs > 0 ? [soakLeftMs] : []),

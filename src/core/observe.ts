@@ -1,8 +1,9 @@
-import { advanceIfDue, applyDeadlines, takeBack } from './advance';
+import { advanceIfDue, applyDeadlines, notePass, takeBack } from './advance';
+import { rollBackByItself } from './automatic-rollback';
 import type { WindowResult } from './events';
 import { type Drift, type MigrationState, stageAt } from './migration-state';
 import { stageKind } from './plan';
-import { close, driftSeen, pauseBecause, pauseForDrift, record, rollBackToLegacy } from './routing-change';
+import { close, driftSeen, pauseBecause, pauseForDrift, record } from './routing-change';
 import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict } from './verdict';
 
 const DAY_MS = 86_400_000;
@@ -20,13 +21,16 @@ const LAPSES_RECORDED = 50;
 export function observe(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   const epoch = state.inEffect?.record.epoch;
   if (epoch === undefined || window.epoch !== epoch || state.pending !== null) return state;
-  let next = remember(state, window, atMs);
+  let next = notePass(remember(state, window, atMs), atMs);
   if (next.stage.verdict?.outcome !== 'pass') {
     next = takeBack(next, next.stage.verdict?.sentence ?? 'drift', atMs);
   }
   next = changeRoster(next, window, atMs);
   next = noteDrift(driftSeen(next, window.drift), window.drift, atMs);
-  if (window.verdict.harm !== null) return rollBackForHarm(next, window, atMs);
+  if (window.verdict.harm !== null) {
+    next = rollBackForHarm(next, window, atMs);
+    if (next.phase === 'rolling back') return next;
+  }
   next = noteLapses(next, window, atMs);
   if (window.verdict.pause !== null && next.paused === null) {
     const reason = window.verdict.pause;
@@ -108,7 +112,7 @@ function noteDrift(state: MigrationState, drift: Drift | null, atMs: number): Mi
 function rollBackForHarm(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   const metric = window.verdict.metrics.find(({ metric: name }) => name === window.verdict.harm);
   const reason = metric?.sentence ?? window.verdict.sentence;
-  return rollBackToLegacy(record(state, { what: 'harm', reason, atMs }), { reason, atMs });
+  return rollBackByItself(state, { what: 'harm', reason, atMs });
 }
 
 function noteLapses(state: MigrationState, window: WindowResult, atMs: number): MigrationState {

@@ -105,7 +105,7 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     probes: state.probes,
     usage: state.assessment?.usage?.digest ?? null,
     soak: { observedMs: state.stage.observedMs, requiredMs: stage.soakMs, windows: state.stage.windows },
-    deadlineAtMs: state.phase === 'observing' ? nextDeadlineMs(state, stage) : null,
+    deadlineAtMs: state.phase === 'observing' ? nextDeadlineMs(state) : null,
     pending:
       pending === null
         ? null

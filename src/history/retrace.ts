@@ -1,8 +1,8 @@
-import type { MigrationInput, MigrationResult } from '../contract';
+import { type MigrationInput, type MigrationResult, REVISION_PATCH } from '../contract';
 import { COMMAND_NAMES, type CommandName, isBadMessage, readCommand } from '../core/command';
 import type { Decision, MigrationEvent } from '../core/events';
 import { nextDecision, transition } from '../core/migration';
-import { initialState, type MigrationState } from '../core/migration-state';
+import { initialState, isRevised, type MigrationState, REVISION } from '../core/migration-state';
 import { repeatedUpdate } from '../core/obey';
 import { messageFact, type SealedKind, sealedStart, windowFact, withEntry } from '../core/record-seal';
 import {
@@ -46,6 +46,13 @@ export function retrace(runs: readonly RunHistory[]): RetracedMigration | null {
   return last;
 }
 
+/** The marker that `patched` leaves. */
+function isRevisionMark({ type, attributes }: HistoryEvent): boolean {
+  if (type !== 'MARKER_RECORDED' || !isObject(attributes['details'])) return false;
+  const patch = firstPayload(attributes['details']['patch-data']);
+  return isObject(patch) && patch['id'] === REVISION_PATCH;
+}
+
 const NO_WORK = null as Work | null;
 
 function isTimed(decision: Decision, work: Work | null): boolean {
@@ -54,10 +61,10 @@ function isTimed(decision: Decision, work: Work | null): boolean {
 
 function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): RetracedMigration {
   const firstTask = events.find(({ type }) => type === 'WORKFLOW_TASK_STARTED');
-  let state = input.carried ?? {
-    ...initialState(input.start, firstTask?.atMs ?? 0),
-    sealed: sealedStart(input.start),
-  };
+  const revision = events.some(isRevisionMark) ? REVISION : 1;
+  let state: MigrationState = input.carried
+    ? { ...input.carried, ...(revision === 1 ? {} : { revision }) }
+    : { ...initialState(input.start, firstTask?.atMs ?? 0, revision), sealed: sealedStart(input.start) };
   let work = NO_WORK;
   const effects = new Map<number, EffectWork>();
   let taskAtMs = firstTask?.atMs ?? 0;
@@ -90,6 +97,8 @@ function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): Ret
             const told = effectEvent(effect, result);
             if (told !== null) apply(told);
           }
+          // The workflow's one timer for deadlines and expiries; the others change nothing that is not due.
+          if (result.type === 'TIMER_FIRED' && isRevised(state)) apply({ type: 'time passed' });
           if (work !== null && workOf(result) === work.id) {
             const told = resultEvent(work, result, { state, events });
             if (told === 'unknown') {

@@ -190,6 +190,7 @@ async function checkHealth(state: MigrationState): Promise<Result> {
     // Nothing is watched or renewed meanwhile: within one lease it is over, or the watch goes on.
     scheduleToCloseTimeout: leaseMs,
     startToCloseTimeout: leaseMs / 2,
+    heartbeatTimeout: state.plan.watchHeartbeatMs,
     retry: { ...WITHOUT_END, maximumAttempts: 2 },
   });
   const { embeddings, features } = state.plan.probes;

@@ -8,6 +8,7 @@ import {
   defineSignal,
   defineUpdate,
   log,
+  patched,
   setCurrentDetails,
   setDefaultSignalHandler,
   setHandler,
@@ -20,6 +21,7 @@ import {
   type MigrationInput,
   type MigrationResult,
   QUERIES,
+  REVISION_PATCH,
 } from '../contract';
 import type { Checkpoint } from '../core/checkpoint';
 import {
@@ -35,7 +37,7 @@ import {
 import { currentDetails } from '../core/details';
 import type { MigrationEvent } from '../core/events';
 import { nextDecision, transition } from '../core/migration';
-import { initialState, type MigrationState } from '../core/migration-state';
+import { initialState, isRevised, type MigrationState, REVISION } from '../core/migration-state';
 import { repeatedUpdate, updateRefusal } from '../core/obey';
 import { messageFact, type SealedKind, sealedStart, windowFact, withEntry } from '../core/record-seal';
 import { rollbackEligibilityOf, statusOf } from '../core/status';
@@ -43,6 +45,7 @@ import { carryOut } from './carry-out';
 import { EffectRunner } from './effect-runner';
 import { writeReport } from './report';
 import { publishSearchAttributes } from './search-attributes';
+import { takeTurns } from './turn-timer';
 
 const BAD_MESSAGES_KEPT = 20;
 const PAGE_DEFAULT = 100;
@@ -53,10 +56,11 @@ const PAGE_MOST = 500;
  * it says as an activity or a wait and feeds the result back. Handlers only read, record and answer.
  */
 export async function migration(input: MigrationInput): Promise<MigrationResult> {
-  let state = input.carried ?? {
-    ...initialState(input.start, Date.now()),
-    sealed: sealedStart(input.start),
-  };
+  // An open migration of an older release goes on by its own decisions until its next run.
+  const revision = patched(REVISION_PATCH) ? REVISION : 1;
+  let state = input.carried
+    ? { ...input.carried, ...(revision === 1 ? {} : { revision }) }
+    : { ...initialState(input.start, Date.now(), revision), sealed: sealedStart(input.start) };
 
   const seal = (kind: SealedKind, fact: unknown): void => {
     // A migration that an older release started is not sealed from its middle on.
@@ -85,6 +89,7 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
   await CancellationScope.nonCancellable(async () => {
     const effects = new EffectRunner(() => state, apply);
     const effectsDone = effects.run();
+    if (isRevised(state)) void takeTurns(() => state, apply);
     for (;;) {
       const decision = nextDecision(state, Date.now());
       if (decision.type === 'close') break;

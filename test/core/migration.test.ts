@@ -1,13 +1,17 @@
+import { nextTurnMs } from '../../src/core/advance';
 import { noStageEvidence } from '../../src/core/gate-evidence';
 import { nextDecision, transition } from '../../src/core/migration';
-import type { MetricVerdict } from '../../src/core/verdict';
+import type { MetricVerdict, ProbeRecord } from '../../src/core/verdict';
 import {
+  ANSWERING,
   aRoster,
   DAY_MS,
   givenMigration,
   HOUR_MS,
   KILLED,
+  LEGACY_DEAD,
   MINUTE_MS,
+  type MigrationWorld,
   OVERTAKEN,
 } from '../support/migration-world';
 
@@ -142,6 +146,84 @@ describe('law 3: missing data is never a pass', () => {
     world.watches({ verdict: { outcome: 'inconclusive' } });
     expect(world.recorded.at(-1)).toBe('held');
     expect(world.elapse(30 * DAY_MS).watches({ verdict: { outcome: 'inconclusive' } }).share).toBe(1);
+  });
+
+  it('never rolls back by deadline what has passed, whatever it waits for since then', () => {
+    const world = givenMigration().reaches('canary').says('pause').watches({ observedMs: DAY_MS });
+    world.timePasses(8 * DAY_MS);
+    expect(world.decision.type).toBe('watch');
+    world.watches({ verdict: { outcome: 'inconclusive' } });
+    expect(world.state.stage.held?.reason).toContain('canary has not passed within 72 h');
+    expect(world.watches().share).toBe(0.1);
+    world.watches({ verdict: { outcome: 'fail', harm: 'errors' } });
+    expect(world.state.phase).toBe('rolling back');
+  });
+
+  it('acts on its deadlines without waiting for a window or an assessment that never ends', () => {
+    const world = givenMigration()
+      .reaches('canary')
+      .timePasses(3 * DAY_MS);
+    expect(world.state.stage.held?.reason).toContain('canary has not passed within 72 h');
+    expect(nextTurnMs(world.state)).toBe(world.state.stage.enteredAtMs + 7 * DAY_MS);
+    world.timePasses(4 * DAY_MS);
+    expect(world.state.phase).toBe('rolling back');
+    expect(nextTurnMs(world.state)).toBeNull();
+  });
+
+  it('has time that passes beside a retry leave the retry where it is', () => {
+    const world = givenMigration().reaches('canary');
+    world.event({ type: 'activity failed', what: 'watch', message: 'bug', key: world.decision.key });
+    const { key } = world.decision;
+    expect(world.timePasses(1_000).decision.key).toBe(key);
+    expect(world.timePasses(1_000).decision.type).toBe('watch');
+  });
+
+  describe('at complete every automatic rollback asks that the probes of legacy pass', () => {
+    const complete = { name: 'complete', deadline: { hold: '2d', rollback: '3d' } };
+    const stages = [{ name: 'assess' }, { name: 'canary' }, { name: 'rolling' }];
+    const expiring = { ...complete, approval: { expires: '6h', onExpiry: 'roll back' } };
+    const TIMES: Readonly<Record<string, (probes: ProbeRecord) => MigrationWorld>> = {
+      harm: (probes) =>
+        givenMigration()
+          .reaches('complete')
+          .watches({ probes, verdict: { outcome: 'fail', harm: 'floor' } }),
+      'harm in handover': (probes) =>
+        givenMigration()
+          .reaches('complete')
+          .watches({ observedMs: DAY_MS })
+          .watches({ probes, verdict: { outcome: 'fail', harm: 'floor' } }),
+      'a deadline': (probes) =>
+        givenMigration({ stages: [...stages, complete] })
+          .reaches('complete')
+          .watches({ probes, verdict: { outcome: 'inconclusive' } })
+          .timePasses(3 * DAY_MS),
+      'an approval that expires': (probes) =>
+        givenMigration({ stages: [...stages, expiring] })
+          .reaches('complete')
+          .watches({ probes, observedMs: DAY_MS })
+          .timePasses(6 * HOUR_MS),
+    };
+
+    it.each(Object.entries(TIMES))('%s', (_name, reached) => {
+      expect(reached(ANSWERING).state.phase).toBe('rolling back');
+      const world = reached(LEGACY_DEAD);
+      expect(world.share).toBe(1);
+      expect(world.state.pending).toBeNull();
+      expect(world.state.stage.held?.reason).toContain(
+        "not rolled back by itself: legacy's probes do not pass",
+      );
+      expect(world.recorded.filter((what) => what === 'held')).toHaveLength(1);
+      expect(nextTurnMs(world.state)).toBeNull();
+      expect(world.says('rollback').state.phase).toBe('rolling back');
+    });
+
+    it('a deadline that was due acts when legacy is back', () => {
+      const world = TIMES['a deadline']?.(LEGACY_DEAD) as MigrationWorld;
+      world.watches({ probes: LEGACY_DEAD, verdict: { outcome: 'inconclusive' } });
+      expect(world.state.phase).toBe('observing');
+      world.watches({ probes: ANSWERING, verdict: { outcome: 'inconclusive' } });
+      expect(world.intended.reason).toContain('complete has not passed within 72 h');
+    });
   });
 
   it('holds assess after a day without moving anything', () => {

@@ -9,6 +9,8 @@ import type { GateVerdict, ProbeRecord, VerdictOutcome } from '../../src/core/ve
 export interface FakeWorld {
   /** Gateways that do not answer. */
   silent: string[];
+  /** Activities of the watch queue that never end. */
+  hanging: (keyof WatchActivities)[];
   /** What every window's gate says. */
   verdict: VerdictOutcome;
   readonly applied: {
@@ -30,7 +32,7 @@ const PROBES: ProbeRecord = {
 
 /** A world in which everything answers and no gate has passed yet. */
 export function fakeWorld(): FakeWorld {
-  return { silent: [], verdict: 'inconclusive', applied: [] };
+  return { silent: [], hanging: [], verdict: 'inconclusive', applied: [] };
 }
 
 /** The activities of both task queues over a fake world, quick and without any I/O. */
@@ -64,6 +66,7 @@ export function fakeActivities(world: FakeWorld): { routing: RoutingActivities; 
         return { digest: null, findings: [] };
       },
       async assess() {
+        if (world.hanging.includes('assess')) await hang();
         return {
           outcome: 'pass',
           blockers: [],
@@ -83,6 +86,7 @@ export function fakeActivities(world: FakeWorld): { routing: RoutingActivities; 
         return { findings: [], directions: [] };
       },
       async watchStage({ record, stage, windowMs }) {
+        if (world.hanging.includes('watchStage')) await hang();
         const endMs = Date.now() + Math.min(windowMs, WINDOW_MS);
         while (Date.now() < endMs) {
           heartbeat(activityInfo().attempt);
@@ -106,6 +110,14 @@ export function fakeActivities(world: FakeWorld): { routing: RoutingActivities; 
       },
     },
   };
+}
+
+/** Shows that it lives, and ends with its worker or its cancellation and not before. */
+async function hang(): Promise<never> {
+  for (;;) {
+    heartbeat();
+    await sleep(STEP_MS, undefined, { signal: cancellationSignal() });
+  }
 }
 
 function verdictOf(outcome: VerdictOutcome, stage: string, epoch: number): GateVerdict {

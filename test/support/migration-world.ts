@@ -18,12 +18,21 @@ import {
 } from '../../src/core/migration-state';
 import type { Plan } from '../../src/core/plan';
 import { planSchema } from '../../src/core/plan-schema';
-import { type GateVerdict, NO_PROBES } from '../../src/core/verdict';
+import type { GateVerdict, ProbeRecord, ProbeStreak } from '../../src/core/verdict';
 
 const START_MS = Date.UTC(2026, 0, 5, 9);
 export const MINUTE_MS = 60_000;
 export const HOUR_MS = 60 * MINUTE_MS;
 export const DAY_MS = 24 * HOUR_MS;
+
+const PASSED: ProbeStreak = { probes: 12, failures: 0, passedInARow: 12, failedInARow: 0, meanMs: 40 };
+const FAILED: ProbeStreak = { probes: 12, failures: 3, passedInARow: 0, failedInARow: 3, meanMs: 40 };
+
+/** Both providers answer their probes. */
+export const ANSWERING: ProbeRecord = { legacy: PASSED, candidate: PASSED };
+
+/** Legacy's last probes failed. */
+export const LEGACY_DEAD: ProbeRecord = { legacy: FAILED, candidate: PASSED };
 
 const GATEWAYS = ['gw-a', 'gw-b'] as const;
 
@@ -45,7 +54,7 @@ export function anAssessment(said: Partial<AssessmentSummary> = {}): AssessmentS
     blockers: [],
     warnings: [],
     sentence: 'both providers answer',
-    probes: { legacy: NO_PROBES, candidate: NO_PROBES },
+    probes: ANSWERING,
     saltBalanced: true,
     ...said,
   };
@@ -94,7 +103,7 @@ export function aWindow(state: MigrationState, said: WindowSaid = {}): WindowRes
     observedMs,
     evidence: noStageEvidence(epoch),
     cursors: {},
-    probes: { legacy: NO_PROBES, candidate: NO_PROBES },
+    probes: ANSWERING,
     lapses: [],
     drift: null,
     discovered: [],
