@@ -76,6 +76,12 @@ const providerSchema = z.strictObject({
     .default(1024)
     .describe('Requests in flight from one gateway; above it: failover or 503.'),
   maxConnections: z.int().min(1).default(256).describe('Keep-alive connections from one gateway.'),
+  streamUsage: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Ask for usage in streams of chat and completions (stream_options.include_usage) where the caller did not.',
+    ),
   prices: z
     .record(z.string(), priceSchema)
     .default({})

@@ -1,45 +1,75 @@
 import type { AnswerHead } from './answer-head';
 import type { AttemptOptions } from './attempt-options';
 import { type Failure, statusFailure } from './failure';
-import { isValidated } from './plain-answer';
+import type { AnswerFault } from './plain-answer';
 
-/** `held`: kept back; `passed`: goes on as it comes; `scanned`: the same, read as events on the side. */
-export type AnswerMode = 'held' | 'passed' | 'scanned' | 'scanned-held';
+/** How an answer is read on the side: not at all, as one JSON object, as events, or as its first byte decides. */
+export type Reading = 'nothing' | 'object' | 'events' | 'first byte';
 
-/** A plain answer of known length up to this is passed on in one piece. */
-const ONE_PIECE_BYTES = 65_536;
-
-/** How an answer is treated by its head, or the failure that its head already is. */
-export function answerMode(status: number, head: AnswerHead, options: AttemptOptions): AnswerMode | Failure {
-  // Clients follow redirects with key and prompt, to wherever they lead.
-  const redirect = status >= 300 && status < 400 && status !== 304 ? statusFailure(status) : null;
-  if (redirect !== null) return redirect;
-  if (status === 204 || status === 304 || options.method === 'HEAD') return 'passed';
-  if (status >= 400) return 'held';
-  const isStream = head.contentType.startsWith('text/event-stream') && !head.coded;
-  return options.holds ? heldMode(isStream, head, options) : passedMode(isStream, head, options);
+/** How an answer is read, and what is wrong with it by its head alone. */
+export interface AnswerMode {
+  readonly reading: Reading;
+  readonly fault: AnswerFault | null;
 }
 
-/** What is held for another attempt's sake must be what was asked for. */
-function heldMode(
-  isStream: boolean,
-  head: AnswerHead,
-  { streams, endpoint }: AttemptOptions,
-): AnswerMode | Failure {
-  if (isStream) {
-    if (streams || endpoint === 'bytes') return 'scanned-held';
-    return { kind: 'malformed', why: 'expected a plain answer, got a stream', ambiguous: true };
+const UNREAD: AnswerMode = { reading: 'nothing', fault: null };
+const OBJECT: AnswerMode = { reading: 'object', fault: null };
+const EVENTS: AnswerMode = { reading: 'events', fault: null };
+const FIRST_BYTE: AnswerMode = { reading: 'first byte', fault: null };
+
+/** How an answer is read by its head. Both arms are judged by it; only what follows from a fault differs. */
+export function answerMode(status: number, head: AnswerHead, options: AttemptOptions): AnswerMode {
+  const { reads, method, streams, mayStream, endpoint } = options;
+  if (!reads) return UNREAD;
+  if (isBodiless(status, method)) {
+    return method === 'POST' ? faulty(`status ${status} to a request for an answer`) : UNREAD;
   }
-  if (endpoint === 'bytes') return 'passed';
-  if (!streams) return 'held';
-  if (head.coded) return 'passed';
-  const why = `expected a stream, got content type "${head.contentType.slice(0, 60)}"`;
-  return { kind: 'malformed', why, ambiguous: true };
+  if (status >= 300 || head.coded) return UNREAD;
+  const { contentType } = head;
+  if (contentType.startsWith('text/event-stream')) {
+    const isWanted = streams || mayStream || endpoint === 'speech' || endpoint === 'json';
+    return isWanted ? EVENTS : { ...EVENTS, fault: malformed('expected a plain answer, got a stream') };
+  }
+  if (contentType.startsWith('text/html') && endpoint !== 'json')
+    return faulty('expected an answer, got HTML');
+  if (streams && endpoint !== 'speech') return FIRST_BYTE;
+  if (contentType.includes('json')) return OBJECT;
+  return isOtherThanJson(endpoint, contentType)
+    ? UNREAD
+    : faulty(`expected JSON, got content type "${contentType.slice(0, 60)}"`);
 }
 
-function passedMode(isStream: boolean, head: AnswerHead, { reads, endpoint }: AttemptOptions): AnswerMode {
-  if (isStream) return reads ? 'scanned' : 'passed';
-  const isShort = head.contentLength !== null && head.contentLength <= ONE_PIECE_BYTES;
-  const isRead = reads && isValidated(endpoint, head.contentType) && !head.coded;
-  return isShort || isRead ? 'held' : 'passed';
+/** A redirect, which is never passed on: clients follow it with key and prompt, to wherever it leads. */
+export function redirectFailure(status: number): Failure | null {
+  return status >= 300 && status < 400 && status !== 304 ? statusFailure(status) : null;
+}
+
+/** Whether an answer has no body whatever its headers say (RFC 9110, 6.4.1). */
+export function isBodiless(status: number, method: string): boolean {
+  return status === 204 || status === 205 || status === 304 || method === 'HEAD';
+}
+
+/** What the first byte that is not blank says of an answer to a request for a stream; null for blanks alone. */
+export function readingByFirstByte(chunk: Buffer): 'object' | 'events' | null {
+  for (const byte of chunk) {
+    if (byte > SPACE) return FIELD_STARTS.has(byte) ? 'events' : 'object';
+  }
+  return null;
+}
+
+const SPACE = 32;
+/** How a line of an event stream can begin: a comment, or data, event, id, retry. */
+const FIELD_STARTS = new Set([...':deir'].map((character) => character.charCodeAt(0)));
+
+function isOtherThanJson(endpoint: AttemptOptions['endpoint'], contentType: string): boolean {
+  if (endpoint === 'speech') return !contentType.startsWith('text/');
+  return endpoint === 'transcript' || endpoint === 'json' || endpoint === 'opaque';
+}
+
+function faulty(why: string): AnswerMode {
+  return { reading: 'nothing', fault: malformed(why) };
+}
+
+function malformed(why: string): AnswerFault {
+  return { kind: 'malformed', why };
 }

@@ -10,6 +10,8 @@ import type { Endpoint } from './traffic-class';
 /** Where a committed answer goes: to the caller, or nowhere (a mirror). */
 export interface AnswerSink {
   begin(status: number, headers: string[], contentLength: number | null): void;
+  /** Nothing of the body is there yet: the head is sent without it. */
+  flush(): void;
   /** False asks to pause until the attempt is resumed. */
   write(bytes: Buffer): boolean;
   end(): void;
@@ -39,6 +41,10 @@ export interface AttemptOptions {
   readonly endpoint: Endpoint;
   /** A stream was asked for. */
   readonly streams: boolean;
+  /** Whether a stream was asked for depends on who reads it, so an answer of either form is right. */
+  readonly mayStream: boolean;
+  /** How many choices were asked for. */
+  readonly choices: number;
   /** Keep the answer back until its commit point, so that another attempt can still take its place. */
   readonly holds: boolean;
   /** Read usage and times on the side. */

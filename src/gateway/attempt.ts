@@ -1,14 +1,16 @@
 import type { Readable } from 'node:stream';
 import { type AnswerHead, readAnswerHead } from './answer-head';
-import { type AnswerMode, answerMode } from './answer-mode';
+import { answerMode, isBodiless, type Reading, readingByFirstByte, redirectFailure } from './answer-mode';
 import type { AnswerSink, AttemptOptions, AttemptServices } from './attempt-options';
 import type { CutCause } from './candidate-permits';
 import type { Timed } from './deadlines';
 import { connectionFailure, type Failure, statusFailure } from './failure';
 import type { Exchange, ExchangeHandler } from './http1/exchange';
+import { latin1 } from './latin1';
 import { LONG_BODY_BYTES, LongBody } from './long-body';
-import { type PlainFacts, readPlain } from './plain-answer';
+import { type AnswerFault, type PlainFacts, readPlain, readPlainObject } from './plain-answer';
 import type { BodyRedactor } from './provider-keys';
+import { SparseJson } from './sparse-json';
 import { StreamScanner } from './stream-scanner';
 
 /** Who is told of an attempt's moments. */
@@ -21,6 +23,12 @@ export interface AttemptOwner {
 
 const MAX_ERROR_BYTES = 1_048_576;
 const EMPTY = Buffer.alloc(0);
+
+/**
+ * How long an answer is kept back. `whole`: until it is complete. `until content`: until it shows that it is
+ * one. `for a moment`: until all that came in one piece has been read, so that it goes on in one piece.
+ */
+type Keeping = 'whole' | 'until content' | 'for a moment' | 'nothing';
 
 /** One request to one provider, with its named moments: sent, head, data, end, error. */
 export class Attempt implements ExchangeHandler, Timed {
@@ -40,7 +48,13 @@ export class Attempt implements ExchangeHandler, Timed {
   readonly #owner: AttemptOwner;
   readonly #services: AttemptServices;
   readonly #redactor: BodyRedactor | null;
-  #mode: AnswerMode = 'held';
+  #keeping: Keeping = 'whole';
+  #reading: Reading = 'nothing';
+  /** What is wrong with the answer by its head alone. */
+  #headFault: AnswerFault | null = null;
+  /** Reads a plain answer that is passed on before it is complete. */
+  #object: SparseJson | null = null;
+  #hasBody = false;
   #held: Buffer[] = [];
   #heldBytes = 0;
   #sink: AnswerSink | null = null;
@@ -86,7 +100,7 @@ export class Attempt implements ExchangeHandler, Timed {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.deadlineMs = this.#services.now() + this.options.limits.idleMs;
+    this.#allowMore(this.#services.now());
     this.#exchange?.resume();
   }
 
@@ -125,18 +139,21 @@ export class Attempt implements ExchangeHandler, Timed {
     const head = readAnswerHead(raw, this.options.provider.keys, this.#services.wallNow);
     this.status = status;
     this.head = head;
-    const { holds, endpoint, removesUsage, limits } = this.options;
-    const mode = answerMode(status, head, this.options);
-    if (typeof mode === 'object') {
-      this.#fail(mode);
+    const redirect = redirectFailure(status);
+    if (redirect !== null) {
+      this.#fail(redirect);
       return;
     }
-    this.#mode = mode;
-    if (mode === 'scanned' || mode === 'scanned-held')
-      this.scanner = new StreamScanner(endpoint, removesUsage);
-    if (!holds && this.#mode !== 'held') this.#commit();
-    if (this.#mode === 'passed' || this.#mode === 'scanned')
-      this.deadlineMs = this.#services.now() + limits.idleMs;
+    const { reading, fault } = answerMode(status, head, this.options);
+    if (fault !== null && this.options.holds) {
+      this.#fail({ ...fault, ambiguous: true });
+      return;
+    }
+    this.#headFault = fault;
+    this.#reading = reading;
+    if (reading === 'events') this.#readEvents();
+    this.#keeping = this.#keepingOf(status, reading);
+    if (this.#keeping === 'for a moment') process.nextTick(endMoment, this);
   }
 
   onData(chunk: Buffer): boolean {
@@ -145,19 +162,18 @@ export class Attempt implements ExchangeHandler, Timed {
   }
 
   #take(chunk: Buffer): boolean {
-    switch (this.#mode) {
-      case 'held':
-        return this.#hold(chunk);
-      case 'passed':
-        if (!this.committed) this.#commit();
-        return this.#pass(chunk, this.#services.now());
-      case 'scanned': {
-        const nowMs = this.#services.now();
-        return this.#pass((this.scanner as StreamScanner).push(chunk, nowMs), nowMs);
-      }
-      case 'scanned-held':
-        return this.#scanHeld(chunk, this.scanner as StreamScanner);
+    if (chunk.length === 0) return true;
+    this.#hasBody = true;
+    if (this.#reading === 'first byte') this.#readFirstByte(chunk);
+    const nowMs = this.#services.now();
+    const bytes = this.scanner === null ? chunk : this.scanner.push(chunk, nowMs);
+    if (this.committed) {
+      this.#object?.push(latin1(chunk));
+      return this.#pass(bytes, nowMs);
     }
+    this.#held.push(bytes);
+    this.#heldBytes += chunk.length;
+    return this.#keeping === 'for a moment' || this.#keep(nowMs);
   }
 
   onComplete(): void {
@@ -168,12 +184,7 @@ export class Attempt implements ExchangeHandler, Timed {
     this.#complete = true;
     const nowMs = this.#services.now();
     if (this.scanner !== null) this.#endStream(this.scanner, nowMs);
-    else if (this.#mode === 'held') this.#endHeld();
-    else {
-      if (!this.committed) this.#commit();
-      this.#sink?.end();
-      this.#finish(null);
-    }
+    else this.#endPlain(nowMs);
   }
 
   onError(error: Error): void {
@@ -182,109 +193,142 @@ export class Attempt implements ExchangeHandler, Timed {
     this.#fail(connectionFailure(error, { sent: this.sent, answerBegan: this.head !== null, secure }));
   }
 
-  #hold(chunk: Buffer): boolean {
-    this.#held.push(chunk);
-    this.#heldBytes += chunk.length;
-    const cap = this.status >= 300 ? MAX_ERROR_BYTES : this.options.maxHeldBytes;
-    if (this.#heldBytes <= cap) return true;
-    this.#mode = 'passed';
-    this.#commit();
-    return this.#flushHeld();
+  /** All that came in one piece has been read: nothing is kept back any longer. */
+  endMoment(): void {
+    if (!this.ended && this.#keeping === 'for a moment') this.#release(this.#services.now());
   }
 
-  #scanHeld(chunk: Buffer, scanner: StreamScanner): boolean {
-    const nowMs = this.#services.now();
-    this.#held.push(scanner.push(chunk, nowMs));
-    this.#heldBytes += chunk.length;
-    if (scanner.errorEvent && !scanner.hasContent) {
-      this.#fail({ kind: 'error_event', why: 'an error as the first event', ambiguous: true });
-      return true;
-    }
-    if (scanner.malformed && !scanner.hasContent) {
-      this.#fail({ kind: 'malformed', why: 'an event that is no JSON object', ambiguous: true });
-      return true;
-    }
-    if (!scanner.hasContent && this.#heldBytes <= this.options.maxHeldBytes) return true;
-    this.#mode = 'scanned';
-    this.deadlineMs = nowMs + this.options.limits.idleMs;
-    this.#commit();
-    return this.#flushHeld();
+  #keepingOf(status: number, reading: Reading): Keeping {
+    const { holds, streams, endpoint } = this.options;
+    if (status >= 400 || (status >= 300 && holds)) return 'whole';
+    if (!holds) return 'for a moment';
+    if (reading === 'events' || reading === 'first byte') return 'until content';
+    return reading === 'nothing' && (streams || endpoint === 'speech') ? 'until content' : 'whole';
+  }
+
+  #readEvents(): void {
+    const { endpoint, removesUsage, choices, maxHeldBytes, limits, holds } = this.options;
+    this.scanner = new StreamScanner({ endpoint, removesUsage, choices, maxHeldBytes });
+    if (holds) this.deadlineMs = this.startedMs + limits.firstContentMs;
+  }
+
+  #readFirstByte(chunk: Buffer): void {
+    const reading = readingByFirstByte(chunk);
+    if (reading === null) return;
+    this.#reading = reading;
+    if (reading === 'events') this.#readEvents();
+    else if (this.committed) this.#object = new SparseJson();
+    else if (this.#keeping === 'until content') this.#keeping = 'whole';
+  }
+
+  /** Decides about what is kept back, now that more has come. */
+  #keep(nowMs: number): boolean {
+    const { scanner } = this;
+    const cap = this.status >= 300 ? MAX_ERROR_BYTES : this.options.maxHeldBytes;
+    if (this.#heldBytes > cap) return this.#release(nowMs);
+    if (this.#keeping === 'whole' || this.#reading === 'first byte') return true;
+    if (scanner === null || scanner.hasContent) return this.#release(nowMs);
+    if (scanner.errorEvent || scanner.malformed) this.#fail({ ...faultOf(scanner), ambiguous: true });
+    return true;
   }
 
   #endStream(scanner: StreamScanner, nowMs: number): void {
     const rest = scanner.end(nowMs);
+    const fault = this.#headFault ?? scanner.fault;
     if (!this.committed) {
       this.#held.push(rest);
-      if (scanner.hasContent) {
-        this.#commit();
-        this.#flushHeld();
-      } else {
-        const why = scanner.errorEvent
-          ? 'an error as the first event'
-          : 'the stream ended before any content';
-        this.#end({ kind: scanner.errorEvent ? 'error_event' : 'truncated', why, ambiguous: true });
+      if (this.#keeping === 'until content' && !scanner.hasContent) {
+        this.#end({ ...faultOf(scanner), ambiguous: true });
         return;
       }
+      this.#release(nowMs);
     } else if (rest.length > 0 && scanner.mayEnd) this.#sink?.write(rest);
-    if (scanner.errorEvent) {
-      // The provider's own error event has been passed on: the caller knows.
+    const failure = fault === null ? null : { ...fault, ambiguous: true };
+    // The caller is told of a cut, unless the provider's own error event has been passed on.
+    if (failure !== null && !scanner.mayEnd && !scanner.errorEvent) this.#end(failure);
+    else {
       this.#sink?.end();
-      this.#finish({ kind: 'error_event', why: 'an error event in mid-stream', ambiguous: true });
-    } else if (scanner.mayEnd) {
-      this.#sink?.end();
-      this.#finish(
-        scanner.malformed ? { kind: 'malformed', why: 'an event that is no JSON', ambiguous: true } : null,
-      );
-    } else {
-      this.#end({ kind: 'truncated', why: 'the stream ended without its end', ambiguous: true });
+      this.#finish(failure);
     }
   }
 
-  #endHeld(): void {
-    const head = this.head as AnswerHead;
-    const failure = statusFailure(this.status);
-    if (failure !== null) {
+  #endPlain(nowMs: number): void {
+    if (this.#keeping === 'whole') {
+      const failure = statusFailure(this.status);
+      if (failure !== null) {
+        this.#end(failure);
+        return;
+      }
+    }
+    const fault = this.#plainFault();
+    const failure = fault === null ? null : { ...fault, ambiguous: true };
+    if (failure !== null && !this.committed && this.options.holds) {
       this.#end(failure);
       return;
     }
-    const { endpoint, reads, holds, streams } = this.options;
-    const body = this.heldBody;
-    let fault: Failure | null = null;
-    if (reads && !head.coded) {
-      this.plain = readPlain(endpoint, head.contentType, body);
-      if (this.plain.fault !== null) fault = { ...this.plain.fault, ambiguous: true };
-      else if (streams && endpoint !== 'bytes')
-        fault = { kind: 'malformed', why: 'expected a stream', ambiguous: true };
+    if (!this.committed && isBodiless(this.status, this.options.method)) this.#release(nowMs);
+    if (this.committed) this.#sink?.end();
+    else {
+      this.committed = true;
+      this.#sink = this.#owner.attemptCommitted(this);
+      this.#sink.whole(this.status, (this.head as AnswerHead).headers, this.heldBody);
     }
-    if (fault !== null && holds) {
-      this.#end(fault);
-      return;
-    }
-    this.committed = true;
-    this.#sink = this.#owner.attemptCommitted(this);
-    this.#sink.whole(this.status, head.headers, body);
-    this.#finish(fault);
+    this.#finish(failure);
   }
 
-  #commit(): void {
+  /** What is wrong with a plain answer that is complete. */
+  #plainFault(): AnswerFault | null {
+    const { endpoint, choices, streams } = this.options;
+    if (this.#headFault !== null) return this.#headFault;
+    switch (this.#reading) {
+      case 'object': {
+        this.plain =
+          this.#object === null
+            ? readPlain(endpoint, this.heldBody, choices)
+            : readPlainObject(endpoint, this.#object.end(), choices);
+        const { fault } = this.plain;
+        if (!streams || endpoint === 'speech' || fault?.kind === 'error_event') return fault;
+        const { contentType } = this.head as AnswerHead;
+        return { kind: 'malformed', why: `expected a stream, got "${contentType.slice(0, 60)}"` };
+      }
+      case 'first byte':
+        return { kind: 'truncated', why: 'the stream ended before any content' };
+      default:
+        if (endpoint !== 'speech' || this.#hasBody || this.status >= 300) return null;
+        return { kind: 'truncated', why: 'an answer without any content' };
+    }
+  }
+
+  /** Passes on what was kept back, and all that comes from now on. */
+  #release(nowMs: number): boolean {
     const head = this.head as AnswerHead;
-    this.committed = true;
-    this.#sink = this.#owner.attemptCommitted(this);
-    this.#sink.begin(this.status, head.headers, this.scanner === null ? head.contentLength : null);
-  }
-
-  #flushHeld(): boolean {
     const held = this.heldBody;
     this.#held = [];
-    return this.#pass(held, this.#services.now());
+    this.#keeping = 'nothing';
+    this.committed = true;
+    if (this.#reading === 'object') {
+      this.#object = new SparseJson();
+      this.#object.push(latin1(held));
+    }
+    this.#sink = this.#owner.attemptCommitted(this);
+    this.#sink.begin(this.status, head.headers, this.scanner === null ? head.contentLength : null);
+    if (!this.#complete && held.length === 0) this.#sink.flush();
+    return this.#pass(held, nowMs);
   }
 
   #pass(bytes: Buffer, nowMs: number): boolean {
-    this.deadlineMs = nowMs + this.options.limits.idleMs;
-    if (bytes.length === 0 || this.#sink === null) return true;
-    if (this.#sink.write(bytes)) return true;
+    this.#allowMore(nowMs);
+    if (bytes.length === 0 || this.#sink === null || this.#sink.write(bytes)) return true;
     this.#paused = true;
+    this.deadlineMs = nowMs + this.options.limits.idleMs;
     return false;
+  }
+
+  /** Sets the deadline after some progress; a plain answer may be silent as long as the whole may take. */
+  #allowMore(nowMs: number): void {
+    const { limits } = this.options;
+    const idleMs = nowMs + limits.idleMs;
+    this.deadlineMs = this.scanner === null ? Math.max(idleMs, this.startedMs + limits.answerMs) : idleMs;
   }
 
   #cut(cause: CutCause): void {
@@ -329,6 +373,20 @@ export class Attempt implements ExchangeHandler, Timed {
     if (kind === 'withdrawn' || kind === 'aborted') return false;
     return !this.options.provider.blamesOnly(this.options.caller, this.status);
   }
+}
+
+/** In place of a closure per answer. Nobody else would catch what is thrown in a tick of its own. */
+function endMoment(attempt: Attempt): void {
+  try {
+    attempt.endMoment();
+  } catch (error) {
+    attempt.onError(error as Error);
+  }
+}
+
+/** What is wrong with a stream that gave no content. */
+function faultOf(scanner: StreamScanner): AnswerFault {
+  return scanner.fault ?? { kind: 'truncated', why: 'the stream ended before any content' };
 }
 
 /** What is sent: a long body in slices, under the length that it has. */

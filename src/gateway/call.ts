@@ -74,6 +74,10 @@ export class Call implements AnswerSink, ActiveCall {
     this.response.on('drain', () => this.current?.resume());
   }
 
+  flush(): void {
+    if (!this.response.destroyed) this.response.flushHeaders();
+  }
+
   write(bytes: Buffer): boolean {
     return this.response.destroyed || this.response.write(bytes);
   }
@@ -198,8 +202,10 @@ const OPERATIONS: Readonly<Record<Endpoint, string>> = {
   chat: 'chat',
   completions: 'text_completion',
   responses: 'chat',
-  media: 'generate_content',
-  bytes: 'generate_content',
+  moderations: 'other',
+  speech: 'generate_content',
+  transcript: 'generate_content',
+  images: 'generate_content',
   json: 'other',
   opaque: 'other',
 };

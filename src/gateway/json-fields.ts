@@ -70,6 +70,24 @@ export function hasElements(raw: Buffer, start: number): boolean {
   return raw[start] === OPEN_ARRAY && raw[spaceEnd(raw, start + 1)] !== CLOSE_ARRAY;
 }
 
+/** How many elements the array at `start` has. */
+export function countElements(raw: Buffer, start: number): number {
+  let count = 0;
+  const add = (depth: number) => {
+    if (depth === 1) count += 1;
+  };
+  scanJson(raw, start, {
+    open: (_isObject, _start, depth) => {
+      add(depth);
+      return depth === 0;
+    },
+    scalar: (_start, _end, depth) => add(depth),
+    close: () => {},
+    key: () => {},
+  });
+  return count;
+}
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const OPEN_OBJECT = 0x7b;

@@ -9,10 +9,12 @@ import { candidateBody } from './model-mapping';
 import { observe, usageOf } from './observation';
 import type { RequestFacts } from './request-facts';
 import type { ShadowSide } from './shadow-pair';
+import { refusesUsageOption } from './usage-option';
 
 /** Takes a drained answer. */
 const NOWHERE: AnswerSink = {
   begin: () => {},
+  flush: () => {},
   write: () => true,
   end: () => {},
   whole: () => {},
@@ -35,45 +37,58 @@ export function copyToCandidate(
   if (shadow === 0 || services.random() >= shadow || facts.usesHostedTools) return;
   const provider = route.mirror;
   if (provider.sheds(caller, services.now()) !== null || !services.buffered.take(call.body.length)) return;
-  const mapped = candidateBody(call.body, facts, mapping, provider.takesUsageOption);
-  const owner: AttemptOwner = {
-    attemptCommitted: () => NOWHERE,
-    attemptEnded: (attempt) => {
-      services.buffered.give(call.body.length);
-      if (attempt.failure?.kind === 'withdrawn' || attempt.failure?.kind === 'aborted') return;
-      const outcome = judge(attempt);
-      route.evidence.record(
-        observe(call, facts, assignment, { side: 'candidate', kind: 'shadow', outcome, attempt }),
-      );
-      services.compareShadow?.({
-        route: route.name,
-        model: facts.model,
-        legacy: sideOf(legacy, 'success'),
-        candidate: sideOf(attempt, outcome),
-      });
-    },
+  const { endpoint } = call.traffic;
+  const send = (asksUsage: boolean): void => {
+    const mapped = candidateBody(call.body, facts, mapping, asksUsage);
+    const owner: AttemptOwner = {
+      attemptCommitted: () => {
+        if (!asksUsage && provider.asksUsage(endpoint)) provider.stopAskingUsage(endpoint);
+        return NOWHERE;
+      },
+      attemptEnded: (attempt) => {
+        if (refusesUsageOption(attempt)) send(false);
+        else end(attempt);
+      },
+    };
+    new Attempt(
+      {
+        provider,
+        caller,
+        method: 'POST',
+        path: provider.path(call.path, call.query, caller),
+        headers: provider.headers(call.head.forward, caller),
+        body: mapped.body,
+        endpoint,
+        streams: facts.stream,
+        mayStream: facts.oddStream,
+        choices: facts.choices,
+        holds: true,
+        reads: true,
+        removesUsage: mapped.addsUsage,
+        replayable: true,
+        limits: attemptLimits(call, 'candidate'),
+        maxHeldBytes: services.configuration.gateway.maxBodyBytes,
+        permit: route.state.permit(assignment.epoch, 'mirror'),
+      },
+      owner,
+      services,
+    ).dispatch();
   };
-  new Attempt(
-    {
-      provider,
-      caller,
-      method: 'POST',
-      path: provider.path(call.path, call.query, caller),
-      headers: provider.headers(call.head.forward, caller),
-      body: mapped.body,
-      endpoint: call.traffic.endpoint,
-      streams: facts.stream,
-      holds: true,
-      reads: true,
-      removesUsage: mapped.addsUsage,
-      replayable: true,
-      limits: attemptLimits(call, 'candidate'),
-      maxHeldBytes: services.configuration.gateway.maxBodyBytes,
-      permit: route.state.permit(assignment.epoch, 'mirror'),
-    },
-    owner,
-    services,
-  ).dispatch();
+  const end = (attempt: Attempt): void => {
+    services.buffered.give(call.body.length);
+    if (attempt.failure?.kind === 'withdrawn' || attempt.failure?.kind === 'aborted') return;
+    const outcome = judge(attempt);
+    route.evidence.record(
+      observe(call, facts, assignment, { side: 'candidate', kind: 'shadow', outcome, attempt }),
+    );
+    services.compareShadow?.({
+      route: route.name,
+      model: facts.model,
+      legacy: sideOf(legacy, 'success'),
+      candidate: sideOf(attempt, outcome),
+    });
+  };
+  send(provider.asksUsage(endpoint));
 }
 
 /** Legacy has accepted the request, so a refusal by the candidate is a rejection. */

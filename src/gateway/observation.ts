@@ -43,7 +43,7 @@ export function observe(
     epoch: assignment.epoch,
     side,
     kind: seen.kind,
-    shape: facts.stream ? 'stream' : 'plain',
+    shape: facts.stream || (facts.oddStream && attempt?.scanner != null) ? 'stream' : 'plain',
     model: facts.model,
     outcome,
     retry: call.head.retry,

@@ -1,49 +1,98 @@
+import { isError, isFilled, readChoice } from './answer-part';
 import { parseObject } from './request-facts';
 import { readUsage, type TokenUsage } from './token-usage';
 import type { Endpoint } from './traffic-class';
 
+/** What is wrong with an answer that came under a status of success. */
+export interface AnswerFault {
+  readonly kind: 'malformed' | 'error_event' | 'truncated';
+  readonly why: string;
+}
+
 /** What a complete plain answer says. */
 export interface PlainFacts {
-  /** What is wrong with it, null when nothing is. */
-  readonly fault: { readonly kind: 'malformed' | 'error_event'; readonly why: string } | null;
+  /** Null when nothing is wrong with it. */
+  readonly fault: AnswerFault | null;
   readonly usage: TokenUsage | null;
   readonly objectId: string | null;
 }
 
-const UNREAD: PlainFacts = { fault: null, usage: null, objectId: null };
-
-/** Whether answers of this endpoint are JSON objects that can be validated. */
-export function isValidated(endpoint: Endpoint, contentType: string): boolean {
-  if (endpoint === 'opaque' || endpoint === 'bytes') return false;
-  return endpoint !== 'media' || contentType.includes('json');
+/** Reads the JSON body of an answer of status 2xx; `choices` is how many were asked for. */
+export function readPlain(endpoint: Endpoint, body: Buffer, choices: number): PlainFacts {
+  return readPlainObject(endpoint, parseObject(body.toString('utf8')), choices);
 }
 
-/** Validates the body of a 2xx answer and reads its usage. */
-export function readPlain(endpoint: Endpoint, contentType: string, body: Buffer): PlainFacts {
-  if (!isValidated(endpoint, contentType)) return UNREAD;
-  if (!contentType.includes('json')) {
-    return malformed(`expected JSON, got content type "${contentType.slice(0, 60)}"`);
-  }
-  const json = parseObject(body.toString('utf8'));
-  if (json === null) return malformed('expected a JSON object, got something else or a part of one');
-  const { error } = json;
-  if (error !== undefined && error !== null) {
-    return { ...UNREAD, fault: { kind: 'error_event', why: 'an error under a status of success' } };
-  }
-  if ((endpoint === 'chat' || endpoint === 'completions') && !isNonEmptyList(json['choices'])) {
-    return malformed('expected choices, got none');
+/** The same for a body that has been parsed; null for one that is not a JSON object. */
+export function readPlainObject(
+  endpoint: Endpoint,
+  json: Readonly<Record<string, unknown>> | null,
+  choices: number,
+): PlainFacts {
+  if (json === null) {
+    const fault = malformed('expected a JSON object, got something else or a part of one');
+    return { fault, usage: null, objectId: null };
   }
   return {
-    fault: null,
+    fault: isError(json)
+      ? { kind: 'error_event', why: 'an error under a status of success' }
+      : faultOf(endpoint, json, choices),
     usage: readUsage(json['usage']),
     objectId: typeof json['id'] === 'string' ? json['id'] : null,
   };
 }
 
-function isNonEmptyList(value: unknown): boolean {
+function faultOf(
+  endpoint: Endpoint,
+  json: Readonly<Record<string, unknown>>,
+  choices: number,
+): AnswerFault | null {
+  switch (endpoint) {
+    case 'chat':
+      return choicesFault(json['choices'], 'message', choices);
+    case 'completions':
+      return choicesFault(json['choices'], 'text', choices);
+    case 'responses':
+      return responseFault(json);
+    case 'images':
+      return isFilledList(json['data']) ? null : malformed('expected images in data, got none');
+    case 'moderations':
+      return isFilledList(json['results']) ? null : malformed('expected results, got none');
+    case 'transcript':
+      return typeof json['text'] === 'string' ? null : malformed('expected a text, got none');
+    case 'speech':
+      return malformed('expected audio, got JSON');
+    case 'json':
+    case 'opaque':
+      return null;
+  }
+}
+
+function choicesFault(list: unknown, holder: 'message' | 'text', asked: number): AnswerFault | null {
+  if (!Array.isArray(list) || list.length === 0) return malformed('expected choices, got none');
+  let content = false;
+  for (const part of list) {
+    const choice = readChoice(part, holder);
+    if (choice === null) continue;
+    if (choice.error) return { kind: 'error_event', why: 'an error in a choice' };
+    content ||= choice.content || choice.finish === 'other';
+  }
+  if (!content) return { kind: 'truncated', why: 'an answer without any content' };
+  if (list.length >= asked) return null;
+  return { kind: 'truncated', why: `expected ${asked} choices, got ${list.length}` };
+}
+
+function responseFault(json: Readonly<Record<string, unknown>>): AnswerFault | null {
+  const { status, output } = json;
+  if (status === 'failed') return { kind: 'error_event', why: 'a response that failed' };
+  if (!Array.isArray(output)) return malformed('expected an output, got none');
+  if (status !== 'completed' || isFilled(output)) return null;
+  return { kind: 'truncated', why: 'an answer without any content' };
+}
+
+function isFilledList(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0;
 }
 
-function malformed(why: string): PlainFacts {
-  return { ...UNREAD, fault: { kind: 'malformed', why } };
+function malformed(why: string): AnswerFault {
+  return { kind: 'malformed', why };
 }

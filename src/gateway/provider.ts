@@ -4,6 +4,7 @@ import type { Caller } from './callers';
 import { type Forwarding, queryOf } from './forwarding';
 import { ConnectionPool } from './http1/connection-pool';
 import { ProviderKeys } from './provider-keys';
+import type { Endpoint } from './traffic-class';
 
 /** Why a provider is not asked now: its breaker, its concurrency cap, or its own Retry-After. */
 export type ShedReason = 'breaker open' | 'concurrency cap' | 'retry-after';
@@ -37,8 +38,8 @@ export class Provider {
   /** All that must not be in an answer. */
   readonly keys: ProviderKeys;
   inFlight = 0;
-  /** False once the provider has refused `stream_options`: it is then no longer added to streams. */
-  takesUsageOption = true;
+  /** Where it has refused `stream_options.include_usage`, and answered without it. */
+  readonly #refusesUsage = new Set<Endpoint>();
   readonly #basePath: string;
   readonly #query: string;
   /** Names of query parameters of the caller's that are replaced or withheld; null when there are none. */
@@ -89,6 +90,17 @@ export class Provider {
       if (!own.overrides.has(name.toLowerCase())) kept.push(name, forward[index + 1] as string);
     }
     return kept.concat(own.list);
+  }
+
+  /** Whether usage may be asked for in a stream of this endpoint: where the option exists and is not refused. */
+  asksUsage(endpoint: Endpoint): boolean {
+    if (endpoint !== 'chat' && endpoint !== 'completions') return false;
+    return this.configuration.streamUsage && !this.#refusesUsage.has(endpoint);
+  }
+
+  /** It has refused the option at this endpoint, and then answered the same request without it. */
+  stopAskingUsage(endpoint: Endpoint): void {
+    this.#refusesUsage.add(endpoint);
   }
 
   /** Why the candidate's part of the work is not sent now, null when it may be. */

@@ -12,6 +12,7 @@ import { candidateBody, legacyBody, type MappedBody } from './model-mapping';
 import { failureClassOf, firstTokenOf, observe, usageOf } from './observation';
 import { upstreamError } from './openai-error';
 import { assignmentKey, type RequestFacts } from './request-facts';
+import { refusesUsageOption } from './usage-option';
 
 /** Serves a request of the randomised class whose model the route maps. */
 export function serveRandomised(call: Call, facts: RequestFacts, mapping: ModelMapping): void {
@@ -35,7 +36,6 @@ class RandomisedCall implements AttemptOwner {
   #inArm: boolean;
   #asked: Side = 'legacy';
   #purpose: Purpose = 'drawn';
-  #addedUsage = false;
   /** Why legacy answers in the candidate's place. */
   #rescuedFrom: Failure | null = null;
   #failedAttempt: Attempt | null = null;
@@ -61,6 +61,8 @@ class RandomisedCall implements AttemptOwner {
   }
 
   attemptCommitted(attempt: Attempt): AnswerSink {
+    const { provider, endpoint } = attempt.options;
+    if (this.#purpose === 'without usage option') provider.stopAskingUsage(endpoint);
     this.#claim(attempt);
     return this.#call;
   }
@@ -94,8 +96,8 @@ class RandomisedCall implements AttemptOwner {
       this.#refuseBusy(provider.name);
       return;
     }
-    const mapped = this.#body(side, purpose !== 'without usage option' && provider.takesUsageOption);
-    this.#addedUsage = mapped.addsUsage;
+    const { endpoint } = call.traffic;
+    const mapped = this.#body(side, purpose !== 'without usage option' && provider.asksUsage(endpoint));
     const attempt = new Attempt(
       {
         provider,
@@ -104,8 +106,10 @@ class RandomisedCall implements AttemptOwner {
         path: provider.path(call.path, call.query, caller),
         headers: provider.headers(head.forward, caller),
         body: mapped.body,
-        endpoint: call.traffic.endpoint,
+        endpoint,
         streams: this.#facts.stream,
+        mayStream: this.#facts.oddStream,
+        choices: this.#facts.choices,
         holds: side === 'candidate',
         reads: true,
         removesUsage: mapped.addsUsage,
@@ -139,7 +143,7 @@ class RandomisedCall implements AttemptOwner {
       this.#finish(attempt);
       return;
     }
-    if (this.#refusedUsageOption(attempt)) {
+    if (refusesUsageOption(attempt)) {
       this.#ask('candidate', 'without usage option');
       return;
     }
@@ -177,7 +181,7 @@ class RandomisedCall implements AttemptOwner {
   #legacyEnded(attempt: Attempt): void {
     const { failure } = attempt;
     if (failure !== null && !attempt.committed && failure.kind !== 'aborted') {
-      if (this.#refusedUsageOption(attempt)) {
+      if (refusesUsageOption(attempt)) {
         this.#ask('legacy', 'without usage option');
         return;
       }
@@ -237,14 +241,6 @@ class RandomisedCall implements AttemptOwner {
     route.evidence.record(
       observe(this.#call, this.#facts, this.#assignment, { side, kind, outcome, attempt }),
     );
-  }
-
-  /** Servers that do not know `stream_options` refuse what the gateway added: then it was not the caller. */
-  #refusedUsageOption(attempt: Attempt): boolean {
-    if (!this.#addedUsage || attempt.failure?.kind !== 'status_4xx') return false;
-    if (!/stream_options|include_usage/.test(attempt.heldBody.toString('latin1'))) return false;
-    attempt.options.provider.takesUsageOption = false;
-    return true;
   }
 
   /** The caller gets what there is: the answer that was held back, or the gateway's word that there is none. */

@@ -1,11 +1,16 @@
 import type { StickyKey } from '../core/routing';
-import { hasElements, isString, type JsonFields, readString, spanOf } from './json-fields';
+import { countElements, hasElements, isString, type JsonFields, readString, spanOf } from './json-fields';
+import { spaceEnd } from './json-scanner';
 import { type FieldName, RequestReader } from './request-reader';
 
 /** What a request's body says that matters to the gateway. Nothing of the body itself is kept in it. */
 export interface RequestFacts {
   readonly model: string;
   readonly stream: boolean;
+  /** `stream` is neither a boolean nor null: some servers refuse that, others take "true" and 1 for true. */
+  readonly oddStream: boolean;
+  /** How many choices a chat or a completion asks for: `n` for each of its prompts. */
+  readonly choices: number;
   /** The caller asked for the usage chunk of a stream itself. */
   readonly wantsUsage: boolean;
   /** It carries assistant turns: a conversation that continues. */
@@ -39,6 +44,7 @@ const MAX_MODEL_BYTES = 1_024;
 const MAX_USER_BYTES = 1_024;
 
 const QUOTE = 0x22;
+const OPEN_ARRAY = 0x5b;
 /** How values begin: there is one value for each of these letters. */
 const TRUE = 0x74;
 const FALSE = 0x66;
@@ -97,6 +103,8 @@ function factsOf(raw: Buffer, read: RequestReader): RequestFacts | null {
   return {
     model: modelName(raw, read.start('model'), modelEnd),
     stream: read.first('stream') === TRUE,
+    oddStream: isSet(read, 'stream') && read.first('stream') !== TRUE && read.first('stream') !== FALSE,
+    choices: choicesOf(raw, read),
     wantsUsage: innerFirst(raw, read, 'stream_options', 'include_usage') === TRUE,
     isContinued: read.hasAssistantTurns,
     usesHostedTools: isSet(read, 'web_search_options') || read.hasHostedTools,
@@ -113,6 +121,23 @@ function factsOf(raw: Buffer, read: RequestReader): RequestFacts | null {
     userEnd: user === null ? 0 : read.end(user),
     fields: read.fields,
   };
+}
+
+/** A longer number is not one of choices. */
+const MAX_CHOICES_DIGITS = 4;
+
+function choicesOf(raw: Buffer, read: RequestReader): number {
+  const hasN = read.first('n') !== 0 && read.end('n') - read.start('n') <= MAX_CHOICES_DIGITS;
+  const n = hasN ? Number(raw.toString('latin1', read.start('n'), read.end('n'))) : 1;
+  const each = Number.isInteger(n) && n > 1 ? n : 1;
+  return read.first('prompt') === 0 ? each : each * promptsAt(raw, read.start('prompt'));
+}
+
+/** How many prompts a completion has: a list of numbers is one, of tokens. */
+function promptsAt(raw: Buffer, start: number): number {
+  if (!hasElements(raw, start)) return 1;
+  const first = raw[spaceEnd(raw, start + 1)] as number;
+  return first === QUOTE || first === OPEN_ARRAY ? countElements(raw, start) : 1;
 }
 
 let lastModel = '';
@@ -178,6 +203,8 @@ const NO_FEATURES: Features = { tools: false, jsonSchema: false, vision: false }
 const OF_A_FORM: RequestFacts = {
   model: '',
   stream: false,
+  oddStream: false,
+  choices: 1,
   wantsUsage: true,
   isContinued: false,
   usesHostedTools: false,

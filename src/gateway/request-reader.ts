@@ -21,6 +21,7 @@ const NAMES = [
   'conversation',
   'prompt',
   'store',
+  'n',
   'role',
   'content',
   'type',

@@ -42,6 +42,8 @@ export function serveSingle(call: Call, ask: SingleAsk, takeOver: TakeOver = () 
     body: ask.body,
     endpoint: ask.reads ? (call.traffic.endpoint === 'responses' ? 'responses' : 'json') : 'opaque',
     streams: call.facts?.stream ?? false,
+    mayStream: true,
+    choices: 1,
     holds: false,
     reads: ask.reads,
     removesUsage: false,
@@ -87,7 +89,7 @@ class SingleOwner implements AttemptOwner {
   /** Keeps who made what a creation's answer names. */
   #rememberMade(attempt: Attempt): void {
     const { call, ask } = this;
-    if (call.request.method !== 'POST' || attempt.failure !== null) return;
+    if (call.request.method !== 'POST' || !attempt.committed) return;
     const id = attempt.scanner?.objectId ?? attempt.plain?.objectId ?? null;
     if (id !== null) call.route.makers.remember(id, ask.side);
   }

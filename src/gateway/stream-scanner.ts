@@ -1,64 +1,112 @@
 import { latin1 } from './latin1';
-import { type EventFacts, readEvent, type StreamedUsage } from './stream-event';
+import { LongEvent } from './long-event';
+import type { AnswerFault } from './plain-answer';
+import { type EventFacts, readEvent, readEventObject } from './stream-event';
+import type { TokenUsage } from './token-usage';
 import type { Endpoint } from './traffic-class';
 
-/** Longer events are passed on unread, and are never the usage event. */
-const MAX_EVENT_LENGTH = 1_048_576;
+/** Longer events are read piece by piece, so that they take no memory of their length. */
+const MAX_EVENT_LENGTH = 65_536;
 const MAX_GAPS = 4_096;
 const LF = 10;
 const CR = 13;
 const SPACE = 32;
 const NOTHING = Buffer.alloc(0);
 
+export interface ScannerOptions {
+  readonly endpoint: Endpoint;
+  /** The usage event was asked for by the gateway, and is taken out again. */
+  readonly removesUsage: boolean;
+  /** How many choices were asked for. */
+  readonly choices: number;
+  /** How much of an event may be kept back, in bytes, while it can still turn out to be the usage event. */
+  readonly maxHeldBytes: number;
+}
+
 /**
  * Reads a stream of server-sent events on the side. `push` returns the bytes to pass on: the very chunk that
- * came in, unless the usage event that the gateway itself asked for has to be taken out; then only whole
- * events are passed on, because the beginning of an event can still turn out to be that one.
+ * came in, unless the usage event that the gateway itself asked for has to be taken out; then the beginning of
+ * an event is kept back while it can still turn out to be that one.
  */
 export class StreamScanner {
   /** Monotonic time of the first content-bearing event, null before it. */
   firstContentMs: number | null = null;
-  /** The stream said that its answer is complete: a finish reason, a terminal event, or [DONE]. */
-  finished = false;
-  /** It ended for another reason than `stop`, so an answer without content is credible. */
-  finishedOddly = false;
   errorEvent = false;
   malformed = false;
-  usage: StreamedUsage | null = null;
+  usage: TokenUsage | null = null;
   /** Id of the object that the stream makes, where it can be asked for later. */
   objectId: string | null = null;
   /** Milliseconds between content events. */
   readonly gapsMs: number[] = [];
 
-  readonly #endpoint: Endpoint;
-  #removesUsage: boolean;
-  /** The beginning of an event whose end has not come. */
+  readonly #options: ScannerOptions;
+  /** The beginning of an event whose end has not come, unless it is long. */
   #carry = '';
-  #skipsToBoundary = false;
+  #long: LongEvent | null = null;
+  /** What is kept back of the long event. */
+  #longHeld = '';
+  /** The long event has shown, or has to be taken, to be another than the usage event. */
+  #longIsPassed = false;
   #lastContentMs = 0;
+  /** [DONE] came. */
+  #done = false;
+  #ended = false;
+  /** It ended for another reason than being done, so an answer without content is credible. */
+  #endedOddly = false;
+  /** Indexes of choices; read only where more than one was asked for. */
+  readonly #choices = new Set<number>();
+  readonly #endedChoices = new Set<number>();
 
-  constructor(endpoint: Endpoint, removesUsage: boolean) {
-    this.#endpoint = endpoint;
-    this.#removesUsage = removesUsage;
+  constructor(options: ScannerOptions) {
+    this.#options = options;
   }
 
   /** Whether anything has come that a caller can use: the point of no return. */
   get hasContent(): boolean {
-    return this.firstContentMs !== null || this.finishedOddly;
+    return this.firstContentMs !== null || this.#endedOddly;
   }
 
   /** Whether the stream may end here without having been cut. */
   get mayEnd(): boolean {
-    return this.finished || this.#endpoint === 'media' || this.#endpoint === 'json';
+    return this.#done || this.#isFinished || !NEEDS_END.has(this.#options.endpoint);
+  }
+
+  /** What is wrong with a stream that ends here, null when nothing is. */
+  get fault(): AnswerFault | null {
+    const { endpoint, choices } = this.#options;
+    if (this.errorEvent) {
+      const why = this.hasContent ? 'an error event in mid-stream' : 'an error as the first event';
+      return { kind: 'error_event', why };
+    }
+    if (this.malformed && (this.mayEnd || !this.hasContent)) {
+      return { kind: 'malformed', why: 'an event that is not a JSON object' };
+    }
+    if (endpoint === 'json') return null;
+    if (!this.hasContent) return { kind: 'truncated', why: 'the stream ended before any content' };
+    if (!this.mayEnd) return { kind: 'truncated', why: 'the stream ended without its end' };
+    if (choices > 1 && (!this.#isFinished || this.#choices.size < choices)) {
+      const why = `expected ${choices} complete choices, got ${this.#endedChoices.size}`;
+      return { kind: 'truncated', why };
+    }
+    return null;
   }
 
   push(chunk: Buffer, nowMs: number): Buffer {
-    const text = this.#carry === '' ? latin1(chunk) : this.#carry + latin1(chunk);
-    let searchFrom = Math.max(0, this.#carry.length - 3);
+    const { removesUsage } = this.#options;
+    const carried = this.#carry.length;
+    const text = carried === 0 ? latin1(chunk) : this.#carry + latin1(chunk);
     let eventStart = 0;
     let keptFrom = 0;
     let kept = '';
-    let dropped = false;
+    let changed = carried > 0;
+    if (this.#long !== null) {
+      eventStart = this.#long.push(text, 0);
+      kept = this.#passLong(text, eventStart, nowMs);
+      if (eventStart < 0) return removesUsage ? Buffer.from(kept, 'latin1') : chunk;
+      keptFrom = eventStart;
+      changed = true;
+    }
+    let searchFrom = Math.max(eventStart, carried - 3);
     for (;;) {
       const lineEnd = text.indexOf('\n', searchFrom);
       if (lineEnd < 0) break;
@@ -67,50 +115,93 @@ export class StreamScanner {
         searchFrom = lineEnd + 1;
         continue;
       }
-      if (this.#event(text, eventStart, lineEnd, nowMs)) {
+      const isLong = next - eventStart > MAX_EVENT_LENGTH;
+      const drops = isLong
+        ? this.#longEvent(text, eventStart, nowMs)
+        : this.#event(text, eventStart, lineEnd, nowMs);
+      if (drops) {
         kept += text.slice(keptFrom, eventStart);
         keptFrom = next;
-        dropped = true;
+        changed = true;
       }
       eventStart = next;
       searchFrom = next;
     }
-    const carriedBefore = this.#carry.length;
     this.#carry = eventStart === 0 ? text : text.slice(eventStart);
-    if (!this.#removesUsage) {
-      this.#limitCarry();
-      return chunk;
-    }
+    const before = text.slice(keptFrom, eventStart);
+    let begun = '';
     if (this.#carry.length > MAX_EVENT_LENGTH) {
-      this.#removesUsage = false;
-      this.#limitCarry();
-      return Buffer.from(kept + text.slice(keptFrom), 'latin1');
+      const long = this.#carry;
+      this.#carry = '';
+      this.#long = new LongEvent();
+      this.#longIsPassed = false;
+      this.#long.push(long, 0);
+      begun = this.#passLong(long, -1, nowMs);
+      changed = true;
     }
-    if (!dropped && carriedBefore === 0 && this.#carry === '') return chunk;
-    return Buffer.from(kept + text.slice(keptFrom, eventStart), 'latin1');
+    if (!removesUsage || (!changed && this.#carry === '')) return chunk;
+    return Buffer.from(kept + before + begun, 'latin1');
   }
 
   /** The stream is over: reads the last event if nothing ended it, and returns what was held back. */
   end(nowMs: number): Buffer {
-    const rest = this.#carry;
+    const rest = this.#long === null ? this.#carry : this.#longHeld;
+    const drops =
+      this.#long !== null ? this.#endLong(nowMs) : rest !== '' && this.#event(rest, 0, rest.length, nowMs);
     this.#carry = '';
-    if (rest === '') return NOTHING;
-    const drops = this.#event(rest, 0, rest.length, nowMs);
-    return this.#removesUsage && !drops ? Buffer.from(rest, 'latin1') : NOTHING;
+    this.#longHeld = '';
+    return rest !== '' && this.#options.removesUsage && !drops ? Buffer.from(rest, 'latin1') : NOTHING;
   }
 
-  #limitCarry(): void {
-    if (this.#carry.length <= MAX_EVENT_LENGTH) return;
-    this.#carry = this.#carry.slice(-3);
-    this.#skipsToBoundary = true;
+  get #isFinished(): boolean {
+    if (this.#options.choices <= 1 || this.#endedChoices.size === 0) return this.#ended || this.#done;
+    return this.#endedChoices.size >= this.#choices.size;
+  }
+
+  /**
+   * Takes a part of the long event, whose end is at `next` unless that is negative, and returns what is to be
+   * passed on of it now.
+   */
+  #passLong(text: string, next: number, nowMs: number): string {
+    const long = this.#long as LongEvent;
+    const held = this.#longHeld + (next < 0 ? text : text.slice(0, next));
+    this.#longHeld = '';
+    if (next >= 0) return this.#endLong(nowMs) ? '' : held;
+    if (!this.#options.removesUsage) return '';
+    const choices = long.begun?.['choices'];
+    this.#longIsPassed ||=
+      (Array.isArray(choices) && choices.length > 0) || held.length > this.#options.maxHeldBytes;
+    if (this.#longIsPassed) return held;
+    this.#longHeld = held;
+    return '';
+  }
+
+  /** The long event is complete; true when it is to be taken out. */
+  #endLong(nowMs: number): boolean {
+    const long = this.#long as LongEvent;
+    this.#long = null;
+    return this.#takeLong(long, nowMs) && !this.#longIsPassed;
+  }
+
+  /** Reads a long event that came in one piece; true when it is to be taken out. */
+  #longEvent(text: string, start: number, nowMs: number): boolean {
+    const long = new LongEvent();
+    long.push(text, start);
+    return this.#takeLong(long, nowMs);
+  }
+
+  #takeLong(long: LongEvent, nowMs: number): boolean {
+    if (!long.hasData) return false;
+    if (long.isDone) {
+      this.#done = true;
+      return false;
+    }
+    const json = long.end();
+    return this.#take(json === null ? null : readEventObject(this.#options.endpoint, long.name, json), nowMs);
   }
 
   /** Reads the event between two places; true when it is to be taken out. */
   #event(text: string, start: number, end: number, nowMs: number): boolean {
-    if (this.#skipsToBoundary) {
-      this.#skipsToBoundary = false;
-      return false;
-    }
     let name = '';
     let data: string | null = null;
     let lineStart = start;
@@ -128,32 +219,43 @@ export class StreamScanner {
     }
     if (data === null) return false;
     if (data === '[DONE]') {
-      this.finished = true;
+      this.#done = true;
       return false;
     }
-    const facts = readEvent(this.#endpoint, name, data, this.firstContentMs !== null);
+    const { endpoint, choices } = this.#options;
+    // Which choice a piece belongs to is not in its text alone.
+    const byText = this.firstContentMs !== null && choices <= 1;
+    return this.#take(readEvent(endpoint, name, data, byText), nowMs);
+  }
+
+  /** Takes what an event says, null for one that is not a JSON object; true when it is to be taken out. */
+  #take(facts: EventFacts | null, nowMs: number): boolean {
     if (facts === null) {
       this.malformed = true;
       return false;
     }
-    this.#take(facts, nowMs);
-    return facts.usageOnly && this.#removesUsage;
-  }
-
-  #take(facts: EventFacts, nowMs: number): void {
     if (facts.error) this.errorEvent = true;
     if (facts.finish !== null) {
-      this.finished = true;
-      if (facts.finish !== 'stop') this.finishedOddly = true;
+      this.#ended = true;
+      if (facts.finish === 'other') this.#endedOddly = true;
     }
     if (facts.usage !== null) this.usage = facts.usage;
     if (facts.objectId !== null) this.objectId = facts.objectId;
-    if (!facts.content) return;
-    if (this.firstContentMs === null) this.firstContentMs = nowMs;
-    else if (this.gapsMs.length < MAX_GAPS) this.gapsMs.push(nowMs - this.#lastContentMs);
-    this.#lastContentMs = nowMs;
+    if (this.#options.choices > 1) {
+      for (const index of facts.choices) this.#choices.add(index);
+      for (const index of facts.endedChoices) this.#endedChoices.add(index);
+    }
+    if (facts.content) {
+      if (this.firstContentMs === null) this.firstContentMs = nowMs;
+      else if (this.gapsMs.length < MAX_GAPS) this.gapsMs.push(nowMs - this.#lastContentMs);
+      this.#lastContentMs = nowMs;
+    }
+    return facts.usageOnly && this.#options.removesUsage;
   }
 }
+
+/** Endpoints whose streams say that they are complete. */
+const NEEDS_END: ReadonlySet<Endpoint> = new Set(['chat', 'completions', 'responses', 'speech']);
 
 /** Where the next event begins when a line that ends here ends its event, else 0. */
 function boundaryAfter(text: string, lineEnd: number, eventStart: number): number {

@@ -5,7 +5,16 @@
 export type TrafficClass = 'randomised' | 'whole' | 'stateful' | 'other';
 
 /** What answers of an endpoint look like, which decides how they are read on the side. */
-export type Endpoint = 'chat' | 'completions' | 'responses' | 'media' | 'bytes' | 'json' | 'opaque';
+export type Endpoint =
+  | 'chat'
+  | 'completions'
+  | 'responses'
+  | 'moderations'
+  | 'speech'
+  | 'transcript'
+  | 'images'
+  | 'json'
+  | 'opaque';
 
 export interface Traffic {
   readonly class: TrafficClass;
@@ -19,13 +28,13 @@ const POSTED: Readonly<Record<string, Traffic>> = {
   '/chat/completions': { class: 'randomised', endpoint: 'chat' },
   '/completions': { class: 'randomised', endpoint: 'completions' },
   '/responses': { class: 'randomised', endpoint: 'responses' },
-  '/moderations': { class: 'randomised', endpoint: 'json' },
-  '/audio/speech': { class: 'randomised', endpoint: 'bytes' },
-  '/audio/transcriptions': { class: 'randomised', endpoint: 'media' },
-  '/audio/translations': { class: 'randomised', endpoint: 'media' },
-  '/images/generations': { class: 'randomised', endpoint: 'media' },
-  '/images/edits': { class: 'randomised', endpoint: 'media' },
-  '/images/variations': { class: 'randomised', endpoint: 'media' },
+  '/moderations': { class: 'randomised', endpoint: 'moderations' },
+  '/audio/speech': { class: 'randomised', endpoint: 'speech' },
+  '/audio/transcriptions': { class: 'randomised', endpoint: 'transcript' },
+  '/audio/translations': { class: 'randomised', endpoint: 'transcript' },
+  '/images/generations': { class: 'randomised', endpoint: 'images' },
+  '/images/edits': { class: 'randomised', endpoint: 'images' },
+  '/images/variations': { class: 'randomised', endpoint: 'images' },
   '/embeddings': { class: 'whole', endpoint: 'opaque' },
 };
 

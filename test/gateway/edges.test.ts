@@ -287,7 +287,9 @@ describe('parameters', () => {
 describe('stateful traffic', () => {
   it('goes to the maker of what it names, and after a not-found once to the other', async () => {
     const stateful = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url });
-    const made = plain('{"id":"resp_made_by_new","object":"response","status":"completed","output":[]}');
+    const made = plain(
+      '{"id":"resp_made_by_new","object":"response","status":"completed","output":[{"type":"reasoning","summary":[]}]}',
+    );
     await stateful.route(1);
     candidate.fault = made;
     await stateful.client().responses.create({ model: MODEL, input: 'x' });

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { StreamScanner } from '../../src/gateway/stream-scanner';
+import { type ScannerOptions, StreamScanner } from '../../src/gateway/stream-scanner';
 import { chunk, DONE, event, HELLO, ROLE, STOP } from '../support/fault-provider';
 
 const USAGE = event('{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":2}}');
@@ -7,9 +7,19 @@ const TOOL = chunk({ tool_calls: [{ index: 0, function: { name: 'f', arguments: 
 const QUOTING = chunk({ content: 'the "usage": {"x":1} of "error" and "finish_reason":"stop"\n\ndata: x' });
 const COMMENT = ': ping\n\n';
 
+function scannerOf(options: Partial<ScannerOptions> = {}): StreamScanner {
+  return new StreamScanner({
+    endpoint: 'chat',
+    removesUsage: false,
+    choices: 1,
+    maxHeldBytes: 33_554_432,
+    ...options,
+  });
+}
+
 /** Pushes a text cut at the given places; returns what was passed on and the scanner. */
-function scan(text: string, cuts: readonly number[], removesUsage: boolean) {
-  const scanner = new StreamScanner('chat', removesUsage);
+function scan(text: string, cuts: readonly number[], removesUsage: boolean, choices = 1) {
+  const scanner = scannerOf({ removesUsage, choices });
   const bytes = Buffer.from(text);
   const places = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
   const passed: Buffer[] = [];
@@ -31,12 +41,12 @@ const cuts = fc.array(fc.nat(5_000), { maxLength: 40 });
 it('sees the same stream however its bytes are cut, and passes on every one of them', () => {
   fc.assert(
     fc.property(events, cuts, fc.boolean(), (middle, places, carriageReturns) => {
-      const text = [ROLE, ...middle, STOP, USAGE, DONE].join('');
+      const text = [ROLE, HELLO, ...middle, STOP, USAGE, DONE].join('');
       const sent = carriageReturns ? text.replaceAll('\n', '\r\n') : text;
       const whole = scan(sent, [], false);
       const cut = scan(sent, places, false);
       expect(cut.passed).toBe(sent);
-      expect(cut.scanner.finished).toBe(true);
+      expect([cut.scanner.mayEnd, cut.scanner.fault]).toEqual([true, null]);
       expect(cut.scanner.usage).toEqual({ input: 7, cached: 0, output: 2 });
       expect(cut.scanner.gapsMs).toHaveLength(whole.scanner.gapsMs.length);
       expect([cut.scanner.errorEvent, cut.scanner.malformed]).toEqual([false, false]);
@@ -79,7 +89,7 @@ it.each([
   ['response.function_call_arguments.delta', '{"delta":"x"}', true],
   ['response.completed', '{"response":{"id":"resp_1","usage":{"input_tokens":1,"output_tokens":2}}}', true],
 ])('takes a %s of the Responses API for content or not', (name, data, expected) => {
-  const scanner = new StreamScanner('responses', false);
+  const scanner = scannerOf({ endpoint: 'responses' });
   scanner.push(
     Buffer.from(
       `event: ${name}\ndata: ${data.replace('{', `{"type":"${name}"${data === '{}' ? '' : ','}`)}\n\n`,
@@ -90,9 +100,136 @@ it.each([
   expect(scanner.malformed).toBe(false);
 });
 
-it('holds no more of an endless event than its limit', () => {
-  const scanner = new StreamScanner('chat', true);
+it('holds no more of an endless event than it may', () => {
+  const scanner = scannerOf({ removesUsage: true, maxHeldBytes: 1_000_000 });
   let passed = 0;
-  for (let index = 0; index < 40; index += 1) passed += scanner.push(Buffer.alloc(65_536, 97), index).length;
+  let mostHeld = 0;
+  for (let index = 1; index <= 40; index += 1) {
+    passed += scanner.push(Buffer.alloc(65_536, 97), index).length;
+    mostHeld = Math.max(mostHeld, index * 65_536 - passed);
+  }
   expect(passed).toBe(40 * 65_536);
+  expect(mostHeld).toBeLessThanOrEqual(1_000_000);
+});
+
+describe('an event of any length', () => {
+  const long = 'lörem "ipsum" \\ \n '.repeat(12_000);
+  const longId = { id: `c-${'x'.repeat(100_000)}` };
+  const PIECES: Readonly<Record<string, string>> = {
+    'a long text': chunk({ content: long }),
+    'a long tool call': chunk({ tool_calls: [{ index: 0, function: { arguments: long } }] }),
+    'a long end': event(
+      JSON.stringify({ choices: [{ index: 0, delta: { content: long }, finish_reason: 'length' }] }),
+    ),
+    'a long usage event': event(
+      JSON.stringify({ ...longId, choices: [], usage: { prompt_tokens: 7, completion_tokens: 2 } }),
+    ),
+    'long logprobs': event(
+      JSON.stringify({
+        choices: [
+          { index: 0, delta: { content: 'x' }, logprobs: { content: Array(9_000).fill({ token: 'x' }) } },
+        ],
+      }),
+    ),
+    'a long error': event(JSON.stringify({ error: { message: long } })),
+    'JSON that is broken far behind': event(`${JSON.stringify({ a: long }).slice(0, -1)},}`),
+    'two lines of data': `data: {"choices":[],"a":"${'y'.repeat(70_000)}",\ndata:"usage":{"prompt_tokens":7}}\n\n`,
+    'a long comment before [DONE]': `: ${'z'.repeat(70_000)}\n${DONE}`,
+    short: HELLO,
+  };
+  const factsOf = ({
+    hasContent,
+    mayEnd,
+    errorEvent,
+    malformed,
+    usage,
+    objectId,
+    fault,
+    gapsMs,
+  }: StreamScanner) => ({
+    ...{ hasContent, mayEnd, errorEvent, malformed, usage, fault, gaps: gapsMs.length },
+    objectId: objectId?.slice(0, 100),
+  });
+  const longCuts = fc.array(fc.nat(1_000_000), { maxLength: 12 });
+
+  it('gives the same facts and the same bytes however it is cut', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.constantFrom(...Object.values(PIECES)), { minLength: 1, maxLength: 4 }),
+        longCuts,
+        fc.boolean(),
+        fc.boolean(),
+        (pieces, places, removesUsage, carriageReturns) => {
+          const text = [ROLE, ...pieces, STOP, USAGE, DONE].join('');
+          const sent = carriageReturns ? text.replaceAll('\n', '\r\n') : text;
+          const whole = scan(sent, [], removesUsage);
+          const cut = scan(sent, places, removesUsage);
+          expect(cut.passed === whole.passed).toBe(true);
+          expect(factsOf(cut.scanner)).toEqual(factsOf(whole.scanner));
+          if (!removesUsage) expect(whole.passed === sent).toBe(true);
+        },
+      ),
+      { numRuns: 150 },
+    );
+  }, 60_000);
+
+  it.each([
+    ['a long text', { hasContent: true, usage: null }],
+    ['a long tool call', { hasContent: true }],
+    ['a long end', { hasContent: true, mayEnd: true, fault: null }],
+    ['a long usage event', { hasContent: false, usage: { input: 7, cached: 0, output: 2 } }],
+    ['long logprobs', { hasContent: true }],
+    ['a long error', { hasContent: false, errorEvent: true }],
+    ['JSON that is broken far behind', { malformed: true }],
+    ['two lines of data', { usage: { input: 7, cached: 0, output: 0 } }],
+    ['a long comment before [DONE]', { mayEnd: true, malformed: false }],
+  ])('is read: %s', (name, facts) => {
+    expect(factsOf(scan(PIECES[name] as string, [], false).scanner)).toMatchObject(facts);
+    expect(factsOf(scan(PIECES[name] as string, [9, 66_000, 70_001], false).scanner)).toMatchObject(facts);
+  });
+
+  it('is taken out where it is the usage event, and lets the next usage event be taken out', () => {
+    const text = PIECES['a long text'] as string;
+    const cuts = [1_000, 70_000, 140_000, 210_000];
+    expect(scan(ROLE + text + STOP + USAGE + DONE, cuts, true).passed).toBe(ROLE + text + STOP + DONE);
+    const usage = PIECES['a long usage event'] as string;
+    expect(scan(ROLE + HELLO + STOP + usage + DONE, cuts, true).passed).toBe(ROLE + HELLO + STOP + DONE);
+  });
+
+  it('is passed on as it comes once it has shown that it is not the usage event', () => {
+    const scanner = scannerOf({ removesUsage: true });
+    const text = Buffer.from(PIECES['a long text'] as string);
+    let passed = 0;
+    for (let at = 0; at < text.length; at += 16_384) {
+      passed += scanner.push(text.subarray(at, at + 16_384), at).length;
+      if (at > 100_000) expect(passed).toBeGreaterThan(at - 16_384);
+    }
+  });
+});
+
+describe('the choices of a stream', () => {
+  const piece = (index: number, delta: object, finish: string | null = null) =>
+    event(JSON.stringify({ choices: [{ index, delta, finish_reason: finish }] }));
+  const both = [piece(0, { content: 'a' }), piece(1, { content: 'b' })].join('');
+  it.each([
+    ['both end', both + piece(0, {}, 'stop') + piece(1, {}, 'stop') + DONE, true, null],
+    ['one is cut', both + piece(0, {}, 'stop'), false, 'truncated'],
+    ['one is cut before [DONE]', both + piece(0, {}, 'stop') + DONE, true, 'truncated'],
+    ['one never came', piece(0, { content: 'a' }) + piece(0, {}, 'stop') + DONE, true, 'truncated'],
+    ['neither says why it ended', both + DONE, true, null],
+  ])('have all to be complete: %s', (_name, text, mayEnd, fault) => {
+    const { scanner } = scan(text, [], false, 2);
+    expect([scanner.mayEnd, scanner.fault?.kind ?? null]).toEqual([mayEnd, fault]);
+  });
+});
+
+it.each(['', 'null'])('takes a finish reason of "%s" for none', (reason) => {
+  const piece = (content: string, finish: string) =>
+    event(JSON.stringify({ choices: [{ index: 0, delta: { content }, finish_reason: finish }] }));
+  const empty = scan(piece('', reason), [], false).scanner;
+  expect([empty.hasContent, empty.mayEnd]).toEqual([false, false]);
+  const cut = scan(piece('Hello', reason) + piece(' you', reason), [], false).scanner;
+  expect([cut.hasContent, cut.mayEnd, cut.fault?.kind]).toEqual([true, false, 'truncated']);
+  const whole = scan(piece('Hello', reason) + piece('', 'stop'), [], false).scanner;
+  expect([whole.mayEnd, whole.fault]).toEqual([true, null]);
 });

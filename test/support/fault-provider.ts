@@ -75,7 +75,7 @@ export const STOP = chunk({}, 'stop');
 export const DONE = event('[DONE]');
 const ERROR = event(JSON.stringify({ error: { message: 'overloaded', type: 'server_error', code: null } }));
 
-const COMPLETION = JSON.stringify({
+export const COMPLETION = JSON.stringify({
   id: 'c1',
   object: 'chat.completion',
   created: 1,

@@ -1,0 +1,18 @@
+/** Reasons that say no more than that a model was done; an answer without content needs another one to be credible. */
+const ORDINARY = new Set(['stop', 'eos', 'eos_token', 'end_turn', 'stop_sequence']);
+/** Reasons that are errors: OpenRouter's, DeepSeek's, and what inference servers say of requests they dropped. */
+const FAILED = new Set(['error', 'insufficient_system_resource', 'abort']);
+
+/** How a choice ended. */
+export type FinishReason = 'ordinary' | 'other' | 'failed';
+
+/**
+ * Reads a finish reason; null for one that says that the answer goes on, which several servers write as `""` or
+ * `"null"` in every chunk (SGLang, Ollama, LocalAI, KoboldCpp).
+ */
+export function readFinishReason(value: unknown): FinishReason | null {
+  if (typeof value !== 'string' || value === '' || value === 'null') return null;
+  const reason = value.toLowerCase();
+  if (FAILED.has(reason)) return 'failed';
+  return ORDINARY.has(reason) ? 'ordinary' : 'other';
+}
