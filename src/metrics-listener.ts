@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type FailedLogin, FailedLogins } from './core/failed-logins';
 import { AdminGuard } from './gateway/admin-guard';
 import { Connections } from './gateway/connections';
 import { isLoopback, type ListenAddress } from './gateway/listen-address';
@@ -14,6 +15,7 @@ export interface MetricsListenerOptions {
   readonly metrics: () => Promise<string>;
   /** Why this process cannot work, for `/readyz`; null when it can. */
   readonly problem: () => string | null;
+  readonly loginFailed: (failure: FailedLogin) => void;
 }
 
 export interface MetricsListener {
@@ -47,7 +49,16 @@ class MetricsAddressTaken extends Error {
 export async function startMetricsListener(options: MetricsListenerOptions): Promise<MetricsListener> {
   const { address, tokens, hosts } = options;
   if (tokens.reader === null && !isLoopback(address.host)) throw new OpenMetrics(address.host);
-  const guard = new AdminGuard(tokens.admin, hosts, tokens.reader ?? undefined);
+  const guard = new AdminGuard(
+    tokens.admin,
+    hosts,
+    new FailedLogins({
+      listener: 'metrics',
+      now: () => performance.now(),
+      log: options.loginFailed,
+    }),
+    tokens.reader ?? undefined,
+  );
   const server = createServer(
     { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000 },
     (request, response) => {
@@ -80,6 +91,7 @@ interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
+  readonly retryAfterS?: number;
 }
 
 async function answer(
@@ -104,7 +116,7 @@ async function answer(
       const stranger = tokens.reader === null ? null : guard.refuseNonReader(request);
       if (stranger !== null) {
         const body = 'expected the token for metrics as Authorization: Bearer TOKEN\n';
-        return { status: stranger.status, type: TEXT, body };
+        return { ...stranger, type: TEXT, body };
       }
       return { status: 200, type: contentType, body: await metrics() };
     }
@@ -113,12 +125,13 @@ async function answer(
   }
 }
 
-function send(response: ServerResponse, { status, type, body }: Answer): void {
+function send(response: ServerResponse, { status, type, body, retryAfterS }: Answer): void {
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    ...(retryAfterS === undefined ? {} : { 'retry-after': `${retryAfterS}`, connection: 'close' }),
   });
   response.end(body);
 }

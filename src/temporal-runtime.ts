@@ -1,4 +1,5 @@
 import { DefaultLogger, Runtime } from '@temporalio/worker';
+import { visibleLines } from './core/visible-text';
 import { freePorts } from './temporal-server/free-port';
 
 const LOOPBACK = '127.0.0.1';
@@ -21,9 +22,8 @@ export async function installRuntime(options: { readonly metrics: boolean }): Pr
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
       // Only one of the queues serves workflows, on purpose.
       if (message.startsWith('No workflows registered')) return;
-      process.stderr.write(
-        `temporal ${level.toLowerCase()}: ${message} ${JSON.stringify(meta ?? {}, withErrors)}\n`,
-      );
+      const line = `temporal ${level.toLowerCase()}: ${message} ${JSON.stringify(meta ?? {}, withErrors)}`;
+      process.stderr.write(`${visibleLines(line)}\n`);
     }),
     telemetryOptions: {
       logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} },

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { NativeConnection, type NativeConnectionOptions, Worker } from '@temporalio/worker';
+import { NativeConnection, type NativeConnectionOptions, Runtime, Worker } from '@temporalio/worker';
 import { createActivities } from './activities';
 import type { ParityDirectories } from './adapters/parity-runs';
 import { createPorts } from './adapters/ports';
@@ -7,6 +7,7 @@ import { WorkerMetrics } from './adapters/worker-metrics';
 import { parityDirectories, readDocument } from './config';
 import { EFFECT_TASK_QUEUE, TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
 import type { Configuration } from './core/configuration-schema';
+import { failedLoginText } from './core/failed-logins';
 import type { ListenAddress } from './gateway/listen-address';
 import { type MetricsListener, startMetricsListener } from './metrics-listener';
 import { installRuntime } from './temporal-runtime';
@@ -123,5 +124,6 @@ async function showMetrics(
     contentType: metrics.contentType,
     metrics: () => metrics.metrics(),
     problem,
+    loginFailed: (failure) => Runtime.instance().logger.warn(failedLoginText(failure)),
   });
 }

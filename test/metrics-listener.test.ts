@@ -3,6 +3,7 @@ import { type MetricsListener, startMetricsListener } from '../src/metrics-liste
 
 const LOOPBACK = { host: '127.0.0.1', port: 0 };
 let problem: string | null = null;
+const failedLogins: string[] = [];
 const open: MetricsListener[] = [];
 
 afterAll(() => Promise.all(open.map((listener) => listener.stop())));
@@ -15,6 +16,7 @@ async function listener(reader: string | null, address = LOOPBACK): Promise<Metr
     contentType: 'text/plain; version=0.0.4',
     metrics: async () => 'a_metric 1\n',
     problem: () => problem,
+    loginFailed: ({ address, failures }) => failedLogins.push(`${address} ${failures}`),
   });
   open.push(started);
   return started;
@@ -40,6 +42,9 @@ it('shows metrics on loopback without a token, unless one is configured', async 
   const guarded = await listener('the-reader-token');
   expect(await get(guarded.url)).toMatchObject({ status: 401 });
   expect(await get(guarded.url, { authorization: 'Bearer another' })).toMatchObject({ status: 401 });
+  expect(failedLogins).toEqual(['127.0.0.1 1']);
+  for (let attempt = 2; attempt < 20; attempt++) await get(guarded.url);
+  expect(await get(guarded.url)).toMatchObject({ status: 429 });
   for (const token of ['the-reader-token', 'the-admin-token']) {
     expect(await get(guarded.url, { authorization: `Bearer ${token}` })).toMatchObject({ status: 200 });
   }

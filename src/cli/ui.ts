@@ -3,6 +3,7 @@ import { MigrationClient } from '../client';
 import { openConsole } from '../console/server/open-console';
 import { connectLazily } from '../console/source/console-client';
 import { parseDuration } from '../core/duration';
+import { failedLoginText } from '../core/failed-logins';
 import { CliError, EXIT } from './cli-error';
 import { type ConnectionFlags, withConnection } from './connection';
 import { consoleParts } from './console-parts';
@@ -57,6 +58,7 @@ async function runUi(flags: UiFlags): Promise<void> {
     port: wanted,
     hosts: flags.allowHost,
     intervalMs: flags.interval,
+    loginFailed: (failure) => printNote(failedLoginText(failure)),
   }).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === undefined) throw cause;
     throw new CliError(

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunningConsole } from '../console/server/console-server';
 import { openConsole } from '../console/server/open-console';
 import type { Checkpoint } from '../core/checkpoint';
+import { type FailedLogin, failedLoginText } from '../core/failed-logins';
 import { formatShare } from '../core/plan';
 import type { MigrationStatus } from '../core/status';
 import { DEMO_PLAN_YAML, demoConfiguration, demoConfigurationYaml, demoPlan } from './documents';
@@ -85,6 +86,7 @@ async function openDemoConsole(stack: DemoStack, say: (line: string) => void): P
     by: 'demo operator via ui',
     host: '127.0.0.1',
     intervalMs: LIVE_LINE_MS,
+    loginFailed: (failure: FailedLogin) => say(failedLoginText(failure)),
   };
   const running = await openConsole({ ...options, port: CONSOLE_PORT }).catch(
     (error: NodeJS.ErrnoException) => {

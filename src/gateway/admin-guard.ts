@@ -1,10 +1,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
+import type { FailedLogins } from '../core/failed-logins';
 
 /** Why a request never reaches the admin listener's routes. */
 export interface GuardRefusal {
-  readonly status: 400 | 401 | 403;
+  readonly status: 400 | 401 | 403 | 429;
   readonly message: string;
+  /** When the next attempt is looked at again. */
+  readonly retryAfterS?: number;
 }
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
@@ -17,9 +20,11 @@ export class AdminGuard {
   readonly #tokenDigest: Buffer;
   readonly #readerDigest: Buffer;
   readonly #hosts: ReadonlySet<string>;
+  readonly #failedLogins: FailedLogins;
 
   /** `readerToken` opens the metrics only; without one the admin token does. */
-  constructor(token: string, hosts: readonly string[], readerToken?: string) {
+  constructor(token: string, hosts: readonly string[], failedLogins: FailedLogins, readerToken?: string) {
+    this.#failedLogins = failedLogins;
     this.#tokenDigest = sha256(`Bearer ${token}`);
     this.#readerDigest = sha256(`Bearer ${readerToken ?? token}`);
     this.#hosts = new Set([...LOOPBACK, ...hosts.map((host) => host.toLowerCase())]);
@@ -48,7 +53,10 @@ export class AdminGuard {
   /** Compares digests, so that neither length nor content shows in the time it takes. */
   refuseStranger(request: IncomingMessage): GuardRefusal | null {
     if (timingSafeEqual(sha256(request.headers.authorization ?? ''), this.#tokenDigest)) return null;
-    return { status: 401, message: 'expected the admin token as Authorization: Bearer TOKEN' };
+    const retryAfterS = this.#failedLogins.add(request.socket.remoteAddress);
+    return retryAfterS === null
+      ? { status: 401, message: 'expected the admin token as Authorization: Bearer TOKEN' }
+      : { status: 429, message: 'expected fewer wrong tokens from this address', retryAfterS };
   }
 
   /** Like `refuseStranger`, for what may be read with the token for metrics as well. */

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { z } from 'zod';
 import type { EvidenceReading } from '../core/evidence';
+import type { FailedLogins } from '../core/failed-logins';
 import type {
   AdminError,
   AdminRefusal,
@@ -10,7 +11,7 @@ import type {
   PushRequest,
   RenewRequest,
 } from '../core/routing';
-import { AdminGuard } from './admin-guard';
+import { AdminGuard, type GuardRefusal } from './admin-guard';
 import { closeWith } from './connections';
 import { UnknownCursor } from './evidence-store';
 import type { Refusal } from './push-decision';
@@ -43,6 +44,7 @@ export interface AdminServerOptions {
   readonly metricsToken?: string;
   /** Host names this listener answers to, besides loopback and its own address. */
   readonly hosts: readonly string[];
+  readonly failedLogins: FailedLogins;
   /** Wall clock, for the date on a kill latch. */
   readonly wallNow: () => Date;
   /** Told what was changed and by whom, for the log. */
@@ -54,6 +56,7 @@ export interface AdminServerOptions {
 interface Answer {
   readonly status: number;
   readonly body: unknown;
+  readonly retryAfterS?: number;
 }
 
 interface Call {
@@ -74,7 +77,7 @@ class BadRequest extends Error {
 
 /** The admin listener, not listening yet: status, push, lease, evidence, kill, health and metrics. */
 export function createAdminServer(options: AdminServerOptions): Server {
-  const guard = new AdminGuard(options.token, options.hosts, options.metricsToken);
+  const guard = new AdminGuard(options.token, options.hosts, options.failedLogins, options.metricsToken);
   const server = createServer(
     {
       headersTimeout: 5_000,
@@ -101,21 +104,21 @@ async function answer(
   request: IncomingMessage,
 ): Promise<Answer> {
   const foreign = guard.refuseForeign(request);
-  if (foreign !== null) return refused(foreign.status, 'unauthorized', foreign.message);
+  if (foreign !== null) return refusedBy(foreign);
   if (!URL.canParse(request.url ?? '', BASE)) throw new BadRequest('expected a path that can be parsed');
   const target = new URL(request.url ?? '', BASE);
   if (target.pathname === '/healthz') return { status: 200, body: { status: 'ok' } };
   if (target.pathname === '/readyz') return readiness(options.routes);
   if (target.pathname === '/metrics' && options.metrics !== undefined) {
     const stranger = guard.refuseNonReader(request);
-    if (stranger !== null) return refused(stranger.status, 'unauthorized', stranger.message);
+    if (stranger !== null) return refusedBy(stranger);
     return {
       status: 200,
       body: new Exposition(options.metrics.contentType, await options.metrics.metrics()),
     };
   }
   const stranger = guard.refuseStranger(request);
-  if (stranger !== null) return refused(stranger.status, 'unauthorized', stranger.message);
+  if (stranger !== null) return refusedBy(stranger);
   if (target.pathname === ADMIN_PATH) {
     const routes = await Promise.all([...options.routes.values()].map(({ state }) => state.status()));
     return { status: 200, body: { gateway: options.gateway, incarnation: options.incarnation, routes } };
@@ -236,6 +239,11 @@ async function answerWith(outcome: object | Refusal, state: AdministeredRoute['s
   return refused(status, outcome.code, outcome.message, await state.status());
 }
 
+function refusedBy({ status, message, retryAfterS }: GuardRefusal): Answer {
+  const answer = refused(status, 'unauthorized', message);
+  return retryAfterS === undefined ? answer : { ...answer, retryAfterS };
+}
+
 function refused(status: number, code: AdminRefusal, message: string, seen?: GatewayStatus): Answer {
   const body: AdminError = { error: { code, message }, ...(seen === undefined ? {} : { status: seen }) };
   return { status, body };
@@ -254,7 +262,7 @@ class Exposition {
   ) {}
 }
 
-function send(response: ServerResponse, { status, body }: Answer): void {
+function send(response: ServerResponse, { status, body, retryAfterS }: Answer): void {
   const isExposition = body instanceof Exposition;
   const text = isExposition ? body.text : JSON.stringify(body);
   response.writeHead(status, {
@@ -262,8 +270,9 @@ function send(response: ServerResponse, { status, body }: Answer): void {
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
+    ...(retryAfterS === undefined ? {} : { 'retry-after': `${retryAfterS}` }),
     // An answer before the whole body was read leaves the rest of it in the way of the next request.
-    ...(response.req.complete ? {} : { connection: 'close' }),
+    ...(response.req.complete && retryAfterS === undefined ? {} : { connection: 'close' }),
   });
   response.end(text);
 }

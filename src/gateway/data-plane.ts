@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 import type { Configuration } from '../core/configuration-schema';
+import { FailedLogins } from '../core/failed-logins';
 import { BufferedBytes } from './body-reader';
 import type { Callers } from './callers';
 import { Connections } from './connections';
@@ -60,6 +61,11 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     routes,
     defaultRoute: defaultRoute(configuration, routes),
     callers: options.callers,
+    failedLogins: new FailedLogins({
+      listener: 'data',
+      now,
+      log: (failure) => log.logger.warn(failure, 'failed login'),
+    }),
     forwarding: forwardingOf(configuration),
     buffered: new BufferedBytes(configuration.gateway.maxBufferedBytes),
     log,
@@ -82,6 +88,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
   const server = createDataServer(services);
   const connections = new Connections(server, configuration.gateway.maxConnections);
   metrics.showConnections('data', connections);
+  metrics.showFailedLogins('data', services.failedLogins);
   metrics.showProcess({
     active: () => active.size,
     tunnels: () => tunnels.open,

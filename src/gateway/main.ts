@@ -4,6 +4,7 @@ import { availableParallelism, hostname } from 'node:os';
 import type { DestinationStream } from 'pino';
 import { resolveSecret as resolveFromEnvironment } from '../config';
 import type { Configuration, GatewayAddress } from '../core/configuration-schema';
+import { FailedLogins } from '../core/failed-logins';
 import { createAdminServer } from './admin';
 import { Callers } from './callers';
 import { Connections } from './connections';
@@ -112,6 +113,12 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       log: inheritableTarget(target),
       defects: new Defects(log.logger),
     }));
+  const failedLogins = new FailedLogins({
+    listener: 'admin',
+    now: () => performance.now(),
+    log: (failure) => log.logger.warn(failure, 'failed login'),
+  });
+  serving.metrics.showFailedLogins('admin', failedLogins);
   const adminServer = createAdminServer({
     gateway: name,
     incarnation,
@@ -119,6 +126,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     token,
     ...metricsToken,
     hosts: [...configuration.adminHosts, ...configuredAdminHosts(configuration)],
+    failedLogins,
     wallNow: () => new Date(),
     notice: (message) => log.logger.info(message),
     metrics: serving.metrics,

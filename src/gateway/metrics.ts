@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { FailureClass } from '../core/evidence';
+import type { FailedLogins } from '../core/failed-logins';
 import type { GatewayStatus, Side } from '../core/routing';
 import type { Connections } from './connections';
 import type { RouteToServe } from './gateway-routes';
@@ -65,6 +66,7 @@ export class GatewayMetrics {
   readonly #registry = new Registry();
   readonly #series = new Map<string, Series>();
   readonly #connections = new Map<string, Connections>();
+  readonly #failedLogins = new Map<string, FailedLogins>();
   /** Read once a scrape: key statistics take a moment to sum up. */
   #statuses: readonly GatewayStatus[] = [];
 
@@ -108,6 +110,11 @@ export class GatewayMetrics {
     one('cutover_defects_total', 'counter', 'Exceptions that nobody expected.', defects);
   }
 
+  /** Adds the failed logins of a listener. */
+  showFailedLogins(listener: string, failedLogins: FailedLogins): void {
+    this.#failedLogins.set(listener, failedLogins);
+  }
+
   /** Adds the connections of a listener. */
   showConnections(listener: string, connections: Connections): void {
     this.#connections.set(listener, connections);
@@ -143,6 +150,13 @@ export class GatewayMetrics {
     byListener('cutover_connections_open', 'gauge', 'Open connections.', ({ open }) => open);
     const refused = 'Connections that were closed at once, because too many were open.';
     byListener('cutover_connections_refused_total', 'counter', refused, ({ refused }) => refused);
+    registerScraped(this.#registry, {
+      name: 'cutover_failed_logins_total',
+      type: 'counter',
+      help: 'Requests without a key or token that the listener knows.',
+      samples: () =>
+        [...this.#failedLogins].map(([listener, { count }]) => ({ labels: { listener }, value: count })),
+    });
   }
 
   #seriesOf(request: FinishedRequest): Series {

@@ -1,3 +1,4 @@
+import { visibleJson } from '../core/visible-text';
 import type { RequestFacts } from './request-facts';
 import type { RequestHead } from './request-head';
 import type { AttemptNote } from './request-log';
@@ -61,7 +62,10 @@ function noteOf({ provider, purpose, outcome, why, status, ms }: AttemptNote): s
   return `{"provider":${quoted(provider)},"purpose":"${purpose}","outcome":"${outcome}"${reason}${code},"ms":${hundredths(ms)}}`;
 }
 
-const quoted = JSON.stringify as (text: string) => string;
+/** Models and reasons are others' texts: C1 and direction characters would steer who reads the log. */
+function quoted(text: string): string {
+  return visibleJson(JSON.stringify(text));
+}
 
 function hundredths(ms: number): number {
   return Math.round(ms * 100) / 100;

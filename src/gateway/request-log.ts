@@ -1,4 +1,5 @@
 import pino, { type DestinationStream, type Logger } from 'pino';
+import { visibleJson } from '../core/visible-text';
 import { LineBuffer } from './line-buffer';
 
 /** Where the log goes: standard output, a file, a stream of one's own, or nowhere. */
@@ -32,7 +33,10 @@ export function openLog(target: LogTarget, gateway: string, shared = false): Gat
   const base = `"gateway":${JSON.stringify(gateway)}`;
   if (target === 'none') return { logger: pino({ enabled: false }), request: null, base, flush: () => {} };
   const open = (destination: DestinationStream) =>
-    pino({ base: { gateway }, timestamp: pino.stdTimeFunctions.epochTime }, destination);
+    pino(
+      { base: { gateway }, timestamp: pino.stdTimeFunctions.epochTime },
+      { write: (line: string) => void destination.write(visibleJson(line)) },
+    );
   if (isStream(target)) {
     return { logger: open(target), request: (line) => void target.write(line), base, flush: () => {} };
   }

@@ -104,7 +104,7 @@ function admit(
   const head = readHead(request, stickyHeader(route.state.stickyKey), services.forwarding);
   if ('refused' in head) return { refused: head.refused, closes: true };
   const caller = services.callers.identify(head.key);
-  if (caller === null) return { refused: UNKNOWN_CALLER, closes: head.hasBody };
+  if (caller === null) return refuseStranger(services, request, head.hasBody);
   if (target === null) {
     const message = `expected /v1/... or /routes/NAME/v1/... with a known route, got ${path.slice(0, 100)}`;
     return { refused: badRequest('unknown_url', message, 404), closes: head.hasBody };
@@ -115,6 +115,17 @@ function admit(
 /** TRACE and the like would have a provider send back what it was sent, its key included. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
 const ALLOWED = [...METHODS].join(', ');
+
+function refuseStranger(
+  { failedLogins }: Services,
+  request: IncomingMessage,
+  closes: boolean,
+): { refused: GatewayError; closes: boolean } {
+  const retryAfterS = failedLogins.add(request.socket.remoteAddress);
+  if (retryAfterS === null) return { refused: UNKNOWN_CALLER, closes };
+  const message = 'expected fewer unknown keys from this address';
+  return { refused: { ...badRequest('too_many_failed_logins', message, 429), retryAfterS }, closes: true };
+}
 
 const UNKNOWN_CALLER: GatewayError = {
   status: 401,

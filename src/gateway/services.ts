@@ -1,4 +1,5 @@
 import type { Configuration } from '../core/configuration-schema';
+import type { FailedLogins } from '../core/failed-logins';
 import type { AttemptServices } from './attempt-options';
 import type { BufferedBytes } from './body-reader';
 import type { Callers } from './callers';
@@ -23,6 +24,7 @@ export interface Services extends AttemptServices {
   readonly routes: ReadonlyMap<string, Route>;
   readonly defaultRoute: Route;
   readonly callers: Callers;
+  readonly failedLogins: FailedLogins;
   /** What of callers' heads reaches providers. */
   readonly forwarding: Forwarding;
   readonly buffered: BufferedBytes;

@@ -90,3 +90,9 @@ it('refuses a Temporal profile that names no address', async () => {
   expect(stderr).not.toContain('secret-canary');
   expect(code).toBe(2);
 });
+
+it('shows characters that steer a terminal or turn the direction of text as escapes', async () => {
+  const { stderr } = await run(['plan', 'check', 'a\u009b2J\u202e\u200b.yaml']);
+  expect(stderr).toContain('a\\x9b2J\\u202e\\u200b.yaml');
+  expect(stderr.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+});

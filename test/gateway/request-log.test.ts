@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { DemoProvider } from '../../src/demo/provider';
 import { readFacts } from '../../src/gateway/request-facts';
 import { startFakeProvider } from '../support/fake-provider';
-import { MODEL, startTestGateway, type TestGateway } from '../support/running-gateway';
+import { ADMIN_TOKEN, MODEL, startTestGateway, type TestGateway } from '../support/running-gateway';
 import { analyzeFiles } from '../support/usage-analysis';
 
 let legacy: DemoProvider;
@@ -53,6 +53,32 @@ it('is what cutover assess takes it for: calls, tokens, times, features and fail
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+it('shows characters that steer a terminal or turn the direction of text as escapes', async () => {
+  const lines: string[] = [];
+  const other = await startTestGateway({
+    legacyUrl: legacy.url,
+    candidateUrl: candidate.url,
+    options: { log: { write: (line: string) => void lines.push(line) } },
+  });
+  const model = 'gpt\u009b31m\u202e\u2028\u200b\u{e0041}\u007f-4o';
+  await other
+    .client()
+    .chat.completions.create({ ...ask, model })
+    .catch(() => undefined);
+  const by = 'ada\u009b2J\u202e';
+  await fetch(`${other.adminUrl}/admin/v1/routes/chat/kill`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    body: JSON.stringify({ by, reason: 'odd' }),
+  });
+  await other.stop();
+  const text = lines.join('');
+  expect(text.replaceAll('\n', '')).toMatch(/^[ -~]+$/);
+  expect(lines.map((line) => JSON.parse(line).model)).toContain(model);
+  expect(text).toContain('gpt\\u009b31m\\u202e\\u2028\\u200b\\udb40\\udc41\\u007f-4o');
+  expect(text).toContain('ada\\u009b2J\\u202e');
 });
 
 it('says nothing of tokens that nobody counted', () => {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Configuration, configurationSchema } from '../../src/core/configuration-schema';
+import { FailedLogins } from '../../src/core/failed-logins';
 import type { PushRequest, RoutingRecord } from '../../src/core/routing';
 import { createAdminServer } from '../../src/gateway/admin';
 import type { Observation } from '../../src/gateway/evidence-cell';
@@ -76,6 +77,11 @@ export class TestGateway {
   readonly warnings: string[] = [];
   readonly notices: string[] = [];
   readonly incarnation = randomUUID();
+  readonly failedLogins = new FailedLogins({
+    listener: 'admin',
+    now: () => 0,
+    log: ({ address }) => this.warnings.push(`a failed login from ${address}`),
+  });
   readonly routes: ReadonlyMap<string, GatewayRoute>;
   #server: ReturnType<typeof createAdminServer> | null = null;
 
@@ -127,6 +133,7 @@ export class TestGateway {
       routes: this.routes,
       token: 'test-token',
       hosts: ['gateways.test'],
+      failedLogins: this.failedLogins,
       wallNow: () => new Date(0),
       notice: (message) => this.notices.push(message),
     });

@@ -1,4 +1,4 @@
-import { visibleText } from '../view/visible-text';
+import { visibleText } from '../../core/visible-text';
 
 export type Child = Node | string | number | null | false;
 

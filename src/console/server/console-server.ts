@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { type FailedLogin, FailedLogins } from '../../core/failed-logins';
 import { Connections } from '../../gateway/connections';
 import type { ConsoleClient } from '../source/console-client';
 import { checkpointLine } from '../view/checkpoint-line';
@@ -21,6 +22,7 @@ export interface ConsoleServerOptions {
   readonly hosts: readonly string[];
   readonly host: string;
   readonly port: number;
+  readonly loginFailed: (failure: FailedLogin) => void;
 }
 
 export interface RunningConsole {
@@ -73,11 +75,18 @@ async function stopServer(server: Server, connections: Connections, feeds: Conso
 
 class ConsoleSite {
   #viewers = 0;
+  readonly #failedLogins: FailedLogins;
 
   constructor(
     private readonly options: ConsoleServerOptions,
     private readonly guard: ConsoleGuard,
-  ) {}
+  ) {
+    this.#failedLogins = new FailedLogins({
+      listener: 'console',
+      now: () => performance.now(),
+      log: options.loginFailed,
+    });
+  }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const foreign = this.guard.refuseForeign(request);
@@ -107,7 +116,13 @@ class ConsoleSite {
     const body = await readJson(request);
     const cookie = this.guard.cookieFor((body as { token?: unknown } | null)?.token);
     if (cookie === null) {
-      return refuse(response, { status: 401, message: 'expected the token that cutover ui printed' });
+      const retryAfterS = this.#failedLogins.add(request.socket.remoteAddress);
+      if (retryAfterS === null) {
+        return refuse(response, { status: 401, message: 'expected the token that cutover ui printed' });
+      }
+      response.setHeader('retry-after', retryAfterS);
+      response.setHeader('connection', 'close');
+      return refuse(response, { status: 429, message: 'expected fewer wrong tokens from this address' });
     }
     response.setHeader('set-cookie', cookie);
     return sendJson(response, 200, { by: this.options.by });

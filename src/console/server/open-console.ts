@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import type { FailedLogin } from '../../core/failed-logins';
 import type { ConsoleClient } from '../source/console-client';
 import type { GatewayReader } from '../source/gateway-watch';
 import type { ProviderNames } from '../view/action';
@@ -21,6 +22,7 @@ export interface ConsoleOptions {
   readonly hosts?: readonly string[];
   /** Between two looks at a migration that is open, milliseconds. */
   readonly intervalMs: number;
+  readonly loginFailed: (failure: FailedLogin) => void;
 }
 
 /** Beside `dist/src`, see tools/build-page.ts. */

@@ -1,4 +1,5 @@
 import { AggregatorRegistry, Registry } from 'prom-client';
+import type { FailedLogins } from '../../core/failed-logins';
 import type { GatewayStatus } from '../../core/routing';
 import type { Connections } from '../connections';
 import type { RouteToServe } from '../gateway-routes';
@@ -43,6 +44,11 @@ export class GroupMetrics {
   /** Adds the connections of a listener of this process. */
   showConnections(listener: string, connections: Connections): void {
     this.#own.showConnections(listener, connections);
+  }
+
+  /** Adds the failed logins of a listener of this process. */
+  showFailedLogins(listener: string, failedLogins: FailedLogins): void {
+    this.#own.showFailedLogins(listener, failedLogins);
   }
 
   async metrics(): Promise<string> {
