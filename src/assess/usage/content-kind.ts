@@ -3,6 +3,8 @@ import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
 
 const SAMPLE_BYTES = 1_048_576;
+/** RFC 8878, section 3.1.1. */
+const ZSTD_MAGIC = 0xfd2fb528;
 
 /** What a file is, told from its content alone. */
 export type ContentKind =
@@ -28,6 +30,9 @@ export async function sniffContent(path: string): Promise<{ content: ContentKind
   if (magic.length === 0) throw new UnreadableUsage(`${path} is empty`);
   if (magic.toString('latin1') === 'PAR1') return { content: { kind: 'parquet' }, gzip: false };
   if (magic.readUInt32BE(0) === 0x504b0304) return { content: { kind: 'zip' }, gzip: false };
+  if (magic.readUInt32LE(0) === ZSTD_MAGIC) {
+    throw new UnreadableUsage(`${path} is zstd; unpack it first (zstd -d)`);
+  }
   const gzip = magic[0] === 0x1f && magic[1] === 0x8b;
   const sample = gzip ? await firstUnzipped(path) : await firstBytes(path, SAMPLE_BYTES);
   return { content: sniffText(sample, path), gzip };

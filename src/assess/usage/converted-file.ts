@@ -1,6 +1,8 @@
+import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { gunzipSync } from 'node:zlib';
+import { buffer } from 'node:stream/consumers';
+import { createGunzip } from 'node:zlib';
 import { type ContentKind, UnreadableUsage } from './content-kind';
 import { readDeepSeekExport } from './deepseek-export';
 import { CODE_FORMATS, type CodeFormat } from './detection';
@@ -9,7 +11,8 @@ import { readOpenAiUsage } from './openai-usage';
 import type { RecordedCost, RejectExample } from './usage-source';
 import { readZip } from './zip-archive';
 
-const MAX_CONVERTED_BYTES = 536_870_912;
+/** Such a file is held in memory, at several times its size. */
+const MAX_CONVERTED_BYTES = 67_108_864;
 
 /** A file whose rows are no rows, as buckets. */
 export interface ConvertedFile {
@@ -70,6 +73,7 @@ function parseDocuments(text: string, file: string): unknown {
 }
 
 async function textOf(file: string, gzip: boolean): Promise<string> {
-  const bytes = await readFile(file);
-  return (gzip ? gunzipSync(bytes, { maxOutputLength: MAX_CONVERTED_BYTES }) : bytes).toString('utf8');
+  // What it unpacks to was counted before.
+  const bytes = gzip ? await buffer(createReadStream(file).pipe(createGunzip())) : await readFile(file);
+  return bytes.toString('utf8');
 }

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
+import { UnpackingLimit } from './unpacking-limit';
 
 /** How many lines that are not blank a text file has, and the bytes of the longest. */
 export async function measureLines(path: string, gzip: boolean): Promise<{ lines: number; longest: number }> {
@@ -66,27 +67,25 @@ export async function linesOfRecords(
   return found;
 }
 
-/** Text that unpacks to more than this many times its size is no log. */
-const MAX_RATIO = 250;
-const GRACE_BYTES = 67_108_864;
-
-/** Unpacks a gzip file without keeping it; throws a RangeError when it is damaged or a decompression bomb. */
-export async function checkGzip(path: string, signal?: AbortSignal): Promise<void> {
+/**
+ * Unpacks a gzip file without keeping it; throws a RangeError when it is damaged or unpacks to too much. `held` is for
+ * a file that is then read into memory as a whole.
+ */
+export async function checkGzip(
+  path: string,
+  signal?: AbortSignal,
+  use: 'streamed' | 'held' = 'streamed',
+): Promise<void> {
   const file = createReadStream(path, { highWaterMark: 262_144 });
+  const limit = new UnpackingLimit(path, use);
   let packed = 0;
-  let unpacked = 0;
   file.on('data', (chunk) => {
     packed += chunk.length;
   });
   try {
     for await (const chunk of file.pipe(createGunzip({ chunkSize: 262_144 }))) {
-      unpacked += (chunk as Buffer).length;
       signal?.throwIfAborted();
-      if (unpacked > GRACE_BYTES && unpacked > MAX_RATIO * packed) {
-        throw new RangeError(
-          `${path} unpacks to over ${MAX_RATIO} times its size: it is no log, and is refused`,
-        );
-      }
+      limit.count((chunk as Buffer).length, packed);
     }
   } catch (error) {
     if (error instanceof RangeError || signal?.aborted === true) throw error;

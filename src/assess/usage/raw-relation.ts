@@ -47,10 +47,15 @@ export function csvRelation(
     'store_rejects = true',
     `rejects_limit = ${REJECTS_LIMIT}`,
     `nullstr = ['', 'null', 'NULL', 'None', 'NaN', 'nan', 'undefined']`,
-    ...(gzip ? [`compression = 'gzip'`] : []),
+    compressionOf(gzip),
     `columns = {${columns.join(', ')}}`,
   ];
   return { relation: `read_csv(${options.join(', ')})`, access: { kind: 'columns', types } };
+}
+
+/** The engine would go by the name of the file, and unpack what nobody counted. */
+function compressionOf(gzip: boolean): string {
+  return `compression = '${gzip ? 'gzip' : 'uncompressed'}'`;
 }
 
 /** More rejects than this are not told apart: the run is refused long before. */
@@ -69,7 +74,7 @@ export function jsonRelation(
       `format = '${JSON_FORMATS[layout]}'`,
       ...(layout === 'lines' ? ['ignore_errors = true'] : []),
       `maximum_object_size = ${layout === 'document' ? DOCUMENT_BYTES : OBJECT_BYTES}`,
-      ...(gzip ? [`compression = 'gzip'`] : []),
+      compressionOf(gzip),
       `columns = {${columns.map((column) => `${literal(column)}: '${type}'`).join(', ')}}`,
     ];
     return `read_json(${options.join(', ')})`;

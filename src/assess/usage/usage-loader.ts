@@ -15,6 +15,7 @@ import { checkGzip } from './physical-lines';
 import { csvRelation, jsonRelation, parquetRelation, type RawRelation } from './raw-relation';
 import { type FileIdentity, inFile, loadRelation } from './relation-loader';
 import { literal } from './sql-text';
+import { UnpackingLimit } from './unpacking-limit';
 import type { UsageDatabase } from './usage-database';
 import type { UsageSource } from './usage-source';
 
@@ -189,7 +190,7 @@ async function loadConverted(
   const { file, index, gzip } = identity;
   if (gzip) {
     db.tell(`checking ${basename(file)}`);
-    await checkGzip(file, signal);
+    await checkGzip(file, signal, 'held');
   }
   const converted = await convertFile(file, format, { gzip, content });
   const path = join(db.folder, `converted-${index}.jsonl`);
@@ -229,8 +230,29 @@ async function loadConverted(
   };
 }
 
+/** Values of more rows than this for each byte are no log: a time alone takes more. */
+const ROWS_PER_BYTE = 50;
+const ROWS_GRACE = 10_000_000;
+
+/** Throws a RangeError for a Parquet file that says itself that it unpacks to too much. */
+async function checkParquet(db: UsageDatabase, path: string): Promise<void> {
+  const { size } = await stat(path);
+  const [found] = await db.rows(
+    `SELECT (SELECT sum(total_uncompressed_size) FROM parquet_metadata(${literal(path)})) AS bytes, (SELECT num_rows FROM parquet_file_metadata(${literal(path)})) AS rows`,
+    'reading the schema',
+  );
+  new UnpackingLimit(path, 'streamed').count(Number(found?.['bytes'] ?? 0), size);
+  const rows = Number(found?.['rows'] ?? 0);
+  if (rows > ROWS_GRACE && rows > ROWS_PER_BYTE * size) {
+    throw new RangeError(
+      `${path} holds ${rows} rows in ${size} bytes, over ${ROWS_PER_BYTE} per byte: it is no log, and is refused`,
+    );
+  }
+}
+
 async function describeParquet(db: UsageDatabase, path: string): Promise<Map<string, string>> {
   try {
+    await checkParquet(db, path);
     const rows = await db.rows(`DESCRIBE SELECT * FROM read_parquet(${literal(path)})`, 'reading the schema');
     return new Map(rows.map((row) => [String(row['column_name']), String(row['column_type'])]));
   } catch (error) {

@@ -1,8 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
-import { inflateRawSync } from 'node:zlib';
+import { createInflateRaw } from 'node:zlib';
+import { UnpackingLimit } from './unpacking-limit';
 
-const MAX_ARCHIVE_BYTES = 268_435_456;
-const MAX_FILE_BYTES = 1_073_741_824;
+/** An export is a few files of a few thousand rows, and all of it is held in memory. */
+const MAX_ARCHIVE_BYTES = 67_108_864;
 
 /** A file of a zip archive. */
 export interface ZipEntry {
@@ -12,18 +13,18 @@ export interface ZipEntry {
 
 /**
  * The files of a small zip archive whose names end with `.csv`; throws a RangeError when it is damaged,
- * encrypted, or holds more than a gigabyte. Follows APPNOTE.TXT 6.3 without Zip64.
+ * encrypted, or unpacks to too much. Follows APPNOTE.TXT 6.3 without Zip64.
  */
 export async function readZip(path: string): Promise<ZipEntry[]> {
   const { size } = await stat(path);
   if (size > MAX_ARCHIVE_BYTES)
-    throw new RangeError(`${path} has ${size} bytes, expected an export below 256 MiB`);
+    throw new RangeError(`${path} has ${size} bytes, expected an export below 64 MiB`);
   const archive = await readFile(path);
   const end = archive.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));
   if (end < 0 || end + 22 > archive.length)
     throw new RangeError(`${path} is a damaged zip: it has no directory`);
   const entries: ZipEntry[] = [];
-  let budget = MAX_FILE_BYTES;
+  const limit = new UnpackingLimit(path, 'held');
   let at = archive.readUInt32LE(end + 16);
   for (let left = archive.readUInt16LE(end + 10); left > 0; left -= 1) {
     if (at + 46 > archive.length || archive.readUInt32LE(at) !== 0x02014b50) {
@@ -32,9 +33,7 @@ export async function readZip(path: string): Promise<ZipEntry[]> {
     const nameBytes = archive.readUInt16LE(at + 28);
     const name = archive.toString('utf8', at + 46, at + 46 + nameBytes);
     if (/\.csv$/i.test(name)) {
-      const bytes = entryBytes(archive, at, `${path}:${name}`, budget);
-      budget -= bytes.length;
-      entries.push({ name, bytes });
+      entries.push({ name, bytes: await entryBytes(archive, at, `${path}:${name}`, limit) });
     }
     at += 46 + nameBytes + archive.readUInt16LE(at + 30) + archive.readUInt16LE(at + 32);
   }
@@ -42,7 +41,7 @@ export async function readZip(path: string): Promise<ZipEntry[]> {
   return entries;
 }
 
-function entryBytes(archive: Buffer, at: number, name: string, budget: number): Buffer {
+async function entryBytes(archive: Buffer, at: number, name: string, limit: UnpackingLimit): Promise<Buffer> {
   const flags = archive.readUInt16LE(at + 8);
   const method = archive.readUInt16LE(at + 10);
   const packed = archive.readUInt32LE(at + 20);
@@ -54,15 +53,34 @@ function entryBytes(archive: Buffer, at: number, name: string, budget: number): 
   }
   const start = header + 30 + archive.readUInt16LE(header + 26) + archive.readUInt16LE(header + 28);
   const data = archive.subarray(start, start + packed);
-  if (data.length !== packed || claimed > budget) {
-    throw new RangeError(`${name} is cut short, or larger than a gigabyte when extracted`);
+  if (data.length !== packed) throw new RangeError(`${name} is cut short`);
+  if (method !== STORED && method !== DEFLATED) {
+    throw new RangeError(`${name} is packed by method ${method}; extract it first`);
   }
+  // What the directory claims is held against what comes out, never taken for it.
+  const parts: Buffer[] = [];
+  let length = 0;
+  for await (const part of method === STORED ? [data] : inflated(data, name)) {
+    // Of the archive as a whole: entries that share their bytes unpack to more than all of it together could.
+    limit.count(part.length, archive.length);
+    length += part.length;
+    parts.push(part);
+  }
+  if (length !== claimed) {
+    throw new RangeError(`${name} does not have the ${claimed} bytes that its directory claims`);
+  }
+  return Buffer.concat(parts);
+}
+
+const STORED = 0;
+const DEFLATED = 8;
+
+async function* inflated(data: Buffer, name: string): AsyncGenerator<Buffer> {
+  const inflate = createInflateRaw();
+  inflate.end(data);
   try {
-    // The bound holds whatever the directory claims.
-    const bytes = method === 0 ? data : inflateRawSync(data, { maxOutputLength: Math.max(1, claimed) });
-    if (bytes.length === claimed && (method === 0 || method === 8)) return Buffer.from(bytes);
+    yield* inflate;
   } catch (cause) {
     throw new RangeError(`${name} is damaged and cannot be extracted`, { cause });
   }
-  throw new RangeError(`${name} does not have the ${claimed} bytes that its directory claims`);
 }

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readDeepSeekExport } from '../../../src/assess/usage/deepseek-export';
 import { readZip } from '../../../src/assess/usage/zip-archive';
+import { built, runNode } from '../../support/cli';
+import { zipOf } from '../../support/zip-file';
 
 const ZIP = join(__dirname, '../../../examples/usage/deepseek-export.zip');
 
@@ -88,7 +90,7 @@ describe('a zip archive', () => {
     [
       'that claims fewer bytes',
       (bytes) => edit(bytes, (at) => bytes.writeUInt32LE(10, at + 24)),
-      'cannot be extracted',
+      'does not have the 10 bytes',
     ],
     [
       'that claims more bytes',
@@ -98,7 +100,7 @@ describe('a zip archive', () => {
     [
       'that claims terabytes',
       (bytes) => edit(bytes, (at) => bytes.writeUInt32LE(0xfffffff0, at + 24)),
-      'larger than a gigabyte',
+      'does not have the 4294967280 bytes',
     ],
     [
       'of pictures',
@@ -109,6 +111,43 @@ describe('a zip archive', () => {
     const path = join(folder, 'damaged.zip');
     writeFileSync(path, damage(readFileSync(ZIP)));
     await expect(readZip(path)).rejects.toThrow(message);
+  });
+});
+
+describe('a zip bomb', () => {
+  const bomb = Buffer.alloc(300_000_000, 'amount,type,model\n');
+
+  it('is refused while it unpacks, in a fraction of the memory that it asks for', async () => {
+    const path = join(folder, 'bomb.zip');
+    writeFileSync(path, zipOf('amount.csv', bomb));
+    const script = `require(${JSON.stringify(built('src/assess/usage/zip-archive.js'))})
+      .readZip(${JSON.stringify(path)})
+      .then(() => 'it was read', (error) => error.message)
+      .then((said) => console.log(JSON.stringify([said, require('node:fs').readFileSync('/proc/self/status', 'utf8')])))`;
+    const { stdout } = await runNode('-e', [script], {});
+    const [said, status] = JSON.parse(stdout) as [string, string];
+    // The most that it had in memory; getrusage would count what jest had before it became this process.
+    const mostKb = Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]);
+    expect(said).toBe(`${path} unpacks to over 64 MiB, the most that is read of such a file`);
+    expect(mostKb).toBeLessThan(250_000);
+  });
+
+  const lines = Array.from({ length: 20_000 }, (_, at) => `${Math.sin(at)},input_tokens,m\n`).join('');
+  it.each([
+    ['far above its size', zipOf('amount.csv', bomb.subarray(0, 30_000_000)), 'over 250 times its size'],
+    ['whose entries share their bytes', zipOf('amount.csv', Buffer.from(lines), 1_000), 'over 250 times'],
+  ])('is refused: %s', async (_, archive, limit) => {
+    const path = join(folder, 'bomb.zip');
+    writeFileSync(path, archive);
+    await expect(readZip(path)).rejects.toThrow(`${path} unpacks to ${limit}`);
+  });
+
+  it('is refused when it is damaged within', async () => {
+    const path = join(folder, 'bomb.zip');
+    const archive = zipOf('amount.csv', Buffer.from(lines));
+    archive.fill(0xff, 100, 200);
+    writeFileSync(path, archive);
+    await expect(readZip(path)).rejects.toThrow('amount.csv is damaged and cannot be extracted');
   });
 });
 

@@ -149,6 +149,7 @@ it.each([
   ['cut JSON', 'a.json', '{"data":[{"type":', 'starts like JSON'],
   ['cut Parquet', 'a.parquet', Buffer.from('PAR1....PAR1'), 'cannot be read'],
   ['a damaged zip', 'a.zip', Buffer.from('PK\x03\x04rest of it', 'latin1'), 'is a damaged zip'],
+  ['zstd', 'a.csv.zst', Buffer.from('28b52ffd2004000000000000', 'hex'), 'is zstd; unpack it first'],
   ['damaged gzip', 'a.csv.gz', Buffer.concat([gzipSync(HEADER).subarray(0, 20)]), 'damaged gzip'],
 ])('says what is wrong with %s', async (_, name, content, message) => {
   await expect(analyze(write(name, content))).rejects.toThrow(message);
@@ -157,6 +158,23 @@ it.each([
 it('refuses a gzip bomb before it is read', async () => {
   const bomb = gzipSync(Buffer.concat([Buffer.from(`${HEADER}\n`), Buffer.alloc(100_000_000, '\n')]));
   await expect(analyze(write('bomb.csv.gz', bomb))).rejects.toThrow('unpacks to over 250 times its size');
+});
+
+it('refuses a gzip bomb of what would be held in memory, at a lower limit', async () => {
+  const bucket = JSON.stringify({
+    object: 'page',
+    data: [{ object: 'bucket', start_time: 1, end_time: 2, results: [] }],
+  });
+  const bomb = gzipSync(Buffer.concat([Buffer.from(bucket), Buffer.alloc(20_000_000, ' ')]));
+  const read = analyze(write('openai.json.gz', bomb), { format: 'openai-usage' });
+  await expect(read).rejects.toThrow('openai.json.gz unpacks to over 250 times its size');
+});
+
+it('goes by what a file is, not by its name: the engine unpacks nothing that was not counted', async () => {
+  const text = `${HEADER}\n${GOOD}\n`;
+  expect((await analyze(write('plain.csv.gz', text))).source?.rows).toBe(1);
+  expect((await analyze(write('plain.csv.zst', text))).source?.rows).toBe(1);
+  expect((await analyze(write('packed.csv', gzipSync(text)))).source?.rows).toBe(1);
 });
 
 it('counts JSON lines that are no objects', async () => {

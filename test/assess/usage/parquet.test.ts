@@ -31,12 +31,27 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
+it.each([
+  [
+    'whose values unpack to more than they could say',
+    "SELECT TIMESTAMP '2026-01-01' AS at, repeat('a', 100000000) AS model, 1 AS input FROM range(3)",
+    'unpacks to over 250 times its size',
+  ],
+  [
+    'with more rows than its bytes could hold',
+    "SELECT TIMESTAMP '2026-01-01' AS at, 'm' AS model, 1 AS input FROM range(12000000)",
+    'rows in',
+  ],
+])('refuses a file %s, before it is read', async (_, rows, problem) => {
+  await expect(analyze(rows, ', COMPRESSION zstd')).rejects.toThrow(problem);
+});
+
 /** Rows as SQL, written to a Parquet file with their own types, and analysed. */
-async function analyze(rows: string) {
+async function analyze(rows: string, options = '') {
   const path = join(folder, 'usage.parquet');
   const instance = await DuckDBInstance.create(':memory:');
   const connection = await instance.connect();
-  await connection.run(`SET TimeZone = 'UTC'; COPY (${rows}) TO '${path}'`);
+  await connection.run(`SET TimeZone = 'UTC'; COPY (${rows}) TO '${path}' (FORMAT parquet ${options})`);
   connection.closeSync();
   instance.closeSync();
   const { analysis } = await analyzeFiles([path], { load: { maxRejectShare: 0.9, mappings: [MAPPING] } });
