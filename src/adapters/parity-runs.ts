@@ -10,6 +10,7 @@ import { InvalidDocument } from '../core/schema-parts';
 import { type AnswerJournal, openAnswerJournal, setAnswersAside } from '../parity/answer-journal';
 import { type GoldenPrompt, readGoldenPrompts } from '../parity/golden-prompt';
 import { runParity } from '../parity/run-parity';
+import { SchemaChecks } from '../parity/schema-checks';
 import type { ParityPort, ParityRequest, ProviderPort } from '../ports';
 import { configuredRoute, modelOfSide } from './provider-client';
 import { systemClock } from './system-clock';
@@ -29,37 +30,58 @@ export function createParityRuns(
   directories: ParityDirectories,
 ): ParityPort {
   return {
-    async run(request, { signal, standing, report }) {
-      const route = configuredRoute(configuration, request.route);
-      const text = await readGolden(resolve(directories.golden, request.golden));
-      const prompts = readGoldenPrompts(text, request.golden);
-      checkModels(prompts, route, request.golden);
-      const ratesOf = pricesOf(configuration, route);
-      if (request.maxCostUsd !== null) checkPrices(prompts, ratesOf, route);
-      const journal = await journalFor(request, directories.answers, standing !== null);
+    async run(request, hooks) {
+      const schemas = new SchemaChecks();
       try {
-        const found = await runParity({
-          ...request,
-          prompts,
-          golden: createHash('sha256').update(text).digest('hex'),
-          journal,
-          standing,
-          signal,
-          report,
-          ratesOf,
-          ask: (side, question) =>
-            providers.ask(request.route, side, question, { timeoutMs: request.timeoutMs, signal }),
-          identityOf: (side, question) => identityOf(configuration, route, side, question),
-          sleep: systemClock.sleep,
-          now: () => new Date(),
-        });
-        if (found.stopped === null && found.prompts.skipped === 0) journal.finish(new Date());
-        return found;
+        return await runWith({ configuration, providers, directories, schemas }, request, hooks);
       } finally {
-        await journal.close();
+        await schemas.close();
       }
     },
   };
+}
+
+interface Means {
+  readonly configuration: Configuration;
+  readonly providers: Pick<ProviderPort, 'ask'>;
+  readonly directories: ParityDirectories;
+  readonly schemas: SchemaChecks;
+}
+
+async function runWith(
+  { configuration, providers, directories, schemas }: Means,
+  request: ParityRequest,
+  { signal, standing, report }: Parameters<ParityPort['run']>[1],
+): ReturnType<ParityPort['run']> {
+  const route = configuredRoute(configuration, request.route);
+  const text = await readGolden(resolve(directories.golden, request.golden));
+  const prompts = await readGoldenPrompts(text, request.golden, schemas);
+  checkModels(prompts, route, request.golden);
+  const ratesOf = pricesOf(configuration, route);
+  if (request.maxCostUsd !== null) checkPrices(prompts, ratesOf, route);
+  const journal = await journalFor(request, directories.answers, standing !== null);
+  try {
+    const found = await runParity({
+      ...request,
+      prompts,
+      golden: createHash('sha256').update(text).digest('hex'),
+      journal,
+      standing,
+      schemas,
+      signal,
+      report,
+      ratesOf,
+      ask: (side, question) =>
+        providers.ask(request.route, side, question, { timeoutMs: request.timeoutMs, signal }),
+      identityOf: (side, question) => identityOf(configuration, route, side, question),
+      sleep: systemClock.sleep,
+      now: () => new Date(),
+    });
+    if (found.stopped === null && found.prompts.skipped === 0) journal.finish(new Date());
+    return found;
+  } finally {
+    await journal.close();
+  }
 }
 
 /** The answers of a route; those of a run that came to its end are put aside where only unfinished ones are wanted. */

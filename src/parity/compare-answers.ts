@@ -2,7 +2,7 @@ import { DECISIONS, type MeasureName, type TokenTally } from '../core/parity-rep
 import type { Answer, AnswerUsage, Reply } from '../core/question';
 import { canonicalJson, equalFields, parsedJson } from './canonical-json';
 import type { GoldenPrompt } from './golden-prompt';
-import { keepsTo } from './schema-check';
+
 import { sameLanguage } from './text-language';
 import { cosine, lengthRatio, similarity } from './text-likeness';
 import { opensAsRefusal } from './text-refusal';
@@ -33,6 +33,15 @@ export interface PromptComparison {
   readonly tokens: TokenTally | null;
 }
 
+/** What schemas say of an answer, 1 or 0; null where it has nothing of the kind. */
+export interface Validity {
+  readonly calls: number | null;
+  readonly json: number | null;
+}
+
+/** Looked up, because a schema is run elsewhere and before. */
+export type ValidityOf = (answer: Answer) => Validity;
+
 type Chat = Answer & { readonly kind: 'chat' };
 
 /** Likeness of two answers, 0 to 1; null where it means nothing. */
@@ -45,9 +54,14 @@ const SAME_VECTOR = 0.95;
 
 /**
  * Compares what two providers made of one prompt; null when legacy itself did not answer twice, so that nothing can
- * be compared. A candidate without an answer scores nothing but `answered`.
+ * be compared. A candidate without an answer scores nothing but `answered`. `validity` is what the prompt's schemas
+ * say of each answer.
  */
-export function compareReplies(prompt: GoldenPrompt, replies: Replies): PromptComparison | null {
+export function compareReplies(
+  prompt: GoldenPrompt,
+  replies: Replies,
+  validity: ValidityOf,
+): PromptComparison | null {
   const { first, second, candidate } = replies;
   if (!first.ok || !second.ok) return null;
   if (!candidate.ok) {
@@ -63,8 +77,12 @@ export function compareReplies(prompt: GoldenPrompt, replies: Replies): PromptCo
     return { scores, called: null, tokens };
   }
   const triple = [a, b, c] as const;
-  const scores = [answered, ...chatScores(prompt, triple)];
-  const [self, forFirst, forSecond] = [flip(prompt, a, b), flip(prompt, a, c), flip(prompt, b, c)];
+  const scores = [answered, ...chatScores(prompt, triple, validity)];
+  const [self, forFirst, forSecond] = [
+    flip(prompt, validity, a, b),
+    flip(prompt, validity, a, c),
+    flip(prompt, validity, b, c),
+  ];
   const comparesTools = prompt.compare.includes('tools');
   return {
     scores: [agreement('decisions', self, forFirst, forSecond), ...scores],
@@ -87,14 +105,18 @@ function tokensOf(first: Usage, second: Usage, candidate: Usage): TokenTally | n
   };
 }
 
-function chatScores(prompt: GoldenPrompt, answers: readonly [Chat, Chat, Chat]): Score[] {
+function chatScores(
+  prompt: GoldenPrompt,
+  answers: readonly [Chat, Chat, Chat],
+  validity: ValidityOf,
+): Score[] {
   const [a, b, c] = answers;
   const scores: Score[] = [];
   for (const { measure, alike } of pairwiseOf(prompt)) {
     const [ab, ac, bc] = [alike(a, b), alike(a, c), alike(b, c)];
     if (ab !== null && ac !== null && bc !== null) scores.push(agreement(measure, ab, ac, bc));
   }
-  for (const { measure, has } of qualitiesOf(prompt)) {
+  for (const { measure, has } of qualitiesOf(prompt, validity)) {
     const [x, y, z] = [has(a), has(b), has(c)];
     if (x !== null && y !== null && z !== null) scores.push(quality(measure, x, y, z));
   }
@@ -102,10 +124,12 @@ function chatScores(prompt: GoldenPrompt, answers: readonly [Chat, Chat, Chat]):
 }
 
 /** 1 when two answers are the same in every decision, 0 when they differ in one. */
-function flip(prompt: GoldenPrompt, a: Chat, b: Chat): number {
+function flip(prompt: GoldenPrompt, validity: ValidityOf, a: Chat, b: Chat): number {
   const differs =
     pairwiseOf(prompt).some(({ measure, alike }) => DECISIONS.includes(measure) && alike(a, b) === 0) ||
-    qualitiesOf(prompt).some(({ measure, has }) => DECISIONS.includes(measure) && has(a) !== has(b));
+    qualitiesOf(prompt, validity).some(
+      ({ measure, has }) => DECISIONS.includes(measure) && has(a) !== has(b),
+    );
   return differs ? 0 : 1;
 }
 
@@ -156,29 +180,22 @@ function pairwiseOf({ compare }: GoldenPrompt): { measure: MeasureName; alike: P
   return pairs;
 }
 
-function qualitiesOf({
-  compare,
-  toolSchemas,
-  answerSchema,
-}: GoldenPrompt): { measure: MeasureName; has: Quality }[] {
+function qualitiesOf(
+  { compare, answerSchema }: GoldenPrompt,
+  validity: ValidityOf,
+): { measure: MeasureName; has: Quality }[] {
   const qualities: { measure: MeasureName; has: Quality }[] = [];
   if (compare.includes('finish')) {
     qualities.push({ measure: 'truncation', has: (answer) => (finishOf(answer) === 'length' ? 0 : 1) });
   }
   if (compare.includes('tools')) {
-    qualities.push({ measure: 'tool schema', has: (answer) => validCalls(answer, toolSchemas) });
+    qualities.push({ measure: 'tool schema', has: (answer) => validity(answer).calls });
   }
   if (compare.includes('json')) {
     qualities.push({ measure: 'json', has: ({ text }) => (parsedJson(text) === undefined ? 0 : 1) });
   }
   if (compare.includes('json') && answerSchema !== null) {
-    qualities.push({
-      measure: 'json schema',
-      has: ({ text }) => {
-        const value = parsedJson(text);
-        return value !== undefined && keepsTo(answerSchema, value) ? 1 : 0;
-      },
-    });
+    qualities.push({ measure: 'json schema', has: (answer) => validity(answer).json ?? 0 });
   }
   return qualities;
 }
@@ -213,16 +230,6 @@ function sameCalls(a: Chat, b: Chat): number | null {
 function canonicalArguments(text: string): string {
   const value = parsedJson(text.trim() === '' ? '{}' : text);
   return value === undefined ? text : canonicalJson(value);
-}
-
-function validCalls({ toolCalls }: Chat, schemas: GoldenPrompt['toolSchemas']): number | null {
-  if (toolCalls.length === 0) return null;
-  const isValid = toolCalls.every(({ name, arguments: text }) => {
-    const schema = Object.hasOwn(schemas, name) ? schemas[name] : undefined;
-    const value = parsedJson(text.trim() === '' ? '{}' : text);
-    return schema !== undefined && value !== undefined && keepsTo(schema, value);
-  });
-  return isValid ? 1 : 0;
 }
 
 function sameFields(a: Chat, b: Chat): number | null {

@@ -3,7 +3,7 @@ import { problemsOf } from '../core/document-problem';
 import { fillerText } from '../core/filler-text';
 import type { Message, Question } from '../core/question';
 import { InvalidDocument } from '../core/schema-parts';
-import { schemaProblem } from './schema-check';
+import type { SchemaChecks } from './schema-checks';
 
 /** What of two answers is compared. */
 export type Comparison = 'finish' | 'tools' | 'json' | 'text' | 'embedding';
@@ -86,14 +86,18 @@ type Problem = { readonly path: string; readonly message: string };
  * The golden prompts of a JSON lines file. Throws `InvalidDocument` that names each line that is wrong: no JSON, an
  * unknown field or comparison, a JSON Schema that does not compile, an id that is there twice; and for an empty file.
  */
-export function readGoldenPrompts(text: string, document: string): GoldenPrompt[] {
+export async function readGoldenPrompts(
+  text: string,
+  document: string,
+  schemas: Pick<SchemaChecks, 'problemOf'>,
+): Promise<GoldenPrompt[]> {
   const prompts: GoldenPrompt[] = [];
   const problems: Problem[] = [];
   const lineOf = new Map<string, number>();
   for (const [index, line] of text.split('\n').entries()) {
     if (line.trim() === '') continue;
     const where = `line ${index + 1}`;
-    const read = readLine(line, where);
+    const read = await readLine(line, where, schemas);
     if ('problems' in read) {
       problems.push(...read.problems);
       continue;
@@ -129,7 +133,11 @@ function whole(message: string): Problem {
   return { path: '(file)', message };
 }
 
-function readLine(line: string, where: string): { prompt: GoldenPrompt } | { problems: Problem[] } {
+async function readLine(
+  line: string,
+  where: string,
+  schemas: Pick<SchemaChecks, 'problemOf'>,
+): Promise<{ prompt: GoldenPrompt } | { problems: Problem[] }> {
   let value: unknown;
   try {
     value = JSON.parse(line);
@@ -148,7 +156,7 @@ function readLine(line: string, where: string): { prompt: GoldenPrompt } | { pro
   }
   const { data } = result;
   const prompt = 'input' in data ? embeddingPrompt(data) : chatPrompt(data);
-  const wrong = problemsOfPrompt(prompt, where);
+  const wrong = [...problemsOfPrompt(prompt, where), ...(await problemsOfSchemas(prompt, where, schemas))];
   return wrong.length > 0 ? { problems: wrong } : { prompt };
 }
 
@@ -201,10 +209,7 @@ function filled(message: Message, words: number | undefined): Message {
   return { ...message, content: content.replaceAll(FILLER, () => fillerText(words)) };
 }
 
-function problemsOfPrompt(
-  { question, compare, toolSchemas, answerSchema }: GoldenPrompt,
-  where: string,
-): Problem[] {
+function problemsOfPrompt({ question, compare }: GoldenPrompt, where: string): Problem[] {
   const problems: Problem[] = [];
   const impossible = (name: Comparison, why: string) =>
     problems.push({ path: `${where}: compare`, message: `expected no "${name}": ${why}` });
@@ -216,12 +221,21 @@ function problemsOfPrompt(
       impossible(name, 'the line has no tools');
     }
   }
+  return problems;
+}
+
+async function problemsOfSchemas(
+  { toolSchemas, answerSchema }: GoldenPrompt,
+  where: string,
+  schemas: Pick<SchemaChecks, 'problemOf'>,
+): Promise<Problem[]> {
+  const problems: Problem[] = [];
   for (const [name, schema] of Object.entries(toolSchemas)) {
-    const problem = schemaProblem(schema);
+    const problem = await schemas.problemOf(schema);
     if (problem === null) continue;
     problems.push({ path: `${where}: tools`, message: `expected a JSON Schema of "${name}": ${problem}` });
   }
-  const problem = answerSchema === null ? null : schemaProblem(answerSchema);
+  const problem = answerSchema === null ? null : await schemas.problemOf(answerSchema);
   if (problem !== null) {
     problems.push({ path: `${where}: responseFormat`, message: `expected a JSON Schema: ${problem}` });
   }

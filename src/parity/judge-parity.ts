@@ -227,7 +227,9 @@ function notesOf(
       : [`too few prompts to exclude a loss beyond the margin: ${blind.join(', ')}`]),
     ...(prompts.skipped === 0
       ? []
-      : [`${prompts.skipped} prompts left out: legacy itself did not answer them twice`]),
+      : [
+          `${prompts.skipped} prompts left out: legacy itself did not answer them twice, or a schema could not judge an answer in time`,
+        ]),
     ...(demand.stopped === null ? [] : [demand.stopped]),
   ];
 }

@@ -5,11 +5,13 @@ import type { Rates } from '../core/prices';
 import type { Question, Reply } from '../core/question';
 import type { Side } from '../core/routing';
 import type { AnswerJournal, RecordedCall } from './answer-journal';
+import { validityOf } from './answer-validity';
 import { compareReplies, type PromptComparison } from './compare-answers';
 import type { GoldenPrompt } from './golden-prompt';
 import { judgeParity } from './judge-parity';
 import { costOfReply, mostCostOf, Spending } from './parity-spending';
 import { withPrompt } from './parity-tally';
+import type { SchemaChecks } from './schema-checks';
 
 /** Everything that a run acts on. */
 export interface ParityRun {
@@ -24,6 +26,7 @@ export interface ParityRun {
   /** Where an earlier attempt was, which may have run on another machine; null without. */
   readonly standing: ParityStanding | null;
   readonly signal: AbortSignal;
+  readonly schemas: Pick<SchemaChecks, 'check'>;
   ask(side: Side, question: Question): Promise<Reply>;
   /** Who answers a question and how it is asked, so that another provider's answers are not taken for these. */
   identityOf(side: Side, question: Question): string;
@@ -65,7 +68,8 @@ export async function runParity(run: ParityRun): Promise<ParityReport> {
         progress.stopped = asked.stopped;
         return;
       }
-      progress.standing = withAnswers(progress.standing, { prompt, index, spending, ...asked });
+      const compared = await compare(prompt, asked.replies, run.schemas);
+      progress.standing = withAnswers(progress.standing, { prompt, index, spending, ...asked, ...compared });
       run.report(progress.standing, prompts.length);
     }
   };
@@ -172,11 +176,10 @@ const DIFFERING_TOLD = 20;
 
 function withAnswers(
   standing: ParityStanding,
-  asked: Asked & { readonly prompt: GoldenPrompt; readonly index: number; readonly spending: Spending },
+  asked: Asked &
+    Compared & { readonly prompt: GoldenPrompt; readonly index: number; readonly spending: Spending },
 ): ParityStanding {
-  const { prompt, replies } = asked;
-  const comparison = compareReplies(prompt, replies);
-  const what = comparison === null ? '' : apartIn(comparison);
+  const { prompt, replies, comparison, what } = asked;
   return {
     ...standing,
     strata: comparison === null ? standing.strata : withPrompt(standing.strata, prompt.stratum, comparison),
@@ -190,6 +193,25 @@ function withAnswers(
         : [...standing.differing, { id: prompt.id, what }],
     answers: combined(standing.answers, sha256([prompt.id, Object.values(replies).map(contentOf)])),
   };
+}
+
+interface Compared {
+  /** Null for a prompt that is left out. */
+  readonly comparison: PromptComparison | null;
+  /** What a person would look at; empty where nothing is apart. */
+  readonly what: string;
+}
+
+/** A prompt with an answer that its schema could not judge in time is left out: nobody knows what it would show. */
+async function compare(
+  prompt: GoldenPrompt,
+  replies: Asked['replies'],
+  schemas: ParityRun['schemas'],
+): Promise<Compared> {
+  const validity = await validityOf(prompt, Object.values(replies), schemas);
+  if ('unchecked' in validity) return { comparison: null, what: `unchecked: ${validity.unchecked}` };
+  const comparison = compareReplies(prompt, replies, validity);
+  return { comparison, what: comparison === null ? '' : apartIn(comparison) };
 }
 
 /** What a person would look at first: decisions, or how far off it is in words. */

@@ -2,14 +2,18 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { InvalidDocument } from '../../src/core/schema-parts';
 import { readGoldenPrompts } from '../../src/parity/golden-prompt';
+import { SchemaChecks } from '../../src/parity/schema-checks';
 
 const GOLDEN = join(__dirname, '..', '..', 'examples', 'golden');
 const line = (said: object) => JSON.stringify({ id: 'one', stratum: 'chat', messages: [USER], ...said });
 const USER = { role: 'user', content: 'hello' };
 
-function problems(text: string): string[] {
+const schemas = new SchemaChecks();
+afterAll(() => schemas.close());
+
+async function problems(text: string): Promise<string[]> {
   try {
-    readGoldenPrompts(text, 'golden.jsonl');
+    await readGoldenPrompts(text, 'golden.jsonl', schemas);
   } catch (error) {
     if (!(error instanceof InvalidDocument)) throw error;
     return error.problems.map(({ path, message }) => `${path}: ${message}`);
@@ -46,22 +50,24 @@ it.each([
     line({ responseFormat: { type: 'json_schema', json_schema: { name: 'a' } } }),
     'line 1: responseFormat',
   ],
-])('names the line of %s', (_, text, message) => {
-  expect(problems(text)).toEqual([expect.stringContaining(message)]);
+])('names the line of %s', async (_, text, message) => {
+  expect(await problems(text)).toEqual([expect.stringContaining(message)]);
 });
 
-it('takes messages as applications keep them, with what a provider added', () => {
-  const [prompt] = readGoldenPrompts(
+it('takes messages as applications keep them, with what a provider added', async () => {
+  const [prompt] = await readGoldenPrompts(
     line({ messages: [USER, { role: 'assistant', content: 'hi', reasoning_content: 'short' }, USER] }),
     'golden.jsonl',
+    schemas,
   );
   expect(prompt?.question).toMatchObject({ messages: [USER, { reasoning_content: 'short' }, USER] });
 });
 
-it('reads the starter prompts: seven strata and a long context among them', () => {
-  const prompts = ['starter.jsonl', 'embeddings.jsonl'].flatMap((name) =>
-    readGoldenPrompts(readFileSync(join(GOLDEN, name), 'utf8'), name),
+it('reads the starter prompts: seven strata and a long context among them', async () => {
+  const files = ['starter.jsonl', 'embeddings.jsonl'].map((name) =>
+    readGoldenPrompts(readFileSync(join(GOLDEN, name), 'utf8'), name, schemas),
   );
+  const prompts = (await Promise.all(files)).flat();
   const counts: Record<string, number> = {};
   for (const { stratum } of prompts) counts[stratum] = (counts[stratum] ?? 0) + 1;
   expect(Object.keys(counts).sort()).toEqual([
