@@ -30,13 +30,10 @@ export function answerMode(status: number, head: AnswerHead, options: AttemptOpt
     const isWanted = streams || mayStream || endpoint === 'speech' || endpoint === 'json';
     return isWanted ? EVENTS : { ...EVENTS, fault: malformed('expected a plain answer, got a stream') };
   }
-  if (contentType.startsWith('text/html') && endpoint !== 'json')
-    return faulty('expected an answer, got HTML');
+  if (contentType.startsWith('text/html') && endpoint !== 'json') return wrongType('an answer', contentType);
   if (streams && endpoint !== 'speech') return FIRST_BYTE;
   if (contentType.includes('json')) return OBJECT;
-  return isOtherThanJson(endpoint, contentType)
-    ? UNREAD
-    : faulty(`expected JSON, got content type "${contentType.slice(0, 60)}"`);
+  return isOtherThanJson(endpoint, contentType) ? UNREAD : wrongType('JSON', contentType);
 }
 
 /** A redirect, which is never passed on: clients follow it with key and prompt, to wherever it leads. */
@@ -64,6 +61,10 @@ const FIELD_STARTS = new Set([...':deir'].map((character) => character.charCodeA
 function isOtherThanJson(endpoint: AttemptOptions['endpoint'], contentType: string): boolean {
   if (endpoint === 'speech') return !contentType.startsWith('text/');
   return endpoint === 'transcript' || endpoint === 'json' || endpoint === 'opaque';
+}
+
+function wrongType(expected: string, contentType: string): AnswerMode {
+  return faulty(`expected ${expected}, got content type "${contentType.slice(0, 60)}"`);
 }
 
 function faulty(why: string): AnswerMode {

@@ -81,7 +81,7 @@ function expectNoKey(text: string, leaks: readonly string[] = [OLD, TEAM, encode
 describe("a provider's key does not reach callers", () => {
   const quoting = (status: number, more = ''): FaultProvider['fault'] => {
     return ({ response }) => {
-      const body = JSON.stringify({ ...JSON.parse(QUOTED), choices: [{}], more });
+      const body = JSON.stringify({ ...JSON.parse(QUOTED), choices: [{ message: { content: 'x' } }], more });
       response.writeHead(status, {
         'content-type': 'application/json',
         'x-debug': `you sent ${OLD}`,

@@ -22,6 +22,8 @@ function expected(json: Json, text: string) {
   return {
     model: json['model'],
     stream: json['stream'] === true,
+    oddStream: !['boolean', 'undefined'].includes(typeof json['stream']) && json['stream'] !== null,
+    choices: choicesOf(json),
     wantsUsage: inner(json['stream_options'], 'include_usage') === true,
     isContinued: turns.some((turn) => inner(turn, 'role') === 'assistant'),
     usesHostedTools: (search !== undefined && search !== null) || hosted,
@@ -46,6 +48,12 @@ function expected(json: Json, text: string) {
   };
 }
 
+function choicesOf({ n, prompt }: Json): number {
+  const each = typeof n === 'number' && Number.isInteger(n) && n > 1 ? n : 1;
+  const isList = Array.isArray(prompt) && (typeof prompt[0] === 'string' || Array.isArray(prompt[0]));
+  return isList ? each * prompt.length : each;
+}
+
 function found(raw: Buffer) {
   const facts = readFacts(raw);
   if (facts === null) return null;
@@ -57,10 +65,23 @@ const KEYS = [
   ...['model', 'stream', 'stream_options', 'safety_identifier', 'user', 'prompt_cache_key', 'messages'],
   ...['input', 'tools', 'functions', 'response_format', 'text', 'web_search_options', 'background'],
   ...['previous_response_id', 'conversation', 'prompt', 'store', 'role', 'content', 'type', 'id', 'format'],
-  ...['include_usage', 'file_id', 'file_ids', 'vector_store_ids', 'image_url', 'x', '__proto__'],
+  ...['include_usage', 'file_id', 'file_ids', 'vector_store_ids', 'image_url', 'n', 'x', '__proto__'],
 ];
 const VALUES = [
-  ...['true', 'false', 'null', '""', '"u"', '"assistant"', '"user"', '"image_url"', '"input_image"', '1'],
+  ...[
+    'true',
+    'false',
+    'null',
+    '""',
+    '"u"',
+    '"assistant"',
+    '"user"',
+    '"image_url"',
+    '"input_image"',
+    '1',
+    '3',
+    '2.5',
+  ],
   ...[
     '"function"',
     '"custom"',
