@@ -1,9 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type FailedLogin, FailedLogins } from './core/failed-logins';
 import { AdminGuard } from './gateway/admin-guard';
 import { Connections } from './gateway/connections';
 import { isLoopback, type ListenAddress } from './gateway/listen-address';
+import { createListener, type ListenerTls, schemeOf } from './gateway/listener-tls';
 
 export interface MetricsListenerOptions {
   readonly address: ListenAddress;
@@ -13,13 +14,15 @@ export interface MetricsListenerOptions {
   readonly hosts: readonly string[];
   readonly contentType: string;
   readonly metrics: () => Promise<string>;
+  /** Null, or absent: plain HTTP. */
+  readonly tls?: ListenerTls | null;
   /** Why this process cannot work, for `/readyz`; null when it can. */
   readonly problem: () => string | null;
   readonly loginFailed: (failure: FailedLogin) => void;
 }
 
 export interface MetricsListener {
-  /** `http://HOST:PORT/metrics`. */
+  /** `http://HOST:PORT/metrics`, or `https://`. */
   readonly url: string;
   stop(): Promise<void>;
 }
@@ -59,7 +62,8 @@ export async function startMetricsListener(options: MetricsListenerOptions): Pro
     }),
     tokens.reader ?? undefined,
   );
-  const server = createServer(
+  const server = createListener(
+    options.tls ?? null,
     { headersTimeout: 5_000, requestTimeout: 10_000, keepAliveTimeout: 30_000 },
     (request, response) => {
       answer(options, guard, request)
@@ -73,7 +77,7 @@ export async function startMetricsListener(options: MetricsListenerOptions): Pro
   await listen(server, address);
   const { address: host, port, family } = server.address() as AddressInfo;
   return {
-    url: `http://${family === 'IPv6' ? `[${host}]` : host}:${port}/metrics`,
+    url: `${schemeOf(server)}://${family === 'IPv6' ? `[${host}]` : host}:${port}/metrics`,
     stop: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -9,6 +9,7 @@ import { EFFECT_TASK_QUEUE, TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
 import type { Configuration } from './core/configuration-schema';
 import { failedLoginText } from './core/failed-logins';
 import type { ListenAddress } from './gateway/listen-address';
+import { openListenerTls } from './gateway/listener-tls';
 import { type MetricsListener, startMetricsListener } from './metrics-listener';
 import { installRuntime } from './temporal-runtime';
 
@@ -113,7 +114,7 @@ async function showMetrics(
   problem: () => string | null,
 ): Promise<MetricsListener | null> {
   if (address === undefined || metrics === undefined) return null;
-  const { adminToken, metricsToken, adminHosts } = configuration;
+  const { adminToken, metricsToken, adminHosts, tls } = configuration;
   return startMetricsListener({
     address,
     tokens: {
@@ -125,5 +126,9 @@ async function showMetrics(
     metrics: () => metrics.metrics(),
     problem,
     loginFailed: (failure) => Runtime.instance().logger.warn(failedLoginText(failure)),
+    tls: openListenerTls('tls.metrics', tls.metrics, {
+      resolveSecret,
+      warn: (message) => Runtime.instance().logger.warn(message),
+    }),
   });
 }

@@ -3,6 +3,7 @@ import type { EvidenceReading } from '../core/evidence';
 import type { RosterEntry } from '../core/migration-state';
 import type { AdminError, GatewayStatus, PushAccepted, PushRequest, RenewRequest } from '../core/routing';
 import type { GatewayAnswer, GatewayPort } from '../ports';
+import type { ClientTls } from './admin-client-tls';
 
 export interface GatewayAdminOptions {
   readonly token: string;
@@ -10,11 +11,15 @@ export interface GatewayAdminOptions {
   readonly discover: () => Promise<readonly RosterEntry[]>;
   /** Host header for gateways that are addressed by IP: the name they were discovered under. */
   readonly discoveryHost?: string;
+  /** What to show and trust where admin listeners speak TLS; read anew from time to time. */
+  readonly tls?: () => ClientTls;
   /** To open a connection, milliseconds; 2,000 by default. */
   readonly connectTimeoutMs?: number;
   /** A whole call, milliseconds; 3,000 by default. */
   readonly totalTimeoutMs?: number;
 }
+
+const TLS_READ_EVERY_MS = 1_000;
 
 /** Who sets or clears a kill switch, and why. */
 export interface KillWords {
@@ -32,16 +37,15 @@ interface AdminCall<Result> {
 /** The worker's and the operator's way to the gateways' admin listeners. */
 export class GatewayAdmin implements GatewayPort {
   readonly #options: GatewayAdminOptions;
-  readonly #agent: Agent;
+  #agent: Agent;
+  #tls: ClientTls;
+  #tlsReadMs: number;
 
   constructor(options: GatewayAdminOptions) {
     this.#options = options;
-    this.#agent = new Agent({
-      connect: { timeout: options.connectTimeoutMs ?? 2_000 },
-      // Below the listener's own 30 s, so that a call never meets a connection that is just being closed.
-      keepAliveTimeout: 10_000,
-      keepAliveMaxTimeout: 10_000,
-    });
+    this.#tls = options.tls?.() ?? {};
+    this.#tlsReadMs = performance.now();
+    this.#agent = this.#connect();
   }
 
   discover(): Promise<readonly RosterEntry[]> {
@@ -94,7 +98,7 @@ export class GatewayAdmin implements GatewayPort {
     try {
       const answer = await request(url, {
         method: call.method,
-        dispatcher: this.#agent,
+        dispatcher: this.#currentAgent(),
         signal: AbortSignal.timeout(this.#options.totalTimeoutMs ?? 3_000),
         headers: this.#headers(url),
         ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
@@ -103,6 +107,29 @@ export class GatewayAdmin implements GatewayPort {
     } catch (error) {
       return { kind: 'unreachable', reason: `${url.host}: ${reasonOf(error)}` };
     }
+  }
+
+  #connect(): Agent {
+    return new Agent({
+      connect: { timeout: this.#options.connectTimeoutMs ?? 2_000, ...this.#tls },
+      // Below the listener's own 30 s, so that a call never meets a connection that is just being closed.
+      keepAliveTimeout: 10_000,
+      keepAliveMaxTimeout: 10_000,
+    });
+  }
+
+  /** With the certificate as it is now; calls under way keep the connections that they have. */
+  #currentAgent(): Agent {
+    const nowMs = performance.now();
+    if (this.#options.tls === undefined || nowMs - this.#tlsReadMs < TLS_READ_EVERY_MS) return this.#agent;
+    this.#tlsReadMs = nowMs;
+    const tls = this.#options.tls();
+    const { ca, cert, key } = this.#tls;
+    if (tls.ca === ca && tls.cert === cert && tls.key === key) return this.#agent;
+    void this.#agent.close();
+    this.#tls = tls;
+    this.#agent = this.#connect();
+    return this.#agent;
   }
 
   #headers(url: URL): Record<string, string> {

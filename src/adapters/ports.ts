@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Configuration } from '../core/configuration-schema';
 import type { Ports, TelemetryPort } from '../ports';
+import { adminClientTls } from './admin-client-tls';
 import { EffectTargets } from './effect-targets';
 import { GatewayAdmin } from './gateway-admin';
 import { discoverGateways } from './gateway-discovery';
@@ -60,9 +61,11 @@ export function createGatewayAdmin(
   resolveSecret: (reference: string) => string,
 ): GatewayAdmin {
   const { gatewayDiscovery } = configuration;
+  const tls = adminClientTls(configuration, resolveSecret);
   return new GatewayAdmin({
     token: resolveSecret(configuration.adminToken),
     discover: () => discoverGateways(configuration, (host) => lookup(host, { all: true })),
     ...(gatewayDiscovery === undefined ? {} : { discoveryHost: new URL(gatewayDiscovery.admin).hostname }),
+    ...(tls === undefined ? {} : { tls }),
   });
 }

@@ -10,15 +10,20 @@ import { printNote } from './output';
 export interface ConsoleParts {
   readonly gateways: GatewayAdmin | null;
   readonly providersOf: (route: string) => ProviderNames | null;
+  readonly tls: Configuration['tls'];
 }
 
 /** From the configuration, where one is named or lies here; without one a screen shows what Temporal knows. */
 export function consoleParts(given: string | undefined): ConsoleParts {
   const path = configurationPath(given);
   const named = given !== undefined || environment['CUTOVER_CONFIG'] !== undefined;
-  if (!named && !existsSync(path)) return { gateways: null, providersOf: () => null };
+  if (!named && !existsSync(path)) return { gateways: null, providersOf: () => null, tls: {} };
   const configuration = loadConfiguration(path);
-  return { gateways: gatewaysOf(configuration), providersOf: (route) => providersOf(configuration, route) };
+  return {
+    gateways: gatewaysOf(configuration),
+    providersOf: (route) => providersOf(configuration, route),
+    tls: configuration.tls,
+  };
 }
 
 function gatewaysOf(configuration: Configuration): GatewayAdmin | null {

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import type { Command } from 'commander';
+import { adminClientTls } from '../adapters/admin-client-tls';
 import { GatewayAdmin } from '../adapters/gateway-admin';
 import { discoverGateways } from '../adapters/gateway-discovery';
 import { configurationPath, loadConfiguration, resolveSecret } from '../config';
@@ -50,10 +51,12 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
     throw new CliError(`expected one of the routes (${known}), got "${route}"`, EXIT.badInput);
   }
   const gateways = await pickGateways(configuration, options.gateway);
+  const tls = adminClientTls(configuration, resolveSecret);
   const admin = new GatewayAdmin({
     token: resolveSecret(configuration.adminToken),
     discover: async () => gateways,
     ...discoveryHostOf(configuration),
+    ...(tls === undefined ? {} : { tls }),
   });
   const words = { by: recordedOperator('cli'), reason: options.reason };
   try {

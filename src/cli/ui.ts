@@ -1,9 +1,11 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { MigrationClient } from '../client';
+import { resolveSecret } from '../config';
 import { openConsole } from '../console/server/open-console';
 import { connectLazily } from '../console/source/console-client';
 import { parseDuration } from '../core/duration';
 import { failedLoginText } from '../core/failed-logins';
+import { openListenerTls } from '../gateway/listener-tls';
 import { CliError, EXIT } from './cli-error';
 import { type ConnectionFlags, withConnection } from './connection';
 import { consoleParts } from './console-parts';
@@ -41,7 +43,8 @@ export function registerUi(program: Command): void {
 }
 
 async function runUi(flags: UiFlags): Promise<void> {
-  const { gateways, providersOf } = consoleParts(flags.config);
+  const { gateways, providersOf, tls: configured } = consoleParts(flags.config);
+  const tls = openListenerTls('tls.console', configured.console, { resolveSecret, warn: printNote });
   const { address, namespace, host, port: wanted } = flags;
   const client = connectLazily(() =>
     MigrationClient.connect({
@@ -57,6 +60,7 @@ async function runUi(flags: UiFlags): Promise<void> {
     host,
     port: wanted,
     hosts: flags.allowHost,
+    tls,
     intervalMs: flags.interval,
     loginFailed: (failure) => printNote(failedLoginText(failure)),
   }).catch((cause: NodeJS.ErrnoException) => {
@@ -70,8 +74,10 @@ async function runUi(flags: UiFlags): Promise<void> {
   const { url, token } = running;
   if (flags.json === true) printJson({ url, token });
   else printLine(`${url}#token=${token}`);
-  if (!LOOPBACK.includes(host)) {
-    printNote('this page is plain HTTP on a network: put TLS before it, or use --host 127.0.0.1 and ssh -L');
+  if (tls === null && !LOOPBACK.includes(host)) {
+    printNote(
+      'this page is plain HTTP on a network: configure tls.console, or use --host 127.0.0.1 and ssh -L',
+    );
   }
   printNote('open it in a browser; Ctrl-C stops it');
   client().catch((error: Error) => printNote(`${error.message}; still trying`));

@@ -229,6 +229,41 @@ const gatewaySettingsSchema = z.strictObject({
   breaker: breakerSchema.prefault({}),
 });
 
+const listenerTlsSchema = z.strictObject({
+  certificate: referenceSchema.describe(
+    'Certificate with its chain, in PEM. A file is read again when it changes.',
+  ),
+  key: referenceSchema.describe('Its private key, in PEM.'),
+  clientCa: referenceSchema
+    .optional()
+    .describe('CA certificates in PEM: whoever connects must show a certificate of theirs.'),
+});
+
+const adminClientSchema = z
+  .strictObject({
+    ca: referenceSchema
+      .optional()
+      .describe(
+        "CA certificates in PEM that the gateways' certificates are checked by; the system's when absent.",
+      ),
+    certificate: referenceSchema.optional().describe('Certificate that is shown to admin listeners, in PEM.'),
+    key: referenceSchema.optional().describe('Its private key, in PEM.'),
+  })
+  .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), {
+    path: ['key'],
+    message: 'expected certificate and key, or neither',
+  });
+
+const tlsSchema = z.strictObject({
+  data: listenerTlsSchema.optional().describe("The gateways' data listeners; plain HTTP when absent."),
+  admin: listenerTlsSchema.optional().describe("The gateways' admin listeners."),
+  metrics: listenerTlsSchema.optional().describe("The workers' metrics listeners."),
+  console: listenerTlsSchema.optional().describe('The page of `cutover ui`.'),
+  adminClient: adminClientSchema
+    .optional()
+    .describe('How workers and the CLI reach admin listeners that speak TLS.'),
+});
+
 export const configurationSchema = z
   .strictObject({
     $schema: z.string().optional(),
@@ -249,6 +284,7 @@ export const configurationSchema = z
       .describe(
         'Token for the metrics of gateways and workers, and for nothing else. Without one the admin token opens those of gateways, and workers show theirs on loopback only.',
       ),
+    tls: tlsSchema.prefault({}).describe('TLS 1.2 and newer on our own listeners.'),
     adminHosts: z
       .array(z.string())
       .default([])
@@ -351,4 +387,5 @@ export type RouteConfiguration = Configuration['routes'][string];
 export type ModelMapping = RouteConfiguration['models'][string];
 export type CallerConfiguration = Configuration['callers'][number];
 export type EffectTargetConfiguration = Configuration['effects'][string];
+export type ListenerTlsConfiguration = z.output<typeof listenerTlsSchema>;
 export type GatewayAddress = Configuration['gateways'][number];

@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import type { EvidenceReading } from '../core/evidence';
 import type { FailedLogins } from '../core/failed-logins';
@@ -14,6 +14,7 @@ import type {
 import { AdminGuard, type GuardRefusal } from './admin-guard';
 import { closeWith } from './connections';
 import { UnknownCursor } from './evidence-store';
+import { createListener, type ListenerTls } from './listener-tls';
 import type { Refusal } from './push-decision';
 import { killRequestSchema, pushRequestSchema, renewRequestSchema } from './record-schema';
 
@@ -49,6 +50,8 @@ export interface AdminServerOptions {
   readonly wallNow: () => Date;
   /** Told what was changed and by whom, for the log. */
   readonly notice: (message: string) => void;
+  /** Null, or absent: plain HTTP. */
+  readonly tls?: ListenerTls | null;
   readonly metrics?: { readonly contentType: string; metrics(): Promise<string> };
 }
 
@@ -78,7 +81,8 @@ class BadRequest extends Error {
 /** The admin listener, not listening yet: status, push, lease, evidence, kill, health and metrics. */
 export function createAdminServer(options: AdminServerOptions): Server {
   const guard = new AdminGuard(options.token, options.hosts, options.failedLogins, options.metricsToken);
-  const server = createServer(
+  const server = createListener(
+    options.tls ?? null,
     {
       headersTimeout: 5_000,
       requestTimeout: 10_000,

@@ -10,6 +10,7 @@ import { Defects } from './defects';
 import { forwardingOf } from './forwarding';
 import type { RouteToServe } from './gateway-routes';
 import type { ListenAddress } from './listen-address';
+import { type ListenerTls, schemeOf } from './listener-tls';
 import type { GatewayMetrics } from './metrics';
 import type { Provider } from './provider';
 import type { GatewayLog } from './request-log';
@@ -32,6 +33,8 @@ export interface DataPlaneOptions<Held extends RouteToServe> {
   /** Monotonic clock, milliseconds. */
   readonly now: () => number;
   readonly metrics: GatewayMetrics;
+  /** Null: plain HTTP. */
+  readonly tls: ListenerTls | null;
   /** Called with each pair of answers that shadow traffic gives. */
   readonly compareShadow: ((pair: ShadowPair) => void) | null;
 }
@@ -85,7 +88,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     isStopping: () => stopping,
   };
   const { active, tunnels, defects, metrics } = services;
-  const server = createDataServer(services);
+  const server = createDataServer(services, options.tls);
   const connections = new Connections(server, configuration.gateway.maxConnections);
   metrics.showConnections('data', connections);
   metrics.showFailedLogins('data', services.failedLogins);
@@ -146,10 +149,10 @@ export function listen(server: NetServer, { host, port }: ListenAddress): Promis
   });
 }
 
-/** `http://HOST:PORT` of a server that listens. */
+/** `http://HOST:PORT`, or `https://`, of a server that listens. */
 export function urlOf(server: NetServer): string {
   const { address, port, family } = server.address() as AddressInfo;
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
+  return `${schemeOf(server)}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
 /** Takes no new connection, and leaves those that are open alone. */

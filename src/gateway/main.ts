@@ -12,6 +12,7 @@ import { listen, openDataPlane, urlOf } from './data-plane';
 import { Defects } from './defects';
 import { type GatewayRoute, openRoutes } from './gateway-routes';
 import { isLoopback, type ListenAddress } from './listen-address';
+import { openListenerTls } from './listener-tls';
 import { GatewayMetrics } from './metrics';
 import { countProcesses } from './processes/process-count';
 import { openServingGroup } from './processes/serving-group';
@@ -66,7 +67,7 @@ class OpenGateway extends Error {
 
 /**
  * Starts the data and the admin listener of one gateway. Throws `OpenGateway`, `UnresolvedSecret`,
- * `StateDirectoryTaken`, `IndivisibleLimit`, and the system's error when an address cannot be listened on.
+ * `StateDirectoryTaken`, `IndivisibleLimit`, `UnusableTls`, and the system's error when an address cannot be listened on.
  */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const { configuration } = options;
@@ -85,6 +86,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const incarnation = randomUUID();
   const log = openLog(target, name, processes > 1);
   const warn = (message: string) => log.logger.warn(message);
+  const dataTls = openListenerTls('tls.data', configuration.tls.data, { resolveSecret, warn });
+  const adminTls = openListenerTls('tls.admin', configuration.tls.admin, { resolveSecret, warn });
   const unlock = await lockStateDirectory(configuration.gateway.stateDirectory, warn);
   const shared = {
     ...{ configuration, gateway: name, incarnation, warn },
@@ -99,7 +102,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const compareShadow = options.compareShadow ?? null;
     const dataPlane = openDataPlane({
       ...{ configuration, routes: decided, providers, callers, resolveSecret, log, metrics },
-      ...{ idPrefix: incarnation, now, compareShadow },
+      ...{ idPrefix: incarnation, now, tls: dataTls, compareShadow },
     });
     return { ...dataPlane, metrics, listen: () => dataPlane.listen(data) };
   };
@@ -130,6 +133,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     wallNow: () => new Date(),
     notice: (message) => log.logger.info(message),
     metrics: serving.metrics,
+    tls: adminTls,
   });
   const adminConnections = new Connections(adminServer, ADMIN_CONNECTIONS);
   serving.metrics.showConnections('admin', adminConnections);
@@ -197,7 +201,10 @@ function addresses(options: GatewayOptions): { name: string; data: ListenAddress
 function addressOf(gateway: GatewayAddress | undefined, listener: 'data' | 'admin'): ListenAddress | null {
   if (gateway === undefined) return null;
   const url = new URL(gateway[listener]);
-  return { host: url.hostname.replace(/^\[|\]$/g, ''), port: Number(url.port === '' ? 80 : url.port) };
+  return {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: Number(url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : url.port),
+  };
 }
 
 function configuredAdminHosts(configuration: Configuration): string[] {

@@ -1,9 +1,10 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { Call } from './call';
 import type { Caller } from './callers';
 import { takeSocket } from './connections';
 import { queryOf } from './forwarding';
+import { createListener, type ListenerTls } from './listener-tls';
 import { badRequest, type GatewayError, sendError } from './openai-error';
 import { stickyHeader } from './request-facts';
 import { type RequestHead, readHead } from './request-head';
@@ -22,9 +23,10 @@ const MAX_HEADER_BYTES = 32_768;
 const PARSED_HEADERS = 130;
 
 /** The data listener, not listening yet. */
-export function createDataServer(services: Services): Server {
+export function createDataServer(services: Services, tls: ListenerTls | null): Server {
   const { headersTimeout, bodyTimeout } = services.configuration.gateway;
-  const server = createServer(
+  const server = createListener(
+    tls,
     {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout,

@@ -18,11 +18,13 @@ export class ConsoleGuard {
   readonly #hosts: ReadonlySet<string>;
   readonly #session = randomBytes(32).toString('base64url');
   readonly #cookie: string;
+  readonly #isSecure: boolean;
 
-  /** `port` tells consoles of one machine apart: cookies do not. */
-  constructor(token: string, hosts: readonly string[], port: number) {
+  /** `port` tells consoles of one machine apart: cookies do not. `isSecure`: it is served over TLS. */
+  constructor(token: string, hosts: readonly string[], port: number, isSecure: boolean) {
     this.#token = digest(token);
     this.#hosts = new Set([...LOOPBACK, ...hosts.map((host) => host.toLowerCase())]);
+    this.#isSecure = isSecure;
     this.#cookie = `cutover-console-${port}`;
   }
 
@@ -63,7 +65,7 @@ export class ConsoleGuard {
   /** The cookie for whoever knows the token; null for whoever does not. */
   cookieFor(token: unknown): string | null {
     if (typeof token !== 'string' || !timingSafeEqual(digest(token), this.#token)) return null;
-    return `${this.#cookie}=${this.#session}; Path=/; HttpOnly; SameSite=Strict`;
+    return `${this.#cookie}=${this.#session}; Path=/; HttpOnly; SameSite=Strict${this.#isSecure ? '; Secure' : ''}`;
   }
 }
 

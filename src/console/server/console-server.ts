@@ -1,8 +1,9 @@
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type FailedLogin, FailedLogins } from '../../core/failed-logins';
 import { Connections } from '../../gateway/connections';
+import { createListener, type ListenerTls, schemeOf } from '../../gateway/listener-tls';
 import type { ConsoleClient } from '../source/console-client';
 import { checkpointLine } from '../view/checkpoint-line';
 import { readCommandRequest } from './command-request';
@@ -23,6 +24,8 @@ export interface ConsoleServerOptions {
   readonly host: string;
   readonly port: number;
   readonly loginFailed: (failure: FailedLogin) => void;
+  /** Null, or absent: plain HTTP. */
+  readonly tls?: ListenerTls | null;
 }
 
 export interface RunningConsole {
@@ -49,20 +52,23 @@ const SECURITY_HEADERS = {
 
 /** Serves the page and its live data; rejects when the address cannot be listened on. */
 export async function startConsole(options: ConsoleServerOptions): Promise<RunningConsole> {
-  const server = createServer({ headersTimeout: 5_000, requestTimeout: 10_000 });
+  const server = createListener(options.tls ?? null, { headersTimeout: 5_000, requestTimeout: 10_000 });
   const connections = new Connections(server, CONNECTIONS_AT_MOST);
   server.listen(options.port, options.host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const site = new ConsoleSite(
     options,
-    new ConsoleGuard(options.token, [options.host, ...options.hosts], port),
+    new ConsoleGuard(options.token, [options.host, ...options.hosts], port, schemeOf(server) === 'https'),
   );
   server.on('request', (request, response) => {
     site.answer(request, response).catch(() => response.destroy());
   });
   const name = options.host.includes(':') ? `[${options.host}]` : options.host;
-  return { url: `http://${name}:${port}/`, stop: () => stopServer(server, connections, options.feeds) };
+  return {
+    url: `${schemeOf(server)}://${name}:${port}/`,
+    stop: () => stopServer(server, connections, options.feeds),
+  };
 }
 
 async function stopServer(server: Server, connections: Connections, feeds: ConsoleFeeds): Promise<void> {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { FailedLogin } from '../../core/failed-logins';
+import type { ListenerTls } from '../../gateway/listener-tls';
 import type { ConsoleClient } from '../source/console-client';
 import type { GatewayReader } from '../source/gateway-watch';
 import type { ProviderNames } from '../view/action';
@@ -20,6 +21,8 @@ export interface ConsoleOptions {
   readonly port: number;
   /** Names that the page may be reached by, beside loopback and `host`. */
   readonly hosts?: readonly string[];
+  /** Plain HTTP when absent. */
+  readonly tls?: ListenerTls | null;
   /** Between two looks at a migration that is open, milliseconds. */
   readonly intervalMs: number;
   readonly loginFailed: (failure: FailedLogin) => void;
@@ -35,6 +38,13 @@ export async function openConsole(
   const { client, gateways, providersOf, intervalMs, hosts = [], ...rest } = options;
   const token = randomBytes(24).toString('base64url');
   const feeds = new ConsoleFeeds({ client, gateways, providersOf, intervalMs });
-  const running = await startConsole({ ...rest, client, feeds, hosts, token, files: loadPageFiles(PAGE) });
+  const running = await startConsole({
+    ...rest,
+    client,
+    feeds,
+    hosts,
+    token,
+    files: loadPageFiles(PAGE),
+  });
   return { ...running, token };
 }

@@ -3,6 +3,7 @@ import { Callers } from '../callers';
 import { type DataPlane, openDataPlane } from '../data-plane';
 import type { Defects } from '../defects';
 import { serveOn } from '../gateway-process';
+import { openListenerTls } from '../listener-tls';
 import { GatewayMetrics } from '../metrics';
 import { type GatewayLog, openLog } from '../request-log';
 import { openProviders } from '../route';
@@ -57,6 +58,10 @@ class ServingProcess {
       metrics: this.#metrics,
       idPrefix: `${start.incarnation}.${process.pid}.`,
       now: hostNowMs,
+      tls: openListenerTls('tls.data', configuration.tls.data, {
+        resolveSecret,
+        warn: (message) => this.#log.logger.warn(message),
+      }),
       compareShadow: null,
     });
   }
