@@ -13,6 +13,7 @@ import { loadConfiguration } from '../src/config';
 import { installedProgram } from './support/debian-program';
 // Kubernetes 1.34 (Apache-2.0), strict, by kubernetes-validate 1.37.0 on PyPI; only what our manifests reach.
 import kubernetes from './support/kubernetes-schema.json';
+import { isAllowed, type Peer } from './support/network-policies';
 
 const run = promisify(execFile);
 const DEPLOY = join(__dirname, '..', 'deploy');
@@ -27,7 +28,7 @@ interface Manifest {
   readonly spec: any;
 }
 
-const manifests = ['gateways.yaml', 'worker.yaml'].flatMap((file) =>
+const manifests = ['gateways.yaml', 'worker.yaml', 'network-policies.yaml'].flatMap((file) =>
   parseAllDocuments(readFileSync(join(KUBERNETES, file), 'utf8')).map((one) => one.toJS() as Manifest),
 );
 
@@ -123,6 +124,46 @@ describe('the Kubernetes manifests', () => {
     const { gateway } = loadConfiguration(join(KUBERNETES, 'cutover.yaml'));
     const { terminationGracePeriodSeconds } = manifest('StatefulSet', 'cutover-gateway').spec.template.spec;
     expect(terminationGracePeriodSeconds * 1_000).toBeGreaterThan(gateway.drain + 5_000);
+  });
+
+  describe('let nothing in or out', () => {
+    const gateway = podOf('StatefulSet', 'cutover-gateway');
+    const worker = podOf('Deployment', 'cutover-worker');
+    const resolver = { namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' } };
+    const temporal = { namespace: 'temporal', labels: {} };
+    const prometheus = { namespace: 'monitoring', labels: {} };
+    const application = { namespace: 'shop', labels: {} };
+
+    it.each<[string, Peer, Peer, number, boolean]>([
+      ['a gateway to a provider', gateway, { address: '104.18.7.192' }, 443, true],
+      ['a gateway to a provider in the clear', gateway, { address: '104.18.7.192' }, 80, false],
+      ['a gateway to the metadata service', gateway, { address: '169.254.169.254' }, 443, false],
+      ["a gateway to Azure's own services", gateway, { address: '168.63.129.16' }, 443, false],
+      ['a gateway to a private address', gateway, { address: '10.1.2.3' }, 443, false],
+      ['a worker to a private address', worker, { address: '192.168.1.1' }, 443, false],
+      ['a gateway to names', gateway, resolver, 53, true],
+      ['a gateway to Temporal', gateway, temporal, 7233, false],
+      ['a gateway to another gateway', gateway, gateway, 8081, false],
+      ['a worker to names', worker, resolver, 53, true],
+      ['a worker to Temporal', worker, temporal, 7233, true],
+      ["a worker to Temporal's database", worker, temporal, 5432, false],
+      ['a worker to a provider', worker, { address: '104.18.7.192' }, 443, true],
+      ['a worker to a gateway, admin', worker, gateway, 8081, true],
+      ['a worker to a gateway, data', worker, gateway, 8080, false],
+      ['an application to a gateway, data', application, gateway, 8080, true],
+      ['an application to a gateway, admin', application, gateway, 8081, false],
+      ['an application to the metrics of a worker', application, worker, 9464, false],
+      ['Prometheus to a gateway, admin', prometheus, gateway, 8081, true],
+      ['Prometheus to the metrics of a worker', prometheus, worker, 9464, true],
+    ])('%s', (_, from, to, port, allowed) => {
+      expect(isAllowed(manifests, from, to, port)).toBe(allowed);
+    });
+
+    function podOf(kind: string, name: string): Peer {
+      const { metadata, spec } = manifest(kind, name).spec.template;
+      const [{ ports }] = spec.containers;
+      return { namespace: 'cutover', labels: metadata.labels, ports };
+    }
   });
 
   it('hold no secret and name only files that there are', () => {

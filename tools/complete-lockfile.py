@@ -1,6 +1,7 @@
 """Adds to package-lock.json the optional packages of other platforms that npm left out because the registry in
-reach did not offer them: without their entries `npm ci` refuses the lock everywhere. Run it beside the lock."""
-import json,re
+reach did not offer them: without their entries `npm ci` refuses the lock everywhere. Then fills in the integrity of
+entries that have none, as far as the registry knows it. Run it beside the lock."""
+import json,re,subprocess
 l=json.load(open('package-lock.json')); P=l['packages']
 OS=['darwin','linux','win32','android','freebsd','openharmony','openbsd','netbsd','sunos','aix']
 added=[]
@@ -30,6 +31,17 @@ while changed:
             elif short.endswith('-gnu') and 'linux' in short: e['libc']=['glibc']
             if not os_ and not cpu: print('SKIP?',name,ver,path); continue
             P['node_modules/'+name]=e; added.append(name); changed=True
+def integrity(path,version):
+    name=path.split('node_modules/')[-1]
+    found=subprocess.run(['npm','view',f'{name}@{version}','dist.integrity'],capture_output=True,text=True).stdout.strip()
+    return found if found.startswith('sha512-') else None
+missing=[]
+for path,p in P.items():
+    if not path or p.get('link') or 'integrity' in p: continue
+    found=integrity(path,p['version'])
+    if found is None: missing.append(path)
+    else: p['integrity']=found
+for path in missing: print('no integrity:',path)
 l['packages']=dict(sorted(P.items()))
 json.dump(l,open('package-lock.json','w'),indent=2); open('package-lock.json','a').write('\n')
 print(len(added))
