@@ -9,6 +9,7 @@ import type { FailureClass } from '../core/evidence';
 import type { Question } from '../core/question';
 import type { Side } from '../core/routing';
 import { InvalidDocument } from '../core/schema-parts';
+import { guardedFetch } from '../guarded-fetch';
 
 /** Sent with every request of our own, so that a provider's own log tells probes from users. */
 export const PROBE_HEADER = 'x-cutover-probe';
@@ -53,6 +54,7 @@ export function providerClient(
     maxRetries: 0,
     timeout: timeoutMs,
     logLevel: 'off',
+    fetch: guardedFetch,
   });
 }
 

@@ -1,5 +1,6 @@
 import OpenAI, { APIError } from 'openai';
 import type { ProviderConfiguration } from '../core/configuration-schema';
+import { guardedFetch } from '../guarded-fetch';
 import { NO_RATE_LIMITS, readRateLimits } from './rate-limit-headers';
 import type { FeatureAnswer, ProviderInquiry } from './readiness';
 import type { FeatureName } from './usage/usage-analysis';
@@ -28,6 +29,7 @@ export function openAiInquiry(endpoint: {
     organization: null,
     project: null,
     logLevel: 'off',
+    fetch: guardedFetch,
     ...(endpoint.headers === undefined ? {} : { defaultHeaders: endpoint.headers }),
     ...(endpoint.query === undefined ? {} : { defaultQuery: endpoint.query }),
   });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { refuseLiteral } from './address-guard';
 import { effectTargetSchema, linksSchema } from './effect-schema';
 import {
   durationSchema,
@@ -49,8 +50,16 @@ const priceSchema = z.strictObject({
   outputPerMillion: z.number().min(0).describe('USD a million output tokens.'),
 });
 
+/** Private addresses are where providers of one's own are; metadata services would be sent prompts and keys. */
+const providerUrlSchema = httpUrlSchema.superRefine((text, context) => {
+  const refusal = URL.canParse(text) ? refuseLiteral(new URL(text).hostname, true) : null;
+  if (refusal !== null) {
+    context.addIssue({ code: 'custom', message: `expected a provider's address: ${refusal.message}` });
+  }
+});
+
 const providerSchema = z.strictObject({
-  baseUrl: httpUrlSchema.describe('Address with its path, such as https://api.openai.com/v1.'),
+  baseUrl: providerUrlSchema.describe('Address with its path, such as https://api.openai.com/v1.'),
   auth: authSchema.optional().describe('How the key is sent; none for a provider without keys.'),
   headers: z.record(z.string(), z.string()).default({}).describe('Extra headers of every request.'),
   query: z

@@ -34,13 +34,15 @@ const tsigSchema = z.strictObject({
   secret: referenceSchema.describe('Where the key is found, in base64 as tsig-keygen prints it.'),
 });
 
+const allowPrivateSchema = z
+  .boolean()
+  .default(false)
+  .describe('Whether loopback and private addresses may be connected to. Link-local ones never are.');
+
 /** Of every target that is spoken to over HTTP. */
 const HTTP_LIMITS = {
   timeout: durationSchema('10s', 'For one request, from connecting to the end of its answer.', 100),
-  allowPrivate: z
-    .boolean()
-    .default(false)
-    .describe('Whether loopback and private addresses may be connected to. Link-local ones never are.'),
+  allowPrivate: allowPrivateSchema,
   allowHttp: z
     .boolean()
     .default(false)
@@ -104,6 +106,7 @@ const dnsTargetSchema = z.strictObject({
   tsig: tsigSchema.describe('The key that signs updates and their answers (RFC 8945).'),
   ttl: durationSchema('60s', 'Of the records that are set, in whole seconds.', 1_000),
   timeout: durationSchema('10s', 'For one exchange with the server.', 100),
+  allowPrivate: allowPrivateSchema,
 });
 
 const unleashTargetSchema = z.strictObject({

@@ -1,7 +1,9 @@
+import { lookup } from 'node:dns';
 import { type ClientRequest, request as httpRequest, type IncomingMessage, STATUS_CODES } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { guardedLookup } from '../core/address-guard';
 import { isPassed } from './answer-head';
 import type { Caller } from './callers';
 import { closeWith, takeSocket } from './connections';
@@ -30,6 +32,7 @@ export interface TunnelOptions {
 /** A WebSocket has closed by its own handshake before TCP does: the other direction gets this long to end too. */
 const HALF_CLOSED_MS = 5_000;
 const ABOUT = { during: 'tunnel' };
+const LOOKUP = guardedLookup((...asked) => lookup(...asked), true);
 
 /** Tunnels a WebSocket upgrade to a provider: its own key, then bytes both ways until either side ends. */
 export class Tunnel implements OpenTunnel {
@@ -73,7 +76,13 @@ export class Tunnel implements OpenTunnel {
       ...withoutKeyProtocol(provider.headers(forward, caller)),
       ...['host', provider.base.host, 'connection', 'Upgrade', 'upgrade', this.#protocol],
     ];
-    const upstream = send(provider.base.origin, { method: 'GET', path, headers, agent: false });
+    const upstream = send(provider.base.origin, {
+      method: 'GET',
+      path,
+      headers,
+      agent: false,
+      lookup: LOOKUP,
+    });
     this.#upstream = upstream;
     upstream.on('error', (error: NodeJS.ErrnoException) =>
       this.#guard(() => this.#fail(error.code ?? 'error')),

@@ -218,3 +218,20 @@ describe('what may be a secret is never repeated', () => {
 function gateway(name: string) {
   return { name, data: 'http://127.0.0.1:8080', admin: 'http://127.0.0.1:8081' };
 }
+
+it.each([
+  'http://169.254.169.254/v1',
+  'http://168.63.129.16',
+  'http://[::ffff:a9fe:a9fe]/v1',
+  'http://[fe80::1]',
+])('refuses %s as the address of a provider, and private ones are fine', (baseUrl) => {
+  const read = (url: string) =>
+    configurationSchema.safeParse({
+      providers: { a: { baseUrl: url }, b: { baseUrl: 'http://10.0.0.1:8000/v1' } },
+      routes: { chat: { legacy: 'a', candidate: 'b' } },
+    });
+  expect(read(baseUrl).error?.issues).toMatchObject([
+    { path: ['providers', 'a', 'baseUrl'], message: expect.stringContaining('never connected to') },
+  ]);
+  expect(read('http://127.0.0.1/v1').success).toBe(true);
+});

@@ -23,7 +23,7 @@ beforeAll(async () => {
     secrets: { DNS_TSIG: DNS_KEYS.writer.secret, UNLEASH_TOKEN: unleash.token },
     effects: {
       zone: {
-        ...{ type: 'dns', server: dns.address, zone: 'example.com', ttl: '30s' },
+        ...{ type: 'dns', server: dns.address, zone: 'example.com', allowPrivate: true, ttl: '30s' },
         tsig: { name: DNS_KEYS.writer.name, secret: 'env:DNS_TSIG' },
       },
       flags: {

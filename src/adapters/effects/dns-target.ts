@@ -29,7 +29,7 @@ export function createDnsTarget(configuration: DnsConfiguration, tools: TargetTo
     if (secret.length === 0)
       throw new EffectProblem(`expected base64 at ${tsig.secret}, got something else`, false);
     const key = { name: tsig.name, algorithm: tsig.algorithm, secret };
-    const server = serverOf(configuration.server);
+    const server = { ...serverOf(configuration.server), allowPrivate: configuration.allowPrivate };
     return new DnsZone({ server, zone, key, timeoutMs: timeout, nowMs: tools.nowMs });
   };
 

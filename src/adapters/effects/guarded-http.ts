@@ -1,8 +1,8 @@
 import { lookup as systemLookup } from 'node:dns';
-import { isIP, type LookupFunction, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Agent, buildConnector, type Dispatcher, request } from 'undici';
+import { ForbiddenAddress, guardedLookup, refuseLiteral } from '../../core/address-guard';
 import { EffectProblem } from '../../core/effect-problem';
-import { addressProblem } from './address-guard';
 
 /** More than any receiver of an effect has to say. */
 const ANSWER_MOST_BYTES = 256 * 1024;
@@ -91,33 +91,13 @@ function checkedUrl(text: string, { allowHttp }: HttpLimits): URL {
   return url;
 }
 
-/** An address that may not be connected to; the name may have been moved there by whoever owns it. */
-class ForbiddenAddress extends Error {
-  override readonly name = 'ForbiddenAddress';
-}
-
 function guardedConnector({ allowPrivate, timeoutMs }: HttpLimits): buildConnector.connector {
-  const refuse = (address: string): ForbiddenAddress | null => {
-    const problem = addressProblem(address, allowPrivate);
-    return problem === null ? null : new ForbiddenAddress(`${address} ${problem}`);
-  };
-  // What is looked up here is what the socket connects to: there is no second answer that could differ.
-  const lookup: LookupFunction = (hostname, options, callback) => {
-    systemLookup(hostname, { ...options, all: true }, (error, addresses) => {
-      if (error !== null) return callback(error, '', 0);
-      for (const { address } of addresses) {
-        const refusal = refuse(address);
-        if (refusal !== null) return callback(refusal, '', 0);
-      }
-      const [first] = addresses;
-      if (options.all === true) return callback(null, addresses);
-      return callback(null, first?.address ?? '', first?.family ?? 0);
-    });
-  };
-  const connect = buildConnector({ timeout: timeoutMs, lookup });
+  const connect = buildConnector({
+    timeout: timeoutMs,
+    lookup: guardedLookup((...asked) => systemLookup(...asked), allowPrivate),
+  });
   return (options, callback) => {
-    const literal = options.hostname.replace(/^\[|\]$/g, '');
-    const refusal = isIP(literal) === 0 ? null : refuse(literal);
+    const refusal = refuseLiteral(options.hostname, allowPrivate);
     if (refusal !== null) callback(refusal, null);
     else connect(options, callback);
   };

@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { guardedFetch } from '../../guarded-fetch';
 
 /** Something that can be read in pieces: a local file, or a URL that answers range requests. */
 export interface ByteSource {
@@ -14,7 +15,7 @@ export type Fetch = (
 ) => Promise<Response>;
 
 /** A source for a path or an http(s) URL. */
-export function byteSource(location: string, fetchUrl: Fetch = fetch): ByteSource {
+export function byteSource(location: string, fetchUrl: Fetch = guardedFetch): ByteSource {
   return isUrl(location) ? urlSource(location, fetchUrl) : fileSource(location);
 }
 

@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { guardedFetch } from '../../guarded-fetch';
 import { BUILT_IN_MODELS } from './built-in-models';
 import { byteSource, type Fetch, isUrl } from './byte-source';
 import type { ModelArchitecture } from './model-architecture';
@@ -40,7 +41,7 @@ export async function readModelSource(
   if (builtIn !== undefined) {
     return { name: location, architecture: architectureOf(builtIn, location), checkpoint: null };
   }
-  const fetchUrl = options.fetchUrl ?? fetch;
+  const fetchUrl = options.fetchUrl ?? guardedFetch;
   if (/\.safetensors(?:\?.*)?$/.test(location)) {
     const tensors = await readSafetensors(byteSource(location, fetchUrl));
     return withCheckpoint(location, tensors, await siblingConfig(location, options.configLocation, fetchUrl));

@@ -1,3 +1,4 @@
+import { guardedFetch } from '../../guarded-fetch';
 import { openAiPageSchema } from './openai-usage';
 
 const ADDRESS = 'https://api.openai.com/v1/organization';
@@ -48,7 +49,7 @@ async function getJson(url: URL, ask: OpenAiFetch): Promise<unknown> {
   const wait = ask.wait ?? ((ms: number) => new Promise<void>((done) => setTimeout(done, ms)));
   for (let attempt = 1; ; attempt += 1) {
     const timeout = AbortSignal.timeout(60_000);
-    const response = await (ask.fetchUrl ?? fetch)(url, {
+    const response = await (ask.fetchUrl ?? guardedFetch)(url, {
       headers: { authorization: `Bearer ${ask.key}` },
       signal: ask.signal === undefined ? timeout : AbortSignal.any([ask.signal, timeout]),
     });

@@ -1,5 +1,7 @@
+import { lookup } from 'node:dns';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { guardedLookup } from '../../core/address-guard';
 import { Connection, ConnectionClosed, type ConnectionOwner } from './connection';
 import { Exchange, type ExchangeHandler, type UpstreamRequest } from './exchange';
 
@@ -21,6 +23,8 @@ class ConnectTimeout extends Error {
   }
 }
 
+/** Whoever owns a provider's name could have it lead to a metadata service, which would be sent key and prompt. */
+const LOOKUP = guardedLookup((...asked) => lookup(...asked), true);
 const SWEEP_MS = 1_000;
 const TCP_KEEP_ALIVE_MS = 60_000;
 
@@ -126,7 +130,7 @@ export class ConnectionPool implements ConnectionOwner {
     const host = origin.hostname.replace(/^\[|\]$/g, '');
     const isSecure = origin.protocol === 'https:';
     const port = Number(origin.port === '' ? (isSecure ? 443 : 80) : origin.port);
-    const socket = isSecure ? this.#connectTls(host, port) : connectTcp({ host, port });
+    const socket = isSecure ? this.#connectTls(host, port) : connectTcp({ host, port, lookup: LOOKUP });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     const openEvent = isSecure ? 'secureConnect' : 'connect';
@@ -140,6 +144,7 @@ export class ConnectionPool implements ConnectionOwner {
     const socket = connectTls({
       host,
       port,
+      lookup: LOOKUP,
       ALPNProtocols: ['http/1.1'],
       ...(isIP(host) === 0 ? { servername: host } : {}),
       ...(this.#session === undefined ? {} : { session: this.#session }),

@@ -26,7 +26,14 @@ afterAll(() => server.stop());
 
 function targets(fields: object = {}, nowMs: () => number = Date.now): EffectTargets {
   const zone = {
-    ...{ type: 'dns', server: server.address, zone: 'example.com', ttl: '30s', timeout: '5s' },
+    ...{
+      type: 'dns',
+      server: server.address,
+      zone: 'example.com',
+      allowPrivate: true,
+      ttl: '30s',
+      timeout: '5s',
+    },
     tsig: { name: DNS_KEYS.writer.name, secret: 'env:WRITER' },
     ...fields,
   };
