@@ -171,6 +171,20 @@ const gatewaySchema = z.strictObject({
   admin: httpUrlSchema.describe("This gateway's admin listener."),
 });
 
+const callerLimitsSchema = z.strictObject({
+  requestsPerMinute: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('Requests of any kind; a minute of them may come at once.'),
+  tokensPerMinute: z
+    .int()
+    .min(1)
+    .optional()
+    .describe('Input and output tokens as providers count them; estimated from the body until then.'),
+  concurrent: z.int().min(1).optional().describe('Requests and WebSockets at once.'),
+});
+
 const callerSchema = z.strictObject({
   team: nameSchema.describe('Label in logs.'),
   keySha256: z
@@ -182,6 +196,9 @@ const callerSchema = z.strictObject({
     .default({})
     .describe('Own provider keys of this team, by provider.'),
   headers: z.record(z.string(), z.string()).default({}).describe('Extra headers, such as an organisation.'),
+  limits: callerLimitsSchema
+    .optional()
+    .describe('What this key may use of the whole gateway; above it the answer is 429.'),
 });
 
 const breakerSchema = z.strictObject({

@@ -37,6 +37,8 @@ export class Call implements AnswerSink, ActiveCall {
   /** As the provider that served counted; null when it did not, or its answer was not read. */
   usage: TokenUsage | null = null;
   outcome = 'success';
+  /** What the caller's limit of tokens was charged until `usage` is known. */
+  estimatedTokens = 0;
   ended = false;
   #buffered: BufferedBytes | null = null;
 
@@ -170,6 +172,7 @@ export class Call implements AnswerSink, ActiveCall {
   finish(): void {
     if (this.ended) return;
     this.ended = true;
+    this.caller.limits?.end(this.estimatedTokens, this.usage);
     this.#buffered?.give(this.body.length);
     this.#buffered = null;
     this.services.active.remove(this);

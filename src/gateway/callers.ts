@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { CallerConfiguration } from '../core/configuration-schema';
+import { type CallerLimit, CallerLimits } from './caller-limits';
 
 /** Who calls: a team, with its own provider keys and headers where it has them. */
 export interface Caller {
@@ -7,10 +8,14 @@ export interface Caller {
   /** Keys by provider name. */
   readonly keys: ReadonlyMap<string, string>;
   readonly headers: Readonly<Record<string, string>>;
+  /** Null without any. */
+  readonly limits: CallerLimits | null;
 }
 
 /** The one caller of a gateway without gateway keys (loopback only). */
-const ANYONE: Caller = { team: '', keys: new Map(), headers: {} };
+const ANYONE: Caller = { team: '', keys: new Map(), headers: {}, limits: null };
+
+const LIMITS: readonly CallerLimit[] = ['requests', 'tokens', 'concurrent'];
 
 interface Entry {
   readonly digest: Buffer;
@@ -21,7 +26,12 @@ interface Entry {
 export class Callers {
   readonly #entries: readonly Entry[];
 
-  constructor(configured: readonly CallerConfiguration[], resolveSecret: (reference: string) => string) {
+  /** `spent` is called when a caller with limits has used something, for other processes to know. */
+  constructor(
+    configured: readonly CallerConfiguration[],
+    resolveSecret: (reference: string) => string,
+    spent: (() => void) | null = null,
+  ) {
     this.#entries = configured.map((caller) => ({
       digest: Buffer.from(caller.keySha256, 'hex'),
       caller: {
@@ -30,8 +40,28 @@ export class Callers {
           Object.entries(caller.keys).map(([provider, reference]) => [provider, resolveSecret(reference)]),
         ),
         headers: caller.headers,
+        limits: caller.limits === undefined ? null : new CallerLimits(caller.team, caller.limits, spent),
       },
     }));
+  }
+
+  /** The limits of each caller, in the order of the configuration. */
+  get limits(): (CallerLimits | null)[] {
+    return this.#entries.map(({ caller }) => caller.limits);
+  }
+
+  /** Requests that were refused, by team and limit. */
+  refusals(): { readonly team: string; readonly limit: CallerLimit; readonly count: number }[] {
+    const counts = new Map<string, Record<CallerLimit, number>>();
+    for (const { caller } of this.#entries) {
+      if (caller.limits === null) continue;
+      const sums = counts.get(caller.team) ?? { requests: 0, tokens: 0, concurrent: 0 };
+      for (const limit of LIMITS) sums[limit] += caller.limits.refusals[limit];
+      counts.set(caller.team, sums);
+    }
+    return [...counts].flatMap(([team, sums]) =>
+      LIMITS.map((limit) => ({ team, limit, count: sums[limit] })),
+    );
   }
 
   /** Whether anyone may call without a key. */

@@ -91,6 +91,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
   const server = createDataServer(services, options.tls);
   const connections = new Connections(server, configuration.gateway.maxConnections);
   metrics.showConnections('data', connections);
+  metrics.showCallers(options.callers);
   metrics.showFailedLogins('data', services.failedLogins);
   metrics.showProcess({
     active: () => active.size,

@@ -2,6 +2,7 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { FailureClass } from '../core/evidence';
 import type { FailedLogins } from '../core/failed-logins';
 import type { GatewayStatus, Side } from '../core/routing';
+import type { Callers } from './callers';
 import type { Connections } from './connections';
 import type { RouteToServe } from './gateway-routes';
 import { BoundedHistogram, type Labels, registerScraped, type Sample } from './metric-series';
@@ -113,6 +114,17 @@ export class GatewayMetrics {
   /** Adds the failed logins of a listener. */
   showFailedLogins(listener: string, failedLogins: FailedLogins): void {
     this.#failedLogins.set(listener, failedLogins);
+  }
+
+  /** Adds what the limits of callers have refused; once. */
+  showCallers(callers: Callers): void {
+    registerScraped(this.#registry, {
+      name: 'cutover_caller_refusals_total',
+      help: 'Requests that a limit of their caller refused, before they were drawn.',
+      type: 'counter',
+      samples: () =>
+        callers.refusals().map(({ team, limit, count }) => ({ labels: { team, limit }, value: count })),
+    });
   }
 
   /** Adds the connections of a listener. */

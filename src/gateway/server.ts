@@ -13,7 +13,7 @@ import type { Route } from './route';
 import { serve } from './serve';
 import type { Services } from './services';
 import { findTarget, type Target } from './target';
-import { classify } from './traffic-class';
+import { classify, type Traffic } from './traffic-class';
 import { refuseUpgrade, Tunnel } from './tunnel';
 
 /** Above the idle timeouts of common load balancers (60 s), so that never a reused connection dies first. */
@@ -67,9 +67,22 @@ function receive(services: Services, request: IncomingMessage, response: ServerR
   }
   const { target, query, head, caller } = admitted;
   const traffic = classify(request.method ?? '', target.path);
+  const tokens =
+    caller.limits === null || !usesModel(traffic) ? 0 : caller.limits.estimate(head.contentLength ?? 0);
+  const limited = caller.limits?.begin(tokens, services.now()) ?? null;
+  if (limited !== null) {
+    request.resume();
+    sendError(response, limited.error, limited.headers, head.hasBody);
+    return;
+  }
   const call = new Call(services, target.route, request, response, head, caller, traffic, target.path, query);
+  call.estimatedTokens = tokens;
   services.active.add(call);
   serve(call);
+}
+
+function usesModel({ class: of }: Traffic): boolean {
+  return of === 'randomised' || of === 'whole';
 }
 
 interface Admitted {
@@ -153,6 +166,11 @@ function receiveUpgrade(services: Services, request: IncomingMessage, socket: Du
     refuseUpgrade(socket, full);
     return;
   }
+  const limited = caller.limits?.begin(0, services.now()) ?? null;
+  if (limited !== null) {
+    refuseUpgrade(socket, limited.error);
+    return;
+  }
   const provider = route.providers[route.configuration.stateful];
   const startedMs = services.now();
   const tunnel = new Tunnel(request, socket, head, {
@@ -165,6 +183,7 @@ function receiveUpgrade(services: Services, request: IncomingMessage, socket: Du
     tunnels: services.tunnels,
     defects: services.defects,
     ended: (outcome, status) => {
+      caller.limits?.end(0, null);
       const ms = Math.round(services.now() - startedMs);
       const line = {
         route: route.name,

@@ -21,8 +21,8 @@ export interface ProcessGroupOptions {
   readonly start: () => ProcessStart;
   /** Called with what a process says of its own accord. */
   readonly heard: (report: Report, from: Member) => void;
-  /** Called when a process is gone for good, with the last metrics that it sent. */
-  readonly ended: (metrics: MetricSamples | null) => void;
+  /** Called when a process is gone for good. */
+  readonly ended: (member: Member) => void;
   /** Called with the ids of all processes that run, whenever they change. */
   readonly running: (pids: readonly number[]) => void;
   readonly warn: (message: string) => void;
@@ -202,6 +202,7 @@ export class ProcessGroup {
         return;
       case 'counted':
       case 'learned':
+      case 'spent':
         this.#options.heard(report, member);
     }
   }
@@ -225,7 +226,7 @@ export class ProcessGroup {
   #ended(member: Member, how: string): void {
     this.#members.delete(member);
     this.#release((waiting) => waiting.member === member);
-    this.#options.ended(member.metrics);
+    this.#options.ended(member);
     this.#sayRunning();
     if (this.#members.size === 0) this.#stopped?.();
     if (this.#stopping) return;

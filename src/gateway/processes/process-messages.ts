@@ -1,6 +1,7 @@
 import type { Configuration } from '../../core/configuration-schema';
 import type { Side } from '../../core/routing';
 import type { CountedDraws } from '../arm-draw';
+import type { LimitLevels, Spending } from '../caller-limits';
 import type { BegunConversation } from '../conversation-table';
 import type { EvidenceAddition } from '../epoch-evidence';
 import type { ListenAddress } from '../listen-address';
@@ -19,6 +20,7 @@ export type Order =
       readonly inFlight: InFlightEnd;
     }
   | { readonly order: 'learn'; readonly route: string; readonly learned: Learned }
+  | { readonly order: 'spend'; readonly spendings: readonly CallerSpending[] }
   /** Say all that was counted, then answer `standing` with this number. */
   | { readonly order: 'report'; readonly round: number; readonly withMetrics: boolean }
   /** Take nothing more, end what runs, and leave. */
@@ -30,6 +32,7 @@ export type Report =
   | { readonly report: 'failed'; readonly message: string; readonly syscall?: string; readonly code?: string }
   | { readonly report: 'counted'; readonly route: string; readonly counted: Counted }
   | { readonly report: 'learned'; readonly route: string; readonly learned: Learned }
+  | { readonly report: 'spent'; readonly spendings: readonly CallerSpending[] }
   | {
       readonly report: 'standing';
       readonly round: number;
@@ -49,6 +52,13 @@ export interface ProcessStart {
   readonly startedAtMs: number;
   readonly readyAfterMs?: number;
   readonly routes: Readonly<Record<string, RouteStart>>;
+  /** How callers with limits stand; null without any. In the order of the configuration. */
+  readonly callers: readonly (LimitLevels | null)[];
+}
+
+/** What one caller, by its place in the configuration, has used in one process. */
+export interface CallerSpending extends Spending {
+  readonly caller: number;
 }
 
 export interface RouteStart {

@@ -6,6 +6,7 @@ import { openRoutes } from '../gateway-routes';
 import type { ListenAddress } from '../listen-address';
 import { GroupMetrics } from './group-metrics';
 import { GroupRoute } from './group-route';
+import { GroupSpendings } from './group-spendings';
 import { hostNowMs } from './host-clock';
 import { endLeftOvers, writeProcesses } from './left-over-processes';
 import { configurationOfOne } from './process-count';
@@ -44,6 +45,7 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
   const { stateDirectory, drain } = configuration.gateway;
   const readyAfter = options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs };
   const startedAtMs = hostNowMs();
+  const spendings = new GroupSpendings(configuration.callers);
   const processesFile = join(stateDirectory, 'gateway.processes');
   await endLeftOvers(processesFile, warn);
   const group = new ProcessGroup({
@@ -53,10 +55,13 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
       configuration: configurationOfOne(configuration, processes),
       ...{ gateway, incarnation, data, log, startedAtMs, ...readyAfter },
       routes: Object.fromEntries([...routes].map(([name, route]) => [name, route.start()])),
+      callers: spendings.levels(hostNowMs()),
     }),
     heard,
-    ended: (samples) => {
-      if (samples !== null) metrics.keep(samples);
+    ended: (member) => {
+      if (member.metrics !== null) metrics.keep(member.metrics);
+      const freed = spendings.end(member, hostNowMs());
+      if (freed.length > 0) group.send({ order: 'spend', spendings: freed });
     },
     running: (pids) => writeProcesses(processesFile, pids),
     warn,
@@ -75,6 +80,10 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
 
   function heard(report: Report, from: Member): void {
     if (report.report === 'counted') routes.get(report.route)?.count(report.counted);
+    if (report.report === 'spent') {
+      spendings.add(from, report.spendings, hostNowMs());
+      group.send({ order: 'spend', spendings: report.spendings }, from);
+    }
     if (report.report !== 'learned') return;
     const { route, learned } = report;
     routes.get(route)?.learn(learned);

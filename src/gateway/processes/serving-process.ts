@@ -9,7 +9,7 @@ import { type GatewayLog, openLog } from '../request-log';
 import { openProviders } from '../route';
 import { FollowedRoute } from './followed-route';
 import { hostNowMs } from './host-clock';
-import type { Learned, Order, ProcessStart, Report } from './process-messages';
+import type { CallerSpending, Learned, Order, ProcessStart, Report } from './process-messages';
 
 /** What was counted reaches the primary after so long; a process that dies takes no more with it. */
 const COUNTED_EVERY_MS = 20;
@@ -17,6 +17,7 @@ const COUNTED_EVERY_MS = 20;
 /** One of the processes of a gateway that serve callers; everything is decided by the primary process. */
 class ServingProcess {
   readonly #routes: ReadonlyMap<string, FollowedRoute>;
+  readonly #callers: Callers;
   readonly #metrics: GatewayMetrics;
   readonly #log: GatewayLog;
   readonly #dataPlane: DataPlane<FollowedRoute>;
@@ -46,13 +47,18 @@ class ServingProcess {
         ];
       }),
     );
+    this.#callers = new Callers(configuration.callers, resolveSecret, counted);
+    this.#callers.limits.forEach((limits, index) => {
+      const levels = start.callers[index] ?? null;
+      if (levels !== null) limits?.restore(levels, hostNowMs());
+    });
     this.#metrics = new GatewayMetrics(this.#routes, null);
     this.#log = openLog(start.log, start.gateway, true);
     this.#dataPlane = openDataPlane({
       configuration,
       routes: this.#routes,
       providers: openProviders(configuration, resolveSecret),
-      callers: new Callers(configuration.callers, resolveSecret),
+      callers: this.#callers,
       resolveSecret,
       log: this.#log,
       metrics: this.#metrics,
@@ -84,6 +90,10 @@ class ServingProcess {
         return;
       case 'learn':
         this.#routes.get(order.route)?.learn(order.learned);
+        return;
+      case 'spend':
+        for (const { caller, ...spending } of order.spendings)
+          this.#callers.limits[caller]?.add(spending, hostNowMs());
         return;
       case 'report':
         void this.#report(order.round, order.withMetrics);
@@ -120,6 +130,12 @@ class ServingProcess {
       const counted = followed.takeCounted();
       if (counted !== null) send({ report: 'counted', route, counted });
     }
+    const spendings: CallerSpending[] = [];
+    this.#callers.limits.forEach((limits, caller) => {
+      const spending = limits?.takeSpending() ?? null;
+      if (spending !== null) spendings.push({ caller, ...spending });
+    });
+    if (spendings.length > 0) send({ report: 'spent', spendings });
   }
 }
 
