@@ -7,6 +7,7 @@ import type { HandoverFindings } from './core/handover-conversation';
 import type { MigrationEffort } from './core/migration-effort';
 import type {
   AssessmentSummary,
+  Drift,
   MigrationStart,
   MigrationState,
   Outcome,
@@ -133,6 +134,8 @@ export interface CheckHealthInput {
   readonly embeddings: boolean;
   /** The plan's rollout hours, asked first. */
   readonly rollout?: RolloutPlan;
+  /** The workflow's time, by which the hours are read: clocks of workers differ. Absent from older workflows. */
+  readonly nowMs?: number;
   readonly features?: ProbedFeatures['features'];
 }
 
@@ -154,8 +157,10 @@ export interface WatchStageInput {
   readonly probePlan: AssessInput['probes'];
   readonly probes: ProbeRecord;
   readonly baseline: Baseline | null;
-  /** Gateway and kind of the drift that is known, so that only a change ends the window. */
+  /** Gateway and kind of the drift that is known, for watches of older releases. */
   readonly knownDrift: string | null;
+  /** What is known to contradict our routing, so that only a change ends the window. Absent from older workflows. */
+  readonly knownDrifts?: readonly Drift[];
 }
 
 /** On `TASK_QUEUE`. */

@@ -11,9 +11,8 @@ const YEAR_MS = 365 * 86_400_000;
 
 /** Both providers must answer once in every way that the route uses before the share is changed. */
 export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Promise<HealthCheck> {
-  return async ({ route, timeoutMs, embeddings, features, rollout }) => {
+  return async ({ route, timeoutMs, embeddings, features, rollout, nowMs = Date.now() }) => {
     if (rollout !== undefined) {
-      const nowMs = Date.now();
       const { atMs, why } = nextPossible(rollout, nowMs);
       if (atMs === null || atMs > nowMs) {
         return { healthy: false, sentence: why, notBefore: { atMs: atMs ?? nowMs + YEAR_MS, why } };

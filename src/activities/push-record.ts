@@ -1,7 +1,8 @@
 import type { ApplyRoutingInput } from '../contract';
+import { driftAt, driftsAfter } from '../core/drift';
 import type { ApplyResult } from '../core/events';
 import type { Drift, RosterEntry } from '../core/migration-state';
-import { type GatewayStatus, type RoutingRecord, sameRecord } from '../core/routing';
+import { type GatewayStatus, highestEpochOf, type RoutingRecord, sameRecord } from '../core/routing';
 import type { GatewayAnswer, Ports } from '../ports';
 import { noStanding } from './failures';
 
@@ -29,26 +30,29 @@ export async function pushRecord(
     const standing = await ports.standing.hasStanding(wanted.leaseMs);
     if (!standing.granted) throw noStanding(standing.reason);
   }
+  // What a kill withdrew is pushed to nobody, whoever has a latch; share 0 always wins.
+  const drifts = wanted.share === 0 ? [] : driftsAmong(reads, wanted);
+  const killed = drifts.find(({ kind }) => kind === 'kill latch');
   const pushed = await Promise.all(
     reads.map(async ({ gateway, answer }): Promise<Pushed> => {
       if (answer.kind === 'unreachable') return missing(gateway, answer.reason);
       if (answer.kind === 'refused') return missing(gateway, answer.refusal.error.message);
       const status = answer.value;
-      const drift = driftOf(status, wanted);
-      if (drift !== null)
-        return { gateway, outcome: 'missing', note: `${gateway.name}: ${drift.detail}`, drift };
-      if (
-        status.record !== null &&
-        sameRecord(status.record, wanted) &&
-        direction === 'lower' &&
-        status.durable !== false
-      ) {
+      const drift = drifts.find((known) => known.gateway === gateway.name);
+      if (drift !== undefined) return missing(gateway, drift.detail);
+      const holdsIt = status.record !== null && sameRecord(status.record, wanted);
+      if (killed !== undefined) {
+        return holdsIt
+          ? { gateway, outcome: 'confirmed', note: null }
+          : missing(gateway, `nothing is pushed after the kill at ${killed.gateway}`);
+      }
+      if (holdsIt && direction === 'lower' && status.durable !== false) {
         return status.unsentOlder === 0
-          ? { gateway, outcome: 'confirmed', note: null, drift: null }
+          ? { gateway, outcome: 'confirmed', note: null }
           : missing(gateway, `${status.unsentOlder} candidate attempts of older epochs are still unsent`);
       }
       const reply = await ports.gateways.push(gateway, route, {
-        expected: { incarnation: status.incarnation, epoch: status.record?.epoch ?? status.highestEpoch },
+        expected: { incarnation: status.incarnation, epoch: status.record?.epoch ?? highestEpochOf(status) },
         asOfMs: status.asOfMs,
         record: wanted,
         inFlight,
@@ -58,7 +62,7 @@ export async function pushRecord(
       const { confirmed, durable } = reply.value;
       const note = durable ? null : `${gateway.name}: applied in memory, its disk refused`;
       return confirmed
-        ? { gateway, outcome: 'confirmed', note, drift: null }
+        ? { gateway, outcome: 'confirmed', note }
         : missing(gateway, 'candidate attempts of older epochs are still unsent');
     }),
   );
@@ -67,7 +71,8 @@ export async function pushRecord(
     confirmed: pushed.filter(({ outcome }) => outcome === 'confirmed').map(({ gateway }) => gateway.name),
     lapsed: [],
     missing: pushed.filter(({ outcome }) => outcome === 'missing').map(({ gateway }) => gateway.name),
-    drift: pushed.find(({ drift }) => drift !== null)?.drift ?? null,
+    drift: drifts[0] ?? null,
+    drifts,
     notes: pushed.flatMap(({ note }) => (note === null ? [] : [note])),
   };
 }
@@ -76,11 +81,18 @@ interface Pushed {
   readonly gateway: RosterEntry;
   readonly outcome: 'confirmed' | 'missing';
   readonly note: string | null;
-  readonly drift: Drift | null;
 }
 
 function missing(gateway: RosterEntry, reason: string): Pushed {
-  return { gateway, outcome: 'missing', note: `${gateway.name}: ${reason}`, drift: null };
+  return { gateway, outcome: 'missing', note: `${gateway.name}: ${reason}` };
+}
+
+function driftsAmong(reads: readonly Read[], wanted: RoutingRecord): readonly Drift[] {
+  const found = reads.flatMap(({ gateway, answer }) => {
+    const drift = answer.kind === 'ok' ? driftAt(gateway.name, answer.value, wanted) : null;
+    return drift === null ? [] : [drift];
+  });
+  return driftsAfter([], found, []);
 }
 
 /** Only share 0 may go above a newer epoch; whatever share-0 record of ours is out there already is kept. */
@@ -88,34 +100,12 @@ function epochFor(record: RoutingRecord, reads: readonly Read[]): number {
   if (record.share > 0) return record.epoch;
   const epochs = reads.map(({ answer }) => {
     if (answer.kind !== 'ok') return record.epoch;
-    const { record: held, highestEpoch } = answer.value;
+    const { record: held } = answer.value;
+    const highestEpoch = highestEpochOf(answer.value);
     const ours =
       held !== null && sameRecord({ ...held, epoch: record.epoch }, record) && held.epoch === highestEpoch;
     if (ours && highestEpoch >= record.epoch) return highestEpoch;
     return highestEpoch >= record.epoch ? highestEpoch + 1 : record.epoch;
   });
   return Math.max(record.epoch, ...epochs);
-}
-
-/** What contradicts a record that a gateway is about to be pushed; null for a share-0 record, which always wins. */
-function driftOf(status: GatewayStatus, wanted: RoutingRecord): Drift | null {
-  if (wanted.share === 0) return null;
-  const { gateway, highestEpoch, kill } = status;
-  if (kill !== null) {
-    return {
-      gateway,
-      kind: 'kill latch',
-      detail: `the kill switch was set by ${kill.by}: ${kill.reason}`,
-      kill,
-    };
-  }
-  if (highestEpoch > wanted.epoch) {
-    const detail = `it has seen epoch ${highestEpoch}, newer than ours (${wanted.epoch})`;
-    return { gateway, kind: 'newer epoch', detail, kill: null, epoch: highestEpoch };
-  }
-  if (status.record !== null && status.record.epoch === wanted.epoch && !sameRecord(status.record, wanted)) {
-    const detail = `it holds other content under our epoch ${wanted.epoch}`;
-    return { gateway, kind: 'other content', detail, kill: null };
-  }
-  return null;
 }

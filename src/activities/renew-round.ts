@@ -1,7 +1,8 @@
 import type { WatchStageInput } from '../contract';
+import { driftAt, driftsAfter, isKilled } from '../core/drift';
 import { type Evidence, evidenceProblem } from '../core/evidence';
 import type { Drift, RosterEntry } from '../core/migration-state';
-import { type GatewayStatus, sameRecord } from '../core/routing';
+import { type GatewayStatus, highestEpochOf } from '../core/routing';
 import type { Ports } from '../ports';
 import { noStanding } from './failures';
 
@@ -14,7 +15,10 @@ export interface RoundResult {
   readonly unreachable: readonly string[];
   /** Gateways whose evidence could not be read, or not be used: then with the reason in brackets. */
   readonly silent: readonly string[];
-  readonly drift: Drift | null;
+  /** All that contradicts our routing, with what is known of gateways that were silent. */
+  readonly drifts: readonly Drift[];
+  /** Who answered. */
+  readonly answered: readonly string[];
   readonly evidence: readonly Evidence[];
   readonly cursors: Readonly<Record<string, string>>;
   /** Failures of the candidate in a row at one gateway: the most of all. */
@@ -29,7 +33,6 @@ interface GatewayRound {
   readonly granted: boolean;
   readonly behind: string | null;
   readonly reachable: boolean;
-  readonly drift: Drift | null;
   readonly evidence: Evidence | null;
   /** Why evidence that was read cannot be used. */
   readonly unusable: string | null;
@@ -40,17 +43,26 @@ interface GatewayRound {
 
 /**
  * Reads every gateway, asks once whether this attempt may still grant leases, then renews each lease or pushes
- * the record to who is merely behind. Throws `NoStanding` before anything is granted.
+ * the record to who is merely behind. `known` is the drift that was known before. Throws `NoStanding` before anything is granted.
  */
 export async function renewRound(
   ports: Ports,
   input: WatchStageInput,
   roster: readonly RosterEntry[],
+  known: readonly Drift[],
 ): Promise<RoundResult> {
   const { route, record } = input;
   const reads = await Promise.all(
     roster.map(async (gateway) => ({ gateway, answer: await ports.gateways.status(gateway, route) })),
   );
+  const answered = reads.flatMap(({ gateway, answer }) => (answer.kind === 'ok' ? [gateway.name] : []));
+  const found = reads.flatMap(({ gateway, answer }) => {
+    const drift = answer.kind === 'ok' ? driftAt(gateway.name, answer.value, record) : null;
+    return drift === null ? [] : [drift];
+  });
+  const drifts = driftsAfter(known, found, answered);
+  // What a kill withdrew is pushed to nobody: neither to who joins nor to who has lost its record, latch or not.
+  const killed = isKilled(drifts);
   const standing = await ports.standing.hasStanding(record.leaseMs);
   if (!standing.granted) throw noStanding(standing.reason);
   const rounds = await Promise.all(
@@ -59,7 +71,6 @@ export async function renewRound(
         name: gateway.name,
         granted: false,
         behind: null,
-        drift: null,
         evidence: null,
         unusable: null,
         cursor: null,
@@ -68,16 +79,17 @@ export async function renewRound(
       };
       if (answer.kind !== 'ok') return { ...absent, reachable: false };
       const status = answer.value;
-      const drift = driftSeen(status, input);
-      const behind = drift === null ? behindBy(status, input) : null;
-      const granted = drift === null && (await grant(ports, input, gateway, status, behind !== null));
+      const lacks = behindBy(status, input);
+      const drifted = drifts.some((drift) => drift.gateway === gateway.name);
+      const barred = drifted || (killed && lacks !== null);
+      const behind = barred ? null : lacks;
+      const granted = !barred && (await grant(ports, input, gateway, status, behind !== null));
       const seen = await readEvidence(ports, input, gateway);
       return {
         ...absent,
         granted,
         behind,
         reachable: true,
-        drift,
         ...seen,
         settled: status.settled === 'candidate',
       };
@@ -90,7 +102,8 @@ export async function renewRound(
     silent: rounds
       .filter(({ evidence }) => evidence === null)
       .map(({ name, unusable }) => (unusable === null ? name : `${name} (${unusable})`)),
-    drift: rounds.find(({ drift }) => drift !== null)?.drift ?? null,
+    drifts,
+    answered,
     evidence: rounds.flatMap(({ evidence }) => (evidence === null ? [] : [evidence])),
     cursors: Object.fromEntries(
       rounds.flatMap(({ name, cursor }) => (cursor === null ? [] : [[name, cursor]])),
@@ -99,39 +112,9 @@ export async function renewRound(
     settled: rounds.filter(({ settled }) => settled).map(({ name }) => name),
     highestEpoch: Math.max(
       0,
-      ...reads.map(({ answer }) => (answer.kind === 'ok' ? answer.value.highestEpoch : 0)),
+      ...reads.map(({ answer }) => (answer.kind === 'ok' ? highestEpochOf(answer.value) : 0)),
     ),
   };
-}
-
-/** Law 9: a latch, a newer epoch, or other content under our epoch. */
-function driftSeen(status: GatewayStatus, { record }: WatchStageInput): Drift | null {
-  const { gateway, kill, highestEpoch } = status;
-  if (kill !== null) {
-    return {
-      gateway,
-      kind: 'kill latch',
-      detail: `the kill switch was set by ${kill.by}: ${kill.reason}`,
-      kill,
-    };
-  }
-  if (status.withdrawn === true && status.record?.epoch === record.epoch) {
-    const detail = 'its kill switch was set and cleared meanwhile: our record is withdrawn there';
-    return { gateway, kind: 'kill latch', detail, kill: null };
-  }
-  if (highestEpoch > record.epoch) {
-    const detail = `it has seen epoch ${highestEpoch}, newer than ours (${record.epoch})`;
-    return { gateway, kind: 'newer epoch', detail, kill: null, epoch: highestEpoch };
-  }
-  if (status.record !== null && status.record.epoch === record.epoch && !sameRecord(status.record, record)) {
-    return {
-      gateway,
-      kind: 'other content',
-      detail: `it holds other content under our epoch ${record.epoch}`,
-      kill: null,
-    };
-  }
-  return null;
 }
 
 function behindBy(status: GatewayStatus, { record }: WatchStageInput): string | null {
@@ -155,7 +138,7 @@ async function grant(
     const answer = await ports.gateways.renew(gateway, route, { incarnation, asOfMs, epoch: record.epoch });
     return answer.kind === 'ok';
   }
-  const expected = { incarnation, epoch: status.record?.epoch ?? status.highestEpoch };
+  const expected = { incarnation, epoch: status.record?.epoch ?? highestEpochOf(status) };
   const answer = await ports.gateways.push(gateway, route, { expected, asOfMs, record, inFlight: 'drain' });
   return answer.kind === 'ok';
 }

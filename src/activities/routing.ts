@@ -2,6 +2,7 @@ import { activityInfo, Context } from '@temporalio/activity';
 import type { ApplyRoutingInput, ReadRoutingInput, RoutingActivities, VerifyRoutingInput } from '../contract';
 import type { ApplyResult, RoutingReading } from '../core/events';
 import type { RosterEntry } from '../core/migration-state';
+import { highestEpochOf } from '../core/routing';
 import type { ChangeTelemetry, Ports } from '../ports';
 import { withHeartbeats } from './heartbeats';
 import { pushRecord } from './push-record';
@@ -30,7 +31,7 @@ async function readRouting(ports: Ports, { route }: ReadRoutingInput): Promise<R
   return {
     roster,
     unreachable: answers.filter(({ answer }) => answer.kind !== 'ok').map(({ gateway }) => gateway.name),
-    highestEpoch: Math.max(0, ...statuses.map((status) => status.highestEpoch)),
+    highestEpoch: Math.max(0, ...statuses.map(highestEpochOf)),
     forgotten: statuses
       .filter((status) => status.effectiveShare > 0)
       .map((status) => ({

@@ -1,5 +1,6 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { WatchStageInput } from '../contract';
+import { driftKey } from '../core/drift';
 import type { WindowResult } from '../core/events';
 import { type Evidence, failureCount, mergeEvidence } from '../core/evidence';
 import { judgeStage } from '../core/gate';
@@ -81,6 +82,7 @@ async function watch(
   const before = activityInfo().heartbeatDetails as WatchProgress | undefined;
   let { elapsedMs, observedMs, lapses } = before ?? { elapsedMs: 0, observedMs: 0, lapses: [] };
   let lastMs = ports.clock.now();
+  let known = input.knownDrifts ?? [];
   let wasGood = false;
   // A window lies within burn-in or after it: evidence of the one is never judged with the other.
   const burnIn = isBurningIn(input, 0, 0);
@@ -90,13 +92,14 @@ async function watch(
   const lastGrantMs = new Map(input.roster.map(({ name }) => [name, lastMs]));
 
   for (;;) {
-    const round = await renewRound(ports, input, input.roster);
+    const round = await renewRound(ports, input, input.roster, known);
+    known = round.drifts;
     signal.throwIfAborted();
     const nowMs = ports.clock.now();
     const passedMs = nowMs - lastMs;
     elapsedMs += passedMs;
     // Time counts as soak only between two rounds in which every gateway served as it should.
-    const good = round.behind.length === 0 && round.unreachable.length === 0 && round.drift === null;
+    const good = round.behind.length === 0 && round.unreachable.length === 0 && round.drifts.length === 0;
     if (good && wasGood) observedMs += passedMs;
     wasGood = good;
     lastMs = nowMs;
@@ -104,7 +107,7 @@ async function watch(
     lapses = [...lapses, ...round.behind].slice(-20);
 
     const delta = mergeEvidence(round.evidence, input.record.epoch);
-    shareApplied &&= round.drift === null && lapses.length === 0;
+    shareApplied &&= round.drifts.length === 0 && lapses.length === 0;
     const { quantile = 0.95 } = input.stage.gates.latency;
     const evidence = withWindow(input.progress.evidence, delta, { burnIn, shareApplied, quantile });
     // What the verdict rests on is what the result tells: probes go on meanwhile.
@@ -114,7 +117,7 @@ async function watch(
       verdict,
       probes: probed,
       soakMs: input.progress.observedMs + observedMs,
-      drift: round.drift?.kind ?? null,
+      drift: round.drifts[0]?.kind ?? null,
       lapsed: round.behind.map(({ gateway }) => gateway),
       silent: round.silent,
     });
@@ -138,7 +141,9 @@ async function watch(
         verdict,
         probes: probed,
         lapses,
-        drift: round.drift,
+        drift: round.drifts[0] ?? null,
+        drifts: round.drifts,
+        answered: round.answered,
         ...roster,
         settled: round.settled,
         highestEpoch: round.highestEpoch,
@@ -203,13 +208,19 @@ function endOf(at: {
 }): WindowResult['ended'] | null {
   const { input, round, verdict, elapsedMs } = at;
   if (verdict.harm !== null) return 'harm';
-  const drift = round.drift === null ? null : `${round.drift.gateway}: ${round.drift.kind}`;
-  if (drift !== input.knownDrift) return 'drift changed';
+  if (hasDriftChanged(input, round)) return 'drift changed';
   if (at.rosterChanged) return 'roster changed';
   if (input.handover && input.roster.every(({ name }) => round.settled.includes(name))) return 'settled';
   if (verdict.metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return 'window over';
   if (input.windowMs === 0) return 'asked';
   return at.burntIn || elapsedMs >= input.windowMs ? 'window over' : null;
+}
+
+/** Within one renewal of its change, a latch that is cleared included: the runbook goes on from there. */
+function hasDriftChanged({ knownDrift, knownDrifts }: WatchStageInput, { drifts }: RoundResult): boolean {
+  if (knownDrifts !== undefined) return driftKey(drifts) !== driftKey(knownDrifts);
+  const [drift] = drifts;
+  return (drift === undefined ? null : `${drift.gateway}: ${drift.kind}`) !== knownDrift;
 }
 
 /** Who joined the configuration, and who is gone from it, out of reach, and one lease past its last grant. */

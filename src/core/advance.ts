@@ -101,7 +101,8 @@ export function promote(
       atMs,
     });
   }
-  return { ...leaving, promotion: { toIndex, by, reason, commandId } };
+  const since = isRevised(state) ? { since: state.checkpoints.length } : {};
+  return { ...leaving, promotion: { toIndex, ...since, by, reason, commandId } };
 }
 
 /** Law 3: at a stage's deadline the plan's default acts: first hold and tell, later roll back. */

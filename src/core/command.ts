@@ -137,6 +137,16 @@ export function unknownCommand(name: string, payload: unknown): BadMessage {
   return { name: name.slice(0, 100), problem: 'there is no command of this name', arrived: cut(payload) };
 }
 
+/** What a command asks for, as JSON without who sent it and why: a repeated one says the same. */
+export function askedBy({ by: _by, reason: _reason, commandId: _id, ...asked }: Command): string {
+  return JSON.stringify(asked);
+}
+
+/** A command that cannot stand as it is, as it is kept among bad messages. */
+export function badCommand(command: Command, problem: string): BadMessage {
+  return { name: command.name, problem, arrived: cut(command) };
+}
+
 /** Whether what was read is no command. */
 export function isBadMessage(read: Command | BadMessage): read is BadMessage {
   return 'problem' in read;

@@ -1,6 +1,6 @@
 import { type EffectRun, isOpen } from './effect-run';
 import { addRun, changeRun, runsOf, subjectOf } from './effect-runs';
-import type { MigrationState } from './migration-state';
+import { isRevised, type MigrationState } from './migration-state';
 import { record } from './routing-change';
 
 /** The gates by others that have not said yes to leaving the current stage since it last passed. */
@@ -47,7 +47,26 @@ function asksOf(state: MigrationState): readonly EffectRun[] {
     (run) =>
       run.purpose === 'confirm' &&
       run.stageIndex === state.stageIndex + 1 &&
-      run.createdAtMs >= state.stage.enteredAtMs &&
+      isOfThisEntry(state, run) &&
       (isOpen(run) || run.status === 'done'),
   );
+}
+
+/** Each entry of a stage has an epoch of its own, which a question bears. */
+function isOfThisEntry(state: MigrationState, run: EffectRun): boolean {
+  return isRevised(state)
+    ? run.about.epoch === state.inEffect?.record.epoch
+    : run.createdAtMs >= state.stage.enteredAtMs;
+}
+
+/** Takes back every open question that is not about leaving the stage as it is now: its answer would decide nothing. */
+export function dropStaleQuestions(before: MigrationState): MigrationState {
+  if (!isRevised(before)) return before;
+  const { phase, stageIndex } = before;
+  return runsOf(before)
+    .filter((run) => run.purpose === 'confirm' && isOpen(run))
+    .filter(
+      (run) => phase !== 'observing' || run.stageIndex !== stageIndex + 1 || !isOfThisEntry(before, run),
+    )
+    .reduce((state, { id }) => changeRun(state, id, { status: 'dropped' }), before);
 }

@@ -74,8 +74,10 @@ export interface ApplyResult {
   /** Gateways without an answer whose every older lease has run out. */
   readonly lapsed: readonly string[];
   readonly missing: readonly string[];
-  /** A gateway that holds something newer or other, or a kill latch. */
+  /** A gateway that holds something newer or other, or a kill latch: the gravest of `drifts`. */
   readonly drift: Drift | null;
+  /** All of them. Absent from workers of older releases. */
+  readonly drifts?: readonly Drift[];
   /** One sentence a gateway that did not simply confirm. */
   readonly notes: readonly string[];
 }
@@ -93,6 +95,10 @@ export interface WindowResult {
   readonly probes: ProbeRecord;
   readonly lapses: readonly { readonly gateway: string; readonly what: string }[];
   readonly drift: Drift | null;
+  /** All that contradicted our routing in the last round, who was silent included. Absent from older releases. */
+  readonly drifts?: readonly Drift[];
+  /** Who answered in the last round: nobody else has said that a drift is over. Absent from older releases. */
+  readonly answered?: readonly string[];
   readonly discovered: readonly RosterEntry[];
   /** Gateways that are gone: not configured, out of reach, and one lease past their last grant. */
   readonly left: readonly string[];

@@ -118,6 +118,8 @@ export interface Pause {
 /** A promotion that waits for its health check. */
 export interface Promotion {
   readonly toIndex: number;
+  /** How many checkpoints there were when it began: its health check is not the one of another. Absent in older records. */
+  readonly since?: number;
   readonly by: string;
   readonly reason: string;
   readonly commandId: string | null;
@@ -159,6 +161,8 @@ export interface ApprovalRequest {
 
 export interface SeenCommand {
   readonly commandId: string;
+  /** What was asked under this id, as JSON without who and why. Absent in older records. */
+  readonly asked?: string;
   readonly name: string;
   readonly accepted: boolean;
   readonly message: string;
@@ -193,7 +197,10 @@ export interface MigrationState {
   readonly stage: StageProgress;
   readonly promotion: Promotion | null;
   readonly paused: Pause | null;
+  /** The gravest of `drifts`. */
   readonly drift: Drift | null;
+  /** All that is known to contradict our routing, the gravest first. Absent in older records. */
+  readonly drifts?: readonly Drift[];
   readonly lapses: readonly Lapse[];
   readonly probes: ProbeRecord;
   readonly baseline: Baseline | null;

@@ -1,11 +1,13 @@
 import { advanceIfDue, applyDeadlines, nextTurnMs, takeBack, takeTurn, waitsFor } from './advance';
+import { dropStaleQuestions } from './confirmation';
 import { settleEffect } from './effect-outcome';
 import { planEffects } from './effect-planning';
 import type { Decision, EffectEvent, HealthCheckResult, MigrationEvent, RoutingReading } from './events';
-import { type AssessmentSummary, type MigrationState, stageAt } from './migration-state';
+import { type AssessmentSummary, isRevised, type MigrationState, stageAt } from './migration-state';
 import { obey } from './obey';
 import { mayClose, observe } from './observe';
 import { formatShare, stageKind } from './plan';
+import { highestOf } from './routing';
 import { close, intend, record, rollBackToLegacy } from './routing-change';
 import { settleRouting } from './settlement';
 
@@ -15,7 +17,7 @@ import { settleRouting } from './settlement';
  * (a result of work that was pre-empted, anything after the end) change nothing.
  */
 export function transition(state: MigrationState, event: MigrationEvent): MigrationState {
-  const next = takeTurn(step(state, event), event.atMs);
+  const next = dropStaleQuestions(takeTurn(step(state, event), event.atMs));
   return next === state ? state : planEffects(state, next, event.atMs);
 }
 
@@ -86,7 +88,10 @@ export function nextDecision(state: MigrationState, nowMs: number): Decision {
     };
   }
   if (state.phase === 'reading') return { type: 'read routing', key: 'read' };
-  if (state.promotion !== null) return { type: 'check health', key: `health:${state.checkpoints.length}` };
+  if (state.promotion !== null) {
+    // A notification or an effect that is done meanwhile does not begin it anew.
+    return { type: 'check health', key: `health:${state.promotion.since ?? state.checkpoints.length}` };
+  }
   const stage = stageAt(state.plan, state.stageIndex);
   // Drift is watched even at share 0: nothing else sees a kill latch cleared.
   if (stageKind(stage) === 'assess' && state.drift === null) return decideAssess(state);
@@ -132,7 +137,7 @@ const HANDOVER_WINDOWS = 4;
 function routingRead(state: MigrationState, reading: RoutingReading, atMs: number): MigrationState {
   const read = {
     ...state,
-    epoch: Math.max(state.epoch, reading.highestEpoch),
+    epoch: highestOf(state.epoch, reading.highestEpoch),
     unreachable: reading.unreachable,
   };
   if (reading.unreachable.length > 0 || reading.roster.length === 0) {
@@ -269,9 +274,12 @@ function healthChecked(state: MigrationState, check: HealthCheckResult, atMs: nu
   const cleared = { ...state, promotion: null };
   const { healthy, sentence, notBefore = null } = check;
   if (notBefore !== null) {
-    const reason = `${notBefore.why}: next possible at ${new Date(notBefore.atMs).toISOString()}`;
+    // Whatever the clock of the worker says: the stage is watched before it is asked again.
+    const earliestMs = isRevised(state) ? atMs + RETRY_MS : notBefore.atMs;
+    const nextMs = Math.max(notBefore.atMs, earliestMs);
+    const reason = `${notBefore.why}: next possible at ${new Date(nextMs).toISOString()}`;
     const told = record(cleared, { what: 'waiting', reason, atMs });
-    return { ...told, stage: { ...told.stage, notBefore: { atMs: notBefore.atMs, reason } } };
+    return { ...told, stage: { ...told.stage, notBefore: { atMs: nextMs, reason } } };
   }
   if (!healthy) {
     const told = record(cleared, { what: 'health check failed', reason: sentence, atMs });

@@ -1,9 +1,16 @@
 import { advanceIfDue, promote, takeBack } from './advance';
 import { approvalRefusal, grantApproval, missingApproval } from './approval';
 import { effectOf } from './checkpoint';
-import type { Command, CommandAnswer } from './command';
+import { askedBy, type BadMessage, badCommand, type Command, type CommandAnswer } from './command';
 import { unconfirmed } from './confirmation';
-import { highestShareOut, type MigrationState, stageAt } from './migration-state';
+import { latchedGateways, withDrifts } from './drift';
+import {
+  highestShareOut,
+  isRevised,
+  type MigrationState,
+  type SeenCommand,
+  stageAt,
+} from './migration-state';
 import { formatShare } from './plan';
 import { close, covers, intend, pauseBecause, record, rollBack } from './routing-change';
 
@@ -11,11 +18,15 @@ const SEEN_KEPT = 200;
 const REFUSALS_KEPT = 20;
 
 /**
- * Carries out a command, or records why not. A command id that was seen before changes nothing. The answer for
- * its sender is the last entry of `seen` or `refusals`.
+ * Carries out a command, or records why not. A command that is repeated under its id changes nothing; an id that was
+ * another command's is refused as a bad message. Law 1: what leads to share 0 is carried out all the same. The answer
+ * for its sender is the last entry of `seen` or `refusals`.
  */
-export function obey(state: MigrationState, command: Command, atMs: number): MigrationState {
-  if (repeatedUpdate(state, command) !== null) return state;
+export function obey(before: MigrationState, command: Command, atMs: number): MigrationState {
+  if (repeatedUpdate(before, command) !== null) return before;
+  const misuse = misusedId(before, command);
+  const state = misuse === null ? before : withBadMessage(before, badCommand(command, misuse));
+  if (misuse !== null && !leadsToLegacy(before, command)) return state;
   const refusal = refusalOf(state, command);
   if (refusal !== null) {
     const refused = {
@@ -96,6 +107,10 @@ function rollbackTarget(
 function rollbackRefusal(state: MigrationState, command: Command & { name: 'rollback' }): string | null {
   const target = rollbackTarget(state, command.to);
   if (typeof target === 'string') return target;
+  const latched = latchedGateways(state);
+  if (target.share > 0 && latched.length > 0 && isRevised(state)) {
+    return `the kill switch of ${latched.join(', ')} is set: nothing above 0% is applied before cutover kill --clear`;
+  }
   const running = state.pending?.rollback ?? null;
   if (target.share > 0 && running?.emergency === true) return 'after an emergency only share 0 is accepted';
   if (target.share > 0 && running !== null && running.share < target.share) {
@@ -105,8 +120,9 @@ function rollbackRefusal(state: MigrationState, command: Command & { name: 'roll
 }
 
 function resumeRefusal(state: MigrationState, accept: 'reapply' | null): string | null {
-  if (state.drift?.kill != null) {
-    return `the kill switch of ${state.drift.gateway} is set: only cutover kill --clear clears it`;
+  const latched = latchedGateways(state);
+  if (latched.length > 0) {
+    return `the kill switch of ${latched.join(', ')} is set: only cutover kill --clear clears it`;
   }
   const drifted = isDrifted(state);
   if (drifted && accept === null) {
@@ -212,25 +228,53 @@ function resume(
     retry: null,
   };
   if (!reapply) return advanceIfDue(resumed, note.atMs);
-  return intend(
-    { ...resumed, drift: null },
-    {
-      cause: 'reapply',
-      stageIndex: state.stageIndex,
-      by: note.by,
-      reason: note.reason,
-      commandId: note.commandId,
-      leaseConfirms: true,
-      atMs: note.atMs,
-    },
-  );
+  return intend(withDrifts(resumed, []), {
+    cause: 'reapply',
+    stageIndex: state.stageIndex,
+    by: note.by,
+    reason: note.reason,
+    commandId: note.commandId,
+    leaseConfirms: true,
+    atMs: note.atMs,
+  });
 }
 
 function seen(state: MigrationState, command: Command, answer: CommandAnswer): MigrationState {
   const { commandId, name } = command;
   if (commandId === null) return state;
-  const others = state.seen.filter((earlier) => earlier.commandId !== commandId || earlier.name !== name);
-  return { ...state, seen: [...others, { commandId, name, ...answer }].slice(-SEEN_KEPT) };
+  const revised = isRevised(state);
+  const others = state.seen.filter(
+    (earlier) => earlier.commandId !== commandId || (!revised && earlier.name !== name),
+  );
+  const entry = { commandId, ...(revised ? { asked: askedBy(command) } : {}), name, ...answer };
+  return { ...state, seen: [...others, entry].slice(-SEEN_KEPT) };
+}
+
+/** Why an id cannot be used again; null when it is new, or repeats what it was used for. */
+function misusedId(state: MigrationState, command: Command): string | null {
+  if (!isRevised(state)) return null;
+  const before = state.seen.find(({ commandId }) => commandId === command.commandId);
+  if (before === undefined || isSame(before, command)) return null;
+  return `expected a commandId of its own, got ${JSON.stringify(command.commandId)}, which was used for ${before.asked ?? before.name}`;
+}
+
+function isSame({ name, asked }: SeenCommand, command: Command): boolean {
+  return name === command.name && (asked === undefined || asked === askedBy(command));
+}
+
+function leadsToLegacy(state: MigrationState, command: Command): boolean {
+  if (command.name === 'emergencyRollback') return true;
+  if (command.name !== 'rollback') return false;
+  const target = rollbackTarget(state, command.to);
+  return typeof target !== 'string' && target.share === 0;
+}
+
+const BAD_MESSAGES_KEPT = 20;
+
+/** Counts a message that is no command and keeps the last 20. */
+export function withBadMessage(state: MigrationState, bad: BadMessage): MigrationState {
+  const { count, last } = state.badMessages;
+  return { ...state, badMessages: { count: count + 1, last: [...last, bad].slice(-BAD_MESSAGES_KEPT) } };
 }
 
 function effectText(state: MigrationState, command: Command, appended: number): string {
@@ -254,6 +298,8 @@ function indexOf(state: MigrationState, stage: string): number {
 /** Why an update is refused at the door: like `refusalOf`, and a second pending command of the same name. */
 export function updateRefusal(state: MigrationState, command: Command): string | null {
   if (repeatedUpdate(state, command) !== null) return null;
+  const misuse = misusedId(state, command);
+  if (misuse !== null && !leadsToLegacy(state, command)) return misuse;
   const refusal = refusalOf(state, command);
   if (refusal !== null) return refusal;
   const running = state.pending?.rollback ?? null;
@@ -270,11 +316,11 @@ export function updateRefusal(state: MigrationState, command: Command): string |
 /** What was answered to this command id before; null when it is new. */
 export function repeatedUpdate(state: MigrationState, command: Command): CommandAnswer | null {
   const before = state.seen.find(
-    ({ commandId, name, accepted }) =>
-      commandId === command.commandId &&
-      name === command.name &&
+    (earlier) =>
+      earlier.commandId === command.commandId &&
+      isSame(earlier, command) &&
       // Law 1: a rollback that was refused before may be acceptable now, and is never dropped for its id.
-      (accepted || !isRollback(command)),
+      (earlier.accepted || !isRollback(command)),
   );
   if (before === undefined) return null;
   return { accepted: before.accepted, message: before.message, checkpoint: before.checkpoint };

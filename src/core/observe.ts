@@ -1,8 +1,10 @@
 import { advanceIfDue, applyDeadlines, notePass, takeBack } from './advance';
 import { rollBackByItself } from './automatic-rollback';
+import { driftsAfter, driftsOf, withDrifts, withoutLatch } from './drift';
 import type { WindowResult } from './events';
-import { type Drift, type MigrationState, stageAt } from './migration-state';
+import { type Drift, isRevised, type MigrationState, stageAt } from './migration-state';
 import { stageKind } from './plan';
+import { highestOf } from './routing';
 import { close, driftSeen, pauseBecause, pauseForDrift, record } from './routing-change';
 import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict } from './verdict';
 
@@ -26,7 +28,8 @@ export function observe(state: MigrationState, window: WindowResult, atMs: numbe
     next = takeBack(next, next.stage.verdict?.sentence ?? 'drift', atMs);
   }
   next = changeRoster(next, window, atMs);
-  next = noteDrift(driftSeen(next, window.drift), window.drift, atMs);
+  const drifts = driftsNow(next, window);
+  next = noteDrifts(drifts.reduce(driftSeen, next), drifts, atMs);
   if (window.verdict.harm !== null) {
     next = rollBackForHarm(next, window, atMs);
     if (next.phase === 'rolling back') return next;
@@ -52,7 +55,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
   const verdict = counts ? shortened(window.verdict) : null;
   return {
     ...state,
-    epoch: Math.max(state.epoch, window.highestEpoch),
+    epoch: highestOf(state.epoch, window.highestEpoch),
     probes: window.probes,
     // A promotion rests on the verdict before it: one that is no longer a pass takes it back.
     promotion: verdict?.outcome === 'pass' ? state.promotion : null,
@@ -97,16 +100,39 @@ function changeRoster(state: MigrationState, window: WindowResult, atMs: number)
   return record({ ...state, roster }, { what: 'roster', reason, atMs });
 }
 
-function noteDrift(state: MigrationState, drift: Drift | null, atMs: number): MigrationState {
-  if (drift === null) {
-    if (state.drift === null) return state;
-    const reason = `${state.drift.gateway}: ${state.drift.kind} is gone; resume with accept "reapply" goes on`;
-    // The pause stays: only an operator resumes.
-    return record({ ...state, drift: null }, { what: 'drift cleared', reason, atMs });
-  }
-  const known = state.drift;
-  const same = known !== null && known.gateway === drift.gateway && known.kind === drift.kind;
-  return same ? { ...state, drift } : pauseForDrift({ ...state, drift }, atMs);
+/** What is known to contradict our routing after a window; of a watch of an older release only the last word is known. */
+function driftsNow(state: MigrationState, { drift, drifts, answered }: WindowResult): readonly Drift[] {
+  const found = drifts ?? (drift === null ? [] : [drift]);
+  if (answered === undefined) return found;
+  const isKnown = ({ gateway }: Drift) => state.roster.some(({ name }) => name === gateway);
+  return driftsAfter(driftsOf(state), found, answered).map((known) =>
+    isKnown(known) ? known : withoutLatch(known),
+  );
+}
+
+function noteDrifts(state: MigrationState, drifts: readonly Drift[], atMs: number): MigrationState {
+  const before = driftsOf(state);
+  const had = (drift: Drift) =>
+    before.find(({ gateway, kind }) => gateway === drift.gateway && kind === drift.kind);
+  const gone = before.filter(
+    ({ gateway, kind }) => !drifts.some((drift) => drift.gateway === gateway && drift.kind === kind),
+  );
+  const cleared = drifts.filter((drift) => drift.kill === null && had(drift)?.kill != null);
+  const over = [
+    ...gone.map(({ gateway, kind }) => `${gateway}: ${kind} is gone`),
+    ...(isRevised(state) ? cleared.map(({ gateway, detail }) => `${gateway}: ${detail}`) : []),
+  ];
+  // The pause stays: only an operator resumes.
+  const told = over.reduce(
+    (seen, what) =>
+      record(seen, { what: 'drift cleared', reason: `${what}; resume with accept "reapply" goes on`, atMs }),
+    withDrifts(state, drifts),
+  );
+  const met = drifts.filter((drift) => {
+    const earlier = had(drift);
+    return earlier === undefined || (isRevised(state) && drift.kill !== null && earlier.kill === null);
+  });
+  return met.reduce((seen, drift) => pauseForDrift(seen, drift, atMs), told);
 }
 
 function rollBackForHarm(state: MigrationState, window: WindowResult, atMs: number): MigrationState {

@@ -10,7 +10,7 @@ import {
   UNKNOWN_HOLDING,
 } from './migration-state';
 import { formatShare } from './plan';
-import type { RoutingRecord } from './routing';
+import { highestOf, type RoutingRecord } from './routing';
 
 /** A change of routing to write ahead. */
 export interface Intention {
@@ -145,7 +145,7 @@ export function driftSeen(state: MigrationState, drift: Drift | null): Migration
   if (drift === null) return state;
   return {
     ...state,
-    epoch: Math.max(state.epoch, drift.epoch ?? 0),
+    epoch: highestOf(state.epoch, drift.epoch),
     mayHold: drift.kind === 'kill latch' ? state.mayHold : UNKNOWN_HOLDING,
   };
 }
@@ -154,9 +154,7 @@ export function driftSeen(state: MigrationState, drift: Drift | null): Migration
  * Law 9: drift pauses the migration, is shown, and is neither overwritten nor adopted. It replaces another pause,
  * because going on then takes more than what that one asked for.
  */
-export function pauseForDrift(state: MigrationState, atMs: number): MigrationState {
-  const { drift } = state;
-  if (drift === null) return state;
+export function pauseForDrift(state: MigrationState, drift: Drift, atMs: number): MigrationState {
   const reason = `${drift.gateway}: ${drift.detail}`;
   return pauseBecause(record(state, { what: 'drift', reason, atMs }), {
     atMs,

@@ -123,6 +123,16 @@ export interface AdminError {
   readonly status?: GatewayStatus;
 }
 
+/** The highest epoch that a gateway has held; one of another release may say only which record it holds. */
+export function highestEpochOf({ highestEpoch, record }: GatewayStatus): number {
+  return highestOf(highestEpoch, record?.epoch);
+}
+
+/** The highest of the epochs that are said; 0 when none is. A field that another release leaves out is not NaN. */
+export function highestOf(...epochs: readonly (number | null | undefined)[]): number {
+  return Math.max(0, ...epochs.map((epoch) => (Number.isFinite(epoch) ? (epoch as number) : 0)));
+}
+
 /** Whether two records say the same; the order of their fields does not matter. */
 export function sameRecord(a: RoutingRecord, b: RoutingRecord): boolean {
   return (

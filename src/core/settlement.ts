@@ -1,12 +1,15 @@
 import { append } from './checkpoint';
+import { withDrifts } from './drift';
 import type { ApplyResult } from './events';
 import {
   type Confirmations,
+  type Drift,
   enteredStage,
   type MigrationState,
   type PendingRouting,
   stageAt,
 } from './migration-state';
+import { highestOf } from './routing';
 import { close, driftSeen, intend, pauseForDrift, rollBackToLegacy } from './routing-change';
 
 /** Takes in what a push or a verification found; closes the checkpoint when there is nothing left to wait for. */
@@ -17,16 +20,16 @@ export function settleRouting(
   atMs: number,
 ): MigrationState {
   if (state.pending === null || state.pending.checkpoint !== checkpoint) return state;
-  const seen = driftSeen(state, result.drift);
+  const seen = driftsIn(result).reduce(driftSeen, state);
   const { record } = state.pending;
   const asked: PendingRouting = {
     ...state.pending,
     // Only share 0 may have gone above a newer epoch; who is still missing gets that same epoch.
-    record: record.share === 0 ? { ...record, epoch: Math.max(record.epoch, result.epoch) } : record,
+    record: record.share === 0 ? { ...record, epoch: highestOf(record.epoch, result.epoch) } : record,
     leaseConfirms: state.pending.leaseConfirms && !seen.mayHold.pinned,
   };
   const pending = { ...asked, confirmations: confirmationsOf(state.roster, asked, result) };
-  const epoch = Math.max(seen.epoch, result.epoch);
+  const epoch = highestOf(seen.epoch, result.epoch);
   const settling: Settling = { ...seen, epoch, pending, retry: null };
   const { confirmed, missing } = pending.confirmations;
 
@@ -101,7 +104,6 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
         ? { share: effective.share, pinned: effective.pinned }
         : state.mayHold,
     stage: enteredStage(atMs, effective.epoch),
-    drift: result.drift,
     lapses: [],
     retry: null,
     settled: [],
@@ -109,13 +111,23 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
       ? { atMs, by: 'cutover', reason: `rolled back to ${stage.name}`, cause: 'rollback' }
       : state.paused,
   };
-  const told = result.drift === null ? entered : pauseForDrift(entered, atMs);
+  const told = meetDrifts(entered, result, atMs);
   if (pending.rollback?.final !== true) return told;
   const reason =
     confirmed.length + lapsed.length === 0
       ? 'no gateway is configured or discovered: none can serve the candidate'
       : `share 0 is verified on every gateway under epoch ${effective.epoch}`;
   return close(told, 'rolled back', reason, atMs);
+}
+
+function driftsIn({ drift, drifts }: ApplyResult): readonly Drift[] {
+  return drifts ?? (drift === null ? [] : [drift]);
+}
+
+/** What a push met is what is known from then on: the push was the last to look. */
+function meetDrifts(state: MigrationState, result: ApplyResult, atMs: number): MigrationState {
+  const drifts = driftsIn(result);
+  return drifts.reduce((told, drift) => pauseForDrift(told, drift, atMs), withDrifts(state, drifts));
 }
 
 function failed(state: Settling, result: ApplyResult, atMs: number): MigrationState {
@@ -140,7 +152,7 @@ function failed(state: Settling, result: ApplyResult, atMs: number): MigrationSt
     }),
     stage: { ...state.stage, verdict: null },
   };
-  if (result.drift !== null) return pauseForDrift({ ...closed, drift: result.drift }, atMs);
+  if (result.drift !== null) return meetDrifts(closed, result, atMs);
   // A push that timed out may still have arrived: the routing in effect is applied again under a newer epoch.
   return intend(closed, {
     cause: 'restore',

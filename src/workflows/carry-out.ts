@@ -13,6 +13,7 @@ import {
 import { type RoutingActivities, TASK_QUEUE, WATCH_TASK_QUEUE, type WatchActivities } from '../contract';
 import { isSettled, rejectedByUsage, withHandover, withParity, withUsage } from '../core/assessment';
 import { currentDetails } from '../core/details';
+import { driftsOf } from '../core/drift';
 import { formatDuration } from '../core/duration';
 import type { Decision, MigrationEvent } from '../core/events';
 import { plannedEffort } from '../core/migration-effort';
@@ -198,7 +199,7 @@ async function checkHealth(state: MigrationState): Promise<Result> {
   const { rollout } = state.plan;
   const check = await run({
     ...{ route: state.plan.route, timeoutMs, embeddings, features },
-    ...(rollout === undefined ? {} : { rollout }),
+    ...(rollout === undefined ? {} : { rollout, nowMs: Date.now() }),
   });
   return { type: 'health checked', ...check };
 }
@@ -229,6 +230,7 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
     probePlan: state.plan.probes,
     probes: state.probes,
     baseline: state.baseline,
+    knownDrifts: driftsOf(state),
     knownDrift: state.drift === null ? null : `${state.drift.gateway}: ${state.drift.kind}`,
   });
   return { type: 'watched', window };

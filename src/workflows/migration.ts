@@ -38,8 +38,9 @@ import { currentDetails } from '../core/details';
 import type { MigrationEvent } from '../core/events';
 import { nextDecision, transition } from '../core/migration';
 import { initialState, isRevised, type MigrationState, REVISION } from '../core/migration-state';
-import { repeatedUpdate, updateRefusal } from '../core/obey';
+import { repeatedUpdate, updateRefusal, withBadMessage } from '../core/obey';
 import { messageFact, type SealedKind, sealedStart, windowFact, withEntry } from '../core/record-seal';
+import { startProblem } from '../core/start-problem';
 import { rollbackEligibilityOf, statusOf } from '../core/status';
 import { carryOut } from './carry-out';
 import { EffectRunner } from './effect-runner';
@@ -47,7 +48,6 @@ import { writeReport } from './report';
 import { publishSearchAttributes } from './search-attributes';
 import { takeTurns } from './turn-timer';
 
-const BAD_MESSAGES_KEPT = 20;
 const PAGE_DEFAULT = 100;
 const PAGE_MOST = 500;
 
@@ -56,6 +56,9 @@ const PAGE_MOST = 500;
  * it says as an activity or a wait and feeds the result back. Handlers only read, record and answer.
  */
 export async function migration(input: MigrationInput): Promise<MigrationResult> {
+  const problem = startProblem(input);
+  // Not a failed task, which is tried again for ever: the workflow ends, and its route is free.
+  if (problem !== null) throw ApplicationFailure.nonRetryable(`not a migration: ${problem}`, 'BadStart');
   // An open migration of an older release goes on by its own decisions until its next run.
   const revision = patched(REVISION_PATCH) ? REVISION : 1;
   let state = input.carried
@@ -73,8 +76,7 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
     publish(state, input.searchAttributes);
   };
   const noteBad = (bad: BadMessage): void => {
-    const { count, last } = state.badMessages;
-    state = { ...state, badMessages: { count: count + 1, last: [...last, bad].slice(-BAD_MESSAGES_KEPT) } };
+    state = withBadMessage(state, bad);
     log.warn('a message was refused', { name: bad.name, problem: bad.problem });
   };
   for (const name of COMMAND_NAMES) handleCommand(name, { current: () => state, apply, noteBad, seal });

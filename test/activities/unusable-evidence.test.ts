@@ -39,7 +39,7 @@ function roundWith(told: Partial<EvidenceReading>) {
     record: RECORD,
     progress: { evidence: noStageEvidence(EPOCH), cursors: {}, observedMs: 0, windows: 0, burnInRequests: 0 },
   } as unknown as WatchStageInput;
-  return renewRound({ gateways, standing } as unknown as Ports, input, ROSTER);
+  return renewRound({ gateways, standing } as unknown as Ports, input, ROSTER, []);
 }
 
 it('uses the evidence of every gateway where nothing contradicts it', async () => {

@@ -4,6 +4,7 @@ import type { WatchStageInput } from '../../src/contract';
 import type { WindowResult } from '../../src/core/events';
 import type { EvidenceReading } from '../../src/core/evidence';
 import { noStageEvidence } from '../../src/core/gate-evidence';
+import type { Drift } from '../../src/core/migration-state';
 import type { GatewayStatus } from '../../src/core/routing';
 import { NO_PROBES } from '../../src/core/verdict';
 import type { Ports } from '../../src/ports';
@@ -14,8 +15,15 @@ const RECORD = record({ epoch: EPOCH });
 const HALF_HOUR_MS = 30 * 60_000;
 
 /** One gateway that answers with these readings, the last one for ever, and time that passes by itself. */
-function watched(readings: readonly Partial<EvidenceReading>[]): Promise<WindowResult> {
-  let [nowMs, reads] = [0, 0];
+function watched(
+  readings: readonly Partial<EvidenceReading>[],
+  said: {
+    readonly statuses?: readonly Partial<GatewayStatus>[];
+    readonly knownDrifts?: readonly Drift[];
+  } = {},
+): Promise<WindowResult> {
+  let [nowMs, reads, asked] = [0, 0, 0];
+  const { statuses = [{}], knownDrifts = [] } = said;
   const status = {
     gateway: 'gw-1',
     incarnation: 'inc-1',
@@ -30,7 +38,11 @@ function watched(readings: readonly Partial<EvidenceReading>[]): Promise<WindowR
   const ports = {
     gateways: {
       discover: async () => roster,
-      status: async () => ({ kind: 'ok', value: status }),
+      status: async () => {
+        const now = statuses[Math.min(asked, statuses.length - 1)];
+        asked += 1;
+        return { kind: 'ok', value: { ...status, ...now } };
+      },
       renew: async () => ({ kind: 'ok', value: status }),
       evidence: async () => {
         const reading = readings[Math.min(reads, readings.length - 1)];
@@ -84,6 +96,7 @@ function watched(readings: readonly Partial<EvidenceReading>[]): Promise<WindowR
     probes: { legacy: NO_PROBES, candidate: NO_PROBES },
     baseline: null,
     knownDrift: null,
+    knownDrifts,
   };
   return new MockActivityEnvironment().run(createWatchStage(ports), input) as Promise<WindowResult>;
 }
@@ -114,4 +127,16 @@ it('gives the summary of the probes of both sides with the window', async () => 
   const { probes } = await watched([failing(3, 3)]);
   const summary = { failures: 0, meanMs: 5, p50Ms: expect.closeTo(5, 0), p95Ms: expect.closeTo(5, 0) };
   expect(probes).toMatchObject({ legacy: summary, candidate: summary });
+});
+
+it('ends at the renewal after a latch was cleared, not at the end of its window', async () => {
+  const kill = { by: 'ana', reason: 'smoke', at: '2026-01-05T10:00:00.000Z' };
+  const known: Drift = { gateway: 'gw-1', kind: 'kill latch', detail: 'set by ana', kill };
+  const window = await watched([failing(0, 0)], {
+    statuses: [{ kill }, { kill }, { withdrawn: true }],
+    knownDrifts: [known],
+  });
+  expect(window.ended).toBe('drift changed');
+  expect(window.drifts).toMatchObject([{ gateway: 'gw-1', kind: 'kill latch', kill: null }]);
+  expect(window.answered).toEqual(['gw-1']);
 });

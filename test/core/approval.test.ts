@@ -132,3 +132,15 @@ it('waits for the rollout hours while it watches on, and raises the share then',
   world.elapse(HOUR_MS).watches();
   expect(world.decision.type).toBe('check health');
 });
+
+it('watches a while before it asks again for a time that a clock behind ours says has come', () => {
+  const world = givenMigration().reaches('canary').watches({ observedMs: DAY_MS });
+  const { length } = world.checkpoints;
+  // The worker's clock is 5 s behind: by its own it is too early, by the workflow's it is not.
+  const notBefore = { atMs: world.nowMs, why: 'outside the rollout hours (UTC)' };
+  world.event({ type: 'health checked', healthy: false, sentence: '', notBefore });
+  expect(world.decision.type).toBe('watch');
+  expect(world.checkpoints).toHaveLength(length + 1);
+  world.timePasses(10_000);
+  expect(world.decision.type).toBe('check health');
+});

@@ -4,7 +4,7 @@ import { isOpen } from '../../src/core/effect-run';
 import { dueRuns, runsOf } from '../../src/core/effect-runs';
 import { statusOf } from '../../src/core/status';
 import { effectEvent } from '../support/migration-steps';
-import { aPlan, DAY_MS, HOUR_MS, MigrationWorld } from '../support/migration-world';
+import { aPlan, DAY_MS, HOUR_MS, MigrationWorld, OVERTAKEN } from '../support/migration-world';
 
 interface Asked {
   readonly effects?: Readonly<Record<string, readonly string[]>>;
@@ -185,6 +185,66 @@ it('asks gates by others before a stage, waits for all of them, and holds when o
   expect(dueRuns(world.state)).toEqual([]);
   settle(world.says('reevaluate', { by: 'ana' }).watches());
   expect(world.decision.type).toBe('check health');
+});
+
+describe('a question belongs to the stage as it was entered', () => {
+  const asking = (confirm: Readonly<Record<string, readonly string[]>>) =>
+    given({ confirm }).reaches('canary').watches({ observedMs: DAY_MS });
+
+  it('holds nothing with a late no after an override', () => {
+    const world = asking({ rolling: ['board'], complete: ['board'] });
+    const [question] = dueRuns(world.state);
+    if (question === undefined) throw new Error('expected a question');
+    world.overrides();
+    expect(runsOf(world.state).some(isOpen)).toBe(false);
+    world.applies().event(effectEvent(question, 'ended', 'no'));
+    expect(world.state.stage.held).toBeNull();
+    expect(world.recorded).not.toContain('not confirmed');
+    // The next stage asks the same target, which is free.
+    world.watches({ observedMs: 2 * DAY_MS });
+    expect(dueRuns(world.state)).toMatchObject([{ purpose: 'confirm', about: { stage: 'rolling' } }]);
+  });
+
+  it('takes no yes that was given before a reapply, and lets no old question block the new one', () => {
+    for (const answered of [true, false]) {
+      const world = asking({ rolling: ['board'] });
+      const [old] = dueRuns(world.state);
+      if (old === undefined) throw new Error('expected a question');
+      // In the same moment: what tells the two apart is the entry, not the time.
+      world.watches({ drift: OVERTAKEN });
+      world.event(effectEvent(old, 'ended', 'yes'));
+      if (answered) expect(runsOf(world.state)[0]?.status).toBe('dropped');
+      world.says('resume', { accept: 'reapply' }).applies().watches({ observedMs: DAY_MS });
+      const [fresh] = dueRuns(world.state);
+      expect(fresh?.id).not.toBe(old.id);
+      expect(world.decision.type).toBe('watch');
+      world.event(effectEvent(old, 'ended', 'yes'));
+      expect(world.decision.type).toBe('watch');
+      settle(world);
+      expect(world.decision.type).toBe('check health');
+    }
+  });
+
+  it('does not count the yes of an entry that is over', () => {
+    const world = asking({ rolling: ['board'] });
+    const [board] = dueRuns(world.state);
+    if (board === undefined) throw new Error('expected a question');
+    world.says('pause').event(effectEvent(board, 'ended', 'yes'));
+    world.says('rollback', { to: world.state.inEffect?.checkpoint }).applies().says('resume');
+    world.watches({ observedMs: DAY_MS });
+    expect(world.decision.type).toBe('watch');
+    expect(dueRuns(world.state)).toMatchObject([{ purpose: 'confirm' }]);
+  });
+
+  it('leaves nothing open behind a migration that completes', () => {
+    const world = given({ confirm: { complete: ['board'] } }).reaches('rolling');
+    world.watches({ observedMs: 2 * DAY_MS });
+    expect(dueRuns(world.state)).toHaveLength(1);
+    world.overrides().applies().watches({ observedMs: DAY_MS });
+    world.says('finish', { by: 'ana', reason: 'done' });
+    expect(world.state.outcome).toBe('completed');
+    expect(runsOf(world.state).some(isOpen)).toBe(false);
+  });
 });
 
 it('asks others again when the stage has not passed in between', () => {

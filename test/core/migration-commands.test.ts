@@ -271,6 +271,57 @@ describe('command ids', () => {
     });
   });
 
+  it.each([
+    ['another command', 'resume', {}],
+    ['the same with another target', 'promote', { stage: 'rolling' }],
+    ['an order that could be carried out', 'reevaluate', {}],
+  ] as const)(
+    'refuse %s, which is kept among the bad messages and changes nothing',
+    (_name, name, payload) => {
+      const world = givenMigration().reaches('canary').says('pause', { commandId: 'x' });
+      if (name === 'promote') world.says('promote', { stage: 'canary', commandId: 'y' });
+      const commandId = name === 'promote' ? 'y' : 'x';
+      const { badMessages: _bad, ...before } = world.state;
+      expect(updateRefusal(world.state, command(name, { ...payload, commandId }))).toContain(
+        `expected a commandId of its own, got "${commandId}"`,
+      );
+      world.says(name, { ...payload, commandId });
+      const { badMessages, ...after } = world.state;
+      expect(after).toEqual(before);
+      expect(badMessages).toMatchObject({
+        count: 1,
+        last: [{ name, arrived: expect.stringContaining(name) }],
+      });
+      expect(badMessages.last[0]?.problem).toContain('which was used for {"name":');
+    },
+  );
+
+  it('never drop a rollback to share 0: an id that was used for another one is noted beside it', () => {
+    const world = givenMigration().reaches('rolling');
+    world.says('rollback', { to: 'previous', commandId: 'x' }).applies();
+    expect(updateRefusal(world.state, command('rollback', { commandId: 'x' }))).toBeNull();
+    world.says('rollback', { commandId: 'x' });
+    expect(world.decision).toMatchObject({ type: 'apply routing', record: { share: 0 } });
+    expect(world.state.badMessages.last[0]?.problem).toContain('{"name":"rollback","to":"previous"}');
+    expect(world.state.seen.filter(({ commandId }) => commandId === 'x')).toMatchObject([
+      { message: 'rolling back to 0%' },
+    ]);
+  });
+
+  it('are the same command whoever repeats it, and why', () => {
+    const world = givenMigration().reaches('canary').says('pause', { by: 'ana', commandId: 'x' });
+    world.says('resume', { commandId: 'y' });
+    const before = world.state;
+    expect(world.says('pause', { by: 'ben', reason: 'again', commandId: 'x' }).state).toBe(before);
+  });
+
+  it('keep the last 20 misuses', () => {
+    const world = givenMigration().reaches('canary').says('pause', { commandId: 'x' });
+    for (let sent = 0; sent < 30; sent += 1) world.says('resume', { commandId: 'x' });
+    expect(world.state.badMessages.count).toBe(30);
+    expect(world.state.badMessages.last).toHaveLength(20);
+  });
+
   it('bears the id on the checkpoint that follows from it', () => {
     const world = givenMigration()
       .reaches('rolling')

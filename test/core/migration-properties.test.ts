@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { driftsOf, latchedGateways, withDrifts } from '../../src/core/drift';
 import { dueRuns } from '../../src/core/effect-runs';
 import type { MigrationEvent } from '../../src/core/events';
 import { nextDecision, transition } from '../../src/core/migration';
@@ -85,7 +86,8 @@ function endsWell(world: MigrationWorld, steps: number): boolean {
       world.event(effectEvent(run, 'captured')).event(effectEvent(run, 'ended'));
     if (world.state !== state) continue;
     const settled = state.phase === 'observing' || state.phase === 'handover';
-    if (settled && state.drift !== null) world.event({ type: 'watched', window: aWindow(state) });
+    if (settled && latchedGateways(state).length > 0)
+      world.event({ type: 'watched', window: aWindow(state) });
     else if (settled && state.paused !== null) world.says('resume', { accept: 'reapply' });
     else if (state.approval?.granted === null) {
       world.says('approve', { checkpoint: state.approval.checkpoint, by: 'ana' });
@@ -244,7 +246,13 @@ const FAULTS: Readonly<Record<string, Transition>> = {
   },
   'a reapply overrides a kill latch': (state, event) =>
     event.type === 'command' && event.command.name === 'resume' && state.drift !== null
-      ? transition({ ...state, drift: { ...state.drift, kill: null } }, event)
+      ? transition(
+          withDrifts(
+            state,
+            driftsOf(state).map((drift) => ({ ...drift, kill: null })),
+          ),
+          event,
+        )
       : transition(state, event),
   'a failure of pre-empted work delays a rollback': (state, event) =>
     event.type === 'activity failed' && state.phase === 'rolling back'

@@ -1,9 +1,13 @@
 import { nextTurnMs } from '../../src/core/advance';
+import { dueRuns } from '../../src/core/effect-runs';
 import { noStageEvidence } from '../../src/core/gate-evidence';
 import { nextDecision, transition } from '../../src/core/migration';
+import { rollbackEligibilityOf } from '../../src/core/status';
 import type { MetricVerdict, ProbeRecord } from '../../src/core/verdict';
+import { effectEvent } from '../support/migration-steps';
 import {
   ANSWERING,
+  aPlan,
   aRoster,
   DAY_MS,
   givenMigration,
@@ -11,7 +15,7 @@ import {
   KILLED,
   LEGACY_DEAD,
   MINUTE_MS,
-  type MigrationWorld,
+  MigrationWorld,
   OVERTAKEN,
 } from '../support/migration-world';
 
@@ -42,6 +46,24 @@ describe('a migration that goes well', () => {
     expect(world.decision.type).toBe('check health');
     world.checksHealth();
     expect(world.decision).toMatchObject({ type: 'apply routing', direction: 'raise' });
+  });
+
+  it('begins no health check anew for a notification, an effect or a lapse that is recorded meanwhile', () => {
+    const plan = { ...aPlan(), notify: [{ name: 'channel' }] };
+    const world = new MigrationWorld(plan).reaches('canary').watches({ observedMs: DAY_MS });
+    const { key } = world.decision;
+    const [told] = dueRuns(world.state);
+    if (told === undefined) throw new Error('expected a notification');
+    world.event(effectEvent(told, 'ended'));
+    expect(world.recorded.at(-1)).toBe('notified');
+    expect(world.decision).toMatchObject({ type: 'check health', key });
+  });
+
+  it('begins a health check anew for a promotion that was taken back and given again', () => {
+    const world = givenMigration().reaches('canary').watches({ observedMs: DAY_MS });
+    const { key } = world.decision;
+    expect(world.says('pause').says('resume').decision.type).toBe('check health');
+    expect(world.decision.key).not.toBe(key);
   });
 
   it('goes back to watching when the health check fails, and needs another pass', () => {
@@ -526,6 +548,69 @@ describe('law 9: drift is an event', () => {
     expect(world.state.stage.verdict).toBeNull();
     world.says('resume', { accept: 'reapply' }).applies();
     expect(world.decision.type).toBe('assess');
+  });
+
+  describe('silence is not good news', () => {
+    const killedAt = (gateway: string) => ({ ...KILLED, gateway });
+
+    it('keeps a latch whose gateway no longer answers, and refuses a reapply', () => {
+      const world = givenMigration().reaches('canary').watches({ drift: KILLED });
+      world.watches({ answered: ['gw-b'], observedMs: HOUR_MS });
+      expect(world.recorded).not.toContain('drift cleared');
+      expect(world.says('resume', { accept: 'reapply' }).lastRefusal).toContain(
+        'the kill switch of gw-a is set',
+      );
+      expect(world.state.stage.observedMs).toBe(0);
+    });
+
+    it('keeps the latch of a silent gateway while that of another is cleared', () => {
+      const world = givenMigration().reaches('canary');
+      world.watches({ drifts: [KILLED, killedAt('gw-b')] });
+      expect(world.recorded.filter((what) => what === 'drift')).toHaveLength(2);
+      world.watches({ answered: ['gw-a'] });
+      expect(world.says('resume', { accept: 'reapply' }).lastRefusal).toContain(
+        'the kill switch of gw-b is set',
+      );
+      world.watches();
+      expect(world.says('resume', { accept: 'reapply' }).intended.cause).toBe('reapply');
+    });
+
+    it('keeps any other drift whose gateway no longer answers', () => {
+      const world = givenMigration().reaches('canary').watches({ drift: OVERTAKEN });
+      expect(world.watches({ answered: ['gw-b'] }).state.drift).toEqual(OVERTAKEN);
+      expect(world.watches().state.drift).toBeNull();
+    });
+
+    it('says that a latch was cleared, and waits for a reapply all the same', () => {
+      const world = givenMigration().reaches('canary').watches({ drift: KILLED }).watches();
+      expect(world.state.drift).toMatchObject({ kind: 'kill latch', kill: null });
+      expect(world.recorded.at(-1)).toBe('drift cleared');
+      expect(world.watches().recorded.filter((what) => what === 'drift cleared')).toHaveLength(1);
+      world.watches({ drift: KILLED });
+      expect(world.recorded.filter((what) => what === 'drift')).toHaveLength(2);
+    });
+
+    it('asks nobody to clear the latch of a gateway that has left, but still for a reapply', () => {
+      const world = givenMigration().reaches('canary').watches({ drift: KILLED });
+      world.watches({ answered: ['gw-b'], left: ['gw-a'] });
+      expect(world.says('resume').lastRefusal).toContain('reapply');
+      expect(world.says('resume', { accept: 'reapply' }).intended.cause).toBe('reapply');
+    });
+
+    it('applies no share above 0 under a latch that is known, a lower one included', () => {
+      const world = givenMigration().reaches('rolling').watches({ drift: KILLED });
+      expect(world.says('rollback', { to: 'previous' }).lastRefusal).toContain('nothing above 0% is applied');
+      expect(rollbackEligibilityOf(world.state).targets.map(({ share }) => share)).toEqual([0]);
+      expect(world.says('rollback').state.phase).toBe('rolling back');
+    });
+  });
+
+  it('takes a window of a worker that says no highest epoch', () => {
+    const world = givenMigration().reaches('canary');
+    const { epoch } = world.state;
+    world.watches({ highestEpoch: undefined as never });
+    expect(world.state.epoch).toBe(epoch);
+    expect(givenMigration().reads({ highestEpoch: undefined as never }).intended.epoch).toBe(1);
   });
 
   it('pushes a gateway that is merely behind: an event, no drift', () => {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Checkpoint } from '../../src/core/checkpoint';
+import { askedBy } from '../../src/core/command';
 import { isOpen } from '../../src/core/effect-run';
 import { runsOf } from '../../src/core/effect-runs';
 import type { Decision, MigrationEvent } from '../../src/core/events';
@@ -119,6 +120,7 @@ export class LawKeeper {
       command?.name === 'rollback' &&
       command.to !== null &&
       after.refusals === before.refusals &&
+      after.badMessages === before.badMessages &&
       !isRepeated(before, event);
     if (always || accepted) {
       const share = always ? 0 : (after.pending?.record.share ?? 0);
@@ -338,8 +340,10 @@ function isFinalRollback(command: (MigrationEvent & { type: 'command' })['comman
 
 function isRepeated(before: MigrationState, event: MigrationEvent): boolean {
   if (event.type !== 'command') return false;
-  const { commandId, name } = event.command;
-  return before.seen.some((seen) => seen.commandId === commandId && seen.name === name && seen.accepted);
+  const { command } = event;
+  return before.seen.some(
+    (seen) => seen.commandId === command.commandId && seen.asked === askedBy(command) && seen.accepted,
+  );
 }
 
 function demand(holds: boolean, law: string): asserts holds {

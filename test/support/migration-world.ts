@@ -106,6 +106,8 @@ export function aWindow(state: MigrationState, said: WindowSaid = {}): WindowRes
     probes: ANSWERING,
     lapses: [],
     drift: null,
+    drifts: said.drift == null ? [] : [said.drift],
+    answered: state.roster.map(({ name }) => name),
     discovered: [],
     left: [],
     settled: [],

@@ -1,0 +1,108 @@
+type Fields = Readonly<Record<string, unknown>>;
+
+const STICKY = /^(header:.+|body|none)$/;
+
+/**
+ * What is wrong with the argument of a migration that somebody started by hand; null where it is one of ours. It names
+ * the field, what was expected and what arrived. A client parses plans much more strictly: this only keeps out what
+ * the state machine could not run on, because a workflow that cannot begin holds its route for ever.
+ */
+export function startProblem(input: unknown): string | null {
+  if (!isObject(input)) return said('the argument', 'one object {"start": {...}, "carried": null}', input);
+  const { start, carried } = input;
+  if (!isObject(start)) return said('start', 'an object', start);
+  const problem = identityProblem(start) ?? planProblem(start['plan'], 'start.plan');
+  if (problem !== null || carried === null || carried === undefined) return problem;
+  if (!isObject(carried)) return said('carried', 'null or the state of an earlier run', carried);
+  const lists = ['roster', 'checkpoints', 'verdicts', 'seen', 'refusals', 'lapses', 'settled'];
+  const noList = lists.find((field) => !Array.isArray(carried[field]));
+  if (noList !== undefined) return said(`carried.${noList}`, 'a list', carried[noList]);
+  if (!isObject(carried['stage'])) return said('carried.stage', 'an object', carried['stage']);
+  return planProblem(carried['plan'], 'carried.plan');
+}
+
+function identityProblem(start: Fields): string | null {
+  for (const field of ['migrationId', 'salt']) {
+    if (!isText(start[field])) return said(`start.${field}`, 'a text', start[field]);
+  }
+  for (const field of ['by', 'reason']) {
+    if (typeof start[field] !== 'string') return said(`start.${field}`, 'a text', start[field]);
+  }
+  const { stickyKey, newConversationsOnly, shadow } = start;
+  if (typeof stickyKey !== 'string' || !STICKY.test(stickyKey)) {
+    return said('start.stickyKey', '"body", "none" or "header:NAME"', stickyKey);
+  }
+  if (typeof newConversationsOnly !== 'boolean') {
+    return said('start.newConversationsOnly', 'true or false', newConversationsOnly);
+  }
+  return isPart(shadow) ? null : said('start.shadow', 'a number from 0 to 1', shadow);
+}
+
+function planProblem(plan: unknown, path: string): string | null {
+  if (!isObject(plan)) return said(path, 'a plan with every default filled in', plan);
+  if (!isText(plan['route'])) return said(`${path}.route`, 'a text', plan['route']);
+  const problem = numbersProblem(plan, path, ['leaseMs', 'renewalMs', 'watchHeartbeatMs']);
+  if (problem !== null) return problem;
+  const { probes, stages } = plan;
+  if (!isObject(probes)) return said(`${path}.probes`, 'an object', probes);
+  if (!Array.isArray(stages) || stages.length < 2) {
+    return said(`${path}.stages`, 'a list of at least two stages', stages);
+  }
+  for (const [index, stage] of stages.entries()) {
+    const wrong = stageProblem(stage, `${path}.stages.${index}`);
+    if (wrong !== null) return wrong;
+  }
+  const shares = stages.map(({ share }: { share: number }) => share);
+  const rising = shares.every((share, index) => index === 0 || share > (shares[index - 1] as number));
+  return shares[0] === 0 && shares.at(-1) === 1 && rising
+    ? numbersProblem(probes, `${path}.probes`, ['intervalMs', 'timeoutMs'])
+    : said(`${path}.stages`, 'shares that rise from 0 to 1', shares.join(', '));
+}
+
+function stageProblem(stage: unknown, path: string): string | null {
+  if (!isObject(stage)) return said(path, 'an object', stage);
+  const { name, share, deadline, burnIn, gates } = stage;
+  if (!isText(name)) return said(`${path}.name`, 'a text', name);
+  if (!isPart(share)) return said(`${path}.share`, 'a number from 0 to 1', share);
+  if (!isObject(deadline)) return said(`${path}.deadline`, 'an object', deadline);
+  if (!isObject(burnIn)) return said(`${path}.burnIn`, 'an object', burnIn);
+  if (!isObject(gates)) return said(`${path}.gates`, 'an object', gates);
+  const { rollbackMs } = deadline;
+  if (rollbackMs !== null && !isTime(rollbackMs)) {
+    return said(`${path}.deadline.rollbackMs`, 'null or milliseconds', rollbackMs);
+  }
+  return (
+    numbersProblem(stage, path, ['soakMs', 'windowMs', 'minimumSample']) ??
+    numbersProblem(deadline, `${path}.deadline`, ['holdMs']) ??
+    numbersProblem(burnIn, `${path}.burnIn`, ['timeMs', 'requests'])
+  );
+}
+
+function numbersProblem(object: Fields, path: string, fields: readonly string[]): string | null {
+  const wrong = fields.find((field) => !isTime(object[field]));
+  return wrong === undefined ? null : said(`${path}.${wrong}`, 'a number of at least 0', object[wrong]);
+}
+
+const ARRIVED_LIMIT = 100;
+
+function said(path: string, expected: string, arrived: unknown): string {
+  const text = arrived === undefined ? 'nothing' : (JSON.stringify(arrived) ?? typeof arrived);
+  const cut = text.length > ARRIVED_LIMIT ? `${text.slice(0, ARRIVED_LIMIT)}...` : text;
+  return `${path}: expected ${expected}, got ${cut}`;
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+function isPart(value: unknown): value is number {
+  return isTime(value) && value <= 1;
+}
+
+function isTime(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value) && value >= 0;
+}
