@@ -30,8 +30,7 @@ const NEEDED_HEADERS = [
   'if-range',
   'if-unmodified-since',
   'range',
-  // Handshakes of WebSockets.
-  'sec-websocket-extensions',
+  // Handshakes of WebSockets. Without extensions frames are not compressed, and can be searched for keys.
   'sec-websocket-key',
   'sec-websocket-protocol',
   'sec-websocket-version',

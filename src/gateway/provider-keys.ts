@@ -91,6 +91,10 @@ export class BodyRedactor {
     this.#keys = keys;
   }
 
+  get keepsBack(): boolean {
+    return this.#begun !== null;
+  }
+
   push(chunk: Buffer): Buffer {
     const bytes = this.#keys.redact(this.#begun === null ? chunk : Buffer.concat([this.#begun, chunk]));
     const begun = this.#keys.begun(bytes);

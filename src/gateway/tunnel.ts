@@ -10,6 +10,7 @@ import { closeWith, takeSocket } from './connections';
 import type { Defects } from './defects';
 import { errorBody, type GatewayError, upstreamError } from './openai-error';
 import type { Provider } from './provider';
+import { RedactedFrames } from './redacted-frames';
 import type { OpenTunnel, Tunnels } from './tunnels';
 
 export interface TunnelOptions {
@@ -106,12 +107,15 @@ export class Tunnel implements OpenTunnel {
     clearTimeout(this.#timer);
     const headers = ['connection', 'Upgrade', 'upgrade', this.#protocol, ...this.#passedHeaders(answer)];
     socket.write(headText(101, 'Switching Protocols', headers));
-    if (peerHead.length > 0) socket.write(peerHead);
+    const redactor = this.#options.provider.keys.redactor();
+    const frames = redactor === null ? socket : new RedactedFrames(redactor);
+    if (peerHead.length > 0) frames.write(peerHead);
     if (this.#head.length > 0) peer.write(this.#head);
     // Whatever one side sends is written to the other: one of the two sockets sees all that happens.
     peer.setTimeout(this.#options.idleMs, () => this.#end('idle'));
     socket.pipe(peer);
-    peer.pipe(socket);
+    peer.pipe(frames);
+    if (frames !== socket) frames.pipe(socket);
     socket.once('end', () => this.#halfClosed());
     peer.once('end', () => this.#halfClosed());
     peer.once('close', () => this.#end('success'));

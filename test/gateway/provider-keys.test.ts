@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
-import { WebSocket } from 'ws';
+import { WebSocket, WebSocketServer } from 'ws';
 import { ProviderKeys } from '../../src/gateway/provider-keys';
 import { type FaultProvider, plain, startFaultProvider, well } from '../support/fault-provider';
 import { MODEL, startTestGateway, type TestGateway } from '../support/running-gateway';
@@ -207,6 +207,54 @@ describe("a provider's key does not reach callers", () => {
     joined.terminate();
     await realtime.stop();
     server.closeAllConnections();
+    server.close();
+  });
+});
+
+describe('in an open WebSocket', () => {
+  const FRAMES = ['hello', `you sent ${OLD}.`, 'ends with sk-old', JSON.stringify({ key: OLD, more: 's' })];
+
+  it.each([1, 7, 1_000])('its key does not reach callers, in pieces of %s bytes', async (size) => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: true });
+    server.on('connection', (peer, request) => {
+      const tcp = request.socket;
+      tcp.setNoDelay(true);
+      const write = tcp.write.bind(tcp);
+      // As a network may deliver it.
+      tcp.write = ((data: Buffer | string, ...rest: never[]) => {
+        const bytes = Buffer.from(data as string);
+        for (let at = 0; at < bytes.length; at += size) write(bytes.subarray(at, at + size));
+        (rest.find((argument) => typeof argument === 'function') as (() => void) | undefined)?.();
+        return true;
+      }) as typeof tcp.write;
+      peer.on('message', () => {
+        for (const frame of FRAMES) peer.send(frame);
+      });
+    });
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const realtime = await startTestGateway({
+      legacyUrl: `http://127.0.0.1:${port}/v1`,
+      candidateUrl: candidate.url,
+      legacy: { auth: { bearer: 'env:OLD' } },
+      secrets: SECRETS,
+    });
+    const socket = new WebSocket(`${realtime.dataUrl.replace('http', 'ws')}/v1/realtime`);
+    const messages: string[] = [];
+    const all = new Promise<void>((resolve) => {
+      socket.on('message', (data) => {
+        messages.push(String(data));
+        if (messages.length === FRAMES.length) resolve();
+      });
+    });
+    await once(socket, 'open');
+    expect(socket.extensions).toBe('');
+    socket.send('go');
+    await all;
+    expect(messages).toEqual(FRAMES.map((frame) => frame.replace(OLD, '*'.repeat(OLD.length))));
+    socket.close();
+    await once(socket, 'close');
+    await realtime.stop();
     server.close();
   });
 });
