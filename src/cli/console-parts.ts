@@ -11,18 +11,22 @@ export interface ConsoleParts {
   readonly gateways: GatewayAdmin | null;
   readonly providersOf: (route: string) => ProviderNames | null;
   readonly tls: Configuration['tls'];
+  readonly console: Configuration['console'];
 }
 
 /** From the configuration, where one is named or lies here; without one a screen shows what Temporal knows. */
 export function consoleParts(given: string | undefined): ConsoleParts {
   const path = configurationPath(given);
   const named = given !== undefined || environment['CUTOVER_CONFIG'] !== undefined;
-  if (!named && !existsSync(path)) return { gateways: null, providersOf: () => null, tls: {} };
+  if (!named && !existsSync(path)) {
+    return { gateways: null, providersOf: () => null, tls: {}, console: undefined };
+  }
   const configuration = loadConfiguration(path);
   return {
     gateways: gatewaysOf(configuration),
     providersOf: (route) => providersOf(configuration, route),
     tls: configuration.tls,
+    console: configuration.console,
   };
 }
 

@@ -8,6 +8,7 @@ import { failedLoginText } from '../core/failed-logins';
 import { openListenerTls } from '../gateway/listener-tls';
 import { CliError, EXIT } from './cli-error';
 import { type ConnectionFlags, withConnection } from './connection';
+import { consoleHosts, consoleIdentity } from './console-identity';
 import { consoleParts } from './console-parts';
 import { recordedOperator } from './operator-name';
 import { printJson, printLine, printNote } from './output';
@@ -36,6 +37,7 @@ export function registerUi(program: Command): void {
     .addHelpText(
       'after',
       '\nThe address that it prints bears a token: whoever has it can read everything and give commands. It changes at every start.\n' +
+        'With `console.identity` in the configuration people log in by name instead, as operators or viewers (docs/console.md).\n' +
         'It starts without Temporal as well, and shows that it waits.\n' +
         '\nExamples:\n  cutover ui\n  cutover ui --port 9000 --config cutover.yaml\n  ssh -L 8421:127.0.0.1:8421 host   # then open the printed address here',
     )
@@ -43,7 +45,9 @@ export function registerUi(program: Command): void {
 }
 
 async function runUi(flags: UiFlags): Promise<void> {
-  const { gateways, providersOf, tls: configured } = consoleParts(flags.config);
+  const parts = consoleParts(flags.config);
+  const { gateways, providersOf, tls: configured } = parts;
+  const identity = consoleIdentity(parts.console, resolveSecret, printNote);
   const tls = openListenerTls('tls.console', configured.console, { resolveSecret, warn: printNote });
   const { address, namespace, host, port: wanted } = flags;
   const client = connectLazily(() =>
@@ -56,10 +60,11 @@ async function runUi(flags: UiFlags): Promise<void> {
     client,
     gateways,
     providersOf,
-    by: recordedOperator('ui', flags.by),
+    by: (name) => recordedOperator('ui', name ?? flags.by),
+    identity,
     host,
     port: wanted,
-    hosts: flags.allowHost,
+    hosts: [...flags.allowHost, ...consoleHosts(parts.console)],
     tls,
     intervalMs: flags.interval,
     loginFailed: (failure) => printNote(failedLoginText(failure)),
@@ -72,8 +77,9 @@ async function runUi(flags: UiFlags): Promise<void> {
     );
   });
   const { url, token } = running;
-  if (flags.json === true) printJson({ url, token });
-  else printLine(`${url}#token=${token}`);
+  // Where people log in by name the token opens nothing.
+  if (flags.json === true) printJson(identity === null ? { url, token } : { url });
+  else printLine(identity === null ? `${url}#token=${token}` : url);
   if (tls === null && !LOOPBACK.includes(host)) {
     printNote(
       'this page is plain HTTP on a network: configure tls.console, or use --host 127.0.0.1 and ssh -L',

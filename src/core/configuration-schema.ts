@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { refuseLiteral } from './address-guard';
+import { consoleSchema } from './console-schema';
 import { effectTargetSchema, linksSchema } from './effect-schema';
 import {
   durationSchema,
@@ -311,6 +312,7 @@ export const configurationSchema = z
         'Token for the metrics of gateways and workers, and for nothing else. Without one the admin token opens those of gateways, and workers show theirs on loopback only.',
       ),
     tls: tlsSchema.prefault({}).describe('TLS 1.2 and newer on our own listeners.'),
+    console: consoleSchema.optional().describe('Who may use the page of `cutover ui`.'),
     adminHosts: z
       .array(z.string())
       .default([])

@@ -83,7 +83,7 @@ async function openDemoConsole(stack: DemoStack, say: (line: string) => void): P
     client: async () => stack.client,
     gateways: stack.admin,
     providersOf: () => ({ legacy: 'legacy-llm', candidate: 'candidate-llm' }),
-    by: 'demo operator via ui',
+    by: () => 'demo operator via ui',
     host: '127.0.0.1',
     intervalMs: LIVE_LINE_MS,
     loginFailed: (failure: FailedLogin) => say(failedLoginText(failure)),

@@ -95,7 +95,16 @@ describe('wrong tokens at the console', () => {
     const client = () => Promise.reject(new Error('no Temporal here'));
     const feeds = new ConsoleFeeds({ client, gateways: null, providersOf: () => null, intervalMs: 1_000 });
     site = await startConsole({
-      ...{ client, feeds, files: new Map(), token: KEY, by: 'ada', hosts: [], host: '127.0.0.1', port: 0 },
+      ...{
+        client,
+        feeds,
+        files: new Map(),
+        token: KEY,
+        by: () => 'ada',
+        hosts: [],
+        host: '127.0.0.1',
+        port: 0,
+      },
       loginFailed: (failure) => failures.push(failure),
     });
   });

@@ -215,7 +215,15 @@ describe('a listener with a certificate', () => {
   it('serves the page of the console, whose session then never leaves TLS', async () => {
     const client = () => Promise.reject(new Error('no Temporal here'));
     const console = await startConsole({
-      ...{ client, files: new Map(), token: 'the-token', by: 'ada', hosts: [], host: '127.0.0.1', port: 0 },
+      ...{
+        client,
+        files: new Map(),
+        token: 'the-token',
+        by: () => 'ada',
+        hosts: [],
+        host: '127.0.0.1',
+        port: 0,
+      },
       feeds: new ConsoleFeeds({ client, gateways: null, providersOf: () => null, intervalMs: 1_000 }),
       loginFailed: () => {},
       tls: openListenerTls('tls.console', references(server), { resolveSecret, warn: () => {} }),

@@ -55,7 +55,7 @@ export class Live {
       (answer) => answer.status,
       () => 0,
     );
-    if (status === 401) return this.onStranger();
+    if (status === 401 || status === 403) return this.onStranger();
     setTimeout(() => {
       if (this.#source === refused) this.follow(event, query, listener);
     }, 2_000);

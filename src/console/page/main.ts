@@ -5,6 +5,7 @@ import { MigrationScreen } from './migration-screen';
 
 const screen = document.getElementById('screen') as HTMLElement;
 const connection = document.getElementById('connection') as HTMLElement;
+const person = document.getElementById('person') as HTMLElement;
 
 const STATES: Readonly<Record<ConnectionState, string>> = {
   connecting: 'connecting',
@@ -17,8 +18,19 @@ const live = new Live(
     connection.className = `connection ${state}`;
     connection.textContent = STATES[state];
   },
-  () => askForToken(),
+  () => void begin(),
 );
+
+/** Who looks, as the console knows them. */
+interface Session {
+  readonly by: string;
+  /** Null for whoever has the token. */
+  readonly name: string | null;
+  readonly role: 'operator' | 'viewer';
+}
+
+let session: Session | null = null;
+let isFollowing = false;
 
 async function begin(): Promise<void> {
   const token = new URLSearchParams(location.hash.slice(1)).get('token');
@@ -28,8 +40,40 @@ async function begin(): Promise<void> {
     if (!(await openSession(token)))
       return askForToken('That token was not accepted: the console may have been started anew.');
   }
-  window.addEventListener('hashchange', show);
+  const answer = await fetch('/api/session').catch(() => null);
+  const told = (await answer?.json().catch(() => null)) as
+    | (Session & { message: string; login: string })
+    | null;
+  if (answer === null || told === null) {
+    connection.textContent = STATES.lost;
+    setTimeout(() => void begin(), 2_000);
+    return;
+  }
+  if (!answer.ok) return askToLogIn(answer.status, told);
+  session = told;
+  if (told.name !== null) showPerson(told);
+  if (!isFollowing) window.addEventListener('hashchange', show);
+  isFollowing = true;
   show();
+}
+
+function askToLogIn(status: number, { message, login }: { message: string; login: string }): void {
+  if (login === 'token') {
+    askForToken();
+    return;
+  }
+  // Whoever is known, and has no role here, would be sent back and forth.
+  if (login === 'oidc' && status === 401) {
+    location.assign('/login');
+    return;
+  }
+  live.close();
+  connection.textContent = '';
+  fill(screen, h('h1', {}, 'No access'), h('p', { role: 'alert' }, `${message}.`));
+}
+
+function showPerson({ name, role }: Session): void {
+  fill(person, `${name}, ${role}`);
 }
 
 async function openSession(token: string): Promise<boolean> {
@@ -49,7 +93,8 @@ function show(): void {
     fill(screen, list.element);
     live.follow('list', '', (parts) => list.update(parts));
   } else {
-    const migration = new MigrationScreen(route, runId === '' ? null : runId);
+    const viewer = session?.role === 'viewer' ? session.name : null;
+    const migration = new MigrationScreen(route, runId === '' ? null : runId, viewer);
     document.title = `${route} – Cutover`;
     fill(screen, migration.element);
     const query = new URLSearchParams({ route, ...(runId === '' ? {} : { run: runId }) });

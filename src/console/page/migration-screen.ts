@@ -23,6 +23,7 @@ export class MigrationScreen {
   readonly #charts = new Charts();
   readonly #checkpoints: CheckpointList;
   readonly #isPast: boolean;
+  readonly #viewer: string | null;
   readonly #absent = h('div', { class: 'banners' });
   readonly #content = h('div', { class: 'content' });
   readonly #head = h('section', { class: 'head' });
@@ -34,9 +35,11 @@ export class MigrationScreen {
   readonly #gateways = card('Gateways');
   readonly #actions = h('section', { class: 'actions', 'aria-label': 'Commands' });
 
-  constructor(route: string, runId: string | null) {
+  /** `viewer` is whoever may look only; null for an operator. */
+  constructor(route: string, runId: string | null, viewer: string | null) {
     this.#route = route;
     this.#isPast = runId !== null;
+    this.#viewer = viewer;
     this.#checkpoints = new CheckpointList(route, runId);
     this.#content.hidden = true;
     fill(
@@ -99,6 +102,11 @@ export class MigrationScreen {
     const over = this.#isPast || head.phase === 'closed';
     this.#actions.hidden = over;
     if (over) return;
+    if (this.#viewer !== null) {
+      const why = `${this.#viewer} may look, and give no commands: they are for the operators of this console.`;
+      fill(this.#actions, h('p', { class: 'read-only' }, why));
+      return;
+    }
     const buttons = actions.map((action) => {
       const button = h(
         'button',

@@ -1,11 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-
-/** Why a request is not served. */
-export interface Refusal {
-  readonly status: 400 | 401 | 403 | 429;
-  readonly message: string;
-}
+import { cookieOf, type Refusal } from './visitor';
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
@@ -28,8 +23,11 @@ export class ConsoleGuard {
     this.#cookie = `cutover-console-${port}`;
   }
 
-  /** Checks what a browser could be made to send from elsewhere; null when all is well. */
-  refuseForeign(request: IncomingMessage): Refusal | null {
+  /**
+   * Checks what a browser could be made to send from elsewhere; null when all is well. `isNavigable`: another site, such
+   * as the one where people log in, may lead a browser there.
+   */
+  refuseForeign(request: IncomingMessage, isNavigable = false): Refusal | null {
     const { headers, method = '' } = request;
     const hosts = request.rawHeaders.filter(
       (name, index) => index % 2 === 0 && name.toLowerCase() === 'host',
@@ -47,7 +45,8 @@ export class ConsoleGuard {
       return { status: 403, message: 'expected the Origin of this page: other pages are not served' };
     }
     const site = headers['sec-fetch-site'];
-    if (site !== undefined && site !== 'same-origin' && !(site === 'none' && reads)) {
+    const navigates = isNavigable && reads && headers['sec-fetch-mode'] === 'navigate';
+    if (site !== undefined && site !== 'same-origin' && !(site === 'none' && reads) && !navigates) {
       return { status: 403, message: 'expected a request of this page: other sites are not served' };
     }
     return null;
@@ -55,9 +54,7 @@ export class ConsoleGuard {
 
   /** Whether the request bears the session; null when it does. */
   refuseStranger(request: IncomingMessage): Refusal | null {
-    const cookies = (request.headers.cookie ?? '').split(';').map((cookie) => cookie.trim());
-    const start = `${this.#cookie}=`;
-    const given = cookies.find((cookie) => cookie.startsWith(start))?.slice(start.length) ?? '';
+    const given = cookieOf(request, this.#cookie);
     if (timingSafeEqual(digest(given), digest(this.#session))) return null;
     return { status: 401, message: 'expected a session: open the address that cutover ui printed' };
   }

@@ -8,17 +8,20 @@ import type { ConsoleClient } from '../source/console-client';
 import { checkpointLine } from '../view/checkpoint-line';
 import { readCommandRequest } from './command-request';
 import type { ConsoleFeeds, WatchedMigration } from './console-feeds';
-import { ConsoleGuard, type Refusal } from './console-guard';
+import { ConsoleGuard } from './console-guard';
 import { EventStream } from './event-stream';
 import type { PageFile } from './page-file';
+import { type Identity, isRefusal, type Refusal, type Visitor } from './visitor';
 
 export interface ConsoleServerOptions {
   readonly client: () => Promise<ConsoleClient>;
   readonly feeds: ConsoleFeeds;
   readonly files: ReadonlyMap<string, PageFile>;
   readonly token: string;
-  /** Who gives the commands of this page: recorded with each. */
-  readonly by: string;
+  /** Who gives the commands of this page: recorded with each. The name is null for whoever has the token. */
+  readonly by: (name: string | null) => string;
+  /** How people log in, once it is known where the console is reached; by the token when absent. */
+  readonly identity?: ((url: URL) => Identity) | null;
   /** Names that the page may be reached by, beside loopback. */
   readonly hosts: readonly string[];
   readonly host: string;
@@ -40,6 +43,10 @@ const VIEWERS_AT_MOST = 200;
 const CONNECTIONS_AT_MOST = 1_000;
 const ROUTE = /^[a-z0-9][a-z0-9._-]{0,62}$/;
 const RUN = /^[0-9a-f-]{36}$/;
+/** Where another site may lead a browser once people log in elsewhere: what it gets there is the same for everybody. */
+const NAVIGABLE = /^\/(?:login|callback)?(?:\?|$)/;
+/** Node's timers know no longer one. */
+const LONGEST_TIMER_MS = 2_147_483_647;
 
 const SECURITY_HEADERS = {
   'content-security-policy':
@@ -57,16 +64,18 @@ export async function startConsole(options: ConsoleServerOptions): Promise<Runni
   server.listen(options.port, options.host);
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
+  const name = options.host.includes(':') ? `[${options.host}]` : options.host;
+  const url = `${schemeOf(server)}://${name}:${port}/`;
   const site = new ConsoleSite(
     options,
     new ConsoleGuard(options.token, [options.host, ...options.hosts], port, schemeOf(server) === 'https'),
+    options.identity?.(new URL(url)) ?? null,
   );
   server.on('request', (request, response) => {
     site.answer(request, response).catch(() => response.destroy());
   });
-  const name = options.host.includes(':') ? `[${options.host}]` : options.host;
   return {
-    url: `${schemeOf(server)}://${name}:${port}/`,
+    url,
     stop: () => stopServer(server, connections, options.feeds),
   };
 }
@@ -86,6 +95,7 @@ class ConsoleSite {
   constructor(
     private readonly options: ConsoleServerOptions,
     private readonly guard: ConsoleGuard,
+    private readonly identity: Identity | null,
   ) {
     this.#failedLogins = new FailedLogins({
       listener: 'console',
@@ -95,7 +105,8 @@ class ConsoleSite {
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const foreign = this.guard.refuseForeign(request);
+    const isNavigable = this.identity !== null && NAVIGABLE.test(request.url ?? '');
+    const foreign = this.guard.refuseForeign(request, isNavigable);
     if (foreign !== null) return refuse(response, foreign);
     const url = URL.canParse(request.url ?? '', 'http://console.invalid')
       ? new URL(request.url ?? '', 'http://console.invalid')
@@ -107,13 +118,22 @@ class ConsoleSite {
         ? this.options.files.get(url.pathname)
         : undefined;
     if (file !== undefined) return sendFile(request, response, file);
-    if (call === 'POST /api/session') return this.#openSession(request, response);
-    const stranger = this.guard.refuseStranger(request);
-    if (stranger !== null) return refuse(response, stranger);
-    if (call === 'GET /api/live') return this.#stream(url, response);
+    if (this.identity === null && call === 'POST /api/session') return this.#openSession(request, response);
+    if ((await this.identity?.answer(request, url, response)) === true) return;
+    const visitor = this.#visitorOf(request);
+    if (isRefusal(visitor)) {
+      const login = this.identity?.kind ?? 'token';
+      return sendJson(response, visitor.status, { message: visitor.message, login });
+    }
+    if (call === 'GET /api/session') {
+      const { name, role } = visitor;
+      return sendJson(response, 200, { by: this.options.by(name), name, role });
+    }
+    if (call === 'GET /api/live') return this.#stream(url, visitor, response);
     const [, route = '', what] = /^\/api\/routes\/([^/]+)\/(commands|checkpoints)$/.exec(url.pathname) ?? [];
     if (!ROUTE.test(route)) return sendJson(response, 404, { message: 'expected a path of this console' });
-    if (what === 'commands' && request.method === 'POST') return this.#command(route, request, response);
+    if (what === 'commands' && request.method === 'POST')
+      return this.#command(route, visitor, request, response);
     if (what === 'checkpoints' && request.method === 'GET') return this.#checkpoints(route, url, response);
     return sendJson(response, 405, { message: `expected another method for ${url.pathname}` });
   }
@@ -131,10 +151,15 @@ class ConsoleSite {
       return refuse(response, { status: 429, message: 'expected fewer wrong tokens from this address' });
     }
     response.setHeader('set-cookie', cookie);
-    return sendJson(response, 200, { by: this.options.by });
+    return sendJson(response, 200, { by: this.options.by(null) });
   }
 
-  #stream(url: URL, response: ServerResponse): void {
+  #visitorOf(request: IncomingMessage): Visitor | Refusal {
+    if (this.identity !== null) return this.identity.visitorOf(request);
+    return this.guard.refuseStranger(request) ?? { name: null, role: 'operator', untilMs: null };
+  }
+
+  #stream(url: URL, { untilMs }: Visitor, response: ServerResponse): void {
     const route = url.searchParams.get('route');
     const runId = url.searchParams.get('run');
     if ((route !== null && !ROUTE.test(route)) || (runId !== null && !RUN.test(runId))) {
@@ -154,20 +179,35 @@ class ConsoleSite {
         ? [feeds.list.subscribe((changed) => stream.send('list', changed))]
         : [feeds.watch(route, runId).feed.subscribe((changed) => stream.send('migration', changed))]),
     ];
+    // A login that is over shows nothing more: the page asks for another.
+    const ending =
+      untilMs === null
+        ? undefined
+        : setTimeout(() => response.destroy(), Math.min(Math.max(0, untilMs - Date.now()), LONGEST_TIMER_MS));
     response.once('close', () => {
+      clearTimeout(ending);
       this.#viewers -= 1;
       for (const unsubscribe of subscriptions) unsubscribe();
     });
   }
 
-  async #command(route: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #command(
+    route: string,
+    { name: person, role }: Visitor,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (role !== 'operator') {
+      const message = `${person} may look, and give no commands: they are for the operators of this console`;
+      return sendJson(response, 403, { message });
+    }
     if (request.headers['content-type']?.split(';')[0] !== 'application/json') {
       return sendJson(response, 415, { message: 'expected application/json' });
     }
     const read = readCommandRequest(await readJson(request));
     if ('problem' in read) return sendJson(response, 400, { message: read.problem });
     const { name, commandId, label, reason, payload } = read;
-    const { by } = this.options;
+    const by = this.options.by(person);
     const watched: WatchedMigration = this.options.feeds.watch(route, null);
     const order = { commandId, name, label, by, atMs: Date.now(), end: null };
     watched.source.follow(order);

@@ -8,14 +8,17 @@ import type { ProviderNames } from '../view/action';
 import { ConsoleFeeds } from './console-feeds';
 import { type RunningConsole, startConsole } from './console-server';
 import { loadPageFiles } from './page-file';
+import type { Identity } from './visitor';
 
 export interface ConsoleOptions {
   readonly client: () => Promise<ConsoleClient>;
   /** Null where no configuration says where the gateways are. */
   readonly gateways: GatewayReader | null;
   readonly providersOf: (route: string) => ProviderNames | null;
-  /** Who gives the commands of this page: recorded with each. */
-  readonly by: string;
+  /** Who gives the commands of this page: recorded with each. The name is null for whoever has the token. */
+  readonly by: (name: string | null) => string;
+  /** How people log in; by the token when absent. */
+  readonly identity?: ((url: URL) => Identity) | null;
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;

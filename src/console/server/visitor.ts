@@ -1,0 +1,50 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { ConsoleConfiguration } from '../../core/console-schema';
+
+/** Why a request is not served. */
+export interface Refusal {
+  readonly status: 400 | 401 | 403 | 429;
+  readonly message: string;
+}
+
+/** Operators give commands; viewers look. */
+export type Role = 'operator' | 'viewer';
+
+/** Who sent a request. */
+export interface Visitor {
+  /** As the proxy or the provider names the person; null for whoever has the token. */
+  readonly name: string | null;
+  readonly role: Role;
+  /** When the login ends, milliseconds since 1970; null while the console runs. */
+  readonly untilMs: number | null;
+}
+
+/** How people log in. */
+export interface Identity {
+  readonly kind: 'token' | 'header' | 'oidc';
+  visitorOf(request: IncomingMessage): Visitor | Refusal;
+  /** Answers a request that belongs to logging in or out; false for every other. */
+  answer(request: IncomingMessage, url: URL, response: ServerResponse): Promise<boolean>;
+}
+
+/** The visitor of this name by the roles of the configuration, or why there is none. */
+export function visitorNamed(
+  name: string,
+  { operators, viewers }: ConsoleConfiguration['roles'],
+  untilMs: number | null,
+): Visitor | Refusal {
+  if (operators.includes(name)) return { name, role: 'operator', untilMs };
+  if (viewers.includes(name) || viewers.includes('*')) return { name, role: 'viewer', untilMs };
+  return { status: 403, message: `${name} is neither an operator nor a viewer of this console` };
+}
+
+/** Whether somebody was refused. */
+export function isRefusal(found: Visitor | Refusal): found is Refusal {
+  return 'status' in found;
+}
+
+/** A cookie of a request; empty where it is not there. */
+export function cookieOf({ headers }: IncomingMessage, name: string): string {
+  const cookies = (headers.cookie ?? '').split(';').map((cookie) => cookie.trim());
+  return cookies.find((cookie) => cookie.startsWith(`${name}=`))?.slice(name.length + 1) ?? '';
+}
