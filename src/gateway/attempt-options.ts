@@ -29,6 +29,8 @@ export interface AttemptLimits {
   readonly firstContentMs: number;
   /** Between two pieces once the answer runs. */
   readonly idleMs: number;
+  /** After this, without anything to pass on, the owner hears that the attempt waits; it goes on. */
+  readonly patienceMs: number;
 }
 
 export interface AttemptOptions {

@@ -19,6 +19,8 @@ export interface AttemptOwner {
   attemptCommitted(attempt: Attempt): AnswerSink;
   /** It is over; `failure` and `committed` say how. */
   attemptEnded(attempt: Attempt): void;
+  /** Nothing to pass on has come within `limits.patienceMs`; it goes on. */
+  attemptWaits?(attempt: Attempt): void;
 }
 
 const MAX_ERROR_BYTES = 1_048_576;
@@ -48,6 +50,11 @@ export class Attempt implements ExchangeHandler, Timed {
   readonly #owner: AttemptOwner;
   readonly #services: AttemptServices;
   readonly #redactor: BodyRedactor | null;
+  #holds: boolean;
+  /** When it fails without content, when its owner hears that it waits, and when its caller no longer does. */
+  #answerByMs: number;
+  #waitsFromMs: number;
+  #leaveMs = Number.POSITIVE_INFINITY;
   #keeping: Keeping = 'whole';
   #reading: Reading = 'nothing';
   /** What is wrong with the answer by its head alone. */
@@ -71,7 +78,10 @@ export class Attempt implements ExchangeHandler, Timed {
     this.#services = services;
     this.startedMs = services.now();
     const { limits, streams, holds } = options;
-    this.deadlineMs = this.startedMs + (streams && holds ? limits.firstContentMs : limits.answerMs);
+    this.#holds = holds;
+    this.#answerByMs = this.startedMs + (streams && holds ? limits.firstContentMs : limits.answerMs);
+    this.#waitsFromMs = this.startedMs + limits.patienceMs;
+    this.deadlineMs = Math.min(this.#answerByMs, this.#waitsFromMs);
   }
 
   dispatch(): void {
@@ -109,14 +119,41 @@ export class Attempt implements ExchangeHandler, Timed {
     this.#fail({ kind: 'aborted', why, ambiguous: true });
   }
 
+  /** Its caller waits no longer than until then, by its own account: that is no failure of the provider. */
+  leaveAt(timeMs: number): void {
+    if (this.committed || this.ended) return;
+    this.#leaveMs = timeMs;
+    this.deadlineMs = Math.min(this.deadlineMs, timeMs);
+  }
+
+  /** Nobody else is left to answer: passes on what there is, as it comes. */
+  release(): void {
+    this.#holds = false;
+    if (this.ended || this.committed || this.head === null || this.status >= 300) return;
+    this.#passOn(this.#services.now());
+  }
+
   expire(): void {
+    const nowMs = this.#services.now();
     if (this.#paused) this.abandon('the caller stopped reading');
+    else if (!this.committed && nowMs < this.#answerByMs) this.#wait(nowMs);
     else
       this.#fail({
         kind: 'timeout',
         why: this.head === null ? 'no answer in time' : 'no progress in time',
         ambiguous: this.sent,
       });
+  }
+
+  #wait(nowMs: number): void {
+    if (nowMs >= this.#leaveMs) {
+      this.abandon('the caller would have left');
+      return;
+    }
+    this.deadlineMs = Math.min(this.#answerByMs, this.#leaveMs);
+    if (nowMs < this.#waitsFromMs) return;
+    this.#waitsFromMs = Number.POSITIVE_INFINITY;
+    this.#owner.attemptWaits?.(this);
   }
 
   // The moments below are called by the connection.
@@ -145,7 +182,7 @@ export class Attempt implements ExchangeHandler, Timed {
       return;
     }
     const { reading, fault } = answerMode(status, head, this.options);
-    if (fault !== null && this.options.holds) {
+    if (fault !== null && this.#holds) {
       this.#fail({ ...fault, ambiguous: true });
       return;
     }
@@ -195,21 +232,23 @@ export class Attempt implements ExchangeHandler, Timed {
 
   /** All that came in one piece has been read: nothing is kept back any longer. */
   endMoment(): void {
-    if (!this.ended && this.#keeping === 'for a moment') this.#release(this.#services.now());
+    if (!this.ended && this.#keeping === 'for a moment') this.#passOn(this.#services.now());
   }
 
   #keepingOf(status: number, reading: Reading): Keeping {
-    const { holds, streams, endpoint } = this.options;
-    if (status >= 400 || (status >= 300 && holds)) return 'whole';
-    if (!holds) return 'for a moment';
+    const { streams, endpoint } = this.options;
+    if (status >= 300) return status >= 400 || this.#holds ? 'whole' : 'for a moment';
+    if (!this.#holds) return 'for a moment';
     if (reading === 'events' || reading === 'first byte') return 'until content';
     return reading === 'nothing' && (streams || endpoint === 'speech') ? 'until content' : 'whole';
   }
 
   #readEvents(): void {
-    const { endpoint, removesUsage, choices, maxHeldBytes, limits, holds } = this.options;
+    const { endpoint, removesUsage, choices, maxHeldBytes, limits } = this.options;
     this.scanner = new StreamScanner({ endpoint, removesUsage, choices, maxHeldBytes });
-    if (holds) this.deadlineMs = this.startedMs + limits.firstContentMs;
+    if (!this.#holds) return;
+    this.#answerByMs = this.startedMs + limits.firstContentMs;
+    this.deadlineMs = Math.min(this.#answerByMs, this.#waitsFromMs, this.#leaveMs);
   }
 
   #readFirstByte(chunk: Buffer): void {
@@ -225,9 +264,9 @@ export class Attempt implements ExchangeHandler, Timed {
   #keep(nowMs: number): boolean {
     const { scanner } = this;
     const cap = this.status >= 300 ? MAX_ERROR_BYTES : this.options.maxHeldBytes;
-    if (this.#heldBytes > cap) return this.#release(nowMs);
+    if (this.#heldBytes > cap) return this.#passOn(nowMs);
     if (this.#keeping === 'whole' || this.#reading === 'first byte') return true;
-    if (scanner === null || scanner.hasContent) return this.#release(nowMs);
+    if (scanner === null || scanner.hasContent) return this.#passOn(nowMs);
     if (scanner.errorEvent || scanner.malformed) this.#fail({ ...faultOf(scanner), ambiguous: true });
     return true;
   }
@@ -241,7 +280,7 @@ export class Attempt implements ExchangeHandler, Timed {
         this.#end({ ...faultOf(scanner), ambiguous: true });
         return;
       }
-      this.#release(nowMs);
+      this.#passOn(nowMs);
     } else if (rest.length > 0 && scanner.mayEnd) this.#sink?.write(rest);
     const failure = fault === null ? null : { ...fault, ambiguous: true };
     // The caller is told of a cut, unless the provider's own error event has been passed on.
@@ -262,11 +301,11 @@ export class Attempt implements ExchangeHandler, Timed {
     }
     const fault = this.#plainFault();
     const failure = fault === null ? null : { ...fault, ambiguous: true };
-    if (failure !== null && !this.committed && this.options.holds) {
+    if (failure !== null && !this.committed && this.#holds) {
       this.#end(failure);
       return;
     }
-    if (!this.committed && isBodiless(this.status, this.options.method)) this.#release(nowMs);
+    if (!this.committed && isBodiless(this.status, this.options.method)) this.#passOn(nowMs);
     if (this.committed) this.#sink?.end();
     else {
       this.committed = true;
@@ -300,7 +339,7 @@ export class Attempt implements ExchangeHandler, Timed {
   }
 
   /** Passes on what was kept back, and all that comes from now on. */
-  #release(nowMs: number): boolean {
+  #passOn(nowMs: number): boolean {
     const head = this.head as AnswerHead;
     const held = this.heldBody;
     this.#held = [];

@@ -14,8 +14,17 @@ import { requestLine } from './request-line';
 import type { AttemptNote } from './request-log';
 import type { Route } from './route';
 import type { ActiveCall, Services } from './services';
+import type { StreamScanner } from './stream-scanner';
 import type { TokenUsage } from './token-usage';
 import type { Endpoint, Traffic } from './traffic-class';
+
+/** Who makes the answer: one attempt, or two of which the first good one is passed on. */
+export interface Answering {
+  /** Reads the stream that is passed on, null where it is none. */
+  readonly scanner: StreamScanner | null;
+  resume(): void;
+  abandon(why: string): void;
+}
 
 /** One request of a caller: what it asks, and the one place where its answer is written. */
 export class Call implements AnswerSink, ActiveCall {
@@ -31,8 +40,7 @@ export class Call implements AnswerSink, ActiveCall {
   servedModel: string | null = null;
   failover: string | null = null;
   readonly notes: AttemptNote[] = [];
-  /** The attempt that runs now. */
-  current: Attempt | null = null;
+  current: Answering | null = null;
   firstTokenMs: number | null = null;
   /** As the provider that served counted; null when it did not, or its answer was not read. */
   usage: TokenUsage | null = null;

@@ -1,25 +1,15 @@
 import type { ModelMapping } from '../core/configuration-schema';
 import type { Assignment } from './arm-draw';
 import { Attempt, type AttemptOwner } from './attempt';
-import type { AnswerSink } from './attempt-options';
 import type { Call } from './call';
 import type { Observation } from './evidence-cell';
 import { attemptLimits } from './limits';
 import { candidateBody } from './model-mapping';
+import { NOWHERE } from './nowhere';
 import { observe, usageOf } from './observation';
 import type { RequestFacts } from './request-facts';
 import type { ShadowSide } from './shadow-pair';
 import { refusesUsageOption } from './usage-option';
-
-/** Takes a drained answer. */
-const NOWHERE: AnswerSink = {
-  begin: () => {},
-  flush: () => {},
-  write: () => true,
-  end: () => {},
-  whole: () => {},
-  breakOff: () => {},
-};
 
 /**
  * Sends a copy of a request that legacy has answered to the candidate, for the fraction that the routing asks

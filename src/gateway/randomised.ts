@@ -1,17 +1,20 @@
 import type { ModelMapping } from '../core/configuration-schema';
 import type { Side } from '../core/routing';
 import type { Assignment } from './arm-draw';
+import { ArmRecord } from './arm-record';
 import { Attempt, type AttemptOwner } from './attempt';
 import type { AnswerSink } from './attempt-options';
-import type { Call } from './call';
-import type { Observation } from './evidence-cell';
+import type { Answering, Call } from './call';
 import type { Failure } from './failure';
-import { attemptLimits, isLate } from './limits';
+import { callerLeavesAt, mayHedge, patienceMs } from './hedge';
+import { attemptLimits } from './limits';
 import { copyToCandidate } from './mirror';
 import { candidateBody, legacyBody, type MappedBody } from './model-mapping';
-import { failureClassOf, firstTokenOf, observe, usageOf } from './observation';
+import { NOWHERE } from './nowhere';
+import { firstTokenOf, usageOf } from './observation';
 import { upstreamError } from './openai-error';
 import { assignmentKey, type RequestFacts } from './request-facts';
+import type { StreamScanner } from './stream-scanner';
 import { refusesUsageOption } from './usage-option';
 
 /** Serves a request of the randomised class whose model the route maps. */
@@ -20,57 +23,88 @@ export function serveRandomised(call: Call, facts: RequestFacts, mapping: ModelM
 }
 
 /** Why an attempt was made, as the log tells it. */
-type Purpose = 'drawn' | 'failover' | 'routing changed' | 'without usage option';
+type Purpose = 'drawn' | 'failover' | 'hedge' | 'routing changed' | 'without usage option';
 
 /**
- * Draws the arm, asks that arm's provider, and lets legacy answer where the candidate fails before its commit
- * point. Nothing ever goes from legacy to the candidate.
+ * Draws the arm, asks that arm's provider, and lets legacy answer where the candidate fails, or takes long,
+ * before its commit point. Nothing ever goes from legacy to the candidate.
  */
-class RandomisedCall implements AttemptOwner {
+class RandomisedCall implements AttemptOwner, Answering {
   readonly #call: Call;
   readonly #facts: RequestFacts;
   readonly #mapping: ModelMapping;
   readonly #assignment: Assignment;
-  readonly #replayable: boolean;
-  /** False when the routing changed under the request: it then counts in no arm. */
-  #inArm: boolean;
-  #asked: Side = 'legacy';
-  #purpose: Purpose = 'drawn';
-  /** Why legacy answers in the candidate's place. */
-  #rescuedFrom: Failure | null = null;
-  #failedAttempt: Attempt | null = null;
+  readonly #record: ArmRecord;
+  /** The last attempt at each side. */
+  #candidate: Attempt | null = null;
+  #legacy: Attempt | null = null;
+  #candidatePurpose: Purpose = 'drawn';
+  #legacyPurpose: Purpose = 'drawn';
+  /** The attempt whose answer is passed on. */
+  #answering: Attempt | null = null;
+  /** Why the candidate gives no answer, once it is known. */
+  #failure: Failure | null = null;
 
   constructor(call: Call, facts: RequestFacts, mapping: ModelMapping) {
     this.#call = call;
     this.#facts = facts;
     this.#mapping = mapping;
-    this.#replayable = !facts.usesHostedTools;
     const { state } = call.route;
     const key = assignmentKey(state.stickyKey, call.head.sticky, call.body, facts);
     this.#assignment = state.draw(key, key ?? call.services.randomId(), facts.isContinued);
-    this.#inArm = this.#assignment.randomised;
+    this.#record = new ArmRecord(call, facts, this.#assignment);
   }
 
   start(): void {
-    const { side, epoch } = this.#assignment;
-    this.#call.epoch = epoch;
-    this.#call.side = this.#inArm ? side : null;
-    this.#call.route.replays.earn();
+    const { side, epoch, randomised } = this.#assignment;
+    const call = this.#call;
+    call.epoch = epoch;
+    call.side = randomised ? side : null;
+    call.current = this;
+    call.route.replays.earn();
+    call.route.hedges.earn();
     if (side === 'candidate') this.#askCandidate();
     else this.#ask('legacy', 'drawn');
   }
 
+  get scanner(): StreamScanner | null {
+    return this.#answering?.scanner ?? null;
+  }
+
+  resume(): void {
+    this.#answering?.resume();
+  }
+
+  abandon(why: string): void {
+    // A candidate that legacy was faster than is only counted, and has its own end.
+    const [one, other] = this.#answering === null ? [this.#candidate, this.#legacy] : [this.#answering];
+    one?.abandon(why);
+    other?.abandon(why);
+  }
+
   attemptCommitted(attempt: Attempt): AnswerSink {
+    const isCandidate = attempt === this.#candidate;
+    const purpose = isCandidate ? this.#candidatePurpose : this.#legacyPurpose;
     const { provider, endpoint } = attempt.options;
-    if (this.#purpose === 'without usage option') provider.stopAskingUsage(endpoint);
+    if (purpose === 'without usage option') provider.stopAskingUsage(endpoint);
+    if (this.#answering !== null) return NOWHERE;
+    this.#answering = attempt;
     this.#claim(attempt);
+    if (isCandidate) this.#candidateIsFirst();
+    else if (isRunning(this.#candidate)) this.#candidate.leaveAt(callerLeavesAt(this.#call));
     return this.#call;
   }
 
   attemptEnded(attempt: Attempt): void {
-    this.#call.note(attempt, this.#purpose);
-    if (this.#asked === 'candidate') this.#candidateEnded(attempt);
+    const isCandidate = attempt === this.#candidate;
+    this.#call.note(attempt, isCandidate ? this.#candidatePurpose : this.#legacyPurpose);
+    if (isCandidate) this.#candidateEnded(attempt);
     else this.#legacyEnded(attempt);
+  }
+
+  /** The candidate takes a good part of the caller's time: legacy is asked as well. */
+  attemptWaits(): void {
+    if (this.#legacy === null && mayHedge(this.#call)) this.#ask('legacy', 'hedge');
   }
 
   #askCandidate(): void {
@@ -82,7 +116,7 @@ class RandomisedCall implements AttemptOwner {
       return;
     }
     this.#call.notes.push({ provider: provider.name, purpose: 'drawn', outcome: 'shed', why: shed, ms: 0 });
-    this.#rescuedFrom = { kind: 'shed', why: shed, ambiguous: false };
+    this.#failure = { kind: 'shed', why: shed, ambiguous: false };
     this.#ask('legacy', 'failover');
   }
 
@@ -90,14 +124,14 @@ class RandomisedCall implements AttemptOwner {
     const call = this.#call;
     const { route, services, head, caller } = call;
     const provider = route.providers[side];
-    this.#asked = side;
-    this.#purpose = purpose;
-    if (side === 'legacy' && provider.inFlight >= provider.configuration.maxConcurrent) {
+    const isCandidate = side === 'candidate';
+    if (!isCandidate && provider.inFlight >= provider.configuration.maxConcurrent) {
       this.#refuseBusy(provider.name);
       return;
     }
     const { endpoint } = call.traffic;
     const mapped = this.#body(side, purpose !== 'without usage option' && provider.asksUsage(endpoint));
+    const limits = attemptLimits(call, side);
     const attempt = new Attempt(
       {
         provider,
@@ -110,18 +144,24 @@ class RandomisedCall implements AttemptOwner {
         streams: this.#facts.stream,
         mayStream: this.#facts.oddStream,
         choices: this.#facts.choices,
-        holds: side === 'candidate',
+        holds: isCandidate || purpose === 'hedge',
         reads: true,
         removesUsage: mapped.addsUsage,
-        replayable: this.#replayable,
-        limits: attemptLimits(call, side),
+        replayable: !this.#facts.usesHostedTools,
+        limits: isCandidate ? { ...limits, patienceMs: patienceMs(call, this.#facts) } : limits,
         maxHeldBytes: services.configuration.gateway.maxBodyBytes,
-        permit: side === 'candidate' ? route.state.permit(this.#assignment.epoch) : null,
+        permit: isCandidate ? route.state.permit(this.#assignment.epoch) : null,
       },
       this,
       services,
     );
-    call.current = attempt;
+    if (isCandidate) {
+      this.#candidate = attempt;
+      this.#candidatePurpose = purpose;
+    } else {
+      this.#legacy = attempt;
+      this.#legacyPurpose = purpose;
+    }
     attempt.dispatch();
   }
 
@@ -131,38 +171,58 @@ class RandomisedCall implements AttemptOwner {
       : legacyBody(this.#call.body, this.#facts, usage);
   }
 
-  #candidateEnded(attempt: Attempt): void {
-    const { failure } = attempt;
-    if (failure === null || attempt.committed) {
-      this.#record('candidate', 'live', attempt, failureClassOf(attempt) ?? outcomeOf(failure));
-      this.#finish(attempt);
-      return;
-    }
-    if (failure.kind === 'aborted' || this.#call.callerIsGone) {
-      this.#record('candidate', 'live', attempt, 'aborted');
-      this.#finish(attempt);
-      return;
-    }
-    if (refusesUsageOption(attempt)) {
-      this.#ask('candidate', 'without usage option');
-      return;
-    }
-    if (failure.kind === 'withdrawn') {
-      this.#routingChanged(attempt, failure);
-      return;
-    }
-    if (failure.ambiguous && !this.#mayReplay()) {
-      this.#record('candidate', 'live', attempt, failure.kind);
-      this.#giveUp(attempt, failure);
-      return;
-    }
-    this.#rescuedFrom = failure;
-    this.#failedAttempt = attempt;
-    this.#ask('legacy', 'failover');
+  /** The hedge was needless; only these count against its budget, so that a candidate that hangs cannot spend it. */
+  #candidateIsFirst(): void {
+    if (this.#legacyPurpose === 'hedge') this.#call.route.hedges.charge();
+    this.#legacy?.abandon('the candidate answered first');
   }
 
-  #mayReplay(): boolean {
-    if (!this.#replayable) return false;
+  #candidateEnded(attempt: Attempt): void {
+    const { failure } = attempt;
+    if (this.#answering === attempt || failure === null) {
+      this.#record.candidate(attempt);
+      if (this.#answering === attempt) this.#finish(attempt);
+      return;
+    }
+    if (failure.kind === 'withdrawn') this.#withdraw();
+    if (this.#answering !== null) this.#record.failedCandidate(attempt, failure, this.#answering);
+    else if (failure.kind === 'aborted' || this.#call.callerIsGone) this.#abandoned(attempt);
+    else if (refusesUsageOption(attempt)) this.#ask('candidate', 'without usage option');
+    else this.#candidateFailed(attempt, failure);
+  }
+
+  /** Not the candidate's failure, so in no arm. */
+  #withdraw(): void {
+    this.#record.inArm = false;
+    this.#call.side = null;
+  }
+
+  #abandoned(attempt: Attempt): void {
+    this.#record.leftCandidate(attempt);
+    if (!isRunning(this.#legacy)) this.#finish(attempt);
+  }
+
+  /** Legacy answers in its place, if it has not failed already and if what may have begun may be done twice. */
+  #candidateFailed(attempt: Attempt, failure: Failure): void {
+    const legacy = this.#legacy;
+    const isWithdrawn = failure.kind === 'withdrawn';
+    if (!isWithdrawn) this.#failure = failure;
+    if (legacy === null) {
+      const mayAsk =
+        !failure.ambiguous || (isWithdrawn ? attempt.options.replayable : this.#mayReplay(attempt));
+      if (mayAsk) this.#ask('legacy', isWithdrawn ? 'routing changed' : 'failover');
+      else {
+        this.#record.candidate(attempt);
+        this.#giveUp(attempt, failure);
+      }
+    } else if (legacy.ended) {
+      this.#record.failedCandidate(attempt, failure, legacy);
+      this.#giveUp(legacy, legacy.failure ?? failure);
+    } else legacy.release();
+  }
+
+  #mayReplay(attempt: Attempt): boolean {
+    if (!attempt.options.replayable) return false;
     const { route, notes } = this.#call;
     if (route.replays.spend()) return true;
     const why = 'replay budget exhausted';
@@ -170,77 +230,34 @@ class RandomisedCall implements AttemptOwner {
     return false;
   }
 
-  /** Not the candidate's failure, so in no arm; what may have begun is not done twice if it must not be. */
-  #routingChanged(attempt: Attempt, failure: Failure): void {
-    this.#inArm = false;
-    this.#call.side = null;
-    if (failure.ambiguous && !this.#replayable) this.#giveUp(attempt, failure);
-    else this.#ask('legacy', 'routing changed');
-  }
-
   #legacyEnded(attempt: Attempt): void {
     const { failure } = attempt;
-    if (failure !== null && !attempt.committed && failure.kind !== 'aborted') {
-      if (refusesUsageOption(attempt)) {
-        this.#ask('legacy', 'without usage option');
-        return;
-      }
+    if (this.#answering === attempt) {
       this.#recordLegacy(attempt);
-      this.#giveUp(attempt, failure);
-      return;
+      if (this.#assignment.side === 'legacy' && failure === null) {
+        copyToCandidate(this.#call, this.#facts, this.#mapping, this.#assignment, attempt);
+      }
+      this.#finish(attempt);
+    } else if (this.#answering !== null) this.#record.rescue(attempt);
+    else if (failure?.kind !== 'aborted' && refusesUsageOption(attempt)) {
+      this.#ask('legacy', 'without usage option');
+    } else {
+      this.#recordLegacy(attempt);
+      // The candidate may still answer.
+      if (isRunning(this.#candidate)) return;
+      if (failure === null || failure.kind === 'aborted') this.#finish(attempt);
+      else this.#giveUp(attempt, failure);
     }
-    this.#recordLegacy(attempt);
-    if (this.#rescuedFrom === null && failure === null) {
-      copyToCandidate(this.#call, this.#facts, this.#mapping, this.#assignment, attempt);
-    }
-    this.#finish(attempt);
   }
 
-  /** Null attempt: legacy's cap let none be made, which counts as the candidate's cap does. */
+  /** Counts legacy, and the candidate whose failure it makes good; null: legacy's cap let no attempt be made. */
   #recordLegacy(attempt: Attempt | null): void {
-    const judged = attempt === null ? 'shed' : this.#judgeLegacy(attempt);
-    if (this.#rescuedFrom === null) {
-      this.#record('legacy', 'live', attempt, judged);
+    if (this.#assignment.side === 'legacy') {
+      this.#record.legacy(attempt);
       return;
     }
-    this.#record(
-      'candidate',
-      'live',
-      this.#failedAttempt,
-      this.#candidateOutcome(this.#rescuedFrom, attempt),
-    );
-    this.#record('legacy', 'failover', attempt, judged);
-  }
-
-  /**
-   * A 4xx of the candidate is its failure only where legacy accepts. Where legacy refuses too it was the
-   * caller's mistake; where legacy could not say, nobody knows.
-   */
-  #candidateOutcome(failure: Failure, legacy: Attempt | null): Observation['outcome'] {
-    if (failure.kind !== 'status_4xx') return failure.kind as Observation['outcome'];
-    if (legacy === null) return 'aborted';
-    if (legacy.failure === null) return 'rejected';
-    return legacy.failure.kind === 'status_4xx' ? 'refused' : 'aborted';
-  }
-
-  #judgeLegacy(attempt: Attempt): Observation['outcome'] {
-    const { failure } = attempt;
-    if (failure === null) return isLate(this.#call, attempt) ? 'timeout' : 'success';
-    if (failure.kind === 'status_4xx') return 'refused';
-    return failureClassOf(attempt) ?? 'aborted';
-  }
-
-  #record(
-    side: Side,
-    kind: 'live' | 'failover',
-    attempt: Attempt | null,
-    outcome: Observation['outcome'],
-  ): void {
-    if (!this.#inArm) return;
-    const { route } = this.#call;
-    route.evidence.record(
-      observe(this.#call, this.#facts, this.#assignment, { side, kind, outcome, attempt }),
-    );
+    if (this.#failure !== null) this.#record.failedCandidate(this.#candidate, this.#failure, attempt);
+    this.#record.rescue(attempt);
   }
 
   /** The caller gets what there is: the answer that was held back, or the gateway's word that there is none. */
@@ -261,31 +278,42 @@ class RandomisedCall implements AttemptOwner {
 
   #claim(attempt: Attempt): void {
     const call = this.#call;
+    const isCandidate = attempt === this.#candidate;
     call.servedBy = attempt.options.provider;
-    call.servedModel = this.#asked === 'candidate' ? this.#mapping.candidate : this.#facts.model;
-    call.failover = this.#rescuedFrom?.kind ?? null;
+    call.servedModel = isCandidate ? this.#mapping.candidate : this.#facts.model;
+    const isHedge = !isCandidate && this.#legacyPurpose === 'hedge';
+    call.failover = isCandidate ? null : (this.#failure?.kind ?? (isHedge ? 'hedge' : null));
   }
 
   #finish(attempt: Attempt): void {
     const call = this.#call;
+    const side = attempt === this.#candidate ? 'candidate' : 'legacy';
     call.usage = usageOf(attempt);
     call.firstTokenMs = firstTokenOf(attempt);
     call.outcome = attempt.failure?.kind ?? 'success';
-    this.#rememberMaker(attempt);
-    call.measure(attempt, this.#asked, this.#facts);
+    this.#rememberMaker(attempt, side);
+    if (side === 'legacy' && isRunning(this.#candidate)) this.#noteOutrun(this.#candidate);
+    call.measure(attempt, side, this.#facts);
     call.finish();
   }
 
+  /** The log line is written before the candidate's end is known. */
+  #noteOutrun({ options, startedMs }: Attempt): void {
+    const { notes, services } = this.#call;
+    const ms = services.now() - startedMs;
+    notes.push({ provider: options.provider.name, purpose: this.#candidatePurpose, outcome: 'outrun', ms });
+  }
+
   /** Responses, and completions that are stored, can be asked for later by their id. */
-  #rememberMaker(attempt: Attempt): void {
+  #rememberMaker(attempt: Attempt, side: Side): void {
     const { endpoint } = this.#call.traffic;
     const { store } = this.#facts;
     const isKept = endpoint === 'responses' ? store !== false : endpoint === 'chat' && store === true;
     const id = attempt.scanner?.objectId ?? attempt.plain?.objectId ?? null;
-    if (isKept && id !== null) this.#call.route.makers.remember(id, this.#asked);
+    if (isKept && id !== null) this.#call.route.makers.remember(id, side);
   }
 }
 
-function outcomeOf(failure: Failure | null): Observation['outcome'] {
-  return failure === null ? 'success' : 'aborted';
+function isRunning(attempt: Attempt | null): attempt is Attempt {
+  return attempt !== null && !attempt.ended;
 }

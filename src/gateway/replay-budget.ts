@@ -1,6 +1,6 @@
 /**
- * Allowance for replays after ambiguous failures: each request earns `ratio` of a replay, up to `burst`.
- * It keeps a failing candidate from doubling the work (and the bill) of all its traffic.
+ * Allowance for work that is done twice: each request earns `ratio` of one, up to `burst`. It keeps a failing
+ * candidate from doubling the work (and the bill) of all its traffic.
  */
 export class ReplayBudget {
   #allowance: number;
@@ -17,10 +17,19 @@ export class ReplayBudget {
     this.#allowance = Math.min(this.burst, this.#allowance + this.ratio);
   }
 
-  /** Takes one replay; false when none is left. */
+  get isLeft(): boolean {
+    return this.#allowance >= 1 - 1e-9; // ten tenths are not quite one
+  }
+
+  /** Takes one; false when none is left. */
   spend(): boolean {
-    if (this.#allowance < 1 - 1e-9) return false; // ten tenths are not quite one
+    if (!this.isLeft) return false;
     this.#allowance -= 1;
     return true;
+  }
+
+  /** Takes one that turned out to be needless after it was done, into debt if need be. */
+  charge(): void {
+    this.#allowance = Math.max(-this.burst, this.#allowance - 1);
   }
 }

@@ -13,6 +13,8 @@ export interface Route extends RouteToServe {
   /** The candidate once more for copies of legacy's traffic: its own pool, cap and breaker. */
   readonly mirror: Provider;
   readonly replays: ReplayBudget;
+  /** For hedges that turn out to have been needless. */
+  readonly hedges: ReplayBudget;
 }
 
 /** One `Provider` a provider of the configuration, shared by the routes that name it. */
@@ -49,6 +51,7 @@ export function completeRoute<Held extends RouteToServe>(route: Held, parts: Rou
       MIRROR_CONNECTIONS,
     ),
     replays: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
+    hedges: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
   };
 }
 
