@@ -8,6 +8,7 @@ import { HeaderIdentity } from '../../src/console/server/header-identity';
 import type { ConsoleClient } from '../../src/console/source/console-client';
 import { configurationSchema } from '../../src/core/configuration-schema';
 import { freePorts } from '../../src/temporal-server/free-port';
+import { launchBrowser } from '../support/browser';
 import { built } from '../support/cli';
 import { type NodeProcess, startNode } from '../support/node-process';
 
@@ -296,6 +297,25 @@ describe('a console where people log in at an OpenID provider', () => {
     expect(await visitor.logIn(name)).toMatchObject({ status: 403, text: expect.stringContaining(sentence) });
     expect(await visitor.session()).toMatchObject({ status: 401 });
   });
+
+  it('leads a real browser to the login and back to the page', async () => {
+    const browser = await launchBrowser();
+    try {
+      const page = await browser.newPage();
+      await page.goto(url.href);
+      await page.locator('input[name=login]').fill('vera@example.com');
+      await page.locator('input[name=password]').fill('any');
+      await page.locator('button[type=submit]').click();
+      await page.locator('button[type=submit]').click();
+      await page.getByText('vera@example.com, viewer', { exact: true }).waitFor();
+      expect(new URL(page.url()).origin).toBe(url.origin);
+      await page.getByRole('status').filter({ hasText: 'live' }).waitFor();
+      const readable = await page.evaluate('document.cookie');
+      expect(readable).toBe('');
+    } finally {
+      await browser.close();
+    }
+  }, 300_000);
 
   it('takes no answer to a login that another browser began, nor one twice', async () => {
     const ana = new Visitor();

@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
 import { built } from '../support/cli';
@@ -104,6 +106,32 @@ it('says what would be refused, and refuses an override without a reason', async
   await dialog.getByRole('button', { name: /^Promote/ }).click();
   await dialog.getByText('A reason is needed.').waitFor();
   await page.context().close();
+});
+
+it('shows a viewer the migration, and in place of the commands why there are none', async () => {
+  const configuration = JSON.parse(readFileSync(harness.configPath, 'utf8'));
+  const configPath = join(harness.folder, 'by-name.json');
+  const identity = { header: 'x-forwarded-user', trusted: ['127.0.0.1'] };
+  const roles = { operators: ['ana'], viewers: ['vera'] };
+  writeFileSync(configPath, JSON.stringify({ ...configuration, console: { identity, roles } }));
+  const named = await ConsolePage.start(harness, configPath);
+  try {
+    const { page, problems } = await named.open({ extraHTTPHeaders: { 'x-forwarded-user': 'vera' } });
+    await page.getByText('vera, viewer', { exact: true }).waitFor();
+    await openMigration(page, 'paused');
+    await page.getByText('vera may look, and give no commands: they are for the operators').waitFor();
+    expect(await page.getByRole('button', { name: 'Pause' }).count()).toBe(0);
+    expect(problems).toEqual([]);
+
+    const operator = await named.open({ extraHTTPHeaders: { 'x-forwarded-user': 'ana' } });
+    await openMigration(operator.page, 'paused');
+    await operator.page.getByRole('button', { name: 'Pause' }).click();
+    await operator.page.getByRole('dialog').getByRole('button', { name: 'Pause' }).click();
+    await harness.until('paused', ({ paused }) => paused?.by.startsWith('ana (') === true);
+    await harness.client.command('paused', 'resume', { by: 'test' });
+  } finally {
+    await named.stop();
+  }
 });
 
 describe('whoever is not this page', () => {

@@ -14,23 +14,24 @@ export class ConsolePage {
     readonly token: string,
   ) {}
 
-  static async start(harness: MigrationHarness): Promise<ConsolePage> {
+  /** `configPath` names another configuration than the harness's, such as one by which people log in. */
+  static async start(harness: MigrationHarness, configPath = harness.configPath): Promise<ConsolePage> {
     const args = ['ui', '--port', '0', '--interval', '300ms', '--json', '--by', 'ana'];
     const process = await startNode([built('src', 'cli', 'main.js'), ...args], {
       env: {
         ...harness.secrets,
-        CUTOVER_CONFIG: harness.configPath,
+        CUTOVER_CONFIG: configPath,
         TEMPORAL_ADDRESS: harness.temporal.address,
       },
       cwd: harness.folder,
-      ready: '"token"',
+      ready: '"url"',
     });
     const line =
       process
         .output()
         .split('\n')
         .find((text) => text.startsWith('{')) ?? '{}';
-    const { url, token } = JSON.parse(line) as { url: string; token: string };
+    const { url, token = '' } = JSON.parse(line) as { url: string; token?: string };
     return new ConsolePage(process, await launchBrowser(), url, token);
   }
 
