@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Caller } from './callers';
 import type { CandidatePermit } from './candidate-permits';
 import type { Deadlines } from './deadlines';
+import type { Defects } from './defects';
 import type { Failure } from './failure';
 import type { LongBody } from './long-body';
 import type { Provider } from './provider';
@@ -63,6 +64,7 @@ export interface AttemptOptions {
 /** Clocks and timers that attempts share. */
 export interface AttemptServices {
   readonly deadlines: Deadlines;
+  readonly defects: Defects;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly wallNow: () => number;

@@ -5,6 +5,7 @@ import type { AnswerSink, AttemptOptions, AttemptServices } from './attempt-opti
 import type { CutCause } from './candidate-permits';
 import type { Timed } from './deadlines';
 import { connectionFailure, type Failure, statusFailure } from './failure';
+import { GuardedHandler } from './guarded-handler';
 import type { Exchange, ExchangeHandler } from './http1/exchange';
 import { latin1 } from './latin1';
 import { LONG_BODY_BYTES, LongBody } from './long-body';
@@ -21,6 +22,8 @@ export interface AttemptOwner {
   attemptEnded(attempt: Attempt): void;
   /** Nothing to pass on has come within `limits.patienceMs`; it goes on. */
   attemptWaits?(attempt: Attempt): void;
+  /** A defect ended it: it holds nothing any more, and nobody has been answered. Must not throw. */
+  attemptBroke(attempt: Attempt): void;
 }
 
 const MAX_ERROR_BYTES = 1_048_576;
@@ -88,10 +91,41 @@ export class Attempt implements ExchangeHandler, Timed {
     const { provider, permit, path, method } = this.options;
     provider.inFlight += 1;
     this.#services.deadlines.add(this);
-    permit?.onCut((cause) => this.#cut(cause));
-    if (this.ended) return;
-    const { headers, body } = outgoing(this.options);
-    provider.pool.dispatch({ path, method, headers, body }, this);
+    try {
+      permit?.onCut((cause) => {
+        try {
+          this.#cut(cause);
+        } catch (error) {
+          this.broke(error);
+        }
+      });
+      if (this.ended) return;
+      const { headers, body } = outgoing(this.options);
+      provider.pool.dispatch({ path, method, headers, body }, new GuardedHandler(this));
+    } catch (error) {
+      this.broke(error);
+    }
+  }
+
+  /** A defect in handling one of its moments: gives back what it holds, and its owner ends the rest. */
+  broke(error: unknown): void {
+    this.#services.defects.report(error, { during: 'attempt', provider: this.options.provider.name });
+    this.discard();
+    this.#owner.attemptBroke(this);
+  }
+
+  /** Ends it without a word to its owner; never throws. */
+  discard(): void {
+    if (!this.ended) {
+      this.ended = true;
+      this.#giveBack();
+    }
+    this.#held = [];
+    try {
+      this.#exchange?.abort();
+    } catch {
+      // Its connection had gone before.
+    }
   }
 
   /** The complete answer that was kept back, for an owner that passes it on after all. */
@@ -392,12 +426,10 @@ export class Attempt implements ExchangeHandler, Timed {
   #finish(failure: Failure | null): void {
     this.ended = true;
     this.failure = failure;
-    const { provider, permit } = this.options;
+    this.#giveBack();
+    const { provider } = this.options;
     const nowMs = this.#services.now();
     this.endedMs = nowMs;
-    provider.inFlight -= 1;
-    this.#services.deadlines.remove(this);
-    permit?.close();
     if (failure === null || failure.kind === 'status_4xx') provider.breaker.succeeded(nowMs);
     else if (this.#isProvidersFault(failure)) provider.breaker.failed(nowMs);
     const retryAfterMs = this.head?.retryAfterMs ?? null;
@@ -405,6 +437,14 @@ export class Attempt implements ExchangeHandler, Timed {
       provider.holdOff(this.options.caller, retryAfterMs, nowMs);
     }
     this.#owner.attemptEnded(this);
+  }
+
+  /** Gives back what an attempt holds of what all share; once, and before anything that could throw. */
+  #giveBack(): void {
+    const { provider, permit } = this.options;
+    provider.inFlight -= 1;
+    this.#services.deadlines.remove(this);
+    permit?.close();
   }
 
   /** The breaker is shared by all callers: it hears nothing of what concerns one of them. */

@@ -7,6 +7,11 @@ export class BufferedBytes {
 
   constructor(readonly maximum: number) {}
 
+  /** Bytes that are held now. */
+  get held(): number {
+    return this.#held;
+  }
+
   /** Whether as much more could be taken now. */
   hasRoom(bytes: number): boolean {
     return this.#held + bytes <= this.maximum;
@@ -58,8 +63,17 @@ export function readBody(
   });
   request.on('end', () => {
     if (ended) return;
+    let body: Buffer;
+    try {
+      body =
+        chunks.length === 1 ? (chunks[0] as Buffer) : chunks.length === 0 ? EMPTY : Buffer.concat(chunks);
+    } catch {
+      // There is no memory for one piece of this length.
+      fail('no-room');
+      return;
+    }
     ended = true;
-    done(chunks.length === 1 ? (chunks[0] as Buffer) : chunks.length === 0 ? EMPTY : Buffer.concat(chunks));
+    done(body);
   });
   // Without a listener for errors a request that is cut off only closes.
   request.on('close', () => fail('gone'));

@@ -24,6 +24,8 @@ export interface Answering {
   readonly scanner: StreamScanner | null;
   resume(): void;
   abandon(why: string): void;
+  /** Ends what runs after a defect: it is counted nowhere and only gives back what it holds. */
+  discard(): void;
 }
 
 /** One request of a caller: what it asks, and the one place where its answer is written. */
@@ -64,7 +66,13 @@ export class Call implements AnswerSink, ActiveCall {
   ) {
     this.startedMs = services.now();
     this.epoch = route.state.epoch;
-    response.on('close', () => this.#callerGone());
+    response.on('close', () => {
+      try {
+        this.#callerGone();
+      } catch (error) {
+        this.broke(error);
+      }
+    });
   }
 
   /** Takes the body, whose bytes are given back when the call ends. */
@@ -81,7 +89,13 @@ export class Call implements AnswerSink, ActiveCall {
     if (this.response.headersSent || this.response.destroyed) return;
     if (contentLength !== null) headers.push('content-length', `${contentLength}`);
     this.response.writeHead(status, this.#withGatewayHeaders(headers));
-    this.response.on('drain', () => this.current?.resume());
+    this.response.on('drain', () => {
+      try {
+        this.current?.resume();
+      } catch (error) {
+        this.broke(error);
+      }
+    });
   }
 
   flush(): void {
@@ -154,7 +168,34 @@ export class Call implements AnswerSink, ActiveCall {
   }
 
   abandon(why: string): void {
-    this.current?.abandon(why);
+    try {
+      this.current?.abandon(why);
+    } catch (error) {
+      this.broke(error);
+    }
+  }
+
+  /** A defect in serving this call ends it and nothing else. */
+  broke(error: unknown): void {
+    this.services.defects.report(error, { during: 'request', path: this.path });
+    this.endBroken();
+  }
+
+  /** Answers after a defect, or cuts what has been answered in part. */
+  endBroken(): void {
+    if (this.ended) return;
+    const { request, response } = this;
+    try {
+      if (!response.headersSent) {
+        request.resume();
+        this.refuse(DEFECT_ERROR, true);
+      } else if (!response.writableEnded) this.breakOff(DEFECT);
+    } catch {
+      response.destroy();
+    }
+    this.outcome = 'defect';
+    this.current?.discard();
+    this.finish();
   }
 
   /** Counts the request in the metrics, by who served it in the end; null attempt: a cap let none be made. */
@@ -184,7 +225,11 @@ export class Call implements AnswerSink, ActiveCall {
     this.#buffered?.give(this.body.length);
     this.#buffered = null;
     this.services.active.remove(this);
-    this.services.log.request?.(requestLine(this, this.services));
+    try {
+      this.services.log.request?.(requestLine(this, this.services));
+    } catch (error) {
+      this.services.defects.report(error, { during: 'log' });
+    }
   }
 
   get #streams(): boolean {
@@ -207,6 +252,14 @@ export class Call implements AnswerSink, ActiveCall {
     this.abandon('the caller left');
   }
 }
+
+const DEFECT: Failure = { kind: 'aborted', why: 'the gateway failed', ambiguous: true };
+const DEFECT_ERROR: GatewayError = {
+  status: 500,
+  type: 'server_error',
+  code: 'gateway_defect',
+  message: 'The gateway failed at this request; its log has the reason.',
+};
 
 /** Names of OpenTelemetry's `gen_ai.operation.name`, and our own where it has none. */
 const OPERATIONS: Readonly<Record<Endpoint, string>> = {

@@ -97,6 +97,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     active: () => active.size,
     tunnels: () => tunnels.open,
     defects: () => defects.count,
+    buffered: () => services.buffered.held,
   });
   return {
     routes,

@@ -5,6 +5,8 @@ export interface Timed extends Placed {
   /** Monotonic milliseconds; Infinity for none. */
   deadlineMs: number;
   expire(): void;
+  /** What `expire` threw: it has to give up its place all the same. */
+  broke(error: unknown): void;
 }
 
 const SWEEP_MS = 25;
@@ -21,7 +23,12 @@ export class Deadlines {
     this.#timer = setInterval(() => {
       const nowMs = now();
       this.#entries.each((entry) => {
-        if (entry.deadlineMs <= nowMs) entry.expire();
+        if (entry.deadlineMs > nowMs) return;
+        try {
+          entry.expire();
+        } catch (error) {
+          entry.broke(error);
+        }
       });
     }, SWEEP_MS);
     this.#timer.unref();

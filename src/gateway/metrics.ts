@@ -58,6 +58,7 @@ export interface ProcessCounts {
   readonly tunnels: () => number;
   readonly active: () => number;
   readonly defects: () => number;
+  readonly buffered: () => number;
 }
 
 /** The gateway's Prometheus metrics, with OpenTelemetry's GenAI names where they exist. */
@@ -100,7 +101,7 @@ export class GatewayMetrics {
   }
 
   /** Adds what a process holds; once. */
-  showProcess({ tunnels, active, defects }: ProcessCounts): void {
+  showProcess({ tunnels, active, defects, buffered }: ProcessCounts): void {
     const one = (name: string, type: 'gauge' | 'counter', help: string, value: () => number) =>
       registerScraped(this.#registry, {
         ...{ name, type, help },
@@ -108,6 +109,7 @@ export class GatewayMetrics {
       });
     one('cutover_tunnels_open', 'gauge', 'Open WebSockets.', tunnels);
     one('cutover_requests_active', 'gauge', 'Requests that are not over.', active);
+    one('cutover_buffered_bytes', 'gauge', 'Bodies of requests that are held.', buffered);
     one('cutover_defects_total', 'counter', 'Exceptions that nobody expected.', defects);
   }
 

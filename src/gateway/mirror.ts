@@ -28,6 +28,11 @@ export function copyToCandidate(
   const provider = route.mirror;
   if (provider.sheds(caller, services.now()) !== null || !services.buffered.take(call.body.length)) return;
   const { endpoint } = call.traffic;
+  let held = call.body.length;
+  const give = () => {
+    services.buffered.give(held);
+    held = 0;
+  };
   const send = (asksUsage: boolean): void => {
     const mapped = candidateBody(call.body, facts, mapping, asksUsage);
     const owner: AttemptOwner = {
@@ -35,6 +40,7 @@ export function copyToCandidate(
         if (!asksUsage && provider.asksUsage(endpoint)) provider.stopAskingUsage(endpoint);
         return NOWHERE;
       },
+      attemptBroke: give,
       attemptEnded: (attempt) => {
         if (refusesUsageOption(attempt)) send(false);
         else end(attempt);
@@ -65,7 +71,7 @@ export function copyToCandidate(
     ).dispatch();
   };
   const end = (attempt: Attempt): void => {
-    services.buffered.give(call.body.length);
+    give();
     if (attempt.failure?.kind === 'withdrawn' || attempt.failure?.kind === 'aborted') return;
     const outcome = judge(attempt);
     route.evidence.record(
@@ -78,7 +84,13 @@ export function copyToCandidate(
       candidate: sideOf(attempt, outcome),
     });
   };
-  send(provider.asksUsage(endpoint));
+  try {
+    send(provider.asksUsage(endpoint));
+  } catch (error) {
+    // Legacy's answer is the caller's whatever becomes of the copy.
+    services.defects.report(error, { during: 'shadow copy' });
+    give();
+  }
 }
 
 /** Legacy has accepted the request, so a refusal by the candidate is a rejection. */

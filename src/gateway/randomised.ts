@@ -107,6 +107,15 @@ class RandomisedCall implements AttemptOwner, Answering {
     if (this.#legacy === null && mayHedge(this.#call)) this.#ask('legacy', 'hedge');
   }
 
+  discard(): void {
+    this.#candidate?.discard();
+    this.#legacy?.discard();
+  }
+
+  attemptBroke(): void {
+    this.#call.endBroken();
+  }
+
   #askCandidate(): void {
     const { route, caller, services } = this.#call;
     const provider = route.providers.candidate;

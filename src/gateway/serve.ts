@@ -37,14 +37,16 @@ function route(call: Call): void {
     refuseBody(call, 'too-large', maxBodyBytes);
     return;
   }
-  readBody(request, maxBodyBytes, services.buffered, (body) => {
-    if (typeof body === 'string') {
-      refuseBody(call, body, maxBodyBytes);
-      return;
-    }
-    call.takeBody(body, services.buffered);
-    guard(call, () => serveRead(call));
-  });
+  readBody(request, maxBodyBytes, services.buffered, (body) =>
+    guard(call, () => {
+      if (typeof body === 'string') {
+        refuseBody(call, body, maxBodyBytes);
+        return;
+      }
+      call.takeBody(body, services.buffered);
+      serveRead(call);
+    }),
+  );
 }
 
 /** Passed on as it comes: nothing of the body matters, or there is no room to hold it. */
@@ -145,9 +147,6 @@ function guard(call: Call, act: () => void): void {
   try {
     act();
   } catch (error) {
-    call.services.log.logger.error({ path: call.path, error: (error as Error).stack }, 'defect');
-    call.refuse({ status: 500, type: 'server_error', code: 'gateway_defect', message: 'the gateway failed' });
-    call.response.destroy();
-    call.finish();
+    call.broke(error);
   }
 }

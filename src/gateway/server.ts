@@ -36,10 +36,24 @@ export function createDataServer(services: Services, tls: ListenerTls | null): S
       insecureHTTPParser: false,
       noDelay: true,
     },
-    (request, response) => receive(services, request, response),
+    (request, response) => {
+      try {
+        receive(services, request, response);
+      } catch (error) {
+        services.defects.report(error, { during: 'request' });
+        response.destroy();
+      }
+    },
   );
   server.maxHeadersCount = PARSED_HEADERS;
-  server.on('upgrade', (request, socket, head) => receiveUpgrade(services, request, socket, head));
+  server.on('upgrade', (request, socket, head) => {
+    try {
+      receiveUpgrade(services, request, socket, head);
+    } catch (error) {
+      services.defects.report(error, { during: 'upgrade' });
+      socket.destroy();
+    }
+  });
   server.on('connect', (_request, socket) =>
     refuseUpgrade(socket, badRequest('bad_method', 'expected no CONNECT', 405)),
   );

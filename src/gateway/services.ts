@@ -3,7 +3,6 @@ import type { FailedLogins } from '../core/failed-logins';
 import type { AttemptServices } from './attempt-options';
 import type { BufferedBytes } from './body-reader';
 import type { Callers } from './callers';
-import type { Defects } from './defects';
 import type { Forwarding } from './forwarding';
 import type { GatewayMetrics } from './metrics';
 import type { GatewayLog } from './request-log';
@@ -32,7 +31,6 @@ export interface Services extends AttemptServices {
   readonly metrics: GatewayMetrics;
   readonly active: SwapList<ActiveCall>;
   readonly tunnels: Tunnels;
-  readonly defects: Defects;
   /** A fresh id a request, for the draw of one without a key. */
   readonly randomId: () => string;
   /** Uniform in [0, 1). */

@@ -86,6 +86,10 @@ class SingleOwner implements AttemptOwner {
     call.finish();
   }
 
+  attemptBroke(): void {
+    this.call.endBroken();
+  }
+
   /** Keeps who made what a creation's answer names. */
   #rememberMade(attempt: Attempt): void {
     const { call, ask } = this;

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocketServer } from 'ws';
@@ -225,6 +225,24 @@ describe('after SIGTERM', () => {
     expect(program.process.exitCode()).toBe(1);
     expect(program.process.output()).toContain('did not stop in time');
   });
+});
+
+it('serves on after exceptions that no guard met, and counts them', async () => {
+  const preload = join(root, 'throwing.js');
+  writeFileSync(
+    preload,
+    "process.on('SIGUSR2', () => { Promise.reject(new Error('unhandled')); setTimeout(() => { throw new Error('uncaught'); }); });",
+  );
+  await start({ nodeArgs: ['--require', preload] });
+  program.process.signal('SIGUSR2');
+  await until('both to be counted', async () => (await program.metric('cutover_defects_total')) === 2);
+  expect(await isAlive()).toBe(true);
+  program.process.signal('SIGTERM');
+  await program.process.gone;
+  expect(program.process.exitCode()).toBe(0);
+  const log = readFileSync(program.logPath, 'utf8');
+  expect(log).toMatch(/unhandledRejection.*Error: unhandled\\n {4}at /);
+  expect(log).toMatch(/uncaughtException.*Error: uncaught\\n {4}at /);
 });
 
 it('serves on when its log cannot be written', async () => {

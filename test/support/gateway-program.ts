@@ -11,6 +11,7 @@ export interface GatewayProgram {
   readonly process: NodeProcess;
   readonly dataPort: number;
   readonly adminPort: number;
+  readonly logPath: string;
   /** Open file descriptors of the process. */
   descriptors(): number;
   /** The value of a metric, summed over what its labels match, such as `cutover_tunnels_open`. */
@@ -42,11 +43,12 @@ export async function startGatewayProgram(wanted: GatewayProgramOptions): Promis
       ...wanted.configuration,
     }),
   );
+  const logPath = wanted.log ?? join(root, 'requests.log');
   const process = await startNode(
     [
       ...(wanted.nodeArgs ?? []),
       ...[built('src', 'cli', 'main.js'), 'gateway', '--config', configPath, '--json'],
-      ...['--log', wanted.log ?? join(root, 'requests.log')],
+      ...['--log', logPath],
       ...['--data', `127.0.0.1:${dataPort}`, '--admin', `127.0.0.1:${adminPort}`],
     ],
     { env: { CUTOVER_ADMIN_TOKEN: ADMIN_TOKEN }, cwd: root, ready: '"adminUrl"' },
@@ -55,6 +57,7 @@ export async function startGatewayProgram(wanted: GatewayProgramOptions): Promis
     process,
     dataPort,
     adminPort,
+    logPath,
     descriptors: () => readdirSync(`/proc/${process.pid}/fd`).length,
     async metric(name, labels = '') {
       const answer = await fetch(`http://127.0.0.1:${adminPort}/metrics`, {
