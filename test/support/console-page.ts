@@ -44,7 +44,7 @@ export class ConsolePage {
     page.on('console', (message) => {
       if (message.type() === 'error') problems.push(message.text());
     });
-    await page.goto(`${this.url}#token=${this.token}`);
+    await page.goto(this.token === '' ? this.url : `${this.url}#token=${this.token}`);
     await page.getByRole('status').filter({ hasText: 'live' }).waitFor();
     return { page, problems };
   }
