@@ -159,6 +159,7 @@ describe('an answer is refused', () => {
     ['without a body (204) that says a length', 'HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n'],
     ['without a body (204) that is chunked', 'HTTP/1.1 204 No Content\r\ntransfer-encoding: chunked\r\n\r\n'],
     ['that changes the protocol', 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\nhello'],
+    ['behind an interim one of HTTP/1.0', `HTTP/1.0 103 Early Hints\r\n\r\n${head('content-length: 5')}`],
     ['behind interim ones without an end', 'HTTP/1.1 100 Continue\r\n\r\n'.repeat(40)],
     ['with a head that is too long', `${OK}x-a: ${'b'.repeat(33_000)}\r\ncontent-length: 5\r\n\r\nhello`],
     ['with a head without an end', `${OK}${'x-a: b\r\n'.repeat(5_000)}`],

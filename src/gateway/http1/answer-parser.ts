@@ -92,15 +92,15 @@ export class AnswerParser {
   #begin(head: string, hasMore: boolean): void {
     if (!ANSWER_HEAD.test(head)) throw new MessageError('expected the head of an HTTP/1.1 answer');
     const status = Number(head.slice(9, 12));
+    const isNew = head.charCodeAt(7) === ONE;
     const fields = readFields(head, head.indexOf('\r\n') + 2);
     if (status < 200) {
       this.#interim += 1;
-      if (status === 101 || this.#interim > MAX_INTERIM)
+      if (!isNew || status === 101 || this.#interim > MAX_INTERIM)
         throw new MessageError(`expected no status ${status}`);
       this.#receiver.answerHead(status, fields);
       return;
     }
-    const isNew = head.charCodeAt(7) === ONE;
     if (fields.chunked && !isNew) throw new MessageError('expected no Transfer-Encoding in HTTP/1.0');
     const isBodiless = this.#isHead || status === 204 || status === 304;
     this.#reusable = isNew && !hasOption(fields.connection, 'close');
