@@ -1,5 +1,4 @@
-import type { IncomingMessage } from 'node:http';
-import { PassThrough, type Readable } from 'node:stream';
+import type { CallerRequest } from './http1/caller-request';
 
 /** Counts what all requests of the process hold in memory. */
 export class BufferedBytes {
@@ -38,7 +37,7 @@ const EMPTY = Buffer.alloc(0);
  * given back by the receiver; when it fails it has given everything back itself.
  */
 export function readBody(
-  request: IncomingMessage,
+  request: CallerRequest,
   maxBytes: number,
   buffered: BufferedBytes,
   done: (body: Buffer | UnreadBody) => void,
@@ -77,19 +76,4 @@ export function readBody(
   });
   // Without a listener for errors a request that is cut off only closes.
   request.on('close', () => fail('gone'));
-}
-
-/**
- * A body as it comes, for a provider. Whoever destroys it (a connection that failed) does not destroy the
- * caller's connection with it, on which an answer is still to be written.
- */
-export function streamBody(request: IncomingMessage): Readable {
-  const passing = new PassThrough();
-  request.pipe(passing);
-  request.once('close', () => {
-    if (!request.complete) passing.destroy(new Error('the caller left'));
-  });
-  passing.once('close', () => request.resume());
-  passing.on('error', () => {});
-  return passing;
 }

@@ -1,11 +1,11 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Side } from '../core/routing';
 import type { Attempt } from './attempt';
 import type { AnswerSink } from './attempt-options';
 import type { BufferedBytes } from './body-reader';
 import type { Caller } from './callers';
 import { type Failure, gatewayStatus } from './failure';
-import { latin1 } from './latin1';
+import type { CallerAnswer } from './http1/caller-answer';
+import type { CallerRequest } from './http1/caller-request';
 import { errorBody, type GatewayError, sendError, upstreamError } from './openai-error';
 import type { Provider } from './provider';
 import type { RequestFacts } from './request-facts';
@@ -55,8 +55,8 @@ export class Call implements AnswerSink, ActiveCall {
   constructor(
     readonly services: Services,
     readonly route: Route,
-    readonly request: IncomingMessage,
-    readonly response: ServerResponse,
+    readonly request: CallerRequest,
+    readonly response: CallerAnswer,
     readonly head: RequestHead,
     readonly caller: Caller,
     readonly traffic: Traffic,
@@ -114,9 +114,7 @@ export class Call implements AnswerSink, ActiveCall {
     if (this.response.headersSent || this.response.destroyed) return;
     headers.push('content-length', `${body.length}`);
     this.response.writeHead(status, this.#withGatewayHeaders(headers));
-    // As one latin1 string, head and body leave in one write; the bytes are the same.
-    if (body.length <= 16_384) this.response.end(latin1(body), 'latin1');
-    else this.response.end(body);
+    this.response.end(body);
   }
 
   breakOff(failure: Failure): void {
@@ -131,9 +129,7 @@ export class Call implements AnswerSink, ActiveCall {
       response.write(`\n\ndata: ${errorBody(error)}\n\n`);
     }
     // Without the end of the coding: the caller sees a connection that was cut, never a clean end.
-    const { socket } = response;
-    if (socket === null) response.destroy();
-    else socket.end(() => response.destroy());
+    response.socket.end(() => response.destroy());
   }
 
   /** Passes on an answer that an attempt held back. */

@@ -1,5 +1,4 @@
-import type { Server } from 'node:http';
-import { type AddressInfo, Server as NetServer } from 'node:net';
+import type { AddressInfo, Server as NetServer } from 'node:net';
 import type { Configuration } from '../core/configuration-schema';
 import { FailedLogins } from '../core/failed-logins';
 import { BufferedBytes } from './body-reader';
@@ -15,7 +14,7 @@ import type { GatewayMetrics } from './metrics';
 import type { Provider } from './provider';
 import type { GatewayLog } from './request-log';
 import { completeRoute, type Route } from './route';
-import { createDataServer } from './server';
+import { DataServer } from './server';
 import type { ActiveCall, Services } from './services';
 import type { ShadowPair } from './shadow-pair';
 import { SwapList } from './swap-list';
@@ -88,7 +87,8 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     isStopping: () => stopping,
   };
   const { active, tunnels, defects, metrics } = services;
-  const server = createDataServer(services, options.tls);
+  const listener = new DataServer(services, options.tls);
+  const { server } = listener;
   const connections = new Connections(server, configuration.gateway.maxConnections);
   metrics.showConnections('data', connections);
   metrics.showCallers(options.callers);
@@ -109,10 +109,9 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     async drain() {
       stopping = true;
       const { drain } = configuration.gateway;
-      const closed = refuseConnections(server);
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       await lastAnswers(server, Math.min(LAST_ANSWERS_MS, drain / 20));
-      // Once more as HTTP closes: idle connections, and the timer that checks for slow ones.
-      server.close();
+      listener.closeIdle();
       await drained(services, drain);
       for (const route of routes.values()) route.state.cutAll();
       for (const call of active.copy()) call.abandon('the gateway stopped');
@@ -157,13 +156,6 @@ export function urlOf(server: NetServer): string {
   return `${schemeOf(server)}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
 }
 
-/** Takes no new connection, and leaves those that are open alone. */
-function refuseConnections(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    NetServer.prototype.close.call(server, () => resolve());
-  });
-}
-
 /** For how long connections that are open may bring another request, whose answer then closes them. */
 const LAST_ANSWERS_MS = 500;
 
@@ -171,7 +163,7 @@ const LAST_ANSWERS_MS = 500;
  * A connection that is closed between two requests of a busy caller loses the second one on its way. So each
  * gets a moment in which an answer can say `Connection: close`.
  */
-function lastAnswers(server: Server, forMs: number): Promise<void> {
+function lastAnswers(server: NetServer, forMs: number): Promise<void> {
   return new Promise((resolve) => {
     server.getConnections((_error, count) => {
       if (count === 0) resolve();

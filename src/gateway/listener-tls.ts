@@ -1,7 +1,13 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
-import { createServer as createSecureServer, type Server as SecureServer } from 'node:https';
-import type { SecureContextOptions, TlsOptions } from 'node:tls';
+import { createServer as createSecureServer } from 'node:https';
+import { createServer as createSocketServer, type Socket, type Server as SocketServer } from 'node:net';
+import {
+  createServer as createTlsServer,
+  type SecureContextOptions,
+  type Server as SecureServer,
+  type TlsOptions,
+} from 'node:tls';
 import type { ListenerTlsConfiguration } from '../core/configuration-schema';
 
 const LOOK_EVERY_MS = 1_000;
@@ -139,7 +145,15 @@ export function createListener(
   return server;
 }
 
-/** `http` or `https`, as a server made by `createListener` speaks. */
+/** A server of connections that speak HTTP/1.1 alone, not listening yet; with TLS where one is given. */
+export function createSocketListener(tls: ListenerTls | null, take: (socket: Socket) => void): SocketServer {
+  if (tls === null) return createSocketServer(take);
+  const server = createTlsServer({ ...tls.server, ALPNProtocols: ['http/1.1'] }, take);
+  tls.follow(server);
+  return server;
+}
+
+/** `http` or `https`, as a server made here speaks. */
 export function schemeOf(server: object): 'http' | 'https' {
   return 'setSecureContext' in server ? 'https' : 'http';
 }

@@ -1,5 +1,3 @@
-import type { ServerResponse } from 'node:http';
-
 /** An error of the gateway itself, in the shape that OpenAI clients understand. */
 export interface GatewayError {
   readonly status: number;
@@ -16,9 +14,17 @@ export function errorBody(error: GatewayError): string {
   });
 }
 
+/** Where an error is answered: a listener of our own, or of node:http. */
+interface AnswerWriter {
+  readonly headersSent: boolean;
+  readonly destroyed: boolean;
+  writeHead(status: number, headers: string[]): unknown;
+  end(body: string): unknown;
+}
+
 /** Answers with an error; `headers` is a flat list of further headers. */
 export function sendError(
-  response: ServerResponse,
+  response: AnswerWriter,
   error: GatewayError,
   headers: readonly string[] = [],
   close = false,

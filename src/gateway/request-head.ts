@@ -1,6 +1,6 @@
-import type { IncomingMessage } from 'node:http';
 import { withoutNamed } from './answer-head';
 import { type Forwarding, isForwarded } from './forwarding';
+import type { CallerRequest } from './http1/caller-request';
 import { badRequest, type GatewayError } from './openai-error';
 
 /** What the gateway reads from a request's head, in one pass over the raw headers. */
@@ -55,7 +55,7 @@ const ROLES = new Map<string, Role>([
  * `forwarding` names are passed on.
  */
 export function readHead(
-  request: IncomingMessage,
+  request: CallerRequest,
   stickyHeader: string | null,
   forwarding: Forwarding,
 ): RequestHead | { refused: GatewayError } {

@@ -1,4 +1,4 @@
-import { readBody, streamBody, type UnreadBody } from './body-reader';
+import { readBody, type UnreadBody } from './body-reader';
 import type { Call } from './call';
 import { candidateBody, reshapes } from './model-mapping';
 import { readMultipartModel } from './multipart-model';
@@ -56,7 +56,7 @@ function serveUnread(call: Call): void {
     serveStateful(call, true);
     return;
   }
-  const body = head.hasBody ? streamBody(request) : null;
+  const body = head.hasBody ? request.stream() : null;
   serveSingle(call, { side: 'legacy', body, model: null, permitted: false, reads: false });
 }
 

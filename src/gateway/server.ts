@@ -1,10 +1,12 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { Server, Socket } from 'node:net';
 import { Call } from './call';
 import type { Caller } from './callers';
 import { takeSocket } from './connections';
 import { queryOf } from './forwarding';
-import { createListener, type ListenerTls } from './listener-tls';
+import type { CallerAnswer } from './http1/caller-answer';
+import { CallerConnection, type CallerHost, type Refusal } from './http1/caller-connection';
+import type { CallerRequest } from './http1/caller-request';
+import { createSocketListener, type ListenerTls } from './listener-tls';
 import { badRequest, type GatewayError, sendError } from './openai-error';
 import { stickyHeader } from './request-facts';
 import { type RequestHead, readHead } from './request-head';
@@ -16,54 +18,67 @@ import { findTarget, type Target } from './target';
 import { classify, type Traffic } from './traffic-class';
 import { refuseUpgrade, Tunnel } from './tunnel';
 
-/** Above the idle timeouts of common load balancers (60 s), so that never a reused connection dies first. */
-const KEEP_ALIVE_MS = 75_000;
 const MAX_HEADER_BYTES = 32_768;
-/** One more than are accepted, so that the parser never hides that there were more. */
-const PARSED_HEADERS = 130;
 
-/** The data listener, not listening yet. */
-export function createDataServer(services: Services, tls: ListenerTls | null): Server {
-  const { headersTimeout, bodyTimeout } = services.configuration.gateway;
-  const server = createListener(
-    tls,
-    {
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout,
-      requestTimeout: headersTimeout + bodyTimeout,
-      connectionsCheckingInterval: Math.max(250, Math.min(5_000, headersTimeout / 4)),
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      insecureHTTPParser: false,
-      noDelay: true,
-    },
-    (request, response) => {
-      try {
-        receive(services, request, response);
-      } catch (error) {
-        services.defects.report(error, { during: 'request' });
-        response.destroy();
-      }
-    },
-  );
-  server.maxHeadersCount = PARSED_HEADERS;
-  server.on('upgrade', (request, socket, head) => {
+/** The data listener and its connections. */
+export class DataServer implements CallerHost {
+  /** Not listening yet. */
+  readonly server: Server;
+  readonly headMs: number;
+  readonly requestMs: number;
+  readonly now: () => number;
+  readonly #services: Services;
+  readonly #connections = new Set<CallerConnection>();
+
+  constructor(services: Services, tls: ListenerTls | null) {
+    const { headersTimeout, bodyTimeout } = services.configuration.gateway;
+    this.headMs = headersTimeout;
+    this.requestMs = headersTimeout + bodyTimeout;
+    this.now = services.now;
+    this.#services = services;
+    this.server = createSocketListener(tls, (socket) => this.#take(socket));
+  }
+
+  /** Closes what is between two requests. */
+  closeIdle(): void {
+    for (const connection of this.#connections) if (connection.isIdle) connection.destroy();
+  }
+
+  request(request: CallerRequest, answer: CallerAnswer): void {
+    receive(this.#services, request, answer);
+  }
+
+  upgrade(request: CallerRequest, socket: Socket, head: Buffer): void {
     try {
-      receiveUpgrade(services, request, socket, head);
+      receiveUpgrade(this.#services, request, socket, head);
     } catch (error) {
-      services.defects.report(error, { during: 'upgrade' });
+      this.#services.defects.report(error, { during: 'upgrade' });
       socket.destroy();
     }
-  });
-  server.on('connect', (_request, socket) =>
-    refuseUpgrade(socket, badRequest('bad_method', 'expected no CONNECT', 405)),
-  );
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    refuseUpgrade(socket, clientError(error));
-  });
-  return server;
+  }
+
+  broke(error: unknown): void {
+    this.#services.defects.report(error, { during: 'request' });
+  }
+
+  refuse(socket: Socket, why: Refusal): void {
+    refuseUpgrade(socket, REFUSALS[why]);
+  }
+
+  left(connection: CallerConnection): void {
+    this.#connections.delete(connection);
+    this.#services.deadlines.remove(connection);
+  }
+
+  #take(socket: Socket): void {
+    takeSocket(socket);
+    const connection = new CallerConnection(socket, this);
+    this.#connections.add(connection);
+    this.#services.deadlines.add(connection);
+  }
 }
 
-function receive(services: Services, request: IncomingMessage, response: ServerResponse): void {
+function receive(services: Services, request: CallerRequest, response: CallerAnswer): void {
   if (services.isStopping()) response.shouldKeepAlive = false;
   const url = request.url ?? '';
   const queryAt = url.indexOf('?');
@@ -74,7 +89,7 @@ function receive(services: Services, request: IncomingMessage, response: ServerR
   }
   const admitted = admit(services, request, path, queryAt < 0 ? '' : url.slice(queryAt + 1));
   if ('refused' in admitted) {
-    request.resume();
+    request.discard();
     const { refused, closes } = admitted;
     sendError(response, refused, refused.status === 405 ? ['allow', ALLOWED] : [], closes);
     return;
@@ -109,7 +124,7 @@ interface Admitted {
 
 function admit(
   services: Services,
-  request: IncomingMessage,
+  request: CallerRequest,
   path: string,
   query: string,
 ): Admitted | { refused: GatewayError; closes: boolean } {
@@ -163,7 +178,7 @@ const UNKNOWN_CALLER: GatewayError = {
   message: 'expected a key that this gateway knows, as Authorization: Bearer KEY or api-key: KEY',
 };
 
-function receiveUpgrade(services: Services, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+function receiveUpgrade(services: Services, request: CallerRequest, socket: Socket, head: Buffer): void {
   takeSocket(socket);
   const url = request.url ?? '';
   const queryAt = url.indexOf('?');
@@ -214,7 +229,7 @@ function receiveUpgrade(services: Services, request: IncomingMessage, socket: Du
 
 function admitUpgrade(
   services: Services,
-  request: IncomingMessage,
+  request: CallerRequest,
   path: string,
   query: string,
 ): Admitted | { refused: GatewayError } {
@@ -224,7 +239,7 @@ function admitUpgrade(
   return admit(services, request, path, query);
 }
 
-function answerHealth(services: Services, path: string, response: ServerResponse): void {
+function answerHealth(services: Services, path: string, response: CallerAnswer): void {
   const waiting = path === '/readyz' ? unready(services.routes) : [];
   const ok = waiting.length === 0 && !(path === '/readyz' && services.isStopping());
   const body = JSON.stringify({ status: ok ? 'ok' : 'not ready', waiting });
@@ -241,13 +256,8 @@ function unready(routes: ReadonlyMap<string, Route>): string[] {
   return [...routes.values()].filter((route) => !route.state.isReady()).map((route) => route.name);
 }
 
-function clientError(error: NodeJS.ErrnoException): GatewayError {
-  switch (error.code) {
-    case 'HPE_HEADER_OVERFLOW':
-      return badRequest('headers_too_large', `expected at most ${MAX_HEADER_BYTES} bytes of headers`, 431);
-    case 'ERR_HTTP_REQUEST_TIMEOUT':
-      return badRequest('request_timeout', 'expected the whole request in time', 408);
-    default:
-      return badRequest('bad_request', 'expected a well-formed HTTP/1.1 request');
-  }
-}
+const REFUSALS: Readonly<Record<Refusal, GatewayError>> = {
+  malformed: badRequest('bad_request', 'expected a well-formed HTTP/1.1 request'),
+  'too long': badRequest('headers_too_large', `expected at most ${MAX_HEADER_BYTES} bytes of headers`, 431),
+  'too slow': badRequest('request_timeout', 'expected the whole request in time', 408),
+};

@@ -1,7 +1,6 @@
 import type { Side } from '../core/routing';
 import type { Attempt } from './attempt';
 import { bodyIds, isId } from './body-ids';
-import { streamBody } from './body-reader';
 import type { Call } from './call';
 import { candidateBody } from './model-mapping';
 import { mappingOf } from './route';
@@ -47,7 +46,7 @@ function askOf(call: Call, side: Side, streamed: boolean): SingleAsk {
     side,
     body: streamed
       ? head.hasBody
-        ? streamBody(request)
+        ? request.stream()
         : null
       : maps
         ? candidateBody(body, facts, mapping, false).body

@@ -8,6 +8,7 @@ import { isPassed } from './answer-head';
 import type { Caller } from './callers';
 import { closeWith, takeSocket } from './connections';
 import type { Defects } from './defects';
+import type { CallerRequest } from './http1/caller-request';
 import { errorBody, type GatewayError, upstreamError } from './openai-error';
 import type { Provider } from './provider';
 import { RedactedFrames } from './redacted-frames';
@@ -49,7 +50,7 @@ export class Tunnel implements OpenTunnel {
   #status = 502;
   #over = false;
 
-  constructor(request: IncomingMessage, socket: Duplex, head: Buffer, options: TunnelOptions) {
+  constructor(request: CallerRequest, socket: Duplex, head: Buffer, options: TunnelOptions) {
     takeSocket(socket);
     this.caller = options.caller;
     this.#options = options;

@@ -21,6 +21,8 @@ export class Fields {
   connection: string | null = null;
   /** Value of Keep-Alive, null without it. */
   keepAlive: string | null = null;
+  expect: string | null = null;
+  upgrade: string | null = null;
 }
 
 /**
@@ -40,6 +42,12 @@ export function readFields(text: string, from: number): Fields {
     list.push(name, value);
     start = end + 2;
     switch (name.length) {
+      case 6:
+        if (isNamed(name, 'expect')) fields.expect = value;
+        break;
+      case 7:
+        if (isNamed(name, 'upgrade')) fields.upgrade = value;
+        break;
       case 10:
         if (isNamed(name, 'connection')) {
           fields.connection = fields.connection === null ? value : `${fields.connection},${value}`;
