@@ -162,7 +162,7 @@ const ALLOWED = [...METHODS].join(', ');
 
 function refuseStranger(
   { failedLogins }: Services,
-  request: IncomingMessage,
+  request: CallerRequest,
   closes: boolean,
 ): { refused: GatewayError; closes: boolean } {
   const retryAfterS = failedLogins.add(request.socket.remoteAddress);

@@ -98,6 +98,13 @@ export class CallerAnswer {
     this.#head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${lines}${connection}\r\n`;
   }
 
+  /** Sends the head without waiting for a body. */
+  flushHeaders(): void {
+    const head = this.#head;
+    this.#head = '';
+    if (head !== '' && !this.destroyed) this.#carrier.socket.write(head, 'latin1');
+  }
+
   /** False asks to wait for `drain`. */
   write(bytes: Buffer | string): boolean {
     const body = typeof bytes === 'string' ? Buffer.from(bytes) : bytes;

@@ -85,7 +85,7 @@ export class CallerConnection implements RequestReceiver, AnswerCarrier {
   requestHead(head: ReceivedHead): boolean {
     const { fields } = head;
     this.#startedMs ??= this.#host.now();
-    const request = new CallerRequest(head, this.#flow);
+    const request = new CallerRequest(head, this.socket, this.#flow);
     this.#request = request;
     if (head.method === 'GET' && fields.upgrade?.toLowerCase() === 'websocket') {
       if (hasOption(fields.connection, 'upgrade') && !head.hasBody) return false;

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { PassThrough, type Readable } from 'node:stream';
 import type { ReceivedHead } from './request-parser';
 
@@ -19,7 +20,11 @@ export class CallerRequest {
   readonly #flow: (flows: boolean) => void;
 
   /** `flow` stops and resumes what comes. */
-  constructor(head: ReceivedHead, flow: (flows: boolean) => void) {
+  constructor(
+    head: ReceivedHead,
+    readonly socket: Socket,
+    flow: (flows: boolean) => void,
+  ) {
     this.method = head.method;
     this.url = head.target;
     this.httpVersion = head.httpVersion;
