@@ -1,8 +1,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** One way to fail, or to behave oddly. `stream` says what was asked for. */
-export type Fault = (exchange: { response: ServerResponse; socket: Socket; stream: boolean }) => void;
+/** One way to fail, or to behave oddly. `stream` says what was asked for, `body` how. */
+export type Fault = (exchange: {
+  response: ServerResponse;
+  socket: Socket;
+  stream: boolean;
+  body: string;
+}) => void;
 
 /** A provider that fails on demand; which way can be changed between requests. */
 export interface FaultProvider {
@@ -31,7 +36,7 @@ export async function startFaultProvider(fault: Fault, listenPort = 0): Promise<
       response.on('close', () => {
         if (!response.writableFinished) aborts += 1;
       });
-      provider.fault({ response, socket, stream: body.includes('"stream":true') });
+      provider.fault({ response, socket, stream: body.includes('"stream":true'), body });
     });
     request.on('error', () => {});
   });
