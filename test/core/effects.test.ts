@@ -84,6 +84,49 @@ it('puts everything back, last first, when a rollback has been pushed, whoever i
   expect(runsOf(world.state).some(isOpen)).toBe(false);
 });
 
+it('undoes with a partial rollback only what it leaves behind, not the effects of the stage that it goes back to', () => {
+  const world = settle(given(BOTH).reaches('canary')).watches({ observedMs: DAY_MS });
+  settle(world.checksHealth().applies()).says('rollback', { to: 'previous' }).applies();
+  const restored = runsOf(world.state).flatMap(({ restores, about }) =>
+    restores === null ? [] : [about.stage],
+  );
+  expect(world.stage).toBe('canary');
+  expect(runsOf(world.state).filter(({ purpose }) => purpose === 'restore')).toHaveLength(1);
+  expect(restored).toHaveLength(1);
+  expect(runsOf(world.state).find(({ purpose }) => purpose === 'restore')?.restores).toBe(3);
+});
+
+it('undoes what was done long ago, after any number of notifications', () => {
+  const world = settle(
+    given({ effects: { canary: ['dns'] }, notify: [{ name: 'channel' }] }).reaches('canary'),
+  );
+  for (let count = 0; count < 40; count += 1) settle(world.says('pause').says('resume'));
+  expect(runsOf(world.state).length).toBeLessThan(40);
+  world.says('rollback', { by: 'ana' }).applies();
+  expect(dueRuns(world.state).map(({ purpose, effect }) => `${purpose} ${effect.name}`)).toContain(
+    'restore dns',
+  );
+});
+
+it('gives no effect of an open migration up, however long its target fails', () => {
+  const world = given({ effects: { canary: ['dns'] } }).reaches('canary');
+  const [dns] = runsOf(world.state);
+  if (dns === undefined) throw new Error('expected an effect');
+  for (let day = 0; day < 3; day += 1) world.elapse(DAY_MS).event(effectEvent(dns, 'failed'));
+  expect(runsOf(world.state)[0]).toMatchObject({ status: 'waiting', attempts: 3 });
+});
+
+it('gives a notification up that tells nothing new any more', () => {
+  const world = given({ notify: [{ name: 'channel' }] }).reaches('canary');
+  const [told] = dueRuns(world.state);
+  if (told === undefined) throw new Error('expected a notification');
+  world.elapse(HOUR_MS).event(effectEvent(told, 'failed'));
+  expect(runsOf(world.state)[0]?.status).toBe('waiting');
+  world.elapse(1).event(effectEvent(told, 'failed'));
+  expect(runsOf(world.state)[0]?.status).toBe('given up');
+  expect(world.recorded.at(-1)).toBe('effect given up');
+});
+
 it('puts back what was captured as null: a flag may have been just that', () => {
   const world = given({ effects: { canary: ['flag'] } }).reaches('canary');
   const [flag] = dueRuns(world.state);
