@@ -116,12 +116,19 @@ export function applyDeadlines(state: MigrationState, atMs: number): MigrationSt
     const reason = `${stage.name} has not passed within ${formatDuration(rollbackMs)}`;
     return rollBackByItself(state, { what: 'deadline', reason, atMs });
   }
-  if (inStageMs >= holdMs && state.stage.held === null && !hasPassed(state, stage)) {
+  if (inStageMs >= holdMs && mayBeHeld(state, stage)) {
     const reason = `${stage.name} has not passed within ${formatDuration(holdMs)}: ${state.stage.verdict?.sentence ?? 'not evaluated'}`;
     const told = record(state, { what: 'held', reason, atMs });
     return { ...told, stage: { ...told.stage, held: { atMs, reason } } };
   }
   return state;
+}
+
+/** Whether the hold of a stage is still to come; what has passed and lost its verdict to a health check is judged first. */
+function mayBeHeld(state: MigrationState, stage: StagePlan): boolean {
+  const { held, verdict, passedAtMs } = state.stage;
+  if (held !== null || hasPassed(state, stage)) return false;
+  return !(isRevised(state) && passedAtMs != null && verdict === null);
 }
 
 /** How long after its entry a stage is rolled back; null where it is not: assess, and what has passed before. */
@@ -130,10 +137,10 @@ function rollsBackAfterMs(state: MigrationState, stage: StagePlan): number | nul
   return isRevised(state) && state.stage.passedAtMs != null ? null : stage.deadline.rollbackMs;
 }
 
-/** Does what has fallen due while other things happened: an approval's expiry, the end of a wait for rollout hours. */
+/** Does what has fallen due while other things happened: a deadline, an approval's expiry, the end of rollout hours. */
 export function takeTurn(before: MigrationState, atMs: number): MigrationState {
   if (before.phase !== 'observing' || before.promotion !== null) return before;
-  const state = expireApproval(before, atMs);
+  const state = expireApproval(isRevised(before) ? applyDeadlines(before, atMs) : before, atMs);
   const { notBefore } = state.stage;
   if (state.phase !== 'observing' || notBefore == null || atMs < notBefore.atMs) return state;
   return advanceIfDue({ ...state, stage: { ...state.stage, notBefore: null } }, atMs);
@@ -156,8 +163,8 @@ export function nextTurnMs(state: MigrationState): number | null {
 /** When the next deadline of the current stage falls due; null when none is left. A stage that passed is not held. */
 export function nextDeadlineMs(state: MigrationState): number | null {
   const stage = stageAt(state.plan, state.stageIndex);
-  const { enteredAtMs, held } = state.stage;
-  if (held === null && !hasPassed(state, stage)) return enteredAtMs + stage.deadline.holdMs;
+  const { enteredAtMs } = state.stage;
+  if (mayBeHeld(state, stage)) return enteredAtMs + stage.deadline.holdMs;
   const rollbackMs = rollsBackAfterMs(state, stage);
   return rollbackMs === null || !mayRollBackByItself(state) ? null : enteredAtMs + rollbackMs;
 }

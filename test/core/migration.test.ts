@@ -181,6 +181,13 @@ describe('law 3: missing data is never a pass', () => {
     expect(world.state.phase).toBe('rolling back');
   });
 
+  it('judges again before it holds what has passed and failed a health check after its deadline', () => {
+    const world = givenMigration().reaches('canary').watches({ observedMs: DAY_MS });
+    world.elapse(4 * DAY_MS).checksHealth(false);
+    expect(world.timePasses(1).state.stage.held).toBeNull();
+    expect(world.watches().decision.type).toBe('check health');
+  });
+
   it('acts on its deadlines without waiting for a window or an assessment that never ends', () => {
     const world = givenMigration()
       .reaches('canary')

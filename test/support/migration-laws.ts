@@ -20,6 +20,13 @@ export class LawKeeper {
   /** The highest share that a running rollback allows; null when none runs. */
   private rollback: { readonly share: number } | null = null;
 
+  /** Gateways that said that they are latched, until they say otherwise. */
+  private latched = new Set<string>();
+  /** The highest epoch that anybody has told of. */
+  private highestEpoch = 0;
+  /** Whether the current entry of the stage has ever passed with its soak behind it. */
+  private hasPassed = false;
+
   check(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
     requireJson(after, 'state');
     checkEffects(before, after);
@@ -38,6 +45,9 @@ export class LawKeeper {
     checkPromotion(before, event, after);
     this.checkRollback(before, event, after);
     checkHarm(before, event, after);
+    checkEvidence(before, event, after);
+    this.checkLatches(before, event, after);
+    this.checkDeadline(before, event, after);
     checkEnd(before, event, after);
     this.checkDecision(after, event);
   }
@@ -50,6 +60,16 @@ export class LawKeeper {
         : event.type === 'watched' && isCurrent(before, event)
           ? event.window.drift
           : null;
+    if (event.type === 'routing read' && before.phase === 'reading') this.sees(event.reading.highestEpoch);
+    if (event.type === 'watched' && isCurrent(before, event)) {
+      const { highestEpoch, drifts = [], answered = [] } = event.window;
+      this.sees(highestEpoch);
+      for (const name of answered) this.latched.delete(name);
+      for (const { gateway, kill } of drifts) if (kill !== null) this.latched.add(gateway);
+    }
+    if (event.type === 'routing applied' && event.checkpoint === before.pending?.checkpoint) {
+      if (drift?.kill != null) this.latched.add(drift.gateway);
+    }
     if (drift !== null && drift.kind !== 'kill latch') {
       this.outShare = 1;
       this.outPinned = true;
@@ -57,6 +77,47 @@ export class LawKeeper {
     if (event.type === 'routing applied' && event.checkpoint === before.pending?.checkpoint) {
       for (const name of event.result.confirmed) this.confirmed.add(name);
     }
+  }
+
+  private sees(epoch: number): void {
+    this.highestEpoch = Math.max(this.highestEpoch, epoch);
+  }
+
+  /** Law 9: while any latch is known, silent ones included, nothing above share 0 is applied to anybody. */
+  private checkLatches(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+    const roster = after.roster.map(({ name }) => name);
+    const known = [...this.latched].filter((name) => roster.includes(name));
+    const begun = after.pending !== null && after.pending.checkpoint !== before.pending?.checkpoint;
+    if (begun && after.pending.record.share > 0) {
+      demand(known.length === 0, `law 9: ${after.pending.cause} under the latch of ${known.join(', ')}`);
+    }
+    // A new epoch that took effect everywhere is where latches are looked for again.
+    if (event.type === 'routing applied' && before.pending !== null && after.pending === null) {
+      this.latched = new Set(event.result.drift?.kill == null ? [] : [event.result.drift.gateway]);
+    }
+  }
+
+  /** Law 3: at a deadline the plan's default acts, but never on what has passed. */
+  private checkDeadline(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+    const { stage } = before;
+    const entered = after.stage.enteredAtMs !== stage.enteredAtMs || after.inEffect !== before.inEffect;
+    const plan = after.plan.stages[after.stageIndex];
+    const passes = after.stage.verdict?.outcome === 'pass' && after.stage.observedMs >= (plan?.soakMs ?? 0);
+    const rolledBack = after.checkpoints
+      .slice(before.checkpoints.length)
+      .some((entry) => entry.kind === 'recorded' && entry.what === 'deadline');
+    if (rolledBack) demand(!this.hasPassed, 'law 3: a stage that has passed is rolled back by its deadline');
+    this.hasPassed = (this.hasPassed && !entered) || (after.phase === 'observing' && passes);
+    const acts = event.type === 'time passed' || (event.type === 'watched' && isCurrent(before, event));
+    if (!acts || plan === undefined || after.phase !== 'observing' || after.promotion !== null) return;
+    const inStageMs = event.atMs - after.stage.enteredAtMs;
+    const isJudgedNext = this.hasPassed && after.stage.verdict === null;
+    if (inStageMs >= plan.deadline.holdMs && !passes && !isJudgedNext) {
+      demand(after.stage.held !== null, `law 3: ${plan.name} is past its deadline and not held`);
+    }
+    const due = plan.deadline.rollbackMs !== null && inStageMs >= plan.deadline.rollbackMs;
+    const mayStay = this.hasPassed || plan.share === 0 || (plan.share === 1 && !legacyAnswers(after));
+    demand(!due || mayStay, `law 3: ${plan.name} is past its deadline and not rolled back`);
   }
 
   private checkEntry(
@@ -69,6 +130,8 @@ export class LawKeeper {
       const earlier = after.checkpoints.filter(({ kind, seq }) => kind === 'intended' && seq < entry.seq);
       const highest = Math.max(0, ...earlier.map((one) => ('epoch' in one ? one.epoch : 0)));
       demand(entry.epoch > highest, `law 5: epoch ${entry.epoch} is not above ${highest}`);
+      demand(entry.epoch > this.highestEpoch, `law 5: epoch ${entry.epoch} is taken: ${this.highestEpoch}`);
+      checkUnasked(entry, before, event);
       demand(
         entry.epoch > (before.inEffect?.record.epoch ?? 0),
         'law 5: an epoch is above the one in effect',
@@ -291,9 +354,64 @@ function checkPromotion(before: MigrationState, event: MigrationEvent, after: Mi
   demand(observedMs >= soakMs && held === null, 'law 2: promoted before its soak, or while held');
 }
 
+/** Law 3: from share 1 nobody but a person goes back to a legacy whose probes do not pass. */
+function checkUnasked(
+  entry: Checkpoint & { kind: 'intended' },
+  before: MigrationState,
+  event: MigrationEvent,
+): void {
+  if (entry.cause !== 'rollback' || entry.by !== 'cutover' || before.pending !== null) return;
+  if (before.plan.stages[before.stageIndex]?.share !== 1) return;
+  const seen = event.type === 'watched' && isCurrent(before, event);
+  const probes = seen ? event.window.probes : before.probes;
+  demand(
+    legacyAnswers({ probes }),
+    'law 3: all traffic goes back by itself to a legacy that does not answer',
+  );
+}
+
+function legacyAnswers({ probes }: Pick<MigrationState, 'probes'>): boolean {
+  return probes.legacy.probes > 0 && probes.legacy.failedInARow === 0;
+}
+
+/** What windows counted is what the state holds, once: and nothing of a time in which the routing was drifted. */
+function checkEvidence(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+  const entered = after.inEffect !== before.inEffect;
+  if (entered) {
+    const { evidence, cursors, observedMs, burnInRequests, windows } = after.stage;
+    demand(evidence.judged.windows === 0, 'a stage is entered with evidence of another');
+    demand(Object.keys(cursors).length === 0, 'a stage is entered with cursors of another');
+    demand(observedMs + burnInRequests + windows === 0, 'a stage is entered with a soak behind it');
+    return;
+  }
+  if (event.type !== 'watched' || !isCurrent(before, event)) {
+    demand(after.stage.evidence === before.stage.evidence, 'evidence that no window counted');
+    demand(after.stage.observedMs === before.stage.observedMs, 'soak that no window observed');
+    return;
+  }
+  const { window } = event;
+  const counts = before.drift === null && (window.drifts ?? []).length === 0 && before.stageIndex > 0;
+  const evidence = counts && window.evidence.epoch === window.epoch ? window.evidence : before.stage.evidence;
+  demand(
+    isDeepStrictEqual(after.stage.evidence, evidence),
+    'the state holds other evidence than was counted',
+  );
+  const read = { ...before.stage.cursors, ...window.cursors };
+  demand(isDeepStrictEqual(after.stage.cursors, read), 'evidence that was read is read again');
+  const soakMs = before.stage.observedMs + (counts ? window.observedMs : 0);
+  demand(after.stage.observedMs === soakMs, `law 9: a soak of ${after.stage.observedMs}, not ${soakMs} ms`);
+  const { burnIn, requests } = window.verdict;
+  const burnt = before.stage.burnInRequests + (burnIn ? requests.candidate : 0);
+  demand(after.stage.burnInRequests === burnt, 'requests of burn-in are not added up');
+}
+
 /** Law 4: harm rolls back from every watched state. */
 function checkHarm(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
   if (event.type !== 'watched' || event.window.verdict.harm === null || !isCurrent(before, event)) return;
+  if (before.plan.stages[before.stageIndex]?.share === 1 && !legacyAnswers(event.window)) {
+    demand(after.stage.held !== null, 'law 3: harm that nothing follows is said');
+    return;
+  }
   demand(
     after.phase === 'rolling back' && after.pending?.record.share === 0,
     `law 4: harm is followed by ${after.phase}`,

@@ -2,11 +2,14 @@ import fc from 'fast-check';
 import { COMMAND_NAMES, type CommandName, isBadMessage, readCommand } from '../../src/core/command';
 import type { ConfirmAnswer } from '../../src/core/effect';
 import type { EffectRun } from '../../src/core/effect-run';
-import { runsOf } from '../../src/core/effect-runs';
+import { dueRuns, runsOf } from '../../src/core/effect-runs';
 import type { EffectEvent, MigrationEvent } from '../../src/core/events';
 import { nextDecision } from '../../src/core/migration';
 import type { Drift, MigrationState } from '../../src/core/migration-state';
+import type { MetricVerdict } from '../../src/core/verdict';
+import { aMetric } from './migration-sighting';
 import {
+  ANSWERING,
   anAssessment,
   applied,
   aReading,
@@ -14,6 +17,7 @@ import {
   aWindow,
   benignAnswer,
   KILLED,
+  LEGACY_DEAD,
   OVERTAKEN,
 } from './migration-world';
 
@@ -29,6 +33,10 @@ export type Step =
       readonly drift: Drift | null;
       readonly epochUp: number;
     }
+  /** A rollback to the checkpoint before, which may be answered by drift. */
+  | { readonly kind: 'partial' }
+  /** The next effect whose turn it is comes to an end, questions to others with this answer. */
+  | { readonly kind: 'due'; readonly answer: ConfirmAnswer }
   | {
       readonly kind: 'read';
       readonly highestEpoch: number;
@@ -40,10 +48,11 @@ export type Step =
       readonly outcome: 'pass' | 'fail' | 'inconclusive';
       readonly saltBalanced: boolean;
     }
-  | { readonly kind: 'health'; readonly healthy: boolean; readonly early: boolean }
+  /** `earlyMs`: outside of rollout hours for so long; in the past where the clock of a worker is behind. */
+  | { readonly kind: 'health'; readonly healthy: boolean; readonly earlyMs: number | null }
   | {
       readonly kind: 'effect';
-      readonly what: 'captured' | 'ended' | 'failed';
+      readonly what: 'captured' | 'ended' | 'failed' | 'refused';
       readonly pick: number;
       readonly answer: ConfirmAnswer;
     }
@@ -67,6 +76,10 @@ interface WatchSaid {
   readonly left: readonly string[];
   readonly settled: readonly string[];
   readonly foreignEvidence: boolean;
+  /** Who answered in the last round. */
+  readonly answered: readonly string[];
+  readonly legacyDead: boolean;
+  readonly highestEpoch: number;
 }
 
 const NAMES = ['gw-a', 'gw-b', 'gw-c'];
@@ -98,6 +111,9 @@ const watched = fc.record({
     left: fc.oneof({ weight: 5, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: some(NAMES) }),
     settled: fc.oneof(some(NAMES), fc.constant(NAMES)),
     foreignEvidence: fc.constantFrom(false, false, false, true),
+    answered: fc.oneof(fc.constant(NAMES), some(NAMES)),
+    legacyDead: fc.constantFrom(false, false, true),
+    highestEpoch: fc.constantFrom(0, 0, 0, 60),
   }),
 });
 
@@ -158,6 +174,14 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: appliedStep },
   { weight: 6, arbitrary: command },
   { weight: 1, arbitrary: fc.constant({ kind: 'override' } as const) },
+  { weight: 1, arbitrary: fc.constant({ kind: 'partial' } as const) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('due' as const),
+      answer: fc.constantFrom('yes', 'yes', 'yes', 'no', 'no answer'),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant({ kind: 'reapply' } as const) },
   { weight: 1, arbitrary: fc.constant({ kind: 'cancelled' } as const) },
   { weight: 1, arbitrary: fc.constant({ kind: 'time' } as const) },
@@ -166,14 +190,14 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('health' as const),
       healthy: fc.boolean(),
-      early: fc.constantFrom(false, false, true),
+      earlyMs: fc.constantFrom(null, null, 600_000, -5_000),
     }),
   },
   {
     weight: 4,
     arbitrary: fc.record({
       kind: fc.constant('effect' as const),
-      what: fc.constantFrom('captured', 'ended', 'ended', 'failed'),
+      what: fc.constantFrom('captured', 'ended', 'ended', 'failed', 'refused'),
       pick: fc.nat(6),
       answer: fc.constantFrom('yes', 'yes', 'no', 'no answer'),
     }),
@@ -213,13 +237,15 @@ export function eventOf(step: Step, state: MigrationState, atMs: number): Migrat
     case 'benign':
       return { ...benignAnswer(state, nextDecision(state, atMs)), ...at };
     case 'watched': {
-      const { outcome, harm, pause, burnIn, lapses, foreignEvidence, ...said } = step.said;
+      const { outcome, harm, pause, burnIn, lapses, foreignEvidence, legacyDead, ...said } = step.said;
       const window = aWindow(state, {
         ...said,
+        ...countedBy(state),
+        probes: legacyDead ? LEGACY_DEAD : ANSWERING,
         epoch: (state.inEffect?.record.epoch ?? 0) + step.epochOff,
         discovered: aRoster(said.discovered),
         lapses: Array.from({ length: lapses }, () => ({ gateway: 'gw-b', what: 'its lease had lapsed' })),
-        verdict: { outcome: harm === null ? outcome : 'fail', harm, pause, burnIn },
+        verdict: { outcome: harm === null ? outcome : 'fail', harm, pause, burnIn, metrics: metricsOf(harm) },
       });
       const evidence = foreignEvidence ? { ...window.evidence, epoch: 999 } : window.evidence;
       return { type: 'watched', window: { ...window, evidence }, ...at };
@@ -240,8 +266,8 @@ export function eventOf(step: Step, state: MigrationState, atMs: number): Migrat
     case 'assessed':
       return { type: 'assessed', assessment: anAssessment(step), freshSalt: `salt-${atMs}`, ...at };
     case 'health': {
-      const { healthy, early } = step;
-      const notBefore = early ? { atMs: atMs + 600_000, why: 'outside the rollout hours' } : null;
+      const { healthy, earlyMs } = step;
+      const notBefore = earlyMs === null ? null : { atMs: atMs + earlyMs, why: 'outside the rollout hours' };
       return { type: 'health checked', healthy, sentence: 'seen', notBefore, ...at };
     }
     case 'effect': {
@@ -249,6 +275,14 @@ export function eventOf(step: Step, state: MigrationState, atMs: number): Migrat
       if (run === undefined) return null;
       return { ...effectEvent(run, step.what, step.answer), ...at };
     }
+    case 'due': {
+      const [run] = dueRuns(state);
+      if (run === undefined) return null;
+      const what = run.purpose === 'apply' && run.status === 'waiting' ? 'captured' : 'ended';
+      return { ...effectEvent(run, what, step.answer), ...at };
+    }
+    case 'partial':
+      return commandEvent('rollback', { to: 'previous', by: 'ana' }, atMs);
     case 'approve':
       return commandEvent('approve', { checkpoint: state.approval?.checkpoint ?? 1, by: 'ana' }, atMs);
     case 'failed': {
@@ -273,14 +307,32 @@ export function eventOf(step: Step, state: MigrationState, atMs: number): Migrat
   }
 }
 
+/** More metrics than a state keeps, the one that harms among them. */
+function metricsOf(harm: string | null): MetricVerdict[] {
+  const reported = Array.from({ length: 14 }, (_, index) => aMetric({ metric: `model ${index}` }));
+  return harm === null ? reported : [...reported, aMetric({ metric: harm, harm: true, outcome: 'fail' })];
+}
+
+/** What a window adds to what its stage has: judged windows, a cursor of each gateway, numbers of a metric. */
+export function countedBy({ stage, roster, inEffect }: MigrationState) {
+  const { evidence, windows } = stage;
+  const { judged } = evidence;
+  const epoch = inEffect?.record.epoch ?? 0;
+  return {
+    evidence: { ...evidence, epoch, judged: { ...judged, windows: judged.windows + 1 } },
+    cursors: Object.fromEntries(roster.map(({ name }) => [name, `${name}:${epoch}:${windows + 1}`])),
+  };
+}
+
 /** What became of a run; a confirmation answers, everything else only ends. */
 export function effectEvent(
   { id, purpose }: EffectRun,
-  what: 'captured' | 'ended' | 'failed',
+  what: 'captured' | 'ended' | 'failed' | 'refused',
   answer: ConfirmAnswer = 'yes',
 ): EffectEvent {
   if (what === 'captured' && purpose === 'apply') return { type: 'effect captured', id, captured: 'before' };
   if (what === 'failed') return { type: 'effect failed', id, message: 'no answer' };
+  if (what === 'refused') return { type: 'effect failed', id, message: 'REFUSED', refused: true };
   return { type: 'effect ended', id, note: 'seen', answer: purpose === 'confirm' ? answer : null };
 }
 
