@@ -8,7 +8,14 @@ import type { Plan } from '../../src/core/plan';
 import { rollbackEligibilityOf, statusOf } from '../../src/core/status';
 import { LawKeeper } from '../support/migration-laws';
 import { anyStep, countedBy, effectEvent, eventOf, type Step } from '../support/migration-steps';
-import { aPlan, aWindow, benignAnswer, MINUTE_MS, MigrationWorld } from '../support/migration-world';
+import {
+  ANSWERING,
+  aPlan,
+  aWindow,
+  benignAnswer,
+  MINUTE_MS,
+  MigrationWorld,
+} from '../support/migration-world';
 
 type Transition = typeof transition;
 
@@ -357,6 +364,41 @@ const FAULTS: Readonly<Record<string, Transition>> = {
         : { ...state, promotion: { ...state.promotion, toIndex: state.promotion.toIndex + 1 } },
       event,
     ),
+  'the evidence of a window is discarded': (state, event) => {
+    const after = transition(state, event);
+    return event.type === 'watched' && after.inEffect === state.inEffect
+      ? { ...after, stage: { ...after.stage, evidence: state.stage.evidence } }
+      : after;
+  },
+  'every window is counted again': (state, event) => {
+    const after = transition(state, event);
+    return event.type === 'watched'
+      ? { ...after, stage: { ...after.stage, cursors: state.stage.cursors } }
+      : after;
+  },
+  'soak goes on under drift': (state, event) => {
+    const after = transition(state, event);
+    if (event.type !== 'watched' || state.drift === null || after.inEffect !== state.inEffect) return after;
+    const observedMs = state.stage.observedMs + event.window.observedMs;
+    return { ...after, stage: { ...after.stage, observedMs } };
+  },
+  'a deadline waits for something else to happen': (state, event) =>
+    event.type === 'time passed' ? { ...state, retry: null } : transition(state, event),
+  'a deadline moves everything to a dead legacy': (state, event) =>
+    transition(state.phase === 'observing' ? { ...state, probes: ANSWERING } : state, event),
+  'what has passed is rolled back by its deadline': (state, event) =>
+    transition(
+      state.phase === 'observing' ? { ...state, stage: { ...state.stage, passedAtMs: null } } : state,
+      event,
+    ),
+  'a latch is forgotten when its gateway is silent': (state, event) =>
+    event.type === 'watched' && event.window.drifts?.length === 0
+      ? transition(withDrifts(state, []), event)
+      : transition(state, event),
+  'an epoch that a gateway has seen is taken for free': (state, event) =>
+    event.type === 'watched'
+      ? transition(state, { ...event, window: { ...event.window, highestEpoch: 0 } })
+      : transition(state, event),
   'the state before is changed in place': (state, event) => {
     (state.verdicts as unknown[]).push(event);
     return transition(state, event);
