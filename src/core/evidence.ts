@@ -60,10 +60,22 @@ export interface LogMoments {
   readonly sumOfSquares: number;
 }
 
-/** Requests and failures by the 256 key buckets of one arm; sparse triples, sorted by bucket. */
+/**
+ * What one key bucket counted. The last two are the requests slower than legacy's median and p95 of their stratum at
+ * that time: by them it is known how latencies cluster. Absent from gateways of older releases.
+ */
+export type BucketCount = readonly [
+  bucket: number,
+  requests: number,
+  failures: number,
+  aboveMedian?: number,
+  aboveP95?: number,
+];
+
+/** Requests by the 256 key buckets of each arm; sparse, sorted by bucket. */
 export interface BucketCounts {
-  readonly legacy: readonly (readonly [bucket: number, requests: number, failures: number])[];
-  readonly candidate: readonly (readonly [bucket: number, requests: number, failures: number])[];
+  readonly legacy: readonly BucketCount[];
+  readonly candidate: readonly BucketCount[];
 }
 
 /** What was seen under one epoch of a route: mergeable, plain JSON. */
@@ -193,15 +205,21 @@ function mergeFailures(cells: readonly EvidenceCell[]): Partial<Record<FailureCl
   return merged;
 }
 
-function mergeBuckets(
-  lists: readonly (readonly (readonly [number, number, number])[])[],
-): [number, number, number][] {
-  const merged = new Map<number, [number, number, number]>();
-  for (const [bucket, requests, failures] of lists.flat()) {
-    const held = merged.get(bucket) ?? [bucket, 0, 0];
-    merged.set(bucket, [bucket, held[1] + requests, held[2] + failures]);
+function mergeBuckets(lists: readonly (readonly BucketCount[])[]): BucketCount[] {
+  const merged = new Map<number, BucketCount>();
+  for (const count of lists.flat()) {
+    const held = merged.get(count[0]);
+    merged.set(count[0], held === undefined ? count : addBucket(held, count));
   }
   return [...merged.values()].sort((a, b) => a[0] - b[0]);
+}
+
+function addBucket(a: BucketCount, b: BucketCount): BucketCount {
+  const sums = [a[0], a[1] + b[1], a[2] + b[2]] as const;
+  const [medianA, medianB, p95A, p95B] = [a[3], b[3], a[4], b[4]];
+  return medianA === undefined || medianB === undefined || p95A === undefined || p95B === undefined
+    ? sums
+    : [...sums, medianA + medianB, p95A + p95B];
 }
 
 /** A cell with every count at zero. */

@@ -1,5 +1,6 @@
 import {
   type AnswerShape,
+  type BucketCount,
   type BucketCounts,
   type Evidence,
   type EvidenceCell,
@@ -87,6 +88,11 @@ export interface StageEvidence {
   readonly floor: DetectorState<FloorCounts>;
   /** The candidate's requests of all, while every gateway applied the share. */
   readonly split: RateCounts;
+  /**
+   * As `keys` of a window, but requests slower than legacy's judged quantile in place of failures, of all windows;
+   * null when not sticky, absent in evidence of older releases.
+   */
+  readonly slowKeys?: string | null;
   /** Which of 256 key buckets the candidate's keys fell into, as hexadecimal digits; empty when not sticky. */
   readonly keysSeen: string;
   readonly usage: Readonly<Record<Side, ArmUsage>>;
@@ -199,6 +205,7 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
     ),
     floor,
     split: addCounts(stage.split, splitOf(row)),
+    slowKeys: mergeKeys(stage.slowKeys ?? null, slowNumbers(evidence.buckets, kind.quantile ?? 0.95)),
     keysSeen: withKeys(stage.keysSeen, evidence.buckets),
     usage: {
       legacy: withUsage(stage.usage.legacy, cells, 'legacy'),
@@ -375,14 +382,31 @@ function edged(
   return { ...measure, edge: edgeOf(mergeHistograms([...before, now]), stage.step, bodyPart) };
 }
 
-function keyNumbers({ legacy, candidate }: BucketCounts): string | null {
+function keyNumbers(buckets: BucketCounts): string | null {
+  return numbersOf(buckets, ([, , failures]) => failures);
+}
+
+/** Null where a gateway of an older release did not count them. */
+function slowNumbers(buckets: BucketCounts, quantile: LatencyQuantile): string | null {
+  const known = [...buckets.legacy, ...buckets.candidate].every(([, , , slow]) => slow !== undefined);
+  return known
+    ? numbersOf(buckets, ([, , , aboveMedian = 0, aboveP95 = 0]) =>
+        quantile === 0.5 ? aboveMedian : aboveP95,
+      )
+    : null;
+}
+
+function numbersOf(
+  { legacy, candidate }: BucketCounts,
+  eventsOf: (count: BucketCount) => number,
+): string | null {
   if (legacy.length + candidate.length === 0) return null;
   const numbers = new Array<number>(4 * KEY_BUCKETS).fill(0);
   const add = (counts: BucketCounts['legacy'], offset: number) => {
-    for (const [bucket, requests, failures] of counts) {
-      const at = 4 * (bucket % KEY_BUCKETS) + offset;
-      numbers[at] = (numbers[at] ?? 0) + requests;
-      numbers[at + 1] = (numbers[at + 1] ?? 0) + failures;
+    for (const count of counts) {
+      const at = 4 * (count[0] % KEY_BUCKETS) + offset;
+      numbers[at] = (numbers[at] ?? 0) + count[1];
+      numbers[at + 1] = (numbers[at + 1] ?? 0) + eventsOf(count);
     }
   };
   add(legacy, 0);

@@ -3,21 +3,21 @@ import {
   eValueOf,
   evidenceText,
   goalReached,
-  LATE_EVIDENCE,
   lateWindows,
   metricVerdict,
   millisecondsText,
   moreRequestsOf,
   moreText,
   percentText,
+  SEEMING,
   shownHarm,
   worseText,
 } from './gate-metric';
-import { alphaText, INTERVAL_ALPHA, type Judged } from './gate-rates';
+import { alphaText, clusterText, designEffectOf, INTERVAL_ALPHA, type Judged } from './gate-rates';
 import { type Resolution, sketchQuantile, unpack } from './gate-sketch';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, histogramCount, mergeHistograms } from './histogram';
 import { type LatencyQuantile, type StagePlan, stageKind } from './plan';
-import { type DetectorState, detect, lateStart } from './statistics/change-detector';
+import { type DetectorState, detect, lateStarts } from './statistics/change-detector';
 import { smallestReaching } from './statistics/expected-requests';
 import {
   countsAbove,
@@ -54,6 +54,8 @@ export interface LatencyGroup {
   /** Part of the stage's requests. */
   readonly part: number;
   readonly resolution: Resolution;
+  /** By how much counts were divided because latencies of one key go together. */
+  readonly designEffect: number;
   readonly state: DetectorState<ArmSamples>;
   readonly samples: ArmSamples;
 }
@@ -87,7 +89,15 @@ export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
       if (part === 0) continue;
       const resolution = resolutionOf(measure, evidence.step);
       const pooled = measure.model === POOLED_MODEL;
-      groups.push({ ...identity(measure), pooled, part, resolution, state, samples: sum(state) });
+      groups.push({
+        ...identity(measure),
+        pooled,
+        part,
+        resolution,
+        designEffect: 1,
+        state,
+        samples: sum(state),
+      });
     }
     const part = small.reduce((total, one) => total + one.part, 0);
     const [first] = small;
@@ -101,11 +111,30 @@ export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
       pooled: true,
       part,
       resolution: { step: evidence.step, edge: edges.length === 0 ? null : Math.max(...edges) },
+      designEffect: 1,
       state,
       samples: sum(state),
     });
   }
-  return groups.filter(({ samples }) => countOf(samples) > 0).map((group) => independentGaps(group, groups));
+  const designEffect = designEffectOf(evidence.slowKeys ?? null);
+  return groups
+    .filter(({ samples }) => countOf(samples) > 0)
+    .map((group) => independentGaps(group, groups))
+    .map((group) => (designEffect === 1 ? group : scaledGroup({ ...group, designEffect }, 1 / designEffect)));
+}
+
+function scaledGroup(group: LatencyGroup, factor: number): LatencyGroup {
+  return {
+    ...group,
+    samples: scaleSamples(group.samples, factor),
+    state: {
+      windows: group.state.windows,
+      segments: group.state.segments.map(({ from, evidence }) => ({
+        from,
+        evidence: scaleSamples(evidence, factor),
+      })),
+    },
+  };
 }
 
 const NO_SAMPLES: ArmSamples = { legacy: EMPTY_HISTOGRAM, candidate: EMPTY_HISTOGRAM };
@@ -134,6 +163,14 @@ function identity({ what, shape, model }: LatencyMeasure) {
 
 function countOf({ legacy, candidate }: ArmSamples): number {
   return histogramCount(legacy) + histogramCount(candidate);
+}
+
+/** How many answers a group rests on, before they were divided by the design effect. */
+function counted({ samples, designEffect }: LatencyGroup): { legacy: number; candidate: number } {
+  return {
+    legacy: Math.round(histogramCount(samples.legacy) * designEffect),
+    candidate: Math.round(histogramCount(samples.candidate) * designEffect),
+  };
 }
 
 /** States of one stage have the same segments. */
@@ -168,18 +205,7 @@ function independentGaps(group: LatencyGroup, groups: readonly LatencyGroup[]): 
   const gaps = countOf(group.samples);
   if (streams === undefined || gaps === 0) return group;
   const factor = Math.min(1, countOf(streams.samples) / gaps);
-  if (factor === 0) return group;
-  return {
-    ...group,
-    samples: scaleSamples(group.samples, factor),
-    state: {
-      windows: group.state.windows,
-      segments: group.state.segments.map(({ from, evidence }) => ({
-        from,
-        evidence: scaleSamples(evidence, factor),
-      })),
-    },
-  };
+  return factor === 0 ? group : scaledGroup(group, factor);
 }
 
 /** The p95 of legacy by latency, and the median where it is judged, which bound a stage without a control arm. */
@@ -196,15 +222,46 @@ export function legacyLatencies(
   });
 }
 
-/** p95 of each latency: harm and, where the plan has a margin, promotion. */
+/**
+ * p95 of each latency: harm and, where the plan has a margin, promotion. Models are watched one by one, but the goal is
+ * their answers of one shape together: the arms have the same mix, and ten goals would take ten times the traffic.
+ */
 export function judgeLatencies(judged: Judged, groups: readonly LatencyGroup[]): MetricVerdict[] {
-  const alone = stageKind(judged.stage) === 'complete';
   const several = new Set(groups.map(({ model }) => model)).size > 1;
-  return groups.map((group) => {
-    const subject = subjectOf(judged, group, several);
-    return alone ? judgeAlone(judged, group, subject) : judgeAgainst(judged, group, subject);
-  });
+  const subject = (group: LatencyGroup) => subjectOf(judged, group, several);
+  if (stageKind(judged.stage) === 'complete') {
+    return groups.map((group) => judgeAlone(judged, group, subject(group)));
+  }
+  const together = (['total', 'first token'] as const).flatMap((what) => allModels(groups, what));
+  return [
+    ...together.map((group) => judgeTogether(judged, group)),
+    ...groups.map((group) => {
+      const sharesGoal = together.some(({ what }) => what === group.what);
+      return judgeAgainst(judged, group, subject(group), sharesGoal);
+    }),
+  ];
 }
+
+/** All answers of one shape as one group; none where they are one group anyway. */
+function allModels(groups: readonly LatencyGroup[], what: LatencyMeasure['what']): LatencyGroup[] {
+  const own = groups.filter((group) => group.what === what);
+  const [first] = own;
+  if (own.length < 2 || first === undefined) return [];
+  const state = own.map((group) => group.state).reduce(mergeStates);
+  return [
+    {
+      ...first,
+      model: ALL_MODELS,
+      part: own.reduce((total, { part }) => total + part, 0),
+      // Bodies end at other values for each: what is counted at an edge lies there for both arms.
+      resolution: { ...first.resolution, edge: null },
+      state,
+      samples: sum(state),
+    },
+  ];
+}
+
+const ALL_MODELS = 'all models';
 
 const P99 = 0.99;
 
@@ -239,10 +296,7 @@ export function judgeTails(judged: Judged, groups: readonly LatencyGroup[]): Met
         metric,
         unit: 'ms',
         role: 'guardrail',
-        n: {
-          legacy: Math.round(histogramCount(samples.legacy)),
-          candidate: Math.round(histogramCount(samples.candidate)),
-        },
+        n: counted(group),
         legacy,
         candidate,
         margin: tailIncrease,
@@ -288,8 +342,13 @@ function gatesOf({ stage }: Judged, { what }: LatencyGroup) {
   return what === 'between tokens' ? { ...interToken, promotionIncrease: null } : latency;
 }
 
-function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Subject): MetricVerdict {
-  const { stage, otherAlpha, rates } = judged;
+function judgeAgainst(
+  judged: Judged,
+  group: LatencyGroup,
+  { metric, text }: Subject,
+  sharesGoal: boolean,
+): MetricVerdict {
+  const { stage, otherAlpha } = judged;
   const { samples, resolution } = group;
   const gate = gatesOf(judged, group);
   const p = judgedQuantile(stage);
@@ -300,8 +359,8 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   const base = {
     metric,
     unit: 'ms',
-    role: goal ? 'guardrail and goal' : 'guardrail',
-    n: { legacy: Math.round(n.legacy), candidate: Math.round(n.candidate) },
+    role: goal && !sharesGoal ? 'guardrail and goal' : 'guardrail',
+    n: counted(group),
     legacy,
     candidate,
     margin: gate.promotionIncrease,
@@ -314,7 +373,7 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   const { low, high } = quantileRatioInterval(samples, p, INTERVAL_ALPHA);
   // A candidate below the body of legacy's latencies is at least as fast as that body.
   const shown = candidate ?? GAMMA ** ((resolution.edge ?? 0) * resolution.step);
-  const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}`;
+  const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}${clusterText(group.designEffect, 'latencies')}`;
   const numbers = { ...base, estimate: shown / legacy - 1, interval: [low - 1, high - 1] } as const;
   const logHarm = detectQuantileExceeds(
     { p, margin: onCells(gate.rollbackIncrease, resolution.step, Math.ceil), least: gate.ignoreBelowMs ?? 0 },
@@ -339,14 +398,78 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
       sentence: `${against}, ${why}: ${watched}`,
     });
   }
-  const margin = onCells(gate.promotionIncrease, resolution.step, Math.floor);
+  if (!sharesGoal) return goalVerdict(judged, group, { ...numbers, sentence: against });
+  const seems = quantileExceeds(
+    {
+      p,
+      margin: onCells(gate.promotionIncrease, resolution.step, Math.ceil),
+      least: gate.ignoreBelowMs ?? 0,
+    },
+    samples,
+  );
+  const beyond = seems >= SEEMING;
+  return metricVerdict({
+    ...numbers,
+    outcome: beyond ? 'inconclusive' : 'not applicable',
+    eValue: eValueOf(logHarm),
+    threshold: 1 / otherAlpha,
+    sentence: `${against}, ${beyond ? `beyond the margin of ${percentText(gate.promotionIncrease)} as it seems` : 'part of the goal of all models'}: ${watched}`,
+  });
+}
+
+/** The goal of all models together. */
+function judgeTogether(judged: Judged, group: LatencyGroup): MetricVerdict {
+  const { samples, resolution } = group;
+  const p = judgedQuantile(judged.stage);
+  const text = `p${100 * p} ${NAMES[group.what]}`;
+  const [legacy, candidate] = [samples.legacy, samples.candidate].map((one) =>
+    sketchQuantile(one, p, resolution),
+  ) as [number | null, number | null];
+  const margin = judged.stage.gates.latency.promotionIncrease;
+  const base = {
+    metric: text,
+    unit: 'ms',
+    role: 'goal',
+    n: counted(group),
+    legacy,
+    candidate,
+    margin,
+  } as const;
+  if (legacy === null || candidate === null) {
+    const missing = candidate === null ? 'the candidate' : 'legacy';
+    return metricVerdict({
+      ...base,
+      outcome: margin === null ? 'not applicable' : 'not evaluated',
+      sentence: `${text}: no answers of ${missing} to compare yet`,
+    });
+  }
+  const { low, high } = quantileRatioInterval(samples, p, INTERVAL_ALPHA);
+  const sentence = `candidate ${text} ${millisecondsText(candidate)} against ${millisecondsText(legacy)}: ${worseText(candidate / legacy - 1)}${clusterText(group.designEffect, 'latencies')}`;
+  const numbers = {
+    ...base,
+    estimate: candidate / legacy - 1,
+    interval: [low - 1, high - 1] as const,
+    sentence,
+  };
+  return margin === null
+    ? metricVerdict({ ...numbers, outcome: 'not applicable', sentence: `${sentence}, not judged` })
+    : goalVerdict(judged, group, numbers);
+}
+
+type MetricNumbers = Omit<Parameters<typeof metricVerdict>[0], 'outcome'>;
+
+/** Whether a latency is within the margin for a promotion; the sentence given says what was measured. */
+function goalVerdict(judged: Judged, group: LatencyGroup, numbers: MetricNumbers): MetricVerdict {
+  const { stage, rates } = judged;
+  const { samples, resolution } = group;
+  const { ignoreBelowMs = 0, promotionIncrease } = stage.gates.latency;
+  const increase = promotionIncrease ?? 0;
+  const p = judgedQuantile(stage);
+  const margin = onCells(increase, resolution.step, Math.floor);
   const target = -Math.log(stage.alpha.promotion);
   const evidenceAt = (by: number) =>
     margin > 0
-      ? quantileWithin(
-          { p, margin, least: gate.ignoreBelowMs ?? 0 },
-          by === 1 ? samples : scaleSamples(samples, by),
-        )
+      ? quantileWithin({ p, margin, least: ignoreBelowMs }, by === 1 ? samples : scaleSamples(samples, by))
       : 0;
   const logWithin = evidenceAt(1);
   const factor = logWithin >= target || margin === 0 ? null : smallestReaching(target, evidenceAt, 1, 256);
@@ -355,29 +478,30 @@ function judgeAgainst(judged: Judged, group: LatencyGroup, { metric, text }: Sub
   const lately = slowerLately(judged, group, {
     p,
     margin: Math.max(margin, GAMMA - 1),
-    least: gate.ignoreBelowMs ?? 0,
+    least: ignoreBelowMs,
   });
   return metricVerdict({
     ...numbers,
     ...goalReached(logWithin, stage.alpha.promotion, moreRequests, lately !== null),
-    sentence: `${against}, margin ${percentText(gate.promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${lately ?? moreText(moreRequests)}`,
+    sentence: `${numbers.sentence}, margin ${percentText(increase)}, ${evidenceText(logWithin, stage.alpha.promotion)}${lately ?? moreText(moreRequests)}`,
   });
 }
 
-/** In words, that latency of the last quarter of the soak is beyond the margin; null while it does not seem so. */
+/** In words, that latency towards the end of the soak is beyond the margin; null while it does not seem so. */
 function slowerLately(
   { stage }: Judged,
   { state, resolution }: LatencyGroup,
   claim: QuantileMargin,
 ): string | null {
-  const start = lateStart(state, lateWindows(stage));
-  if (start === null) return null;
-  const late = sum({ windows: state.windows, segments: state.segments.slice(start) });
-  if (quantileExceeds(claim, late) < LATE_EVIDENCE) return null;
-  const [before, after] = [late.legacy, late.candidate].map((one) =>
-    sketchQuantile(one, claim.p, resolution),
-  );
-  return `; in the last quarter of the soak ${millisecondsText(after ?? 0)} against ${millisecondsText(before ?? 0)}, beyond the margin`;
+  const starts = lateStarts(state, lateWindows(stage));
+  for (const start of starts) {
+    const late = sum({ windows: state.windows, segments: state.segments.slice(start) });
+    if (quantileExceeds(claim, late) < SEEMING) continue;
+    const read = (histogram: Histogram) =>
+      millisecondsText(sketchQuantile(histogram, claim.p, resolution) ?? 0);
+    return `; towards the end ${read(late.candidate)} against ${read(late.legacy)}, beyond the margin`;
+  }
+  return null;
 }
 
 function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subject): MetricVerdict {
@@ -385,7 +509,7 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   const { resolution, state, samples } = group;
   const gate = gatesOf(judged, group);
   const p = judgedQuantile(stage);
-  const n = { legacy: 0, candidate: Math.round(histogramCount(samples.candidate)) };
+  const n = { legacy: 0, candidate: counted(group).candidate };
   const frozen = frozenQuantile(baseline, group, p);
   const candidate = sketchQuantile(samples.candidate, p, resolution);
   const goal = gate.promotionIncrease !== null && group.part >= SMALL_PART && frozen !== null;

@@ -54,13 +54,13 @@ export function shownHarm(logHarm: number, alpha: number) {
   return { outcome: 'fail', harm: true, eValue: eValueOf(logHarm), threshold: 1 / alpha } as const;
 }
 
-/** The part of the soak in which a goal must hold as well: what began late drowns in what came before. */
+/** How many windows from the end a goal is looked at again: what began late drowns in what came before. */
 export function lateWindows({ soakMs, windowMs }: Pick<StagePlan, 'soakMs' | 'windowMs'>): number {
-  return Math.max(1, Math.ceil(soakMs / windowMs / 4));
+  return Math.max(1, Math.ceil(soakMs / windowMs / 3));
 }
 
-/** Evidence that a goal is missed lately from which on it is not met: it only holds, so it need not be certain. */
-export const LATE_EVIDENCE = Math.log(3);
+/** Evidence that a goal is missed from which on it is not met: it only holds, so it need not be certain. */
+export const SEEMING = Math.log(2);
 
 /** What a metric's verdict says of a goal: met where evidence for it has reached what `alpha` asks for. */
 export function goalReached(

@@ -11,13 +11,13 @@ import {
   eValueOf,
   evidenceText,
   goalReached,
-  LATE_EVIDENCE,
   lateWindows,
   metricVerdict,
   moreRequestsOf,
   moreText,
   percentText,
   pointsText,
+  SEEMING,
   shownHarm,
 } from './gate-metric';
 import { decodeNumbers } from './number-list';
@@ -30,7 +30,7 @@ import {
   rateBelow,
   rateInterval,
 } from './statistics/beta-binomial';
-import { type DetectorState, detect, detectRate, lateStart } from './statistics/change-detector';
+import { type DetectorState, detect, detectRate, lateStarts } from './statistics/change-detector';
 import { deflatedRates, deflatedSampleRatio } from './statistics/design-effect';
 import { smallestReaching } from './statistics/expected-requests';
 import { logSumExp } from './statistics/log-space';
@@ -101,7 +101,8 @@ function keysSince({ judged: { segments } }: StageEvidence): { from: number; key
   return starts;
 }
 
-function designEffectOf(keys: string | null): number {
+/** By how much requests of one key (as `keys` of a window) go together. */
+export function designEffectOf(keys: string | null): number {
   return keys === null ? 1 : deflatedRates(keyBuckets(keys)).designEffect;
 }
 
@@ -173,7 +174,7 @@ export function judgeErrors(judged: Judged): MetricVerdict {
   const excess = base.candidate - base.legacy;
   const interval = differenceInterval(rates.deflated);
   const against = `candidate errors ${percentText(base.candidate)} against ${percentText(base.legacy)}`;
-  const note = clusterText(rates);
+  const note = clusterText(rates.designEffect, 'failures');
   const { logHarm, worst } = errorHarm(judged, rollbackRatio);
   const harmAlpha = errorAlpha(stage);
   if (logHarm >= -Math.log(harmAlpha)) {
@@ -198,7 +199,13 @@ export function judgeErrors(judged: Judged): MetricVerdict {
       ? null
       : smallestReaching(target, (by) => judge(scaled(rates.deflated, by)), 1, 1_000);
   const moreRequests = moreRequestsOf(factor, n.legacy + n.candidate);
-  const lately = errorsLately(judged, promotionExcess);
+  const surelyMore =
+    base.candidate > rollbackRatio * base.legacy &&
+    detectRatio(judged, 1, ({ rates: all }) => all) >= -Math.log(stage.alpha.promotion);
+  const lately =
+    logHarm >= SEEMING || surelyMore
+      ? `; more than ${rollbackRatio} times as many as it seems`
+      : errorsLately(judged, promotionExcess);
   return metricVerdict({
     ...base,
     ...goalReached(logWithin, stage.alpha.promotion, moreRequests, lately !== null),
@@ -208,18 +215,21 @@ export function judgeErrors(judged: Judged): MetricVerdict {
   });
 }
 
-/** In words, that errors of the last quarter of the soak are beyond the margin; null while they do not seem so. */
+/** In words, that errors towards the end of the soak are beyond the margin; null while they do not seem so. */
 function errorsLately({ stage, rates: { since } }: Judged, margin: number): string | null {
-  const start = lateStart(since, lateWindows(stage));
-  if (start === null) return null;
-  const late = since.segments.slice(start).map((segment) => segment.evidence);
-  const { row, designEffect } = late.reduce(addSince);
-  const { legacy, candidate } = twoRates(row.rates, designEffect);
-  const [before, after] = [rateOf(legacy), rateOf(candidate)];
-  if (before === null || after === null) return null;
-  const bound = errorBound(before, margin);
-  if (rateAbove(bound, priorAbove(bound))(candidate.events, candidate.requests) < LATE_EVIDENCE) return null;
-  return `; in the last quarter of the soak ${percentText(after)} against ${percentText(before)}, beyond the margin`;
+  const starts = lateStarts(since, lateWindows(stage));
+  for (const start of starts) {
+    const late = since.segments.slice(start).map((segment) => segment.evidence);
+    const { row, designEffect } = late.reduce(addSince);
+    const { legacy, candidate } = twoRates(row.rates, designEffect);
+    const [before, after] = [rateOf(legacy), rateOf(candidate)];
+    if (before === null || after === null) continue;
+    const bound = errorBound(before, margin);
+    const evidence = rateAbove(bound, priorAbove(bound))(candidate.events, candidate.requests);
+    if (evidence < SEEMING) continue;
+    return `; towards the end ${percentText(after)} against ${percentText(before)}, beyond the margin`;
+  }
+  return null;
 }
 
 /**
@@ -373,7 +383,7 @@ function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
   } as const;
   const against = `candidate errors ${percentText(base.candidate)} against ${percentText(base.legacy)} of legacy before`;
   const limit = `bound ${percentText(bound)}`;
-  const note = clusterText(rates);
+  const note = clusterText(rates.designEffect, 'failures');
   const logHarm = detect(rates.since, addSince, ({ row, designEffect }) =>
     above(row.rates[3] / designEffect, row.rates[2] / designEffect),
   );
@@ -590,10 +600,11 @@ export function rateOf({ events, requests }: TwoRates['legacy']): number | null 
   return requests === 0 ? null : events / requests;
 }
 
-function clusterText({ designEffect }: StageRates): string {
+/** Says that counts were divided, where that is felt. */
+export function clusterText(designEffect: number, what: string): string {
   return designEffect < 1.05
     ? ''
-    : `, counts divided by ${Number(designEffect.toPrecision(2))} as failures cluster by key`;
+    : `, counts divided by ${Number(designEffect.toPrecision(2))} as ${what} cluster by key`;
 }
 
 function signedPoints(value: number): string {

@@ -4,7 +4,7 @@ import { noStageEvidence, withWindow } from './gate-evidence';
 import { quantile } from './histogram';
 import type { StagePlan } from './plan';
 import { stageKind } from './plan';
-import { type ArmBehaviour, rehearse, seededRandom } from './rehearsal';
+import { type ArmBehaviour, CALM, modelName, rehearse, seededRandom } from './rehearsal';
 import { isFit, isHarm, type Scenario } from './rehearsal-scenario';
 import type { Traffic } from './traffic';
 import type { Baseline, ProbeRecord } from './verdict';
@@ -43,8 +43,8 @@ export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsal
   const burnInMs = Math.max(stage.burnIn.timeMs, stage.burnIn.requests / (perMs * stage.share));
   const endsAtMs = (window: number) => burnInMs + window * stage.windowMs;
   const startsAtMs = (window: number) => (window === 0 ? 0 : endsAtMs(window - 1));
-  const doing = (window: number) =>
-    scenario.candidate(stage, traffic, (startsAtMs(window) + endsAtMs(window)) / 2);
+  const middleMs = (window: number) => (startsAtMs(window) + endsAtMs(window)) / 2;
+  const doing = (window: number) => scenario.candidate(stage, traffic, middleMs(window));
   const base = { failureRate: traffic.failureRate, latencyFactor: 1 };
   const windows = rehearse(
     {
@@ -56,12 +56,14 @@ export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsal
       firstTokenMs: traffic.firstTokenMs,
       legacy: base,
       candidate: doing,
+      conditions: (window) => scenario.conditions?.(middleMs(window)) ?? CALM,
       keys: scenario.keys,
+      models: scenario.models ?? 1,
     },
     EPOCH,
     seededRandom(seed),
   );
-  const baseline = baselineOf(traffic);
+  const baseline = baselineOf(traffic, scenario.models ?? 1);
   let evidence = noStageEvidence(EPOCH);
   let [candidateRequests, requests, hurt] = [0, 0, 0];
   let wasHarm = false;
@@ -109,12 +111,12 @@ const WELL: ProbeRecord = {
 };
 
 /** What a stage with a control arm would have left for the one without. */
-function baselineOf({ failureRate, totalMs, firstTokenMs }: Traffic): Baseline {
+function baselineOf({ failureRate, totalMs, firstTokenMs }: Traffic, models: number): Baseline {
   const read = (histogram: Traffic['totalMs'], p: number) => quantile(histogram, p) ?? 1;
-  const latencyOf = (what: 'total' | 'first token', histogram: Traffic['totalMs']) => ({
+  const latencyOf = (what: 'total' | 'first token', model: number, histogram: Traffic['totalMs']) => ({
     what,
     shape: what === 'total' ? ('plain' as const) : ('stream' as const),
-    model: REHEARSED_MODEL,
+    model: modelName(model),
     p95Ms: read(histogram, 0.95),
     p50Ms: read(histogram, 0.5),
   });
@@ -122,12 +124,12 @@ function baselineOf({ failureRate, totalMs, firstTokenMs }: Traffic): Baseline {
     errorRate: failureRate,
     plainP95Ms: read(totalMs, 0.95),
     firstTokenP95Ms: read(firstTokenMs, 0.95),
-    latencies: [latencyOf('total', totalMs), latencyOf('first token', firstTokenMs)],
+    latencies: Array.from({ length: models }, (_, model) => [
+      latencyOf('total', model, totalMs),
+      latencyOf('first token', model, firstTokenMs),
+    ]).flat(),
   };
 }
-
-/** What `rehearse` calls its model. */
-const REHEARSED_MODEL = 'rehearsed';
 
 /** Whether a stage can be rehearsed: one without candidate traffic judges nothing. */
 export function isRehearsable(stage: StagePlan): boolean {

@@ -1,6 +1,6 @@
 import type { StagePlan } from './plan';
 import { stageKind } from './plan';
-import type { ArmBehaviour, KeyModel } from './rehearsal';
+import { type ArmBehaviour, CALM, type Conditions, type KeyModel } from './rehearsal';
 import type { Traffic } from './traffic';
 
 /** What the candidate does in a rehearsal, from the stage's entry on. */
@@ -10,13 +10,18 @@ export interface Scenario {
   readonly description: string;
   /** The candidate's behaviour so many milliseconds after the stage was entered. */
   readonly candidate: (stage: StagePlan, traffic: Traffic, atMs: number) => ArmBehaviour;
+  /** What both providers go through meanwhile; calm when absent. */
+  readonly conditions?: (atMs: number) => Conditions;
   /** When assignment is sticky. */
   readonly keys: KeyModel | null;
+  /** How many models share the traffic; 1 when absent. */
+  readonly models?: number;
 }
 
 /** Errors of a regression are multiples of legacy's rate, which is taken to be at least this. */
 const FAILURE_RATE_LEAST = 0.002;
 
+const DAY_MS = 86_400_000;
 const BURST_MS = 10 * 60_000;
 const BURST_FAILURE_RATE = 0.5;
 
@@ -28,6 +33,11 @@ const CLUSTERED_KEYS: KeyModel = {
   failingRate: 0.5,
   episodes: 0.002,
 };
+
+/** Keys with a latency level of their own, a few of which fail together. */
+const LEVELLED_KEYS: KeyModel = { ...CLUSTERED_KEYS, levelSd: 0.8 };
+
+const HOUR_MS = 3_600_000;
 
 /** Every scenario that a rehearsal knows. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -60,9 +70,87 @@ export const SCENARIOS: readonly Scenario[] = [
     ...scenario('sticky keys', 'no difference; 500 sticky keys whose errors cluster', () => ({})),
     keys: CLUSTERED_KEYS,
   },
+  {
+    ...scenario('own levels', 'no difference; 500 sticky keys with latency levels of their own', () => ({})),
+    keys: { ...LEVELLED_KEYS, failingKeys: 0, episodes: 0 },
+  },
+  {
+    ...scenario('days', 'no difference; three times the traffic and latency by day', () => ({})),
+    conditions: day,
+  },
+  {
+    ...scenario('half as slow', 'no difference; both half as slow again from 24 h on', () => ({})),
+    conditions: (atMs) => ({ ...CALM, level: atMs < DAY_MS ? 1 : 1.5 }),
+  },
+  {
+    ...scenario('slow hour', 'no difference; both four times as slow for an hour', () => ({})),
+    conditions: (atMs) => (isWithin(atMs, 20, 1) ? { ...CALM, level: 4 } : CALM),
+  },
+  {
+    ...scenario('outage of both', 'no difference; 30% of both fail for ten minutes', () => ({})),
+    conditions: (atMs) => (isWithin(atMs, 20, 1 / 6) ? { ...CALM, failureRate: 0.3 } : CALM),
+  },
+  {
+    ...scenario('five models', 'no difference; five models with as much traffic each', () => ({})),
+    models: 5,
+  },
+  {
+    ...scenario(
+      'as it is',
+      'no difference; days, an incident of both, five models, keys of their own',
+      () => ({}),
+    ),
+    conditions: (atMs) => {
+      const incident = isWithin(atMs, 30, 1 / 2)
+        ? { failureRate: 0.2, slower: 3 }
+        : { failureRate: 0, slower: 1 };
+      const { level, volume } = day(atMs);
+      return { level: level * incident.slower, failureRate: incident.failureRate, volume };
+    },
+    keys: LEVELLED_KEYS,
+    models: 5,
+  },
+  planted(
+    'one model of five',
+    'ten times the errors in one model of five',
+    { errors: 10, firstModelOnly: true },
+    5,
+  ),
+  scenario(
+    'p95 +45% late',
+    'every answer 45% slower from seven eighths of the soak on',
+    ({ soakMs }, atMs) => ({
+      latency: atMs >= (soakMs * 7) / 8 ? 1.45 : 1,
+    }),
+  ),
+  planted('hangs', '4% hang until their caller leaves', { hangs: 0.04 }),
+  planted('far tail', '4% take ten times as long as p95', { tail: { part: 0.04, factor: 10 } }),
+  {
+    ...planted('failing keys', '5% of the keys fail half of the time', {
+      failingKeys: { part: 0.05, failureRate: 0.5 },
+    }),
+    keys: { keys: 500, skew: 0.8, failingKeys: 0, failingRate: 0, episodes: 0 },
+  },
+  planted('faster, more errors', '40% faster with twice the errors', { latency: 0.6, errors: 2 }),
 ];
 
-interface Regression {
+/** Three times the traffic, and three times the latency, at noon as at midnight. */
+function day(atMs: number): Conditions {
+  const wave = 2 - Math.cos((2 * Math.PI * atMs) / DAY_MS);
+  return { level: wave, failureRate: 0, volume: wave / 2 };
+}
+
+/** Whether a time lies in some hours from an hour of the stage on. */
+function isWithin(atMs: number, fromHour: number, hours: number): boolean {
+  return atMs >= fromHour * HOUR_MS && atMs < (fromHour + hours) * HOUR_MS;
+}
+
+/** A candidate that does something from the start. */
+function planted(name: string, description: string, regression: Regression, models = 1): Scenario {
+  return { ...scenario(name, description, () => regression), models };
+}
+
+interface Regression extends Pick<ArmBehaviour, 'hangs' | 'tail' | 'failingKeys' | 'firstModelOnly'> {
   readonly errors?: number;
   readonly excess?: number;
   readonly failureRate?: number;
@@ -79,9 +167,13 @@ function scenario(
     description,
     keys: null,
     candidate: (stage, { failureRate: base }, atMs) => {
-      const { errors = 1, excess = 0, failureRate, latency = 1 } = regression(stage, atMs);
+      const { errors = 1, excess = 0, failureRate, latency = 1, ...more } = regression(stage, atMs);
       const multiplied = errors === 1 ? base : Math.max(base, FAILURE_RATE_LEAST) * errors;
-      return { failureRate: Math.min(1, failureRate ?? multiplied + excess), latencyFactor: latency };
+      return {
+        failureRate: Math.min(1, failureRate ?? multiplied + excess),
+        latencyFactor: latency,
+        ...more,
+      };
     },
   };
 }
@@ -93,25 +185,30 @@ function isLate({ soakMs }: StagePlan, atMs: number): boolean {
 const ROUNDING = 1e-9;
 
 /** Whether a rollback is right: the candidate does worse than the stage's margins for harm. */
-export function isHarm(
-  stage: StagePlan,
-  base: number,
-  { failureRate, latencyFactor }: ArmBehaviour,
-): boolean {
+export function isHarm(stage: StagePlan, base: number, behaviour: ArmBehaviour): boolean {
+  const { failureRate, latencyFactor } = behaviour;
   const { errors, latency, floor } = stage.gates;
   const limit = stageKind(stage) === 'complete' ? base + errors.promotionExcess : base * errors.rollbackRatio;
   return (
+    harmsSome(behaviour) ||
     failureRate > limit + ROUNDING ||
     failureRate > 1 - floor.success + ROUNDING ||
     latencyFactor > 1 + latency.rollbackIncrease + ROUNDING
   );
 }
 
+/** What is harm wherever it is planted: requests that hang or crawl, keys that fail. */
+function harmsSome({ hangs = 0, tail, failingKeys }: ArmBehaviour): boolean {
+  return hangs > 0 || tail !== undefined || failingKeys !== undefined;
+}
+
 /** Whether a promotion is right: the candidate does better than the stage's margins for a promotion. */
-export function isFit(stage: StagePlan, base: number, { failureRate, latencyFactor }: ArmBehaviour): boolean {
+export function isFit(stage: StagePlan, base: number, behaviour: ArmBehaviour): boolean {
+  const { failureRate, latencyFactor } = behaviour;
   const { errors, latency } = stage.gates;
   const { promotionIncrease } = latency;
   return (
+    !harmsSome(behaviour) &&
     failureRate < base + errors.promotionExcess - ROUNDING &&
     (promotionIncrease === null || latencyFactor < 1 + promotionIncrease - ROUNDING)
   );

@@ -5,7 +5,7 @@ import {
   type EvidenceKind,
   emptyCell,
 } from './evidence';
-import { GAMMA, type Histogram } from './histogram';
+import { bucketOf, EMPTY_HISTOGRAM, GAMMA, type Histogram, mergeHistograms, quantile } from './histogram';
 import type { Side } from './routing';
 
 /** A uniform number from 0 (included) to 1 (excluded). */
@@ -33,7 +33,28 @@ export interface ArmBehaviour {
   readonly failureRate: number;
   /** Every latency is multiplied by this. */
   readonly latencyFactor: number;
+  /** Part of the requests that hang until their caller leaves; 0 when absent. */
+  readonly hangs?: number;
+  /** Part of the requests that take so many times as long as p95; none when absent. */
+  readonly tail?: { readonly part: number; readonly factor: number };
+  /** Part of the keys whose requests fail at a rate of their own; none when absent. */
+  readonly failingKeys?: { readonly part: number; readonly failureRate: number };
+  /** All of the above but the latency factor is done to requests of the first model only. */
+  readonly firstModelOnly?: boolean;
 }
+
+/** What both providers go through in a window: a day, a weekend, an incident that they share. */
+export interface Conditions {
+  /** Every latency is multiplied by this. */
+  readonly level: number;
+  /** At least this part of the requests fails. */
+  readonly failureRate: number;
+  /** Requests are multiplied by this. */
+  readonly volume: number;
+}
+
+/** Nothing out of the ordinary. */
+export const CALM: Conditions = { level: 1, failureRate: 0, volume: 1 };
 
 /** Keys to which requests belong, when assignment is sticky. */
 export interface KeyModel {
@@ -45,6 +66,8 @@ export interface KeyModel {
   readonly failingRate: number;
   /** Chance that a key fails with every request of a window, such as a retry storm. */
   readonly episodes: number;
+  /** Each key has a latency level of its own: standard deviation of its logarithm; 0 when absent. */
+  readonly levelSd?: number;
 }
 
 /** Traffic to draw: sizes, latencies and what each arm does when. */
@@ -60,33 +83,71 @@ export interface TrafficModel {
   readonly legacy: ArmBehaviour;
   /** What the candidate does in a window, counted from 0. */
   readonly candidate: (window: number) => ArmBehaviour;
+  /** What both go through in a window; calm when absent. */
+  readonly conditions?: (window: number) => Conditions;
   readonly keys: KeyModel | null;
+  /** Models with as much traffic each; 1 when absent. */
+  readonly models?: number;
 }
 
 /** Draws the evidence of windows 0, 1, 2 ... of one migration stage, as gateways would report it. */
 export function* rehearse(model: TrafficModel, epoch: number, random: Random): Generator<Evidence, never> {
-  const totalMs = valueSampler(model.totalMs);
-  const firstTokenMs = valueSampler(model.firstTokenMs);
+  const samplers = { plain: valueSampler(model.totalMs), stream: valueSampler(model.firstTokenMs) };
+  const tails = { plain: quantileBucket(model.totalMs), stream: quantileBucket(model.firstTokenMs) };
   const keys = model.keys === null ? null : drawKeys(model.keys, model.share, random);
+  const { models = 1, requestsPerWindow } = model;
+  const quantiles = new LegacyQuantiles();
   for (let window = 0; ; window += 1) {
     const behaviour = { legacy: model.legacy, candidate: model.candidate(window) };
+    const { level, failureRate: shared, volume } = model.conditions?.(window) ?? CALM;
     const storms = new Set(keys?.episodes(random));
     const tallies = { legacy: new ArmTally(), candidate: new ArmTally() };
-    const { requestsPerWindow: requests } = model;
-    const due = typeof requests === 'number' ? requests : requests(window);
-    for (let request = 0; request < due; request += 1) {
+    const due = typeof requestsPerWindow === 'number' ? requestsPerWindow : requestsPerWindow(window);
+    for (let request = 0; request < Math.round(due * volume); request += 1) {
       const key = keys?.draw(random) ?? null;
       const side: Side = (key === null ? random() : key.position) < model.share ? 'candidate' : 'legacy';
-      const { failureRate, latencyFactor } = behaviour[side];
+      const asked = models === 1 ? 0 : Math.floor(random() * models);
+      const does = behaviour[side];
+      const applies = does.firstModelOnly !== true || asked === 0;
+      const shape = random() < model.streamShare ? 'stream' : 'plain';
+      const fate = fateOf(applies ? does : behaviour.legacy, key, random);
       const stormy = key !== null && storms.has(key);
-      const failed = random() < (stormy ? 1 : Math.max(failureRate, key?.failureRate ?? 0));
-      const shift = Math.log(latencyFactor) / Math.log(GAMMA);
-      const stream = random() < model.streamShare;
-      const bucket = Math.round((stream ? firstTokenMs : totalMs)(random) + shift);
-      tallies[side].add(stream ? 'stream' : 'plain', failed, bucket, key?.bucket ?? null);
+      const failed = random() < (stormy ? 1 : Math.max(fate.failureRate, shared, key?.failureRate ?? 0));
+      const factor = fate.left ? HANG_FACTOR : does.latencyFactor * level * (key?.level ?? 1);
+      const shift = Math.log(factor) / Math.log(GAMMA);
+      const bucket = fate.inTail
+        ? Math.round(tails[shape] + Math.log(does.tail?.factor ?? 1) / Math.log(GAMMA))
+        : Math.round(samplers[shape](random) + shift);
+      tallies[side].add({ shape, model: asked, failed, left: fate.left, bucket, key: key?.bucket ?? null });
+      if (key !== null && !fate.left) {
+        tallies[side].addSlow(key.bucket, quantiles.slownessOf(shape, asked, bucket));
+      }
     }
+    quantiles.learn(tallies.legacy);
     yield evidenceOf(tallies, epoch);
   }
+}
+
+/** A caller leaves after so many times the usual answer. */
+const HANG_FACTOR = 20;
+
+/** What becomes of one request, by what its provider does. */
+function fateOf(
+  { failureRate, hangs = 0, tail, failingKeys }: ArmBehaviour,
+  key: Key | null,
+  random: Random,
+) {
+  const fails = failingKeys !== undefined && key !== null && key.order < failingKeys.part;
+  return {
+    failureRate: fails ? Math.max(failureRate, failingKeys.failureRate) : failureRate,
+    left: hangs > 0 && random() < hangs,
+    inTail: tail !== undefined && random() < tail.part,
+  };
+}
+
+function quantileBucket(histogram: Histogram): number {
+  const value = quantile(histogram, 0.95) ?? 1;
+  return Math.log(value) / Math.log(GAMMA);
 }
 
 /** Draws bucket numbers with the frequencies of a histogram. */
@@ -116,6 +177,10 @@ interface Key {
   readonly position: number;
   readonly bucket: number;
   readonly failureRate: number;
+  /** Every latency of its requests is multiplied by this. */
+  readonly level: number;
+  /** From 0 to 1, independent of all else: which keys a provider treats otherwise. */
+  readonly order: number;
 }
 
 interface Keys {
@@ -137,6 +202,8 @@ function drawKeys(model: KeyModel, share: number, random: Random): Keys {
       position: random(),
       bucket: Math.floor(random() * BUCKETS),
       failureRate: random() < model.failingKeys ? model.failingRate : 0,
+      level: model.levelSd === undefined ? 1 : Math.exp(model.levelSd * drawNormal(random)),
+      order: random(),
     });
   }
   if (keys.length === 0) throw new RangeError(`expected keys to draw from at share ${share}, got none`);
@@ -146,28 +213,90 @@ function drawKeys(model: KeyModel, share: number, random: Random): Keys {
   };
 }
 
-/** Counts of one arm in one window. */
-class ArmTally {
-  readonly plain = new ShapeTally();
-  readonly stream = new ShapeTally();
-  readonly byKey = new Map<number, [number, number]>();
+/** A standard normal value (Box and Muller 1958). */
+function drawNormal(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
 
-  add(shape: 'plain' | 'stream', failed: boolean, bucket: number, keyBucket: number | null): void {
-    this[shape].add(failed, bucket);
-    if (keyBucket === null) return;
-    const held = this.byKey.get(keyBucket) ?? [0, 0];
-    this.byKey.set(keyBucket, [held[0] + 1, held[1] + Number(failed)]);
+type Slowness = 0 | 1 | 2;
+
+/** Legacy's median and p95 by stratum, as a gateway has learnt them from the windows before. */
+class LegacyQuantiles {
+  readonly #seen = new Map<string, Histogram>();
+  readonly #bounds = new Map<string, readonly [median: number, p95: number]>();
+
+  learn(legacy: ArmTally): void {
+    for (const [name, stratum] of legacy.strata) {
+      const all = mergeHistograms([this.#seen.get(name) ?? EMPTY_HISTOGRAM, stratum.histogram()]);
+      this.#seen.set(name, all);
+      this.#bounds.set(name, [bucketOf(quantile(all, 0.5) ?? 1), bucketOf(quantile(all, 0.95) ?? 1)]);
+    }
+  }
+
+  slownessOf(shape: string, model: number, bucket: number): Slowness {
+    const bounds = this.#bounds.get(`${shape} ${model}`);
+    if (bounds === undefined || bucket <= bounds[0]) return 0;
+    return bucket <= bounds[1] ? 1 : 2;
   }
 }
 
-class ShapeTally {
+interface Counted {
+  readonly shape: 'plain' | 'stream';
+  readonly model: number;
+  readonly failed: boolean;
+  readonly left: boolean;
+  readonly bucket: number;
+  readonly key: number | null;
+}
+
+/** Counts of one arm in one window. */
+class ArmTally {
+  readonly strata = new Map<string, StratumTally>();
+  readonly byKey = new Map<number, [number, number, number, number]>();
+
+  add({ shape, model, failed, left, bucket, key }: Counted): void {
+    const name = `${shape} ${model}`;
+    let stratum = this.strata.get(name);
+    if (stratum === undefined) {
+      stratum = new StratumTally(shape, model);
+      this.strata.set(name, stratum);
+    }
+    stratum.add(failed, left, bucket);
+    if (key === null || left) return;
+    const held = this.#keyOf(key);
+    held[0] += 1;
+    held[1] += Number(failed);
+  }
+
+  addSlow(key: number, slowness: Slowness): void {
+    if (slowness === 0) return;
+    const held = this.#keyOf(key);
+    held[2] += 1;
+    if (slowness === 2) held[3] += 1;
+  }
+
+  #keyOf(key: number): [number, number, number, number] {
+    const held = this.byKey.get(key) ?? [0, 0, 0, 0];
+    this.byKey.set(key, held);
+    return held;
+  }
+}
+
+class StratumTally {
   attempts = 0;
   failures = 0;
+  left = 0;
   readonly values = new Map<number, number>();
 
-  add(failed: boolean, bucket: number): void {
+  constructor(
+    readonly shape: 'plain' | 'stream',
+    readonly model: number,
+  ) {}
+
+  add(failed: boolean, left: boolean, bucket: number): void {
     this.attempts += 1;
-    this.failures += Number(failed);
+    if (left) this.left += 1;
+    else this.failures += Number(failed);
     this.values.set(bucket, (this.values.get(bucket) ?? 0) + 1);
   }
 
@@ -181,15 +310,16 @@ const LIVE: EvidenceKind = 'live';
 function evidenceOf(tallies: Record<Side, ArmTally>, epoch: number): Evidence {
   const cells: EvidenceCell[] = [];
   for (const side of ['candidate', 'legacy'] as const) {
-    for (const shape of ['plain', 'stream'] as const) {
-      const tally = tallies[side][shape];
-      if (tally.attempts === 0) continue;
-      const cell = emptyCell({ side, kind: LIVE, shape, model: 'rehearsed' });
+    const strata = [...tallies[side].strata.values()];
+    for (const tally of strata.sort((a, b) => a.shape.localeCompare(b.shape) || a.model - b.model)) {
+      const { shape, attempts, failures, left } = tally;
+      const cell = emptyCell({ side, kind: LIVE, shape, model: modelName(tally.model) });
       cells.push({
         ...cell,
-        attempts: tally.attempts,
-        successes: tally.attempts - tally.failures,
-        failures: tally.failures === 0 ? {} : { status_5xx: tally.failures },
+        attempts,
+        successes: attempts - failures - left,
+        failures: failures === 0 ? {} : { status_5xx: failures },
+        aborted: left,
         [shape === 'plain' ? 'totalMs' : 'firstTokenMs']: tally.histogram(),
       });
     }
@@ -202,10 +332,13 @@ function evidenceOf(tallies: Record<Side, ArmTally>, epoch: number): Evidence {
   };
 }
 
+/** What a rehearsal calls its models. */
+export function modelName(index: number): string {
+  return index === 0 ? 'rehearsed' : `rehearsed-${index + 1}`;
+}
+
 function bucketCounts(tally: ArmTally): BucketCounts['legacy'] {
-  return [...tally.byKey]
-    .sort((a, b) => a[0] - b[0])
-    .map(([bucket, [requests, failures]]) => [bucket, requests, failures] as const);
+  return [...tally.byKey].sort((a, b) => a[0] - b[0]).map(([bucket, counts]) => [bucket, ...counts] as const);
 }
 
 /** Latencies of a log-normal shape, as a histogram to draw from: by median and p95, in milliseconds. */

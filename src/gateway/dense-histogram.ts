@@ -1,4 +1,4 @@
-import { bucketOf, type Histogram } from '../core/histogram';
+import { bucketOf, GAMMA, type Histogram } from '../core/histogram';
 
 /** From a nanosecond to eleven days, in milliseconds; values beyond count at the edge. */
 const LOWEST_BUCKET = bucketOf(1e-6);
@@ -38,6 +38,19 @@ export class DenseHistogram {
     copy.#first = this.#first;
     copy.#counts = this.#counts.slice();
     return copy;
+  }
+
+  /** The upper bound of the bucket in which the p-quantile lies; 0 without values. */
+  quantile(p: number): number {
+    let total = this.#zero;
+    for (const count of this.#counts) total += count;
+    let below = this.#zero;
+    if (total === 0 || below >= p * total) return 0;
+    for (let index = 0; index < this.#counts.length; index += 1) {
+      below += this.#counts[index] as number;
+      if (below >= p * total) return GAMMA ** (this.#first + index);
+    }
+    return Number.POSITIVE_INFINITY;
   }
 
   /** What came after an earlier copy of this histogram. */

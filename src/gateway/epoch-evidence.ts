@@ -1,6 +1,6 @@
-import type { BucketCounts, Evidence, EvidenceCell } from '../core/evidence';
-import type { Side } from '../core/routing';
+import type { BucketCount, BucketCounts, Evidence, EvidenceCell } from '../core/evidence';
 import { CellCounters, type Observation } from './evidence-cell';
+import { LegacyLatencies, type Slowness } from './legacy-latencies';
 
 const BUCKETS = 256;
 /** Together with the pooled stream and plain ones: 12. */
@@ -25,19 +25,18 @@ export interface EvidenceAddition {
 export class EpochEvidence {
   readonly #cells = new Map<string, CellCounters>();
   readonly #ownStrata: number;
+  readonly #latencies: LegacyLatencies;
   readonly #strata = new Set<string>();
   readonly #pooled = new Set<string>();
-  readonly #buckets = {
-    legacy: { requests: new Uint32Array(BUCKETS), failures: new Uint32Array(BUCKETS) },
-    candidate: { requests: new Uint32Array(BUCKETS), failures: new Uint32Array(BUCKETS) },
-  };
+  readonly #buckets = { legacy: new BucketTally(), candidate: new BucketTally() };
 
   #candidateFailureStreak = 0;
   #candidateSucceeded = false;
 
   /** `ownStrata`: how many strata get counters of their own; the rest is pooled. */
-  constructor(ownStrata = OWN_STRATA) {
+  constructor(ownStrata = OWN_STRATA, latencies = new LegacyLatencies()) {
     this.#ownStrata = ownStrata;
+    this.#latencies = latencies;
   }
 
   /** Failures of the candidate in a row, up to its last judged live request. */
@@ -47,15 +46,17 @@ export class EpochEvidence {
 
   add(seen: Observation): void {
     this.#cellOf(seen).add(seen);
-    const isJudged = seen.kind === 'live' && seen.outcome !== 'aborted' && seen.outcome !== 'refused';
+    const { outcome } = seen;
+    const isJudged =
+      seen.kind === 'live' && outcome !== 'aborted' && outcome !== 'refused' && outcome !== 'shed';
     if (isJudged && seen.side === 'candidate') {
       this.#candidateFailureStreak = seen.outcome === 'success' ? 0 : this.#candidateFailureStreak + 1;
       if (seen.outcome === 'success') this.#candidateSucceeded = true;
     }
     if (seen.bucket === null || !isJudged) return;
-    const { requests, failures } = this.#buckets[seen.side];
-    requests[seen.bucket] = (requests[seen.bucket] as number) + 1;
-    if (seen.outcome !== 'success') failures[seen.bucket] = (failures[seen.bucket] as number) + 1;
+    const ms = seen.shape === 'plain' ? seen.totalMs : (seen.firstTokenMs ?? seen.totalMs);
+    const slowness = this.#latencies.slownessOf(`${seen.shape} ${seen.model}`, ms, seen.side === 'legacy');
+    this.#buckets[seen.side].add(seen.bucket, outcome !== 'success', slowness);
   }
 
   /** All of this as an addition to what another process holds. */
@@ -70,13 +71,7 @@ export class EpochEvidence {
   /** Adds what another process has counted; rows of failures are joined in the order of the additions. */
   merge({ evidence, candidateFailureStreak, candidateSucceeded }: EvidenceAddition): void {
     for (const cell of evidence.cells) this.#cellOf(cell).merge(cell);
-    for (const side of ['legacy', 'candidate'] as const) {
-      const { requests, failures } = this.#buckets[side];
-      for (const [bucket, more, moreFailures] of evidence.buckets[side]) {
-        requests[bucket] = (requests[bucket] as number) + more;
-        failures[bucket] = (failures[bucket] as number) + moreFailures;
-      }
-    }
+    for (const side of ['legacy', 'candidate'] as const) this.#buckets[side].merge(evidence.buckets[side]);
     this.#candidateFailureStreak = candidateSucceeded
       ? candidateFailureStreak
       : this.#candidateFailureStreak + candidateFailureStreak;
@@ -86,8 +81,7 @@ export class EpochEvidence {
     const copy = new EpochEvidence();
     for (const [key, cell] of this.#cells) copy.#cells.set(key, cell.copy());
     for (const side of ['legacy', 'candidate'] as const) {
-      copy.#buckets[side].requests.set(this.#buckets[side].requests);
-      copy.#buckets[side].failures.set(this.#buckets[side].failures);
+      copy.#buckets[side].copyFrom(this.#buckets[side]);
     }
     return copy;
   }
@@ -100,8 +94,8 @@ export class EpochEvidence {
       if (counted !== null) cells.push(counted);
     }
     const buckets: BucketCounts = {
-      legacy: this.#bucketsSince(earlier, 'legacy'),
-      candidate: this.#bucketsSince(earlier, 'candidate'),
+      legacy: this.#buckets.legacy.since(earlier.#buckets.legacy),
+      candidate: this.#buckets.candidate.since(earlier.#buckets.candidate),
     };
     return { epoch, cells, buckets, pooled: [...this.#pooled].sort() };
   }
@@ -128,15 +122,55 @@ export class EpochEvidence {
     if (this.#pooled.size < NAMED_AT_MOST) this.#pooled.add(model);
     return POOLED_MODEL;
   }
+}
 
-  #bucketsSince(earlier: EpochEvidence, side: Side): [number, number, number][] {
-    const now = this.#buckets[side];
-    const before = earlier.#buckets[side];
-    const counts: [number, number, number][] = [];
+/** The counts of one arm by key bucket; they only grow. */
+class BucketTally {
+  readonly #requests = new Uint32Array(BUCKETS);
+  readonly #failures = new Uint32Array(BUCKETS);
+  readonly #aboveMedian = new Uint32Array(BUCKETS);
+  readonly #aboveP95 = new Uint32Array(BUCKETS);
+
+  add(bucket: number, failed: boolean, slowness: Slowness): void {
+    this.#requests[bucket] = (this.#requests[bucket] as number) + 1;
+    if (failed) this.#failures[bucket] = (this.#failures[bucket] as number) + 1;
+    if (slowness === 'fast') return;
+    this.#aboveMedian[bucket] = (this.#aboveMedian[bucket] as number) + 1;
+    if (slowness === 'above p95') this.#aboveP95[bucket] = (this.#aboveP95[bucket] as number) + 1;
+  }
+
+  /** Adds what another process has counted. */
+  merge(counts: readonly BucketCount[]): void {
+    for (const [bucket, requests, failures, aboveMedian = 0, aboveP95 = 0] of counts) {
+      this.#requests[bucket] = (this.#requests[bucket] as number) + requests;
+      this.#failures[bucket] = (this.#failures[bucket] as number) + failures;
+      this.#aboveMedian[bucket] = (this.#aboveMedian[bucket] as number) + aboveMedian;
+      this.#aboveP95[bucket] = (this.#aboveP95[bucket] as number) + aboveP95;
+    }
+  }
+
+  copyFrom(other: BucketTally): void {
+    this.#requests.set(other.#requests);
+    this.#failures.set(other.#failures);
+    this.#aboveMedian.set(other.#aboveMedian);
+    this.#aboveP95.set(other.#aboveP95);
+  }
+
+  /** What was counted after an earlier copy. */
+  since(earlier: BucketTally): BucketCount[] {
+    const counts: BucketCount[] = [];
     for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
-      const requests = (now.requests[bucket] as number) - (before.requests[bucket] as number);
-      const failures = (now.failures[bucket] as number) - (before.failures[bucket] as number);
-      if (requests > 0) counts.push([bucket, requests, failures]);
+      const grown = (now: Uint32Array, before: Uint32Array) =>
+        (now[bucket] as number) - (before[bucket] as number);
+      const requests = grown(this.#requests, earlier.#requests);
+      if (requests === 0) continue;
+      counts.push([
+        bucket,
+        requests,
+        grown(this.#failures, earlier.#failures),
+        grown(this.#aboveMedian, earlier.#aboveMedian),
+        grown(this.#aboveP95, earlier.#aboveP95),
+      ]);
     }
     return counts;
   }

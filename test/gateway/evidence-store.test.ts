@@ -24,8 +24,9 @@ describe('evidence', () => {
     const it = store();
     const streak = () => it.read(1).candidateFailureStreak;
     it.record(observation({ outcome: 'status_5xx' }));
+    it.record(observation({ outcome: 'reset' }));
     it.record(observation({ outcome: 'shed' }));
-    // Callers who went away and mirrored requests say nothing, and legacy's answers are legacy's.
+    // What was never sent, callers who went away and mirrored requests say nothing, and legacy's answers are legacy's.
     it.record(observation({ outcome: 'aborted' }));
     it.record(observation({ kind: 'shadow' }));
     it.record(observation({ side: 'legacy' }));
@@ -87,7 +88,20 @@ describe('evidence', () => {
     it.record(observation({ bucket: 255, outcome: 'reset' }));
     it.record(observation({ bucket: 0, side: 'legacy' }));
     it.record(observation({ bucket: 7, kind: 'failover' }));
-    expect(it.read(1).evidence.buckets).toEqual({ legacy: [[0, 1, 0]], candidate: [[255, 2, 1]] });
+    expect(it.read(1).evidence.buckets).toEqual({
+      legacy: [[0, 1, 0, 0, 0]],
+      candidate: [[255, 2, 1, 0, 0]],
+    });
+  });
+
+  it('counts by bucket what is slower than the median and the p95 of legacy in its stratum', () => {
+    const it = store();
+    for (let ms = 1; ms <= 100; ms += 1) it.record(observation({ side: 'legacy', bucket: 1, totalMs: ms }));
+    const before = it.read(1).cursor;
+    for (const totalMs of [20, 50, 2_000]) it.record(observation({ bucket: 9, totalMs }));
+    it.record(observation({ bucket: 9, totalMs: 5_000, model: 'another' }));
+    it.record(observation({ bucket: 9, outcome: 'shed', totalMs: 5_000 }));
+    expect(it.read(1, before).evidence.buckets.candidate).toEqual([[9, 4, 0, 2, 1]]);
   });
 
   it('survives values that are no times at all', () => {

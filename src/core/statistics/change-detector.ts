@@ -45,14 +45,10 @@ export function appendWindow<T>(
   return { windows, segments };
 }
 
-/**
- * The last windows of a state: the latest start that has at least so many windows behind it, as the number of its
- * segment; null while the state is not twice as old.
- */
-export function lateStart({ windows, segments }: DetectorState<unknown>, most: number): number | null {
-  if (windows < 2 * most) return null;
-  const start = segments.findLastIndex(({ from }) => from <= windows - most);
-  return start > 0 ? start : null;
+/** The starts among the last `most` windows, as numbers of segments; none while the state is not twice as old. */
+export function lateStarts({ windows, segments }: DetectorState<unknown>, most: number): number[] {
+  if (windows < 2 * most) return [];
+  return segments.flatMap(({ from }, index) => (index > 0 && from >= windows - most ? [index] : []));
 }
 
 /** How many windows an odd-numbered start lives. */

@@ -2,11 +2,13 @@ import type { Side } from '../../core/routing';
 import { EpochEvidence } from '../epoch-evidence';
 import type { Observation } from '../evidence-cell';
 import { type KeyCounts, keyHash } from '../key-statistics';
+import { LegacyLatencies } from '../legacy-latencies';
 import type { Counted } from './process-messages';
 
 /** Counts one route's draws and evidence in a process that serves, until the primary takes them over. */
 export class RouteCounts implements KeyCounts {
   readonly #counted: () => void;
+  readonly #latencies = new LegacyLatencies();
   #evidence = new Map<number, EpochEvidence>();
   #keys: number[] = [];
   #low = 0;
@@ -32,7 +34,7 @@ export class RouteCounts implements KeyCounts {
     let evidence = this.#evidence.get(seen.epoch);
     if (evidence === undefined) {
       // Which strata are pooled is decided where all processes are added up.
-      evidence = new EpochEvidence(Number.POSITIVE_INFINITY);
+      evidence = new EpochEvidence(Number.POSITIVE_INFINITY, this.#latencies);
       this.#evidence.set(seen.epoch, evidence);
     }
     evidence.add(seen);
