@@ -207,8 +207,8 @@ const breakerSchema = z.strictObject({
   failureRatio: z.number().min(0.01).max(1).default(0.5).describe('Opens when so large a part failed.'),
   minimumRequests: z.int().min(1).default(20).describe('Requests in the window before the ratio counts.'),
   window: durationSchema('10s', 'Over which the ratio is taken.'),
-  open: durationSchema('10s', 'How long it stays open at first; doubles up to openMax.'),
-  openMax: durationSchema('60s', 'The longest it stays open.'),
+  open: durationSchema('1s', 'How long it stays open at first; doubles up to openMax.'),
+  openMax: durationSchema('10s', 'The longest it stays open.'),
 });
 
 const tunnelsSchema = z.strictObject({

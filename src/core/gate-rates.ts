@@ -328,7 +328,8 @@ export function judgeShed({ stage, rates }: Judged): MetricVerdict[] {
   const above = rateAbove(gate.pausePart, priorAbove(gate.pausePart));
   // Closed for a while is one event, however many requests come meanwhile.
   const logEvidence = above(shed.candidate / SHED_BURST, drawn / SHED_BURST);
-  const pauses = logEvidence >= -Math.log(INTERVAL_ALPHA);
+  // In the first window errors of the requests that were sent may still decide.
+  const pauses = logEvidence >= -Math.log(INTERVAL_ALPHA) && rates.since.windows > 1;
   return [
     metricVerdict({
       metric: SHED,

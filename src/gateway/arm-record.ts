@@ -17,17 +17,22 @@ export class ArmRecord {
   readonly #call: Call;
   readonly #facts: RequestFacts;
   readonly #assignment: Assignment;
+  /** False for legacy's arm while the candidate takes nothing: its own requests of that time are in no ratio. */
+  readonly #comparable: boolean;
 
   constructor(call: Call, facts: RequestFacts, assignment: Assignment) {
     this.#call = call;
     this.#facts = facts;
     this.#assignment = assignment;
     this.inArm = assignment.randomised;
+    const { caller, route, services } = call;
+    this.#comparable =
+      assignment.side === 'candidate' || route.providers.candidate.closedTo(caller, services.now()) === null;
   }
 
   /** Legacy in its own arm; null attempt: its cap let none be made, which counts as the candidate's cap does. */
   legacy(attempt: Attempt | null): void {
-    this.#record('legacy', 'live', attempt, this.#judgeLegacy(attempt));
+    this.#record('legacy', 'live', attempt, this.#comparable ? this.#judgeLegacy(attempt) : 'shed');
   }
 
   /** Legacy in the candidate's place, counted in no arm. */

@@ -34,10 +34,15 @@ export class Breaker {
     return this.#state !== 'closed';
   }
 
+  /** Whether a request could be sent now, without making it the trial. */
+  wouldAdmit(nowMs: number): boolean {
+    return this.#state === 'closed' || nowMs >= this.#openUntilMs;
+  }
+
   /** Whether a request may be sent; the first one after the open time becomes the trial. */
   admits(nowMs: number): boolean {
+    if (!this.wouldAdmit(nowMs)) return false;
     if (this.#state === 'closed') return true;
-    if (nowMs < this.#openUntilMs) return false;
     this.#state = 'trial';
     // A trial that never reports back is followed by another one after the same time.
     this.#openUntilMs = nowMs + this.#openForMs;

@@ -105,9 +105,16 @@ export class Provider {
 
   /** Why the candidate's part of the work is not sent now, null when it may be. */
   sheds(caller: Caller, nowMs: number): ShedReason | null {
+    const reason = this.closedTo(caller, nowMs);
+    if (reason !== null) return reason;
+    return this.breaker.admits(nowMs) ? null : 'breaker open';
+  }
+
+  /** Why a request of this caller would not be sent at this moment, null when it would; asking changes nothing. */
+  closedTo(caller: Caller, nowMs: number): ShedReason | null {
     if (this.inFlight >= this.configuration.maxConcurrent) return 'concurrency cap';
     if (this.#heldOffUntilMs.size > 0 && this.#isHeldOff(caller, nowMs)) return 'retry-after';
-    return this.breaker.admits(nowMs) ? null : 'breaker open';
+    return this.breaker.wouldAdmit(nowMs) ? null : 'breaker open';
   }
 
   /** The provider said how long it wants to be left alone with the key that this caller uses. */
