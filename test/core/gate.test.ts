@@ -83,13 +83,17 @@ describe('errors of two arms', () => {
   it('counts what the candidate never got in no ratio, and pauses where that is much', () => {
     const closed = (shed: number) => {
       const cell = aCell('candidate', { requests: 400 + shed, failures: 4 });
-      const legacy = aCell('legacy', { requests: 3_600, failures: 36 });
-      return afterWindows([evidenceOf([legacy, { ...cell, failures: { status_5xx: 4, shed } }])]);
+      const legacy = aCell('legacy', { requests: 3_600 + 9 * shed, failures: 36 });
+      const counted = evidenceOf([
+        { ...legacy, failures: { status_5xx: 36, shed: 9 * shed } },
+        { ...cell, failures: { status_5xx: 4, shed } },
+      ]);
+      return afterWindows([counted, counted]);
     };
     const much = judged(aStage('canary'), closed(400));
-    expect(much).toMatchObject({ harm: null, requests: { candidate: 400 } });
+    expect(much).toMatchObject({ harm: null, requests: { candidate: 800 } });
     expect(much.pause).toMatch(/^the candidate took none of 50% of its requests/);
-    expect(metricOf(much, 'sample ratio').outcome).toBe('fail');
+    expect(metricOf(much, 'sample ratio').outcome).toBe('pass');
     expect(judged(aStage('canary'), closed(10))).toMatchObject({ harm: null, pause: null });
   });
 
