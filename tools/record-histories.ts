@@ -74,8 +74,8 @@ async function recordCompleted(stage: Stage, folder: string): Promise<void> {
 }
 
 async function recordHarm(stage: Stage, folder: string): Promise<void> {
-  const load = await stage.begin('harm', plan('harm', '5m'));
-  stage.candidate.behaviour.failureRatio = 1;
+  const load = await stage.begin('harm', plan('harm', '5m', { rollbackRatio: 3 }));
+  stage.candidate.behaviour.failureRatio = 0.6;
   await stage.until('harm', ({ phase }) => phase === 'closed');
   stage.candidate.behaviour.failureRatio = 0;
   await load.stop();
@@ -179,6 +179,7 @@ function resolveSecret(reference: string): string {
 }
 
 interface Governance {
+  readonly rollbackRatio?: number;
   readonly plan?: object;
   readonly assess?: object;
   readonly canary?: object;
@@ -193,7 +194,7 @@ function plan(route: Route, canarySoak: string, further: Governance = {}): Plan 
     burnIn: { time: '0s', requests: 0 },
     deadline: { hold: '10m' },
     gates: {
-      errors: { rollbackRatio: 50, promotionExcess: 0.5 },
+      errors: { rollbackRatio: further.rollbackRatio ?? 50, promotionExcess: 0.5 },
       latency: { rollbackIncrease: 100, promotionIncrease: null },
       interToken: { rollbackIncrease: 100 },
       floor: { success: 0.5 },
