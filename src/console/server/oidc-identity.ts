@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ConsoleConfiguration } from '../../core/console-schema';
+import { guardedFetch } from '../../guarded-fetch';
 import { cookieOf, type Identity, isRefusal, type Refusal, type Visitor, visitorNamed } from './visitor';
 
 /** An ES module only, and of no use to a console that asks for a token. */
@@ -174,6 +175,7 @@ export class OidcIdentity implements Identity {
     return oidc.discovery(issuer, configuration.clientId, undefined, authentication, {
       execute,
       timeout: 10,
+      [oidc.customFetch]: (url, options) => guardedFetch(url, options as RequestInit),
     });
   }
 
