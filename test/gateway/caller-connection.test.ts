@@ -63,28 +63,27 @@ const ask = (user: string) =>
 const post = (body: string, lines = '') =>
   `POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n${lines}content-length: ${body.length}\r\n\r\n${body}`;
 
-/** Answers with the user that asked, after a while that is shorter for later ones. */
-function echoUsers(): void {
+it('answers requests that are sent ahead in their order, one at a time', async () => {
   let waitMs = 60;
+  let running = 0;
+  let most = 0;
   legacy.fault = (exchange) => {
     const { user } = JSON.parse(legacy.bodies.at(-1) ?? '') as { user: string };
+    running += 1;
+    most = Math.max(most, running);
+    // The later the shorter: together they would overtake one another.
     waitMs -= 20;
-    setTimeout(
-      () => plain(JSON.stringify({ choices: [{ index: 0, message: { content: user } }] }))(exchange),
-      waitMs,
-    );
+    setTimeout(() => {
+      running -= 1;
+      const choices = [{ index: 0, message: { role: 'assistant', content: user }, finish_reason: 'stop' }];
+      plain(JSON.stringify({ object: 'chat.completion', choices }))(exchange);
+    }, waitMs);
   };
-}
-
-it('answers requests that are sent ahead in their order, one at a time', async () => {
-  echoUsers();
   const client = open();
-  const asked = legacy.bodies.length;
   client.socket.write(post(ask('first')) + post(ask('second')) + post(ask('third')));
-  await sleep(20);
-  expect(legacy.bodies).toHaveLength(asked + 1);
   const text = await client.until(/third/);
   expect(text.match(/first|second|third/g)).toEqual(['first', 'second', 'third']);
+  expect(most).toBe(1);
 });
 
 it('reads a request that comes byte by byte', async () => {
