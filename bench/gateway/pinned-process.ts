@@ -8,9 +8,9 @@ export interface Started {
   stop(): Promise<void>;
 }
 
-/** Starts a program on one core (taskset replaces itself by it, so the process id is the program's). */
+/** Starts a program on one core, or several such as `0,1` (taskset replaces itself by it, so the process id is the program's). */
 export function startPinned(
-  core: number,
+  core: number | string,
   command: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},

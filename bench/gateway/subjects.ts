@@ -78,12 +78,22 @@ async function startNginx(folder: string, core: number, servers: string, port: n
   return started;
 }
 
+type StartProgram = (
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+) => Started;
+
 /** This gateway at share 50%, with its request log and evidence as in production. */
 export async function startOwnSubject(
   folder: string,
   ports: { readonly data: number; readonly admin: number },
   providers: ProviderPorts,
   nodeFlags: readonly string[],
+  {
+    settings = {},
+    start = (command, args, env) => startPinned(0, command, args, env),
+  }: { readonly settings?: object; readonly start?: StartProgram } = {},
 ): Promise<{ subject: Subject; started: Started }> {
   const base = (port: number) => ({ baseUrl: `http://127.0.0.1:${port}/v1` });
   const routes = Object.fromEntries(
@@ -104,18 +114,18 @@ export async function startOwnSubject(
         ]),
       ),
       routes,
-      gateway: { stateDirectory: join(folder, 'state') },
+      gateway: { stateDirectory: join(folder, 'state'), ...settings },
     }),
   );
   const main = join(__dirname, '..', '..', 'src', 'cli', 'main.js');
   const addresses = ['--data', `127.0.0.1:${ports.data}`, '--admin', `127.0.0.1:${ports.admin}`];
-  const started = startPinned(
-    0,
+  const started = start(
     process.execPath,
     [...nodeFlags, main, 'gateway', '--config', file, ...addresses, '--log', join(folder, 'requests.log')],
     { CUTOVER_ADMIN_TOKEN: 'bench' },
   );
   await untilAnswers(`http://127.0.0.1:${ports.data}/healthz`);
+  await untilAnswers(`http://127.0.0.1:${ports.admin}/healthz`);
   for (const route of ['plain', 'stream']) await splitInHalf(`http://127.0.0.1:${ports.admin}`, route);
   const url = (kind: ProviderKind) => `http://127.0.0.1:${ports.data}/routes/${kind}/v1/chat/completions`;
   const urls = { plain: url('plain'), stream: url('stream') };
