@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { withoutNamed } from './answer-head';
 import { type Forwarding, isForwarded } from './forwarding';
 import type { CallerRequest } from './http1/caller-request';
@@ -76,13 +77,14 @@ export function readHead(
   const { forward } = head;
   let hosts = 0;
   let lengths = 0;
+  let authorizations = 0;
   let chunked = false;
   let named: string | null = null;
   for (let index = 0; index < raw.length; index += 2) {
     const name = raw[index] as string;
     const value = raw[index + 1] as string;
     const lower = name.toLowerCase();
-    if (lower === stickyHeader) head.sticky = value;
+    if (lower === stickyHeader) head.sticky = fromBytes(value);
     const role = ROLES.get(lower);
     if (role === undefined) {
       if (isForwarded(lower, forwarding)) forward.push(name, value);
@@ -97,6 +99,7 @@ export function readHead(
           named = connectionNames(named, value);
         break;
       case 'authorization':
+        authorizations += 1;
         if (value.length > 7 && value.slice(0, 7).toLowerCase() === 'bearer ')
           head.key = value.slice(7).trim();
         break;
@@ -128,6 +131,9 @@ export function readHead(
   if (hosts > 1 || (hosts === 0 && request.httpVersion === '1.1')) {
     return refuse('bad_host', `expected exactly one Host header, got ${hosts}`);
   }
+  if (authorizations > 1) {
+    return refuse('bad_authorization', `expected at most one Authorization header, got ${authorizations}`);
+  }
   if (lengths > 1 || (lengths === 1 && chunked)) {
     return refuse('bad_length', 'expected either one Content-Length or Transfer-Encoding: chunked, got more');
   }
@@ -139,6 +145,18 @@ export function readHead(
   if (named !== null) head.forward = withoutNamed(forward, named);
   return head;
 }
+
+/**
+ * node:http reads header bytes as Latin-1; UTF-8 becomes the text that was meant, so that its bytes are hashed. What
+ * is not UTF-8 stays Latin-1.
+ */
+function fromBytes(value: string): string {
+  if (!NOT_ASCII.test(value)) return value;
+  const bytes = Buffer.from(value, 'latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : value;
+}
+
+const NOT_ASCII = /[\x80-\xff]/;
 
 function connectionNames(before: string | null, value: string): string {
   return before === null ? value : `${before},${value}`;
