@@ -3,6 +3,7 @@ import type { Attempt } from './attempt';
 import type { AnswerSink } from './attempt-options';
 import type { BufferedBytes } from './body-reader';
 import type { Caller } from './callers';
+import { cutOff } from './connections';
 import { type Failure, gatewayStatus } from './failure';
 import type { CallerAnswer } from './http1/caller-answer';
 import type { CallerRequest } from './http1/caller-request';
@@ -129,7 +130,7 @@ export class Call implements AnswerSink, ActiveCall {
       response.write(`\n\ndata: ${errorBody(error)}\n\n`);
     }
     // Without the end of the coding: the caller sees a connection that was cut, never a clean end.
-    response.socket.end(() => response.destroy());
+    cutOff(response.socket, this.request.httpVersion === '1.0');
   }
 
   /** Passes on an answer that an attempt held back. */

@@ -1,5 +1,6 @@
 import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 
 /**
  * For how long a connection that was answered and closed may still send: a caller that is cut while it writes loses
@@ -31,6 +32,26 @@ export function closeWith(socket: Duplex, lastBytes: string): void {
   // Unread, what still comes would hide that the other end has closed too.
   socket.unpipe();
   socket.resume();
+}
+
+/**
+ * Cuts a connection in the middle of an answer, as soon as what was written has left. A caller of HTTP/1.0 has
+ * nothing but the end of the connection to know the end of an answer by: `resets` makes that end an error.
+ */
+export function cutOff(socket: Socket, resets: boolean): void {
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => clearTimeout(timer));
+  if (!resets) socket.end(() => socket.destroy());
+  else socket.write('', () => setTimeout(reset, BEFORE_RESET_MS, socket));
+}
+
+/** libuv, and so a caller on Node, takes data and a reset that it finds together for a clean end. */
+const BEFORE_RESET_MS = 100;
+
+function reset(socket: Socket): void {
+  // Without the closing alert of TLS its end is an error already; there is no way to reset below it.
+  if (socket instanceof TLSSocket) socket.destroy();
+  else socket.resetAndDestroy();
 }
 
 /** Every open connection of one listener, whatever HTTP makes of it: a request, a tunnel, or a refusal. */

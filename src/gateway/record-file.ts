@@ -4,7 +4,7 @@ import { mkdir, open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { KillLatch, RoutingRecord } from '../core/routing';
-import { killLatchSchema, routingRecordSchema } from './record-schema';
+import { epochSchema, killLatchSchema, routingRecordSchema } from './record-schema';
 
 /** What a gateway keeps of a route over a restart. A lease is never part of it. */
 export interface StoredState {
@@ -22,7 +22,7 @@ export type LoadedState =
   | { readonly kind: 'damaged'; readonly message: string };
 
 const storedStateSchema = z.strictObject({
-  highestEpoch: z.int().min(0),
+  highestEpoch: epochSchema,
   record: routingRecordSchema.nullable(),
   kill: killLatchSchema.nullable(),
   withdrawn: z.boolean(),

@@ -2,11 +2,17 @@ import { z } from 'zod';
 
 const headerKeySchema = z.templateLiteral(['header:', z.string().min(1).max(200)]);
 
+/** Every epoch up to it, and thousands of years of further ones, has a successor that is another number. */
+const MAX_EPOCH = 2 ** 52;
+
+/** An epoch, or with 0 none yet. */
+export const epochSchema = z.int().min(0).max(MAX_EPOCH);
+
 /** A routing record as it arrives over the admin listener or from the disk. */
 export const routingRecordSchema = z.strictObject({
   migrationId: z.string().min(1).max(200),
   stage: z.string().min(1).max(100),
-  epoch: z.int().min(1),
+  epoch: epochSchema.min(1),
   share: z.number().min(0).max(1),
   salt: z.string().min(1).max(200),
   stickyKey: z.union([z.literal('body'), z.literal('none'), headerKeySchema]),
@@ -23,7 +29,7 @@ const incarnationSchema = z.string().min(1).max(100);
 
 /** Body of `PUT /admin/v1/routes/ROUTE`. */
 export const pushRequestSchema = z.strictObject({
-  expected: z.strictObject({ incarnation: incarnationSchema, epoch: z.int().min(0) }),
+  expected: z.strictObject({ incarnation: incarnationSchema, epoch: epochSchema }),
   asOfMs: z.number().min(0),
   record: routingRecordSchema,
   inFlight: z.enum(['drain', 'cut']),
@@ -33,7 +39,7 @@ export const pushRequestSchema = z.strictObject({
 export const renewRequestSchema = z.strictObject({
   incarnation: incarnationSchema,
   asOfMs: z.number().min(0),
-  epoch: z.int().min(1),
+  epoch: epochSchema.min(1),
 });
 
 /** Body of `POST` and `DELETE /admin/v1/routes/ROUTE/kill`; may be empty: a hurried curl must do. */

@@ -147,7 +147,7 @@ export function readHead(
 }
 
 /**
- * node:http reads header bytes as Latin-1; UTF-8 becomes the text that was meant, so that its bytes are hashed. What
+ * Header bytes are read as Latin-1; UTF-8 becomes the text that was meant, so that its bytes are hashed. What
  * is not UTF-8 stays Latin-1.
  */
 function fromBytes(value: string): string {

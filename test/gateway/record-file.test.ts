@@ -30,6 +30,14 @@ describe('a record file', () => {
     expect(new RecordFile(path).load()).toEqual({ kind: 'sound', state: saved });
   });
 
+  it('is refused with an epoch that has no successor', async () => {
+    const path = newPath();
+    await new RecordFile(path).save(state({ highestEpoch: 2 ** 52 + 1 }));
+    expect(new RecordFile(path).load()).toMatchObject({ kind: 'damaged' });
+    await new RecordFile(path).save(state({ highestEpoch: 2 ** 52 }));
+    expect(new RecordFile(path).load()).toMatchObject({ kind: 'sound' });
+  });
+
   it('is absent at first', () => {
     expect(new RecordFile(newPath()).load()).toEqual({ kind: 'absent' });
   });
