@@ -243,7 +243,9 @@ const gatewaySettingsSchema = z.strictObject({
     .int()
     .min(1024)
     .default(268_435_456)
-    .describe('All bodies that are held at once, in one gateway.'),
+    .describe(
+      'What one process holds at once of bodies, held answers and unread answers; one caller gets at most three quarters. It needs 200 MiB + 1.5 x this of memory.',
+    ),
   drain: durationSchema('120s', 'How long requests in flight may run on after a lowering or at shutdown.'),
   headersTimeout: durationSchema('30s', 'For a caller to send its headers.'),
   bodyTimeout: durationSchema('60s', 'For a caller to send its body.'),

@@ -5,6 +5,7 @@ import type { Deadlines } from './deadlines';
 import type { Defects } from './defects';
 import type { Failure } from './failure';
 import type { LongBody } from './long-body';
+import type { MemoryBudget } from './memory-budget';
 import type { Provider } from './provider';
 import type { Endpoint } from './traffic-class';
 
@@ -61,10 +62,11 @@ export interface AttemptOptions {
   readonly permit: CandidatePermit | null;
 }
 
-/** Clocks and timers that attempts share. */
+/** Clocks, timers and room that attempts share. */
 export interface AttemptServices {
   readonly deadlines: Deadlines;
   readonly defects: Defects;
+  readonly memory: MemoryBudget;
   /** Monotonic milliseconds. */
   readonly now: () => number;
   readonly wallNow: () => number;

@@ -9,6 +9,7 @@ import { GuardedHandler } from './guarded-handler';
 import type { Exchange, ExchangeHandler } from './http1/exchange';
 import { latin1 } from './latin1';
 import { LONG_BODY_BYTES, LongBody } from './long-body';
+import type { MemoryAccount } from './memory-budget';
 import { type AnswerFault, type PlainFacts, readPlain, readPlainObject } from './plain-answer';
 import type { BodyRedactor } from './provider-keys';
 import { SparseJson } from './sparse-json';
@@ -27,6 +28,10 @@ export interface AttemptOwner {
 }
 
 const MAX_ERROR_BYTES = 1_048_576;
+/** So much of an answer is held back without room for it too, or no small answer could fail over any more. */
+const ALWAYS_HELD_BYTES = 16_384;
+/** What is held goes on in one piece up to this. */
+const ONE_PIECE_BYTES = 65_536;
 const EMPTY = Buffer.alloc(0);
 
 /**
@@ -58,6 +63,7 @@ export class Attempt implements ExchangeHandler, Timed {
   #answerByMs: number;
   #waitsFromMs: number;
   #leaveMs = Number.POSITIVE_INFINITY;
+  readonly #account: MemoryAccount;
   #keeping: Keeping = 'whole';
   #reading: Reading = 'nothing';
   /** What is wrong with the answer by its head alone. */
@@ -67,6 +73,8 @@ export class Attempt implements ExchangeHandler, Timed {
   #hasBody = false;
   #held: Buffer[] = [];
   #heldBytes = 0;
+  /** What the caller's account holds for it. */
+  #charged = 0;
   #sink: AnswerSink | null = null;
   #exchange: Exchange | null = null;
   #paused = false;
@@ -79,6 +87,7 @@ export class Attempt implements ExchangeHandler, Timed {
     this.#owner = owner;
     this.#redactor = options.provider.keys.redactor();
     this.#services = services;
+    this.#account = services.memory.account(options.caller.team);
     this.startedMs = services.now();
     const { limits, streams, holds } = options;
     this.#holds = holds;
@@ -130,8 +139,8 @@ export class Attempt implements ExchangeHandler, Timed {
 
   /** The complete answer that was kept back, for an owner that passes it on after all. */
   get heldBody(): Buffer {
-    if (this.#held.length === 1) return this.#held[0] as Buffer;
-    return this.#held.length === 0 ? EMPTY : Buffer.concat(this.#held);
+    if (this.#held.length > 1) this.#held = [Buffer.concat(this.#held)];
+    return this.#held[0] ?? EMPTY;
   }
 
   /** Whether a complete answer is held that could be passed on as it is. */
@@ -144,6 +153,7 @@ export class Attempt implements ExchangeHandler, Timed {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
+    this.#discharge();
     this.#allowMore(this.#services.now());
     this.#exchange?.resume();
   }
@@ -244,7 +254,7 @@ export class Attempt implements ExchangeHandler, Timed {
     }
     this.#held.push(bytes);
     this.#heldBytes += chunk.length;
-    return this.#keeping === 'for a moment' || this.#keep(nowMs);
+    return this.#keeping === 'for a moment' || this.#keep(this.#charge(chunk.length), nowMs);
   }
 
   onComplete(): void {
@@ -295,10 +305,10 @@ export class Attempt implements ExchangeHandler, Timed {
   }
 
   /** Decides about what is kept back, now that more has come. */
-  #keep(nowMs: number): boolean {
+  #keep(hasRoom: boolean, nowMs: number): boolean {
     const { scanner } = this;
     const cap = this.status >= 300 ? MAX_ERROR_BYTES : this.options.maxHeldBytes;
-    if (this.#heldBytes > cap) return this.#passOn(nowMs);
+    if (!hasRoom || this.#heldBytes > cap) return this.#passOn(nowMs);
     if (this.#keeping === 'whole' || this.#reading === 'first byte') return true;
     if (scanner === null || scanner.hasContent) return this.#passOn(nowMs);
     if (scanner.errorEvent || scanner.malformed) this.#fail({ ...faultOf(scanner), ambiguous: true });
@@ -375,18 +385,34 @@ export class Attempt implements ExchangeHandler, Timed {
   /** Passes on what was kept back, and all that comes from now on. */
   #passOn(nowMs: number): boolean {
     const head = this.head as AnswerHead;
-    const held = this.heldBody;
+    const held = this.#heldBytes <= ONE_PIECE_BYTES ? [this.heldBody] : this.#held;
     this.#held = [];
     this.#keeping = 'nothing';
     this.committed = true;
     if (this.#reading === 'object') {
       this.#object = new SparseJson();
-      this.#object.push(latin1(held));
+      for (const piece of held) this.#object.push(latin1(piece));
     }
     this.#sink = this.#owner.attemptCommitted(this);
     this.#sink.begin(this.status, head.headers, this.scanner === null ? head.contentLength : null);
-    if (!this.#complete && held.length === 0) this.#sink.flush();
-    return this.#pass(held, nowMs);
+    if (!this.#complete && held[0]?.length === 0) this.#sink.flush();
+    for (const piece of held) this.#pass(piece, nowMs);
+    // Else the account holds it until the caller takes more.
+    if (!this.#paused) this.#discharge();
+    return !this.#paused;
+  }
+
+  /** Counts bytes that are held back; false when they should not be, for want of room. */
+  #charge(bytes: number): boolean {
+    this.#charged += bytes;
+    if (this.#account.take(bytes)) return true;
+    this.#account.hold(bytes);
+    return this.status >= 300 || this.#heldBytes <= ALWAYS_HELD_BYTES;
+  }
+
+  #discharge(): void {
+    if (this.#charged > 0) this.#account.give(this.#charged);
+    this.#charged = 0;
   }
 
   #pass(bytes: Buffer, nowMs: number): boolean {
@@ -437,6 +463,7 @@ export class Attempt implements ExchangeHandler, Timed {
       provider.holdOff(this.options.caller, retryAfterMs, nowMs);
     }
     this.#owner.attemptEnded(this);
+    this.#held = [];
   }
 
   /** Gives back what an attempt holds of what all share; once, and before anything that could throw. */
@@ -445,6 +472,7 @@ export class Attempt implements ExchangeHandler, Timed {
     provider.inFlight -= 1;
     this.#services.deadlines.remove(this);
     permit?.close();
+    this.#discharge();
   }
 
   /** The breaker is shared by all callers: it hears nothing of what concerns one of them. */

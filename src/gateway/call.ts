@@ -1,12 +1,13 @@
 import type { Side } from '../core/routing';
 import type { Attempt } from './attempt';
 import type { AnswerSink } from './attempt-options';
-import type { BufferedBytes } from './body-reader';
 import type { Caller } from './callers';
 import { cutOff } from './connections';
 import { type Failure, gatewayStatus } from './failure';
 import type { CallerAnswer } from './http1/caller-answer';
 import type { CallerRequest } from './http1/caller-request';
+import { latin1 } from './latin1';
+import type { MemoryAccount } from './memory-budget';
 import { errorBody, type GatewayError, sendError, upstreamError } from './openai-error';
 import type { Provider } from './provider';
 import type { RequestFacts } from './request-facts';
@@ -18,6 +19,7 @@ import type { ActiveCall, Services } from './services';
 import type { StreamScanner } from './stream-scanner';
 import type { TokenUsage } from './token-usage';
 import type { Endpoint, Traffic } from './traffic-class';
+import { UnsentAnswer } from './unsent-answer';
 
 /** Who makes the answer: one attempt, or two of which the first good one is passed on. */
 export interface Answering {
@@ -34,7 +36,9 @@ export class Call implements AnswerSink, ActiveCall {
   place = -1;
   readonly startedMs: number;
   facts: RequestFacts | null = null;
-  body: Buffer = Buffer.alloc(0);
+  body: Buffer = NOTHING;
+  /** What the caller's team holds of the memory of this process. */
+  readonly memory: MemoryAccount;
   /** The arm as drawn, null outside of the arms. */
   side: Side | null = null;
   epoch: number;
@@ -51,7 +55,10 @@ export class Call implements AnswerSink, ActiveCall {
   /** What the caller's limit of tokens was charged until `usage` is known. */
   estimatedTokens = 0;
   ended = false;
-  #buffered: BufferedBytes | null = null;
+  /** Length of the body, also when it has been let go. */
+  bodyBytes = 0;
+  #unsent: UnsentAnswer | null = null;
+  #isFinished = false;
 
   constructor(
     readonly services: Services,
@@ -67,6 +74,7 @@ export class Call implements AnswerSink, ActiveCall {
   ) {
     this.startedMs = services.now();
     this.epoch = route.state.epoch;
+    this.memory = services.memory.account(caller.team);
     response.on('close', () => {
       try {
         this.#callerGone();
@@ -76,10 +84,10 @@ export class Call implements AnswerSink, ActiveCall {
     });
   }
 
-  /** Takes the body, whose bytes are given back when the call ends. */
-  takeBody(body: Buffer, buffered: BufferedBytes): void {
+  /** Takes a body that the caller's account holds; it is given back when the call ends. */
+  takeBody(body: Buffer): void {
     this.body = body;
-    this.#buffered = buffered;
+    this.bodyBytes = body.length;
   }
 
   get callerIsGone(): boolean {
@@ -115,12 +123,19 @@ export class Call implements AnswerSink, ActiveCall {
     if (this.response.headersSent || this.response.destroyed) return;
     headers.push('content-length', `${body.length}`);
     this.response.writeHead(status, this.#withGatewayHeaders(headers));
-    this.response.end(body);
+    // As one latin1 string, head and body leave in one write; the bytes are the same.
+    if (body.length <= ONE_WRITE_BYTES) this.response.end(latin1(body), 'latin1');
+    else this.#sendRest(body);
   }
 
   breakOff(failure: Failure): void {
     const { response } = this;
     if (response.destroyed) return;
+    if (failure.kind === 'aborted' && response.writableNeedDrain) {
+      // A caller that does not read would not read of its end either.
+      response.destroy();
+      return;
+    }
     if (!response.headersSent) {
       this.refuse(this.upstreamFailure(failure));
       return;
@@ -167,6 +182,7 @@ export class Call implements AnswerSink, ActiveCall {
   abandon(why: string): void {
     try {
       this.current?.abandon(why);
+      this.#unsent?.cut();
     } catch (error) {
       this.broke(error);
     }
@@ -214,13 +230,44 @@ export class Call implements AnswerSink, ActiveCall {
     });
   }
 
-  /** Everything about this request is over: writes its log line. */
+  /** Nothing more comes from providers: the call is over once its caller has read what there is. */
   finish(): void {
+    if (this.ended) return;
+    this.#letBodyGo();
+    const { response } = this;
+    if (this.#unsent === null && response.writableLength > 0 && !response.destroyed) this.#sendRest(NOTHING);
+    this.#isFinished = true;
+    if (this.#unsent === null) this.#close();
+  }
+
+  #letBodyGo(): void {
+    this.memory.give(this.body.length);
+    this.body = NOTHING;
+  }
+
+  #sendRest(body: Buffer): void {
+    const { response, memory, services } = this;
+    const { timeouts } = (this.servedBy ?? this.route.providers.legacy).configuration;
+    const idleMs = timeouts.streamIdle;
+    const unsent = new UnsentAnswer(
+      { response, body, account: memory, idleMs, over: () => this.#sent(unsent) },
+      services,
+    );
+    this.#unsent = unsent;
+    unsent.start();
+  }
+
+  #sent(unsent: UnsentAnswer): void {
+    this.#unsent = null;
+    if (!unsent.isSent && this.outcome === 'success') this.outcome = 'aborted';
+    if (this.#isFinished) this.#close();
+  }
+
+  /** Everything about this request is over: writes its log line. */
+  #close(): void {
     if (this.ended) return;
     this.ended = true;
     this.caller.limits?.end(this.estimatedTokens, this.usage);
-    this.#buffered?.give(this.body.length);
-    this.#buffered = null;
     this.services.active.remove(this);
     try {
       this.services.log.request?.(requestLine(this, this.services));
@@ -246,7 +293,7 @@ export class Call implements AnswerSink, ActiveCall {
 
   #callerGone(): void {
     if (this.response.writableFinished || this.ended) return;
-    this.abandon('the caller left');
+    this.current?.abandon('the caller left');
   }
 }
 
@@ -257,6 +304,9 @@ const DEFECT_ERROR: GatewayError = {
   code: 'gateway_defect',
   message: 'The gateway failed at this request; its log has the reason.',
 };
+const NOTHING = Buffer.alloc(0);
+/** Longer answers leave in pieces, as fast as their callers read. */
+const ONE_WRITE_BYTES = 16_384;
 
 /** Names of OpenTelemetry's `gen_ai.operation.name`, and our own where it has none. */
 const OPERATIONS: Readonly<Record<Endpoint, string>> = {

@@ -1,7 +1,6 @@
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import type { Configuration } from '../core/configuration-schema';
 import { FailedLogins } from '../core/failed-logins';
-import { BufferedBytes } from './body-reader';
 import type { Callers } from './callers';
 import { Connections } from './connections';
 import { Deadlines } from './deadlines';
@@ -10,6 +9,7 @@ import { forwardingOf } from './forwarding';
 import type { RouteToServe } from './gateway-routes';
 import type { ListenAddress } from './listen-address';
 import { type ListenerTls, schemeOf } from './listener-tls';
+import { MemoryBudget } from './memory-budget';
 import type { GatewayMetrics } from './metrics';
 import type { Provider } from './provider';
 import type { GatewayLog } from './request-log';
@@ -69,7 +69,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
       log: (failure) => log.logger.warn(failure, 'failed login'),
     }),
     forwarding: forwardingOf(configuration),
-    buffered: new BufferedBytes(configuration.gateway.maxBufferedBytes),
+    memory: new MemoryBudget(configuration.gateway.maxBufferedBytes),
     log,
     metrics: options.metrics,
     deadlines,
@@ -86,7 +86,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     compareShadow: options.compareShadow,
     isStopping: () => stopping,
   };
-  const { active, tunnels, defects, metrics } = services;
+  const { active, tunnels, defects, memory, metrics } = services;
   const listener = new DataServer(services, options.tls);
   const { server } = listener;
   const connections = new Connections(server, configuration.gateway.maxConnections);
@@ -97,7 +97,8 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     active: () => active.size,
     tunnels: () => tunnels.open,
     defects: () => defects.count,
-    buffered: () => services.buffered.held,
+    buffered: () => memory.heldBytes,
+    maxBuffered: () => memory.maximumBytes,
   });
   return {
     routes,

@@ -59,6 +59,7 @@ export interface ProcessCounts {
   readonly active: () => number;
   readonly defects: () => number;
   readonly buffered: () => number;
+  readonly maxBuffered: () => number;
 }
 
 /** The gateway's Prometheus metrics, with OpenTelemetry's GenAI names where they exist. */
@@ -101,7 +102,7 @@ export class GatewayMetrics {
   }
 
   /** Adds what a process holds; once. */
-  showProcess({ tunnels, active, defects, buffered }: ProcessCounts): void {
+  showProcess({ tunnels, active, defects, buffered, maxBuffered }: ProcessCounts): void {
     const one = (name: string, type: 'gauge' | 'counter', help: string, value: () => number) =>
       registerScraped(this.#registry, {
         ...{ name, type, help },
@@ -109,7 +110,8 @@ export class GatewayMetrics {
       });
     one('cutover_tunnels_open', 'gauge', 'Open WebSockets.', tunnels);
     one('cutover_requests_active', 'gauge', 'Requests that are not over.', active);
-    one('cutover_buffered_bytes', 'gauge', 'Bodies of requests that are held.', buffered);
+    one('cutover_buffered_bytes', 'gauge', 'Bodies and answers that are held.', buffered);
+    one('cutover_buffered_bytes_limit', 'gauge', 'What maxBufferedBytes allows.', maxBuffered);
     one('cutover_defects_total', 'counter', 'Exceptions that nobody expected.', defects);
   }
 

@@ -26,15 +26,17 @@ export function copyToCandidate(
   const shadow = route.state.effectiveShadow();
   if (shadow === 0 || services.random() >= shadow || facts.usesHostedTools) return;
   const provider = route.mirror;
-  if (provider.sheds(caller, services.now()) !== null || !services.buffered.take(call.body.length)) return;
+  if (provider.sheds(caller, services.now()) !== null || !call.memory.take(call.bodyBytes)) return;
   const { endpoint } = call.traffic;
-  let held = call.body.length;
+  // The call lets go of it when it is over, and a copy may be sent once more.
+  const { body } = call;
+  let held = body.length;
   const give = () => {
-    services.buffered.give(held);
+    call.memory.give(held);
     held = 0;
   };
   const send = (asksUsage: boolean): void => {
-    const mapped = candidateBody(call.body, facts, mapping, asksUsage);
+    const mapped = candidateBody(body, facts, mapping, asksUsage);
     const owner: AttemptOwner = {
       attemptCommitted: () => {
         if (!asksUsage && provider.asksUsage(endpoint)) provider.stopAskingUsage(endpoint);

@@ -44,6 +44,15 @@ export function sendError(
   response.end(body);
 }
 
+/** There is no room for what a request needs to be held. */
+export const GATEWAY_BUSY: GatewayError = {
+  status: 503,
+  type: 'server_error',
+  code: 'gateway_busy',
+  message: 'this gateway holds as much as gateway.maxBufferedBytes allows for this caller; try again',
+  retryAfterS: 1,
+};
+
 /** A refusal of what the caller sent. */
 export function badRequest(code: string, message: string, status = 400): GatewayError {
   return { status, type: 'invalid_request_error', code, message };

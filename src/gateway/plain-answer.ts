@@ -1,5 +1,7 @@
 import { isError, isFilled, readChoice } from './answer-part';
+import { latin1 } from './latin1';
 import { parseObject } from './request-facts';
+import { SparseJson, type SparseObject } from './sparse-json';
 import { readUsage, type TokenUsage } from './token-usage';
 import type { Endpoint } from './traffic-class';
 
@@ -17,9 +19,19 @@ export interface PlainFacts {
   readonly objectId: string | null;
 }
 
+/** Of a longer answer no objects are made: they could take thirty times its room. */
+const PARSED_BYTES = 65_536;
+
 /** Reads the JSON body of an answer of status 2xx; `choices` is how many were asked for. */
 export function readPlain(endpoint: Endpoint, body: Buffer, choices: number): PlainFacts {
-  return readPlainObject(endpoint, parseObject(body.toString('utf8')), choices);
+  const json = body.length <= PARSED_BYTES ? parseObject(body.toString('utf8')) : readSparse(body);
+  return readPlainObject(endpoint, json, choices);
+}
+
+function readSparse(body: Buffer): SparseObject | null {
+  const sparse = new SparseJson();
+  sparse.push(latin1(body));
+  return sparse.end();
 }
 
 /** The same for a body that has been parsed; null for one that is not a JSON object. */

@@ -2,7 +2,7 @@ import { readBody, type UnreadBody } from './body-reader';
 import type { Call } from './call';
 import { candidateBody, reshapes } from './model-mapping';
 import { readMultipartModel } from './multipart-model';
-import { badRequest } from './openai-error';
+import { badRequest, GATEWAY_BUSY } from './openai-error';
 import { serveRandomised } from './randomised';
 import { formFacts, type RequestFacts, readFacts } from './request-facts';
 import { mappingOf } from './route';
@@ -23,7 +23,7 @@ function route(call: Call): void {
     traffic.class === 'randomised' ||
     traffic.class === 'whole' ||
     (traffic.class === 'stateful' && head.contentType.includes('json') && length <= maxBodyBytes);
-  const hasRoom = services.buffered.hasRoom(length);
+  const hasRoom = call.memory.hasRoom(length);
   if (!hasRoom && traffic.class === 'whole' && call.route.state.wholeSide() === 'candidate') {
     // Unread it could only go to legacy, into another vector space than the rest.
     refuseBody(call, 'no-room', maxBodyBytes);
@@ -37,13 +37,13 @@ function route(call: Call): void {
     refuseBody(call, 'too-large', maxBodyBytes);
     return;
   }
-  readBody(request, maxBodyBytes, services.buffered, (body) =>
+  readBody(request, { length: head.contentLength, maxBytes: maxBodyBytes }, call.memory, (body) =>
     guard(call, () => {
       if (typeof body === 'string') {
         refuseBody(call, body, maxBodyBytes);
         return;
       }
-      call.takeBody(body, services.buffered);
+      call.takeBody(body);
       serveRead(call);
     }),
   );
@@ -135,10 +135,8 @@ function refuseBody(call: Call, reason: UnreadBody, maxBytes: number): void {
   if (reason === 'too-large') {
     const message = `expected a body of at most ${maxBytes} bytes (gateway.maxBodyBytes), got more`;
     call.refuse(badRequest('body_too_large', message, 413), true);
-  } else if (reason === 'no-room') {
-    const message = 'this gateway holds as many bodies as gateway.maxBufferedBytes allows; try again';
-    call.refuse({ status: 503, type: 'server_error', code: 'gateway_busy', message, retryAfterS: 1 }, true);
-  } else call.outcome = 'aborted';
+  } else if (reason === 'no-room') call.refuse(GATEWAY_BUSY, true);
+  else call.outcome = 'aborted';
   call.finish();
 }
 

@@ -7,7 +7,7 @@ import type { CallerAnswer } from './http1/caller-answer';
 import { CallerConnection, type CallerHost, type Refusal } from './http1/caller-connection';
 import type { CallerRequest } from './http1/caller-request';
 import { createSocketListener, type ListenerTls } from './listener-tls';
-import { badRequest, type GatewayError, sendError } from './openai-error';
+import { badRequest, GATEWAY_BUSY, type GatewayError, sendError } from './openai-error';
 import { stickyHeader } from './request-facts';
 import { type RequestHead, readHead } from './request-head';
 import { pathProblem, queryProblem } from './request-target';
@@ -19,6 +19,9 @@ import { classify, type Traffic } from './traffic-class';
 import { refuseUpgrade, Tunnel } from './tunnel';
 
 const MAX_HEADER_BYTES = 32_768;
+
+/** What a tunnel may have on its way in both directions: a piece that was read and one that is written. */
+const TUNNEL_BYTES = 262_144;
 
 /** The data listener and its connections. */
 export class DataServer implements CallerHost {
@@ -200,6 +203,12 @@ function receiveUpgrade(services: Services, request: CallerRequest, socket: Sock
     refuseUpgrade(socket, limited.error);
     return;
   }
+  const account = services.memory.account(caller.team);
+  if (!account.take(TUNNEL_BYTES)) {
+    caller.limits?.end(0, null);
+    refuseUpgrade(socket, GATEWAY_BUSY);
+    return;
+  }
   const provider = route.providers[route.configuration.stateful];
   const startedMs = services.now();
   const tunnel = new Tunnel(request, socket, head, {
@@ -213,6 +222,7 @@ function receiveUpgrade(services: Services, request: CallerRequest, socket: Sock
     defects: services.defects,
     ended: (outcome, status) => {
       caller.limits?.end(0, null);
+      account.give(TUNNEL_BYTES);
       const ms = Math.round(services.now() - startedMs);
       const line = {
         route: route.name,

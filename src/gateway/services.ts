@@ -1,7 +1,6 @@
 import type { Configuration } from '../core/configuration-schema';
 import type { FailedLogins } from '../core/failed-logins';
 import type { AttemptServices } from './attempt-options';
-import type { BufferedBytes } from './body-reader';
 import type { Callers } from './callers';
 import type { Forwarding } from './forwarding';
 import type { GatewayMetrics } from './metrics';
@@ -26,7 +25,6 @@ export interface Services extends AttemptServices {
   readonly failedLogins: FailedLogins;
   /** What of callers' heads reaches providers. */
   readonly forwarding: Forwarding;
-  readonly buffered: BufferedBytes;
   readonly log: GatewayLog;
   readonly metrics: GatewayMetrics;
   readonly active: SwapList<ActiveCall>;
