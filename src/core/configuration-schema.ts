@@ -244,7 +244,7 @@ const gatewaySettingsSchema = z.strictObject({
     .min(1024)
     .default(268_435_456)
     .describe(
-      'What one process holds at once of bodies, held answers and unread answers; one caller gets at most three quarters. It needs 200 MiB + 1.5 x this of memory.',
+      'What a gateway holds at once of bodies, held answers and unread answers; one caller gets at most three quarters. A gateway needs 1.5 x this and 200 MiB per process.',
     ),
   drain: durationSchema('120s', 'How long requests in flight may run on after a lowering or at shutdown.'),
   headersTimeout: durationSchema('30s', 'For a caller to send its headers.'),

@@ -1,5 +1,7 @@
 /** A caller may hold at most this many times what is left free for all. */
 const FAIR_PART = 3;
+/** The part of a budget that one caller alone may hold. */
+export const LARGEST_PART = FAIR_PART / (FAIR_PART + 1);
 
 /**
  * What all requests of a process hold in memory for longer than a moment: bodies, answers that are held back, answers

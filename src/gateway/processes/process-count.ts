@@ -1,4 +1,5 @@
 import type { Configuration } from '../../core/configuration-schema';
+import { LARGEST_PART } from '../memory-budget';
 
 /** Thrown at a start when a limit of the configuration cannot be divided among so many processes. */
 class IndivisibleLimit extends Error {
@@ -65,7 +66,7 @@ function dividedLimits({ gateway, providers }: Configuration): Divided[] {
     {
       setting: 'gateway.maxBufferedBytes',
       limit: gateway.maxBufferedBytes,
-      leastEach: gateway.maxBodyBytes,
+      leastEach: Math.ceil(gateway.maxBodyBytes / LARGEST_PART),
     },
     ...Object.entries(providers).flatMap(([name, { maxConcurrent, maxConnections }]) => [
       { setting: `providers.${name}.maxConcurrent`, limit: maxConcurrent, leastEach: 1 },

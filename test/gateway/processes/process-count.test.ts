@@ -16,7 +16,7 @@ it.each([
   ['one by default', {}, {}, 8, 1],
   ['as many as configured, whatever the cores', { processes: 3 }, {}, 1, 3],
   ['one for each core', { processes: 'auto' }, {}, 4, 4],
-  ['no more than the bytes for bodies can be divided among', { processes: 'auto' }, {}, 64, 8],
+  ['no more than the bytes for bodies can be divided among', { processes: 'auto' }, {}, 64, 5],
   ['no more than the candidate takes requests', { processes: 'auto' }, { maxConcurrent: 3 }, 64, 3],
   ['one where nothing can be divided', { processes: 'auto', maxBufferedBytes: 1024 }, {}, 64, 1],
 ])('takes %s', (_what, gateway, candidate, cores, expected) => {
