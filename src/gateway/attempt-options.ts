@@ -17,8 +17,8 @@ export interface AnswerSink {
   /** False asks to pause until the attempt is resumed. */
   write(bytes: Buffer): boolean;
   end(): void;
-  /** A complete answer in one piece. */
-  whole(status: number, headers: string[], body: Buffer): void;
+  /** A complete answer, in pieces that are the sink's from then on. */
+  whole(status: number, headers: string[], body: Buffer[]): void;
   /** The answer cannot be completed: an explicit error or a cut connection, never a clean end. */
   breakOff(failure: Failure): void;
 }

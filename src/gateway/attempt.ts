@@ -139,8 +139,8 @@ export class Attempt implements ExchangeHandler, Timed {
 
   /** The complete answer that was kept back, for an owner that passes it on after all. */
   get heldBody(): Buffer {
-    if (this.#held.length > 1) this.#held = [Buffer.concat(this.#held)];
-    return this.#held[0] ?? EMPTY;
+    if (this.#held.length === 1) return this.#held[0] as Buffer;
+    return this.#held.length === 0 ? EMPTY : Buffer.concat(this.#held);
   }
 
   /** Whether a complete answer is held that could be passed on as it is. */
@@ -354,7 +354,7 @@ export class Attempt implements ExchangeHandler, Timed {
     else {
       this.committed = true;
       this.#sink = this.#owner.attemptCommitted(this);
-      this.#sink.whole(this.status, (this.head as AnswerHead).headers, this.heldBody);
+      this.#sink.whole(this.status, (this.head as AnswerHead).headers, this.#held);
     }
     this.#finish(failure);
   }
@@ -367,7 +367,7 @@ export class Attempt implements ExchangeHandler, Timed {
       case 'object': {
         this.plain =
           this.#object === null
-            ? readPlain(endpoint, this.heldBody, choices)
+            ? readPlain(endpoint, this.#held, choices)
             : readPlainObject(endpoint, this.#object.end(), choices);
         const { fault } = this.plain;
         if (!streams || endpoint === 'speech' || fault?.kind === 'error_event') return fault;

@@ -7,6 +7,7 @@ import { type Failure, gatewayStatus } from './failure';
 import type { CallerAnswer } from './http1/caller-answer';
 import type { CallerRequest } from './http1/caller-request';
 import { latin1 } from './latin1';
+import { lengthOf } from './long-body';
 import type { MemoryAccount } from './memory-budget';
 import { errorBody, type GatewayError, sendError, upstreamError } from './openai-error';
 import type { Provider } from './provider';
@@ -119,13 +120,19 @@ export class Call implements AnswerSink, ActiveCall {
     this.response.end();
   }
 
-  whole(status: number, headers: string[], body: Buffer): void {
+  whole(status: number, headers: string[], pieces: Buffer[]): void {
     if (this.response.headersSent || this.response.destroyed) return;
-    headers.push('content-length', `${body.length}`);
+    const length = lengthOf(pieces);
+    headers.push('content-length', `${length}`);
     this.response.writeHead(status, this.#withGatewayHeaders(headers));
+    if (length > ONE_WRITE_BYTES) {
+      this.#sendRest(pieces);
+      return;
+    }
     // As one latin1 string, head and body leave in one write; the bytes are the same.
-    if (body.length <= ONE_WRITE_BYTES) this.response.end(latin1(body), 'latin1');
-    else this.#sendRest(body);
+    let text = '';
+    for (const piece of pieces) text += latin1(piece);
+    this.response.end(text, 'latin1');
   }
 
   breakOff(failure: Failure): void {
@@ -152,7 +159,7 @@ export class Call implements AnswerSink, ActiveCall {
   deliver(attempt: Attempt): void {
     const head = attempt.head;
     if (head === null) return;
-    this.whole(attempt.status, head.headers, attempt.heldBody);
+    this.whole(attempt.status, head.headers, [attempt.heldBody]);
   }
 
   /** Answers with an error of the gateway. */
@@ -235,7 +242,7 @@ export class Call implements AnswerSink, ActiveCall {
     if (this.ended) return;
     this.#letBodyGo();
     const { response } = this;
-    if (this.#unsent === null && response.writableLength > 0 && !response.destroyed) this.#sendRest(NOTHING);
+    if (this.#unsent === null && response.writableLength > 0 && !response.destroyed) this.#sendRest([]);
     this.#isFinished = true;
     if (this.#unsent === null) this.#close();
   }
@@ -245,12 +252,12 @@ export class Call implements AnswerSink, ActiveCall {
     this.body = NOTHING;
   }
 
-  #sendRest(body: Buffer): void {
+  #sendRest(pieces: Buffer[]): void {
     const { response, memory, services } = this;
     const { timeouts } = (this.servedBy ?? this.route.providers.legacy).configuration;
     const idleMs = timeouts.streamIdle;
     const unsent = new UnsentAnswer(
-      { response, body, account: memory, idleMs, over: () => this.#sent(unsent) },
+      { response, pieces, account: memory, idleMs, over: () => this.#sent(unsent) },
       services,
     );
     this.#unsent = unsent;

@@ -3,12 +3,19 @@ import { Readable } from 'node:stream';
 /** Longer bodies are sent in pieces and never copied as a whole. */
 export const LONG_BODY_BYTES = 262_144;
 
+/** Bytes in all pieces together. */
+export function lengthOf(pieces: readonly Buffer[]): number {
+  let sum = 0;
+  for (const { length } of pieces) sum += length;
+  return sum;
+}
+
 /** A body that is too long to be copied: pieces of the caller's bytes and what was put between them. */
 export class LongBody {
   readonly length: number;
 
   constructor(readonly pieces: readonly Buffer[]) {
-    this.length = pieces.reduce((sum, { length }) => sum + length, 0);
+    this.length = lengthOf(pieces);
   }
 
   /** A stream of slices, so that no socket, and no TLS before it, holds more than some of them at once. */

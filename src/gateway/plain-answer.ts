@@ -1,5 +1,6 @@
 import { isError, isFilled, readChoice } from './answer-part';
 import { latin1 } from './latin1';
+import { lengthOf } from './long-body';
 import { parseObject } from './request-facts';
 import { SparseJson, type SparseObject } from './sparse-json';
 import { readUsage, type TokenUsage } from './token-usage';
@@ -22,15 +23,20 @@ export interface PlainFacts {
 /** Of a longer answer no objects are made: they could take thirty times its room. */
 const PARSED_BYTES = 65_536;
 
-/** Reads the JSON body of an answer of status 2xx; `choices` is how many were asked for. */
-export function readPlain(endpoint: Endpoint, body: Buffer, choices: number): PlainFacts {
-  const json = body.length <= PARSED_BYTES ? parseObject(body.toString('utf8')) : readSparse(body);
+/** Reads the JSON body of an answer of status 2xx, which came in pieces; `choices` is how many were asked for. */
+export function readPlain(endpoint: Endpoint, pieces: readonly Buffer[], choices: number): PlainFacts {
+  const json = lengthOf(pieces) <= PARSED_BYTES ? parseObject(textOf(pieces)) : readSparse(pieces);
   return readPlainObject(endpoint, json, choices);
 }
 
-function readSparse(body: Buffer): SparseObject | null {
+function textOf(pieces: readonly Buffer[]): string {
+  const [first] = pieces;
+  return (pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces)).toString('utf8');
+}
+
+function readSparse(pieces: readonly Buffer[]): SparseObject | null {
   const sparse = new SparseJson();
-  sparse.push(latin1(body));
+  for (const piece of pieces) sparse.push(latin1(piece));
   return sparse.end();
 }
 

@@ -1,15 +1,17 @@
 import type { ServerResponse } from 'node:http';
 import type { AttemptServices } from './attempt-options';
 import type { Timed } from './deadlines';
+import { lengthOf } from './long-body';
 import type { MemoryAccount } from './memory-budget';
 
 /** An answer is given to the socket in pieces of this size, and no more of them than it takes. */
 const PIECE_BYTES = 65_536;
+const NOTHING = Buffer.alloc(0);
 
 export interface UnsentOptions {
   readonly response: ServerResponse;
-  /** What is still to be written; empty where all of it has been. */
-  readonly body: Buffer;
+  /** What is still to be written, which is let go of piece by piece; empty where all of it has been. */
+  readonly pieces: Buffer[];
   readonly account: MemoryAccount;
   /** For how long the caller may read nothing. */
   readonly idleMs: number;
@@ -28,20 +30,23 @@ export class UnsentAnswer implements Timed {
   isSent = false;
   readonly #options: UnsentOptions;
   readonly #services: AttemptServices;
-  readonly #bytes: number;
+  /** What the account holds for it. */
+  #charged: number;
+  /** The piece that is written next, and how much of it has been. */
+  #place = 0;
   #written = 0;
   #isOver = false;
 
   constructor(options: UnsentOptions, services: AttemptServices) {
     this.#options = options;
     this.#services = services;
-    this.#bytes = options.body.length + options.response.writableLength;
+    this.#charged = lengthOf(options.pieces) + options.response.writableLength;
     this.deadlineMs = services.now() + options.idleMs;
   }
 
   start(): void {
     const { response, account } = this.#options;
-    account.hold(this.#bytes);
+    account.hold(this.#charged);
     this.#services.deadlines.add(this);
     response.on('drain', () => this.#write());
     response.once('finish', () => {
@@ -68,22 +73,37 @@ export class UnsentAnswer implements Timed {
   }
 
   #write(): void {
-    const { response, body, idleMs } = this.#options;
+    const { response, pieces, idleMs } = this.#options;
     this.deadlineMs = this.#services.now() + idleMs;
     if (this.#isOver || response.writableEnded) return;
-    while (this.#written < body.length) {
-      const piece = body.subarray(this.#written, this.#written + PIECE_BYTES);
-      this.#written += piece.length;
-      if (!response.write(piece)) return;
+    while (this.#place < pieces.length) if (!response.write(this.#next())) return;
+    if (pieces.length > 0) response.end();
+  }
+
+  #next(): Buffer {
+    const { pieces } = this.#options;
+    const piece = pieces[this.#place] as Buffer;
+    const next = piece.subarray(this.#written, this.#written + PIECE_BYTES);
+    this.#written += next.length;
+    if (this.#written === piece.length) {
+      pieces[this.#place] = NOTHING;
+      this.#place += 1;
+      this.#written = 0;
+      this.#give(piece.length);
     }
-    if (body.length > 0) response.end();
+    return next;
+  }
+
+  #give(bytes: number): void {
+    this.#charged -= bytes;
+    this.#options.account.give(bytes);
   }
 
   #end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#services.deadlines.remove(this);
-    this.#options.account.give(this.#bytes);
+    this.#give(this.#charged);
     this.#options.over();
   }
 }
