@@ -264,6 +264,7 @@ it('survives 24 held answers of 25 MB, and gives all of them to their callers', 
     response.write(answer.subarray(0, -10));
     open.push(response);
   };
+  legacy.answer = candidate.answer;
   const all = Array.from({ length: 24 }, () => ask([chat()]));
   await until('all have been asked', () => open.length === 24);
   await sleep(3_000);
