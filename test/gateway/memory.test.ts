@@ -224,7 +224,7 @@ it('survives eight pictures of 31 MB at once, whose candidate fails', async () =
   for (const asking of all) expect(['200', '502', '503']).toContain(statusOf(asking));
   expect(all.filter((asking) => statusOf(asking) === '200').length).toBeGreaterThan(4);
   await expectUnharmed();
-  expect(await gateway.metric('cutover_held_bytes')).toBe(0);
+  expect(await gateway.metric('cutover_buffered_bytes')).toBe(0);
 });
 
 it('survives twenty streams of comments without any content and without end', async () => {
@@ -253,7 +253,7 @@ it('survives twenty streams of comments without any content and without end', as
   expect(sent).toBeGreaterThan(150 * MEGABYTE);
   await expectUnharmed();
   await until('all of them are cut', async () => (await gateway.metric('cutover_requests_active')) === 0);
-  expect(await gateway.metric('cutover_held_bytes')).toBe(0);
+  expect(await gateway.metric('cutover_buffered_bytes')).toBe(0);
 });
 
 it('survives 24 held answers of 25 MB, and gives all of them to their callers', async () => {
@@ -275,7 +275,7 @@ it('survives 24 held answers of 25 MB, and gives all of them to their callers', 
     expect(asking.bytes()).toBeGreaterThan(answer.length);
   }
   await expectUnharmed();
-  expect(await gateway.metric('cutover_held_bytes')).toBe(0);
+  expect(await gateway.metric('cutover_buffered_bytes')).toBe(0);
 });
 
 it.each([
@@ -302,7 +302,7 @@ it.each([
       'no connection is open',
       async () => (await gateway.metric('cutover_connections_open', 'data')) <= 2,
     );
-    expect(await gateway.metric('cutover_held_bytes')).toBe(0);
+    expect(await gateway.metric('cutover_buffered_bytes')).toBe(0);
   },
 );
 
@@ -311,7 +311,7 @@ it('keeps room for one team however many bodies of another one are not finished'
   for (let number = 0; number < 9; number += 1) ask([piece], { announced: piece.length + 1 });
   await until(
     'the bodies have come',
-    async () => (await gateway.metric('cutover_held_bytes')) > 150 * MEGABYTE,
+    async () => (await gateway.metric('cutover_buffered_bytes')) > 150 * MEGABYTE,
   );
   await sleep(1_000);
   const asking = ask([chat({ messages: [{ role: 'user', content: 'x'.repeat(20 * MEGABYTE) }] })], {
