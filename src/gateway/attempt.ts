@@ -463,7 +463,13 @@ export class Attempt implements ExchangeHandler, Timed {
       provider.holdOff(this.options.caller, retryAfterMs, nowMs);
     }
     this.#owner.attemptEnded(this);
+    if (this.committed || this.#heldBytes > MAX_ERROR_BYTES) this.#letGo();
+  }
+
+  /** A short answer is kept for an owner that waits for another attempt before it decides. */
+  #letGo(): void {
     this.#held = [];
+    this.#complete = false;
   }
 
   /** Gives back what an attempt holds of what all share; once, and before anything that could throw. */

@@ -6,7 +6,6 @@ import { cutOff } from './connections';
 import { type Failure, gatewayStatus } from './failure';
 import type { CallerAnswer } from './http1/caller-answer';
 import type { CallerRequest } from './http1/caller-request';
-import { latin1 } from './latin1';
 import { lengthOf } from './long-body';
 import type { MemoryAccount } from './memory-budget';
 import { errorBody, type GatewayError, sendError, upstreamError } from './openai-error';
@@ -129,16 +128,14 @@ export class Call implements AnswerSink, ActiveCall {
       this.#sendRest(pieces);
       return;
     }
-    // As one latin1 string, head and body leave in one write; the bytes are the same.
-    let text = '';
-    for (const piece of pieces) text += latin1(piece);
-    this.response.end(text, 'latin1');
+    const [first] = pieces;
+    this.response.end(pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces));
   }
 
   breakOff(failure: Failure): void {
     const { response } = this;
     if (response.destroyed) return;
-    if (failure.kind === 'aborted' && response.writableNeedDrain) {
+    if (failure.kind === 'aborted' && response.socket.writableNeedDrain) {
       // A caller that does not read would not read of its end either.
       response.destroy();
       return;
@@ -299,6 +296,7 @@ export class Call implements AnswerSink, ActiveCall {
   }
 
   #callerGone(): void {
+    this.#unsent?.closed();
     if (this.response.writableFinished || this.ended) return;
     this.current?.abandon('the caller left');
   }

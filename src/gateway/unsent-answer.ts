@@ -1,6 +1,6 @@
-import type { ServerResponse } from 'node:http';
 import type { AttemptServices } from './attempt-options';
 import type { Timed } from './deadlines';
+import type { CallerAnswer } from './http1/caller-answer';
 import { lengthOf } from './long-body';
 import type { MemoryAccount } from './memory-budget';
 
@@ -9,7 +9,7 @@ const PIECE_BYTES = 65_536;
 const NOTHING = Buffer.alloc(0);
 
 export interface UnsentOptions {
-  readonly response: ServerResponse;
+  readonly response: CallerAnswer;
   /** What is still to be written, which is let go of piece by piece; empty where all of it has been. */
   readonly pieces: Buffer[];
   readonly account: MemoryAccount;
@@ -49,11 +49,6 @@ export class UnsentAnswer implements Timed {
     account.hold(this.#charged);
     this.#services.deadlines.add(this);
     response.on('drain', () => this.#write());
-    response.once('finish', () => {
-      this.isSent = true;
-      this.#end();
-    });
-    response.once('close', () => this.#end());
     this.#write();
   }
 
@@ -64,6 +59,12 @@ export class UnsentAnswer implements Timed {
   broke(error: unknown): void {
     this.#services.defects.report(error, { during: 'unsent answer' });
     this.cut();
+  }
+
+  /** All of it has left, or the connection is gone. */
+  closed(): void {
+    this.isSent = this.#options.response.writableFinished;
+    this.#end();
   }
 
   /** Ends the connection at once. */
