@@ -48,6 +48,11 @@ it('has a history of every way that a migration can go', () => {
         'governed',
         'harm',
         'operator',
+        // Of the release that brought revision 2 of the decisions: what it has recorded is never removed.
+        'revision-2-overdue',
+        'revision-2-drift',
+        'revision-2-operator',
+        'revision-2-governed',
       ],
     ]),
   );

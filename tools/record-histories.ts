@@ -38,6 +38,7 @@ async function main(folder: string, only: readonly string[]): Promise<void> {
     if (wanted('drift')) await recordDrift(stage, folder);
     if (wanted('cancelled')) await recordCancelled(stage, folder);
     if (wanted('governed')) await recordGoverned(stage, folder);
+    if (wanted('overdue')) await recordOverdue(stage, folder);
     // Last: the gateway goes on avoiding the candidate for a while after so many failures.
     if (wanted('harm')) await recordHarm(stage, folder);
   });
@@ -47,7 +48,16 @@ async function main(folder: string, only: readonly string[]): Promise<void> {
   );
 }
 
-const ROUTES = ['completed', 'harm', 'operator', 'drift', 'cancelled', 'governed', 'continued'] as const;
+const ROUTES = [
+  'completed',
+  'harm',
+  'operator',
+  'drift',
+  'cancelled',
+  'governed',
+  'continued',
+  'overdue',
+] as const;
 type Route = (typeof ROUTES)[number];
 
 /** Everything that a recording acts with. */
@@ -119,6 +129,15 @@ async function recordCancelled(stage: Stage, folder: string): Promise<void> {
   await stage.until('cancelled', ({ phase }) => phase === 'closed');
   await load.stop();
   await save(stage, folder, 'cancelled');
+}
+
+/** A stage that its deadline first holds and then rolls back, in the middle of a window. */
+async function recordOverdue(stage: Stage, folder: string): Promise<void> {
+  const late = { window: '5m', minimumSample: 1_000_000, deadline: { hold: '4s', rollback: '8s' } };
+  const load = await stage.begin('overdue', plan('overdue', '3s', { canary: late }));
+  await stage.until('overdue', ({ phase }) => phase === 'closed');
+  await load.stop();
+  await save(stage, folder, 'overdue');
 }
 
 /** Golden prompts, handed-over conversations, an approval, effects that are undone, a notification, the report. */

@@ -1,7 +1,8 @@
 import { readMigration } from '../../src/history/recorded-migration';
 import { type HistoryJson, historyOf, withPayloads } from '../support/recorded-history';
 
-const CLOSED = ['completed', 'harm', 'operator'];
+const REVISED = ['overdue', 'drift', 'operator'].map((name) => `revision-2-${name}`);
+const CLOSED = ['completed', 'harm', 'operator', ...REVISED];
 
 describe('a migration read from its history', () => {
   it('has its plan, its end, its windows with their evidence, and what the gateways confirmed', () => {
