@@ -6,6 +6,7 @@ import type { Observation } from './evidence-cell';
 import type { Failure } from './failure';
 import { isLate } from './limits';
 import { failureClassOf, observe } from './observation';
+import { askLegacyAgain, type SecondAnswer } from './refusal-check';
 import type { RequestFacts } from './request-facts';
 
 type Outcome = Observation['outcome'];
@@ -32,7 +33,19 @@ export class ArmRecord {
 
   /** Legacy in its own arm; null attempt: its cap let none be made, which counts as the candidate's cap does. */
   legacy(attempt: Attempt | null): void {
-    this.#record('legacy', 'live', attempt, this.#comparable ? this.#judgeLegacy(attempt) : 'shed');
+    const outcome = this.#comparable ? this.#judgeLegacy(attempt) : 'shed';
+    if (outcome === 'refused' && this.#checksRefusal(attempt)) return;
+    this.#record('legacy', 'live', attempt, outcome);
+  }
+
+  /** Whether a refusal is counted once legacy has been asked again. */
+  #checksRefusal(attempt: Attempt | null): boolean {
+    return (
+      this.inArm &&
+      askLegacyAgain(this.#call, this.#facts, (answer) => {
+        this.#record('legacy', 'live', attempt, AFTER_SECOND_ANSWER[answer]);
+      })
+    );
   }
 
   /** Legacy in the candidate's place, counted in no arm. */
@@ -72,6 +85,12 @@ export class ArmRecord {
     this.#call.route.evidence.record(observe(this.#call, this.#facts, this.#assignment, seen));
   }
 }
+
+const AFTER_SECOND_ANSWER: Readonly<Record<SecondAnswer, Outcome>> = {
+  accepts: 'rejected',
+  refuses: 'refused',
+  unknown: 'aborted',
+};
 
 /**
  * A 4xx of the candidate is its failure only where legacy accepts. Where legacy refuses too it was the

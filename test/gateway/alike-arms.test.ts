@@ -84,6 +84,34 @@ it('have the same failure rate where both providers are out for a while', async 
   expect(distance()).toBeLessThan(4);
 });
 
+it('have the same failure rate where both providers refuse at random what they would accept', async () => {
+  const atRandom = (seed: number): Fault => {
+    const random = seededRandom(seed);
+    return (exchange) => (random() < 0.05 ? status(404) : well)(exchange);
+  };
+  [legacy.fault, candidate.fault] = [atRandom(3), atRandom(4)];
+  await load();
+  const rejected = gateway
+    .cells()
+    .filter(({ kind }) => kind === 'live')
+    .map(({ side, failures }) => [side, failures.rejected ?? 0]);
+  expect(Object.fromEntries(rejected)).toEqual({ legacy: expect.any(Number), candidate: expect.any(Number) });
+  expect(Math.min(...rejected.map(([, count]) => Number(count)))).toBeGreaterThan(10);
+  expect(distance()).toBeLessThan(4);
+});
+
+it("count what legacy refuses again as nobody's failure, and answer with the first refusal", async () => {
+  legacy.fault = status(404);
+  await gateway.route(0);
+  const answer = gateway
+    .client()
+    .chat.completions.create({ model: MODEL, messages: [{ role: 'user', content: 'x' }] });
+  await expect(answer).rejects.toMatchObject({ status: 404 });
+  await load(20);
+  const [, failures] = ratesOf(gateway.cells().filter(({ kind }) => kind === 'live'));
+  expect(failures).toBe(0);
+});
+
 it('still shows a candidate that always fails by the requests that were sent', async () => {
   candidate.fault = status(500);
   await load(300);

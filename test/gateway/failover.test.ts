@@ -1,4 +1,5 @@
 import { type AddressInfo, createServer } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import type OpenAI from 'openai';
 import { EMPTY_HISTOGRAM } from '../../src/core/histogram';
 import type { DemoProvider } from '../../src/demo/provider';
@@ -146,6 +147,8 @@ describe('what legacy refuses too', () => {
     legacy.behaviour.failureRatio = 1;
     legacy.behaviour.failureStatus = 404;
     await expect(gateway.client().chat.completions.create(ASK)).rejects.toMatchObject({ status: 404 });
+    // Counted once legacy has been asked again.
+    while (gateway.cells().length === 0) await setTimeout(5);
     legacy.behaviour.failureRatio = 0;
     expect(gateway.cells()).toMatchObject([{ attempts: 1, aborted: 1, successes: 0, failures: {} }]);
   });
