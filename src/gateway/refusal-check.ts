@@ -27,14 +27,15 @@ export function askLegacyAgain(
   if (facts.usesHostedTools || running >= AT_ONCE || provider.closedTo(caller, services.now()) !== null) {
     return false;
   }
-  if (!services.buffered.take(body.length)) return false;
+  const held = call.bodyBytes;
+  if (!call.memory.take(held)) return false;
   running += 1;
   let isOver = false;
   const end = (answer: SecondAnswer) => {
     if (isOver) return;
     isOver = true;
     running -= 1;
-    services.buffered.give(body.length);
+    call.memory.give(held);
     told(answer);
   };
   const owner: AttemptOwner = {
