@@ -102,6 +102,11 @@ export interface CheckpointsPage {
 
 export interface ReadRoutingInput {
   readonly route: string;
+  /**
+   * Whether gateways that are settled on the candidate are named. Runs of earlier releases do not ask, so their
+   * histories replay by what they were answered.
+   */
+  readonly nameSettled?: boolean;
 }
 
 export interface ApplyRoutingInput {

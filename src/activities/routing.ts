@@ -2,7 +2,7 @@ import { activityInfo, Context } from '@temporalio/activity';
 import type { ApplyRoutingInput, ReadRoutingInput, RoutingActivities, VerifyRoutingInput } from '../contract';
 import type { ApplyResult, RoutingReading } from '../core/events';
 import type { RosterEntry } from '../core/migration-state';
-import { highestEpochOf } from '../core/routing';
+import { highestEpochOf, servesSettledCandidate } from '../core/routing';
 import type { ChangeTelemetry, Ports } from '../ports';
 import { withHeartbeats } from './heartbeats';
 import { pushRecord } from './push-record';
@@ -22,7 +22,7 @@ export function createRoutingActivities(ports: Ports): RoutingActivities {
   };
 }
 
-async function readRouting(ports: Ports, { route }: ReadRoutingInput): Promise<RoutingReading> {
+async function readRouting(ports: Ports, { route, nameSettled }: ReadRoutingInput): Promise<RoutingReading> {
   const roster = await ports.gateways.discover();
   const answers = await Promise.all(
     roster.map(async (gateway) => ({ gateway, answer: await ports.gateways.status(gateway, route) })),
@@ -40,6 +40,13 @@ async function readRouting(ports: Ports, { route }: ReadRoutingInput): Promise<R
         epoch: status.record?.epoch ?? 0,
         migrationId: status.record?.migrationId ?? '',
       })),
+    ...(nameSettled === true
+      ? {
+          settled: answers
+            .filter(({ answer }) => answer.kind === 'ok' && servesSettledCandidate(answer.value))
+            .map(({ gateway }) => gateway.name),
+        }
+      : {}),
   };
 }
 

@@ -1,24 +1,32 @@
 import type { Command } from 'commander';
 import { defaultPlan, loadPlan } from '../client/plan-file';
 import { configurationPath, loadConfiguration } from '../config';
+import type { Configuration } from '../core/configuration-schema';
 import type { Plan } from '../core/plan';
+import { servesSettledCandidate, settledRefusal } from '../core/routing';
 import { CliError, EXIT } from './cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from './connection';
+import { readGateways } from './gateway-answers';
 import { recordedOperator } from './operator-name';
 import { printJson, printLine } from './output';
 import { printStages } from './plan-table';
 
 interface StartFlags extends OperatorFlags {
   readonly plan?: string;
+  readonly moveBack?: boolean;
 }
 
 /** Adds `cutover start`: begins the migration of a route. */
 export function registerStart(program: Command): void {
   forOperator(forRoute(program.command('start').description('start the migration of a route')))
     .option('--plan <file>', 'the plan (default: the default plan of the route)')
+    .option(
+      '--move-back',
+      'also where the route is settled on the candidate: all of its traffic goes to legacy first',
+    )
     .addHelpText(
       'after',
-      '\nExit code 3: a migration of this route is already running.\n' +
+      '\nExit code 3: a migration of this route is already running, or the route is settled on the candidate.\n' +
         '\nExamples:\n  cutover start chat\n  cutover start --plan plan.yaml --reason "contract ends in May"',
     )
     .action(runStart);
@@ -28,8 +36,11 @@ async function runStart(given: string | undefined, flags: StartFlags): Promise<v
   const configuration = loadConfiguration(configurationPath(flags.config));
   const plan = planOf(given, flags);
   const by = recordedOperator('cli', flags.by);
-  const { reason } = flags;
-  const started = await withClient(flags, (client) => client.start({ plan, configuration, by, reason }));
+  const { reason, moveBack = false } = flags;
+  if (!moveBack) await refuseSettled(configuration, plan.route);
+  const started = await withClient(flags, (client) =>
+    client.start({ plan, configuration, by, reason, moveBack }),
+  );
   if (flags.json === true) {
     printJson({ route: plan.route, ...started, stages: plan.stages });
     return;
@@ -37,6 +48,15 @@ async function runStart(given: string | undefined, flags: StartFlags): Promise<v
   printLine(`started ${started.migrationId}`);
   printStages(plan);
   printLine(`watch it: cutover watch ${plan.route}`);
+}
+
+/** Asks the gateways that answer; those that do not are asked again by the migration, which refuses as well. */
+async function refuseSettled(configuration: Configuration, route: string): Promise<void> {
+  const gateways = await readGateways(configuration, route);
+  const settled = gateways
+    .filter(({ answer }) => answer.kind === 'ok' && servesSettledCandidate(answer.value))
+    .map(({ name }) => name);
+  if (settled.length > 0) throw new CliError(settledRefusal(route, settled), EXIT.refused);
 }
 
 function planOf(given: string | undefined, flags: StartFlags): Plan {

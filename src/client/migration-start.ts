@@ -12,6 +12,8 @@ export interface StartRequest {
   readonly configuration: Configuration;
   readonly by: string;
   readonly reason: string;
+  /** Whether a route that is settled on the candidate may be moved back to legacy; refused otherwise. */
+  readonly moveBack?: boolean;
 }
 
 /** The route's part of the configuration; throws `InvalidDocument` where a start could come to nothing. */
@@ -53,6 +55,7 @@ export function migrationStart(request: StartRequest, now: Date, random: Uint8Ar
     newConversationsOnly,
     shadow,
     salt: hex.slice(6),
+    ...(request.moveBack === true ? { moveBack: true } : {}),
   };
 }
 

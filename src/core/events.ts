@@ -64,6 +64,8 @@ export interface RoutingReading {
     readonly epoch: number;
     readonly migrationId: string;
   }[];
+  /** Gateways that serve the candidate because their configuration says that it is settled there; absent: not asked. */
+  readonly settled?: readonly string[];
 }
 
 /** What became of one push or verification over all gateways of the roster. */

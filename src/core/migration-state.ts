@@ -182,6 +182,8 @@ export interface MigrationState {
   readonly newConversationsOnly: boolean;
   readonly shadow: number;
   readonly salt: string;
+  /** Whether a route that is settled on the candidate may be moved back to legacy by the start. Absent: it may not. */
+  readonly moveBack?: true;
   readonly phase: Phase;
   readonly outcome: Outcome | null;
   readonly stageIndex: number;
@@ -233,6 +235,8 @@ export interface MigrationStart {
   readonly newConversationsOnly: boolean;
   readonly shadow: number;
   readonly salt: string;
+  /** Whether a route that is settled on the candidate may be moved back to legacy by the start. Absent: it may not. */
+  readonly moveBack?: true;
 }
 
 /**

@@ -7,7 +7,7 @@ import { type AssessmentSummary, isRevised, type MigrationState, stageAt } from 
 import { obey } from './obey';
 import { mayClose, observe } from './observe';
 import { formatShare, stageKind } from './plan';
-import { highestOf } from './routing';
+import { highestOf, settledRefusal } from './routing';
 import { close, intend, record, rollBackToLegacy } from './routing-change';
 import { settleRouting } from './settlement';
 
@@ -140,6 +140,10 @@ function routingRead(state: MigrationState, reading: RoutingReading, atMs: numbe
     epoch: highestOf(state.epoch, reading.highestEpoch),
     unreachable: reading.unreachable,
   };
+  const { settled = [] } = reading;
+  if (settled.length > 0 && state.moveBack !== true) {
+    return close(read, 'rejected', settledRefusal(state.plan.route, settled), atMs);
+  }
   if (reading.unreachable.length > 0 || reading.roster.length === 0) {
     const reason =
       reading.roster.length === 0

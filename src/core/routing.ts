@@ -133,6 +133,19 @@ export function highestOf(...epochs: readonly (number | null | undefined)[]): nu
   return Math.max(0, ...epochs.map((epoch) => (Number.isFinite(epoch) ? (epoch as number) : 0)));
 }
 
+/** Whether a start would take traffic off the candidate at a gateway whose configuration leaves it there. */
+export function servesSettledCandidate({
+  settled,
+  effectiveShare,
+}: Pick<GatewayStatus, 'settled' | 'effectiveShare'>): boolean {
+  return settled === 'candidate' && effectiveShare > 0;
+}
+
+/** Why a start over gateways that are settled on the candidate is refused, and what to do. */
+export function settledRefusal(route: string, gateways: readonly string[]): string {
+  return `${route} is settled on the candidate at ${gateways.join(', ')}: a start applies share 0 first, so all of its traffic would move back to legacy. Ask for that with \`cutover start ${route} --move-back\`, or set \`settled: legacy\` for a route that is not moved yet`;
+}
+
 /** Whether two records say the same; the order of their fields does not matter. */
 export function sameRecord(a: RoutingRecord, b: RoutingRecord): boolean {
   return (

@@ -35,7 +35,11 @@ function identityProblem(start: Fields): string | null {
   if (typeof newConversationsOnly !== 'boolean') {
     return said('start.newConversationsOnly', 'true or false', newConversationsOnly);
   }
-  return isPart(shadow) ? null : said('start.shadow', 'a number from 0 to 1', shadow);
+  if (!isPart(shadow)) return said('start.shadow', 'a number from 0 to 1', shadow);
+  const { moveBack } = start;
+  return moveBack === undefined || moveBack === true
+    ? null
+    : said('start.moveBack', 'true, or nothing', moveBack);
 }
 
 function planProblem(plan: unknown, path: string): string | null {

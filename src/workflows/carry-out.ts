@@ -75,7 +75,7 @@ async function perform(decision: Decision, state: MigrationState): Promise<Resul
   switch (decision.type) {
     case 'read routing': {
       const { readRouting } = routingActivities('Read what every gateway holds');
-      return { type: 'routing read', reading: await readRouting({ route }) };
+      return { type: 'routing read', reading: await readRouting({ route, nameSettled: true }) };
     }
     case 'apply routing':
       return applyRouting(decision, state);

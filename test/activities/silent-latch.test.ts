@@ -136,3 +136,17 @@ it('starts above the epoch of a gateway whose release does not say its highest',
   const round = await renewRound(ports, INPUT, ROSTER, []);
   expect(round.highestEpoch).toBe(9);
 });
+
+it('names who serves a settled candidate, where it is asked to', async () => {
+  const settled: Partial<GatewayStatus> = { ...EMPTY, settled: 'candidate' };
+  const { ports } = gatewaysThat({
+    'gw-a': { ...settled, effectiveShare: 1 },
+    'gw-b': { ...settled, record: { ...RECORD, share: 0 }, effectiveShare: 0 },
+  });
+  const { readRouting } = createRoutingActivities(ports);
+  const reading = await new MockActivityEnvironment().run(readRouting, { route: 'chat', nameSettled: true });
+  expect(reading.settled).toEqual(['gw-a']);
+  expect(await new MockActivityEnvironment().run(readRouting, { route: 'chat' })).not.toHaveProperty(
+    'settled',
+  );
+});

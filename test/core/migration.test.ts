@@ -784,3 +784,25 @@ it('decides purely: the same state and time give the same decision', () => {
   const event = { type: 'time passed', atMs: world.nowMs } as const;
   expect(transition(world.state, event)).toEqual(transition(world.state, event));
 });
+
+describe('a start over a route that is settled on the candidate', () => {
+  const settled = ['gw-b'];
+
+  it('is refused by name, and applies nothing', () => {
+    const world = givenMigration().reads({ settled, unreachable: ['gw-a'] });
+    expect(world.state).toMatchObject({ phase: 'closed', outcome: 'rejected', pending: null });
+    expect(world.checkpoints).toMatchObject([
+      {
+        kind: 'recorded',
+        what: 'rejected',
+        reason: expect.stringMatching(/at gw-b.*start chat --move-back/),
+      },
+    ]);
+  });
+
+  it('moves its traffic back where that was asked for', () => {
+    const world = givenMigration();
+    world.state = { ...world.state, moveBack: true };
+    expect(world.reads({ settled }).decision).toMatchObject({ type: 'apply routing', record: { share: 0 } });
+  });
+});

@@ -27,6 +27,7 @@ it.each([
   [started({ by: null }), 'start.by: expected a text, got null'],
   [started({ stickyKey: 'header:' }), 'start.stickyKey: expected "body", "none" or "header:NAME"'],
   [started({ newConversationsOnly: 'no' }), 'start.newConversationsOnly: expected true or false, got "no"'],
+  [started({ moveBack: 'yes' }), 'start.moveBack: expected true, or nothing, got "yes"'],
   [started({ shadow: 2 }), 'start.shadow: expected a number from 0 to 1, got 2'],
   [started({ plan: { route: 'chat' } }), 'start.plan.leaseMs: expected a number of at least 0, got nothing'],
   [planned({ route: '' }), 'start.plan.route: expected a text, got ""'],
