@@ -79,7 +79,13 @@ export class RecordFile {
     if (lineEnd < 0 || text.slice(0, lineEnd) !== `${MAGIC} ${sha256(body)}`) {
       return this.#damaged('its checksum does not fit its content');
     }
-    const parsed = storedStateSchema.safeParse(JSON.parse(body));
+    let content: unknown;
+    try {
+      content = JSON.parse(body);
+    } catch {
+      return this.#damaged('its content is not JSON');
+    }
+    const parsed = storedStateSchema.safeParse(content);
     return parsed.success
       ? { kind: 'sound', state: parsed.data as StoredState }
       : this.#damaged('its content does not fit this version');

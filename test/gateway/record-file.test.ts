@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -93,6 +94,20 @@ describe('a record file', () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  it('is refused where its checksum is right and its content is not JSON', async () => {
+    const path = newPath();
+    const directory = join(path, '..');
+    mkdirSync(directory, { recursive: true });
+    for (const body of ['', '\n', '{"highestEpoch":7', 'null', '[]']) {
+      const checksum = createHash('sha256').update(body).digest('hex');
+      writeFileSync(path, `cutover-record-1 ${checksum}\n${body}`);
+      expect(new RecordFile(path).load()).toMatchObject({ kind: 'damaged' });
+      const gateway = new TestGateway({ directory, clock: new TestClock() });
+      expect(gateway.warnings).toEqual([expect.stringMatching(/refused.*counts as no record/)]);
+      expect(gateway.state.status()).toMatchObject({ record: null, effectiveShare: 0 });
+    }
   });
 
   it('that is damaged never keeps a gateway from starting, which then serves legacy', async () => {
