@@ -149,6 +149,7 @@ export class Call implements AnswerSink, ActiveCall {
       response.write(`\n\ndata: ${errorBody(error)}\n\n`);
     }
     // Without the end of the coding: the caller sees a connection that was cut, never a clean end.
+    response.writeOut();
     cutOff(response.socket, this.request.httpVersion === '1.0');
   }
 

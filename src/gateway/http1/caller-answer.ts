@@ -2,6 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { latin1 } from '../latin1';
 import { TOKEN, VALUE } from './field-lines';
+import { type Writer, writeThisTurn } from './write-turn';
 
 /** What an answer needs of the connection that carries it. */
 export interface AnswerCarrier {
@@ -15,11 +16,13 @@ export const KEEP_ALIVE_MS = 75_000;
 const KEPT_OPEN = `Connection: keep-alive\r\nKeep-Alive: timeout=${KEEP_ALIVE_MS / 1_000}\r\n`;
 /** Up to this, bytes are joined with what frames them: a copy costs less than another call of the system. */
 const ONE_PIECE_BYTES = 16_384;
+/** More than this is not kept until the end of the turn: the socket says whether it has room. */
+const AT_MOST_LATER_BYTES = 65_536;
 const LINE = new RegExp(`^${TOKEN}: ${VALUE}$`);
 const NOBODY = () => {};
 
 /** An answer to a caller, under the names that node:http has for it. Its head leaves with the first bytes of its body. */
-export class CallerAnswer {
+export class CallerAnswer implements Writer {
   statusCode = 200;
   headersSent = false;
   /** `end` was called. */
@@ -35,8 +38,9 @@ export class CallerAnswer {
   readonly #carrier: AnswerCarrier;
   readonly #isOld: boolean;
   readonly #isHead: boolean;
-  /** The head until it leaves. */
-  #head = '';
+  /** Head and body that were not given to the socket yet. */
+  #text = '';
+  #planned = false;
   #chunked = false;
   #bodiless = false;
   /** Bytes that were promised and have not come, -1 where none were. */
@@ -95,14 +99,12 @@ export class CallerAnswer {
     }
     if (!hasDate) lines += dateLine();
     const connection = this.shouldKeepAlive ? KEPT_OPEN : 'Connection: close\r\n';
-    this.#head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${lines}${connection}\r\n`;
+    this.#text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${lines}${connection}\r\n`;
   }
 
   /** Sends the head without waiting for a body. */
   flushHeaders(): void {
-    const head = this.#head;
-    this.#head = '';
-    if (head !== '' && !this.destroyed) this.#carrier.socket.write(head, 'latin1');
+    if (!this.destroyed) this.#plan();
   }
 
   /** False asks to wait for `drain`. */
@@ -119,18 +121,26 @@ export class CallerAnswer {
     if (this.destroyed || this.writableEnded) return;
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     this.writableEnded = true;
-    if (bytes.length === 0 || this.#bodiless) this.#finish();
-    else {
+    if (bytes.length > 0 && !this.#bodiless) {
       this.#count(bytes.length);
-      if (this.#chunked) this.#send(`${bytes.length.toString(16)}\r\n`, bytes, '\r\n0\r\n\r\n');
+      if (this.#chunked) this.#send(`${bytes.length.toString(16)}\r\n`, bytes, '\r\n');
       else this.#send('', bytes, '');
     }
     if (this.#left > 0) this.destroy();
-    else this.#carrier.answerEnded();
+    if (this.#chunked) this.#text += '0\r\n\r\n';
+    this.#plan();
   }
 
   destroy(): void {
     this.#carrier.socket.destroy();
+  }
+
+  /** Gives the socket what was written, now and not at the end of this turn of the event loop. */
+  writeOut(): void {
+    this.#planned = false;
+    if (this.destroyed) return;
+    this.#flush();
+    if (this.writableEnded) this.#carrier.answerEnded();
   }
 
   // The moments below are called by the connection.
@@ -150,24 +160,34 @@ export class CallerAnswer {
     if (!this.writableFinished) this.#onClose();
   }
 
-  #finish(): void {
-    const text = this.#head + (this.#chunked ? '0\r\n\r\n' : '');
-    this.#head = '';
-    if (text !== '') this.#carrier.socket.write(text, 'latin1');
-  }
-
   #send(before: string, body: Buffer, after: string): boolean {
     const { socket } = this.#carrier;
-    const start = this.#head + before;
-    this.#head = '';
-    if (body.length <= ONE_PIECE_BYTES) return socket.write(start + latin1(body) + after, 'latin1');
-    if (start === '' && after === '') return socket.write(body);
+    if (body.length <= ONE_PIECE_BYTES) {
+      this.#text += before + latin1(body) + after;
+      if (this.#text.length > AT_MOST_LATER_BYTES) return this.#flush();
+      this.#plan();
+      return !socket.writableNeedDrain;
+    }
     socket.cork();
-    if (start !== '') socket.write(start, 'latin1');
-    let hasRoom = socket.write(body);
-    if (after !== '') hasRoom = socket.write(after, 'latin1');
+    this.#text += before;
+    this.#flush();
+    const hasRoom = socket.write(body);
+    this.#text = after;
+    this.#flush();
     socket.uncork();
     return hasRoom;
+  }
+
+  #plan(): void {
+    if (this.#planned) return;
+    this.#planned = true;
+    writeThisTurn(this);
+  }
+
+  #flush(): boolean {
+    const text = this.#text;
+    this.#text = '';
+    return text === '' || this.#carrier.socket.write(text, 'latin1');
   }
 
   /** A body that is longer than was promised would be read as the beginning of the next answer. */

@@ -4,6 +4,7 @@ import { connect as connectTls } from 'node:tls';
 import { guardedLookup } from '../../core/address-guard';
 import { Connection, ConnectionClosed, type ConnectionOwner } from './connection';
 import { Exchange, type ExchangeHandler, type UpstreamRequest } from './exchange';
+import { type Writer, writeThisTurn } from './write-turn';
 
 export interface ConnectionPoolOptions {
   /** `http:` or `https:`; path and query do not matter. */
@@ -32,12 +33,14 @@ const TCP_KEEP_ALIVE_MS = 60_000;
  * The connections to one provider over HTTP/1.1, one request on each at a time. A request is sent once: whether it
  * is made again is not decided here.
  */
-export class ConnectionPool implements ConnectionOwner {
+export class ConnectionPool implements ConnectionOwner, Writer {
   readonly #options: ConnectionPoolOptions;
   readonly #open = new Set<Connection>();
   /** The one used last is taken first, so that those that are not needed grow old. */
   readonly #idle: Connection[] = [];
   readonly #waiting: Exchange[] = [];
+  /** To be sent in this turn. */
+  readonly #due: Exchange[] = [];
   readonly #sweep: NodeJS.Timeout;
   #connecting = 0;
   #destroyed = false;
@@ -56,11 +59,18 @@ export class ConnectionPool implements ConnectionOwner {
       handler.onError(new ConnectionClosed());
       return;
     }
-    const connection = this.#waiting.length === 0 ? this.#takeIdle() : null;
-    if (connection === null) {
-      this.#waiting.push(exchange);
-      this.#openMore();
-    } else if (!this.#start(connection, exchange)) this.#idle.push(connection);
+    this.#due.push(exchange);
+    if (this.#due.length === 1) writeThisTurn(this);
+  }
+
+  writeOut(): void {
+    for (const exchange of this.#due.splice(0)) {
+      const connection = this.#waiting.length === 0 ? this.#takeIdle() : null;
+      if (connection === null) {
+        this.#waiting.push(exchange);
+        this.#openMore();
+      } else if (!this.#start(connection, exchange)) this.#idle.push(connection);
+    }
   }
 
   /** Ends every connection and fails every request. */
@@ -68,7 +78,8 @@ export class ConnectionPool implements ConnectionOwner {
     this.#destroyed = true;
     clearInterval(this.#sweep);
     for (const connection of this.#open) connection.destroy();
-    for (const exchange of this.#waiting.splice(0)) exchange.handler.onError(new ConnectionClosed());
+    for (const exchange of [...this.#due.splice(0), ...this.#waiting.splice(0)])
+      exchange.handler.onError(new ConnectionClosed());
   }
 
   connectionOpened(connection: Connection): void {
