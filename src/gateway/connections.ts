@@ -60,7 +60,10 @@ export class Connections {
   #refused = 0;
 
   /** Above `atMost` open connections further ones are closed as soon as they are made. */
-  constructor(server: Server, atMost: number) {
+  constructor(
+    server: Server,
+    readonly atMost: number,
+  ) {
     server.maxConnections = atMost;
     server.on('connection', (socket: Socket) => {
       if (this.#open.has(socket)) return;

@@ -96,6 +96,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
   metrics.showProcess({
     active: () => active.size,
     tunnels: () => tunnels.open,
+    maxTunnels: configuration.gateway.tunnels.max,
     defects: () => defects.count,
     buffered: () => memory.heldBytes,
     maxBuffered: () => memory.maximumBytes,

@@ -56,6 +56,8 @@ export type MetricSamples = Awaited<ReturnType<Registry['getMetricsAsJSON']>>;
 /** What a process holds besides its routes, read at each scrape. */
 export interface ProcessCounts {
   readonly tunnels: () => number;
+  /** As many as `gateway.tunnels.max` allows. */
+  readonly maxTunnels: number;
   readonly active: () => number;
   readonly defects: () => number;
   readonly buffered: () => number;
@@ -102,13 +104,14 @@ export class GatewayMetrics {
   }
 
   /** Adds what a process holds; once. */
-  showProcess({ tunnels, active, defects, buffered, maxBuffered }: ProcessCounts): void {
+  showProcess({ tunnels, maxTunnels, active, defects, buffered, maxBuffered }: ProcessCounts): void {
     const one = (name: string, type: 'gauge' | 'counter', help: string, value: () => number) =>
       registerScraped(this.#registry, {
         ...{ name, type, help },
         samples: () => [{ labels: {}, value: value() }],
       });
     one('cutover_tunnels_open', 'gauge', 'Open WebSockets.', tunnels);
+    one('cutover_tunnels_limit', 'gauge', 'What tunnels.max allows.', () => maxTunnels);
     one('cutover_requests_active', 'gauge', 'Requests that are not over.', active);
     one('cutover_buffered_bytes', 'gauge', 'Bodies and answers that are held.', buffered);
     one('cutover_buffered_bytes_limit', 'gauge', 'What maxBufferedBytes allows.', maxBuffered);
@@ -164,6 +167,7 @@ export class GatewayMetrics {
           })),
       });
     byListener('cutover_connections_open', 'gauge', 'Open connections.', ({ open }) => open);
+    byListener('cutover_connections_limit', 'gauge', 'How many may be open.', ({ atMost }) => atMost);
     const refused = 'Connections that were closed at once, because too many were open.';
     byListener('cutover_connections_refused_total', 'counter', refused, ({ refused }) => refused);
     registerScraped(this.#registry, {

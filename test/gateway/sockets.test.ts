@@ -172,6 +172,7 @@ describe('tunnels are capped', () => {
 
   it('per process with 503', async () => {
     await start({ gateway: { tunnels: { max: 2 } } });
+    expect(await program.metric('cutover_tunnels_limit')).toBe(2);
     const open = [await openTunnel(), await openTunnel()];
     const third = await rawClient(program.dataPort);
     third.socket.write(upgrade());
@@ -182,6 +183,7 @@ describe('tunnels are capped', () => {
 
 it('closes connections above gateway.maxConnections at once, and counts them', async () => {
   await start({ gateway: { maxConnections: 20 } });
+  expect(await program.metric('cutover_connections_limit', 'data')).toBe(20);
   const clients = await Promise.all(Array.from({ length: 50 }, () => rawClient(program.dataPort)));
   await until('30 to be refused', async () => {
     return (await program.metric('cutover_connections_refused_total', 'data')) === 30;
