@@ -99,13 +99,13 @@ errors                 0.22%            3%   floor           ───── 0.4
   status 5xx               0             6   45 of 80 candidate requests
 plain p50, p95   111, 140 ms   111, 140 ms
 tokens in, out    18.0k, 800    1,800, 100
+probes failed        0 of 12       0 of 12
 
 gw-a  as asked  asked 10%  serves 10%  measured 10%  100 requests  epoch 2
 gw-b  as asked  asked 10%  serves 10%  measured 10%  100 requests  epoch 2
 
   6 10:00:00  paused              canary              by ana: \\x1b[31mred\\x1b]0…
-  5 09:00:00  4 took effect       canary 10% epoch 2  confirmed by gw-a, gw-b
-  4 09:00:00  intended: advance   canary 10% epoch 2  by cutover: both provider…"
+  5 09:00:00  4 took effect       canary 10% epoch 2  confirmed by gw-a, gw-b"
 `);
 });
 

@@ -27,6 +27,7 @@ Now: watching
 - Verdict: **inconclusive**: 120 of 400 candidate requests
 - Soak: 60 min of 24 h; windows: 1
 - Deadline: 2026-01-08T09:00:00.000Z
+- Probes failed: legacy 0 of 12, candidate 0 of 12
 - Gateways: gw-a, gw-b
 
 | checkpoint | at | what |
@@ -44,10 +45,11 @@ it('shows what is asked for, who is missing, and every banner', () => {
   const text = details(world);
   expect(text).toContain('> **Drift** at gw-a, kill latch: the kill switch was set by ana: smoke');
   expect(text).toContain('> **Paused** by cutover since 2026-01-');
-  world
+  const moving = givenMigration()
+    .reaches('rolling')
     .says('rollback', { to: 'previous', by: 'ben', reason: 'p95 doubled' })
     .applies({ confirmed: ['gw-a'] });
-  const rolling = details(world);
+  const rolling = details(moving);
   expect(rolling).toContain('share 50%, asked 10%');
   expect(rolling).toContain('confirmed by gw-a; missing gw-b');
   expect(rolling).toContain('Now: waiting for gw-b to confirm');
