@@ -3,16 +3,31 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type WorkflowHandle, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { type CommandOutcome, outcomeOf } from './client/command-outcome';
-import { CommandRefused, InvalidCommand, MigrationAlreadyRuns, NoMigration, NoWorker } from './client/errors';
+import {
+  CommandRefused,
+  InvalidCommand,
+  MigrationAlreadyRuns,
+  MigrationEnded,
+  NoMigration,
+  NoWorker,
+} from './client/errors';
 import type { FetchedRun } from './client/history';
 import { type ListedMigration, listedMigration } from './client/listed-migration';
 import { type MigrationRecord, recordOfHistories } from './client/migration-record';
-import { endOf, isNamed, type MigrationRun, type PastMigration, runOf } from './client/migration-run';
+import {
+  endedByTemporal,
+  endOf,
+  isNamed,
+  type MigrationRun,
+  type PastMigration,
+  runOf,
+} from './client/migration-run';
 import { migrationStart, type StartRequest, startTexts } from './client/migration-start';
 import {
   type ConnectOptions,
   firstSearchAttributes,
   isInvalidArgument,
+  type Pollers,
   TemporalService,
   WorkerSilent,
 } from './client/temporal-service';
@@ -33,13 +48,14 @@ import type { Checkpoint } from './core/checkpoint';
 import { type CommandAnswer, type CommandName, isBadMessage, readCommand } from './core/command';
 import { type AssessmentSummary, type MigrationState, stageAt } from './core/migration-state';
 import { inOrder } from './core/record-entry';
-import type { MigrationStatus, RollbackEligibility } from './core/status';
+import { endedStatus, type MigrationStatus, type RollbackEligibility } from './core/status';
 
 export type { CommandOutcome } from './client/command-outcome';
 export {
   CommandRefused,
   InvalidCommand,
   MigrationAlreadyRuns,
+  MigrationEnded,
   NoMigration,
   NoWorker,
   TemporalUnreachable,
@@ -212,9 +228,26 @@ export class MigrationClient {
     }
   }
 
-  /** Where the migration of a route stands; throws `NoMigration` or `NoWorker`. */
-  status(route: string, options: QueryOptions = {}): Promise<MigrationStatus> {
-    return this.query({ route, ...options }, QUERIES.status);
+  /**
+   * Where the migration of a route stands, and whether Temporal has ended its run: a terminated one answers queries
+   * as if it were alive. Throws `NoMigration`, `NoWorker`, or `MigrationEnded` for an ended run without a worker.
+   */
+  async status(route: string, options: QueryOptions = {}): Promise<MigrationStatus> {
+    const [run, asked] = await Promise.allSettled([
+      this.describe(route, options.runId),
+      this.query<MigrationStatus>({ route, ...options }, QUERIES.status),
+    ]);
+    if (run.status === 'rejected') throw run.reason;
+    const ended = endedByTemporal(run.value);
+    if (asked.status === 'fulfilled') {
+      const status = asked.value;
+      // A new migration may have begun between the two answers.
+      const isOther = run.value.migrationId !== status.migrationId;
+      if (ended === null || isOther || status.phase === 'closed') return status;
+      return endedStatus(status, ended);
+    }
+    if (ended === null || !(asked.reason instanceof NoWorker)) throw asked.reason;
+    throw new MigrationEnded(route, run.value.migrationId, ended);
   }
 
   /** All checkpoints in their order, from after `after`, page by page. */
@@ -258,9 +291,9 @@ export class MigrationClient {
     return [...open, ...closed];
   }
 
-  /** The newest migration of a route as Temporal knows it; needs no worker. Throws `NoMigration`. */
-  async describe(route: string): Promise<MigrationRun> {
-    const handle = this.handle(route);
+  /** The newest migration of a route as Temporal knows it, or one run; needs no worker. Throws `NoMigration`. */
+  async describe(route: string, runId?: string): Promise<MigrationRun> {
+    const handle = this.handle(route, runId);
     return runOf(await this.known(route, () => this.service.ask(() => handle.describe())));
   }
 
@@ -329,11 +362,11 @@ export class MigrationClient {
     return runs;
   }
 
-  /** How many workers ask for work: for migrations and routing, for watching, and for effects. */
+  /** Which workers ask for work: for migrations and routing, for watching, and for effects. */
   async workers(): Promise<{
-    readonly routing: number;
-    readonly watching: number;
-    readonly effects: number;
+    readonly routing: Pollers;
+    readonly watching: Pollers;
+    readonly effects: Pollers;
   }> {
     const [routing, watching, effects] = await Promise.all([
       this.service.pollers(TASK_QUEUE),

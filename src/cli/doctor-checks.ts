@@ -1,25 +1,22 @@
 import { existsSync } from 'node:fs';
-import { createGatewayAdmin } from '../adapters/ports';
 import { createProviderProbes } from '../adapters/provider-probe';
-import {
-  cacheDirectory,
-  configurationPath,
-  environment,
-  loadConfiguration,
-  resolveSecret,
-  UnresolvedSecret,
-} from '../config';
+import type { Pollers } from '../client/temporal-service';
+import { cacheDirectory, configurationPath, environment, loadConfiguration, resolveSecret } from '../config';
 import type { Configuration } from '../core/configuration-schema';
 import type { Side } from '../core/routing';
 import { InvalidDocument } from '../core/schema-parts';
+import { contradiction, type GatewayWord, servingText } from '../core/serving';
+import type { MigrationStatus } from '../core/status';
 import { portProblem } from '../temporal-server/free-port';
 import { inspectTemporal, type TemporalInspection } from '../temporal-server/temporal-inspection';
 import { type ConnectionFlags, withClient } from './connection';
 import type { Check } from './doctor-check';
 import { checkEffects, secretsOf } from './doctor-effects';
+import { readGateways } from './gateway-answers';
 
 const NODE_LEAST = [20, 19] as const;
 const PROBE_TIMEOUT_MS = 5_000;
+const STATUS_WAIT_MS = 3_000;
 const TEMPORAL_PORTS = [
   ['Temporal', 7233],
   ['the Temporal UI', 8233],
@@ -27,10 +24,11 @@ const TEMPORAL_PORTS = [
 
 /** Looks at everything that a migration needs; changes nothing, and never shows a key. */
 export async function examine(flags: ConnectionFlags): Promise<readonly Check[]> {
+  const inspected = await inspect(flags);
   const [temporal, ports, configured] = await Promise.all([
-    checkTemporal(flags),
+    checkTemporal(flags, inspected),
     Promise.all(TEMPORAL_PORTS.map(([owner, port]) => checkPort(owner, '127.0.0.1', port))),
-    checkConfigured(flags),
+    checkConfigured(flags, inspected),
   ]);
   return [checkNode(process.versions.node), ...temporal, ...ports, ...configured];
 }
@@ -42,9 +40,8 @@ function checkNode(version: string): Check {
   return { name: 'Node', state: ok ? 'ok' : 'missing', detail: `${version}${wanted}` };
 }
 
-async function checkTemporal(flags: ConnectionFlags): Promise<Check[]> {
-  const { address, namespace } = flags;
-  const { would, steps } = await inspectTemporal({
+function inspect({ address, namespace }: ConnectionFlags): Promise<TemporalInspection> {
+  return inspectTemporal({
     env: {
       ...environment,
       ...(address === undefined ? {} : { TEMPORAL_ADDRESS: address }),
@@ -52,6 +49,9 @@ async function checkTemporal(flags: ConnectionFlags): Promise<Check[]> {
     },
     cacheDir: cacheDirectory(),
   });
+}
+
+async function checkTemporal(flags: ConnectionFlags, { would, steps }: TemporalInspection): Promise<Check[]> {
   const looked = steps.map(
     ({ step, ok, detail }): Check => ({ name: `- ${step}`, state: ok ? 'ok' : 'note', detail }),
   );
@@ -82,13 +82,17 @@ async function checkService(flags: ConnectionFlags): Promise<Check[]> {
   try {
     return await withClient(flags, async (client): Promise<Check[]> => {
       const { routing, watching, effects } = await client.workers();
-      const workers = routing > 0 && watching > 0 ? 'ok' : 'note';
+      const workers = routing.alive > 0 && watching.alive > 0 ? 'ok' : 'note';
       return [
         { name, state: 'ok', detail: `${client.address}, namespace ${client.namespace}` },
         {
           name: 'workers',
           state: workers,
-          detail: `${routing} for routing, ${watching} for watching, ${effects} for effects`,
+          detail: [
+            `${pollersText(routing)} for routing`,
+            `${pollersText(watching)} for watching`,
+            `${pollersText(effects)} for effects`,
+          ].join(', '),
         },
       ];
     });
@@ -97,7 +101,15 @@ async function checkService(flags: ConnectionFlags): Promise<Check[]> {
   }
 }
 
-async function checkConfigured(flags: ConnectionFlags): Promise<Check[]> {
+/** A worker that ended a moment ago still counts: how old the newest poll is says how far that can be believed. */
+function pollersText({ alive, silent, lastPollMs }: Pollers): string {
+  const age = lastPollMs === null ? null : `last poll ${Math.round(lastPollMs / 1_000)} s ago`;
+  const gone = silent === 0 ? null : `${silent} that polled no more`;
+  const notes = [age, gone].filter((note) => note !== null);
+  return `${alive}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+}
+
+async function checkConfigured(flags: ConnectionFlags, { would }: TemporalInspection): Promise<Check[]> {
   const path = configurationPath(flags.config);
   const name = 'configuration';
   if (flags.config === undefined && environment['CUTOVER_CONFIG'] === undefined && !existsSync(path)) {
@@ -111,14 +123,15 @@ async function checkConfigured(flags: ConnectionFlags): Promise<Check[]> {
     const detail = error.problems.map((problem) => `${problem.path}: ${problem.message}`).join('; ');
     return [{ name, state: 'missing', detail: `${path}: ${detail}` }];
   }
+  const routes = Object.keys(configuration.routes);
+  const verified = would.kind === 'address' ? lastVerified(flags, routes) : Promise.resolve(new Map());
   const [providers, gateways, effects] = await Promise.all([
     checkProviders(configuration),
-    checkGateways(configuration),
+    checkGateways(configuration, verified),
     checkEffects(configuration),
   ]);
-  const routes = Object.keys(configuration.routes).join(', ');
   return [
-    { name, state: 'ok', detail: `${path}: routes ${routes}` },
+    { name, state: 'ok', detail: `${path}: routes ${routes.join(', ')}` },
     ...checkKeys(configuration),
     ...providers,
     ...gateways,
@@ -171,44 +184,77 @@ async function checkProviders(configuration: Configuration): Promise<Check[]> {
   );
 }
 
-async function checkGateways(configuration: Configuration): Promise<Check[]> {
-  const [route] = Object.keys(configuration.routes);
-  let admin: ReturnType<typeof createGatewayAdmin>;
-  try {
-    admin = createGatewayAdmin(configuration, resolveSecret);
-  } catch (error) {
-    // The token's own line says so too; without it no gateway can be asked.
-    if (error instanceof UnresolvedSecret) return [];
-    throw error;
+type Verified = ReadonlyMap<string, MigrationStatus>;
+
+/** Where the migrations of these routes stand, as far as they can be asked. */
+async function lastVerified(flags: ConnectionFlags, routes: readonly string[]): Promise<Verified> {
+  const found = new Map<string, MigrationStatus>();
+  await withClient(flags, (client) =>
+    Promise.allSettled(
+      routes.map(async (route) =>
+        found.set(route, await client.status(route, { workerWaitMs: STATUS_WAIT_MS })),
+      ),
+    ),
+  ).catch(() => undefined);
+  return found;
+}
+
+async function checkGateways(configuration: Configuration, asked: Promise<Verified>): Promise<Check[]> {
+  const routes = Object.keys(configuration.routes);
+  const answers = await Promise.all(routes.map((route) => readGateways(configuration, route)));
+  const [first] = answers;
+  // The token's own line says that it is missing; without it no gateway can be asked.
+  if (first === undefined || first.problem !== null) {
+    return isTokenSet(configuration)
+      ? [{ name: 'gateways', state: 'missing', detail: first?.problem ?? 'there is no route' }]
+      : [];
   }
-  try {
-    const gateways = await admin.discover();
-    if (gateways.length === 0 || route === undefined) {
-      return [{ name: 'gateways', state: 'missing', detail: 'expected at least one, none is configured' }];
+  if (first.gateways.length === 0) {
+    return [{ name: 'gateways', state: 'missing', detail: 'expected at least one, none is configured' }];
+  }
+  const verified = await asked;
+  const checks = first.gateways.map(async ({ name, admin, answer }, index): Promise<Check> => {
+    if (answer.kind === 'unreachable') {
+      return { name: `gateway ${name}`, ...(await silentGateway(admin, answer.reason)) };
     }
-    const answers = await Promise.all(
-      gateways.map(async (gateway): Promise<Check> => {
-        const name = `gateway ${gateway.name}`;
-        const answer = await admin.status(gateway, route);
-        if (answer.kind === 'ok') {
-          return {
-            name,
-            state: 'ok',
-            detail: `${gateway.admin} answers${answer.value.ready ? '' : ', not ready'}`,
-          };
-        }
-        if (answer.kind === 'refused') {
-          return { name, state: 'missing', detail: `${gateway.admin}: ${answer.refusal.error.message}` };
-        }
-        return { name, ...(await silentGateway(gateway.admin, answer.reason)) };
-      }),
+    if (answer.kind === 'refused') {
+      const { code, message } = answer.refusal.error;
+      return { name: `gateway ${name}`, state: 'missing', detail: `${admin}: ${code}: ${message}` };
+    }
+    const served = routes.map((route, at) =>
+      servedText(route, answers[at]?.gateways[index]?.answer, verified),
     );
-    const ports = configuration.gateways.map(({ name, data }) => dataPort(name, data));
-    return [...answers, ...(await Promise.all(ports)).filter((check) => check !== null)];
-  } catch (error) {
-    return [{ name: 'gateways', state: 'missing', detail: `cannot be found: ${messageOf(error)}` }];
-  } finally {
-    await admin.close();
+    return {
+      name: `gateway ${name}`,
+      state: served.some(({ differs }) => differs) ? 'note' : 'ok',
+      detail: [
+        `${admin} answers${answer.value.ready ? '' : ', not ready'}`,
+        ...served.map(({ text }) => text),
+      ].join('; '),
+    };
+  });
+  const ports = configuration.gateways.map(({ name, data }) => dataPort(name, data));
+  return [...(await Promise.all(checks)), ...(await Promise.all(ports)).filter((check) => check !== null)];
+}
+
+function servedText(
+  route: string,
+  answer: GatewayWord | undefined,
+  verified: Verified,
+): { readonly text: string; readonly differs: boolean } {
+  if (answer === undefined) return { text: `${route} not known`, differs: false };
+  const status = verified.get(route);
+  const differs = status === undefined || answer.kind !== 'ok' ? null : contradiction(status, answer.value);
+  const text = `${route} ${servingText(answer)}${differs === null ? '' : `, but ${differs}`}`;
+  return { text, differs: differs !== null };
+}
+
+function isTokenSet({ adminToken }: Configuration): boolean {
+  try {
+    resolveSecret(adminToken);
+    return true;
+  } catch {
+    return false;
   }
 }
 

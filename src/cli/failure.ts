@@ -14,6 +14,7 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   StateDirectoryTaken: EXIT.badInput,
   AnswersTaken: EXIT.refused,
   NoMigration: EXIT.badInput,
+  MigrationEnded: EXIT.negative,
   InvalidHistory: EXIT.badInput,
   UnreadableWindow: EXIT.badInput,
   MigrationAlreadyRuns: EXIT.refused,

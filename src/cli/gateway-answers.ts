@@ -1,36 +1,67 @@
+import { existsSync } from 'node:fs';
 import { createGatewayAdmin } from '../adapters/ports';
-import { resolveSecret, UnresolvedSecret } from '../config';
+import {
+  configurationPath,
+  environment,
+  loadConfiguration,
+  resolveSecret,
+  UnresolvedSecret,
+} from '../config';
 import type { Configuration } from '../core/configuration-schema';
 import type { GatewayStatus } from '../core/routing';
 import type { GatewayAnswer } from '../ports';
 
-/** What one gateway says of a route at its admin listener. */
-export interface GatewayReading {
-  readonly name: string;
-  readonly answer: GatewayAnswer<GatewayStatus>;
+/** What the gateways of a configuration say of a route. */
+export interface GatewayAnswers {
+  readonly gateways: readonly {
+    readonly name: string;
+    readonly admin: string;
+    readonly answer: GatewayAnswer<GatewayStatus>;
+  }[];
+  /** Why none could be asked; null where they were. */
+  readonly problem: string | null;
 }
 
-/**
- * Asks every gateway of a configuration about a route, all at once and for at most three seconds. Nothing where
- * this machine has no admin token, or where the gateways' name does not resolve: whoever must know asks again.
- */
-export async function readGateways(
-  configuration: Configuration,
-  route: string,
-): Promise<readonly GatewayReading[]> {
+/** Asks every gateway of a configuration about a route at its admin listener, all at once, for at most three seconds. */
+export async function readGateways(configuration: Configuration, route: string): Promise<GatewayAnswers> {
   let admin: ReturnType<typeof createGatewayAdmin>;
   try {
     admin = createGatewayAdmin(configuration, resolveSecret);
   } catch (error) {
-    if (error instanceof UnresolvedSecret) return [];
+    if (error instanceof UnresolvedSecret) return { gateways: [], problem: error.message };
     throw error;
   }
   try {
-    const gateways = await admin.discover().catch(() => []);
-    return await Promise.all(
-      gateways.map(async (gateway) => ({ name: gateway.name, answer: await admin.status(gateway, route) })),
-    );
+    const roster = await admin.discover();
+    const asked = roster.map(async (gateway) => ({
+      ...gateway,
+      answer: await admin.status(gateway, route),
+    }));
+    return { gateways: await Promise.all(asked), problem: null };
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    return { gateways: [], problem: `the gateways cannot be found: ${problem}` };
   } finally {
     await admin.close();
   }
+}
+
+/** The same where a configuration is named or lies here; without one nobody knows where the gateways are. */
+export async function readConfiguredGateways(
+  given: string | undefined,
+  route: string,
+): Promise<GatewayAnswers> {
+  const path = configurationPath(given);
+  const isNamed = given !== undefined || environment['CUTOVER_CONFIG'] !== undefined;
+  if (!isNamed && !existsSync(path)) {
+    return { gateways: [], problem: `there is no ./${path} that says where they are` };
+  }
+  let configuration: Configuration;
+  try {
+    configuration = loadConfiguration(path);
+  } catch (error) {
+    // Where a migration stands is said whatever is wrong with the file.
+    return { gateways: [], problem: error instanceof Error ? error.message : String(error) };
+  }
+  return readGateways(configuration, route);
 }

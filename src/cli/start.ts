@@ -52,7 +52,7 @@ async function runStart(given: string | undefined, flags: StartFlags): Promise<v
 
 /** Asks the gateways that answer; those that do not are asked again by the migration, which refuses as well. */
 async function refuseSettled(configuration: Configuration, route: string): Promise<void> {
-  const gateways = await readGateways(configuration, route);
+  const { gateways } = await readGateways(configuration, route);
   const settled = gateways
     .filter(({ answer }) => answer.kind === 'ok' && servesSettledCandidate(answer.value))
     .map(({ name }) => name);

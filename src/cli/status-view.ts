@@ -2,16 +2,18 @@ import { formatDuration } from '../core/duration';
 import { openApproval } from '../core/migration-state';
 import { formatShare } from '../core/plan';
 import { probeSummary } from '../core/probe-streak';
+import { contradiction, servingText } from '../core/serving';
 import type { MigrationStatus } from '../core/status';
 import { usageLines } from '../core/usage-digest';
+import type { GatewayAnswers } from './gateway-answers';
 import { instantText } from './instant';
 
 /** A status as a page of lines for a terminal. */
-export function statusLines(status: MigrationStatus): string[] {
+export function statusLines(status: MigrationStatus, answers: GatewayAnswers): string[] {
   const { pending, paused, held, drift, badMessages, refusals, unreachable, settled } = status;
   const { nextPossibleAtMs, effects, usage } = status;
   const rows: [string, string | null][] = [
-    ['migration', `${status.migrationId}, ${status.outcome ?? status.phase}`],
+    ['migration', `${status.migrationId}, ${status.outcome ?? status.endedByTemporal ?? status.phase}`],
     ['stages', status.stages.map(stageText).join(' > ')],
     ['share', shareText(status)],
     ['epoch', `${status.epoch} (checkpoint ${status.inEffect ?? 'none'} of ${status.checkpoints})`],
@@ -37,16 +39,35 @@ export function statusLines(status: MigrationStatus): string[] {
     ['unreadable', badMessages.count === 0 ? null : `${badMessages.count} messages`],
     ['doing', status.doing],
   ];
-  return rows
-    .filter((row): row is [string, string] => row[1] !== null)
-    .map(([name, text]) => `${name.padEnd(12)}${text}`);
+  return [
+    ...rows.flatMap(([name, text]) => (text === null ? [] : [lineOf(name, text)])),
+    ...gatewayLines(answers, status),
+  ];
+}
+
+/** A line for each gateway: what it serves, and how that differs from what the migration last verified. */
+export function gatewayLines(
+  { gateways, problem }: GatewayAnswers,
+  status: MigrationStatus | null,
+): string[] {
+  if (problem !== null) return [lineOf('serving', `not read from the gateways: ${problem}`)];
+  return gateways.map(({ name, answer }, index) => {
+    const differs = status === null || answer.kind !== 'ok' ? null : contradiction(status, answer.value);
+    const text = `${name} ${servingText(answer)}${differs === null ? '' : `; DIFFERS: ${differs}`}`;
+    return lineOf(index === 0 ? 'serving' : '', text);
+  });
+}
+
+function lineOf(name: string, text: string): string {
+  return `${name.padEnd(12)}${text}`;
 }
 
 /** A status as one line, without the time, so that equal lines mean that nothing has changed. */
 export function statusLine(status: MigrationStatus): string {
   const { verdict, pending, paused, drift, held, doing } = status;
   const approval = openApproval(status);
-  const stage = status.outcome ?? (status.phase === 'observing' ? status.stage : status.phase);
+  const stage =
+    status.outcome ?? status.endedByTemporal ?? (status.phase === 'observing' ? status.stage : status.phase);
   const parts = [
     stage,
     `share ${shareText(status)}`,

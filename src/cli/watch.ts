@@ -44,7 +44,10 @@ async function runWatch(given: string | undefined, flags: WatchFlags): Promise<v
       : watchUntilClosed(client, route, flags),
   );
   if (last === null || last.outcome === 'completed') return;
-  throw new CliError(`${last.migrationId} ended: ${last.outcome ?? 'without an outcome'}`, EXIT.negative);
+  throw new CliError(
+    `${last.migrationId} ended: ${last.outcome ?? last.endedByTemporal ?? 'without an outcome'}`,
+    EXIT.negative,
+  );
 }
 
 async function watchUntilClosed(

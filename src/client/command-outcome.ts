@@ -25,7 +25,21 @@ export interface CommandOutcome {
  */
 export function outcomeOf(
   commandId: string,
-  status: Pick<MigrationStatus, 'commands' | 'phase' | 'outcome'>,
+  status: Pick<MigrationStatus, 'commands' | 'phase' | 'outcome' | 'endedByTemporal'>,
+  checkpoints: readonly Checkpoint[],
+): CommandOutcome | null {
+  const outcome = outcomeSoFar(commandId, status, checkpoints);
+  const { endedByTemporal, commands } = status;
+  if (outcome !== null || endedByTemporal === undefined) return outcome;
+  // Nobody goes on with what was open when the run was ended.
+  const { checkpoint = null } = commands.find((command) => command.commandId === commandId) ?? {};
+  const message = `the migration's run was ${endedByTemporal} before this was verified`;
+  return without(commandId, { accepted: true, message, checkpoint });
+}
+
+function outcomeSoFar(
+  commandId: string,
+  status: Pick<MigrationStatus, 'commands' | 'phase' | 'outcome' | 'endedByTemporal'>,
   checkpoints: readonly Checkpoint[],
 ): CommandOutcome | null {
   const seen = status.commands.find((command) => command.commandId === commandId);
@@ -33,7 +47,7 @@ export function outcomeOf(
     if (status.phase !== 'closed') return null;
     return without(commandId, {
       accepted: false,
-      message: `the migration is closed: ${status.outcome}`,
+      message: `the migration is closed: ${status.endedByTemporal ?? status.outcome}`,
     });
   }
   const { accepted, message, checkpoint } = seen;

@@ -38,6 +38,20 @@ export class MigrationAlreadyRuns extends Error {
   }
 }
 
+/** Thrown where Temporal ended a run and no worker answers for what the migration knew. */
+export class MigrationEnded extends Error {
+  override readonly name = 'MigrationEnded';
+  constructor(
+    readonly route: string,
+    readonly migrationId: string,
+    readonly ended: string,
+  ) {
+    super(
+      `${migrationId} is over: its run was ${ended}, and no worker answers for where it stood. \`cutover status ${route}\` shows what the gateways serve; \`cutover kill ${route}\` takes the candidate off`,
+    );
+  }
+}
+
 /** Thrown for a payload that no migration would take; nothing was sent. */
 export class InvalidCommand extends Error {
   override readonly name = 'InvalidCommand';

@@ -44,6 +44,13 @@ export function runOf(
   };
 }
 
+/** How Temporal ended a run that did not end by itself, in a word or two; null for all others. */
+export function endedByTemporal({ status }: Pick<MigrationRun, 'status'>): string | null {
+  return status === 'TERMINATED' || status === 'FAILED' || status === 'TIMED_OUT' || status === 'CANCELLED'
+    ? status.toLowerCase().replace('_', ' ')
+    : null;
+}
+
 /** Whether a migration or run id names this one. */
 export function isNamed({ migrationId, runId }: MigrationRun, wanted: string): boolean {
   return migrationId === wanted || runId === wanted;

@@ -8,6 +8,7 @@ import {
   WorkflowNotFoundError,
 } from '@temporalio/client';
 import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType } from '@temporalio/common';
+import { tsToMs } from '@temporalio/common/lib/time';
 import { SEARCH_ATTRIBUTES } from '../contract';
 import { configuredAddress } from '../temporal-server/configured-address';
 import { TemporalUnreachable } from './errors';
@@ -21,6 +22,27 @@ export interface ConnectOptions {
   readonly namespace?: string;
   /** To open the connection, milliseconds. Default: 5,000. */
   readonly connectTimeoutMs?: number;
+}
+
+/** Workers that ask for work on a task queue. Temporal lists one for five minutes after its last poll. */
+export interface Pollers {
+  /** Those whose last poll is no older than a poll can be. */
+  readonly alive: number;
+  /** Those that have not polled for longer: stopped, or cut off. */
+  readonly silent: number;
+  /** The age of the newest poll, milliseconds; null without any. */
+  readonly lastPollMs: number | null;
+}
+
+/** A poll waits for a minute at most, and is sent again at once: milliseconds. */
+const POLL_OLDEST_MS = 65_000;
+
+/** Who polls, by the times of their last polls in milliseconds since 1970. */
+export function pollersOf(lastPolls: readonly number[], nowMs: number): Pollers {
+  // Temporal's clock may be ahead of this machine's.
+  const ages = lastPolls.map((atMs) => Math.max(0, nowMs - atMs));
+  const alive = ages.filter((ageMs) => ageMs <= POLL_OLDEST_MS).length;
+  return { alive, silent: ages.length - alive, lastPollMs: ages.length === 0 ? null : Math.min(...ages) };
 }
 
 /** Thrown inside the client when Temporal answers but the worker that a call needs does not. */
@@ -156,8 +178,8 @@ export class TemporalService {
     return false;
   }
 
-  /** How many workers have lately asked for work on a task queue: workflows, or activities where there are more. */
-  async pollers(taskQueue: string): Promise<number> {
+  /** Who asks for work on a task queue: for workflows, or for activities where there are more. */
+  async pollers(taskQueue: string): Promise<Pollers> {
     const { namespace } = this;
     const counts = await Promise.all(
       [1, 2].map(async (taskQueueType) => {
@@ -168,10 +190,13 @@ export class TemporalService {
             taskQueueType,
           }),
         );
-        return pollers.length;
+        return pollersOf(
+          pollers.map(({ lastAccessTime }) => tsToMs(lastAccessTime)),
+          Date.now(),
+        );
       }),
     );
-    return Math.max(...counts);
+    return counts.reduce((most, counted) => (counted.alive > most.alive ? counted : most));
   }
 
   /**

@@ -75,6 +75,23 @@ export interface MigrationStatus {
   readonly refusals: MigrationState['refusals'];
   readonly badMessages: MigrationState['badMessages'];
   readonly startedAtMs: number;
+  /**
+   * How Temporal ended the run where the migration itself did not: `terminated`, `failed`, `timed out`. Set by
+   * clients, which ask Temporal as well as the migration: its own answer is as old as its last task.
+   */
+  readonly endedByTemporal?: string;
+}
+
+/** The status of a run that Temporal ended: nobody watches or carries out anything there. */
+export function endedStatus(status: MigrationStatus, ended: string): MigrationStatus {
+  return {
+    ...status,
+    phase: 'closed',
+    outcome: null,
+    pending: null,
+    doing: `nothing: its run was ${ended}, and nobody watches the gateways`,
+    endedByTemporal: ended,
+  };
 }
 
 const LAST_CHECKPOINTS = 5;

@@ -3,7 +3,9 @@ import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Client, Connection } from '@temporalio/client';
 import { MigrationClient, type PastMigration } from '../../src/client';
+import { workflowIdOf } from '../../src/contract';
 import type { Checkpoint } from '../../src/core/checkpoint';
 import type { MigrationStatus } from '../../src/core/status';
 import { sshString } from '../../src/history/ssh-wire';
@@ -30,6 +32,7 @@ const ROUTES = [
   'scripted',
   'audited',
   'signed',
+  'terminated',
 ];
 const world: FakeWorld = fakeWorld();
 
@@ -145,6 +148,26 @@ it('tells who has not confirmed while a rollback waits', async () => {
   expect(stderr).toMatch(/^waiting: gw-2 not confirmed yet \(\d+ s\)$/m);
   expect(stdout).toMatch(/^verified: true, epoch \d+, gateways gw-1, gw-2$/m);
   expect(code).toBe(0);
+});
+
+it('ends a watch and a rollback when the run is terminated, and shows that it was', async () => {
+  await startedInCanary(client, 'terminated');
+  world.silent = ['gw-2'];
+  const watch = run('watch', 'terminated');
+  const rollback = run('rollback', 'terminated');
+  await untilStatus(client, 'terminated', ({ phase }) => phase === 'rolling back');
+  const connection = await Connection.connect({ address: temporal.address });
+  await new Client({ connection }).workflow.getHandle(workflowIdOf('terminated')).terminate('by hand');
+  await connection.close();
+
+  expect(await rollback).toMatchObject({
+    code: 5,
+    stderr: expect.stringMatching(
+      /not verified: the migration's run was terminated before this was verified$/m,
+    ),
+  });
+  expect(await watch).toMatchObject({ code: 5, stderr: expect.stringMatching(/ ended: terminated$/m) });
+  expect((await run('status', 'terminated')).stdout).toMatch(/^migration +\S+, terminated$/m);
 });
 
 it('is refused where a rollback can go nowhere', async () => {

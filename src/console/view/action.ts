@@ -41,7 +41,8 @@ export function actionsOf(
     rollback(status, providers),
     emergency(status, providers),
   ];
-  const over = status.phase === 'closed' ? `the migration is closed: ${status.outcome}` : null;
+  const over =
+    status.phase === 'closed' ? `the migration is closed: ${status.endedByTemporal ?? status.outcome}` : null;
   return drafts.map((draft) => ({
     reasonNeeded: false,
     payload: {},

@@ -201,7 +201,12 @@ function unreadableBanner({ badMessages }: MigrationStatus): Banner[] {
   return [{ id: 'unreadable', tone: 'info', title: 'Messages that could not be read', text, sinceMs: null }];
 }
 
-function closedBanner({ phase, outcome, lastCheckpoints }: MigrationStatus): Banner[] {
+function closedBanner(status: MigrationStatus): Banner[] {
+  const { route, phase, outcome, lastCheckpoints, endedByTemporal } = status;
+  if (endedByTemporal !== undefined) {
+    const text = `Nobody watches it any more. Leases run out by themselves; what is pinned stays. \`cutover kill ${route}\` takes the candidate off.`;
+    return [{ id: 'ended', tone: 'danger', title: `Its run was ${endedByTemporal}`, text, sinceMs: null }];
+  }
   if (phase !== 'closed' || outcome === null) return [];
   const last = lastCheckpoints.at(-1);
   const text = last?.kind === 'recorded' && last.reason !== '' ? sentence(last.reason) : '';

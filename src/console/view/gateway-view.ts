@@ -1,5 +1,6 @@
 import type { EvidenceReading } from '../../core/evidence';
 import type { GatewayStatus } from '../../core/routing';
+import { contradiction } from '../../core/serving';
 import type { MigrationStatus } from '../../core/status';
 import type { GatewayAnswer } from '../../ports';
 
@@ -77,17 +78,18 @@ function viewOf(name: string, status: MigrationStatus, sighting: GatewaySighting
   };
 }
 
-function stateOf(
-  gateway: GatewayStatus,
-  { phase, pending, epoch, shareAsked, share, settled }: MigrationStatus,
-): Pick<GatewayView, 'state' | 'note'> {
+function stateOf(gateway: GatewayStatus, status: MigrationStatus): Pick<GatewayView, 'state' | 'note'> {
+  const { phase, pending, epoch, shareAsked, share, settled } = status;
   const { gateway: name, kill, record, effectiveShare, unsentOlder, inFlightOlder } = gateway;
   if (kill !== null) return { state: 'killed', note: `kill switch, by ${kill.by}` };
   if (pending !== null && !pending.confirmed.includes(name) && shareAsked !== share) {
     const left = unsentOlder + inFlightOlder;
     return { state: 'changing', note: left === 0 ? '' : `${left} older requests in flight` };
   }
-  if (phase === 'closed') return { state: 'as asked', note: '' };
+  if (phase === 'closed') {
+    const note = contradiction(status, gateway);
+    return note === null ? { state: 'as asked', note: '' } : { state: 'behind', note };
+  }
   if (record === null) return { state: 'behind', note: 'holds no record' };
   if (record.epoch !== epoch && pending === null) {
     return { state: 'behind', note: `holds epoch ${record.epoch}, ours is ${epoch}` };
