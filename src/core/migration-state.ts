@@ -112,7 +112,14 @@ export interface Pause {
   readonly atMs: number;
   readonly by: string;
   readonly reason: string;
-  readonly cause: 'operator' | 'drift' | 'lapses' | 'rollback' | 'sample ratio' | 'failures in a row';
+  readonly cause:
+    | 'operator'
+    | 'drift'
+    | 'lapses'
+    | 'rollback'
+    | 'sample ratio'
+    | 'candidate closed'
+    | 'failures in a row';
 }
 
 /** A promotion that waits for its health check. */

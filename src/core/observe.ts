@@ -2,11 +2,11 @@ import { advanceIfDue, applyDeadlines, notePass, takeBack } from './advance';
 import { rollBackByItself } from './automatic-rollback';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from './drift';
 import type { WindowResult } from './events';
-import { type Drift, isRevised, type MigrationState, stageAt } from './migration-state';
+import { type Drift, isRevised, type MigrationState, type Pause, stageAt } from './migration-state';
 import { stageKind } from './plan';
 import { highestOf } from './routing';
 import { close, driftSeen, pauseBecause, pauseForDrift, record } from './routing-change';
-import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict } from './verdict';
+import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict, SHED } from './verdict';
 
 const DAY_MS = 86_400_000;
 const LAPSES_A_DAY = 3;
@@ -38,13 +38,16 @@ export function observe(state: MigrationState, window: WindowResult, atMs: numbe
   if (window.verdict.pause !== null && next.paused === null) {
     const reason = window.verdict.pause;
     next = record(next, { what: 'paused', reason, atMs });
-    const cause = window.verdict.metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)
-      ? FAILURES_IN_A_ROW
-      : 'sample ratio';
-    next = pauseBecause(next, { atMs, by: 'cutover', reason, cause });
+    next = pauseBecause(next, { atMs, by: 'cutover', reason, cause: pauseCause(window.verdict) });
   }
   if (next.phase === 'handover') return closeWhenSettled(next, window, atMs);
   return advanceIfDue(applyDeadlines(next, atMs), atMs);
+}
+
+/** Which metric asks for a verdict's pause. */
+function pauseCause({ metrics }: GateVerdict): Pause['cause'] {
+  if (metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return FAILURES_IN_A_ROW;
+  return metrics.some(({ metric, outcome }) => metric === SHED && outcome === 'fail') ? SHED : 'sample ratio';
 }
 
 function remember(state: MigrationState, window: WindowResult, atMs: number): MigrationState {

@@ -311,6 +311,25 @@ describe('law 4: pause stops advancing, not watching', () => {
     expect(world.state.paused).toMatchObject({ cause: 'failures in a row', reason: 'three failed' });
   });
 
+  it('pauses where the candidate was closed too often, and names that as the cause', () => {
+    const metrics = [{ metric: 'candidate closed', outcome: 'fail' } as MetricVerdict];
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({ verdict: { pause: 'the candidate took none of 9%', metrics } });
+    expect(world.state.paused).toMatchObject({ cause: 'candidate closed' });
+  });
+
+  it('starts the evidence and soak of a paused stage anew with reapply, also without drift', () => {
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({ observedMs: 60_000, verdict: { pause: 'uneven' } });
+    const epoch = world.state.inEffect?.record.epoch ?? 0;
+    expect(world.state.stage).toMatchObject({ observedMs: 60_000, windows: 1 });
+    world.says('resume', { accept: 'reapply' }).applies();
+    expect(world.state).toMatchObject({ paused: null, stage: { observedMs: 0, windows: 0, verdict: null } });
+    expect(world.state.inEffect?.record.epoch).toBeGreaterThan(epoch);
+  });
+
   it('pauses at the third lapse within a day, and forgets them when resumed', () => {
     const lapses = [{ gateway: 'gw-b', what: 'its lease had lapsed' }];
     const world = givenMigration().reaches('canary').watches({ lapses }).watches({ lapses });
