@@ -306,6 +306,18 @@ it.each([
   },
 );
 
+it('keeps nothing of forty bodies of 20 MB that went over one connection to a provider', async () => {
+  const body = chat({ messages: [{ role: 'user', content: 'x'.repeat(20 * MEGABYTE) }] });
+  for (let number = 0; number < 40; number += 1) {
+    const asking = ask([body]);
+    await asking.closed;
+    expect(statusOf(asking)).toBe('200');
+  }
+  expect(candidate.bodyLengths).toHaveLength(40);
+  await expectUnharmed();
+  expect(gateway.process.output()).not.toContain('MaxListenersExceededWarning');
+});
+
 it('keeps room for one team however many bodies of another one are not finished', async () => {
   const piece = Buffer.alloc(33 * MEGABYTE, 'x');
   for (let number = 0; number < 9; number += 1) ask([piece], { announced: piece.length + 1 });

@@ -123,11 +123,15 @@ export function pumpBody(
     if (over) return;
     over = true;
     socket.off('drain', resume);
+    socket.off('close', gone);
     body.destroy();
     ended(error);
   };
   const resume = () => body.resume();
+  const gone = () => end(null);
   socket.on('drain', resume);
+  // Taken off again: a connection outlives many bodies, and would keep each of them.
+  socket.on('close', gone);
   body.on('data', (piece: Buffer) => {
     if (over || piece.length === 0) return;
     sent += piece.length;
@@ -157,5 +161,4 @@ export function pumpBody(
   });
   body.on('error', (error: Error) => end(error));
   body.on('close', () => end(new InvalidRequest('expected the whole body, got its beginning')));
-  socket.on('close', () => end(null));
 }
