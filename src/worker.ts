@@ -4,6 +4,7 @@ import { createActivities } from './activities';
 import type { ParityDirectories } from './adapters/parity-runs';
 import { createPorts } from './adapters/ports';
 import { WorkerMetrics } from './adapters/worker-metrics';
+import { TemporalUnreachable } from './client/errors';
 import { parityDirectories, readDocument } from './config';
 import { EFFECT_TASK_QUEUE, TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
 import type { Configuration } from './core/configuration-schema';
@@ -11,6 +12,7 @@ import { failedLoginText } from './core/failed-logins';
 import type { ListenAddress } from './gateway/listen-address';
 import { openListenerTls } from './gateway/listener-tls';
 import { type MetricsListener, startMetricsListener } from './metrics-listener';
+import { firstLineOf, runAll } from './running-workers';
 import { installRuntime } from './temporal-runtime';
 
 /** How long running activities may go on after a shutdown was asked for; what is left goes on elsewhere. */
@@ -58,12 +60,12 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   );
   let state = 'it connects to Temporal';
   const listener = await showMetrics(options, metrics, () => (state === SERVING ? null : state));
-  const connection = await NativeConnection.connect(options.connection).catch(async (error: unknown) => {
+  const connection = await connect(options.connection).catch(async (error: unknown) => {
     await listener?.stop();
     throw error;
   });
   const shared = { connection, namespace: options.namespace, shutdownGraceTime: SHUTDOWN_GRACE } as const;
-  const workers = await Promise.all([
+  const created = Promise.all([
     Worker.create({
       ...shared,
       taskQueue: TASK_QUEUE,
@@ -87,23 +89,36 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       maxConcurrentActivityTaskExecutions: options.effectSlots ?? 20,
     }),
   ]);
+  const workers = await created.catch(async (error: unknown) => {
+    await connection.close().catch(() => undefined);
+    await listener?.stop();
+    throw error;
+  });
   const stop = async (): Promise<void> => {
     state = 'it stops';
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
     await stopped;
   };
   state = SERVING;
-  const stopped = Promise.all(workers.map((worker) => worker.run()))
-    .then(() => undefined)
-    .finally(async () => {
-      await connection.close();
-      await listener?.stop();
-    });
-  // One that fails must not leave the others running.
-  stopped.catch(() => {
-    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown();
+  const stopped = runAll(workers, () => {
+    state = 'a part of it ended by itself';
+  }).finally(async () => {
+    await connection.close().catch(() => undefined);
+    await listener?.stop();
   });
+  // Whoever started it waits for it; until then its failure is nobody's.
+  stopped.catch(() => undefined);
   return { metricsUrl: listener?.url ?? null, stopped, stop };
+}
+
+async function connect(options: NativeConnectionOptions): Promise<NativeConnection> {
+  try {
+    return await NativeConnection.connect(options);
+  } catch (cause) {
+    const { address = '127.0.0.1:7233' } = options;
+    const reason = `no connection; is it running there? TEMPORAL_ADDRESS or --address names another (${firstLineOf(cause)})`;
+    throw new TemporalUnreachable(address, reason, { cause });
+  }
 }
 
 const SERVING = 'it serves';

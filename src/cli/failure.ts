@@ -22,6 +22,7 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   TemporalUnreachable: EXIT.unreachable,
   NoWorker: EXIT.unreachable,
   TemporalNotFound: EXIT.unreachable,
+  WorkerEnded: EXIT.failure,
   TemporalPortTaken: EXIT.unreachable,
   TemporalServerFailed: EXIT.unreachable,
 };

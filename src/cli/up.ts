@@ -6,6 +6,7 @@ import { startGateway } from '../gateway/main';
 import { startTemporalServer } from '../temporal-server/dev-server';
 import { findTemporal } from '../temporal-server/temporal-source';
 import { startWorker } from '../worker';
+import { keepWorker } from './kept-worker';
 import { printJson, printNote } from './output';
 import { type Stoppable, untilStopped } from './until-stopped';
 
@@ -37,13 +38,15 @@ export function registerUp(program: Command): void {
       const parts: Stoppable[] = [];
       try {
         const temporal = await startTemporal(options, parts);
-        const worker = await startWorker({
-          connection: temporal.connection,
-          namespace: temporal.namespace,
-          configuration,
-          resolveSecret,
-          ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
-        });
+        const startOne = () =>
+          startWorker({
+            connection: temporal.connection,
+            namespace: temporal.namespace,
+            configuration,
+            resolveSecret,
+            ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
+          });
+        const worker = await keepWorker(startOne, { note: printNote });
         parts.push(worker);
         printNote('worker: running');
         const gateway = await startGateway({
