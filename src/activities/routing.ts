@@ -31,6 +31,14 @@ async function readRouting(ports: Ports, { route, nameSettled }: ReadRoutingInpu
   return {
     roster,
     unreachable: answers.filter(({ answer }) => answer.kind !== 'ok').map(({ gateway }) => gateway.name),
+    unreachableBecause: Object.fromEntries(
+      answers.flatMap(({ gateway: { name }, answer }) => {
+        if (answer.kind === 'ok') return [];
+        if (answer.kind === 'unreachable') return [[name, answer.reason]];
+        const { code, message } = answer.refusal.error;
+        return [[name, `${code}: ${message}`]];
+      }),
+    ),
     highestEpoch: Math.max(0, ...statuses.map(highestEpochOf)),
     forgotten: statuses
       .filter((status) => status.effectiveShare > 0)

@@ -56,6 +56,8 @@ export interface HealthCheckResult {
 export interface RoutingReading {
   readonly roster: readonly RosterEntry[];
   readonly unreachable: readonly string[];
+  /** Why, by gateway: no connection, or a refusal such as of the admin token. Absent from older releases. */
+  readonly unreachableBecause?: Readonly<Record<string, string>>;
   readonly highestEpoch: number;
   /** Gateways that serve the candidate although no migration is open. */
   readonly forgotten: readonly {

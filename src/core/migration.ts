@@ -148,7 +148,7 @@ function routingRead(state: MigrationState, reading: RoutingReading, atMs: numbe
     const reason =
       reading.roster.length === 0
         ? 'no gateway is configured or discovered'
-        : `no answer from ${reading.unreachable.join(', ')}: a start reads every gateway`;
+        : `no answer from ${reading.unreachable.map((name) => withReason(name, reading)).join(', ')}: a start reads every gateway`;
     return { ...read, retry: { atMs: atMs + RETRY_MS, reason } };
   }
   const told = reading.forgotten.reduce(
@@ -169,6 +169,11 @@ function routingRead(state: MigrationState, reading: RoutingReading, atMs: numbe
     leaseConfirms: false,
     atMs,
   });
+}
+
+function withReason(name: string, { unreachableBecause = {} }: RoutingReading): string {
+  const reason = unreachableBecause[name];
+  return reason === undefined ? name : `${name} (${reason})`;
 }
 
 function assessed(

@@ -60,6 +60,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
     ...state,
     epoch: highestOf(state.epoch, window.highestEpoch),
     probes: window.probes,
+    unreachable: silentIn(state, window),
     // A promotion rests on the verdict before it: one that is no longer a pass takes it back.
     promotion: verdict?.outcome === 'pass' ? state.promotion : null,
     stage: {
@@ -77,6 +78,12 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
       -VERDICTS_KEPT,
     ),
   };
+}
+
+/** Who did not answer in a window's last round, or refused: a watch of an older release does not say. */
+function silentIn({ roster, unreachable }: MigrationState, { answered }: WindowResult): readonly string[] {
+  if (answered === undefined) return unreachable;
+  return roster.map(({ name }) => name).filter((name) => !answered.includes(name));
 }
 
 /** What the state keeps of a verdict with many strata. */

@@ -150,3 +150,10 @@ it('names who serves a settled candidate, where it is asked to', async () => {
     'settled',
   );
 });
+
+it('says why a gateway could not be read', async () => {
+  const { ports } = gatewaysThat({ 'gw-a': 'silent' });
+  const { readRouting } = createRoutingActivities(ports);
+  const reading = await new MockActivityEnvironment().run(readRouting, { route: 'chat' });
+  expect(reading).toMatchObject({ unreachable: ['gw-a'], unreachableBecause: { 'gw-a': 'connect timeout' } });
+});

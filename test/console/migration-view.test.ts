@@ -1,6 +1,6 @@
 import { orderView } from '../../src/console/view/order';
 import { histogramOf } from '../../src/core/histogram';
-import { statusOf } from '../../src/core/status';
+import { endedStatus, statusOf } from '../../src/core/status';
 import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migration-sighting';
 import { givenMigration, HOUR_MS, KILLED, OVERTAKEN } from '../support/migration-world';
 
@@ -372,4 +372,24 @@ describe('a command that was sent', () => {
       text: 'gone',
     });
   });
+});
+
+it('shows at a closed migration which gateway serves something else than was verified', () => {
+  const world = givenMigration().reaches('canary').says('rollback').applies();
+  expect(world.state.outcome).toBe('rolled back');
+  const settled = { record: null, settled: 'candidate', effectiveShare: 1 } as const;
+  const { gateways } = viewOf(world, {
+    gateways: [aGateway(world, 'gw-a', settled), aGateway(world, 'gw-b')],
+  });
+  expect(gateways).toMatchObject([
+    { name: 'gw-a', state: 'behind', note: 'the migration last verified 0%', serving: 1 },
+    { name: 'gw-b', state: 'as asked' },
+  ]);
+});
+
+it('shows that Temporal ended the run', () => {
+  const { banners } = viewOf(givenMigration().reaches('canary'), {
+    status: endedStatus(statusOf(givenMigration().reaches('canary').state, 0), 'terminated'),
+  });
+  expect(banners).toMatchObject([{ id: 'ended', tone: 'danger', title: 'Its run was terminated' }]);
 });

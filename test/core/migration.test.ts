@@ -825,3 +825,19 @@ describe('a start over a route that is settled on the candidate', () => {
     expect(world.reads({ settled }).decision).toMatchObject({ type: 'apply routing', record: { share: 0 } });
   });
 });
+
+describe('gateways that do not answer', () => {
+  it('are named with the reason while a start waits for them', () => {
+    const unreachableBecause = { 'gw-a': 'unauthorized: expected the admin token' };
+    const world = givenMigration().reads({ unreachable: ['gw-a'], unreachableBecause });
+    expect(world.state.retry?.reason).toContain('gw-a (unauthorized: expected the admin token)');
+  });
+
+  it('are named after each window, until they answer again', () => {
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({ answered: ['gw-b'] });
+    expect(world.state.unreachable).toEqual(['gw-a']);
+    expect(world.watches({ answered: ['gw-a', 'gw-b'] }).state.unreachable).toEqual([]);
+  });
+});
