@@ -67,7 +67,7 @@ it('expects a route where there is no configuration to take it from', async () =
 });
 
 it('says in one line that Temporal is not there', async () => {
-  const commands = ['status chat', 'start chat', 'pause chat', 'watch chat', 'checkpoints chat --json'];
+  const commands = ['start chat', 'pause chat', 'watch chat', 'checkpoints chat --json'];
   const results = await Promise.all(
     commands.map((command) => run([...command.split(' '), '--address', closed])),
   );
@@ -75,6 +75,16 @@ it('says in one line that Temporal is not there', async () => {
     expect(stderr).toMatch(new RegExp(`^cannot use Temporal at ${closed}: no answer within 5 s.*\n$`));
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
   }
+});
+
+it('says of a status first that it is still asking, and then why it could not', async () => {
+  const { code, stderr } = await run(['status', 'chat', '--address', closed]);
+  expect(stderr).toMatch(
+    new RegExp(
+      `^the migration has not answered yet; still asking\nthe migration could not be asked: cannot use Temporal at ${closed}: no answer within 5 s.*\n$`,
+    ),
+  );
+  expect(code).toBe(4);
 });
 
 it('names the way without Temporal when a rollback cannot be sent', async () => {
