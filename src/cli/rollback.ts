@@ -167,7 +167,7 @@ async function withWayOut(error: unknown, route: string, fallback: KillFallback 
   const way =
     fallback === null
       ? `\`cutover kill ${route}\` takes the candidate off now, without Temporal`
-      : `${await fallback.kill('Temporal or a worker does not answer')} (\`cutover kill ${route}\` sets it again, \`--clear\` clears it)`;
+      : `${await fallback.kill('Temporal or a worker does not answer')}; \`cutover kill ${route}\` takes the candidate off now, without Temporal, and \`--clear\` ends that`;
   return new CliError(`${message}\n${kept}${way}`, EXIT.unreachable, { cause: error });
 }
 

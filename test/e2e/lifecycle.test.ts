@@ -91,6 +91,7 @@ interface Metadata {
 }
 
 it('rolls back by itself when the candidate harms, and no caller notices', async () => {
+  await harness.unsettle();
   const load = harness.load('harmed');
   await harness.beginInCanary(quickPlan('harmed', { canary: staying('30s') }));
   harness.candidate.behaviour.failureRatio = 1;

@@ -212,6 +212,14 @@ export class MigrationHarness {
     }
   }
 
+  /** Back to `settled: legacy`, so that other routes may begin. */
+  async unsettle(): Promise<void> {
+    for (const { name } of this.gateways) {
+      await this.gateway(name).process.end();
+      await this.restartGateway(name);
+    }
+  }
+
   /** The worker as users run it. */
   startWorker(...more: readonly string[]): Promise<NodeProcess> {
     const args = ['worker', '--config', this.configPath, '--address', this.temporal.address, ...more];
