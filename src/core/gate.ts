@@ -24,6 +24,7 @@ import {
   stageRates,
 } from './gate-rates';
 import { formatShare, type StagePlan, stageKind } from './plan';
+import { isAnswering } from './probe-streak';
 import { geometricMeanRatio } from './statistics/geometric-mean';
 import {
   type Baseline,
@@ -77,9 +78,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
         ...usage(judged),
       ];
   // Law 3: at share 1 only a legacy whose probes pass is a place to go back to by itself.
-  const { legacy: legacyProbes } = input.probes;
-  const mayRollBack =
-    stageKind(stage) !== 'complete' || (legacyProbes.probes > 0 && legacyProbes.failedInARow === 0);
+  const mayRollBack = stageKind(stage) !== 'complete' || isAnswering(input.probes.legacy);
   const harm = mayRollBack ? metrics.find((metric) => metric.harm) : undefined;
   const outcome = input.burnIn ? 'inconclusive' : combine(metrics);
   const counted = input.burnIn
@@ -148,7 +147,7 @@ function probes(stage: StagePlan, input: GateInput): MetricVerdict {
     const sentence = 'no probe of the candidate has come back yet';
     return metricVerdict({ ...base, outcome: 'not evaluated', sentence });
   }
-  const harm = candidate.failedInARow >= rollbackStreak && legacy.failedInARow === 0 && legacy.probes > 0;
+  const harm = candidate.failedInARow >= rollbackStreak && isAnswering(legacy);
   const passed = candidate.passedInARow >= promotionStreak;
   const sentence = harm
     ? `the last ${candidate.failedInARow} probes of the candidate failed while legacy's pass`

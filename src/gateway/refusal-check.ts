@@ -46,29 +46,35 @@ export function askLegacyAgain(
       else end(failure.kind === 'status_4xx' ? 'refuses' : 'unknown');
     },
   };
-  const mapped = legacyBody(body, facts, false);
-  new Attempt(
-    {
-      provider,
-      caller,
-      method: 'POST',
-      path: provider.path(call.path, call.query, caller),
-      headers: provider.headers(call.head.forward, caller),
-      body: mapped.body,
-      endpoint: call.traffic.endpoint,
-      streams: facts.stream,
-      mayStream: facts.oddStream,
-      choices: facts.choices,
-      holds: true,
-      reads: true,
-      removesUsage: mapped.addsUsage,
-      replayable: true,
-      limits: attemptLimits(call, 'legacy'),
-      maxHeldBytes: services.configuration.gateway.maxBodyBytes,
-      permit: null,
-    },
-    owner,
-    services,
-  ).dispatch();
+  try {
+    const mapped = legacyBody(body, facts, false);
+    new Attempt(
+      {
+        provider,
+        caller,
+        method: 'POST',
+        path: provider.path(call.path, call.query, caller),
+        headers: provider.headers(call.head.forward, caller),
+        body: mapped.body,
+        endpoint: call.traffic.endpoint,
+        streams: facts.stream,
+        mayStream: facts.oddStream,
+        choices: facts.choices,
+        holds: true,
+        reads: true,
+        removesUsage: mapped.addsUsage,
+        replayable: true,
+        limits: attemptLimits(call, 'legacy'),
+        maxHeldBytes: services.configuration.gateway.maxBodyBytes,
+        permit: null,
+      },
+      owner,
+      services,
+    ).dispatch();
+  } catch (error) {
+    // The caller has the first answer whatever becomes of the question.
+    services.defects.report(error, { during: 'second question' });
+    end('unknown');
+  }
   return true;
 }
