@@ -30,8 +30,10 @@ export const WATCH_TASK_QUEUE = 'cutover-watch';
 /** The workflow type. */
 export const MIGRATION_WORKFLOW = 'migration';
 
-/** Marks a run in its history that follows the decisions of `REVISION`. */
-export const REVISION_PATCH = 'revision-2';
+/** The name by which a run's history is marked with the revision of decisions that it follows; 1 has none. */
+export function revisionPatchOf(revision: number): string {
+  return `revision-${revision}`;
+}
 
 /** Law 8: the workflow id follows from the route, so that a second start is refused. */
 export function workflowIdOf(route: string): string {

@@ -4,7 +4,7 @@ import { askOthers, unconfirmed, withdrawConfirmations } from './confirmation';
 import { formatDuration } from './duration';
 import { type EffectRun, isOpen } from './effect-run';
 import { runsOf } from './effect-runs';
-import { isRevised, type MigrationState, openApproval, stageAt } from './migration-state';
+import { follows, type MigrationState, openApproval, stageAt } from './migration-state';
 import { type StagePlan, stageKind } from './plan';
 import { intend, record } from './routing-change';
 
@@ -101,7 +101,7 @@ export function promote(
       atMs,
     });
   }
-  const since = isRevised(state) ? { since: state.checkpoints.length } : {};
+  const since = follows(state, 2) ? { since: state.checkpoints.length } : {};
   return { ...leaving, promotion: { toIndex, ...since, by, reason, commandId } };
 }
 
@@ -128,19 +128,19 @@ export function applyDeadlines(state: MigrationState, atMs: number): MigrationSt
 function mayBeHeld(state: MigrationState, stage: StagePlan): boolean {
   const { held, verdict, passedAtMs } = state.stage;
   if (held !== null || hasPassed(state, stage)) return false;
-  return !(isRevised(state) && passedAtMs != null && verdict === null);
+  return !(follows(state, 2) && passedAtMs != null && verdict === null);
 }
 
 /** How long after its entry a stage is rolled back; null where it is not: assess, and what has passed before. */
 function rollsBackAfterMs(state: MigrationState, stage: StagePlan): number | null {
   if (stageKind(stage) === 'assess') return null;
-  return isRevised(state) && state.stage.passedAtMs != null ? null : stage.deadline.rollbackMs;
+  return follows(state, 2) && state.stage.passedAtMs != null ? null : stage.deadline.rollbackMs;
 }
 
 /** Does what has fallen due while other things happened: a deadline, an approval's expiry, the end of rollout hours. */
 export function takeTurn(before: MigrationState, atMs: number): MigrationState {
   if (before.phase !== 'observing' || before.promotion !== null) return before;
-  const state = expireApproval(isRevised(before) ? applyDeadlines(before, atMs) : before, atMs);
+  const state = expireApproval(follows(before, 2) ? applyDeadlines(before, atMs) : before, atMs);
   const { notBefore } = state.stage;
   if (state.phase !== 'observing' || notBefore == null || atMs < notBefore.atMs) return state;
   return advanceIfDue({ ...state, stage: { ...state.stage, notBefore: null } }, atMs);

@@ -1,4 +1,4 @@
-import { isRevised, type MigrationState, stageAt } from './migration-state';
+import { follows, type MigrationState, stageAt } from './migration-state';
 import { stageKind } from './plan';
 import { isAnswering } from './probe-streak';
 import { record, rollBackToLegacy } from './routing-change';
@@ -7,7 +7,7 @@ const OBSTACLE = "not rolled back by itself: legacy's probes do not pass";
 
 /** Law 3: where all traffic is at the candidate, only a legacy whose probes pass is a place to go back to unasked. */
 export function mayRollBackByItself(state: MigrationState): boolean {
-  if (!isRevised(state)) return true;
+  if (!follows(state, 2)) return true;
   return stageKind(stageAt(state.plan, state.stageIndex)) !== 'complete' || isAnswering(state.probes.legacy);
 }
 

@@ -1,6 +1,6 @@
 import { type EffectRun, isOpen } from './effect-run';
 import { addRun, changeRun, runsOf, subjectOf } from './effect-runs';
-import { isRevised, type MigrationState } from './migration-state';
+import { follows, type MigrationState } from './migration-state';
 import { record } from './routing-change';
 
 /** The gates by others that have not said yes to leaving the current stage since it last passed. */
@@ -54,14 +54,14 @@ function asksOf(state: MigrationState): readonly EffectRun[] {
 
 /** Each entry of a stage has an epoch of its own, which a question bears. */
 function isOfThisEntry(state: MigrationState, run: EffectRun): boolean {
-  return isRevised(state)
+  return follows(state, 2)
     ? run.about.epoch === state.inEffect?.record.epoch
     : run.createdAtMs >= state.stage.enteredAtMs;
 }
 
 /** Takes back every open question that is not about leaving the stage as it is now: its answer would decide nothing. */
 export function dropStaleQuestions(before: MigrationState): MigrationState {
-  if (!isRevised(before)) return before;
+  if (!follows(before, 2)) return before;
   const { phase, stageIndex } = before;
   return runsOf(before)
     .filter((run) => run.purpose === 'confirm' && isOpen(run))

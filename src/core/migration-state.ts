@@ -248,13 +248,13 @@ export interface MigrationStart {
 
 /**
  * The decisions of this release. A history that an earlier one recorded replays by the decisions with which it was
- * made, so whatever decides otherwise since then asks `isRevised` first.
+ * made, so whatever decides otherwise since then asks `follows` first.
  */
-export const REVISION = 2;
+export const REVISION = 3;
 
-/** Whether a migration follows the decisions of revision 2. */
-export function isRevised({ revision = 1 }: Pick<MigrationState, 'revision'>): boolean {
-  return revision >= 2;
+/** Whether a migration follows the decisions that came with a revision. */
+export function follows({ revision = 1 }: Pick<MigrationState, 'revision'>, since: number): boolean {
+  return revision >= since;
 }
 
 /** The state before anything was done. */

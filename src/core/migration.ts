@@ -3,7 +3,7 @@ import { dropStaleQuestions } from './confirmation';
 import { settleEffect } from './effect-outcome';
 import { planEffects } from './effect-planning';
 import type { Decision, EffectEvent, HealthCheckResult, MigrationEvent, RoutingReading } from './events';
-import { type AssessmentSummary, isRevised, type MigrationState, stageAt } from './migration-state';
+import { type AssessmentSummary, follows, type MigrationState, stageAt } from './migration-state';
 import { obey } from './obey';
 import { mayClose, observe } from './observe';
 import { formatShare, stageKind } from './plan';
@@ -284,7 +284,7 @@ function healthChecked(state: MigrationState, check: HealthCheckResult, atMs: nu
   const { healthy, sentence, notBefore = null } = check;
   if (notBefore !== null) {
     // Whatever the clock of the worker says: the stage is watched before it is asked again.
-    const earliestMs = isRevised(state) ? atMs + RETRY_MS : notBefore.atMs;
+    const earliestMs = follows(state, 2) ? atMs + RETRY_MS : notBefore.atMs;
     const nextMs = Math.max(notBefore.atMs, earliestMs);
     const reason = `${notBefore.why}: next possible at ${new Date(nextMs).toISOString()}`;
     const told = record(cleared, { what: 'waiting', reason, atMs });

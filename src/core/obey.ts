@@ -4,13 +4,7 @@ import { effectOf } from './checkpoint';
 import { askedBy, type BadMessage, badCommand, type Command, type CommandAnswer } from './command';
 import { unconfirmed } from './confirmation';
 import { latchedGateways, withDrifts } from './drift';
-import {
-  highestShareOut,
-  isRevised,
-  type MigrationState,
-  type SeenCommand,
-  stageAt,
-} from './migration-state';
+import { follows, highestShareOut, type MigrationState, type SeenCommand, stageAt } from './migration-state';
 import { formatShare } from './plan';
 import { close, covers, intend, pauseBecause, record, rollBack } from './routing-change';
 
@@ -108,7 +102,7 @@ function rollbackRefusal(state: MigrationState, command: Command & { name: 'roll
   const target = rollbackTarget(state, command.to);
   if (typeof target === 'string') return target;
   const latched = latchedGateways(state);
-  if (target.share > 0 && latched.length > 0 && isRevised(state)) {
+  if (target.share > 0 && latched.length > 0 && follows(state, 2)) {
     return `the kill switch of ${latched.join(', ')} is set: nothing above 0% is applied before cutover kill --clear`;
   }
   const running = state.pending?.rollback ?? null;
@@ -242,7 +236,7 @@ function resume(
 function seen(state: MigrationState, command: Command, answer: CommandAnswer): MigrationState {
   const { commandId, name } = command;
   if (commandId === null) return state;
-  const revised = isRevised(state);
+  const revised = follows(state, 2);
   const others = state.seen.filter(
     (earlier) => earlier.commandId !== commandId || (!revised && earlier.name !== name),
   );
@@ -252,7 +246,7 @@ function seen(state: MigrationState, command: Command, answer: CommandAnswer): M
 
 /** Why an id cannot be used again; null when it is new, or repeats what it was used for. */
 function misusedId(state: MigrationState, command: Command): string | null {
-  if (!isRevised(state)) return null;
+  if (!follows(state, 2)) return null;
   const before = state.seen.find(({ commandId }) => commandId === command.commandId);
   if (before === undefined || isSame(before, command)) return null;
   return `expected a commandId of its own, got ${JSON.stringify(command.commandId)}, which was used for ${before.asked ?? before.name}`;

@@ -2,7 +2,7 @@ import { advanceIfDue, applyDeadlines, notePass, takeBack } from './advance';
 import { rollBackByItself } from './automatic-rollback';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from './drift';
 import type { WindowResult } from './events';
-import { type Drift, isRevised, type MigrationState, type Pause, stageAt } from './migration-state';
+import { type Drift, follows, type MigrationState, type Pause, stageAt } from './migration-state';
 import { stageKind } from './plan';
 import { highestOf } from './routing';
 import { close, driftSeen, pauseBecause, pauseForDrift, record } from './routing-change';
@@ -130,7 +130,7 @@ function noteDrifts(state: MigrationState, drifts: readonly Drift[], atMs: numbe
   const cleared = drifts.filter((drift) => drift.kill === null && had(drift)?.kill != null);
   const over = [
     ...gone.map(({ gateway, kind }) => `${gateway}: ${kind} is gone`),
-    ...(isRevised(state) ? cleared.map(({ gateway, detail }) => `${gateway}: ${detail}`) : []),
+    ...(follows(state, 2) ? cleared.map(({ gateway, detail }) => `${gateway}: ${detail}`) : []),
   ];
   // The pause stays: only an operator resumes.
   const told = over.reduce(
@@ -140,7 +140,7 @@ function noteDrifts(state: MigrationState, drifts: readonly Drift[], atMs: numbe
   );
   const met = drifts.filter((drift) => {
     const earlier = had(drift);
-    return earlier === undefined || (isRevised(state) && drift.kill !== null && earlier.kill === null);
+    return earlier === undefined || (follows(state, 2) && drift.kill !== null && earlier.kill === null);
   });
   return met.reduce((seen, drift) => pauseForDrift(seen, drift, atMs), told);
 }

@@ -1,8 +1,8 @@
-import { type MigrationInput, type MigrationResult, REVISION_PATCH } from '../contract';
+import { type MigrationInput, type MigrationResult, revisionPatchOf } from '../contract';
 import { COMMAND_NAMES, type CommandName, isBadMessage, readCommand } from '../core/command';
 import type { Decision, MigrationEvent } from '../core/events';
 import { nextDecision, transition } from '../core/migration';
-import { initialState, isRevised, type MigrationState, REVISION } from '../core/migration-state';
+import { follows, initialState, type MigrationState, REVISION } from '../core/migration-state';
 import { repeatedUpdate } from '../core/obey';
 import { messageFact, type SealedKind, sealedStart, windowFact, withEntry } from '../core/record-seal';
 import {
@@ -46,11 +46,19 @@ export function retrace(runs: readonly RunHistory[]): RetracedMigration | null {
   return last;
 }
 
-/** The marker that `patched` leaves. */
-function isRevisionMark({ type, attributes }: HistoryEvent): boolean {
-  if (type !== 'MARKER_RECORDED' || !isObject(attributes['details'])) return false;
+/** The revision whose marker `patched` left in a run. */
+function revisionOf(events: readonly HistoryEvent[]): number {
+  const patches = new Set(events.map(patchOf));
+  for (let revision = REVISION; revision > 1; revision -= 1) {
+    if (patches.has(revisionPatchOf(revision))) return revision;
+  }
+  return 1;
+}
+
+function patchOf({ type, attributes }: HistoryEvent): unknown {
+  if (type !== 'MARKER_RECORDED' || !isObject(attributes['details'])) return null;
   const patch = firstPayload(attributes['details']['patch-data']);
-  return isObject(patch) && patch['id'] === REVISION_PATCH;
+  return isObject(patch) ? patch['id'] : null;
 }
 
 const NO_WORK = null as Work | null;
@@ -61,7 +69,7 @@ function isTimed(decision: Decision, work: Work | null): boolean {
 
 function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): RetracedMigration {
   const firstTask = events.find(({ type }) => type === 'WORKFLOW_TASK_STARTED');
-  const revision = events.some(isRevisionMark) ? REVISION : 1;
+  const revision = revisionOf(events);
   let state: MigrationState = input.carried
     ? { ...input.carried, ...(revision === 1 ? {} : { revision }) }
     : { ...initialState(input.start, firstTask?.atMs ?? 0, revision), sealed: sealedStart(input.start) };
@@ -98,7 +106,7 @@ function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): Ret
             if (told !== null) apply(told);
           }
           // The workflow's one timer for deadlines and expiries; the others change nothing that is not due.
-          if (result.type === 'TIMER_FIRED' && isRevised(state)) apply({ type: 'time passed' });
+          if (result.type === 'TIMER_FIRED' && follows(state, 2)) apply({ type: 'time passed' });
           if (work !== null && workOf(result) === work.id) {
             const told = resultEvent(work, result, { state, events });
             if (told === 'unknown') {

@@ -21,7 +21,7 @@ import {
   type MigrationInput,
   type MigrationResult,
   QUERIES,
-  REVISION_PATCH,
+  revisionPatchOf,
 } from '../contract';
 import type { Checkpoint } from '../core/checkpoint';
 import {
@@ -37,7 +37,7 @@ import {
 import { currentDetails } from '../core/details';
 import type { MigrationEvent } from '../core/events';
 import { nextDecision, transition } from '../core/migration';
-import { initialState, isRevised, type MigrationState, REVISION } from '../core/migration-state';
+import { follows, initialState, type MigrationState, REVISION } from '../core/migration-state';
 import { repeatedUpdate, updateRefusal, withBadMessage } from '../core/obey';
 import { messageFact, type SealedKind, sealedStart, windowFact, withEntry } from '../core/record-seal';
 import { startProblem } from '../core/start-problem';
@@ -60,7 +60,7 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
   // Not a failed task, which is tried again for ever: the workflow ends, and its route is free.
   if (problem !== null) throw ApplicationFailure.nonRetryable(`not a migration: ${problem}`, 'BadStart');
   // An open migration of an older release goes on by its own decisions until its next run.
-  const revision = patched(REVISION_PATCH) ? REVISION : 1;
+  const revision = revisionOfRun();
   let state = input.carried
     ? { ...input.carried, ...(revision === 1 ? {} : { revision }) }
     : { ...initialState(input.start, Date.now(), revision), sealed: sealedStart(input.start) };
@@ -91,7 +91,7 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
   await CancellationScope.nonCancellable(async () => {
     const effects = new EffectRunner(() => state, apply);
     const effectsDone = effects.run();
-    if (isRevised(state)) void takeTurns(() => state, apply);
+    if (follows(state, 2)) void takeTurns(() => state, apply);
     for (;;) {
       const decision = nextDecision(state, Date.now());
       if (decision.type === 'close') break;
@@ -110,6 +110,14 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
     await condition(allHandlersFinished);
   });
   return resultOf(state);
+}
+
+/** Asked of the newest first: a new run is marked with that one alone. */
+function revisionOfRun(): number {
+  for (let revision = REVISION; revision > 1; revision -= 1) {
+    if (patched(revisionPatchOf(revision))) return revision;
+  }
+  return 1;
 }
 
 /** An event as the outside gives it; the loop adds the workflow's time. */
