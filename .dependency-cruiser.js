@@ -67,13 +67,19 @@ module.exports = {
     only(
       'history-imports-contract',
       '^src/history/',
-      '^src/(core/|contract\\.ts$|history/)',
+      '^src/(core/|contract\\.ts$|report/|history/)',
       'what a history tells needs no Temporal and no worker',
+    ),
+    only(
+      'report-is-alone',
+      '^src/report/',
+      '^src/(core/|report/)',
+      'the form of reports; assess and history write what is in them',
     ),
     only(
       'assess-imports-core',
       '^src/assess/',
-      '^src/(core/|guarded-fetch\\.ts$|assess/)',
+      '^src/(core/|guarded-fetch\\.ts$|report/|assess/)',
       'assess stands alone',
     ),
     only(

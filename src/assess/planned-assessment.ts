@@ -5,16 +5,16 @@ import type { Configuration } from '../core/configuration-schema';
 import type { MigrationEffort } from '../core/migration-effort';
 import { InvalidDocument } from '../core/schema-parts';
 import type { UsageFindings } from '../core/usage-digest';
+import { reportHtml } from '../report/report-html';
 import { type AssessmentPorts, type AssessmentRequest, assessUsage } from './assess-usage';
 import { type AssessmentReport, findingsOf } from './assessment-report';
+import { assessmentDocument } from './assessment-sections';
 import { providerInquiry } from './openai-inquiry';
 import { measuredTokenRatios } from './parity-token-ratios';
 import { configuredPrices } from './prices/configured-prices';
 import { parsePriceBook } from './prices/price-book-schema';
 import { MissingPrice, PriceFinder } from './prices/price-finder';
 import type { TokenRatios } from './projection';
-import { reportHtml } from './report-html';
-import { reportSections } from './report-sections';
 import { UnreadableUsage } from './usage/content-kind';
 import { parseMapping } from './usage/mapping-schema';
 import { TooManyRejects } from './usage/usage-loader';
@@ -150,7 +150,7 @@ function routeOf(name: string, configuration: Configuration): Configuration['rou
 
 async function writeReport(folder: string, route: string, report: AssessmentReport): Promise<void> {
   const name = join(folder, `assessment-${route}`);
-  const page = reportHtml(`Assessment of ${route}`, report, reportSections(report));
+  const page = reportHtml(assessmentDocument(report), report.madeAt);
   try {
     await mkdir(folder, { recursive: true });
     await writeFile(`${name}.json`, `${JSON.stringify(report, null, 2)}\n`, { mode: 0o600 });

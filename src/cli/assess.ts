@@ -4,15 +4,16 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { assessUsage } from '../assess/assess-usage';
 import { type AssessmentReport, digestReport } from '../assess/assessment-report';
+import { assessmentDocument } from '../assess/assessment-sections';
 import { MissingPrice } from '../assess/prices/price-finder';
-import { reportHtml } from '../assess/report-html';
-import { reportMarkdown } from '../assess/report-markdown';
-import { reportSections } from '../assess/report-sections';
 import { UnreadableUsage } from '../assess/usage/content-kind';
 import { fetchOpenAiUsage } from '../assess/usage/openai-fetch';
 import { TooManyRejects } from '../assess/usage/usage-loader';
 import { resolveSecret, UnresolvedSecret } from '../config';
 import { InvalidDocument } from '../core/schema-parts';
+import { cellText } from '../report/report-document';
+import { reportHtml } from '../report/report-html';
+import { reportMarkdown } from '../report/report-markdown';
 import { type AssessOptions, addAssessOptions } from './assess-options';
 import { askedByOptions, askedByPlan } from './assess-request';
 import { CliError, EXIT } from './cli-error';
@@ -96,29 +97,32 @@ async function fetchUsage(options: AssessOptions, folder: string, signal: AbortS
 }
 
 function output(report: AssessmentReport, options: AssessOptions): void {
-  const sections = reportSections(report);
-  const title = report.route === null ? 'Assessment' : `Assessment of ${report.route}`;
+  const document = assessmentDocument(report);
   noteFormats(report);
   if (options.html !== undefined) {
-    writeFileSync(options.html, reportHtml(title, report, sections));
+    writeFileSync(options.html, reportHtml(document, report.madeAt));
     printNote(`wrote ${options.html}`);
   }
   if (options.markdown === '-') {
-    process.stdout.write(reportMarkdown(title, sections));
+    process.stdout.write(reportMarkdown(document));
     return;
   }
   if (options.markdown !== undefined) {
-    writeFileSync(options.markdown, reportMarkdown(title, sections));
+    writeFileSync(options.markdown, reportMarkdown(document));
     printNote(`wrote ${options.markdown}`);
   }
   if (options.json === true) {
     printJson({ ...report, digest: digestReport(report) });
     return;
   }
-  for (const { title: heading, lines, table } of sections) {
+  for (const { title: heading, lines, table } of document.sections) {
     printLine(heading);
     for (const line of lines) printLine(`  ${line}`);
-    if (table !== null && table.rows.length > 0) printTable(table.head, table.rows);
+    if (table !== null && table.rows.length > 0)
+      printTable(
+        table.head,
+        table.rows.map((cells) => cells.map(cellText)),
+      );
     printLine();
   }
 }

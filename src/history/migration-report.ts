@@ -6,8 +6,6 @@ import type { RecordedWindow } from '../core/recorded-window';
 import { usageLines } from '../core/usage-digest';
 import type { GateVerdict, MetricVerdict } from '../core/verdict';
 import { metricTexts, outcomeText } from '../core/verdict-text';
-import type { RecordedMigration } from './recorded-migration';
-import { evidenceBar, intervalChart, shareChart } from './report-charts';
 import {
   type ReportCell,
   type ReportDocument,
@@ -15,7 +13,9 @@ import {
   type ReportTable,
   section,
   type Tone,
-} from './report-document';
+} from '../report/report-document';
+import { evidenceBar, intervalChart, shareChart } from './migration-charts';
+import type { RecordedMigration } from './recorded-migration';
 
 /** What a migration's history tells, fit for a change ticket; `madeAtMs` is when. */
 export function migrationReport(migration: RecordedMigration, madeAtMs: number): ReportDocument {

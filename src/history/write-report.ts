@@ -1,9 +1,9 @@
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { reportHtml } from '../report/report-html';
+import { reportMarkdown } from '../report/report-markdown';
 import { migrationReport } from './migration-report';
 import type { RecordedMigration } from './recorded-migration';
-import { reportHtml } from './report-html';
-import { reportMarkdown } from './report-markdown';
 
 /** A report in both formats. */
 export interface WrittenReport {

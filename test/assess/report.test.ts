@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AssessmentRequest, assessUsage } from '../../src/assess/assess-usage';
 import { digestReport } from '../../src/assess/assessment-report';
+import { assessmentDocument } from '../../src/assess/assessment-sections';
+import { shown } from '../../src/assess/assessment-texts';
 import { parsePriceBook } from '../../src/assess/prices/price-book-schema';
 import { PriceFinder } from '../../src/assess/prices/price-finder';
 import { NO_RATE_LIMITS } from '../../src/assess/rate-limit-headers';
 import type { ProviderInquiry } from '../../src/assess/readiness';
-import { reportHtml } from '../../src/assess/report-html';
-import { reportMarkdown } from '../../src/assess/report-markdown';
-import { reportSections, shown } from '../../src/assess/report-sections';
+import { reportHtml } from '../../src/report/report-html';
+import { reportMarkdown } from '../../src/report/report-markdown';
 
 const HOSTILE = '<img src=x onerror=alert(1)>|`x`';
 
@@ -120,17 +121,17 @@ it('probes what is used or may be, and never what the log says is not', async ()
 it('shows usage alone when no candidate is named', async () => {
   const found = await report({ candidate: null, readiness: null });
   expect(found.projection).toBeNull();
-  expect(reportSections(found).map(({ title }) => title)).not.toContain('Cost of 30 days');
+  expect(assessmentDocument(found).sections.map(({ title }) => title)).not.toContain('Cost of 30 days');
 });
 
 it('says what is not in the source, and never shows it as zero', async () => {
   const found = await report();
-  const totals = reportSections(found).find(({ title }) => title.startsWith('Usage'));
+  const totals = assessmentDocument(found).sections.find(({ title }) => title.startsWith('Usage'));
   expect(totals?.lines).toContain('first token: not in this source');
 });
 
 it('shows usage by day, and by weekday with its busiest hour', async () => {
-  const sections = reportSections(await report());
+  const sections = assessmentDocument(await report()).sections;
   const rowsOf = (name: string) => sections.find(({ title }) => title.startsWith(name))?.table?.rows ?? [];
   expect(rowsOf('By day')[0]).toEqual(['2026-10-05', '25', '25,000,000', '0', '0', '0 (0.00%)']);
   expect(rowsOf('By day')).toHaveLength(4);
@@ -139,7 +140,7 @@ it('shows usage by day, and by weekday with its busiest hour', async () => {
 });
 
 it('says in its summary what decides', async () => {
-  const [summary] = reportSections(await report({}, null));
+  const [summary] = assessmentDocument(await report({}, null)).sections;
   expect(summary?.lines).toEqual([
     'Verdict: hold, with 1 doubt, 2 warnings.',
     '30 days cost $1,470.00 now, and $740.00 at the candidate, extrapolated from 72 h of usage.',
@@ -148,7 +149,9 @@ it('says in its summary what decides', async () => {
 });
 
 it('prints every price with its source and date', async () => {
-  const prices = reportSections(await report()).find(({ title }) => title.startsWith('Prices used'));
+  const prices = assessmentDocument(await report()).sections.find(({ title }) =>
+    title.startsWith('Prices used'),
+  );
   expect(prices?.table?.rows).toHaveLength(3);
   expect(prices?.table?.rows.every((row) => row.includes('test list') && row.includes('2026-10-01'))).toBe(
     true,
@@ -157,22 +160,22 @@ it('prints every price with its source and date', async () => {
 
 it('makes one page that loads nothing and runs nothing, whatever the log says', async () => {
   const found = await report();
-  const html = reportHtml('Assessment', found, reportSections(found));
+  const html = reportHtml(assessmentDocument(found), found.madeAt);
   expect(html).not.toContain('<img');
   expect(html).toContain('&#60;img src=x');
   expect(html).not.toMatch(/<script|<link|src=["']|href=|url\(/);
   expect(html).toContain("default-src 'none'");
   expect(html.match(/<figcaption>[^<]*/g)).toEqual([
+    '<figcaption>Latency',
     '<figcaption>Tokens by day and model',
     '<figcaption>Calls by weekday and hour (UTC), at most 2',
-    '<figcaption>Latency',
     '<figcaption>Cost by month, now and then',
   ]);
 });
 
 it('keeps names within their cells in Markdown', async () => {
   const found = await report();
-  const text = reportMarkdown('Assessment', reportSections(found));
+  const text = reportMarkdown(assessmentDocument(found));
   expect(text).toContain('\\<img src=x onerror=alert(1)\\>\\|\\`x\\`');
   const rows = text.split('\n').filter((line) => line.includes('onerror'));
   expect(rows.length).toBeGreaterThan(1);

@@ -74,7 +74,7 @@ it('writes JSON, Markdown and a page', async () => {
   expect(report.usage.totals).toMatchObject({ calls: 3, inputTokens: 1600, cachedTokens: 512 });
   expect(report.digest.sha256).toMatch(/^[0-9a-f]{64}$/);
   expect(readFileSync(html, 'utf8')).toContain('<figcaption>Cost by month, now and then');
-  expect(readFileSync(markdown, 'utf8')).toMatch(/^# Assessment\n/);
+  expect(readFileSync(markdown, 'utf8')).toMatch(/^# Assessment: hold\n/);
 });
 
 it('ends with 5 when a blocker rejects, and takes attestations by name', async () => {

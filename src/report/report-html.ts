@@ -31,6 +31,8 @@ svg text{font:12px system-ui,sans-serif;fill:var(--soft)}
 .grid{stroke:var(--line)}.asked{stroke:var(--accent);fill:none;stroke-width:2}.area{fill:var(--band);opacity:.45}
 .zero{stroke:var(--soft)}.margin{stroke:var(--bad);stroke-dasharray:3 2}.interval{stroke:var(--accent);stroke-width:4;opacity:.5}.estimate{fill:var(--accent)}
 .track{fill:var(--line)}.value{fill:var(--accent)}
+.axis{stroke:var(--line)}.range{stroke:var(--ink);stroke-width:2}.cell{stroke:var(--line);stroke-width:.5}
+.chart{overflow-x:auto}.chart svg{width:100%;min-width:640px;height:auto}.legend span{display:inline-block;margin-right:1rem;font-size:13px}.legend i{display:inline-block;width:10px;height:10px;margin-right:5px}
 .dot-good{fill:var(--good)}.dot-bad{fill:var(--bad)}.dot-open{fill:var(--open)}.dot-plain{fill:var(--soft)}.mark{stroke:var(--bad);stroke-dasharray:2 3}
 footer{margin-top:3rem;color:var(--soft);font-size:.82rem}
 @media (max-width:640px){main{padding:1.5rem 1rem 3rem}h1{font-size:1.35rem}svg.wide text{font-size:26px}svg.wide circle{r:7px}dl{grid-template-columns:repeat(auto-fit,minmax(135px,1fr));gap:.75rem 1rem}}

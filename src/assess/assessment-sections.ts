@@ -1,46 +1,73 @@
 import { formatDuration } from '../core/duration';
+import {
+  cellText,
+  type ReportDocument,
+  type ReportSection,
+  type ReportTable,
+  section,
+  type Tone,
+} from '../report/report-document';
+import { costChart, distributionChart, hourOfWeekChart, tokensByDayChart } from './assessment-charts';
 import type { AssessmentReport } from './assessment-report';
+import { count, dollars, integer, minute, NOT_HERE, short, shown, WEEKDAYS } from './assessment-texts';
 import { type CostRange, type Projection, WEEK_DAYS } from './projection';
 import type { Readiness } from './readiness';
 import { FEATURES, sumOf, sumOfKnown, type UsageSums } from './usage/usage-analysis';
 
-/** A part of a report in no format yet. */
-export interface ReportSection {
-  readonly title: string;
-  readonly lines: readonly string[];
-  readonly table: { readonly head: readonly string[]; readonly rows: readonly (readonly string[])[] } | null;
-}
-
 const DAY_MS = 86_400_000;
 
-/** What a source does not carry is never shown as zero. */
-export const NOT_HERE = 'not in this source';
+/** A section without what is empty in it. */
+type Part = Pick<ReportSection, 'title'> & Partial<ReportSection>;
 
-/** The whole report as sections, for the terminal, Markdown and HTML alike. Names are made safe to show. */
-export function reportSections(report: AssessmentReport): ReportSection[] {
-  return [
-    verdict(report),
-    sources(report),
-    totals(report),
-    models(report),
-    days(report),
-    weekdays(report),
-    callers(report),
-    features(report),
-    ...projection(report),
-    ...readiness(report),
-  ];
+/** An assessment as a report, for the terminal, Markdown and HTML alike. Names are made safe to show. */
+export function assessmentDocument(report: AssessmentReport): ReportDocument {
+  return {
+    title: report.route === null ? 'Assessment' : `Assessment of ${report.route}`,
+    status: statusOf(report),
+    sections: [
+      verdict(report),
+      sources(report),
+      totals(report),
+      models(report),
+      days(report),
+      weekdays(report),
+      callers(report),
+      features(report),
+      ...projection(report),
+      ...readiness(report),
+    ].map((part) => section({ ...part, table: part.table == null ? null : withNumbers(part.table) })),
+  };
 }
 
-function verdict({ readiness, projection }: AssessmentReport): ReportSection {
+const TONES: Readonly<Record<Readiness['verdict'], Tone>> = { pass: 'good', hold: 'open', rejected: 'bad' };
+
+function statusOf({ readiness }: AssessmentReport): ReportDocument['status'] {
+  return readiness === null
+    ? { text: 'usage only', tone: 'plain' }
+    : { text: readiness.verdict, tone: TONES[readiness.verdict] };
+}
+
+/** Columns that hold numbers, with a unit or a percentage at most, where they hold anything. */
+function withNumbers(table: ReportTable): ReportTable {
+  const numeric = table.head.flatMap((_, at) => {
+    const filled = table.rows
+      .map((cells) => cellText(cells[at] ?? ''))
+      .filter((cell) => cell !== NOT_HERE && cell !== '-');
+    const numbers = filled.every((cell) => /^-?\$?[\d,.:]+(?: \([\d.]+%\)| [A-Z]{3})?$/.test(cell));
+    return filled.length > 0 && numbers ? [at] : [];
+  });
+  return { ...table, numeric };
+}
+
+function verdict({ readiness, projection }: AssessmentReport): Part {
   const lines = [
     ...(readiness === null ? [] : [`Verdict: ${readiness.verdict}${reasons(readiness)}.`]),
     ...(projection === null ? [] : [monthly(projection), projection.recommendation.sentence]),
   ];
-  return section(
-    'Summary',
-    lines.length > 0 ? lines : ['Usage only: no candidate was named, or no tokens are known.'],
-  );
+  return {
+    title: 'Summary',
+    lines: lines.length > 0 ? lines : ['Usage only: no candidate was named, or no tokens are known.'],
+  };
 }
 
 const REASONS = [
@@ -66,7 +93,7 @@ function monthly({ legacy, candidate, days }: Projection): string {
 
 const FILES_SHOWN = 20;
 
-function sources({ usage }: AssessmentReport): ReportSection {
+function sources({ usage }: AssessmentReport): Part {
   // Files with rejected rows first: they want to be looked at.
   const ordered = [...usage.sources].sort((a, b) => b.rejects.total - a.rejects.total);
   const shownFiles = ordered.length > FILES_SHOWN ? ordered.slice(0, FILES_SHOWN) : usage.sources;
@@ -117,7 +144,7 @@ function sources({ usage }: AssessmentReport): ReportSection {
   };
 }
 
-function totals({ usage }: AssessmentReport): ReportSection {
+function totals({ usage }: AssessmentReport): Part {
   const { window, totals: sums, peak, latencyMs, firstTokenMs, promptTokens } = usage;
   const perDay = (value: number | null) => (value === null ? NOT_HERE : integer(value / window.days));
   const quantiles = (of: typeof latencyMs, unit: string) =>
@@ -133,6 +160,10 @@ function totals({ usage }: AssessmentReport): ReportSection {
   ];
   return {
     title: `Usage from ${minute(window.fromMs)} to ${minute(window.toMs)} UTC, ${formatDuration(window.days * DAY_MS)} of data`,
+    figure: figures(
+      distributionChart('Latency', latencyMs),
+      distributionChart('Time to first token', firstTokenMs),
+    ),
     lines: [
       `latency: ${quantiles(latencyMs, ' ms')}`,
       `first token: ${quantiles(firstTokenMs, ' ms')}`,
@@ -153,10 +184,9 @@ function totals({ usage }: AssessmentReport): ReportSection {
   };
 }
 
-function models({ usage }: AssessmentReport): ReportSection {
+function models({ usage }: AssessmentReport): Part {
   return {
     title: 'By model',
-    lines: [],
     table: {
       head: [
         'model',
@@ -188,11 +218,12 @@ function models({ usage }: AssessmentReport): ReportSection {
 
 const DAYS_SHOWN = 31;
 
-function days({ usage }: AssessmentReport): ReportSection {
+function days({ usage }: AssessmentReport): Part {
   const all = [...new Set(usage.byDay.map(({ day }) => day))];
   const last = all.slice(-DAYS_SHOWN);
   return {
     title: 'By day (UTC)',
+    figure: tokensByDayChart(usage),
     lines:
       all.length > last.length ? [`the last ${last.length} of ${integer(all.length)} days with usage`] : [],
     table: {
@@ -212,14 +243,13 @@ function days({ usage }: AssessmentReport): ReportSection {
   };
 }
 
-export const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'] as const;
-
-function weekdays({ usage: { byHourOfWeek } }: AssessmentReport): ReportSection {
+function weekdays({ usage }: AssessmentReport): Part {
+  const { byHourOfWeek } = usage;
   const title = 'By weekday and hour (UTC)';
-  if (byHourOfWeek === null) return section(title, [NOT_HERE]);
+  if (byHourOfWeek === null) return { title, lines: [NOT_HERE] };
   return {
     title,
-    lines: [],
+    figure: hourOfWeekChart(usage),
     table: {
       head: ['weekday', 'calls', 'tokens', 'busiest hour', 'its calls', 'its tokens'],
       rows: WEEKDAYS.map((weekday, at) => {
@@ -243,8 +273,8 @@ function weekdays({ usage: { byHourOfWeek } }: AssessmentReport): ReportSection 
   };
 }
 
-function callers({ usage }: AssessmentReport): ReportSection {
-  if (usage.byCaller === null) return section('By key or project', [NOT_HERE]);
+function callers({ usage }: AssessmentReport): Part {
+  if (usage.byCaller === null) return { title: 'By key or project', lines: [NOT_HERE] };
   const most = usage.byCaller.slice(0, 10);
   return {
     title: 'By key or project',
@@ -265,11 +295,10 @@ function callers({ usage }: AssessmentReport): ReportSection {
   };
 }
 
-function features({ usage }: AssessmentReport): ReportSection {
+function features({ usage }: AssessmentReport): Part {
   const calls = new Map(usage.features.map((each) => [each.feature, each.calls]));
   return {
     title: 'Features',
-    lines: [],
     table: {
       head: ['feature', 'calls'],
       rows: FEATURES.map((feature) => [feature, count(calls.get(feature) ?? null)]),
@@ -277,7 +306,7 @@ function features({ usage }: AssessmentReport): ReportSection {
   };
 }
 
-function projection({ projection: found, migrationCost }: AssessmentReport): ReportSection[] {
+function projection({ projection: found, migrationCost }: AssessmentReport): Part[] {
   if (found === null) return [];
   const { legacy, candidate, saving, savingPercent } = found;
   const percent = savingPercent === null ? '' : ` (${savingPercent.percent.toFixed(1)}%)`;
@@ -285,6 +314,7 @@ function projection({ projection: found, migrationCost }: AssessmentReport): Rep
   return [
     {
       title: 'Cost of 30 days',
+      figure: costChart(found),
       lines: found.assumptions,
       table: {
         head: ['', 'expected', 'at least', 'at most'],
@@ -297,7 +327,6 @@ function projection({ projection: found, migrationCost }: AssessmentReport): Rep
     },
     {
       title: 'Cost of 30 days by model',
-      lines: [],
       table: {
         head: ['legacy model', 'legacy', 'candidate model'],
         rows: legacy.byModel.map(({ model, monthly }) => [
@@ -309,7 +338,6 @@ function projection({ projection: found, migrationCost }: AssessmentReport): Rep
     },
     {
       title: 'What the migration itself costs, at most',
-      lines: [],
       table: {
         head: ['item', 'cost', 'how'],
         rows: migrationCost.map(({ item, usd, how }) => [item, usd === null ? NOT_HERE : dollars(usd), how]),
@@ -317,7 +345,6 @@ function projection({ projection: found, migrationCost }: AssessmentReport): Rep
     },
     {
       title: 'Prices used, a million tokens',
-      lines: [],
       table: {
         head: ['provider', 'model', 'tier', 'input', 'cached', 'output', 'source', 'as of'],
         rows: found.prices.map((price) => [
@@ -340,7 +367,7 @@ function projection({ projection: found, migrationCost }: AssessmentReport): Rep
   ];
 }
 
-function readiness({ readiness: found }: AssessmentReport): ReportSection[] {
+function readiness({ readiness: found }: AssessmentReport): Part[] {
   if (found === null) return [];
   return [
     {
@@ -358,36 +385,12 @@ function readiness({ readiness: found }: AssessmentReport): ReportSection[] {
   ];
 }
 
-const UNSEEN =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
-
-/** Names come from logs: control and direction characters become visible, and long ones are cut. */
-export function shown(text: string): string {
-  const visible = text.replace(
-    UNSEEN,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-  return visible.length > 200 ? `${visible.slice(0, 199)}…` : visible;
-}
-
-function section(title: string, lines: readonly string[]): ReportSection {
-  return { title, lines, table: null };
-}
-
 function named(provider: string | null): string {
   return provider === null ? '' : ` (${shown(provider)})`;
 }
 
 function range({ usd, lowUsd, highUsd }: CostRange): string[] {
   return [dollars(usd), dollars(lowUsd), dollars(highUsd)];
-}
-
-/** Dollars with as many places as a small sum needs. */
-export function dollars(usd: number): string {
-  const places = Math.abs(usd) >= 1 || usd === 0 ? 2 : Math.abs(usd) >= 0.01 ? 4 : 8;
-  const sign = usd < 0 ? '-' : '';
-  return `${sign}$${Math.abs(usd).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: places })}`;
 }
 
 function failures({ failed, calls }: UsageSums): string {
@@ -397,18 +400,6 @@ function failures({ failed, calls }: UsageSums): string {
     : `${integer(failed)} (${((failed / calls) * 100).toFixed(2)}%)`;
 }
 
-function count(value: number | null): string {
-  return value === null ? NOT_HERE : integer(value);
-}
-
-function integer(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
-}
-
-function short(value: number): string {
-  return value >= 100 ? integer(value) : value.toPrecision(3);
-}
-
-function minute(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+function figures(...charts: readonly (string | null)[]): string | null {
+  return charts.join('') || null;
 }

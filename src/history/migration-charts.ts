@@ -2,8 +2,8 @@ import { markup } from '../core/markup';
 import { formatShare } from '../core/plan';
 import type { MetricVerdict } from '../core/verdict';
 import { metricTexts } from '../core/verdict-text';
+import type { Tone } from '../report/report-document';
 import type { RecordedMigration } from './recorded-migration';
-import type { Tone } from './report-document';
 
 const WIDTH = 1000;
 const HEIGHT = 260;

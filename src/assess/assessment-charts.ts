@@ -1,7 +1,7 @@
 import { bucketValue } from '../core/histogram';
 import { markup } from '../core/markup';
+import { dollars, shown, WEEKDAYS } from './assessment-texts';
 import type { Projection } from './projection';
-import { dollars, shown, WEEKDAYS } from './report-sections';
 import type { Distribution, UsageAnalysis } from './usage/usage-analysis';
 
 const WIDTH = 860;
