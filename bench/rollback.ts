@@ -9,7 +9,7 @@ import { Client, Connection } from '@temporalio/client';
 import { bundleWorkflowCode, NativeConnection, Worker } from '@temporalio/worker';
 import { Pool } from 'undici';
 import { stringify } from 'yaml';
-import { PROBE_HEADER } from '../src/adapters/provider-client';
+import { PROBE_HEADER } from '../src/adapters/openai/provider-client';
 import { MigrationClient } from '../src/client';
 import { loadConfiguration } from '../src/config';
 import { workflowIdOf } from '../src/contract';

@@ -12,7 +12,7 @@ import { type GoldenPrompt, readGoldenPrompts } from '../parity/golden-prompt';
 import { runParity } from '../parity/run-parity';
 import { SchemaChecks } from '../parity/schema-checks';
 import type { ParityPort, ParityRequest, ProviderPort } from '../ports';
-import { configuredRoute, modelOfSide } from './provider-client';
+import { configuredRoute, modelOfSide } from './openai/provider-client';
 import { systemClock } from './system-clock';
 
 /** Where parity runs keep their files. */

@@ -1,5 +1,6 @@
 import type { Configuration } from '../core/configuration-schema';
 import type { UsagePort, UsageProgress } from '../ports';
+import { providerInquiry } from './openai/provider-inquiry';
 
 /** What an analysis needs beside the plan. */
 export interface UsageLogsOptions {
@@ -9,7 +10,7 @@ export interface UsageLogsOptions {
 }
 
 /** Usage logs on this machine, by the same code as `cutover assess`. */
-export function createUsageLogs(options: UsageLogsOptions): UsagePort {
+export function createUsageLogs({ configuration, resolveSecret, readDocument }: UsageLogsOptions): UsagePort {
   return {
     async analyse({ route, plan, effort }, { progress, signal, earlier }) {
       // The engine's native library is loaded by workers that are asked to analyse, and by no others.
@@ -27,7 +28,9 @@ export function createUsageLogs(options: UsageLogsOptions): UsagePort {
         progress(told);
       };
       return assessAsPlanned(route, plan, {
-        ...options,
+        configuration,
+        readDocument,
+        inquire: (provider) => providerInquiry(provider, resolveSecret),
         effort,
         now: new Date(),
         signal,

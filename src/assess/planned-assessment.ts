@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AssessPlan } from '../core/assess-plan';
-import type { Configuration } from '../core/configuration-schema';
+import type { Configuration, ProviderConfiguration } from '../core/configuration-schema';
 import type { MigrationEffort } from '../core/migration-effort';
 import { InvalidDocument } from '../core/schema-parts';
 import type { UsageFindings } from '../core/usage-digest';
@@ -9,22 +9,21 @@ import { reportHtml } from '../report/report-html';
 import { type AssessmentPorts, type AssessmentRequest, assessUsage } from './assess-usage';
 import { type AssessmentReport, findingsOf } from './assessment-report';
 import { assessmentDocument } from './assessment-sections';
-import { providerInquiry } from './openai-inquiry';
 import { measuredTokenRatios } from './parity-token-ratios';
 import { configuredPrices } from './prices/configured-prices';
 import { parsePriceBook } from './prices/price-book-schema';
 import { MissingPrice, PriceFinder } from './prices/price-finder';
 import type { TokenRatios } from './projection';
+import type { ProviderInquiry } from './readiness';
 import { UnreadableUsage } from './usage/content-kind';
 import { parseMapping } from './usage/mapping-schema';
 import { TooManyRejects } from './usage/usage-loader';
 
-const ASK_TIMEOUT_MS = 60_000;
-
 /** What the assessment of a plan needs of the machine that it runs on. */
 export interface PlannedAssessmentPorts extends Omit<AssessmentPorts, 'finder' | 'inquiry'> {
   readonly configuration: Configuration;
-  readonly resolveSecret: (reference: string) => string;
+  /** Throws `UnresolvedSecret`. */
+  readonly inquire: (provider: ProviderConfiguration) => ProviderInquiry;
   readonly readDocument: (path: string) => unknown;
   /** What the migration itself sends; null when it is not known. */
   readonly effort: MigrationEffort | null;
@@ -132,9 +131,9 @@ function finderOf(
   ]);
 }
 
-function inquiryOf(route: string, { configuration, resolveSecret }: PlannedAssessmentPorts) {
+function inquiryOf(route: string, { configuration, inquire }: PlannedAssessmentPorts) {
   const provider = configuration.providers[routeOf(route, configuration).candidate];
-  return provider === undefined ? null : providerInquiry(provider, resolveSecret, ASK_TIMEOUT_MS);
+  return provider === undefined ? null : inquire(provider);
 }
 
 function routeOf(name: string, configuration: Configuration): Configuration['routes'][string] {

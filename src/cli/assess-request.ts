@@ -1,5 +1,5 @@
+import { providerInquiry } from '../adapters/openai/provider-inquiry';
 import type { AssessmentPorts, AssessmentRequest } from '../assess/assess-usage';
-import { openAiInquiry, providerInquiry } from '../assess/openai-inquiry';
 import { measuredTokenRatios } from '../assess/parity-token-ratios';
 import { plannedAssessment } from '../assess/planned-assessment';
 import { configuredPrices } from '../assess/prices/configured-prices';
@@ -24,8 +24,6 @@ import { parseDocument } from '../core/schema-parts';
 import type { AssessOptions } from './assess-options';
 import { CliError, EXIT } from './cli-error';
 import { operatorName } from './operator-name';
-
-const ASK_TIMEOUT_MS = 60_000;
 
 /** A route with both providers, as the configuration gives them. */
 interface ResolvedRoute {
@@ -90,7 +88,7 @@ export function askedByPlan(path: string, files: readonly string[], options: Ass
     },
     {
       configuration: loadConfiguration(configurationPath(options.config)),
-      resolveSecret,
+      inquire: (provider) => providerInquiry(provider, resolveSecret),
       readDocument,
       now: new Date(),
       effort: plannedEffort(plan),
@@ -193,11 +191,8 @@ function priceBooks(options: AssessOptions, route: ResolvedRoute | null): PriceB
 function inquiryOf(options: AssessOptions, route: ResolvedRoute | null): ProviderInquiry | null {
   if (options.candidateUrl !== undefined) {
     if (options.key === undefined) throw new CliError('--candidate-url needs --key env:NAME', EXIT.badInput);
-    return openAiInquiry({
-      baseUrl: options.candidateUrl,
-      apiKey: resolveSecret(options.key),
-      timeoutMs: ASK_TIMEOUT_MS,
-    });
+    const endpoint = { baseUrl: options.candidateUrl, auth: { bearer: options.key }, headers: {}, query: {} };
+    return providerInquiry(endpoint, resolveSecret);
   }
   if (!(options.ask ?? route !== null)) return null;
   const provider = route?.providers[options.candidate ?? route.candidate];
@@ -207,7 +202,7 @@ function inquiryOf(options: AssessOptions, route: ResolvedRoute | null): Provide
     throw new CliError('--ask needs --route, or --candidate-url and --key', EXIT.badInput);
   }
   try {
-    return providerInquiry(provider, resolveSecret, ASK_TIMEOUT_MS);
+    return providerInquiry(provider, resolveSecret);
   } catch (error) {
     if (!(error instanceof UnresolvedSecret)) throw error;
     throw new CliError(`${error.message}; --no-ask sends the candidate nothing`, EXIT.badInput, {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { createProviderProbes } from '../adapters/provider-probe';
+import { createProviderProbes } from '../adapters/openai/provider-probe';
 import type { Pollers } from '../client/temporal-service';
 import { cacheDirectory, configurationPath, environment, loadConfiguration, resolveSecret } from '../config';
 import type { Configuration } from '../core/configuration-schema';

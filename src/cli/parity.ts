@@ -1,8 +1,8 @@
 import { basename, dirname, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
+import { configuredRoute } from '../adapters/openai/provider-client';
+import { createProviderProbes } from '../adapters/openai/provider-probe';
 import { createParityRuns } from '../adapters/parity-runs';
-import { configuredRoute } from '../adapters/provider-client';
-import { createProviderProbes } from '../adapters/provider-probe';
 import { configurationPath, loadConfiguration, parityDirectories, resolveSecret } from '../config';
 import type { Configuration } from '../core/configuration-schema';
 import type { ParityReport, ParityStanding } from '../core/parity-report';

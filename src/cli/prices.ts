@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { providerInquiry } from '../assess/openai-inquiry';
+import { providerInquiry } from '../adapters/openai/provider-inquiry';
 import { parsePriceBook } from '../assess/prices/price-book-schema';
 import { MissingPrice, PriceFinder } from '../assess/prices/price-finder';
 import {

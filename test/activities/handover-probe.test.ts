@@ -1,6 +1,6 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createHandoverProbe } from '../../src/activities/handover-probe';
-import { createProviderProbes } from '../../src/adapters/provider-probe';
+import { createProviderProbes } from '../../src/adapters/openai/provider-probe';
 import { systemClock } from '../../src/adapters/system-clock';
 import type { HandoverResult } from '../../src/contract';
 import { withFindings } from '../../src/core/assessment';

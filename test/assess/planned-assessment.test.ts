@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { providerInquiry } from '../../src/adapters/openai/provider-inquiry';
 import { assessAsPlanned } from '../../src/assess/planned-assessment';
 import { readDocument } from '../../src/config';
 import { configurationSchema } from '../../src/core/configuration-schema';
@@ -46,7 +47,7 @@ async function assess(
   });
   return assessAsPlanned('chat', plan, {
     configuration,
-    resolveSecret: () => 'sk-secret',
+    inquire: (provider) => providerInquiry(provider, () => 'sk-secret'),
     readDocument,
     effort: null,
     now: new Date('2026-11-02T08:00:00Z'),

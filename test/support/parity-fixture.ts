@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { createProviderProbes } from '../../src/adapters/openai/provider-probe';
 import { createParityRuns } from '../../src/adapters/parity-runs';
-import { createProviderProbes } from '../../src/adapters/provider-probe';
 import { type Configuration, configurationSchema } from '../../src/core/configuration-schema';
 import type { ParityReport, ParityStanding } from '../../src/core/parity-report';
 import { PARITY_MARGINS } from '../../src/core/plan-schema';

@@ -1,9 +1,9 @@
-import OpenAI, { APIError } from 'openai';
-import type { ProviderConfiguration } from '../core/configuration-schema';
-import { guardedFetch } from '../guarded-fetch';
-import { NO_RATE_LIMITS, readRateLimits } from './rate-limit-headers';
-import type { FeatureAnswer, ProviderInquiry } from './readiness';
-import type { FeatureName } from './usage/usage-analysis';
+import type OpenAI from 'openai';
+import { APIError } from 'openai';
+import { NO_RATE_LIMITS, readRateLimits } from '../../assess/rate-limit-headers';
+import type { FeatureAnswer, ProviderInquiry } from '../../assess/readiness';
+import type { FeatureName } from '../../assess/usage/usage-analysis';
+import { type ProviderEndpoint, providerClient } from './provider-client';
 
 /** A black square of one pixel. */
 const PIXEL =
@@ -11,28 +11,19 @@ const PIXEL =
 
 const PING = [{ role: 'user' as const, content: 'ping' }];
 
-/** Asks a real OpenAI-compatible endpoint: one request each, never repeated, answers of a few tokens. */
-export function openAiInquiry(endpoint: {
-  readonly baseUrl: string;
-  readonly apiKey: string;
-  /** A null removes a header that the client would send. */
-  readonly headers?: Readonly<Record<string, string | null>>;
-  readonly query?: Readonly<Record<string, string>>;
-  readonly timeoutMs: number;
-}): ProviderInquiry {
-  const client = new OpenAI({
-    baseURL: endpoint.baseUrl,
-    apiKey: endpoint.apiKey,
-    maxRetries: 0,
-    timeout: endpoint.timeoutMs,
-    // Read from the environment otherwise, and sent to whoever the candidate is.
-    organization: null,
-    project: null,
-    logLevel: 'off',
-    fetch: guardedFetch,
-    ...(endpoint.headers === undefined ? {} : { defaultHeaders: endpoint.headers }),
-    ...(endpoint.query === undefined ? {} : { defaultQuery: endpoint.query }),
-  });
+/** A model that is loaded first may take its time. */
+const TIMEOUT_MS = 60_000;
+
+/**
+ * Asks a provider what it serves: one request each, never repeated, answers of a few tokens. Throws
+ * `UnresolvedSecret`.
+ */
+export function providerInquiry(
+  provider: ProviderEndpoint,
+  resolveSecret: (reference: string) => string,
+  timeoutMs = TIMEOUT_MS,
+): ProviderInquiry {
+  const client = providerClient(provider, resolveSecret, timeoutMs);
   return {
     async listModels(signal) {
       try {
@@ -77,30 +68,6 @@ export function openAiInquiry(endpoint: {
       }
     },
   };
-}
-
-/** The inquiry of a provider as the configuration describes it; throws `UnresolvedSecret`. */
-export function providerInquiry(
-  provider: ProviderConfiguration,
-  resolveSecret: (reference: string) => string,
-  timeoutMs: number,
-): ProviderInquiry {
-  const { auth } = provider;
-  const bearer = auth !== undefined && 'bearer' in auth ? resolveSecret(auth.bearer) : null;
-  return openAiInquiry({
-    baseUrl: provider.baseUrl,
-    apiKey: bearer ?? 'none',
-    timeoutMs,
-    headers: {
-      ...provider.headers,
-      ...(bearer === null ? { authorization: null } : {}),
-      ...(auth !== undefined && 'header' in auth ? { [auth.header]: resolveSecret(auth.key) } : {}),
-    },
-    query: {
-      ...provider.query,
-      ...(auth !== undefined && 'query' in auth ? { [auth.query]: resolveSecret(auth.key) } : {}),
-    },
-  });
 }
 
 /** A signal of its own for each request: the client never takes its listener off one that lives on. */

@@ -1,13 +1,18 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { openAiInquiry } from '../../src/assess/openai-inquiry';
-import type { ProviderInquiry } from '../../src/assess/readiness';
-import { FEATURES } from '../../src/assess/usage/usage-analysis';
+import { providerInquiry } from '../../../src/adapters/openai/provider-inquiry';
+import type { ProviderInquiry } from '../../../src/assess/readiness';
+import { FEATURES } from '../../../src/assess/usage/usage-analysis';
 
 type Answer = (body: Record<string, unknown>, request: IncomingMessage, response: ServerResponse) => void;
 
 let server: Server;
-let requests: { path: string; body: Record<string, unknown>; authorization: string | undefined }[];
+let requests: {
+  path: string;
+  body: Record<string, unknown>;
+  authorization: string | undefined;
+  probe: unknown;
+}[];
 let answer: Answer;
 
 beforeEach(async () => {
@@ -16,7 +21,12 @@ beforeEach(async () => {
     let text = '';
     for await (const chunk of request) text += chunk;
     const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
-    requests.push({ path: request.url ?? '', body, authorization: request.headers.authorization });
+    requests.push({
+      path: request.url ?? '',
+      body,
+      authorization: request.headers.authorization,
+      probe: request.headers['x-cutover-probe'],
+    });
     answer(body, request, response);
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
@@ -28,7 +38,11 @@ afterEach(() => {
 
 function inquiry(): ProviderInquiry {
   const { port } = server.address() as AddressInfo;
-  return openAiInquiry({ baseUrl: `http://127.0.0.1:${port}/v1`, apiKey: 'sk-secret', timeoutMs: 2000 });
+  return providerInquiry(
+    { baseUrl: `http://127.0.0.1:${port}/v1`, auth: { bearer: 'env:KEY' }, headers: {}, query: {} },
+    () => 'sk-secret',
+    2000,
+  );
 }
 
 const json = (response: ServerResponse, value: unknown, status = 200) =>
@@ -40,7 +54,7 @@ const message = (content: string | null, over: object = {}) => ({
   choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content, ...over } }],
 });
 
-it('lists models with the key that it was given', async () => {
+it('lists models with the key that it was given, and tells the provider that it is no user', async () => {
   answer = (_, __, response) => json(response, { object: 'list', data: [{ id: 'a' }, { id: 'b' }] });
   expect(await inquiry().listModels()).toEqual({
     ok: true,
@@ -48,7 +62,7 @@ it('lists models with the key that it was given', async () => {
     models: ['a', 'b'],
     contextLengths: new Map(),
   });
-  expect(requests[0]).toMatchObject({ path: '/v1/models', authorization: 'Bearer sk-secret' });
+  expect(requests[0]).toMatchObject({ path: '/v1/models', authorization: 'Bearer sk-secret', probe: '1' });
 });
 
 it('reports a refused key by class, once, and without repeating what the provider said', async () => {

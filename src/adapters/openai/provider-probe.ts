@@ -1,8 +1,12 @@
 import type OpenAI from 'openai';
-import type { Configuration, ProviderConfiguration, RouteConfiguration } from '../core/configuration-schema';
-import { fillerText } from '../core/filler-text';
-import type { Side } from '../core/routing';
-import type { ProbeKind, ProviderPort } from '../ports';
+import type {
+  Configuration,
+  ProviderConfiguration,
+  RouteConfiguration,
+} from '../../core/configuration-schema';
+import { fillerText } from '../../core/filler-text';
+import type { Side } from '../../core/routing';
+import type { ProbeKind, ProviderPort } from '../../ports';
 import { bodyOfSide, classifyFailure, configuredRoute, Malformed, providerClient } from './provider-client';
 import { askProvider, type OwnParameter } from './provider-question';
 

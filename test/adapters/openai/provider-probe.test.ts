@@ -1,13 +1,13 @@
-import { createProviderProbes } from '../../src/adapters/provider-probe';
-import type { ProbeKind } from '../../src/ports';
-import { chatConfiguration } from '../support/parity-fixture';
+import { createProviderProbes } from '../../../src/adapters/openai/provider-probe';
+import type { ProbeKind } from '../../../src/ports';
+import { chatConfiguration } from '../../support/parity-fixture';
 import {
   calls,
   type ScriptedAnswer,
   type ScriptedProvider,
   says,
   startScriptedProvider,
-} from '../support/scripted-provider';
+} from '../../support/scripted-provider';
 
 let provider: ScriptedProvider;
 

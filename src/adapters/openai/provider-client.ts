@@ -4,12 +4,12 @@ import type {
   ModelMapping,
   ProviderConfiguration,
   RouteConfiguration,
-} from '../core/configuration-schema';
-import type { FailureClass } from '../core/evidence';
-import type { Question } from '../core/question';
-import type { Side } from '../core/routing';
-import { InvalidDocument } from '../core/schema-parts';
-import { guardedFetch } from '../guarded-fetch';
+} from '../../core/configuration-schema';
+import type { FailureClass } from '../../core/evidence';
+import type { Question } from '../../core/question';
+import type { Side } from '../../core/routing';
+import { InvalidDocument } from '../../core/schema-parts';
+import { guardedFetch } from '../../guarded-fetch';
 
 /** Sent with every request of our own, so that a provider's own log tells probes from users. */
 export const PROBE_HEADER = 'x-cutover-probe';
@@ -24,12 +24,15 @@ export function configuredRoute(configuration: Configuration, name: string): Rou
   ]);
 }
 
+/** Where a provider is and how it is spoken to. */
+export type ProviderEndpoint = Pick<ProviderConfiguration, 'baseUrl' | 'auth' | 'headers' | 'query'>;
+
 /**
- * The official client of a provider. `maxRetries` is 0: those who call decide what is worth a second try, and a
+ * The official client of a provider, and the only one there is. `maxRetries` is 0: those who call decide what is worth a second try, and a
  * retried probe would hide what it looks for. Throws `UnresolvedSecret`.
  */
 export function providerClient(
-  provider: ProviderConfiguration,
+  provider: ProviderEndpoint,
   resolveSecret: (reference: string) => string,
   timeoutMs: number,
 ): OpenAI {
