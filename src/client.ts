@@ -250,7 +250,10 @@ export class MigrationClient {
     throw new MigrationEnded(route, run.value.migrationId, ended);
   }
 
-  /** All checkpoints in their order, from after `after`, page by page. */
+  /**
+   * All checkpoints in their order, from after `after`, page by page. Those that a long migration no longer carries are
+   * read from the histories of its earlier runs; the list begins later where Temporal no longer keeps them.
+   */
   async *checkpoints(
     route: string,
     options: QueryOptions & { readonly after?: number } = {},
@@ -259,7 +262,15 @@ export class MigrationClient {
     while (after !== null) {
       const page: CheckpointsQuery = { after, limit: 500 };
       const asked = { route, ...options };
-      const { checkpoints, next }: CheckpointsPage = await this.query(asked, QUERIES.checkpoints, page);
+      const { checkpoints, next, archived }: CheckpointsPage = await this.query(
+        asked,
+        QUERIES.checkpoints,
+        page,
+      );
+      if (archived !== undefined && after < archived.count) {
+        const { count: until, runId } = archived;
+        yield* await this.service.archivedCheckpoints(workflowIdOf(route), { runId, after, until });
+      }
       yield* checkpoints;
       after = next;
     }
@@ -356,7 +367,13 @@ export class MigrationClient {
     while (runId !== null) {
       const id: string = runId;
       const handle = this.service.workflows.getHandle(workflowId, id);
-      runs.unshift(await this.service.ask(() => fetchRun(handle, id), HISTORY_WAIT_MS));
+      try {
+        runs.unshift(await this.service.ask(() => fetchRun(handle, id), HISTORY_WAIT_MS));
+      } catch (error) {
+        // Temporal no longer keeps the first runs.
+        if (runs.length > 0 && error instanceof WorkflowNotFoundError) break;
+        throw error;
+      }
       runId = await this.service.previousRun(workflowId, id);
     }
     return runs;

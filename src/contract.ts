@@ -100,6 +100,8 @@ export interface CheckpointsPage {
   readonly total: number;
   /** Pass it as `after` for the next page; null on the last one. */
   readonly next: number | null;
+  /** The first ones that the state no longer carries: the histories of this run and of those before it hold them. */
+  readonly archived?: { readonly count: number; readonly runId: string };
 }
 
 export interface ReadRoutingInput {

@@ -92,13 +92,21 @@ function refuse(sentence: string, verdict: object, flags: VerifyFlags): never {
   throw new CliError(sentence, EXIT.negative);
 }
 
-function wholeLines(file: string, { migrationId, count, head, entries, sealed, version }: Whole): string[] {
+function wholeLines(
+  file: string,
+  { migrationId, count, head, entries, sealed, version, archived }: Whole,
+): string[] {
   const { start, command, verdict, checkpoint, end } = entries;
   const commands = counted(command, 'command');
   const kinds = `${counted(start, 'start')}, ${commands}, ${counted(verdict, 'verdict')}, ${counted(checkpoint, 'checkpoint')}, ${counted(end, 'end')}`;
   const lines = [
     `${file} is whole: ${counted(count, 'entry', 'entries')} of ${migrationId}: ${kinds}`,
     `Its head ${head} covers the header and all ${count} entries: give it as --head.`,
+    ...(archived === 0
+      ? []
+      : [
+          `Checkpoints 1 to ${archived} were in runs that Temporal no longer kept and are not in this file; a record hash covers them.`,
+        ]),
   ];
   if (version === 1) {
     return [
@@ -129,8 +137,8 @@ function wholeLines(file: string, { migrationId, count, head, entries, sealed, v
 }
 
 /** What a record hash covers, and what it does not. */
-function recordLine({ checkpoints, seal }: RecordCoverage, { entries }: Whole): string {
-  const those = `The record hash covers checkpoints 1 to ${checkpoints} of ${entries.checkpoint}`;
+function recordLine({ checkpoints, seal }: RecordCoverage, { entries, archived }: Whole): string {
+  const those = `The record hash covers checkpoints 1 to ${checkpoints} of ${archived + entries.checkpoint}`;
   if (checkpoints === 0) return 'The record hash covers the name of the migration and nothing else.';
   if (seal === null) {
     return `${those} and nothing else: an older release sent it. Commands and verdicts are not covered.`;

@@ -1,4 +1,5 @@
 import type { MigrationInput } from '../contract';
+import type { Checkpoint } from '../core/checkpoint';
 import {
   COMMAND_NAMES,
   type CommandAnswer,
@@ -83,15 +84,24 @@ function startOf([first]: readonly HistoryEvent[]): RecordEntry[] {
   const attributes = first?.workflowExecutionStartedEventAttributes;
   const input = decoded<MigrationInput>(attributes?.input);
   if (first === undefined || input?.start === undefined) return [];
-  const carried = input.carried?.sealed;
+  const { sealed, archived } = input.carried ?? {};
   return [
     {
       start: {
         ...{ atMs: atMsOf(first), identity: attributes?.identity ?? '', start: input.start },
-        ...(carried === undefined ? {} : { carried }),
+        ...(sealed === undefined ? {} : { carried: sealed }),
+        ...(archived === undefined || archived.count === 0
+          ? {}
+          : { archived: { count: archived.count, head: archived.head } }),
       },
     },
   ];
+}
+
+/** The checkpoints that a run was handed by the one before it; none for a migration's first run. */
+export function handedCheckpoints(first: HistoryEvent): readonly Checkpoint[] {
+  const input = decoded<MigrationInput>(first.workflowExecutionStartedEventAttributes?.input);
+  return input?.carried?.checkpoints ?? [];
 }
 
 function commandsOf(events: readonly HistoryEvent[], seen: SeenCommands): RecordEntry[] {

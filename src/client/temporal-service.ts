@@ -10,9 +10,10 @@ import {
 import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType } from '@temporalio/common';
 import { tsToMs } from '@temporalio/common/lib/time';
 import { SEARCH_ATTRIBUTES } from '../contract';
+import type { Checkpoint } from '../core/checkpoint';
 import { configuredAddress } from '../temporal-server/configured-address';
 import { TemporalUnreachable } from './errors';
-import type { HistoryEvent } from './migration-record';
+import { type HistoryEvent, handedCheckpoints } from './migration-record';
 
 /** Where Temporal is; what is not given comes from TEMPORAL_* variables or a profile. */
 export interface ConnectOptions {
@@ -57,10 +58,17 @@ const ALIVE_TIMEOUT_MS = 3_000;
 const RETRY_MS = 250;
 const ATTEMPT_MS = 4_000;
 
+/**
+ * A page of a history holds events by their number, and one signal may be of 2 MB: above gRPC's default of 4 MB, and above
+ * what Temporal lets a history grow to (50 MB). The SDK means to set this, under a name that gRPC does not know.
+ */
+const MESSAGE_MOST_BYTES = 128 * 1024 * 1024;
+
 /** gRPC status codes. */
 const CANCELLED = 1;
 const INVALID_ARGUMENT = 3;
 const DEADLINE_EXCEEDED = 4;
+const NOT_FOUND = 5;
 const PERMISSION_DENIED = 7;
 const FAILED_PRECONDITION = 9;
 const UNAVAILABLE = 14;
@@ -101,6 +109,7 @@ export class TemporalService {
       const connection = await Connection.connect({
         address: target,
         connectTimeout: connectTimeoutMs,
+        channelArgs: { 'grpc.max_receive_message_length': MESSAGE_MOST_BYTES },
         ...(tls === undefined ? {} : { tls }),
         ...(apiKey === undefined ? {} : { apiKey }),
         ...(metadata === undefined ? {} : { metadata }),
@@ -225,15 +234,46 @@ export class TemporalService {
 
   /** The run that continued as the given one, or null for the first of its chain. */
   async previousRun(workflowId: string, runId: string): Promise<string | null> {
-    const { history } = await this.ask(() =>
-      this.connection.workflowService.getWorkflowExecutionHistory({
-        namespace: this.namespace,
-        execution: { workflowId, runId },
-        maximumPageSize: 1,
-      }),
-    );
-    const first = history?.events?.[0]?.workflowExecutionStartedEventAttributes;
+    const first = (await this.firstEvent(workflowId, runId))?.workflowExecutionStartedEventAttributes;
     return first?.continuedExecutionRunId || null;
+  }
+
+  /**
+   * The last checkpoints up to the number `until` and after `after` that a run and those before it were handed, oldest
+   * first. They begin later where Temporal no longer keeps the first runs.
+   */
+  async archivedCheckpoints(
+    workflowId: string,
+    { runId, after, until }: { readonly runId: string; readonly after: number; readonly until: number },
+  ): Promise<readonly Checkpoint[]> {
+    let found: readonly Checkpoint[] = [];
+    let first = until + 1;
+    for (let next: string | null = runId; next !== null && first > after + 1; ) {
+      const event: HistoryEvent | null = await this.firstEvent(workflowId, next);
+      if (event === null) break;
+      const handed = handedCheckpoints(event).filter(({ seq }) => seq > after && seq < first);
+      found = [...handed, ...found];
+      first = handed[0]?.seq ?? first;
+      next = event.workflowExecutionStartedEventAttributes?.continuedExecutionRunId || null;
+    }
+    return found;
+  }
+
+  /** How a run began; null where Temporal no longer keeps it. */
+  private async firstEvent(workflowId: string, runId: string): Promise<HistoryEvent | null> {
+    try {
+      const { history } = await this.ask(() =>
+        this.connection.workflowService.getWorkflowExecutionHistory({
+          namespace: this.namespace,
+          execution: { workflowId, runId },
+          maximumPageSize: 1,
+        }),
+      );
+      return history?.events?.[0] ?? null;
+    } catch (error) {
+      if (codeOf(error) === NOT_FOUND) return null;
+      throw error;
+    }
   }
 
   close(): Promise<void> {

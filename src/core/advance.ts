@@ -1,5 +1,6 @@
 import { askForApproval, expireApproval, missingApproval, withdrawApproval } from './approval';
 import { mayRollBackByItself, rollBackByItself } from './automatic-rollback';
+import { checkpointCount } from './checkpoint';
 import { askOthers, unconfirmed, withdrawConfirmations } from './confirmation';
 import { formatDuration } from './duration';
 import { type EffectRun, isOpen } from './effect-run';
@@ -101,7 +102,7 @@ export function promote(
       atMs,
     });
   }
-  const since = follows(state, 2) ? { since: state.checkpoints.length } : {};
+  const since = follows(state, 2) ? { since: checkpointCount(state) } : {};
   return { ...leaving, promotion: { toIndex, ...since, by, reason, commandId } };
 }
 

@@ -1,4 +1,5 @@
 import { rollBackByItself } from './automatic-rollback';
+import { checkpointCount } from './checkpoint';
 import { digestOf } from './digest';
 import { type MigrationState, openApproval, stageAt } from './migration-state';
 import { stageKind } from './plan';
@@ -31,7 +32,7 @@ export function askForApproval(state: MigrationState, asks: readonly string[], a
   return {
     ...told,
     approval: {
-      checkpoint: told.checkpoints.length,
+      checkpoint: checkpointCount(told),
       digest: digestOf(seen),
       stage: stage.name,
       asks,

@@ -1,7 +1,7 @@
-import type { Checkpoint } from './checkpoint';
+import type { ArchivedCheckpoints, Checkpoint } from './checkpoint';
 import { canonicalJson, digestOf, sha256Hex } from './digest';
 import type { Outcome } from './migration-state';
-import { ENTRY_KINDS, type RecordEntry } from './record-entry';
+import { ENTRY_KINDS, type RecordEntry, type RecordedStart } from './record-entry';
 import { type ExportSubject, FORMAT, hashedLine, readHeader, readLink, VERSION } from './record-line';
 import type { Seal } from './record-seal';
 import { checkSeals, type NumberedEntry, type SealCoverage } from './seal-check';
@@ -16,6 +16,8 @@ export type ChainVerdict =
       readonly ok: true;
       readonly count: number;
       readonly checkpoints: number;
+      /** Checkpoints before them that this record does not hold: Temporal no longer kept their runs. */
+      readonly archived: number;
       readonly head: string;
       readonly version: number;
       readonly entries: Readonly<Record<(typeof ENTRY_KINDS)[number], number>>;
@@ -51,16 +53,20 @@ export function exportRecord(subject: ExportSubject, entries: readonly RecordEnt
 /**
  * One hash over a migration and its first checkpoints, and so over what they seal: the plan, commands and verdicts.
  * Whoever was given it (notifications carry it) can later prove that an export begins with the same ones. SHA-256
- * over the hash before and the next checkpoint.
+ * over the hash before and the next checkpoint; the first ones may be archived.
  */
-export function recordHash(migrationId: string, checkpoints: readonly Checkpoint[]): string {
+export function recordHash(
+  migrationId: string,
+  checkpoints: readonly Checkpoint[],
+  archived?: Pick<ArchivedCheckpoints, 'head'>,
+): string {
   return checkpoints.reduce((previous, checkpoint) => {
     const known = LINKS.get(checkpoint);
     if (known?.previous === previous) return known.hash;
     const hash = sha256Hex(`${previous}\n${canonicalJson(checkpoint)}`);
     LINKS.set(checkpoint, { previous, hash });
     return hash;
-  }, sha256Hex(migrationId));
+  }, archived?.head ?? sha256Hex(migrationId));
 }
 
 /** Links that were computed before: a record only grows, and is hashed at every notification. */
@@ -75,19 +81,27 @@ export interface RecordCoverage {
 /** What of a verified export a record hash covers, or null when it is of another record. */
 export function coveredBy(text: string, migrationId: string, hash: string): RecordCoverage | null {
   const links = text.trimEnd().split('\n').slice(1);
-  const checkpoints = links.flatMap(
-    (line) => (JSON.parse(line) as { checkpoint?: Checkpoint }).checkpoint ?? [],
-  );
-  const count = countCovered(migrationId, checkpoints, hash);
-  if (count !== null) return { checkpoints: count, seal: checkpoints[count - 1]?.seal ?? null };
+  const entries = links.map((line) => JSON.parse(line) as { checkpoint?: Checkpoint; start?: RecordedStart });
+  const checkpoints = entries.flatMap(({ checkpoint }) => checkpoint ?? []);
+  const archived = entries.find(({ start }) => start !== undefined)?.start?.archived;
+  const first = archived?.count ?? 0;
+  const count = countCovered({ migrationId, checkpoints, archived }, hash);
+  if (count !== null) return { checkpoints: first + count, seal: checkpoints[count - 1]?.seal ?? null };
   // A worker of an older release sent it, before one of this release wrote the seals.
-  const bare = countCovered(migrationId, checkpoints.map(withoutSeal), hash);
-  return bare === null ? null : { checkpoints: bare, seal: null };
+  const bare = countCovered({ migrationId, checkpoints: checkpoints.map(withoutSeal), archived }, hash);
+  return bare === null ? null : { checkpoints: first + bare, seal: null };
 }
 
-function countCovered(migrationId: string, checkpoints: readonly Checkpoint[], hash: string): number | null {
+/** What an export holds of a migration's checkpoints. */
+interface HeldCheckpoints {
+  readonly migrationId: string;
+  readonly checkpoints: readonly Checkpoint[];
+  readonly archived: RecordedStart['archived'];
+}
+
+function countCovered({ migrationId, checkpoints, archived }: HeldCheckpoints, hash: string): number | null {
   for (let count = 0; count <= checkpoints.length; count += 1) {
-    if (recordHash(migrationId, checkpoints.slice(0, count)) === hash) return count;
+    if (recordHash(migrationId, checkpoints.slice(0, count), archived) === hash) return count;
   }
   return null;
 }
@@ -149,7 +163,8 @@ function verify(text: string): ChainVerdict {
   if (sealed !== null && 'problem' in sealed) return { ok: false, ...sealed };
   const kinds = ENTRY_KINDS.map((kind) => [kind, entries.filter(({ entry }) => kind in entry).length]);
   return {
-    ...{ ok: true, ...subject, count, checkpoints: sequence.length, head, version, sealed },
+    ...{ ok: true, ...subject, count, checkpoints: sequence.length, archived: sequence.archived },
+    ...{ head, version, sealed },
     entries: Object.fromEntries(kinds) as Record<(typeof ENTRY_KINDS)[number], number>,
   };
 }
@@ -179,9 +194,22 @@ function misplaced(
     : `expected the end that the checkpoints say, ${sequence.outcome}, got ${outcome}`;
 }
 
+/** What is wrong with a list of checkpoints, or with its beginning after those that are archived; null: nothing. */
+export function sequenceProblem(checkpoints: readonly Checkpoint[], archived = 0): string | null {
+  const sequence = new Sequence(archived);
+  for (const checkpoint of checkpoints) {
+    const problem = sequence.next({ checkpoint });
+    if (problem !== null) return problem;
+  }
+  return null;
+}
+
 /** Law 6, as far as a list alone shows it. */
 class Sequence {
   private seen = 0;
+
+  /** `archived`: how many checkpoints are held elsewhere; the start of a record says it anew. */
+  constructor(public archived = 0) {}
 
   get length(): number {
     return this.seen;
@@ -197,10 +225,12 @@ class Sequence {
 
   /** What is wrong with the next checkpoint; null, as for an entry of another kind, when it is in order. */
   next(entry: RecordEntry): string | null {
+    if ('start' in entry) this.archived = entry.start.archived?.count ?? 0;
     if (!('checkpoint' in entry)) return null;
     const { checkpoint } = entry;
     this.seen += 1;
-    if (checkpoint.seq !== this.seen) return `expected checkpoint ${this.seen}, got ${checkpoint.seq}`;
+    const seq = this.archived + this.seen;
+    if (checkpoint.seq !== seq) return `expected checkpoint ${seq}, got ${checkpoint.seq}`;
     if (checkpoint.kind === 'recorded') {
       if (OUTCOMES.includes(checkpoint.what)) this.outcome = checkpoint.what;
       return null;
@@ -220,7 +250,7 @@ class Sequence {
     const before = this.closed.get(closes);
     if (before !== undefined)
       return `checkpoint ${closes} is closed twice, by ${before} and ${checkpoint.seq}`;
-    if (!this.intended.has(closes))
+    if (closes > this.archived && !this.intended.has(closes))
       return `checkpoint ${checkpoint.seq} closes ${closes}, which is no intention`;
     this.closed.set(closes, checkpoint.seq);
     this.open = null;

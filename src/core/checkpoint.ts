@@ -1,3 +1,4 @@
+import { sha256Hex } from './digest';
 import { type Seal, type SealedEntries, sealOf } from './record-seal';
 
 /**
@@ -105,15 +106,60 @@ export type NewCheckpoint =
   | Omit<ClosingCheckpoint, 'seq'>
   | Omit<RecordedCheckpoint, 'seq'>;
 
-/** The list with one more entry, which seals what was taken in so far; the sequence stays gapless. */
-export function append({ checkpoints, sealed }: Appendable, entry: NewCheckpoint): readonly Checkpoint[] {
-  const seal = sealed === undefined ? {} : { seal: sealOf(sealed) };
-  return [...checkpoints, { ...entry, seq: checkpoints.length + 1, ...seal } as Checkpoint];
+/** The first checkpoints of a long migration: its state no longer carries them, the histories of earlier runs do. */
+export interface ArchivedCheckpoints {
+  /** How many there are; they are numbered from 1. */
+  readonly count: number;
+  /** `recordHash` over them. */
+  readonly head: string;
+  /** Changes of routing among them that took effect, oldest first: where a rollback can still go. */
+  readonly effects: readonly RoutingEffect[];
+  /** How many of them replaced the salt. */
+  readonly newSalts: number;
 }
 
-interface Appendable {
+/** What a rollback has to know of a change of routing that took effect. */
+export type RoutingEffect = Pick<ClosingCheckpoint, 'seq' | 'atMs' | 'closes' | 'stage' | 'share'>;
+
+/** The checkpoints that a state carries, after those that were archived. */
+export interface CheckpointList {
   readonly checkpoints: readonly Checkpoint[];
+  readonly archived: ArchivedCheckpoints;
+}
+
+/** The archive of a migration that still carries all of its checkpoints. */
+export function nothingArchived(migrationId: string): ArchivedCheckpoints {
+  return { count: 0, head: sha256Hex(migrationId), effects: [], newSalts: 0 };
+}
+
+/** How many checkpoints there are, archived ones included: the number of the last one. */
+export function checkpointCount({ checkpoints, archived }: CheckpointList): number {
+  return archived.count + checkpoints.length;
+}
+
+/** The checkpoint of a number; undefined for one that is archived or that there is not. */
+export function checkpointAt({ checkpoints, archived }: CheckpointList, seq: number): Checkpoint | undefined {
+  return checkpoints[seq - 1 - archived.count];
+}
+
+/** The list with one more entry, which seals what was taken in so far; the sequence stays gapless. */
+export function append(state: Appendable, entry: NewCheckpoint): readonly Checkpoint[] {
+  const seal = state.sealed === undefined ? {} : { seal: sealOf(state.sealed) };
+  const { reason } = entry;
+  const cut = { reason: reason.length > REASON_MOST ? `${reason.slice(0, REASON_MOST)}...` : reason };
+  return [...state.checkpoints, { ...entry, ...cut, seq: checkpointCount(state) + 1, ...seal } as Checkpoint];
+}
+
+/** Characters: above what a person may send, and what names a score of gateways with their errors. */
+const REASON_MOST = 4_000;
+
+interface Appendable extends CheckpointList {
   readonly sealed?: SealedEntries;
+}
+
+/** How many entries replaced the salt. */
+export function newSaltsIn(checkpoints: readonly Checkpoint[]): number {
+  return checkpoints.filter((entry) => entry.kind === 'intended' && entry.cause === 'new salt').length;
 }
 
 /** The intended entry that has not been closed, or null; there is at most one. */
@@ -131,10 +177,13 @@ function closingOf(checkpoints: readonly Checkpoint[], intended: number): Closin
   return closing ?? null;
 }
 
-/** The closing entry of the routing change that `seq` names by either of its two entries, or null. */
-export function effectOf(checkpoints: readonly Checkpoint[], seq: number): ClosingCheckpoint | null {
-  const entry = checkpoints[seq - 1];
-  if (entry === undefined || entry.kind === 'recorded') return null;
-  const closing = entry.kind === 'intended' ? closingOf(checkpoints, entry.seq) : entry;
-  return closing?.kind === 'took effect' ? closing : null;
+/** The routing change that `seq` names by either of its two entries, where it took effect, or null. */
+export function effectOf(list: CheckpointList, seq: number): RoutingEffect | null {
+  return routingEffectsOf(list).findLast((effect) => effect.seq === seq || effect.closes === seq) ?? null;
+}
+
+/** The changes of routing that took effect, oldest first. */
+export function routingEffectsOf({ checkpoints, archived }: CheckpointList): readonly RoutingEffect[] {
+  const effects = checkpoints.flatMap((entry) => (entry.kind === 'took effect' ? [entry] : []));
+  return [...archived.effects, ...effects];
 }

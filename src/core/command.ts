@@ -1,3 +1,5 @@
+import { jsonBytes } from './json-bytes';
+
 /** What an operator can ask of a running migration. */
 export type CommandName =
   | 'pause'
@@ -50,6 +52,8 @@ export interface CommandAnswer {
   readonly checkpoint: number | null;
 }
 
+/** Of JSON: far above what any command needs. Larger ones are counted, and nothing of them is kept. */
+const MESSAGE_MOST_BYTES = 64_000;
 const TEXT_LIMIT = 1_000;
 const COMMAND_ID_LIMIT = 200;
 
@@ -73,6 +77,11 @@ export const COMMAND_NAMES = Object.keys(FIELDS) as readonly CommandName[];
  */
 export function readCommand(name: CommandName, payload: unknown): Command | BadMessage {
   const bad = (problem: string): BadMessage => ({ name, problem, arrived: cut(payload) });
+  const bytes = bytesOf(payload);
+  if (bytes > MESSAGE_MOST_BYTES) {
+    const problem = `expected at most ${MESSAGE_MOST_BYTES / 1_000} KB, got ${Math.round(bytes / 1_000)} KB`;
+    return { name, problem, arrived: '' };
+  }
   if (payload !== undefined && payload !== null && !isPlainObject(payload)) {
     return bad(`expected one object such as {"by":"ana","reason":"p95 doubled"}, got ${kindOf(payload)}`);
   }
@@ -134,7 +143,8 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
 
 /** A message whose name is not a command's. */
 export function unknownCommand(name: string, payload: unknown): BadMessage {
-  return { name: name.slice(0, 100), problem: 'there is no command of this name', arrived: cut(payload) };
+  const arrived = bytesOf(payload) > MESSAGE_MOST_BYTES ? '' : cut(payload);
+  return { name: name.slice(0, 100), problem: 'there is no command of this name', arrived };
 }
 
 /** What a command asks for, as JSON without who sent it and why: a repeated one says the same. */
@@ -180,6 +190,15 @@ function isPlainObject(value: unknown): value is Record<string, unknown> {
 
 function isSequence(value: unknown): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value > 0;
+}
+
+/** Of its JSON; 0 for what is no JSON, which is refused all the same. */
+function bytesOf(payload: unknown): number {
+  try {
+    return jsonBytes(payload);
+  } catch {
+    return 0;
+  }
 }
 
 function kindOf(value: unknown): string {

@@ -14,6 +14,9 @@ const GIVEN_UP_MS = 86_400_000;
 /** Later than that a notification tells nothing new. */
 const STALE_MS = 3_600_000;
 
+/** Characters that are kept of what went wrong at a target. */
+const ERROR_MOST = 1_000;
+
 /** Takes in what became of a run. What was dropped meanwhile changes nothing. */
 export function settleEffect(state: MigrationState, event: EffectEvent, atMs: number): MigrationState {
   const run = runsOf(state).find(({ id }) => id === event.id);
@@ -69,7 +72,8 @@ function failed(
 ): MigrationState {
   const attempts = run.attempts + 1;
   const waitMs = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(run.attempts, 20), LONGEST_PAUSE_MS);
-  const state = changeRun(before, run.id, { attempts, lastError: message, dueAtMs: atMs + waitMs });
+  const lastError = message.slice(0, ERROR_MOST);
+  const state = changeRun(before, run.id, { attempts, lastError, dueAtMs: atMs + waitMs });
   const what = `${run.purpose} ${run.effect.name}: ${message}`;
   const ageMs = atMs - run.createdAtMs;
   const hopeless =

@@ -1,4 +1,4 @@
-import type { Checkpoint, RecordedCheckpoint } from './checkpoint';
+import { type Checkpoint, type CheckpointList, checkpointAt, type RecordedCheckpoint } from './checkpoint';
 import { type EffectMoment, effectsOf } from './effect';
 import { isOpen } from './effect-run';
 import { addRun, changeRun, runsOf, subjectOf } from './effect-runs';
@@ -14,11 +14,11 @@ export function planEffects(before: MigrationState, after: MigrationState, atMs:
   if (routingWentBack(before, after)) state = compensate(state, atMs);
   const appended = after.checkpoints.slice(before.checkpoints.length);
   for (const entry of appended) {
-    const moment = momentOf(after.checkpoints, entry);
+    const moment = momentOf(after, entry);
     if (moment === null) continue;
     const fromShare = before.inEffect?.record.share ?? 0;
     if (moment === 'stage entered') state = applyStageEffects(state, fromShare, atMs);
-    state = notify(state, moment, { ...saidBy(after.checkpoints, entry), fromShare }, atMs);
+    state = notify(state, moment, { ...saidBy(after, entry), fromShare }, atMs);
   }
   return state;
 }
@@ -108,20 +108,17 @@ const TOLD: Partial<Record<RecordedCheckpoint['what'], EffectMoment>> = {
   'effect escalated': 'escalated',
 };
 
-function momentOf(checkpoints: readonly Checkpoint[], entry: Checkpoint): EffectMoment | null {
+function momentOf(list: CheckpointList, entry: Checkpoint): EffectMoment | null {
   if (entry.kind === 'recorded') return TOLD[entry.what] ?? null;
   if (entry.kind !== 'took effect') return null;
-  const intended = checkpoints[entry.closes - 1];
+  const intended = checkpointAt(list, entry.closes);
   if (intended?.kind !== 'intended') return null;
   if (intended.cause === 'advance') return 'stage entered';
   return intended.cause === 'rollback' || intended.cause === 'emergency' ? 'rolled back' : null;
 }
 
-function saidBy(
-  checkpoints: readonly Checkpoint[],
-  entry: Checkpoint,
-): { readonly by: string; readonly reason: string } {
-  const said = entry.kind === 'took effect' ? checkpoints[entry.closes - 1] : entry;
+function saidBy(list: CheckpointList, entry: Checkpoint): { readonly by: string; readonly reason: string } {
+  const said = entry.kind === 'took effect' ? checkpointAt(list, entry.closes) : entry;
   return said !== undefined && 'by' in said
     ? { by: said.by, reason: said.reason }
     : { by: 'cutover', reason: '' };

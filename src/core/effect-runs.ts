@@ -1,3 +1,4 @@
+import { checkpointCount } from './checkpoint';
 import { recordHash } from './checkpoint-chain';
 import type { EffectMoment, Json, PlannedEffect } from './effect';
 import { type EffectRun, type EffectSubject, isOpen } from './effect-run';
@@ -85,7 +86,7 @@ export function subjectOf(
   moment: EffectMoment,
   facts: { readonly by: string; readonly reason: string; readonly fromShare: number; readonly atMs: number },
 ): EffectSubject {
-  const checkpoint = state.checkpoints.length;
+  const checkpoint = checkpointCount(state);
   return {
     route: state.plan.route,
     migrationId: state.migrationId,
@@ -95,7 +96,7 @@ export function subjectOf(
     epoch: state.inEffect?.record.epoch ?? 0,
     checkpoint,
     outcome: state.outcome,
-    headHash: recordHash(state.migrationId, state.checkpoints),
+    headHash: recordHash(state.migrationId, state.checkpoints, state.archived),
     ...facts,
   };
 }

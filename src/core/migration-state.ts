@@ -1,4 +1,4 @@
-import type { Checkpoint, RoutingCause } from './checkpoint';
+import { type ArchivedCheckpoints, type Checkpoint, nothingArchived, type RoutingCause } from './checkpoint';
 import type { BadMessage } from './command';
 import type { EffectRun } from './effect-run';
 import type { ApprovalQuestion } from './finding';
@@ -178,6 +178,8 @@ export interface SeenCommand {
 
 /** Everything a migration knows: plain JSON, carried across runs. */
 export interface MigrationState {
+  /** The schema in which it was carried from run to run, see `CARRIED_VERSION`. Absent in older records: 1. */
+  readonly version?: number;
   /** Which decisions it follows, see `REVISION`. Absent in older records: 1. */
   readonly revision?: number;
   readonly migrationId: string;
@@ -216,7 +218,9 @@ export interface MigrationState {
   readonly assessment: AssessmentSummary | null;
   /** The last verdicts of all stages, oldest first, at most 20. */
   readonly verdicts: readonly (GateVerdict & { readonly atMs: number; readonly window: number })[];
+  /** Those that are carried: all, or the last ones after the archived. */
   readonly checkpoints: readonly Checkpoint[];
+  readonly archived: ArchivedCheckpoints;
   /** What was taken in from outside, for the seals of checkpoints. Absent in older records and in rehearsals. */
   readonly sealed?: SealedEntries;
   readonly seen: readonly SeenCommand[];
@@ -282,6 +286,7 @@ export function initialState(start: MigrationStart, atMs: number, revision = REV
     assessment: null,
     verdicts: [],
     checkpoints: [],
+    archived: nothingArchived(start.migrationId),
     seen: [],
     badMessages: { count: 0, last: [] },
     refusals: [],

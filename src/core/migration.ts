@@ -1,4 +1,5 @@
 import { advanceIfDue, applyDeadlines, nextTurnMs, takeBack, takeTurn, waitsFor } from './advance';
+import { checkpointCount, newSaltsIn } from './checkpoint';
 import { dropStaleQuestions } from './confirmation';
 import { settleEffect } from './effect-outcome';
 import { planEffects } from './effect-planning';
@@ -10,6 +11,7 @@ import { formatShare, stageKind } from './plan';
 import { highestOf, settledRefusal } from './routing';
 import { close, intend, record, rollBackToLegacy } from './routing-change';
 import { settleRouting } from './settlement';
+import { withinBounds, withoutOldNotifications } from './state-bounds';
 
 /**
  * The state machine of a migration: pure, so that every order of events can be tried. The workflow is the loop
@@ -17,8 +19,11 @@ import { settleRouting } from './settlement';
  * (a result of work that was pre-empted, anything after the end) change nothing.
  */
 export function transition(state: MigrationState, event: MigrationEvent): MigrationState {
-  const next = dropStaleQuestions(takeTurn(step(state, event), event.atMs));
-  return next === state ? state : planEffects(state, next, event.atMs);
+  const stepped = dropStaleQuestions(takeTurn(step(state, event), event.atMs));
+  const next = follows(state, 3) ? withinBounds(state, stepped, event) : stepped;
+  if (next === state) return state;
+  const planned = planEffects(state, next, event.atMs);
+  return follows(state, 3) ? withoutOldNotifications(planned, event.atMs) : planned;
 }
 
 function step(state: MigrationState, event: MigrationEvent): MigrationState {
@@ -90,7 +95,7 @@ export function nextDecision(state: MigrationState, nowMs: number): Decision {
   if (state.phase === 'reading') return { type: 'read routing', key: 'read' };
   if (state.promotion !== null) {
     // A notification or an effect that is done meanwhile does not begin it anew.
-    return { type: 'check health', key: `health:${state.promotion.since ?? state.checkpoints.length}` };
+    return { type: 'check health', key: `health:${state.promotion.since ?? checkpointCount(state)}` };
   }
   const stage = stageAt(state.plan, state.stageIndex);
   // Drift is watched even at share 0: nothing else sees a kill latch cleared.
@@ -186,10 +191,8 @@ function assessed(
   // Neither while a promotion waits for its health check nor over drift is anything assessed.
   if (state.promotion !== null || state.drift !== null) return state;
   const stage = stageAt(state.plan, 0);
-  const saltsTried = state.checkpoints.filter(
-    (entry) => entry.kind === 'intended' && entry.cause === 'new salt',
-  );
-  const replaceSalt = !assessment.saltBalanced && saltsTried.length < SALTS_TRIED_MOST;
+  const saltsTried = newSaltsIn(state.checkpoints) + state.archived.newSalts;
+  const replaceSalt = !assessment.saltBalanced && saltsTried < SALTS_TRIED_MOST;
   const unsplittable = !assessment.saltBalanced && !replaceSalt && assessment.outcome === 'pass';
   const outcome = unsplittable ? 'inconclusive' : assessment.outcome;
   const sentence = unsplittable

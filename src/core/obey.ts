@@ -1,12 +1,13 @@
 import { advanceIfDue, promote, takeBack } from './advance';
 import { approvalRefusal, grantApproval, missingApproval } from './approval';
-import { effectOf } from './checkpoint';
+import { checkpointCount, effectOf, routingEffectsOf } from './checkpoint';
 import { askedBy, type BadMessage, badCommand, type Command, type CommandAnswer } from './command';
 import { unconfirmed } from './confirmation';
 import { latchedGateways, withDrifts } from './drift';
 import { follows, highestShareOut, type MigrationState, type SeenCommand, stageAt } from './migration-state';
 import { formatShare } from './plan';
 import { close, covers, intend, pauseBecause, record, rollBack } from './routing-change';
+import { newestWithin } from './state-bounds';
 
 const SEEN_KEPT = 200;
 const REFUSALS_KEPT = 20;
@@ -79,17 +80,19 @@ function rollbackTarget(
   if (to === null) return { share: 0, stageIndex: 0 };
   if (to === 'previous') {
     const share = highestShareOut(state);
-    const earlier = state.checkpoints.findLast(
-      (entry) => entry.kind === 'took effect' && entry.share < share,
-    );
-    if (earlier?.kind !== 'took effect') return { share: 0, stageIndex: 0 };
+    const earlier = routingEffectsOf(state).findLast((effect) => effect.share < share);
+    if (earlier === undefined) return { share: 0, stageIndex: 0 };
     return { share: earlier.share, stageIndex: indexOf(state, earlier.stage) };
   }
-  if (state.checkpoints[to - 1] === undefined) {
-    return `expected a checkpoint from 1 to ${state.checkpoints.length}, got ${to}`;
+  if (to > checkpointCount(state)) {
+    return `expected a checkpoint from 1 to ${checkpointCount(state)}, got ${to}`;
   }
-  const effect = effectOf(state.checkpoints, to);
-  if (effect === null) return `checkpoint ${to} never took effect: a rollback goes to one that did`;
+  const effect = effectOf(state, to);
+  if (effect === null) {
+    return to > state.archived.count
+      ? `checkpoint ${to} never took effect: a rollback goes to one that did`
+      : `checkpoint ${to} is archived and no target: cutover status shows where a rollback can go`;
+  }
   // What a raise that is under way asks for is not yet the current share.
   const current = state.inEffect?.record.share ?? 0;
   if (effect.share > current) {
@@ -143,7 +146,7 @@ function promoteRefusal(state: MigrationState, command: Command & { name: 'promo
   if (state.drift !== null)
     return `drift at ${state.drift.gateway} comes first: resume with accept "reapply"`;
   if (command.override) {
-    const effect = command.checkpoint === null ? null : effectOf(state.checkpoints, command.checkpoint);
+    const effect = command.checkpoint === null ? null : effectOf(state, command.checkpoint);
     return effect !== null && effect.closes === state.inEffect?.checkpoint
       ? null
       : `expected the checkpoint in effect (${state.inEffect?.checkpoint ?? 'none'}), got ${command.checkpoint}: look again before you override`;
@@ -264,11 +267,13 @@ function leadsToLegacy(state: MigrationState, command: Command): boolean {
 }
 
 const BAD_MESSAGES_KEPT = 20;
+const BAD_MESSAGES_BYTES = 8_000;
 
 /** Counts a message that is no command and keeps the last 20. */
 export function withBadMessage(state: MigrationState, bad: BadMessage): MigrationState {
   const { count, last } = state.badMessages;
-  return { ...state, badMessages: { count: count + 1, last: [...last, bad].slice(-BAD_MESSAGES_KEPT) } };
+  const kept = newestWithin([...last, bad].slice(-BAD_MESSAGES_KEPT), BAD_MESSAGES_BYTES);
+  return { ...state, badMessages: { count: count + 1, last: kept } };
 }
 
 function effectText(state: MigrationState, command: Command, appended: number): string {

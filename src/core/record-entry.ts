@@ -1,4 +1,4 @@
-import type { Checkpoint } from './checkpoint';
+import type { ArchivedCheckpoints, Checkpoint } from './checkpoint';
 import type { MigrationStart } from './migration-state';
 import type { SealedEntries } from './record-seal';
 import type { GateVerdict } from './verdict';
@@ -22,6 +22,8 @@ export interface RecordedStart {
   readonly start: MigrationStart;
   /** What was taken in by runs that Temporal no longer keeps; absent where the record is whole. */
   readonly carried?: SealedEntries;
+  /** How many checkpoints those runs hold that this record does not, and the hash over them; absent: none. */
+  readonly archived?: Pick<ArchivedCheckpoints, 'count' | 'head'>;
 }
 
 /** A command as it arrived, whatever became of it. */

@@ -123,7 +123,9 @@ function isEntry(kind: (typeof ENTRY_KINDS)[number], value: unknown, version: nu
   if (kind === 'checkpoint') return isCheckpoint(value, version);
   if (version === OLDER_VERSION) return true;
   if (!isObject(value) || typeof value['atMs'] !== 'number') return false;
-  if (kind === 'start') return isObject(value['start']) && isCarried(value['carried']);
+  if (kind === 'start') {
+    return isObject(value['start']) && isCarried(value['carried']) && isArchived(value['archived']);
+  }
   if (kind === 'command') return typeof value['name'] === 'string' && VIAS.includes(value['via']);
   return kind === 'end' || isObject(value['verdict']);
 }
@@ -137,6 +139,11 @@ function isCarried(value: unknown): boolean {
     SEALED_KINDS.every((kind) => isFold(value[kind])) &&
     Object.keys(value).length === SEALED_KINDS.length + 1
   );
+}
+
+function isArchived(value: unknown): boolean {
+  if (value === undefined) return true;
+  return isObject(value) && hasShape(value, { count: 'number', head: 'text' }) && Number(value['count']) > 0;
 }
 
 function isCheckpoint(value: unknown, version: number): value is Checkpoint {

@@ -1,4 +1,4 @@
-import { append, openIntent, type RecordedWhat, type RoutingCause } from './checkpoint';
+import { append, checkpointCount, openIntent, type RecordedWhat, type RoutingCause } from './checkpoint';
 import {
   type Drift,
   type MigrationState,
@@ -59,7 +59,7 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     shadow: rollback?.final === true ? 0 : state.shadow,
   };
   const pending: PendingRouting = {
-    checkpoint: checkpoints.length,
+    checkpoint: checkpointCount({ ...superseded, checkpoints }),
     cause: intention.cause,
     record: wanted,
     stageIndex,

@@ -1,3 +1,5 @@
+import { CARRIED_VERSION } from './carried-state';
+
 type Fields = Readonly<Record<string, unknown>>;
 
 const STICKY = /^(header:.+|body|none)$/;
@@ -10,6 +12,8 @@ const STICKY = /^(header:.+|body|none)$/;
 export function startProblem(input: unknown): string | null {
   if (!isObject(input)) return said('the argument', 'one object {"start": {...}, "carried": null}', input);
   const { start, carried } = input;
+  // A newer release may have changed all of it: `migrate` refuses it, and the run waits for workers of that release.
+  if (isObject(carried) && isTime(carried['version']) && carried['version'] > CARRIED_VERSION) return null;
   if (!isObject(start)) return said('start', 'an object', start);
   const problem = identityProblem(start) ?? planProblem(start['plan'], 'start.plan');
   if (problem !== null || carried === null || carried === undefined) return problem;
@@ -17,8 +21,25 @@ export function startProblem(input: unknown): string | null {
   const lists = ['roster', 'checkpoints', 'verdicts', 'seen', 'refusals', 'lapses', 'settled'];
   const noList = lists.find((field) => !Array.isArray(carried[field]));
   if (noList !== undefined) return said(`carried.${noList}`, 'a list', carried[noList]);
+  const { version = 1 } = carried;
+  if (!Number.isSafeInteger(version) || (version as number) < 1) {
+    return said('carried.version', `a whole number from 1 to ${CARRIED_VERSION}`, version);
+  }
+  if (version !== 1 && !isArchive(carried['archived'])) {
+    return said(
+      'carried.archived',
+      'an object {"count", "head", "effects", "newSalts"}',
+      carried['archived'],
+    );
+  }
   if (!isObject(carried['stage'])) return said('carried.stage', 'an object', carried['stage']);
   return planProblem(carried['plan'], 'carried.plan');
+}
+
+function isArchive(value: unknown): boolean {
+  return (
+    isObject(value) && isTime(value['count']) && isTime(value['newSalts']) && Array.isArray(value['effects'])
+  );
 }
 
 function identityProblem(start: Fields): string | null {

@@ -1,5 +1,5 @@
 import { nextDeadlineMs, waitsFor } from './advance';
-import type { Checkpoint } from './checkpoint';
+import { type Checkpoint, checkpointCount, routingEffectsOf } from './checkpoint';
 import { type EffectRun, isOpen } from './effect-run';
 import { runsOf } from './effect-runs';
 import { nextDecision } from './migration';
@@ -144,7 +144,7 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     unreachable: state.unreachable,
     settled: state.settled,
     doing: doingNow(state, nowMs),
-    checkpoints: state.checkpoints.length,
+    checkpoints: checkpointCount(state),
     lastCheckpoints: state.checkpoints.slice(-LAST_CHECKPOINTS),
     inEffect: state.inEffect?.checkpoint ?? null,
     commands: state.seen,
@@ -174,9 +174,8 @@ const NOBODY = { by: 'unknown', reason: '', commandId: null } as const;
 /** Where a rollback could go now; back to share 0 is possible in every state that is not closed. */
 export function rollbackEligibilityOf(state: MigrationState): RollbackEligibility {
   const share = highestShareOut(state);
-  const targets = state.checkpoints
+  const targets = routingEffectsOf(state)
     .filter(({ seq }) => refusalOf(state, { ...NOBODY, name: 'rollback', to: seq }) === null)
-    .flatMap((entry) => (entry.kind === 'took effect' ? [entry] : []))
     .map(({ seq, stage, share: to, atMs }) => ({ checkpoint: seq, stage, share: to, atMs }))
     .reverse();
   const closed = state.phase === 'closed';

@@ -1,5 +1,5 @@
 import type { Checkpoint } from '../core/checkpoint';
-import { exportRecord, recordHash, verifyExport, withoutSeal } from '../core/checkpoint-chain';
+import { recordHash, sequenceProblem } from '../core/checkpoint-chain';
 import { formatDuration } from '../core/duration';
 import { formatShare, type StagePlan } from '../core/plan';
 import type { RecordedWindow } from '../core/recorded-window';
@@ -30,7 +30,7 @@ export function migrationReport(migration: RecordedMigration, madeAtMs: number):
       ...assessment(migration),
       whoDidWhat(migration),
       effects(migration),
-      checkpoints(migration, madeAtMs),
+      checkpoints(migration),
       planned(migration),
     ],
   };
@@ -251,25 +251,21 @@ function effects({ checkpoints: { list } }: RecordedMigration): ReportSection {
   });
 }
 
-function checkpoints({ checkpoints: listed, migrationId, route }: RecordedMigration, madeAtMs: number) {
-  const exportedAt = new Date(madeAtMs).toISOString();
-  const chain = verifyExport(
-    exportRecord(
-      { migrationId, route, exportedAt },
-      listed.list.map((checkpoint) => ({ checkpoint: withoutSeal(checkpoint) })),
-    ),
-  );
-  const open = listed.list.filter(({ kind }) => kind === 'intended').length;
-  const verified = chain.ok
-    ? `Verified: ${chain.count} checkpoints without a gap, ${open} changes of routing written ahead and each closed at most once; record hash ${recordHash(migrationId, listed.list)}.`
-    : `NOT verified at line ${chain.line}: ${chain.problem}.`;
+function checkpoints({ checkpoints: { list, source, archived }, migrationId }: RecordedMigration) {
+  const problem = sequenceProblem(list, archived?.count);
+  const open = list.filter(({ kind }) => kind === 'intended').length;
+  const verified =
+    problem === null
+      ? `Verified: ${list.length} checkpoints without a gap, ${open} changes of routing written ahead and each closed at most once; record hash ${recordHash(migrationId, list, archived ?? undefined)}.`
+      : `NOT verified: ${problem}.`;
+  const earlier = `The ${archived?.count} before them are in runs that are not here; the record hash covers them.`;
   return section({
     title: 'Checkpoints',
-    lines: [verified, `Taken from ${listed.source}.`],
+    lines: [verified, ...(archived === null ? [] : [earlier]), `Taken from ${source}.`],
     table: {
       head: ['no', 'when', 'what', 'stage', 'share', 'epoch', 'by', 'why'],
       numeric: [0, 4, 5],
-      rows: listed.list.map(checkpointRow),
+      rows: list.map(checkpointRow),
     },
   });
 }

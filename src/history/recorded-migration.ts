@@ -1,5 +1,5 @@
 import type { ApplyRoutingInput, MigrationInput, MigrationResult, WatchStageInput } from '../contract';
-import type { Checkpoint } from '../core/checkpoint';
+import type { ArchivedCheckpoints, Checkpoint } from '../core/checkpoint';
 import type { ApplyResult, WindowResult } from '../core/events';
 import type { AssessmentSummary } from '../core/migration-state';
 import type { Plan } from '../core/plan';
@@ -65,6 +65,8 @@ export interface RecordedCheckpoints {
   readonly list: readonly Checkpoint[];
   readonly source: 'the migration' | 'its history, retraced';
   readonly problem: string | null;
+  /** How many come before the list, in runs that are not here, and the hash over them; null where none do. */
+  readonly archived: Pick<ArchivedCheckpoints, 'count' | 'head'> | null;
 }
 
 /** Reads a migration's history, Temporal's or ours; throws `InvalidHistory`. */
@@ -101,7 +103,10 @@ export function readMigration(
     windows: runs.flatMap(windowsOf).map((window, index) => ({ ...window, number: index + 1 })),
     changes: runs.flatMap(changesOf),
     messages: events.flatMap(messagesOf),
-    checkpoints: listed === null ? retraced(runs) : { list: listed, source: 'the migration', problem: null },
+    checkpoints: {
+      ...(listed === null ? retraced(runs) : { list: listed, source: 'the migration', problem: null }),
+      archived: carried?.archived === undefined || carried.archived.count === 0 ? null : carried.archived,
+    },
   };
 }
 
@@ -110,11 +115,11 @@ function listedCheckpoints(document: unknown): readonly Checkpoint[] | null {
   return Array.isArray(listed) ? (listed as Checkpoint[]) : null;
 }
 
-function retraced(runs: readonly RunHistory[]): RecordedCheckpoints {
+function retraced(runs: readonly RunHistory[]): Omit<RecordedCheckpoints, 'archived'> {
   const source = 'its history, retraced';
   try {
     const found = retrace(runs);
-    return { list: found?.state.checkpoints ?? [], source, problem: found?.problem ?? null };
+    return { list: found?.checkpoints ?? [], source, problem: found?.problem ?? null };
   } catch (error) {
     return { list: [], source, problem: error instanceof Error ? error.message : String(error) };
   }

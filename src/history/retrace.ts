@@ -1,10 +1,12 @@
 import { type MigrationInput, type MigrationResult, revisionPatchOf } from '../contract';
+import { stateOfRun } from '../core/carried-state';
+import { type Checkpoint, checkpointCount } from '../core/checkpoint';
 import { COMMAND_NAMES, type CommandName, isBadMessage, readCommand } from '../core/command';
 import type { Decision, MigrationEvent } from '../core/events';
 import { nextDecision, transition } from '../core/migration';
-import { follows, initialState, type MigrationState, REVISION } from '../core/migration-state';
+import { follows, type MigrationState, REVISION } from '../core/migration-state';
 import { repeatedUpdate } from '../core/obey';
-import { messageFact, type SealedKind, sealedStart, windowFact, withEntry } from '../core/record-seal';
+import { messageFact, type SealedKind, windowFact, withEntry } from '../core/record-seal';
 import {
   type EffectWork,
   type EventWithoutTime,
@@ -26,24 +28,35 @@ import {
 /** The state to which a history leads. */
 export interface RetracedMigration {
   readonly state: MigrationState;
+  /** All checkpoints of the runs that there are, those included that the last state no longer carries. */
+  readonly checkpoints: readonly Checkpoint[];
   /** Why what follows some event could not be retraced, or does not fit what was recorded; null when all does. */
   readonly problem: string | null;
 }
+
+type RetracedRun = Omit<RetracedMigration, 'checkpoints'>;
 
 /**
  * Feeds what a history recorded through the state machine once more, as the workflow did: the checkpoints that
  * come out need no worker to be asked for. What the machine decides is compared with what history says was done.
  */
 export function retrace(runs: readonly RunHistory[]): RetracedMigration | null {
-  let last: RetracedMigration | null = null;
+  let last = null as RetracedMigration | null;
   for (const { events } of runs) {
     const [started] = events;
     const input = firstPayload(started?.attributes['input']) as MigrationInput | null;
     if (input?.start?.plan === undefined) return last;
-    last = retraceRun(input, events);
+    const run = retraceRun(input, events);
+    last = { ...run, checkpoints: joined(last?.checkpoints ?? [], run.state.checkpoints) };
     if (last.problem !== null) return last;
   }
   return last;
+}
+
+/** A list that goes on in the next run, which carries its last entries. */
+function joined(before: readonly Checkpoint[], now: readonly Checkpoint[]): readonly Checkpoint[] {
+  const first = now[0]?.seq ?? Number.POSITIVE_INFINITY;
+  return [...before.filter(({ seq }) => seq < first), ...now];
 }
 
 /** The revision whose marker `patched` left in a run. */
@@ -67,12 +80,10 @@ function isTimed(decision: Decision, work: Work | null): boolean {
   return decision.type === 'wait' && decision.untilMs !== null && work?.decision.key !== decision.key;
 }
 
-function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): RetracedMigration {
+function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): RetracedRun {
   const firstTask = events.find(({ type }) => type === 'WORKFLOW_TASK_STARTED');
   const revision = revisionOf(events);
-  let state: MigrationState = input.carried
-    ? { ...input.carried, ...(revision === 1 ? {} : { revision }) }
-    : { ...initialState(input.start, firstTask?.atMs ?? 0, revision), sealed: sealedStart(input.start) };
+  let state = stateOfRun(input, firstTask?.atMs ?? 0, revision);
   let work = NO_WORK;
   const effects = new Map<number, EffectWork>();
   let taskAtMs = firstTask?.atMs ?? 0;
@@ -229,7 +240,8 @@ function contradiction(decision: Decision, event: HistoryEvent): string | null {
 function endProblem(state: MigrationState, { id, attributes }: HistoryEvent): string | null {
   const result = firstPayload(attributes['result']) as MigrationResult | null;
   if (result === null) return null;
-  const { checkpoints, outcome } = state;
-  if (outcome === result.outcome && checkpoints.length === result.checkpoints) return null;
-  return `event ${id}: expected ${result.outcome} with ${result.checkpoints} checkpoints, retraced ${outcome} with ${checkpoints.length}`;
+  const { outcome } = state;
+  const count = checkpointCount(state);
+  if (outcome === result.outcome && count === result.checkpoints) return null;
+  return `event ${id}: expected ${result.outcome} with ${result.checkpoints} checkpoints, retraced ${outcome} with ${count}`;
 }

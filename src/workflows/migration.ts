@@ -23,7 +23,8 @@ import {
   QUERIES,
   revisionPatchOf,
 } from '../contract';
-import type { Checkpoint } from '../core/checkpoint';
+import { carriedOn, isPageFull, stateOfRun } from '../core/carried-state';
+import { checkpointCount } from '../core/checkpoint';
 import {
   type BadMessage,
   COMMAND_NAMES,
@@ -35,11 +36,11 @@ import {
   unknownCommand,
 } from '../core/command';
 import { currentDetails } from '../core/details';
-import type { MigrationEvent } from '../core/events';
+import type { Decision, MigrationEvent } from '../core/events';
 import { nextDecision, transition } from '../core/migration';
-import { follows, initialState, type MigrationState, REVISION } from '../core/migration-state';
+import { follows, type MigrationState, REVISION } from '../core/migration-state';
 import { repeatedUpdate, updateRefusal, withBadMessage } from '../core/obey';
-import { messageFact, type SealedKind, sealedStart, windowFact, withEntry } from '../core/record-seal';
+import { messageFact, type SealedKind, windowFact, withEntry } from '../core/record-seal';
 import { startProblem } from '../core/start-problem';
 import { rollbackEligibilityOf, statusOf } from '../core/status';
 import { carryOut } from './carry-out';
@@ -61,9 +62,8 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
   if (problem !== null) throw ApplicationFailure.nonRetryable(`not a migration: ${problem}`, 'BadStart');
   // An open migration of an older release goes on by its own decisions until its next run.
   const revision = revisionOfRun();
-  let state = input.carried
-    ? { ...input.carried, ...(revision === 1 ? {} : { revision }) }
-    : { ...initialState(input.start, Date.now(), revision), sealed: sealedStart(input.start) };
+  let state = stateOfRun(input, Date.now(), revision);
+  const checkpointsBefore = checkpointCount(state);
 
   const seal = (kind: SealedKind, fact: unknown): void => {
     // A migration that an older release started is not sealed from its middle on.
@@ -87,6 +87,9 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
   handleQueries(() => state);
   publish(state, input.searchAttributes);
 
+  const isRunLong = (): boolean =>
+    workflowInfo().continueAsNewSuggested || (follows(state, 3) && isPageFull(state, checkpointsBefore));
+
   CancellationScope.current().cancelRequested.catch(() => apply({ type: 'cancelled' }));
   await CancellationScope.nonCancellable(async () => {
     const effects = new EffectRunner(() => state, apply);
@@ -95,10 +98,10 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
     for (;;) {
       const decision = nextDecision(state, Date.now());
       if (decision.type === 'close') break;
-      if (workflowInfo().continueAsNewSuggested && decision.type !== 'apply routing' && effects.isIdle) {
+      if (isRunLong() && mayContinueAsNew(state, decision) && effects.isIdle) {
         await condition(allHandlersFinished);
         if (nextDecision(state, Date.now()).key !== decision.key || !effects.isIdle) continue;
-        await continueAsNew<typeof migration>({ ...input, carried: state });
+        await continueAsNew<typeof migration>({ ...input, carried: carriedOn(state, checkpointsBefore) });
       }
       const preempted = () => nextDecision(state, Date.now()).key !== decision.key;
       const event = await carryOut(decision, state, preempted);
@@ -110,6 +113,12 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
     await condition(allHandlersFinished);
   });
   return resultOf(state);
+}
+
+/** Whether a run may end before a decision is carried out: not before a change of routing was pushed for the first time. */
+function mayContinueAsNew(state: MigrationState, decision: Decision): boolean {
+  if (decision.type !== 'apply routing') return true;
+  return follows(state, 3) && decision.missing !== null;
 }
 
 /** Asked of the newest first: a new run is marked with that one alone. */
@@ -195,17 +204,21 @@ function handleQueries(current: () => MigrationState): void {
   });
   setHandler(
     defineQuery<CheckpointsPage, [page?: CheckpointsQuery]>(QUERIES.checkpoints),
-    (page?: CheckpointsQuery) => pageOf(current().checkpoints, page),
-    { description: 'All checkpoints, paged: {"after":0,"limit":100}' },
+    (page?: CheckpointsQuery) => pageOf(current(), page),
+    { description: 'Checkpoints, paged: {"after":0,"limit":100}; says which run has older ones' },
   );
 }
 
-function pageOf(all: readonly Checkpoint[], page: CheckpointsQuery | undefined): CheckpointsPage {
-  const after = wholeNumber(page?.after, 0);
+function pageOf(state: MigrationState, page: CheckpointsQuery | undefined): CheckpointsPage {
+  const count = state.archived.count;
+  const total = checkpointCount(state);
+  const after = Math.max(wholeNumber(page?.after, 0), count);
   const limit = Math.min(wholeNumber(page?.limit, PAGE_DEFAULT) || PAGE_DEFAULT, PAGE_MOST);
-  const checkpoints = all.slice(after, after + limit);
+  const checkpoints = state.checkpoints.slice(after - count, after - count + limit);
   const end = after + checkpoints.length;
-  return { checkpoints, total: all.length, next: end < all.length ? end : null };
+  const runId = workflowInfo().continuedFromExecutionRunId;
+  const archived = count === 0 || runId === undefined ? {} : { archived: { count, runId } };
+  return { checkpoints, total, next: end < total ? end : null, ...archived };
 }
 
 function wholeNumber(value: unknown, fallback: number): number {
@@ -226,6 +239,6 @@ function resultOf(state: MigrationState): MigrationResult {
     route: state.plan.route,
     outcome: state.outcome,
     reason: last?.kind === 'recorded' ? last.reason : '',
-    checkpoints: state.checkpoints.length,
+    checkpoints: checkpointCount(state),
   };
 }

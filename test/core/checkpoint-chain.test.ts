@@ -33,6 +33,7 @@ it('verifies what it exported, and says how many and where the chain ends', () =
     ok: true,
     ...SUBJECT,
     version: 2,
+    archived: 0,
     count: checkpoints().length,
     checkpoints: checkpoints().length,
     entries: { start: 0, command: 0, verdict: 0, checkpoint: checkpoints().length, end: 0 },

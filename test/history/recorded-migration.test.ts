@@ -57,6 +57,7 @@ describe('a migration read from its history', () => {
       list: list.slice(0, 2),
       source: 'the migration',
       problem: null,
+      archived: null,
     });
   });
 

@@ -70,7 +70,7 @@ it('shows the effects that were recorded, and says when checkpoints do not verif
     MADE_AT_MS,
   );
   expect(markdown).toContain('| effect applied | canary | dns chat: weight 30 |');
-  expect(markdown).toContain('NOT verified at line 2: expected checkpoint 1, got 2');
+  expect(markdown).toContain('NOT verified: expected checkpoint 1, got 2');
   expect(markdown).toContain('Checkpoints are not complete: cut.');
 });
 

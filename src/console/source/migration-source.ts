@@ -105,7 +105,8 @@ export class MigrationSource {
       status.verdict?.sentence,
     ]);
     const eligibilityKey = JSON.stringify([status.checkpoints, status.phase]);
-    const appended = status.checkpoints > this.#checkpoints.length;
+    const after = this.#checkpoints.at(-1)?.seq ?? 0;
+    const appended = status.checkpoints > after;
     await Promise.all([
       (async () => {
         if (windowsKey === this.#windowsKey) return;
@@ -115,7 +116,6 @@ export class MigrationSource {
       (async () => {
         if (!appended) return;
         const more: Checkpoint[] = [];
-        const after = this.#checkpoints.length;
         for await (const entry of client.checkpoints(route, { ...options, after })) more.push(entry);
         this.#checkpoints = [...this.#checkpoints, ...more];
       })(),
