@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BadInput } from '../core/bad-input';
 import type { TokenRatios } from './projection';
 
 const ratioSchema = z.looseObject({
@@ -13,16 +14,15 @@ const reportSchema = z.looseObject({
 
 /**
  * The candidate's tokens for one of legacy's, as a report of `cutover parity --json` measured them; the range is from
- * the least to the most of any stratum. Throws a RangeError for another document, or where a provider did not count.
+ * the least to the most of any stratum. Throws `BadInput` for another document, or where a provider did not count.
  */
 export function measuredTokenRatios(document: unknown, name: string): TokenRatios {
   const parsed = reportSchema.safeParse(document);
   if (!parsed.success) {
-    throw new RangeError(`${name} is no report of cutover parity --json: ${z.prettifyError(parsed.error)}`);
+    throw new BadInput(`${name} is no report of cutover parity --json: ${z.prettifyError(parsed.error)}`);
   }
   const { tokens } = parsed.data;
-  if (tokens === null)
-    throw new RangeError(`${name} has no token ratio: a provider did not count its tokens`);
+  if (tokens === null) throw new BadInput(`${name} has no token ratio: a provider did not count its tokens`);
   const range = ({ ratio, least, most }: z.infer<typeof ratioSchema>) => {
     return { low: Math.min(least, ratio), point: ratio, high: Math.max(most, ratio) };
   };

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AssessPlan } from '../core/assess-plan';
+import { BadInput } from '../core/bad-input';
 import type { Configuration, ProviderConfiguration } from '../core/configuration-schema';
 import type { MigrationEffort } from '../core/migration-effort';
 import { InvalidDocument } from '../core/schema-parts';
@@ -12,12 +13,11 @@ import { assessmentDocument } from './assessment-sections';
 import { measuredTokenRatios } from './parity-token-ratios';
 import { configuredPrices } from './prices/configured-prices';
 import { parsePriceBook } from './prices/price-book-schema';
-import { MissingPrice, PriceFinder } from './prices/price-finder';
+import { PriceFinder } from './prices/price-finder';
 import type { TokenRatios } from './projection';
 import type { ProviderInquiry } from './readiness';
 import { UnreadableUsage } from './usage/content-kind';
 import { parseMapping } from './usage/mapping-schema';
-import { TooManyRejects } from './usage/usage-loader';
 
 /** What the assessment of a plan needs of the machine that it runs on. */
 export interface PlannedAssessmentPorts extends Omit<AssessmentPorts, 'finder' | 'inquiry'> {
@@ -44,7 +44,7 @@ export async function assessAsPlanned(
     if (plan.report !== null) await writeReport(plan.report, route, report);
     return findingsOf(report);
   } catch (error) {
-    if (!isMendable(error)) throw error;
+    if (!(error instanceof BadInput)) throw error;
     return { digest: null, findings: [{ kind: 'doubt', text: `usage: ${reasonOf(error)}`.slice(0, 500) }] };
   }
 }
@@ -67,11 +67,6 @@ function reasonOf(error: Error): string {
   if (!(error instanceof InvalidDocument)) return error.message.split('\n')[0] ?? '';
   const [first] = error.problems;
   return `${error.document}: ${first?.path} ${first?.message}`;
-}
-
-function isMendable(error: unknown): error is Error {
-  const kinds = [UnreadableUsage, TooManyRejects, MissingPrice, RangeError, InvalidDocument];
-  return error instanceof Error && kinds.some((kind) => error instanceof kind);
 }
 
 function requestOf(

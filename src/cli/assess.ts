@@ -5,12 +5,9 @@ import type { Command } from 'commander';
 import { assessUsage } from '../assess/assess-usage';
 import { type AssessmentReport, digestReport } from '../assess/assessment-report';
 import { assessmentDocument } from '../assess/assessment-sections';
-import { MissingPrice } from '../assess/prices/price-finder';
-import { UnreadableUsage } from '../assess/usage/content-kind';
 import { fetchOpenAiUsage } from '../assess/usage/openai-fetch';
-import { TooManyRejects } from '../assess/usage/usage-loader';
 import { resolveSecret, UnresolvedSecret } from '../config';
-import { InvalidDocument } from '../core/schema-parts';
+import { BadInput } from '../core/bad-input';
 import { cellText } from '../report/report-document';
 import { reportHtml } from '../report/report-html';
 import { reportMarkdown } from '../report/report-markdown';
@@ -157,15 +154,7 @@ function progressNotes(): (what: string, done: number | null) => void {
 
 function asCliError(error: unknown): unknown {
   if (error instanceof CliError) return error;
-  const expected = [
-    UnreadableUsage,
-    TooManyRejects,
-    MissingPrice,
-    RangeError,
-    InvalidDocument,
-    UnresolvedSecret,
-  ];
-  return error instanceof Error && expected.some((kind) => error instanceof kind)
+  return error instanceof BadInput || error instanceof UnresolvedSecret
     ? new CliError(error.message, EXIT.badInput, { cause: error })
     : error;
 }

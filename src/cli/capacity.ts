@@ -3,6 +3,7 @@ import { checkArticleClaims } from '../assess/capacity/article-claims';
 import { type CapacityQuestion, planCapacity } from '../assess/capacity/capacity-plan';
 import { GPUS, type Gpu } from '../assess/capacity/gpu';
 import { type ModelSource, readModelSource } from '../assess/capacity/model-source';
+import { BadInput } from '../core/bad-input';
 import { printCapacityPlan, printClaims } from './capacity-table';
 import { CliError, EXIT } from './cli-error';
 import { amount, fraction, positive } from './option-value';
@@ -110,7 +111,7 @@ async function readSource(location: string, options: CapacityOptions): Promise<M
       },
     });
   } catch (cause) {
-    if (cause instanceof RangeError) throw new CliError(cause.message, EXIT.badInput, { cause });
+    if (cause instanceof BadInput) throw new CliError(cause.message, EXIT.badInput, { cause });
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CliError(`cannot read ${location.replace(/\?.*/, '')}: ${reason}`, EXIT.unreachable, { cause });
   }

@@ -1,9 +1,9 @@
+import { BadInput } from '../core/bad-input';
 import { EffectProblem } from '../core/effect-problem';
 import { CliError, EXIT, type ExitCode } from './cli-error';
 
 /** Errors that say all that a user needs, by name, so that this file loads none of the modules that throw them. */
 const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
-  InvalidDocument: EXIT.badInput,
   UnresolvedSecret: EXIT.badInput,
   InvalidCommand: EXIT.badInput,
   InvalidTemporalConfiguration: EXIT.badInput,
@@ -30,6 +30,7 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
 /** What a user reads of a failure, and the exit code that goes with it; never a stack. */
 export function failureOf(error: unknown): { readonly message: string; readonly exitCode: ExitCode } {
   if (error instanceof CliError) return { message: error.message, exitCode: error.exitCode };
+  if (error instanceof BadInput) return { message: error.message, exitCode: EXIT.badInput };
   if (error instanceof EffectProblem) {
     return { message: error.message, exitCode: error.retryable ? EXIT.unreachable : EXIT.negative };
   }

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { providerInquiry } from '../adapters/openai/provider-inquiry';
 import { parsePriceBook } from '../assess/prices/price-book-schema';
-import { MissingPrice, PriceFinder } from '../assess/prices/price-finder';
+import { PriceFinder } from '../assess/prices/price-finder';
 import {
   type Claims,
   type ComparedProvider,
@@ -12,8 +12,8 @@ import {
   measurementsSchema,
 } from '../assess/prices/provider-comparison';
 import { configurationPath, loadConfiguration, readDocument, resolveSecret } from '../config';
+import { BadInput } from '../core/bad-input';
 import type { ProviderConfiguration } from '../core/configuration-schema';
-import { InvalidDocument } from '../core/schema-parts';
 import { collected } from './assess-value';
 import { CliError, EXIT } from './cli-error';
 import { fraction, positive } from './option-value';
@@ -263,9 +263,7 @@ function expected<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
-    const known =
-      error instanceof RangeError || error instanceof MissingPrice || error instanceof InvalidDocument;
-    if (!known) throw error;
+    if (!(error instanceof BadInput)) throw error;
     throw new CliError(error.message, EXIT.badInput, { cause: error });
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BadInput } from './bad-input';
 import { type DocumentProblem, problemsOf } from './document-problem';
 import { DURATION_PATTERN, formatDuration, parseDuration } from './duration';
 
@@ -97,7 +98,7 @@ function durationAtLeast(minimumMs: number) {
 }
 
 /** Thrown for a document that does not fit its schema; carries every problem, the message shows them all. */
-export class InvalidDocument extends Error {
+export class InvalidDocument extends BadInput {
   override readonly name = 'InvalidDocument';
   constructor(
     readonly document: string,

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import { BadInput } from './bad-input';
 
 /**
  * Signatures of the messages to webhooks, for those who send and those who receive. The scheme is that of Standard
@@ -65,9 +66,7 @@ function signatureOf(secret: string, id: string, timestamp: string, body: string
 function keyOf(secret: string): Buffer {
   const key = secret.startsWith('whsec_') ? Buffer.from(secret.slice(6), 'base64') : Buffer.from(secret);
   if (key.length >= SECRET_LEAST_BYTES) return key;
-  throw new RangeError(
-    `expected a webhook secret of at least ${SECRET_LEAST_BYTES} bytes, got ${key.length}`,
-  );
+  throw new BadInput(`expected a webhook secret of at least ${SECRET_LEAST_BYTES} bytes, got ${key.length}`);
 }
 
 function equalInConstantTime(one: string, other: string): boolean {

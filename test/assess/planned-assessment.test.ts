@@ -34,6 +34,7 @@ async function assess(
   fields: Readonly<Record<string, unknown>> = {},
   candidateUrl = 'http://127.0.0.1:9/v1',
   signal = new AbortController().signal,
+  read: (path: string) => unknown = readDocument,
 ): Promise<UsageFindings> {
   const { assess: plan } = planSchema.parse({ route: 'chat', assess: { ...SETTLED, ...fields } });
   if (plan === undefined) throw new Error('expected a plan that reads usage');
@@ -48,7 +49,7 @@ async function assess(
   return assessAsPlanned('chat', plan, {
     configuration,
     inquire: (provider) => providerInquiry(provider, () => 'sk-secret'),
-    readDocument,
+    readDocument: read,
     effort: null,
     now: new Date('2026-11-02T08:00:00Z'),
     signal,
@@ -182,4 +183,11 @@ it('writes the whole report where the plan wants it', async () => {
 it('stops when it is told to', async () => {
   const signal = AbortSignal.abort(new Error('enough'));
   await expect(assess({}, undefined, signal)).rejects.toThrow('enough');
+});
+
+it('does not take a defect of ours for a doubt about the logs', async () => {
+  const defect = () => {
+    throw new RangeError('expected a margin above 0, got 0');
+  };
+  await expect(assess({ prices: ['prices.yaml'] }, undefined, undefined, defect)).rejects.toThrow(RangeError);
 });

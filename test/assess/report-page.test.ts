@@ -78,8 +78,12 @@ it.each([
   expect(await opened.locator('b').count()).toBe(0);
   expect(await opened.locator('figure').count()).toBe(5);
   // Every cell of the 168 hours, and a bar for each day and model.
-  expect(await opened.locator('figure').nth(1).locator('rect').count()).toBe(168);
-  expect(await opened.locator('figure').first().locator('rect').count()).toBeGreaterThan(100);
+  expect(await opened.locator('figure', { hasText: 'by weekday and hour' }).locator('rect').count()).toBe(
+    168,
+  );
+  expect(
+    await opened.locator('figure', { hasText: 'Tokens by day' }).locator('rect').count(),
+  ).toBeGreaterThan(100);
   const drawn = await opened.locator('figure').evaluateAll((figures) =>
     figures.map((figure) => {
       const { width: wide, height: high } = figure

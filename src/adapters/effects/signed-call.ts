@@ -1,3 +1,4 @@
+import { BadInput } from '../../core/bad-input';
 import type { Json } from '../../core/effect';
 import { EffectProblem } from '../../core/effect-problem';
 import { signatureHeaders } from '../../core/webhook-signature';
@@ -25,7 +26,7 @@ export function signedCall(
       secrets: [secret, ...(url === target.url ? [] : [url])],
     };
   } catch (error) {
-    if (error instanceof RangeError) throw new EffectProblem(`${target.secret}: ${error.message}`, false);
+    if (error instanceof BadInput) throw new EffectProblem(`${target.secret}: ${error.message}`, false);
     throw error;
   }
 }

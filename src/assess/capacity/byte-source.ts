@@ -1,4 +1,5 @@
 import { open } from 'node:fs/promises';
+import { BadInput } from '../../core/bad-input';
 import { guardedFetch } from '../../guarded-fetch';
 
 /** Something that can be read in pieces: a local file, or a URL that answers range requests. */
@@ -31,7 +32,7 @@ function fileSource(path: string): ByteSource {
       const file = await open(path, 'r');
       try {
         const { size } = await file.stat();
-        if (offset + length > size) throw new RangeError(cutShort(path, offset + length, size));
+        if (offset + length > size) throw new BadInput(cutShort(path, offset + length, size));
         const bytes = Buffer.alloc(length);
         await file.read(bytes, 0, length, offset);
         return { bytes, totalBytes: size };
@@ -58,12 +59,12 @@ function urlSource(url: string, fetchUrl: Fetch): ByteSource {
         if (response.status !== 206 || total === undefined) {
           // A server that ignores the range would send the weights themselves.
           abort.abort();
-          throw new RangeError(
+          throw new BadInput(
             `${shown} answered ${response.status} to a range request; expected 206 with a content-range`,
           );
         }
         const bytes = Buffer.from(await response.arrayBuffer());
-        if (bytes.length !== length) throw new RangeError(cutShort(shown, offset + length, Number(total)));
+        if (bytes.length !== length) throw new BadInput(cutShort(shown, offset + length, Number(total)));
         return { bytes, totalBytes: Number(total) };
       } finally {
         clearTimeout(deadline);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BadInput } from '../../core/bad-input';
 import type { Experts, ModelArchitecture } from './model-architecture';
 
 const count = z.int().positive();
@@ -47,17 +48,17 @@ type KnownType = (typeof KNOWN_TYPES)[number];
 
 /**
  * The architecture that a Hugging Face `config.json` describes.
- * Throws a RangeError that names the field for a document that is not one, or for a model type not known.
+ * Throws `BadInput` that names the field for a document that is not one, or for a model type not known.
  */
 export function architectureOf(document: unknown, name: string): ModelArchitecture {
   const parsed = configSchema.safeParse(document);
   if (!parsed.success) {
-    throw new RangeError(`${name} is not a model configuration: ${z.prettifyError(parsed.error)}`);
+    throw new BadInput(`${name} is not a model configuration: ${z.prettifyError(parsed.error)}`);
   }
   const config = parsed.data;
   const type = KNOWN_TYPES.find((known) => known === config.model_type);
   if (type === undefined) {
-    throw new RangeError(
+    throw new BadInput(
       `${name} has model_type "${config.model_type}", whose layout is not known here (known: ${KNOWN_TYPES.join(', ')}); ` +
         'give a safetensors file or index instead: its tensors are counted exactly',
     );
@@ -149,7 +150,7 @@ function denseLayersOf(config: ModelConfig, type: KnownType): number {
 
 function needed(value: number | null | undefined, field: string, name: string): number {
   if (value === null || value === undefined) {
-    throw new RangeError(`${name} lacks "${field}", which its model_type needs`);
+    throw new BadInput(`${name} lacks "${field}", which its model_type needs`);
   }
   return value;
 }

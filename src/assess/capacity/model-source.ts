@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { z } from 'zod';
+import { BadInput } from '../../core/bad-input';
 import { guardedFetch } from '../../guarded-fetch';
 import { BUILT_IN_MODELS } from './built-in-models';
 import { byteSource, type Fetch, isUrl } from './byte-source';
@@ -47,7 +48,7 @@ export async function readModelSource(
     return withCheckpoint(location, tensors, await siblingConfig(location, options.configLocation, fetchUrl));
   }
   if (!isUrl(location) && !(await stat(location).catch(() => null))) {
-    throw new RangeError(
+    throw new BadInput(
       `${location} is neither a file nor a built-in model (${[...BUILT_IN_MODELS.keys()].join(', ')})`,
     );
   }
@@ -62,7 +63,7 @@ export async function readModelSource(
     (name) => !tensors.some((tensor) => tensor.name === name),
   );
   if (missing !== undefined)
-    throw new RangeError(`${location} names tensor "${missing}", which no shard holds`);
+    throw new BadInput(`${location} names tensor "${missing}", which no shard holds`);
   return withCheckpoint(location, tensors, await siblingConfig(location, options.configLocation, fetchUrl));
 }
 
@@ -116,7 +117,7 @@ async function siblingConfig(
 /** A shard's name comes from an untrusted index, so it may only name a file beside it. */
 function beside(location: string, name: string): string {
   if (!/^[A-Za-z0-9][\w.-]*$/.test(name)) {
-    throw new RangeError(`${location} names the shard "${name}", expected a plain file name beside it`);
+    throw new BadInput(`${location} names the shard "${name}", expected a plain file name beside it`);
   }
   return isUrl(location) ? new URL(name, location).href : join(dirname(location), name);
 }
@@ -126,15 +127,14 @@ async function readJson(location: string, fetchUrl: Fetch): Promise<unknown> {
     return jsonBody(await fetchUrl(location, { headers: {}, signal: AbortSignal.timeout(60_000) }), location);
   }
   const { size } = await stat(location);
-  if (size > MAX_JSON_BYTES)
-    throw new RangeError(`${location} has ${size} bytes, expected a small JSON file`);
+  if (size > MAX_JSON_BYTES) throw new BadInput(`${location} has ${size} bytes, expected a small JSON file`);
   return parseJson(await readFile(location, 'utf8'), location);
 }
 
 async function jsonBody(response: Response, location: string): Promise<unknown> {
-  if (!response.ok) throw new RangeError(`${location} answered ${response.status}, expected a JSON document`);
+  if (!response.ok) throw new BadInput(`${location} answered ${response.status}, expected a JSON document`);
   if (Number(response.headers.get('content-length') ?? 0) > MAX_JSON_BYTES) {
-    throw new RangeError(`${location} is longer than ${MAX_JSON_BYTES} bytes, expected a small JSON file`);
+    throw new BadInput(`${location} is longer than ${MAX_JSON_BYTES} bytes, expected a small JSON file`);
   }
   return parseJson(await response.text(), location);
 }
@@ -143,6 +143,6 @@ function parseJson(text: string, location: string): unknown {
   try {
     return JSON.parse(text.replace(/^\ufeff/, ''));
   } catch (cause) {
-    throw new RangeError(`${location} is not JSON`, { cause });
+    throw new BadInput(`${location} is not JSON`, { cause });
   }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BadInput } from '../../core/bad-input';
 import type { ByteSource } from './byte-source';
 
 /** Bits of an element by safetensors dtype. */
@@ -28,14 +29,14 @@ export interface TensorEntry {
 
 /**
  * The tensors of one safetensors file, from its header alone (two reads).
- * Throws a RangeError when the header is too long, not JSON, or its offsets leave gaps, overlap,
+ * Throws `BadInput` when the header is too long, not JSON, or its offsets leave gaps, overlap,
  * do not match shape and dtype, or do not end where the file ends.
  */
 export async function readSafetensors(source: ByteSource): Promise<readonly TensorEntry[]> {
   const { bytes: prefix, totalBytes } = await source.read(0, 8);
   const headerBytes = prefix.readBigUInt64LE(0);
   if (headerBytes < 2n || headerBytes > BigInt(Math.min(MAX_HEADER_BYTES, totalBytes - 8))) {
-    throw new RangeError(
+    throw new BadInput(
       `${source.name} is no safetensors file: its header claims ${headerBytes} bytes of ${totalBytes}`,
     );
   }
@@ -48,10 +49,10 @@ function parseHeader(bytes: Buffer, name: string): [string, unknown][] {
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new RangeError(`${name} is no safetensors file: its header is not JSON`, { cause });
+    throw new BadInput(`${name} is no safetensors file: its header is not JSON`, { cause });
   }
   if (header === null || typeof header !== 'object' || Array.isArray(header)) {
-    throw new RangeError(`${name} is no safetensors file: its header is not an object`);
+    throw new BadInput(`${name} is no safetensors file: its header is not an object`);
   }
   return Object.entries(header).filter(([key]) => key !== '__metadata__');
 }
@@ -59,16 +60,15 @@ function parseHeader(bytes: Buffer, name: string): [string, unknown][] {
 function checkedTensors(entries: [string, unknown][], dataBytes: number, name: string): TensorEntry[] {
   const placed = entries.map(([tensor, entry]) => {
     const parsed = tensorSchema.safeParse(entry);
-    if (!parsed.success)
-      throw new RangeError(`${name}: tensor "${tensor}" lacks dtype, shape or data_offsets`);
+    if (!parsed.success) throw new BadInput(`${name}: tensor "${tensor}" lacks dtype, shape or data_offsets`);
     const { dtype, shape, data_offsets: offsets } = parsed.data;
     const bits = DTYPE_BITS.get(dtype);
     if (bits === undefined)
-      throw new RangeError(`${name}: tensor "${tensor}" has the unknown dtype "${dtype}"`);
+      throw new BadInput(`${name}: tensor "${tensor}" has the unknown dtype "${dtype}"`);
     const elements = shape.reduce((product, size) => product * size, 1);
     const bytes = (elements * bits) / 8;
     if (!Number.isSafeInteger(elements) || bytes !== offsets[1] - offsets[0]) {
-      throw new RangeError(
+      throw new BadInput(
         `${name}: tensor "${tensor}" of shape [${shape}] in ${dtype} needs ${bytes} bytes, ` +
           `its offsets give ${offsets[1] - offsets[0]}`,
       );
@@ -79,7 +79,7 @@ function checkedTensors(entries: [string, unknown][], dataBytes: number, name: s
   // Empty tensors share their start with the next one and come first.
   for (const tensor of [...placed].sort((a, b) => a.start - b.start || a.bytes - b.bytes)) {
     if (tensor.start !== end) {
-      throw new RangeError(
+      throw new BadInput(
         `${name}: tensor "${tensor.name}" starts at ${tensor.start}, expected ${end}: ` +
           (tensor.start < end ? 'tensors overlap' : 'there is a gap'),
       );
@@ -87,7 +87,7 @@ function checkedTensors(entries: [string, unknown][], dataBytes: number, name: s
     end += tensor.bytes;
   }
   if (end !== dataBytes) {
-    throw new RangeError(`${name} holds ${dataBytes} bytes of data, its header describes ${end}`);
+    throw new BadInput(`${name} holds ${dataBytes} bytes of data, its header describes ${end}`);
   }
   return placed.map(({ start: _, ...tensor }) => tensor);
 }

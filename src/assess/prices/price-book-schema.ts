@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BadInput } from '../../core/bad-input';
 import type { RateCard, Rates } from '../../core/prices';
 
 const perMillion = z.number().min(0).max(1e6);
@@ -85,10 +86,10 @@ export interface PriceBook {
   readonly currencyRates: readonly CurrencyRate[];
 }
 
-/** Parses a price book; throws a RangeError that names every entry that does not fit. */
+/** Parses a price book; throws `BadInput` that names every entry that does not fit. */
 export function parsePriceBook(document: unknown, name: string): PriceBook {
   const parsed = priceBookSchema.safeParse(document);
-  if (!parsed.success) throw new RangeError(`${name} is no price book: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new BadInput(`${name} is no price book: ${z.prettifyError(parsed.error)}`);
   return {
     currencyRates: parsed.data.currencyRates,
     cards: parsed.data.prices.map((price) => ({

@@ -1,3 +1,4 @@
+import { BadInput } from '../../core/bad-input';
 import {
   cardAt,
   isDefaultTier,
@@ -10,7 +11,7 @@ import type { CurrencyRate, PriceBook } from './price-book-schema';
 import { referenceCard } from './reference-prices';
 
 /** Thrown for a price that is not known; the message names the entry that is missing. */
-export class MissingPrice extends Error {
+export class MissingPrice extends BadInput {
   override readonly name = 'MissingPrice';
 }
 

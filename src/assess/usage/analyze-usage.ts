@@ -1,3 +1,4 @@
+import { BadInput } from '../../core/bad-input';
 import { type Histogram, histogramCount, mergeHistograms, quantile } from '../../core/histogram';
 import { USAGE_FIELDS, type UsageField } from './mapping-sql';
 import { bucketSql } from './sql-text';
@@ -113,7 +114,7 @@ function windowOf(sources: readonly UsageSource[], choice: WindowChoice): UsageA
     ...source.costs.flatMap(({ startMs, endMs }) => [startMs, endMs]),
   ]);
   const known = times.filter((time) => time !== null);
-  if (known.length === 0) throw new RangeError('the files hold no usage: no call and no cost');
+  if (known.length === 0) throw new BadInput('the files hold no usage: no call and no cost');
   const first = known.reduce((a, b) => Math.min(a, b));
   const last = known.reduce((a, b) => Math.max(a, b));
   // The last day of a log that knows days only counts as a whole one.
@@ -123,7 +124,7 @@ function windowOf(sources: readonly UsageSource[], choice: WindowChoice): UsageA
   const fromMs = choice.fromMs ?? toMs - choice.days * DAY_MS;
   const covered = Math.min(toMs, end) - Math.max(fromMs, first);
   if (covered < 0) {
-    throw new RangeError(
+    throw new BadInput(
       `the window ${new Date(fromMs).toISOString()} to ${new Date(toMs).toISOString()} holds no usage: the files cover ${new Date(first).toISOString()} to ${new Date(last).toISOString()}`,
     );
   }

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { createGunzip } from 'node:zlib';
+import { BadInput } from '../../core/bad-input';
 
 const SAMPLE_BYTES = 1_048_576;
 /** RFC 8878, section 3.1.1. */
@@ -20,7 +21,7 @@ export type ContentKind =
   | { readonly kind: 'zip' };
 
 /** Thrown for a file that holds no usage data that could be read; the message names the file. */
-export class UnreadableUsage extends Error {
+export class UnreadableUsage extends BadInput {
   override readonly name = 'UnreadableUsage';
 }
 

@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { createGunzip } from 'node:zlib';
+import { BadInput } from '../../core/bad-input';
 import { type ContentKind, UnreadableUsage } from './content-kind';
 import { readDeepSeekExport } from './deepseek-export';
 import { CODE_FORMATS, type CodeFormat } from './detection';
@@ -45,7 +46,7 @@ export async function convertFile(
     const read = readOpenAiUsage(parseDocuments(text, file), file);
     return { ...read, rejects: [], rows: read.buckets.length + read.costs.length };
   } catch (error) {
-    if (error instanceof RangeError) throw new UnreadableUsage(error.message, { cause: error });
+    if (error instanceof BadInput) throw new UnreadableUsage(error.message, { cause: error });
     throw error;
   }
 }
@@ -63,10 +64,9 @@ function parseDocuments(text: string, file: string): unknown {
         try {
           return JSON.parse(line);
         } catch (cause) {
-          throw new RangeError(
-            `${file} is neither a JSON document nor one a line: line ${at} does not parse`,
-            { cause },
-          );
+          throw new BadInput(`${file} is neither a JSON document nor one a line: line ${at} does not parse`, {
+            cause,
+          });
         }
       });
   }

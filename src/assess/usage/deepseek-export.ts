@@ -1,3 +1,4 @@
+import { BadInput } from '../../core/bad-input';
 import { splitHeader } from './content-kind';
 import type { NormalizedBucket } from './normalized-bucket';
 import type { RecordedCost, RejectExample } from './usage-source';
@@ -24,7 +25,7 @@ export interface DeepSeekExport {
 
 /**
  * Reads `amount-*.csv` (long form: one row for each type of amount) and `cost-*.csv`, with or without BOM and CRLF.
- * Throws a RangeError for a file that is neither.
+ * Throws `BadInput` for a file that is neither.
  */
 export function readDeepSeekExport(files: readonly { name: string; text: string }[]): DeepSeekExport {
   const buckets = new Map<string, MutableBucket>();
@@ -36,9 +37,7 @@ export function readDeepSeekExport(files: readonly { name: string; text: string 
     const header = splitHeader(lines[0] ?? '', ',');
     const isCost = header.includes('cost') && header.includes('currency');
     if (!isCost && !(header.includes('type') && header.includes('amount'))) {
-      throw new RangeError(
-        `${file.name} has neither the columns of a DeepSeek amount file nor of a cost file`,
-      );
+      throw new BadInput(`${file.name} has neither the columns of a DeepSeek amount file nor of a cost file`);
     }
     for (let at = 1; at < lines.length; at += 1) {
       if (lines[at] === '') continue;

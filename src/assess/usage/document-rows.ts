@@ -1,6 +1,7 @@
 import { createReadStream, createWriteStream } from 'node:fs';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
+import { BadInput } from '../../core/bad-input';
 
 const [QUOTE, BACKSLASH, COMMA, COLON, NEWLINE, RETURN, BLANK] = [0x22, 0x5c, 0x2c, 0x3a, 0x0a, 0x0d, 0x20];
 const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x7d];
@@ -17,7 +18,7 @@ export interface RowsPlace {
 
 /**
  * Writes the elements of a document's list one a line, without holding the document in memory. They are copied as
- * they are: whether each is JSON is for its reader. Throws a RangeError for a document that ends before it is closed.
+ * they are: whether each is JSON is for its reader. Throws `BadInput` for a document that ends before it is closed.
  */
 export async function writeDocumentRows(
   { path, gzip, key }: RowsPlace,
@@ -40,7 +41,7 @@ export async function writeDocumentRows(
   } finally {
     file.destroy();
   }
-  if (!splitter.closed) throw new RangeError(`${path} is cut short: its JSON is not closed`);
+  if (!splitter.closed) throw new BadInput(`${path} is cut short: its JSON is not closed`);
 }
 
 /** Follows strings and depth byte by byte; keeps what is within the list and ends a line where an element ends. */

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BadInput } from '../../core/bad-input';
 
 const key = z.string().regex(/^[^"\\\0]+$/, 'expected a name without quotes and backslashes');
 
@@ -110,10 +111,10 @@ export type DurationField = z.infer<typeof durationSchema>;
 export type FlagField = z.infer<typeof flagSchema>;
 export type NumberField = z.infer<typeof numberSchema>;
 
-/** A mapping from a YAML or JSON document; throws a RangeError that names what does not fit. */
+/** A mapping from a YAML or JSON document; throws `BadInput` that names what does not fit. */
 export function parseMapping(document: unknown, name: string): Mapping {
   const parsed = mappingSchema.safeParse(document);
-  if (!parsed.success) throw new RangeError(`${name} is no usage mapping: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new BadInput(`${name} is no usage mapping: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { BadInput } from '../../core/bad-input';
 import type { NormalizedBucket } from './normalized-bucket';
 import type { RecordedCost } from './usage-source';
 
@@ -40,7 +41,7 @@ export const openAiPageSchema = z.looseObject({
 
 /**
  * Buckets and costs of one or several pages, in any of the shapes people save: a page, a list of pages or buckets.
- * Throws a RangeError for a document that is none, naming the bucket that does not fit.
+ * Throws `BadInput` for a document that is none, naming the bucket that does not fit.
  */
 export function readOpenAiUsage(
   document: unknown,
@@ -67,7 +68,7 @@ export function readOpenAiUsage(
       }
       const usage = usageResultSchema.safeParse(result);
       if (!usage.success) {
-        throw new RangeError(
+        throw new BadInput(
           `${name}: a result of the bucket that starts at ${new Date(startMs).toISOString()} is neither usage nor costs: ${z.prettifyError(usage.error)}`,
         );
       }
@@ -89,7 +90,7 @@ export function readOpenAiUsage(
     }
   }
   if (buckets.length > 0 && !seen.grouped) {
-    throw new RangeError(
+    throw new BadInput(
       `${name} does not say which model was used; ask for it with group_by=model (and group_by=project_id)`,
     );
   }
@@ -102,5 +103,5 @@ function bucketsOf(document: unknown, name: string): z.infer<typeof bucketSchema
   if (page.success) return page.data.data;
   const bucket = bucketSchema.safeParse(document);
   if (bucket.success) return [bucket.data];
-  throw new RangeError(`${name} is no page of OpenAI's usage or costs: ${z.prettifyError(page.error)}`);
+  throw new BadInput(`${name} is no page of OpenAI's usage or costs: ${z.prettifyError(page.error)}`);
 }

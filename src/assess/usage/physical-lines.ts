@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { createGunzip } from 'node:zlib';
+import { BadInput } from '../../core/bad-input';
 import { UnpackingLimit } from './unpacking-limit';
 
 /** How many lines that are not blank a text file has, and the bytes of the longest. */
@@ -68,7 +69,7 @@ export async function linesOfRecords(
 }
 
 /**
- * Unpacks a gzip file without keeping it; throws a RangeError when it is damaged or unpacks to too much. `held` is for
+ * Unpacks a gzip file without keeping it; throws `BadInput` when it is damaged or unpacks to too much. `held` is for
  * a file that is then read into memory as a whole.
  */
 export async function checkGzip(
@@ -88,8 +89,8 @@ export async function checkGzip(
       limit.count((chunk as Buffer).length, packed);
     }
   } catch (error) {
-    if (error instanceof RangeError || signal?.aborted === true) throw error;
-    throw new RangeError(`${path} is damaged gzip`, { cause: error });
+    if (error instanceof BadInput || signal?.aborted === true) throw error;
+    throw new BadInput(`${path} is damaged gzip`, { cause: error });
   } finally {
     file.destroy();
   }

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { BadInput } from '../../core/bad-input';
 import { type ContentKind, UnreadableUsage } from './content-kind';
 import type { Mapping } from './mapping-schema';
 import { selectUsage, type UsageField } from './mapping-sql';
@@ -145,8 +146,7 @@ function acceptedOf({ badModels, byReject }: Inspection): string | null {
 
 /** An error of the engine as one of the file. */
 export function inFile(error: unknown, file: string, signal: AbortSignal | undefined): unknown {
-  if (error instanceof UnreadableUsage || error instanceof RangeError || signal?.aborted === true)
-    return error;
+  if (error instanceof BadInput || signal?.aborted === true) return error;
   const reason = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
   return new UnreadableUsage(`${file} cannot be read: ${reason}`, { cause: error });
 }

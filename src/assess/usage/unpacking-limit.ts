@@ -1,3 +1,5 @@
+import { BadInput } from '../../core/bad-input';
+
 /** Text that unpacks to more than this many times its size is no log: real ones reach 20 to 60. */
 const RATIO = 250;
 /** Up to here the ratio means nothing: a small file of blank lines is harmless. */
@@ -11,7 +13,7 @@ const GIB = 1_073_741_824;
 const MIB = 1_048_576;
 
 /**
- * Counts what a file unpacks to and throws a RangeError, which names the file and the limit, as soon as one is
+ * Counts what a file unpacks to and throws `BadInput`, which names the file and the limit, as soon as one is
  * passed: unpacking must be streamed for that to save anything. `held` is for what is kept in memory.
  */
 export class UnpackingLimit {
@@ -33,11 +35,11 @@ export class UnpackingLimit {
     const most = this.use === 'held' ? HELD_BYTES : STREAMED_BYTES;
     if (this.#unpacked > most) {
       const limit = most >= GIB ? `${most / GIB} GiB` : `${most / MIB} MiB`;
-      throw new RangeError(`${this.file} unpacks to over ${limit}, the most that is read of such a file`);
+      throw new BadInput(`${this.file} unpacks to over ${limit}, the most that is read of such a file`);
     }
     const grace = this.use === 'held' ? MIB : GRACE_BYTES;
     if (this.#unpacked > grace && this.#unpacked > RATIO * packedBytes) {
-      throw new RangeError(
+      throw new BadInput(
         `${this.file} unpacks to over ${RATIO} times its size: it is no log, and is refused`,
       );
     }

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import { BadInput } from '../../core/bad-input';
 import { literal } from './sql-text';
 import { openWorkFolder } from './work-folder';
 
@@ -60,7 +61,7 @@ export class UsageDatabase {
     await this.watched(what, signal, () => this.connection.run(sql));
   }
 
-  /** All rows of a query; throws a RangeError when a sum is beyond exact numbers. */
+  /** All rows of a query; throws `BadInput` when a sum is beyond exact numbers. */
   async rows(sql: string, what: string, signal?: AbortSignal): Promise<Row[]> {
     const reader = await this.watched(what, signal, () => this.connection.runAndReadAll(sql));
     // By column: several times faster than the reader's own rows, and some answers have tens of thousands.
@@ -123,7 +124,7 @@ function plain(value: unknown, name: string): Value {
     const number = Number(value);
     // Whole numbers are exact up to here, whether they were added up as such or as doubles.
     if (Math.abs(number) > Number.MAX_SAFE_INTEGER)
-      throw new RangeError(`the sum "${name}" is ${value}: too large to be true`);
+      throw new BadInput(`the sum "${name}" is ${value}: too large to be true`);
     return number;
   }
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;

@@ -4,6 +4,7 @@ import { realpath, stat, symlink } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { BadInput } from '../../core/bad-input';
 import { NORMALIZED_MAPPING } from './built-in-mappings';
 import { type ContentKind, sniffContent, UnreadableUsage } from './content-kind';
 import { convertFile } from './converted-file';
@@ -33,7 +34,7 @@ export interface LoadOptions {
 }
 
 /** Thrown when too much of a file had to be rejected; the message shows what and where. */
-export class TooManyRejects extends Error {
+class TooManyRejects extends BadInput {
   override readonly name = 'TooManyRejects';
   constructor(
     readonly source: UsageSource,
@@ -234,7 +235,7 @@ async function loadConverted(
 const ROWS_PER_BYTE = 50;
 const ROWS_GRACE = 10_000_000;
 
-/** Throws a RangeError for a Parquet file that says itself that it unpacks to too much. */
+/** Throws `BadInput` for a Parquet file that says itself that it unpacks to too much. */
 async function checkParquet(db: UsageDatabase, path: string): Promise<void> {
   const { size } = await stat(path);
   const [found] = await db.rows(
@@ -244,7 +245,7 @@ async function checkParquet(db: UsageDatabase, path: string): Promise<void> {
   new UnpackingLimit(path, 'streamed').count(Number(found?.['bytes'] ?? 0), size);
   const rows = Number(found?.['rows'] ?? 0);
   if (rows > ROWS_GRACE && rows > ROWS_PER_BYTE * size) {
-    throw new RangeError(
+    throw new BadInput(
       `${path} holds ${rows} rows in ${size} bytes, over ${ROWS_PER_BYTE} per byte: it is no log, and is refused`,
     );
   }

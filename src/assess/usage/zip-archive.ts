@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { createInflateRaw } from 'node:zlib';
+import { BadInput } from '../../core/bad-input';
 import { UnpackingLimit } from './unpacking-limit';
 
 /** An export is a few files of a few thousand rows, and all of it is held in memory. */
@@ -12,23 +13,23 @@ export interface ZipEntry {
 }
 
 /**
- * The files of a small zip archive whose names end with `.csv`; throws a RangeError when it is damaged,
+ * The files of a small zip archive whose names end with `.csv`; throws `BadInput` when it is damaged,
  * encrypted, or unpacks to too much. Follows APPNOTE.TXT 6.3 without Zip64.
  */
 export async function readZip(path: string): Promise<ZipEntry[]> {
   const { size } = await stat(path);
   if (size > MAX_ARCHIVE_BYTES)
-    throw new RangeError(`${path} has ${size} bytes, expected an export below 64 MiB`);
+    throw new BadInput(`${path} has ${size} bytes, expected an export below 64 MiB`);
   const archive = await readFile(path);
   const end = archive.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));
   if (end < 0 || end + 22 > archive.length)
-    throw new RangeError(`${path} is a damaged zip: it has no directory`);
+    throw new BadInput(`${path} is a damaged zip: it has no directory`);
   const entries: ZipEntry[] = [];
   const limit = new UnpackingLimit(path, 'held');
   let at = archive.readUInt32LE(end + 16);
   for (let left = archive.readUInt16LE(end + 10); left > 0; left -= 1) {
     if (at + 46 > archive.length || archive.readUInt32LE(at) !== 0x02014b50) {
-      throw new RangeError(`${path} is a damaged zip: its directory ends early`);
+      throw new BadInput(`${path} is a damaged zip: its directory ends early`);
     }
     const nameBytes = archive.readUInt16LE(at + 28);
     const name = archive.toString('utf8', at + 46, at + 46 + nameBytes);
@@ -37,7 +38,7 @@ export async function readZip(path: string): Promise<ZipEntry[]> {
     }
     at += 46 + nameBytes + archive.readUInt16LE(at + 30) + archive.readUInt16LE(at + 32);
   }
-  if (entries.length === 0) throw new RangeError(`${path} holds no .csv file`);
+  if (entries.length === 0) throw new BadInput(`${path} holds no .csv file`);
   return entries;
 }
 
@@ -47,15 +48,15 @@ async function entryBytes(archive: Buffer, at: number, name: string, limit: Unpa
   const packed = archive.readUInt32LE(at + 20);
   const claimed = archive.readUInt32LE(at + 24);
   const header = archive.readUInt32LE(at + 42);
-  if ((flags & 1) !== 0) throw new RangeError(`${name} is encrypted; extract it first`);
+  if ((flags & 1) !== 0) throw new BadInput(`${name} is encrypted; extract it first`);
   if (header + 30 > archive.length || archive.readUInt32LE(header) !== 0x04034b50) {
-    throw new RangeError(`${name} is damaged: it does not start where the directory says`);
+    throw new BadInput(`${name} is damaged: it does not start where the directory says`);
   }
   const start = header + 30 + archive.readUInt16LE(header + 26) + archive.readUInt16LE(header + 28);
   const data = archive.subarray(start, start + packed);
-  if (data.length !== packed) throw new RangeError(`${name} is cut short`);
+  if (data.length !== packed) throw new BadInput(`${name} is cut short`);
   if (method !== STORED && method !== DEFLATED) {
-    throw new RangeError(`${name} is packed by method ${method}; extract it first`);
+    throw new BadInput(`${name} is packed by method ${method}; extract it first`);
   }
   // What the directory claims is held against what comes out, never taken for it.
   const parts: Buffer[] = [];
@@ -67,7 +68,7 @@ async function entryBytes(archive: Buffer, at: number, name: string, limit: Unpa
     parts.push(part);
   }
   if (length !== claimed) {
-    throw new RangeError(`${name} does not have the ${claimed} bytes that its directory claims`);
+    throw new BadInput(`${name} does not have the ${claimed} bytes that its directory claims`);
   }
   return Buffer.concat(parts);
 }
@@ -81,6 +82,6 @@ async function* inflated(data: Buffer, name: string): AsyncGenerator<Buffer> {
   try {
     yield* inflate;
   } catch (cause) {
-    throw new RangeError(`${name} is damaged and cannot be extracted`, { cause });
+    throw new BadInput(`${name} is damaged and cannot be extracted`, { cause });
   }
 }
