@@ -15,23 +15,33 @@ import {
 } from './gate-metric';
 import { alphaText, clusterText, designEffectOf, INTERVAL_ALPHA, type Judged } from './gate-rates';
 import { type Resolution, sketchQuantile, unpack } from './gate-sketch';
-import { EMPTY_HISTOGRAM, GAMMA, type Histogram, histogramCount, mergeHistograms } from './histogram';
+import {
+  bucketOf,
+  EMPTY_HISTOGRAM,
+  GAMMA,
+  type Histogram,
+  histogramCount,
+  mergeHistograms,
+} from './histogram';
 import { type LatencyQuantile, type StagePlan, stageKind } from './plan';
-import { type DetectorState, detect, lateStarts } from './statistics/change-detector';
+import type { Side } from './routing';
+import { type DetectorState, detectSince, lateStarts } from './statistics/change-detector';
+import { countAtOrBelow, histogramAt } from './statistics/cumulative-counts';
 import { smallestReaching } from './statistics/expected-requests';
 import {
-  countsAbove,
   countsNotBelow,
   quantileAboveBound,
   quantileBelowBound,
-  quantileRatioInterval,
+  quantileRatioIntervalOf,
 } from './statistics/quantile-bound';
 import {
   type ArmSamples,
+  type CumulatedArms,
+  cumulateArms,
   detectQuantileExceeds,
   type QuantileMargin,
-  quantileExceeds,
-  quantileWithin,
+  quantileExceedsSince,
+  quantileWithinAll,
 } from './statistics/quantile-ratio';
 import { scaleSamples } from './statistics/scaled-samples';
 import type { Baseline, MetricVerdict } from './verdict';
@@ -54,9 +64,13 @@ export interface LatencyGroup {
   /** Part of the stage's requests. */
   readonly part: number;
   readonly resolution: Resolution;
-  /** By how much counts were divided because latencies of one key go together. */
+  /** By how much counts are divided because latencies of one key go together. */
   readonly designEffect: number;
+  /** As it was counted. */
   readonly state: DetectorState<ArmSamples>;
+  /** The same from each start on, at what a count is worth. */
+  readonly arms: CumulatedArms;
+  /** Everything, at what a count is worth. */
   readonly samples: ArmSamples;
 }
 
@@ -75,7 +89,7 @@ export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
     );
     return requests === 0 ? 0 : (first?.count ?? 0) / requests;
   };
-  const groups: LatencyGroup[] = [];
+  const groups: UncountedGroup[] = [];
   for (const what of ['total', 'first token', 'between tokens'] as const) {
     const measures = evidence.measures.flatMap((measure, index) =>
       measure.what === what
@@ -88,21 +102,11 @@ export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
     for (const { measure, state, part } of measures.filter((one) => !isSmall(one) || small.length === 1)) {
       if (part === 0) continue;
       const resolution = resolutionOf(measure, evidence.step);
-      const pooled = measure.model === POOLED_MODEL;
-      groups.push({
-        ...identity(measure),
-        pooled,
-        part,
-        resolution,
-        designEffect: 1,
-        state,
-        samples: sum(state),
-      });
+      groups.push({ ...identity(measure), pooled: measure.model === POOLED_MODEL, part, resolution, state });
     }
     const part = small.reduce((total, one) => total + one.part, 0);
     const [first] = small;
     if (small.length < 2 || first === undefined || part === 0) continue;
-    const state = small.map((one) => one.state).reduce(mergeStates);
     const edges = small.flatMap(({ measure }) => (measure.edge === null ? [] : [measure.edge]));
     groups.push({
       what,
@@ -111,30 +115,30 @@ export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
       pooled: true,
       part,
       resolution: { step: evidence.step, edge: edges.length === 0 ? null : Math.max(...edges) },
-      designEffect: 1,
-      state,
-      samples: sum(state),
+      state: small.map((one) => one.state).reduce(mergeStates),
     });
   }
   const designEffect = designEffectOf(evidence.slowKeys ?? null);
   return groups
+    .map((group) => countedGroup(group, designEffect))
     .filter(({ samples }) => countOf(samples) > 0)
-    .map((group) => independentGaps(group, groups))
-    .map((group) => (designEffect === 1 ? group : scaledGroup({ ...group, designEffect }, 1 / designEffect)));
+    .map((group, _, all) => independentGaps(group, all));
 }
 
-function scaledGroup(group: LatencyGroup, factor: number): LatencyGroup {
-  return {
-    ...group,
-    samples: scaleSamples(group.samples, factor),
-    state: {
-      windows: group.state.windows,
-      segments: group.state.segments.map(({ from, evidence }) => ({
-        from,
-        evidence: scaleSamples(evidence, factor),
-      })),
-    },
-  };
+type UncountedGroup = Omit<LatencyGroup, 'arms' | 'samples' | 'designEffect'>;
+
+function countedGroup(group: UncountedGroup, designEffect: number): LatencyGroup {
+  const arms = cumulateArms(
+    group.state.segments.map((segment) => segment.evidence),
+    1 / designEffect,
+  );
+  return { ...group, designEffect, arms, samples: samplesSince(arms, 0) };
+}
+
+/** What came from a start on, at what a count is worth. */
+function samplesSince({ legacy, candidate, scale }: CumulatedArms, start: number): ArmSamples {
+  const samples = { legacy: histogramAt(legacy, start), candidate: histogramAt(candidate, start) };
+  return scale === 1 ? samples : scaleSamples(samples, scale);
 }
 
 const NO_SAMPLES: ArmSamples = { legacy: EMPTY_HISTOGRAM, candidate: EMPTY_HISTOGRAM };
@@ -165,7 +169,7 @@ function countOf({ legacy, candidate }: ArmSamples): number {
   return histogramCount(legacy) + histogramCount(candidate);
 }
 
-/** How many answers a group rests on, before they were divided by the design effect. */
+/** How many answers a group rests on, before they are divided by the design effect. */
 function counted({ samples, designEffect }: LatencyGroup): { legacy: number; candidate: number } {
   return {
     legacy: Math.round(histogramCount(samples.legacy) * designEffect),
@@ -191,13 +195,6 @@ function mergeSamples(a: ArmSamples, b: ArmSamples): ArmSamples {
   };
 }
 
-function sum(state: DetectorState<ArmSamples>): ArmSamples {
-  return {
-    legacy: mergeHistograms(state.segments.map(({ evidence }) => evidence.legacy)),
-    candidate: mergeHistograms(state.segments.map(({ evidence }) => evidence.candidate)),
-  };
-}
-
 /** Gaps come many to a stream and are alike within it: they count as often as there are streams. */
 function independentGaps(group: LatencyGroup, groups: readonly LatencyGroup[]): LatencyGroup {
   if (group.what !== 'between tokens') return group;
@@ -205,7 +202,9 @@ function independentGaps(group: LatencyGroup, groups: readonly LatencyGroup[]): 
   const gaps = countOf(group.samples);
   if (streams === undefined || gaps === 0) return group;
   const factor = Math.min(1, countOf(streams.samples) / gaps);
-  return factor === 0 ? group : scaledGroup(group, factor);
+  if (factor === 0) return group;
+  const arms = { ...group.arms, scale: factor * group.arms.scale };
+  return { ...group, arms, samples: samplesSince(arms, 0) };
 }
 
 /** The p95 of legacy by latency, and the median where it is judged, which bound a stage without a control arm. */
@@ -247,18 +246,15 @@ function allModels(groups: readonly LatencyGroup[], what: LatencyMeasure['what']
   const own = groups.filter((group) => group.what === what);
   const [first] = own;
   if (own.length < 2 || first === undefined) return [];
-  const state = own.map((group) => group.state).reduce(mergeStates);
-  return [
-    {
-      ...first,
-      model: ALL_MODELS,
-      part: own.reduce((total, { part }) => total + part, 0),
-      // Bodies end at other values for each: what is counted at an edge lies there for both arms.
-      resolution: { ...first.resolution, edge: null },
-      state,
-      samples: sum(state),
-    },
-  ];
+  const group = {
+    ...first,
+    model: ALL_MODELS,
+    part: own.reduce((total, { part }) => total + part, 0),
+    // Bodies end at other values for each: what is counted at an edge lies there for both arms.
+    resolution: { ...first.resolution, edge: null },
+    state: own.map(({ state }) => state).reduce(mergeStates),
+  };
+  return [countedGroup(group, first.designEffect)];
 }
 
 const ALL_MODELS = 'all models';
@@ -280,9 +276,9 @@ export function judgeTails(judged: Judged, groups: readonly LatencyGroup[]): Met
   if (stageKind(stage) === 'complete') return [];
   const several = new Set(groups.map(({ model }) => model)).size > 1;
   return tailGroups(stage, groups).flatMap((group) => {
-    const { samples, resolution, state } = group;
+    const { samples, resolution, state, arms } = group;
     const margin = onCells(tailIncrease, resolution.step, Math.ceil);
-    const logHarm = detectQuantileExceeds({ p: P99, margin, least }, state);
+    const logHarm = detectQuantileExceeds({ p: P99, margin, least }, state, arms);
     if (logHarm < -Math.log(otherAlpha)) return [];
     const legacy = sketchQuantile(samples.legacy, P99, resolution);
     const candidate = sketchQuantile(samples.candidate, P99, resolution);
@@ -370,7 +366,7 @@ function judgeAgainst(
     const outcome = goal || group.part >= SMALL_PART ? 'not evaluated' : 'not applicable';
     return metricVerdict({ ...base, outcome, sentence: `${text}: no answers of ${missing} to compare yet` });
   }
-  const { low, high } = quantileRatioInterval(samples, p, INTERVAL_ALPHA);
+  const { low, high } = quantileRatioIntervalOf(group.arms, p, INTERVAL_ALPHA);
   // A candidate below the body of legacy's latencies is at least as fast as that body.
   const shown = candidate ?? GAMMA ** ((resolution.edge ?? 0) * resolution.step);
   const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}${clusterText(group.designEffect, 'latencies')}`;
@@ -378,6 +374,7 @@ function judgeAgainst(
   const logHarm = detectQuantileExceeds(
     { p, margin: onCells(gate.rollbackIncrease, resolution.step, Math.ceil), least: gate.ignoreBelowMs ?? 0 },
     group.state,
+    group.arms,
   );
   const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)}`;
   if (logHarm >= -Math.log(otherAlpha)) {
@@ -399,13 +396,14 @@ function judgeAgainst(
     });
   }
   if (!sharesGoal) return goalVerdict(judged, group, { ...numbers, sentence: against });
-  const seems = quantileExceeds(
+  const seems = quantileExceedsSince(
     {
       p,
       margin: onCells(gate.promotionIncrease, resolution.step, Math.ceil),
       least: gate.ignoreBelowMs ?? 0,
     },
-    samples,
+    group.arms,
+    0,
   );
   const beyond = seems >= SEEMING;
   return metricVerdict({
@@ -443,7 +441,7 @@ function judgeTogether(judged: Judged, group: LatencyGroup): MetricVerdict {
       sentence: `${text}: no answers of ${missing} to compare yet`,
     });
   }
-  const { low, high } = quantileRatioInterval(samples, p, INTERVAL_ALPHA);
+  const { low, high } = quantileRatioIntervalOf(group.arms, p, INTERVAL_ALPHA);
   const sentence = `candidate ${text} ${millisecondsText(candidate)} against ${millisecondsText(legacy)}: ${worseText(candidate / legacy - 1)}${clusterText(group.designEffect, 'latencies')}`;
   const numbers = {
     ...base,
@@ -461,7 +459,7 @@ type MetricNumbers = Omit<Parameters<typeof metricVerdict>[0], 'outcome'>;
 /** Whether a latency is within the margin for a promotion; the sentence given says what was measured. */
 function goalVerdict(judged: Judged, group: LatencyGroup, numbers: MetricNumbers): MetricVerdict {
   const { stage, rates } = judged;
-  const { samples, resolution } = group;
+  const { arms, resolution } = group;
   const { ignoreBelowMs = 0, promotionIncrease } = stage.gates.latency;
   const increase = promotionIncrease ?? 0;
   const p = judgedQuantile(stage);
@@ -469,7 +467,7 @@ function goalVerdict(judged: Judged, group: LatencyGroup, numbers: MetricNumbers
   const target = -Math.log(stage.alpha.promotion);
   const evidenceAt = (by: number) =>
     margin > 0
-      ? quantileWithin({ p, margin, least: ignoreBelowMs }, by === 1 ? samples : scaleSamples(samples, by))
+      ? quantileWithinAll({ p, margin, least: ignoreBelowMs }, { ...arms, scale: by * arms.scale })
       : 0;
   const logWithin = evidenceAt(1);
   const factor = logWithin >= target || margin === 0 ? null : smallestReaching(target, evidenceAt, 1, 256);
@@ -490,23 +488,22 @@ function goalVerdict(judged: Judged, group: LatencyGroup, numbers: MetricNumbers
 /** In words, that latency towards the end of the soak is beyond the margin; null while it does not seem so. */
 function slowerLately(
   { stage }: Judged,
-  { state, resolution }: LatencyGroup,
+  { state, arms, resolution }: LatencyGroup,
   claim: QuantileMargin,
 ): string | null {
   const starts = lateStarts(state, lateWindows(stage));
   for (const start of starts) {
-    const late = sum({ windows: state.windows, segments: state.segments.slice(start) });
-    if (quantileExceeds(claim, late) < SEEMING) continue;
-    const read = (histogram: Histogram) =>
-      millisecondsText(sketchQuantile(histogram, claim.p, resolution) ?? 0);
-    return `; towards the end ${read(late.candidate)} against ${read(late.legacy)}, beyond the margin`;
+    if (quantileExceedsSince(claim, arms, start) < SEEMING) continue;
+    const late = samplesSince(arms, start);
+    const read = (side: Side) => millisecondsText(sketchQuantile(late[side], claim.p, resolution) ?? 0);
+    return `; towards the end ${read('candidate')} against ${read('legacy')}, beyond the margin`;
   }
   return null;
 }
 
 function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subject): MetricVerdict {
   const { stage, baseline, otherAlpha, rates } = judged;
-  const { resolution, state, samples } = group;
+  const { resolution, state, samples, arms } = group;
   const gate = gatesOf(judged, group);
   const p = judgedQuantile(stage);
   const n = { legacy: 0, candidate: counted(group).candidate };
@@ -538,9 +535,10 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   const allowed = (increase: number) => frozen + Math.max(frozen * increase, gate.ignoreBelowMs ?? 0);
   const harmBound = boundOn(allowed(gate.rollbackIncrease), resolution.step);
   const above = quantileAboveBound(p);
-  const logHarm = detect(state, mergeSamples, (since) => {
-    const { successes, trials } = countsAbove(harmBound, since.candidate);
-    return above(successes, trials);
+  const logHarm = detectSince(state, (start) => {
+    const trials = arms.candidate.totals[start] ?? 0;
+    const within = countAtOrBelow(arms.candidate, start, bucketOf(harmBound));
+    return above(arms.scale * (trials - within), arms.scale * trials);
   });
   if (logHarm >= -Math.log(otherAlpha) || !goal || gate.promotionIncrease === null) {
     const harm = logHarm >= -Math.log(otherAlpha);

@@ -44,13 +44,30 @@ export function histogramOf(values: Iterable<number>): Histogram {
 
 /** The histogram of all values of several histograms. */
 export function mergeHistograms(histograms: readonly Histogram[]): Histogram {
-  const counts = new Map<number, number>();
-  let zero = 0;
-  for (const histogram of histograms) {
-    zero += histogram.zero;
-    for (const [bucket, count] of histogram.buckets) counts.set(bucket, (counts.get(bucket) ?? 0) + count);
+  return histograms.reduce(mergeTwo, EMPTY_HISTOGRAM);
+}
+
+function mergeTwo(a: Histogram, b: Histogram): Histogram {
+  if (a === EMPTY_HISTOGRAM) return b;
+  const [left, right] = [a.buckets, b.buckets];
+  const buckets: (readonly [number, number])[] = [];
+  let [i, j] = [0, 0];
+  for (;;) {
+    const [one, other] = [left[i], right[j]];
+    if (one === undefined) return { zero: a.zero + b.zero, buckets: buckets.concat(right.slice(j)) };
+    if (other === undefined) return { zero: a.zero + b.zero, buckets: buckets.concat(left.slice(i)) };
+    if (one[0] < other[0]) {
+      buckets.push(one);
+      i += 1;
+    } else if (other[0] < one[0]) {
+      buckets.push(other);
+      j += 1;
+    } else {
+      buckets.push([one[0], one[1] + other[1]]);
+      i += 1;
+      j += 1;
+    }
   }
-  return { zero, buckets: sortedPairs(counts) };
 }
 
 /** The p-quantile (0 to 1), at most 0.5% off; null when the histogram is empty. */

@@ -94,16 +94,20 @@ export function detect<T>(
   merge: (earlier: T, later: T) => T,
   logEvidence: (since: T) => number,
 ): number {
-  const { logWeights, idle } = detectorWeights(state);
-  const terms = [Math.log(idle)];
-  let since: T | undefined;
-  for (let index = state.segments.length - 1; index >= 0; index -= 1) {
-    const segment = state.segments[index];
-    if (segment === undefined) continue;
-    since = since === undefined ? segment.evidence : merge(segment.evidence, since);
-    terms.push((logWeights[index] ?? 0) + logEvidence(since));
+  const since: T[] = [];
+  for (const { evidence } of state.segments.toReversed()) {
+    const later = since.at(-1);
+    since.push(later === undefined ? evidence : merge(evidence, later));
   }
-  return logSumExp(terms);
+  since.reverse();
+  return detectSince(state, (start) => logEvidence(since[start] as T));
+}
+
+/** The same, where what came since each start is known: `logEvidence` gets the number of its segment. */
+export function detectSince(state: DetectorState<unknown>, logEvidence: (start: number) => number): number {
+  const { logWeights, idle } = detectorWeights(state);
+  const terms = state.segments.map((_, start) => (logWeights[start] ?? 0) + logEvidence(start));
+  return logSumExp([Math.log(idle), ...terms]);
 }
 
 /** Counts of a rate: how many of the trials were successes in its sense. */

@@ -53,3 +53,26 @@ export function countAtOrBelow(cumulative: CumulativeCounts, sample: number, buc
   const width = cumulative.last - cumulative.first + 1;
   return cumulative.counts[sample * width + bucket - cumulative.first] ?? 0;
 }
+
+/** The first bucket at or below whose upper bound at least so many values of a sample lie; the last one at most. */
+export function bucketReaching(counts: CumulativeCounts, sample: number, wanted: number): number {
+  let [low, high] = [counts.first, counts.last];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (countAtOrBelow(counts, sample, middle) < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** A sample as a histogram. */
+export function histogramAt(counts: CumulativeCounts, sample: number): Histogram {
+  const buckets: [number, number][] = [];
+  let before = counts.zeros[sample] ?? 0;
+  for (let bucket = counts.first; bucket <= counts.last; bucket += 1) {
+    const below = countAtOrBelow(counts, sample, bucket);
+    if (below > before) buckets.push([bucket, below - before]);
+    before = below;
+  }
+  return { zero: counts.zeros[sample] ?? 0, buckets };
+}

@@ -1,4 +1,4 @@
-import { bucketOf, GAMMA, type Histogram } from '../histogram';
+import { bucketOf, GAMMA, type Histogram, histogramCount } from '../histogram';
 import {
   type BetaPrior,
   checkProbability,
@@ -9,8 +9,8 @@ import {
   rateDiffers,
 } from './beta-binomial';
 import type { RateCounts } from './change-detector';
-import { countAtOrBelow, cumulateSuffixes } from './cumulative-counts';
-import type { ArmSamples } from './quantile-ratio';
+import { type CumulativeCounts, countAtOrBelow, cumulateSuffixes } from './cumulative-counts';
+import { type ArmSamples, type CumulatedArms, cumulateArms } from './quantile-ratio';
 
 /** Values above a bound, of all; the bound is rounded up to a bucket's, by at most 1%. */
 export function countsAbove(bound: number, histogram: Histogram): RateCounts {
@@ -23,9 +23,12 @@ export function countsNotBelow(bound: number, histogram: Histogram): RateCounts 
 }
 
 function exceeding(bucket: number, histogram: Histogram): RateCounts {
-  const counts = cumulateSuffixes([histogram]);
-  const trials = counts.totals[0] ?? 0;
-  return { successes: trials - countAtOrBelow(counts, 0, bucket), trials };
+  const trials = histogramCount(histogram);
+  return { successes: trials - countUpTo(bucket, histogram), trials };
+}
+
+function countUpTo(bucket: number, { zero, buckets }: Histogram): number {
+  return buckets.reduce((sum, [each, count]) => (each <= bucket ? sum + count : sum), zero);
 }
 
 /**
@@ -54,25 +57,53 @@ function tailPrior(p: number, factor: number): BetaPrior {
  * bucket bounds at which the share of values at or below is not yet rejected. 0 to Infinity without data.
  */
 export function quantileInterval(histogram: Histogram, p: number, alpha: number): Interval {
+  return intervalOf(cumulateSuffixes([histogram]), 1, p, alpha);
+}
+
+/**
+ * Evidence against the share p is convex in the count at or below and negative at p itself: what is rejected are the
+ * buckets up to one and those from another on, and both are found by halving.
+ */
+function intervalOf(counts: CumulativeCounts, scale: number, p: number, alpha: number): Interval {
   checkProbability('alpha', alpha);
   const logEvidence = rateDiffers(p, { mean: p, strength: 1 / (p * (1 - p)) });
-  const counts = cumulateSuffixes([histogram]);
   const total = counts.totals[0] ?? 0;
   const threshold = -Math.log(alpha);
-  let low = 0;
-  for (let bucket = counts.first - 1; bucket <= counts.last; bucket += 1) {
-    const below = countAtOrBelow(counts, 0, bucket);
-    if (logEvidence(below, total) < threshold) continue;
-    if (below > p * total) return { low, high: GAMMA ** bucket };
-    low = GAMMA ** bucket;
+  const below = (bucket: number) => countAtOrBelow(counts, 0, bucket);
+  const isRejected = (bucket: number) => logEvidence(scale * below(bucket), scale * total) >= threshold;
+  const [first, last] = [counts.first - 1, counts.last];
+  const low = firstWhere(first, last, (bucket) => below(bucket) > p * total || !isRejected(bucket)) - 1;
+  const high = firstWhere(first, last, (bucket) => below(bucket) > p * total && isRejected(bucket));
+  return {
+    low: low < first ? 0 : GAMMA ** low,
+    high: high > last ? Number.POSITIVE_INFINITY : GAMMA ** high,
+  };
+}
+
+/** The first of some whole numbers for which a claim holds that holds for all after it; one past the last if none. */
+function firstWhere(first: number, last: number, holds: (value: number) => boolean): number {
+  let [low, high] = [first, last + 1];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (holds(middle)) high = middle;
+    else low = middle + 1;
   }
-  return { low, high: Number.POSITIVE_INFINITY };
+  return low;
 }
 
 /** The always-valid interval of the ratio of p-quantiles, candidate to legacy: alpha is halved over the arms. */
 export function quantileRatioInterval(samples: ArmSamples, p: number, alpha: number): Interval {
-  const legacy = quantileInterval(samples.legacy, p, alpha / 2);
-  const candidate = quantileInterval(samples.candidate, p, alpha / 2);
+  return quantileRatioIntervalOf(cumulateArms([samples]), p, alpha);
+}
+
+/** The same on all that was counted. */
+export function quantileRatioIntervalOf(
+  { legacy: before, candidate: after, scale }: CumulatedArms,
+  p: number,
+  alpha: number,
+): Interval {
+  const legacy = intervalOf(before, scale, p, alpha / 2);
+  const candidate = intervalOf(after, scale, p, alpha / 2);
   return {
     low: legacy.high === Number.POSITIVE_INFINITY ? 0 : candidate.low / legacy.high,
     high: legacy.low === 0 ? Number.POSITIVE_INFINITY : candidate.high / legacy.low,

@@ -1,7 +1,7 @@
 import { GAMMA, type Histogram } from '../histogram';
 import { type BetaPrior, checkProbability, type LogEvidence, rateAbove, rateBelow } from './beta-binomial';
 import { type DetectorState, detectorWeights } from './change-detector';
-import { type CumulativeCounts, countAtOrBelow, cumulateSuffixes } from './cumulative-counts';
+import { bucketReaching, type CumulativeCounts, countAtOrBelow, cumulateSuffixes } from './cumulative-counts';
 import { logSumExp } from './log-space';
 
 /** Read once: a look-up of a global costs more than the function inside a vm context. */
@@ -11,6 +11,23 @@ const { floor, log, max, min } = Math;
 export interface ArmSamples {
   readonly legacy: Histogram;
   readonly candidate: Histogram;
+}
+
+/** Both arms' samples, counted from each of some starts on. */
+export interface CumulatedArms {
+  readonly legacy: CumulativeCounts;
+  readonly candidate: CumulativeCounts;
+  /** What a count is worth: below 1 where values are not independent of each other (`scaleSamples`). */
+  readonly scale: number;
+}
+
+/** Counts both arms from each segment on; segment 0 is everything. */
+export function cumulateArms(segments: readonly ArmSamples[], scale = 1): CumulatedArms {
+  return {
+    legacy: cumulateSuffixes(segments.map((segment) => segment.legacy)),
+    candidate: cumulateSuffixes(segments.map((segment) => segment.candidate)),
+    scale,
+  };
 }
 
 /** A claim about the p-quantiles of both arms: how much larger that of the candidate may be. */
@@ -36,12 +53,22 @@ export interface QuantileMargin {
  * that Q1 exceeds both, and x / ratio becomes the smaller of x / ratio and x - least.
  */
 export function quantileExceeds(claim: QuantileMargin, samples: ArmSamples): number {
-  return minimumOverCells(cellEvaluator(harm(claim), [samples]), 0, Number.NEGATIVE_INFINITY);
+  return quantileExceedsSince(claim, cumulateArms([samples]), 0);
+}
+
+/** The same on what came from a start on. */
+export function quantileExceedsSince(claim: QuantileMargin, arms: CumulatedArms, start: number): number {
+  return minimumOverCells(cellEvaluator(harm(claim), arms), start, Number.NEGATIVE_INFINITY);
 }
 
 /** ln E for non-inferiority: the same with arms swapped and ratio 1 / (1 + margin). */
 export function quantileWithin(claim: QuantileMargin, samples: ArmSamples): number {
-  return minimumOverCells(cellEvaluator(nonInferiority(claim), [samples]), 0, Number.NEGATIVE_INFINITY);
+  return quantileWithinAll(claim, cumulateArms([samples]));
+}
+
+/** The same on all that was counted. */
+export function quantileWithinAll(claim: QuantileMargin, arms: CumulatedArms): number {
+  return minimumOverCells(cellEvaluator(nonInferiority(claim), arms), 0, Number.NEGATIVE_INFINITY);
 }
 
 /**
@@ -51,12 +78,15 @@ export function quantileWithin(claim: QuantileMargin, samples: ArmSamples): numb
  * whose minimum is found at or below 1 is no evidence: its search ends there and it counts as 0, which only lowers
  * the mean.
  */
-export function detectQuantileExceeds(claim: QuantileMargin, state: DetectorState<ArmSamples>): number {
-  const segments = state.segments.map((segment) => segment.evidence);
+export function detectQuantileExceeds(
+  claim: QuantileMargin,
+  state: DetectorState<ArmSamples>,
+  arms = cumulateArms(state.segments.map((segment) => segment.evidence)),
+): number {
   const { logWeights, idle } = detectorWeights(state);
-  const cells = cellEvaluator(harm(claim), segments);
+  const cells = cellEvaluator(harm(claim), arms);
   const terms = [log(idle)];
-  for (let start = 0; start < segments.length; start += 1) {
+  for (let start = 0; start < state.segments.length; start += 1) {
     const logEvidence = minimumOverCells(cells, start, 0);
     if (logEvidence > 0) terms.push((logWeights[start] ?? 0) + logEvidence);
   }
@@ -196,10 +226,10 @@ interface CellEvaluator {
   at(start: number, index: number): Cell;
 }
 
-function cellEvaluator(claim: Claim, segments: readonly ArmSamples[]): CellEvaluator {
+function cellEvaluator(claim: Claim, arms: CumulatedArms): CellEvaluator {
   const { p, ratio, counterpart, largerBelow, smallerAbove } = claim;
-  const larger = cumulateSuffixes(segments.map((segment) => segment[claim.larger]));
-  const smaller = cumulateSuffixes(segments.map((segment) => segment[claim.smaller]));
+  const [larger, smaller] = [arms[claim.larger], arms[claim.smaller]];
+  const { scale } = arms;
   const shift = log(ratio) / LOG_GAMMA;
   const ends = [smaller.first, smaller.last].map((bucket) =>
     counterpart === null ? bucket + shift : log(max(TINY, counterpart.inverse(GAMMA ** bucket))) / LOG_GAMMA,
@@ -213,17 +243,22 @@ function cellEvaluator(claim: Claim, segments: readonly ArmSamples[]): CellEvalu
     const value = counterpart.of(GAMMA ** (index - 1));
     return value <= 0 ? Number.NEGATIVE_INFINITY : floor(log(value) / LOG_GAMMA + ROUNDING);
   };
+  const quantileBucket = (counts: CumulativeCounts, start: number) =>
+    bucketReaching(counts, start, p * (counts.totals[start] ?? 0));
   return {
     first,
     last,
     guess: (start) => {
-      const middle = (quantileBucket(larger, start, p) + quantileBucket(smaller, start, p) + shift) / 2;
+      const middle = (quantileBucket(larger, start) + quantileBucket(smaller, start) + shift) / 2;
       return min(last, max(first, Math.round(middle)));
     },
     at: (start, index) => ({
       index,
-      larger: largerBelow(countAtOrBelow(larger, start, index), larger.totals[start] ?? 0),
-      smaller: smallerAbove(countAtOrBelow(smaller, start, smallerIndex(index)), smaller.totals[start] ?? 0),
+      larger: largerBelow(scale * countAtOrBelow(larger, start, index), scale * (larger.totals[start] ?? 0)),
+      smaller: smallerAbove(
+        scale * countAtOrBelow(smaller, start, smallerIndex(index)),
+        scale * (smaller.totals[start] ?? 0),
+      ),
     }),
   };
 }
@@ -233,15 +268,3 @@ const LOG_GAMMA = log(GAMMA);
 const ROUNDING = 1e-9;
 /** Below every latency, where a logarithm still is one. */
 const TINY = 1e-3;
-
-/** The first bucket at or below which `p` of a sample's values lie. */
-function quantileBucket(counts: CumulativeCounts, sample: number, p: number): number {
-  const wanted = p * (counts.totals[sample] ?? 0);
-  let [low, high] = [counts.first, counts.last];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (countAtOrBelow(counts, sample, middle) < wanted) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
