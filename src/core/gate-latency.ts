@@ -470,7 +470,10 @@ function goalVerdict(judged: Judged, group: LatencyGroup, numbers: MetricNumbers
       ? quantileWithinAll({ p, margin, least: ignoreBelowMs }, { ...arms, scale: by * arms.scale })
       : 0;
   const logWithin = evidenceAt(1);
-  const factor = logWithin >= target || margin === 0 ? null : smallestReaching(target, evidenceAt, 1, 256);
+  const factor =
+    logWithin >= target || margin === 0 || !judged.foresees
+      ? null
+      : smallestReaching(target, evidenceAt, 1, 256);
   const { legacy: asked, candidate: moved } = rates.counted;
   const moreRequests = moreRequestsOf(factor, asked.requests + moved.requests);
   const lately = slowerLately(judged, group, {
@@ -556,7 +559,9 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   const logWithin = below(successes, trials);
   const target = -Math.log(stage.alpha.promotion);
   const factor =
-    logWithin >= target ? null : smallestReaching(target, (by) => below(successes * by, trials * by), 1, 256);
+    logWithin >= target || !judged.foresees
+      ? null
+      : smallestReaching(target, (by) => below(successes * by, trials * by), 1, 256);
   const moreRequests = moreRequestsOf(factor, rates.counted.candidate.requests);
   return metricVerdict({
     ...numbers,

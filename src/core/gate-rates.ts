@@ -132,6 +132,8 @@ export interface Judged {
   /** Chance of a false rollback by one guardrail other than errors, and among how many it was divided. */
   readonly otherAlpha: number;
   readonly otherGuardrails: number;
+  /** Whether to foresee how many more requests decide: it takes most of an evaluation that does not. */
+  readonly foresees: boolean;
 }
 
 /** Intervals are for reading: they hold with this chance, whatever decides. */
@@ -195,7 +197,7 @@ export function judgeErrors(judged: Judged): MetricVerdict {
   const logWithin = judge(rates.deflated);
   const target = -Math.log(stage.alpha.promotion);
   const factor =
-    logWithin >= target
+    logWithin >= target || !judged.foresees
       ? null
       : smallestReaching(target, (by) => judge(scaled(rates.deflated, by)), 1, 1_000);
   const moreRequests = moreRequestsOf(factor, n.legacy + n.candidate);
@@ -350,7 +352,7 @@ export function judgeShed({ stage, rates }: Judged): MetricVerdict[] {
 const SHED_BURST = 20;
 
 /** Law 3: without a control arm errors are held to a bound that was frozen from the last stage that had one. */
-function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
+function judgeErrorsAlone({ stage, rates, baseline, foresees }: Judged): MetricVerdict {
   const { candidate } = rates.counted;
   const margin = stage.gates.errors.promotionExcess;
   const base = {
@@ -400,7 +402,7 @@ function judgeErrorsAlone({ stage, rates, baseline }: Judged): MetricVerdict {
   const logWithin = below(events, requests);
   const target = -Math.log(stage.alpha.promotion);
   const factor =
-    logWithin >= target
+    logWithin >= target || !foresees
       ? null
       : smallestReaching(target, (by) => below(events * by, requests * by), 1, 1_000);
   const moreRequests = moreRequestsOf(factor, candidate.requests);

@@ -57,6 +57,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     baseline: input.baseline,
     otherAlpha: stage.alpha.rollback / 2 / otherGuardrails,
     otherGuardrails,
+    foresees: input.foresees ?? true,
   };
   const split = stageKind(stage) === 'split';
   const missing = [...silence(input), ...(foreign ? [foreignEvidence(input.evidence.epoch, epoch)] : [])];

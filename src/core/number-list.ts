@@ -1,6 +1,7 @@
 /** Digits of base 64, as source maps have them. */
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-const VALUES = new Map([...DIGITS].map((digit, value) => [digit, value]));
+/** By character code; -1 for what is no digit. */
+const VALUES = Int8Array.from({ length: 128 }, (_, code) => DIGITS.indexOf(String.fromCharCode(code)));
 
 /** A list of whole numbers as text, one to three characters each: base64 VLQ, as in source maps. */
 export function encodeNumbers(numbers: readonly number[]): string {
@@ -21,9 +22,9 @@ export function encodeNumbers(numbers: readonly number[]): string {
 export function decodeNumbers(text: string): number[] {
   const numbers: number[] = [];
   let [sum, scale] = [0, 1];
-  for (const character of text) {
-    const value = VALUES.get(character);
-    if (value === undefined) throw new RangeError(`expected base64 digits, got "${character}"`);
+  for (let at = 0; at < text.length; at += 1) {
+    const value = VALUES[text.charCodeAt(at)] ?? -1;
+    if (value < 0) throw new RangeError(`expected base64 digits, got "${text.charAt(at)}"`);
     sum += (value % 32) * scale;
     scale *= 32;
     if (value >= 32) continue;

@@ -45,6 +45,7 @@ export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsal
   const startsAtMs = (window: number) => (window === 0 ? 0 : endsAtMs(window - 1));
   const middleMs = (window: number) => (startsAtMs(window) + endsAtMs(window)) / 2;
   const doing = (window: number) => scenario.candidate(stage, traffic, middleMs(window));
+  const conditions = (window: number) => scenario.conditions?.(middleMs(window), seed) ?? CALM;
   const base = { failureRate: traffic.failureRate, latencyFactor: 1 };
   const windows = rehearse(
     {
@@ -56,8 +57,9 @@ export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsal
       firstTokenMs: traffic.firstTokenMs,
       legacy: base,
       candidate: doing,
-      conditions: (window) => scenario.conditions?.(middleMs(window)) ?? CALM,
+      conditions,
       keys: scenario.keys,
+      retried: scenario.retried ?? 0,
       models: scenario.models ?? 1,
     },
     EPOCH,
@@ -79,7 +81,7 @@ export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsal
     wasHarm ||= isHarm(stage, traffic.failureRate, behaviour);
     evidence = withWindow(evidence, drawn, {
       burnIn,
-      shareApplied: true,
+      shareApplied: conditions(window).lapsed !== true,
       quantile: stage.gates.latency.quantile ?? 0.95,
     });
     const verdict = judgeStage(stage, EPOCH, {
@@ -89,6 +91,7 @@ export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsal
       burnIn,
       silent: [],
       baseline,
+      foresees: false,
     });
     const at = { metric: verdict.harm, afterMs, candidateRequests, requests, hurt };
     if (verdict.harm !== null) return { ...at, decision: 'rolled back', wrong: !wasHarm };

@@ -1,6 +1,13 @@
 import type { StagePlan } from './plan';
 import { stageKind } from './plan';
-import { type ArmBehaviour, CALM, type Conditions, type KeyModel } from './rehearsal';
+import {
+  type ArmBehaviour,
+  CALM,
+  type Conditions,
+  drawNormal,
+  type KeyModel,
+  seededRandom,
+} from './rehearsal';
 import type { Traffic } from './traffic';
 
 /** What the candidate does in a rehearsal, from the stage's entry on. */
@@ -10,12 +17,14 @@ export interface Scenario {
   readonly description: string;
   /** The candidate's behaviour so many milliseconds after the stage was entered. */
   readonly candidate: (stage: StagePlan, traffic: Traffic, atMs: number) => ArmBehaviour;
-  /** What both providers go through meanwhile; calm when absent. */
-  readonly conditions?: (atMs: number) => Conditions;
+  /** What both providers go through meanwhile, other things with each seed; calm when absent. */
+  readonly conditions?: (atMs: number, seed: number) => Conditions;
   /** When assignment is sticky. */
   readonly keys: KeyModel | null;
   /** How many models share the traffic; 1 when absent. */
   readonly models?: number;
+  /** As in `TrafficModel`. */
+  readonly retried?: number;
 }
 
 /** Errors of a regression are multiples of legacy's rate, which is taken to be at least this. */
@@ -83,6 +92,43 @@ export const SCENARIOS: readonly Scenario[] = [
     conditions: (atMs) => ({ ...CALM, level: atMs < DAY_MS ? 1 : 1.5 }),
   },
   {
+    ...scenario(
+      'weekend',
+      'no difference; two days of five at a third of the traffic and latency',
+      () => ({}),
+    ),
+    conditions: weekend,
+  },
+  {
+    ...scenario(
+      'wandering',
+      'no difference; latency and errors of both wander from hour to hour',
+      () => ({}),
+    ),
+    conditions: wandering,
+  },
+  {
+    ...scenario(
+      'longer prompts',
+      'no difference; three times as slow, 5% of both become 60% over two days',
+      () => ({}),
+    ),
+    conditions: (atMs) => ({ ...CALM, long: 0.05 + 0.55 * Math.min(1, atMs / (2 * DAY_MS)) }),
+  },
+  {
+    ...scenario(
+      'retries',
+      'no difference; errors of both at a time, and 80% of them sent again at once',
+      () => ({}),
+    ),
+    conditions: (atMs) => (isWithin(atMs, 20, 1 / 2) ? { ...CALM, failureRate: 0.2 } : CALM),
+    retried: 0.8,
+  },
+  {
+    ...scenario('lapse', 'no difference; days, and leases lapse from hour 2 to hour 14', () => ({})),
+    conditions: (atMs) => ({ ...day(atMs), lapsed: isWithin(atMs, 2, 12) }),
+  },
+  {
     ...scenario('slow hour', 'no difference; both four times as slow for an hour', () => ({})),
     conditions: (atMs) => (isWithin(atMs, 20, 1) ? { ...CALM, level: 4 } : CALM),
   },
@@ -138,6 +184,33 @@ export const SCENARIOS: readonly Scenario[] = [
 function day(atMs: number): Conditions {
   const wave = 2 - Math.cos((2 * Math.PI * atMs) / DAY_MS);
   return { level: wave, failureRate: 0, volume: wave / 2 };
+}
+
+/** Five days as they are, then two at a third of the traffic and of the latency; a stage begins on a Friday noon. */
+function weekend(atMs: number): Conditions {
+  const days = (atMs / DAY_MS + 4.5) % 7;
+  const { level, volume, ...rest } = day(atMs);
+  const part = days >= 5 ? 1 / 3 : 1;
+  return { ...rest, level: level * part, volume: volume * part };
+}
+
+/** Levels that stay alike for hours, and failures that come in spells of an hour or two. */
+function wandering(atMs: number, seed: number): Conditions {
+  const hours = atMs / HOUR_MS;
+  const level = Math.exp(0.3 * between(hours / 6, seed) + 0.2 * between(hours, seed + 0.25));
+  const trouble = between(hours, seed + 0.5);
+  return {
+    level,
+    failureRate: trouble > 1.5 ? 0.05 * trouble : 0,
+    volume: Math.exp(0.3 * between(hours, seed)),
+  };
+}
+
+/** A random line through a standard normal value at each whole number. */
+function between(x: number, seed: number): number {
+  const whole = Math.floor(x);
+  const at = (number: number) => drawNormal(seededRandom((seed + 1) * 4_096 + number * 4));
+  return at(whole) + (x - whole) * (at(whole + 1) - at(whole));
 }
 
 /** Whether a time lies in some hours from an hour of the stage on. */

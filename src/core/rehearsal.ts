@@ -5,7 +5,7 @@ import {
   type EvidenceKind,
   emptyCell,
 } from './evidence';
-import { bucketOf, EMPTY_HISTOGRAM, GAMMA, type Histogram, mergeHistograms, quantile } from './histogram';
+import { GAMMA, type Histogram, quantile } from './histogram';
 import type { Side } from './routing';
 
 /** A uniform number from 0 (included) to 1 (excluded). */
@@ -51,6 +51,10 @@ export interface Conditions {
   readonly failureRate: number;
   /** Requests are multiplied by this. */
   readonly volume: number;
+  /** Part of the requests with long prompts, which take three times as long; none when absent. */
+  readonly long?: number;
+  /** Whether leases have lapsed: all requests go to legacy. */
+  readonly lapsed?: boolean;
 }
 
 /** Nothing out of the ordinary. */
@@ -86,6 +90,8 @@ export interface TrafficModel {
   /** What both go through in a window; calm when absent. */
   readonly conditions?: (window: number) => Conditions;
   readonly keys: KeyModel | null;
+  /** Part of the failed requests that a client sends again at once, as often as they fail; none when absent. */
+  readonly retried?: number;
   /** Models with as much traffic each; 1 when absent. */
   readonly models?: number;
 }
@@ -95,17 +101,19 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
   const samplers = { plain: valueSampler(model.totalMs), stream: valueSampler(model.firstTokenMs) };
   const tails = { plain: quantileBucket(model.totalMs), stream: quantileBucket(model.firstTokenMs) };
   const keys = model.keys === null ? null : drawKeys(model.keys, model.share, random);
-  const { models = 1, requestsPerWindow } = model;
+  const { models = 1, requestsPerWindow, retried = 0 } = model;
   const quantiles = new LegacyQuantiles();
   for (let window = 0; ; window += 1) {
     const behaviour = { legacy: model.legacy, candidate: model.candidate(window) };
-    const { level, failureRate: shared, volume } = model.conditions?.(window) ?? CALM;
+    const { level, failureRate: shared, volume, long = 0, lapsed } = model.conditions?.(window) ?? CALM;
+    const share = lapsed === true ? 0 : model.share;
     const storms = new Set(keys?.episodes(random));
     const tallies = { legacy: new ArmTally(), candidate: new ArmTally() };
     const due = typeof requestsPerWindow === 'number' ? requestsPerWindow : requestsPerWindow(window);
+    let again: Key | null | undefined;
     for (let request = 0; request < Math.round(due * volume); request += 1) {
-      const key = keys?.draw(random) ?? null;
-      const side: Side = (key === null ? random() : key.position) < model.share ? 'candidate' : 'legacy';
+      const key = again === undefined ? (keys?.draw(random) ?? null) : again;
+      const side: Side = (key === null ? random() : key.position) < share ? 'candidate' : 'legacy';
       const asked = models === 1 ? 0 : Math.floor(random() * models);
       const does = behaviour[side];
       const applies = does.firstModelOnly !== true || asked === 0;
@@ -113,7 +121,9 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
       const fate = fateOf(applies ? does : behaviour.legacy, key, random);
       const stormy = key !== null && storms.has(key);
       const failed = random() < (stormy ? 1 : Math.max(fate.failureRate, shared, key?.failureRate ?? 0));
-      const factor = fate.left ? HANG_FACTOR : does.latencyFactor * level * (key?.level ?? 1);
+      again = failed && retried > 0 && random() < retried ? key : undefined;
+      const length = long > 0 && random() < long ? LONG_FACTOR : 1;
+      const factor = fate.left ? HANG_FACTOR : does.latencyFactor * level * length * (key?.level ?? 1);
       const shift = Math.log(factor) / Math.log(GAMMA);
       const bucket = fate.inTail
         ? Math.round(tails[shape] + Math.log(does.tail?.factor ?? 1) / Math.log(GAMMA))
@@ -123,13 +133,15 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
         tallies[side].addSlow(key.bucket, quantiles.slownessOf(shape, asked, bucket));
       }
     }
-    quantiles.learn(tallies.legacy);
+    if (keys !== null) quantiles.learn(tallies.legacy);
     yield evidenceOf(tallies, epoch);
   }
 }
 
 /** A caller leaves after so many times the usual answer. */
 const HANG_FACTOR = 20;
+/** A long prompt takes so many times the usual answer. */
+const LONG_FACTOR = 3;
 
 /** What becomes of one request, by what its provider does. */
 function fateOf(
@@ -214,7 +226,7 @@ function drawKeys(model: KeyModel, share: number, random: Random): Keys {
 }
 
 /** A standard normal value (Box and Muller 1958). */
-function drawNormal(random: Random): number {
+export function drawNormal(random: Random): number {
   return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }
 
@@ -222,14 +234,15 @@ type Slowness = 0 | 1 | 2;
 
 /** Legacy's median and p95 by stratum, as a gateway has learnt them from the windows before. */
 class LegacyQuantiles {
-  readonly #seen = new Map<string, Histogram>();
+  readonly #seen = new Map<string, BucketTally>();
   readonly #bounds = new Map<string, readonly [median: number, p95: number]>();
 
   learn(legacy: ArmTally): void {
     for (const [name, stratum] of legacy.strata) {
-      const all = mergeHistograms([this.#seen.get(name) ?? EMPTY_HISTOGRAM, stratum.histogram()]);
-      this.#seen.set(name, all);
-      this.#bounds.set(name, [bucketOf(quantile(all, 0.5) ?? 1), bucketOf(quantile(all, 0.95) ?? 1)]);
+      const seen = this.#seen.get(name) ?? new BucketTally();
+      this.#seen.set(name, seen);
+      for (const [bucket, count] of stratum.values) seen.add(bucket, count);
+      this.#bounds.set(name, [seen.quantile(0.5), seen.quantile(0.95)]);
     }
   }
 
@@ -239,6 +252,31 @@ class LegacyQuantiles {
     return bucket <= bounds[1] ? 1 : 2;
   }
 }
+
+/** Values by bucket, from less than a microsecond to years. */
+class BucketTally {
+  readonly #counts = new Float64Array(4 * MOST_BUCKETS);
+  #total = 0;
+
+  add(bucket: number, count: number): void {
+    const at = bucket + MOST_BUCKETS;
+    this.#counts[at] = (this.#counts[at] ?? 0) + count;
+    this.#total += count;
+  }
+
+  /** The bucket in which the p-quantile lies, as `quantile` of a histogram has it. */
+  quantile(p: number): number {
+    const rank = Math.min(this.#total - 1, Math.floor(p * this.#total));
+    let below = 0;
+    for (let at = 0; at < this.#counts.length; at += 1) {
+      below += this.#counts[at] ?? 0;
+      if (rank < below) return at - MOST_BUCKETS;
+    }
+    return 0;
+  }
+}
+
+const MOST_BUCKETS = 1_500;
 
 interface Counted {
   readonly shape: 'plain' | 'stream';

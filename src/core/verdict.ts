@@ -145,4 +145,6 @@ export interface GateInput {
   /** Gateways of the roster whose evidence is missing: then nothing passes. */
   readonly silent: readonly string[];
   readonly baseline: Baseline | null;
+  /** Whether to foresee how many more requests decide (`moreRequests`); rehearsals do without. Yes when absent. */
+  readonly foresees?: boolean;
 }

@@ -21,18 +21,24 @@ export function differenceWithin(margin: number): (rates: TwoRates) => number {
   checkProbability('the margin', margin);
   const cells = cellsOf(margin);
   return ({ legacy, candidate }) => {
-    let least = Number.POSITIVE_INFINITY;
-    for (const { legacyAbove, candidateBelow } of cells) {
-      const evidence =
-        Math.log((1 + Math.exp(legacyAbove(legacy.events, legacy.requests))) / 2) +
-        candidateBelow(candidate.events, candidate.requests);
-      if (evidence < least) least = evidence;
-    }
+    const evidenceAt = ({ legacyAbove, candidateBelow }: Cell, least: number) => {
+      const below = candidateBelow(candidate.events, candidate.requests);
+      // Legacy's part is at least -ln 2: where the candidate's alone is more than that above, this is not the minimum.
+      if (below - Math.LN2 >= least) return least;
+      return Math.log((1 + Math.exp(legacyAbove(legacy.events, legacy.requests))) / 2) + below;
+    };
+    const rate = legacy.requests === 0 ? 0 : legacy.events / legacy.requests;
+    const likely = cells.findLast(({ low }) => low <= rate) ?? cells[0];
+    let least =
+      likely === undefined ? Number.POSITIVE_INFINITY : evidenceAt(likely, Number.POSITIVE_INFINITY);
+    for (const cell of cells) least = Math.min(least, evidenceAt(cell, least));
     return least;
   };
 }
 
 interface Cell {
+  /** Legacy's rate from which on it stands. */
+  readonly low: number;
   readonly legacyAbove: LogEvidence;
   readonly candidateBelow: LogEvidence;
 }
@@ -40,13 +46,22 @@ interface Cell {
 /** Cells are a twentieth of the margin wide up to five margins, then widen by 5% each: about 180 in all. */
 const CELLS_PER_MARGIN = 20;
 
-function cellsOf(margin: number): Cell[] {
+let lastCells: { readonly margin: number; readonly cells: readonly Cell[] } | null = null;
+
+/** The cells of a margin; those of the last one are kept, since a stage asks for the same at each evaluation. */
+function cellsOf(margin: number): readonly Cell[] {
+  if (lastCells?.margin !== margin) lastCells = { margin, cells: newCells(margin) };
+  return lastCells.cells;
+}
+
+function newCells(margin: number): Cell[] {
   const cells: Cell[] = [];
   let width = margin / CELLS_PER_MARGIN;
   for (let low = 0; low + margin < 1; low += width) {
     if (low > 5 * margin) width *= 1.05;
     const high = low + width;
     cells.push({
+      low,
       // Past the last cell legacy would have to fail always; no evidence is asked of it there.
       legacyAbove: high + margin / 2 < 1 ? rateAbove(high, oneEventPrior(high + margin / 2)) : () => 0,
       candidateBelow: rateBelow(low + margin, oneEventPrior(low + margin / 4)),

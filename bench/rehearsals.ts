@@ -1,0 +1,210 @@
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import type { Plan } from '../src/core/plan';
+import { planSchema } from '../src/core/plan-schema';
+import { isRehearsable, rehearseStage, type StageRehearsal } from '../src/core/rehearsal-run';
+import { SCENARIOS, type Scenario } from '../src/core/rehearsal-scenario';
+import { proportionInterval } from '../src/core/statistics/clopper-pearson';
+import { ASSUMED_TRAFFIC } from '../src/core/traffic';
+import { JUDGING_RULES } from '../src/core/verdict';
+
+const HELP = `Rehearses the whole default plan, stage after stage, on traffic as it is, and counts wrong decisions.
+
+  npm run bench:rehearsals -- [--out FILE] [--runs N] [--group NAME] [--only TEXT] [--summary]
+
+  --out FILE     JSON lines, one for each run; runs that it holds are not done again (default: rehearsals.jsonl)
+  --runs N       of each case, by the seeds from 1 on (default: 1000)
+  --group NAME   only this group; may be repeated
+  --only TEXT    only cases whose name contains this; may be repeated
+  --summary      run nothing, print what the file holds
+  --help         print this
+
+Groups:
+  equal             a candidate exactly as good as legacy, on each traffic; a held stage is left by an override
+  promotion margin  errors or latency exactly at what may not be promoted, on each traffic
+  rollback margin   errors or latency exactly at what is no harm yet, on each traffic
+  planted           harm that has to be rolled back or held; a held stage ends the run
+
+Seed after seed over all cases, in one process: stop it at any time, and start it again to go on. A file of another
+release's rules is refused.
+`;
+
+interface Options {
+  readonly out: string;
+  readonly runs: number;
+  readonly groups: readonly string[];
+  readonly only: readonly string[];
+}
+
+/** One run of a case, as a line of the file. */
+interface Line {
+  readonly rules: number;
+  readonly case: string;
+  readonly seed: number;
+  readonly stages: readonly (Pick<StageRehearsal, 'decision' | 'metric' | 'wrong' | 'afterMs'> & {
+    readonly stage: string;
+    readonly requests: number;
+  })[];
+}
+
+interface Case {
+  readonly group: (typeof GROUPS)[number];
+  readonly name: string;
+  readonly scenario: Scenario;
+}
+
+const GROUPS = ['equal', 'promotion margin', 'rollback margin', 'planted'] as const;
+
+function main(argv: readonly string[]): void {
+  if (argv.includes('--help')) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const options = readOptions(argv);
+  const cases = casesOf().filter(
+    ({ group, name }) =>
+      (options.groups.length === 0 || options.groups.includes(group)) &&
+      (options.only.length === 0 || options.only.some((text) => name.includes(text))),
+  );
+  if (cases.length === 0)
+    throw new Error(`expected a case named like ${options.only.join(' or ')}, got none`);
+  const lines = readLines(options.out);
+  if (!argv.includes('--summary')) {
+    const done = new Set(lines.map((line) => `${line.case} ${line.seed}`));
+    const plan = planSchema.parse({ route: 'rehearsed' });
+    for (let seed = 1; seed <= options.runs; seed += 1) {
+      for (const each of cases) {
+        if (done.has(`${each.name} ${seed}`)) continue;
+        const line = rehearsePlan(plan, each, seed);
+        appendFileSync(options.out, `${JSON.stringify(line)}\n`);
+        lines.push(line);
+      }
+    }
+  }
+  for (const each of cases) process.stdout.write(`${summary(each, lines)}\n`);
+}
+
+function readOptions(argv: readonly string[]): Options {
+  const all = (name: string) =>
+    argv.flatMap((each, at) => (each === name ? [argv[at + 1] ?? ''] : [])).filter((value) => value !== '');
+  const runs = Number(all('--runs').at(-1) ?? 1_000);
+  if (!Number.isSafeInteger(runs) || runs < 1)
+    throw new Error(`--runs: expected a whole number from 1 on, got ${runs}`);
+  const groups = all('--group');
+  const unknown = groups.find((name) => !GROUPS.some((group) => group === name));
+  if (unknown !== undefined)
+    throw new Error(`--group: expected one of ${GROUPS.join(', ')}, got "${unknown}"`);
+  return { out: all('--out').at(-1) ?? 'rehearsals.jsonl', runs, groups, only: all('--only') };
+}
+
+function readLines(file: string): Line[] {
+  if (!existsSync(file)) return [];
+  const lines = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((text) => text !== '')
+    .map((text) => JSON.parse(text) as Line);
+  const other = lines.find(({ rules }) => rules !== JUDGING_RULES);
+  if (other !== undefined) {
+    throw new Error(
+      `${file}: expected runs by rules ${JUDGING_RULES}, got rules ${other.rules}; name another file`,
+    );
+  }
+  return lines;
+}
+
+/** Traffic on which both providers do the same. */
+const TRAFFICS = [
+  ...['a/a', 'days', 'weekend', 'wandering', 'longer prompts', 'half as slow', 'slow hour', 'outage of both'],
+  ...['retries', 'lapse', 'sticky keys', 'own levels', 'five models', 'as it is'],
+];
+
+const MARGINS = [
+  ['promotion margin', 'errors at promotion margin'],
+  ['promotion margin', 'p95 +20%'],
+  ['rollback margin', 'errors at rollback margin'],
+  ['rollback margin', 'p95 +50%'],
+] as const;
+
+const PLANTED = [
+  ...['one model of five', 'p95 +45% late', 'hangs', 'far tail', 'failing keys', 'errors x5 late'],
+  ...['faster, more errors', 'errors x5', 'p95 x2'],
+];
+
+function casesOf(): Case[] {
+  const known = (name: string): Scenario => {
+    const scenario = SCENARIOS.find((each) => each.name === name);
+    if (scenario === undefined) throw new Error(`expected a scenario "${name}"`);
+    return scenario;
+  };
+  const equal = TRAFFICS.map(
+    (name): Case => ({ group: 'equal', name: `equal: ${name}`, scenario: known(name) }),
+  );
+  const margins = MARGINS.flatMap(([group, margin]) =>
+    TRAFFICS.map((name): Case => {
+      const { candidate } = known(margin);
+      return { group, name: `${margin}: ${name}`, scenario: { ...known(name), candidate } };
+    }),
+  );
+  const planted = PLANTED.map(
+    (name): Case => ({ group: 'planted', name: `planted: ${name}`, scenario: known(name) }),
+  );
+  return [...equal, ...margins, ...planted];
+}
+
+/** A held stage is left as by an override, so that later ones are judged as well; what is planted is found by it. */
+function rehearsePlan({ stages }: Plan, { group, name, scenario }: Case, seed: number): Line {
+  const done: Line['stages'][number][] = [];
+  for (const [index, stage] of stages.filter(isRehearsable).entries()) {
+    const { decision, metric, wrong, afterMs, candidateRequests } = rehearseStage({
+      stage,
+      traffic: ASSUMED_TRAFFIC,
+      scenario,
+      seed: 10 * seed + index,
+    });
+    done.push({ stage: stage.name, decision, metric, wrong, afterMs, requests: candidateRequests });
+    if (decision === 'rolled back' || (group === 'planted' && decision !== 'promoted')) break;
+  }
+  return { rules: JUDGING_RULES, case: name, seed, stages: done };
+}
+
+/** What the runs of a case came to, with 95% intervals. */
+function summary({ group, name }: Case, lines: readonly Line[]): string {
+  const runs = lines.filter((line) => line.case === name);
+  const of = (part: readonly Line[]) => {
+    const { low, high } = proportionInterval(part.length, runs.length, 0.05);
+    return `${part.length} of ${runs.length} [${percent(low)}, ${percent(high)}]`;
+  };
+  if (runs.length === 0) return `${name}: no runs`;
+  const some = (test: (stage: Line['stages'][number]) => boolean) =>
+    runs.filter(({ stages }) => stages.some(test));
+  const rolledBack = some(({ decision }) => decision === 'rolled back');
+  const paused = some(({ decision }) => decision === 'paused');
+  const promoted = runs.filter(({ stages }) => stages.every(({ decision }) => decision === 'promoted'));
+  const falsely = some(({ decision, wrong }) => decision === 'rolled back' && wrong);
+  const wrongly = some(({ decision, wrong }) => decision === 'promoted' && wrong);
+  const parts = {
+    equal: [`rolled back ${of(falsely)}`, `every stage passed ${of(promoted)}`],
+    'promotion margin': [`promoted wrongly ${of(wrongly)}`, `rolled back ${of(rolledBack)}`],
+    'rollback margin': [`rolled back ${of(falsely)}`, `promoted ${of(promoted)}`],
+    planted: [
+      `rolled back or held ${of(runs.filter((run) => !promoted.includes(run)))}`,
+      `rolled back ${of(rolledBack)}`,
+    ],
+  }[group];
+  const metrics = [...new Set(falsely.map(metricOf))].sort().join('; ');
+  return [
+    `${name}: ${parts.join(', ')}`,
+    ...(paused.length === 0 ? [] : [`paused ${of(paused)}`]),
+    ...(metrics === '' ? [] : [`by ${metrics}`]),
+  ].join(', ');
+}
+
+function metricOf({ stages }: Line): string {
+  const last = stages.at(-1);
+  return `${last?.metric} in ${last?.stage}`;
+}
+
+function percent(part: number): string {
+  return `${(100 * part).toFixed(1)}%`;
+}
+
+main(process.argv.slice(2));
