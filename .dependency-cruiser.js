@@ -102,6 +102,13 @@ module.exports = {
       'drawing is text in, text out',
     ),
     {
+      name: 'chaos-checker-stands-alone',
+      severity: 'error',
+      comment: 'it judges what was logged and exported, and must not share a fault with what wrote it',
+      from: { path: '^chaos/checker/' },
+      to: { path: '^(src|node_modules)/' },
+    },
+    {
       name: 'one-importer-of-the-client',
       severity: 'error',
       comment: 'client.ts and its parts are the only importers of @temporalio/client',
