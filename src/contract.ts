@@ -85,6 +85,7 @@ export const COMMAND_DESCRIPTIONS: Readonly<Record<CommandName, string>> = {
   emergencyRollback: 'Share 0 now; requests in flight fail over at once. {"by":"ana","reason":"..."}',
   reevaluate: 'End the window now and judge again',
   approve: 'Approve what a checkpoint asks for: {"checkpoint":7,"by":"ana","reason":"..."}',
+  forget: 'Attest that a silent gateway is gone for good: {"gateway":"gw-2","by":"ana","reason":"..."}',
   finish: 'Close a migration in handover: {"reason":"..."}',
 };
 
@@ -119,6 +120,11 @@ export interface ApplyRoutingInput {
   readonly roster: readonly RosterEntry[];
   readonly direction: 'raise' | 'lower';
   readonly inFlight: 'drain' | 'cut';
+  /**
+   * Whether gateways that joined meanwhile are named in the result. Runs of earlier releases do not ask: they would
+   * not record them.
+   */
+  readonly reportsJoined?: boolean;
 }
 
 export interface VerifyRoutingInput extends ApplyRoutingInput {
@@ -170,6 +176,11 @@ export interface WatchStageInput {
   readonly knownDrift: string | null;
   /** What is known to contradict our routing, so that only a change ends the window. Absent from older workflows. */
   readonly knownDrifts?: readonly Drift[];
+  /**
+   * Gateways that are known not to answer: that one of them answers, or that another is silent for longer than a lease,
+   * ends the window. Absent from older workflows.
+   */
+  readonly knownSilent?: readonly string[];
 }
 
 /** On `TASK_QUEUE`. */

@@ -3,6 +3,7 @@ import type { Checkpoint } from './core/checkpoint';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
 import type { ApplyResult } from './core/events';
 import type { EvidenceReading } from './core/evidence';
+import type { FoundGateway } from './core/gateway-identity';
 import type { MigrationEffort } from './core/migration-effort';
 import type { Drift, Outcome, RosterEntry } from './core/migration-state';
 import type { ParityReport, ParityStanding } from './core/parity-report';
@@ -28,8 +29,8 @@ export type GatewayAnswer<T> =
 
 /** The gateways' admin listeners. */
 export interface GatewayPort {
-  /** All gateways of the configuration, names resolved. */
-  discover(): Promise<readonly RosterEntry[]>;
+  /** All gateways of the configuration, or every address behind the discovery name. */
+  discover(): Promise<readonly FoundGateway[]>;
   status(gateway: RosterEntry, route: string): Promise<GatewayAnswer<GatewayStatus>>;
   push(gateway: RosterEntry, route: string, request: PushRequest): Promise<GatewayAnswer<PushAccepted>>;
   renew(gateway: RosterEntry, route: string, request: RenewRequest): Promise<GatewayAnswer<GatewayStatus>>;

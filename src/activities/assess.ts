@@ -8,6 +8,7 @@ import { NO_PROBES, type ProbeRecord } from '../core/verdict';
 import type { Ports } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
+import { locateGateways } from './locate-gateways';
 
 /** Probes follow each other at least this fast: an assessment is not a soak. */
 const PROBE_PAUSE_MOST_MS = 1_000;
@@ -85,8 +86,8 @@ async function assess(
     await ports.clock.sleep(Math.min(plan.intervalMs, PROBE_PAUSE_MOST_MS), context.cancellationSignal);
     context.cancellationSignal.throwIfAborted();
   }
-  const answers = await Promise.all(input.roster.map((gateway) => ports.gateways.status(gateway, route)));
-  const statuses = answers.flatMap((answer) => (answer.kind === 'ok' ? [answer.value] : []));
+  const { members } = await locateGateways(ports, route, input.roster);
+  const statuses = members.flatMap(({ answer }) => (answer.kind === 'ok' ? [answer.value] : []));
   return summarise({
     findings: [
       ...assessProviders({

@@ -1,80 +1,151 @@
 import type { ApplyRoutingInput } from '../contract';
 import { driftAt, driftsAfter } from '../core/drift';
 import type { ApplyResult } from '../core/events';
+import type { IdentifiedGateway } from '../core/gateway-identity';
 import type { Drift, RosterEntry } from '../core/migration-state';
 import { type GatewayStatus, highestEpochOf, type RoutingRecord, sameRecord } from '../core/routing';
 import type { GatewayAnswer, Ports } from '../ports';
 import { noStanding } from './failures';
+import { locateGateways } from './locate-gateways';
 
+/** What one gateway answered; several that report the same name are asked for share 0 one by one. */
 interface Read {
   readonly gateway: RosterEntry;
   readonly answer: GatewayAnswer<GatewayStatus>;
 }
 
 /**
- * One round over the given gateways: read, decide the epoch, ask whether this attempt may still grant leases,
- * push, and say who confirmed. Never throws for a gateway; throws `NoStanding` before anything is granted.
+ * One round over the gateways of the roster with these names, and over those that joined: find and read, decide the
+ * epoch, ask whether this attempt may still grant leases, push, and say who confirmed. Never throws for a gateway;
+ * throws `NoStanding` before anything is granted.
  */
 export async function pushRecord(
   ports: Ports,
   input: ApplyRoutingInput,
-  roster: readonly RosterEntry[],
+  names: readonly string[],
 ): Promise<ApplyResult> {
-  const { route, direction, inFlight } = input;
-  const reads: readonly Read[] = await Promise.all(
-    roster.map(async (gateway) => ({ gateway, answer: await ports.gateways.status(gateway, route) })),
-  );
+  const { route, roster, reportsJoined = false } = input;
+  const isLegacy = input.record.share === 0;
+  const { members, others } = await locateGateways(ports, route, roster);
+  // Nobody knows yet who is there: then an address that is silent counts as well.
+  const joined = roster.length === 0 ? others : others.filter(({ isNamed }) => isNamed);
+  const asked = [...members.filter(({ gateway }) => names.includes(gateway.name)), ...joined];
+  const reads = asked.flatMap((one) => readsOf(one, isLegacy));
   const epoch = epochFor(input.record, reads);
   const wanted: RoutingRecord = { ...input.record, epoch };
-  if (wanted.share > 0) {
+  if (!isLegacy) {
     const standing = await ports.standing.hasStanding(wanted.leaseMs);
     if (!standing.granted) throw noStanding(standing.reason);
   }
+  const overtaken = isLegacy ? await overtakenBy(ports, input.record, reads) : null;
   // What a kill withdrew is pushed to nobody, whoever has a latch; share 0 always wins.
-  const drifts = wanted.share === 0 ? [] : driftsAmong(reads, wanted);
-  const killed = drifts.find(({ kind }) => kind === 'kill latch');
+  const drifts = isLegacy ? [] : driftsAmong(reads, wanted);
   const pushed = await Promise.all(
-    reads.map(async ({ gateway, answer }): Promise<Pushed> => {
-      if (answer.kind === 'unreachable') return missing(gateway, answer.reason);
-      if (answer.kind === 'refused') return missing(gateway, answer.refusal.error.message);
-      const status = answer.value;
-      const drift = drifts.find((known) => known.gateway === gateway.name);
-      if (drift !== undefined) return missing(gateway, drift.detail);
-      const holdsIt = status.record !== null && sameRecord(status.record, wanted);
-      if (killed !== undefined) {
-        return holdsIt
-          ? { gateway, outcome: 'confirmed', note: null }
-          : missing(gateway, `nothing is pushed after the kill at ${killed.gateway}`);
-      }
-      if (holdsIt && direction === 'lower' && status.durable !== false) {
-        return status.unsentOlder === 0
-          ? { gateway, outcome: 'confirmed', note: null }
-          : missing(gateway, `${status.unsentOlder} candidate attempts of older epochs are still unsent`);
-      }
-      const reply = await ports.gateways.push(gateway, route, {
-        expected: { incarnation: status.incarnation, epoch: status.record?.epoch ?? highestEpochOf(status) },
-        asOfMs: status.asOfMs,
-        record: wanted,
-        inFlight,
-      });
-      if (reply.kind === 'unreachable') return missing(gateway, reply.reason);
-      if (reply.kind === 'refused') return missing(gateway, reply.refusal.error.message);
-      const { confirmed, durable } = reply.value;
-      const note = durable ? null : `${gateway.name}: applied in memory, its disk refused`;
-      return confirmed
-        ? { gateway, outcome: 'confirmed', note }
-        : missing(gateway, 'candidate attempts of older epochs are still unsent');
+    reads.map(async (read): Promise<Pushed> => {
+      // Leases go only to gateways that the workflow has recorded.
+      const isRecorded = roster.length === 0 || roster.some(({ name }) => name === read.gateway.name);
+      if (!isLegacy && !isRecorded) return missing(read.gateway, 'it joined meanwhile');
+      if (overtaken !== null && isOfAnother(read, input.record)) return missing(read.gateway, overtaken);
+      return push(ports, { input, wanted, drifts }, read);
     }),
   );
+  const isReported = (name: string) => reportsJoined || !joined.some(({ gateway }) => gateway.name === name);
+  const reported = asked
+    .map(({ gateway }) => gateway.name)
+    .filter((name) => roster.length === 0 || isReported(name));
+  const unconfirmed = pushed.flatMap(({ gateway, outcome }) => (outcome === 'missing' ? [gateway.name] : []));
   return {
     epoch,
-    confirmed: pushed.filter(({ outcome }) => outcome === 'confirmed').map(({ gateway }) => gateway.name),
+    confirmed: reported.filter((name) => !unconfirmed.includes(name)),
     lapsed: [],
-    missing: pushed.filter(({ outcome }) => outcome === 'missing').map(({ gateway }) => gateway.name),
+    missing: reported.filter((name) => unconfirmed.includes(name)),
     drift: drifts[0] ?? null,
     drifts,
     notes: pushed.flatMap(({ note }) => (note === null ? [] : [note])),
+    located: [...members, ...joined].map(({ gateway }) => gateway),
+    answered: [...members, ...joined].filter(hasAnswered).map(({ gateway }) => gateway.name),
   };
+}
+
+/** Several gateways of one name must each take share 0; nothing above it is pushed to any of them. */
+function readsOf({ gateway, answer, doubles }: IdentifiedGateway, isLegacy: boolean): readonly Read[] {
+  if (!isLegacy || doubles.length === 0) return [{ gateway, answer }];
+  return doubles.map((double) => ({
+    gateway: double.gateway,
+    answer: { kind: 'ok', value: double.status },
+  }));
+}
+
+function hasAnswered({ answer, doubles }: IdentifiedGateway): boolean {
+  return answer.kind === 'ok' || doubles.length > 0;
+}
+
+/**
+ * Why share 0 may not go above the record of another migration; null where it may. A worker that was frozen while its
+ * migration ended would pull a later one back: only as long as its own run is open the other record is an intruder. The
+ * epoch was read before, so whatever the later migration pushes after this question makes the push fail.
+ */
+async function overtakenBy(
+  ports: Ports,
+  record: RoutingRecord,
+  reads: readonly Read[],
+): Promise<string | null> {
+  if (!reads.some((read) => isOfAnother(read, record))) return null;
+  const standing = await ports.standing.hasStanding(record.leaseMs);
+  return standing.granted
+    ? null
+    : `it holds a newer record of another migration, and this one is not known to be open (${standing.reason})`;
+}
+
+function isOfAnother({ answer }: Read, { migrationId, epoch }: RoutingRecord): boolean {
+  if (answer.kind !== 'ok') return false;
+  const { record: held } = answer.value;
+  return held !== null && held.migrationId !== migrationId && held.epoch >= epoch;
+}
+
+async function push(
+  ports: Ports,
+  {
+    input: { route, direction, inFlight },
+    wanted,
+    drifts,
+  }: {
+    readonly input: ApplyRoutingInput;
+    readonly wanted: RoutingRecord;
+    readonly drifts: readonly Drift[];
+  },
+  { gateway, answer }: Read,
+): Promise<Pushed> {
+  if (answer.kind === 'unreachable') return missing(gateway, answer.reason);
+  if (answer.kind === 'refused') return missing(gateway, answer.refusal.error.message);
+  const status = answer.value;
+  const drift = drifts.find((known) => known.gateway === gateway.name);
+  if (drift !== undefined) return missing(gateway, drift.detail);
+  const killed = drifts.find(({ kind }) => kind === 'kill latch');
+  const holdsIt = status.record !== null && sameRecord(status.record, wanted);
+  if (killed !== undefined) {
+    return holdsIt
+      ? { gateway, outcome: 'confirmed', note: null }
+      : missing(gateway, `nothing is pushed after the kill at ${killed.gateway}`);
+  }
+  if (holdsIt && direction === 'lower' && status.durable !== false) {
+    return status.unsentOlder === 0
+      ? { gateway, outcome: 'confirmed', note: null }
+      : missing(gateway, `${status.unsentOlder} candidate attempts of older epochs are still unsent`);
+  }
+  const reply = await ports.gateways.push(gateway, route, {
+    expected: { incarnation: status.incarnation, epoch: status.record?.epoch ?? highestEpochOf(status) },
+    asOfMs: status.asOfMs,
+    record: wanted,
+    inFlight,
+  });
+  if (reply.kind === 'unreachable') return missing(gateway, reply.reason);
+  if (reply.kind === 'refused') return missing(gateway, reply.refusal.error.message);
+  const { confirmed, durable } = reply.value;
+  const note = durable ? null : `${gateway.name}: applied in memory, its disk refused`;
+  return confirmed
+    ? { gateway, outcome: 'confirmed', note }
+    : missing(gateway, 'candidate attempts of older epochs are still unsent');
 }
 
 interface Pushed {

@@ -5,6 +5,7 @@ import type { Drift, RosterEntry } from '../core/migration-state';
 import { type GatewayStatus, highestEpochOf } from '../core/routing';
 import type { Ports } from '../ports';
 import { noStanding } from './failures';
+import { locateGateways } from './locate-gateways';
 
 /** What one round over the roster found and did. */
 export interface RoundResult {
@@ -26,6 +27,12 @@ export interface RoundResult {
   readonly settled: readonly string[];
   /** The highest epoch that any gateway has seen; 0 when none answered. */
   readonly highestEpoch: number;
+  /** The gateways of the roster, where they were found. */
+  readonly located: readonly RosterEntry[];
+  /** Gateways that are not in the roster: they are recorded before anything is granted to them. */
+  readonly joined: readonly RosterEntry[];
+  /** Names of the roster that are neither configured nor discovered. */
+  readonly absent: readonly string[];
 }
 
 interface GatewayRound {
@@ -42,7 +49,7 @@ interface GatewayRound {
 }
 
 /**
- * Reads every gateway, asks once whether this attempt may still grant leases, then renews each lease or pushes
+ * Finds and reads every gateway, asks once whether this attempt may still grant leases, then renews each lease or pushes
  * the record to who is merely behind. `known` is the drift that was known before. Throws `NoStanding` before anything is granted.
  */
 export async function renewRound(
@@ -52,9 +59,7 @@ export async function renewRound(
   known: readonly Drift[],
 ): Promise<RoundResult> {
   const { route, record } = input;
-  const reads = await Promise.all(
-    roster.map(async (gateway) => ({ gateway, answer: await ports.gateways.status(gateway, route) })),
-  );
+  const { members: reads, others, absent: gone } = await locateGateways(ports, route, roster);
   const answered = reads.flatMap(({ gateway, answer }) => (answer.kind === 'ok' ? [gateway.name] : []));
   const found = reads.flatMap(({ gateway, answer }) => {
     const drift = answer.kind === 'ok' ? driftAt(gateway.name, answer.value, record) : null;
@@ -114,6 +119,9 @@ export async function renewRound(
       0,
       ...reads.map(({ answer }) => (answer.kind === 'ok' ? highestEpochOf(answer.value) : 0)),
     ),
+    located: reads.map(({ gateway }) => gateway),
+    joined: others.filter(({ isNamed }) => isNamed).map(({ gateway }) => gateway),
+    absent: gone,
   };
 }
 

@@ -1,10 +1,10 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { ApplyRoutingInput, ReadRoutingInput, RoutingActivities, VerifyRoutingInput } from '../contract';
 import type { ApplyResult, RoutingReading } from '../core/events';
-import type { RosterEntry } from '../core/migration-state';
 import { highestEpochOf, servesSettledCandidate } from '../core/routing';
 import type { ChangeTelemetry, Ports } from '../ports';
 import { withHeartbeats } from './heartbeats';
+import { locateGateways } from './locate-gateways';
 import { pushRecord } from './push-record';
 
 /** A push that got no answer is tried again for this long before the workflow hears of it. */
@@ -23,13 +23,10 @@ export function createRoutingActivities(ports: Ports): RoutingActivities {
 }
 
 async function readRouting(ports: Ports, { route, nameSettled }: ReadRoutingInput): Promise<RoutingReading> {
-  const roster = await ports.gateways.discover();
-  const answers = await Promise.all(
-    roster.map(async (gateway) => ({ gateway, answer: await ports.gateways.status(gateway, route) })),
-  );
+  const { others: answers } = await locateGateways(ports, route, []);
   const statuses = answers.flatMap(({ answer }) => (answer.kind === 'ok' ? [answer.value] : []));
   return {
-    roster,
+    roster: answers.map(({ gateway }) => gateway),
     unreachable: answers.filter(({ answer }) => answer.kind !== 'ok').map(({ gateway }) => gateway.name),
     unreachableBecause: Object.fromEntries(
       answers.flatMap(({ gateway: { name }, answer }) => {
@@ -82,12 +79,11 @@ async function told(
 
 async function applyRouting(telling: Telling, input: ApplyRoutingInput): Promise<ApplyResult> {
   const { ports } = telling;
-  const roster = await rosterOf(ports, input);
   const deadlineMs = ports.clock.now() + APPLY_MS;
   return pushUntil(
     telling,
     input,
-    roster,
+    input.roster.map(({ name }) => name),
     (result) => settled(result) || ports.clock.now() >= deadlineMs,
     PAUSE_MS,
   );
@@ -100,8 +96,6 @@ async function applyRouting(telling: Telling, input: ApplyRoutingInput): Promise
  */
 async function verifyRouting(telling: Telling, input: VerifyRoutingInput): Promise<ApplyResult> {
   const { ports } = telling;
-  const everyone = await rosterOf(ports, input);
-  const roster = everyone.filter(({ name }) => input.missing.includes(name));
   const startedMs = ports.clock.now();
   const fenceMs = input.record.leaseMs * 1.01;
   const patienceMs = Math.min(VERIFY_MOST_MS, 30_000 * 2 ** Math.min(input.attempts, 10));
@@ -109,7 +103,7 @@ async function verifyRouting(telling: Telling, input: VerifyRoutingInput): Promi
   const result = await pushUntil(
     telling,
     input,
-    roster,
+    input.missing,
     (seen) =>
       settled(seen) ||
       (!input.leaseConfirms && seen.confirmed.length > 0) ||
@@ -123,13 +117,13 @@ async function verifyRouting(telling: Telling, input: VerifyRoutingInput): Promi
 async function pushUntil(
   { ports, telemetry }: Telling,
   input: ApplyRoutingInput,
-  roster: readonly RosterEntry[],
+  names: readonly string[],
   enough: (result: ApplyResult) => boolean,
   pauseMs: number,
 ): Promise<ApplyResult> {
   const signal = Context.current().cancellationSignal;
   for (;;) {
-    const result = await pushRecord(ports, input, roster);
+    const result = await pushRecord(ports, input, names);
     telemetry.pushed(result.missing);
     if (enough(result)) return result;
     await ports.clock.sleep(pauseMs, signal);
@@ -139,9 +133,4 @@ async function pushUntil(
 
 function settled(result: ApplyResult): boolean {
   return result.missing.length === 0 || result.drift !== null;
-}
-
-/** A rollback may come before the first reading: then the configuration says who there is. */
-async function rosterOf(ports: Ports, input: ApplyRoutingInput): Promise<readonly RosterEntry[]> {
-  return input.roster.length > 0 ? input.roster : ports.gateways.discover();
 }

@@ -5,7 +5,6 @@ import type { WindowResult } from '../core/events';
 import { type Evidence, failureCount, mergeEvidence } from '../core/evidence';
 import { judgeStage } from '../core/gate';
 import { type StageEvidence, withWindow } from '../core/gate-evidence';
-import type { RosterEntry } from '../core/migration-state';
 import type { Side } from '../core/routing';
 import { FAILURES_IN_A_ROW, type GateVerdict, type ProbeRecord, type VerdictOutcome } from '../core/verdict';
 import type { Ports, StageTelemetry } from '../ports';
@@ -83,6 +82,7 @@ async function watch(
   let { elapsedMs, observedMs, lapses } = before ?? { elapsedMs: 0, observedMs: 0, lapses: [] };
   let lastMs = ports.clock.now();
   let known = input.knownDrifts ?? [];
+  let { roster } = input;
   let wasGood = false;
   // A window lies within burn-in or after it: evidence of the one is never judged with the other.
   const burnIn = isBurningIn(input, 0, 0);
@@ -90,10 +90,12 @@ async function watch(
   // its lease was not behind; one whose lease ran out says so when it is back, and its evidence with it.
   let shareApplied = true;
   const lastGrantMs = new Map(input.roster.map(({ name }) => [name, lastMs]));
+  const lastAnswerMs = new Map(lastGrantMs);
 
   for (;;) {
-    const round = await renewRound(ports, input, input.roster, known);
+    const round = await renewRound(ports, input, roster, known);
     known = round.drifts;
+    roster = round.located;
     signal.throwIfAborted();
     const nowMs = ports.clock.now();
     const passedMs = nowMs - lastMs;
@@ -104,6 +106,7 @@ async function watch(
     wasGood = good;
     lastMs = nowMs;
     for (const name of round.granted) lastGrantMs.set(name, nowMs);
+    for (const name of round.answered) lastAnswerMs.set(name, nowMs);
     lapses = [...lapses, ...round.behind].slice(-20);
 
     const delta = mergeEvidence(round.evidence, input.record.epoch);
@@ -121,13 +124,13 @@ async function watch(
       lapsed: round.behind.map(({ gateway }) => gateway),
       silent: round.silent,
     });
-    const roster = await rosterChange(ports, input, round, lastGrantMs, nowMs);
+    const left = leftBy(input, round, lastGrantMs, nowMs);
     const ended = endOf({
       input,
       round,
       verdict,
       elapsedMs,
-      rosterChanged: roster.discovered.length + roster.left.length > 0,
+      rosterChanged: round.joined.length + left.length > 0 || hasSilenceChanged(input, lastAnswerMs, nowMs),
       burntIn: burnIn && !isBurningIn(input, observedMs, verdict.requests.candidate),
     });
     report({ elapsedMs, observedMs, probes: probed, lapses });
@@ -144,7 +147,9 @@ async function watch(
         drift: round.drifts[0] ?? null,
         drifts: round.drifts,
         answered: round.answered,
-        ...roster,
+        discovered: round.joined,
+        left,
+        located: round.located,
         settled: round.settled,
         highestEpoch: round.highestEpoch,
       };
@@ -223,20 +228,26 @@ function hasDriftChanged({ knownDrift, knownDrifts }: WatchStageInput, { drifts 
   return (drift === undefined ? null : `${drift.gateway}: ${drift.kind}`) !== knownDrift;
 }
 
-/** Who joined the configuration, and who is gone from it, out of reach, and one lease past its last grant. */
-async function rosterChange(
-  ports: Ports,
-  input: WatchStageInput,
-  round: RoundResult,
+/** Whether somebody answers who was known to be silent, or is silent for longer than a lease and was not known to be. */
+function hasSilenceChanged(
+  { knownSilent, record }: WatchStageInput,
+  lastAnswerMs: ReadonlyMap<string, number>,
+  nowMs: number,
+): boolean {
+  if (knownSilent === undefined) return false;
+  return [...lastAnswerMs].some(([name, atMs]) =>
+    knownSilent.includes(name) ? atMs === nowMs : nowMs - atMs > record.leaseMs * 1.01,
+  );
+}
+
+/** Who is gone from the configuration, out of reach, and one lease past its last grant. */
+function leftBy(
+  { record }: WatchStageInput,
+  { absent, unreachable }: RoundResult,
   lastGrantMs: ReadonlyMap<string, number>,
   nowMs: number,
-): Promise<{ discovered: readonly RosterEntry[]; left: readonly string[] }> {
-  const configured = await ports.gateways.discover();
-  const discovered = configured.filter(({ name }) => !input.roster.some((entry) => entry.name === name));
-  const left = input.roster
-    .map(({ name }) => name)
-    .filter((name) => !configured.some((entry) => entry.name === name))
-    .filter((name) => round.unreachable.includes(name) && !input.record.pinned)
-    .filter((name) => nowMs - (lastGrantMs.get(name) ?? nowMs) > input.record.leaseMs * 1.01);
-  return { discovered, left };
+): readonly string[] {
+  return absent
+    .filter((name) => unreachable.includes(name) && !record.pinned)
+    .filter((name) => nowMs - (lastGrantMs.get(name) ?? nowMs) > record.leaseMs * 1.01);
 }

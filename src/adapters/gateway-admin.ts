@@ -1,5 +1,6 @@
 import { Agent, request } from 'undici';
 import type { EvidenceReading } from '../core/evidence';
+import type { FoundGateway } from '../core/gateway-identity';
 import type { RosterEntry } from '../core/migration-state';
 import type { AdminError, GatewayStatus, PushAccepted, PushRequest, RenewRequest } from '../core/routing';
 import type { GatewayAnswer, GatewayPort } from '../ports';
@@ -8,7 +9,7 @@ import type { ClientTls } from './admin-client-tls';
 export interface GatewayAdminOptions {
   readonly token: string;
   /** Lists the gateways, see `discoverGateways`. */
-  readonly discover: () => Promise<readonly RosterEntry[]>;
+  readonly discover: () => Promise<readonly FoundGateway[]>;
   /** Host header for gateways that are addressed by IP: the name they were discovered under. */
   readonly discoveryHost?: string;
   /** What to show and trust where admin listeners speak TLS; read anew from time to time. */
@@ -48,7 +49,7 @@ export class GatewayAdmin implements GatewayPort {
     this.#agent = this.#connect();
   }
 
-  discover(): Promise<readonly RosterEntry[]> {
+  discover(): Promise<readonly FoundGateway[]> {
     return this.#options.discover();
   }
 

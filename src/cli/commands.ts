@@ -110,7 +110,8 @@ export function registerPromote(program: Command): void {
     });
 }
 
-async function send(
+/** Sends a command as an update, or as a signal where no worker answers, and prints what came of it. */
+export async function send(
   name: CommandName,
   given: string | undefined,
   flags: OperatorFlags,

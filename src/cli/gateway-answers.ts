@@ -8,6 +8,7 @@ import {
   UnresolvedSecret,
 } from '../config';
 import type { Configuration } from '../core/configuration-schema';
+import { identifyGateways } from '../core/gateway-identity';
 import type { GatewayStatus } from '../core/routing';
 import type { GatewayAnswer } from '../ports';
 
@@ -32,12 +33,15 @@ export async function readGateways(configuration: Configuration, route: string):
     throw error;
   }
   try {
-    const roster = await admin.discover();
-    const asked = roster.map(async (gateway) => ({
-      ...gateway,
-      answer: await admin.status(gateway, route),
+    const asked = (await admin.discover()).map(async (found) => ({
+      found,
+      answer: await admin.status(found, route),
     }));
-    return { gateways: await Promise.all(asked), problem: null };
+    const gateways = identifyGateways(await Promise.all(asked), []).map(({ gateway, answer }) => ({
+      ...gateway,
+      answer,
+    }));
+    return { gateways, problem: null };
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
     return { gateways: [], problem: `the gateways cannot be found: ${problem}` };

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
-import { configurationPath, loadConfiguration } from '../config';
+import { configurationPath, environment, loadConfiguration } from '../config';
+import { isGatewayName } from '../gateway/gateway-name';
 import { exitAtTheLatest, serveOn } from '../gateway/gateway-process';
 import { type RunningGateway, startGateway } from '../gateway/main';
 import { CliError, EXIT } from './cli-error';
@@ -24,7 +25,7 @@ export function registerGateway(program: Command): void {
     .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
     .option(
       '--name <name>',
-      "which of the configuration's gateways this is (default: the only one, or the host name)",
+      'the name that it is known by (default: CUTOVER_GATEWAY_NAME, the only one of the configuration, the name that its state directory keeps, or the host name)',
     )
     .option('--data <host:port>', 'data listener (default: from the configuration, or 127.0.0.1:8080)')
     .option('--admin <host:port>', 'admin listener (default: from the configuration, or 127.0.0.1:8081)')
@@ -50,10 +51,11 @@ export function registerGateway(program: Command): void {
 
 async function start(flags: GatewayFlags): Promise<RunningGateway> {
   const configuration = loadConfiguration(configurationPath(flags.config));
+  const name = flags.name ?? environment['CUTOVER_GATEWAY_NAME'];
   try {
     return await startGateway({
       configuration,
-      ...(flags.name === undefined ? {} : { name: flags.name }),
+      ...(name === undefined ? {} : { name: checkedName(name) }),
       ...(flags.data === undefined ? {} : { data: listenAddress(flags.data) }),
       ...(flags.admin === undefined ? {} : { admin: listenAddress(flags.admin) }),
       log: flags.log === 'stdout' || flags.log === 'none' ? flags.log : { file: flags.log },
@@ -66,4 +68,12 @@ async function start(flags: GatewayFlags): Promise<RunningGateway> {
       EXIT.unreachable,
     );
   }
+}
+
+function checkedName(name: string): string {
+  if (isGatewayName(name)) return name;
+  throw new CliError(
+    `expected the gateway's name (--name or CUTOVER_GATEWAY_NAME) to be letters, digits, dot, dash, underscore or colon, at most 200, got ${JSON.stringify(name.slice(0, 60))}`,
+    EXIT.badInput,
+  );
 }

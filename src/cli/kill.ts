@@ -5,7 +5,7 @@ import { GatewayAdmin } from '../adapters/gateway-admin';
 import { discoverGateways } from '../adapters/gateway-discovery';
 import { configurationPath, loadConfiguration, resolveSecret } from '../config';
 import type { Configuration } from '../core/configuration-schema';
-import type { RosterEntry } from '../core/migration-state';
+import type { FoundGateway } from '../core/gateway-identity';
 import type { GatewayStatus } from '../core/routing';
 import type { GatewayAnswer } from '../ports';
 import { CliError, EXIT } from './cli-error';
@@ -21,7 +21,7 @@ interface KillOptions {
 }
 
 interface KillResult {
-  readonly gateway: string;
+  readonly gateway: FoundGateway;
   readonly answer: GatewayAnswer<GatewayStatus>;
 }
 
@@ -50,19 +50,20 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
     const known = Object.keys(configuration.routes).join(', ');
     throw new CliError(`expected one of the routes (${known}), got "${route}"`, EXIT.badInput);
   }
-  const gateways = await pickGateways(configuration, options.gateway);
+  const found = await findGateways(configuration);
   const tls = adminClientTls(configuration, resolveSecret);
   const admin = new GatewayAdmin({
     token: resolveSecret(configuration.adminToken),
-    discover: async () => gateways,
+    discover: async () => found,
     ...discoveryHostOf(configuration),
     ...(tls === undefined ? {} : { tls }),
   });
   const words = { by: recordedOperator('cli'), reason: options.reason };
   try {
+    const gateways = await pickGateways(admin, route, found, options.gateway);
     const results = await Promise.all(
       gateways.map(async (gateway) => ({
-        gateway: gateway.name,
+        gateway,
         answer: await (options.clear === true
           ? admin.clearKill(gateway, route, words)
           : admin.kill(gateway, route, words)),
@@ -76,23 +77,49 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
   }
 }
 
-async function pickGateways(configuration: Configuration, name?: string): Promise<readonly RosterEntry[]> {
-  const gateways = await discoverGateways(configuration, (host) => lookup(host, { all: true })).catch(
+async function findGateways(configuration: Configuration): Promise<readonly FoundGateway[]> {
+  const found = await discoverGateways(configuration, (host) => lookup(host, { all: true })).catch(
     (cause: unknown) => {
       throw new CliError(`the gateways cannot be found: ${cause}`, EXIT.unreachable, { cause });
     },
   );
-  const picked = name === undefined ? gateways : gateways.filter((gateway) => gateway.name === name);
+  if (found.length > 0) return found;
+  throw new CliError('expected at least one gateway, none is configured', EXIT.badInput);
+}
+
+/** All of them without a name; with one, whoever reports it, and whoever is configured under it or has that address. */
+async function pickGateways(
+  admin: GatewayAdmin,
+  route: string,
+  found: readonly FoundGateway[],
+  name: string | undefined,
+): Promise<readonly FoundGateway[]> {
+  // Nobody is asked first for who they are: a switch that is needed at once waits for nothing.
+  if (name === undefined) return found;
+  const known = await Promise.all(
+    found.map(async (gateway) => {
+      const answer = gateway.byAddress === true ? await admin.status(gateway, route) : null;
+      return { ...gateway, reported: answer?.kind === 'ok' ? answer.value.gateway : gateway.name };
+    }),
+  );
+  const picked = known.filter((gateway) => gateway.name === name || gateway.reported === name);
   if (picked.length > 0) return picked;
-  const known = gateways.map((gateway) => gateway.name).join(', ') || 'none is configured';
-  throw new CliError(`expected one of the gateways (${known}), got "${name ?? 'nothing'}"`, EXIT.badInput);
+  const names = known.map(({ reported }) => reported).join(', ');
+  throw new CliError(`expected one of the gateways (${names}), got "${name}"`, EXIT.badInput);
 }
 
 function discoveryHostOf({ gatewayDiscovery }: Configuration): { discoveryHost?: string } {
   return gatewayDiscovery === undefined ? {} : { discoveryHost: new URL(gatewayDiscovery.admin).hostname };
 }
 
-function asJson({ gateway, answer }: KillResult): object {
+/** The name that the gateway reports, or by which it was found. */
+function nameOf({ gateway: { name, byAddress }, answer }: KillResult): string {
+  return byAddress === true && answer.kind === 'ok' ? answer.value.gateway || name : name;
+}
+
+function asJson(result: KillResult): object {
+  const { answer } = result;
+  const gateway = nameOf(result);
   switch (answer.kind) {
     case 'ok': {
       const { effectiveShare, record, kill, durable } = answer.value;
@@ -105,7 +132,9 @@ function asJson({ gateway, answer }: KillResult): object {
   }
 }
 
-function asRow({ gateway, answer }: KillResult): string[] {
+function asRow(result: KillResult): string[] {
+  const { answer } = result;
+  const gateway = nameOf(result);
   switch (answer.kind) {
     case 'ok': {
       const { effectiveShare, record, kill, durable } = answer.value;
@@ -122,7 +151,7 @@ function asRow({ gateway, answer }: KillResult): string[] {
 
 function throwUnlessAllDone(results: readonly KillResult[]): void {
   const missed = (kind: 'refused' | 'unreachable') =>
-    results.filter(({ answer }) => answer.kind === kind).map(({ gateway }) => gateway);
+    results.filter(({ answer }) => answer.kind === kind).map(nameOf);
   const unreachable = missed('unreachable');
   if (unreachable.length > 0) {
     throw new CliError(

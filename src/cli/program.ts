@@ -44,6 +44,7 @@ const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>]
   ['approve', async () => (await import('./commands.js')).registerApprove],
   ['rollback', async () => (await import('./rollback.js')).registerRollback],
   ['emergency-rollback', async () => (await import('./rollback.js')).registerEmergencyRollback],
+  ['forget', async () => (await import('./forget.js')).registerForget],
   ['finish', async () => (await import('./commands.js')).registerFinish],
   ['kill', async () => (await import('./kill.js')).registerKill],
   ['effects', async () => (await import('./effects.js')).registerEffects],

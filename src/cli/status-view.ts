@@ -32,7 +32,8 @@ export function statusLines(status: MigrationStatus, answers: GatewayAnswers): s
     ...effects.map((run): [string, string] => ['effect', effectText(run)]),
     ['drift', drift === null ? null : `${drift.gateway}: ${drift.kind}: ${drift.detail}`],
     ['deadline', status.deadlineAtMs === null ? null : instantText(status.deadlineAtMs)],
-    ['gateways', status.roster.join(', ') || 'none known yet'],
+    ['gateways', gatewaysText(status)],
+    ['forgotten', status.forgotten?.join(', ') || null],
     ['unreachable', unreachable.join(', ') || null],
     ['settled', settled.join(', ') || null],
     ['refused', refusals.map(({ name, by, message }) => `${name} by ${by}: ${message}`).at(-1) ?? null],
@@ -51,11 +52,24 @@ export function gatewayLines(
   status: MigrationStatus | null,
 ): string[] {
   if (problem !== null) return [lineOf('serving', `not read from the gateways: ${problem}`)];
-  return gateways.map(({ name, answer }, index) => {
+  return gateways.map(({ name, admin, answer }, index) => {
     const differs = status === null || answer.kind !== 'ok' ? null : contradiction(status, answer.value);
-    const text = `${name} ${servingText(answer)}${differs === null ? '' : `; DIFFERS: ${differs}`}`;
+    const text = `${name} at ${addressOf(admin)} ${servingText(answer)}${differs === null ? '' : `; DIFFERS: ${differs}`}`;
     return lineOf(index === 0 ? 'serving' : '', text);
   });
+}
+
+function gatewaysText({ roster, addresses = {} }: MigrationStatus): string {
+  const shown = roster.map((name) => {
+    const admin = addresses[name];
+    return admin === undefined ? name : `${name} (${addressOf(admin)})`;
+  });
+  return shown.join(', ') || 'none known yet';
+}
+
+/** `HOST:PORT` of an admin listener. */
+function addressOf(admin: string): string {
+  return admin.replace(/^\w+:\/\//, '');
 }
 
 function lineOf(name: string, text: string): string {

@@ -58,6 +58,7 @@ export interface ClosingCheckpoint extends CheckpointBase {
 export type RecordedWhat =
   | 'forgotten share'
   | 'roster'
+  | 'forgotten'
   | 'assessed'
   | 'health check failed'
   | 'promoted'

@@ -9,6 +9,7 @@ export type CommandName =
   | 'emergencyRollback'
   | 'reevaluate'
   | 'approve'
+  | 'forget'
   | 'finish';
 
 interface CommandBase {
@@ -33,6 +34,7 @@ export type Command = CommandBase &
     | { readonly name: 'emergencyRollback' }
     | { readonly name: 'reevaluate' }
     | { readonly name: 'approve'; readonly checkpoint: number; readonly digest: string | null }
+    | { readonly name: 'forget'; readonly gateway: string }
     | { readonly name: 'finish' }
   );
 
@@ -65,6 +67,7 @@ const FIELDS: Readonly<Record<CommandName, readonly string[]>> = {
   emergencyRollback: [],
   reevaluate: [],
   approve: ['checkpoint', 'digest'],
+  forget: ['gateway'],
   finish: [],
 };
 
@@ -92,7 +95,7 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
   if (unknown !== undefined) {
     return bad(`expected only the fields ${known.join(', ')}, got "${unknown.slice(0, 100)}"`);
   }
-  for (const field of ['by', 'reason', 'commandId', 'stage', 'digest'] as const) {
+  for (const field of ['by', 'reason', 'commandId', 'stage', 'digest', 'gateway'] as const) {
     const value = fields[field];
     const limit = field === 'commandId' ? COMMAND_ID_LIMIT : TEXT_LIMIT;
     if (value !== undefined && (typeof value !== 'string' || value.length > limit)) {
@@ -113,6 +116,14 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
       return { ...base, name };
     case 'finish':
       return base.reason === '' ? bad('expected a reason, got none') : { ...base, name };
+    case 'forget': {
+      const gateway = (fields['gateway'] as string | undefined)?.trim() ?? '';
+      if (gateway === '') return bad('expected gateway to be the name of the one that is gone, got none');
+      if (base.by === 'unknown' || base.reason === '') {
+        return bad('expected by and reason: who attests that the gateway is gone for good, and why');
+      }
+      return { ...base, name, gateway };
+    }
     case 'resume': {
       const accept = fields['accept'] ?? null;
       if (accept !== null && accept !== 'reapply')

@@ -299,11 +299,11 @@ export const configurationSchema = z
     providers: z.record(nameSchema, providerSchema),
     routes: z.record(nameSchema, routeSchema),
     defaultRoute: nameSchema.optional().describe('Route of http://GATEWAY/v1; the first one when absent.'),
-    gateways: z.array(gatewaySchema).default([]).describe('Gateways by address.'),
+    gateways: z.array(gatewaySchema).default([]).describe('Gateways by name, each with its addresses.'),
     gatewayDiscovery: z
       .strictObject({
         admin: httpUrlSchema.describe(
-          'Admin URL whose host name resolves to every replica, such as a headless service.',
+          'Admin URL whose host name resolves to every replica, such as a headless service. Each replica is known by the name that it reports: CUTOVER_GATEWAY_NAME, `--name`, what its state directory keeps, or its host name.',
         ),
       })
       .optional(),

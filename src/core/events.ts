@@ -84,6 +84,13 @@ export interface ApplyResult {
   readonly drifts?: readonly Drift[];
   /** One sentence a gateway that did not simply confirm. */
   readonly notes: readonly string[];
+  /**
+   * Who is there and where, gateways included that joined meanwhile. Absent from workers of older releases, which know
+   * gateways by address.
+   */
+  readonly located?: readonly RosterEntry[];
+  /** Who answered, of those that were asked. Absent from older releases. */
+  readonly answered?: readonly string[];
 }
 
 /** What one observation window saw. */
@@ -104,6 +111,8 @@ export interface WindowResult {
   /** Who answered in the last round: nobody else has said that a drift is over. Absent from older releases. */
   readonly answered?: readonly string[];
   readonly discovered: readonly RosterEntry[];
+  /** Where the gateways of the roster were found last. Absent from older releases. */
+  readonly located?: readonly RosterEntry[];
   /** Gateways that are gone: not configured, out of reach, and one lease past their last grant. */
   readonly left: readonly string[];
   readonly settled: readonly string[];

@@ -27,9 +27,10 @@ export type Phase =
   | 'rolling back'
   | 'closed';
 
-/** A gateway that may hold a lease, by its admin address. */
+/** A gateway that may hold a lease: its own stable name says which one it is, the address only where it was last. */
 export interface RosterEntry {
   readonly name: string;
+  /** `http://HOST:PORT` of its admin listener. */
   readonly admin: string;
 }
 
@@ -64,6 +65,8 @@ export interface PendingRouting {
   readonly confirmations: Confirmations | null;
   readonly rollback: RollbackRequest | null;
   readonly pauseOnEntry: boolean;
+  /** Gateways that were forgotten while it was under way: nobody asks them any more. Absent: none. */
+  readonly forgotten?: readonly string[];
 }
 
 export interface Confirmations {
@@ -166,6 +169,15 @@ export interface ApprovalRequest {
   readonly granted: { readonly by: string; readonly reason: string; readonly atMs: number } | null;
 }
 
+/** A gateway that is no longer asked for anything, on an operator's word. */
+export interface ForgottenGateway {
+  readonly name: string;
+  /** The checkpoint that says who attested it, and why. */
+  readonly checkpoint: number;
+  /** Whether it may hold a pinned record: such a one is served for as long as the gateway runs somewhere. */
+  readonly mayServe: boolean;
+}
+
 export interface SeenCommand {
   readonly commandId: string;
   /** What was asked under this id, as JSON without who and why. Absent in older records. */
@@ -199,8 +211,10 @@ export interface MigrationState {
   /** The highest epoch that this migration has given out or seen. */
   readonly epoch: number;
   readonly roster: readonly RosterEntry[];
-  /** Gateways that could not be read at the start. */
+  /** Gateways that did not answer when they were asked last. */
   readonly unreachable: readonly string[];
+  /** Gateways that an operator attested to be gone for good, oldest first, at most 50. Absent: none. */
+  readonly forgotten?: readonly ForgottenGateway[];
   readonly inEffect: RoutingInEffect | null;
   readonly pending: PendingRouting | null;
   /** The most that any gateway may hold: raised before a push, lowered only by what every gateway confirmed. */

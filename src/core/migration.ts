@@ -81,9 +81,10 @@ export function nextDecision(state: MigrationState, nowMs: number): Decision {
   }
   if (state.pending !== null) {
     const { checkpoint, record: wanted, direction, inFlight, leaseConfirms, confirmations } = state.pending;
+    const { forgotten = [] } = state.pending;
     return {
       type: 'apply routing',
-      key: `apply:${checkpoint}`,
+      key: `apply:${checkpoint}${forgotten.map((name) => `:without ${name}`).join('')}`,
       checkpoint,
       record: wanted,
       direction,

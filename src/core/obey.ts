@@ -4,6 +4,7 @@ import { checkpointCount, effectOf, routingEffectsOf } from './checkpoint';
 import { askedBy, type BadMessage, badCommand, type Command, type CommandAnswer } from './command';
 import { unconfirmed } from './confirmation';
 import { latchedGateways, withDrifts } from './drift';
+import { forget, forgetRefusal } from './gateway-roster';
 import { follows, highestShareOut, type MigrationState, type SeenCommand, stageAt } from './migration-state';
 import { formatShare } from './plan';
 import { close, covers, intend, pauseBecause, record, rollBack } from './routing-change';
@@ -63,6 +64,8 @@ export function refusalOf(state: MigrationState, command: Command): string | nul
       return state.phase === 'observing' ? null : `nothing is judged while the migration is ${state.phase}`;
     case 'approve':
       return approvalRefusal(state, command);
+    case 'forget':
+      return forgetRefusal(state, command.gateway);
     case 'finish':
       return state.phase === 'handover'
         ? null
@@ -196,6 +199,8 @@ function carryOut(state: MigrationState, command: Command, atMs: number): Migrat
     }
     case 'approve':
       return advanceIfDue(grantApproval(state, note), atMs);
+    case 'forget':
+      return forget(state, command, atMs);
     case 'finish':
       return close(state, 'completed', `finished by ${by}: ${reason}`, atMs);
     default:

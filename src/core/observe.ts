@@ -2,6 +2,7 @@ import { advanceIfDue, applyDeadlines, notePass, takeBack } from './advance';
 import { rollBackByItself } from './automatic-rollback';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from './drift';
 import type { WindowResult } from './events';
+import { silentIn, withLocated, withRoster } from './gateway-roster';
 import { type Drift, follows, type MigrationState, type Pause, stageAt } from './migration-state';
 import { stageKind } from './plan';
 import { highestOf } from './routing';
@@ -60,7 +61,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
     ...state,
     epoch: highestOf(state.epoch, window.highestEpoch),
     probes: window.probes,
-    unreachable: silentIn(state, window),
+    unreachable: window.answered === undefined ? state.unreachable : silentIn(state.roster, window.answered),
     // A promotion rests on the verdict before it: one that is no longer a pass takes it back.
     promotion: verdict?.outcome === 'pass' ? state.promotion : null,
     stage: {
@@ -80,12 +81,6 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
   };
 }
 
-/** Who did not answer in a window's last round, or refused: a watch of an older release does not say. */
-function silentIn({ roster, unreachable }: MigrationState, { answered }: WindowResult): readonly string[] {
-  if (answered === undefined) return unreachable;
-  return roster.map(({ name }) => name).filter((name) => !answered.includes(name));
-}
-
 /** What the state keeps of a verdict with many strata. */
 function shortened(verdict: GateVerdict): GateVerdict {
   if (verdict.metrics.length <= METRICS_KEPT) return verdict;
@@ -101,13 +96,13 @@ function changeRoster(state: MigrationState, window: WindowResult, atMs: number)
   const left = state.mayHold.pinned
     ? []
     : window.left.filter((name) => state.roster.some((entry) => entry.name === name));
-  const roster = [...state.roster.filter(({ name }) => !left.includes(name)), ...found];
-  // Without anyone "every gateway" would be an empty promise: the last ones stay until another joins.
-  if (roster.length === 0 || (found.length === 0 && left.length === 0)) return state;
-  const reason = [...found.map(({ name }) => `${name} joined`), ...left.map((name) => `${name} left`)].join(
-    ', ',
-  );
-  return record({ ...state, roster }, { what: 'roster', reason, atMs });
+  return withRoster(withAddresses(state, window, atMs), found, left, atMs);
+}
+
+/** Where the gateways of the roster were found last. */
+function withAddresses(state: MigrationState, { located = [] }: WindowResult, atMs: number): MigrationState {
+  const known = located.filter(({ name }) => state.roster.some((entry) => entry.name === name));
+  return withLocated(state, known, atMs);
 }
 
 /** What is known to contradict our routing after a window; of a watch of an older release only the last word is known. */

@@ -1,10 +1,12 @@
 import { append } from './checkpoint';
 import { withDrifts } from './drift';
 import type { ApplyResult } from './events';
+import { goneGateways, silentIn, withLocated } from './gateway-roster';
 import {
   type Confirmations,
   type Drift,
   enteredStage,
+  follows,
   type MigrationState,
   type PendingRouting,
   stageAt,
@@ -20,7 +22,8 @@ export function settleRouting(
   atMs: number,
 ): MigrationState {
   if (state.pending === null || state.pending.checkpoint !== checkpoint) return state;
-  const seen = driftsIn(result).reduce(driftSeen, state);
+  const found = follows(state, 3) ? withFound(state, result, atMs) : state;
+  const seen = driftsIn(result).reduce(driftSeen, found);
   const { record } = state.pending;
   const asked: PendingRouting = {
     ...state.pending,
@@ -28,7 +31,7 @@ export function settleRouting(
     record: record.share === 0 ? { ...record, epoch: highestOf(record.epoch, result.epoch) } : record,
     leaseConfirms: state.pending.leaseConfirms && !seen.mayHold.pinned,
   };
-  const pending = { ...asked, confirmations: confirmationsOf(state.roster, asked, result) };
+  const pending = { ...asked, confirmations: confirmationsOf(found.roster, asked, result) };
   const epoch = highestOf(seen.epoch, result.epoch);
   const settling: Settling = { ...seen, epoch, pending, retry: null };
   const { confirmed, missing } = pending.confirmations;
@@ -46,6 +49,14 @@ export function settleRouting(
   if (confirmed.length > 0) return tookEffect(settling, result, atMs);
   // An advance that reached nobody is undone; what restores the routing goes on until somebody has it.
   return pending.cause === 'advance' || result.drift !== null ? failed(settling, result, atMs) : settling;
+}
+
+/** Where gateways are now, who joined, and who is silent. */
+function withFound(state: MigrationState, { located, answered }: ApplyResult, atMs: number): MigrationState {
+  // Before the first reading nobody has been recorded: the start reads everyone.
+  if (located === undefined || state.roster.length === 0) return state;
+  const found = withLocated(state, located, atMs);
+  return answered === undefined ? found : { ...found, unreachable: silentIn(found.roster, answered) };
 }
 
 /** A state whose change of routing has been answered at least once. */
@@ -116,8 +127,16 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
   const reason =
     confirmed.length + lapsed.length === 0
       ? 'no gateway is configured or discovered: none can serve the candidate'
-      : `share 0 is verified on every gateway under epoch ${effective.epoch}`;
+      : `share 0 is verified on every gateway under epoch ${effective.epoch}${withoutWord(state)}`;
   return close(told, 'rolled back', reason, atMs);
+}
+
+/** What a verified rollback cannot promise. */
+function withoutWord(state: MigrationState): string {
+  const left = goneGateways(state).filter(({ mayServe }) => mayServe);
+  if (left.length === 0) return '';
+  const names = left.map(({ name, checkpoint }) => `${name} (checkpoint ${checkpoint})`).join(', ');
+  return `, except at what was forgotten: ${names} may serve the candidate if it still runs somewhere`;
 }
 
 function driftsIn({ drift, drifts }: ApplyResult): readonly Drift[] {

@@ -2,6 +2,7 @@ import { nextDeadlineMs, waitsFor } from './advance';
 import { type Checkpoint, checkpointCount, routingEffectsOf } from './checkpoint';
 import { type EffectRun, isOpen } from './effect-run';
 import { runsOf } from './effect-runs';
+import { goneGateways } from './gateway-roster';
 import { nextDecision } from './migration';
 import {
   type ApprovalRequest,
@@ -63,6 +64,10 @@ export interface MigrationStatus {
     readonly missing: readonly string[];
   } | null;
   readonly roster: readonly string[];
+  /** Where the gateways of the roster were found last, by name. Absent from older releases. */
+  readonly addresses?: Readonly<Record<string, string>>;
+  /** Gateways that an operator attested to be gone for good. Absent from older releases. */
+  readonly forgotten?: readonly string[];
   readonly unreachable: readonly string[];
   readonly settled: readonly string[];
   /** What the migration does or waits for, in words. */
@@ -141,6 +146,8 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
         ...{ name: effect.name, purpose, stage: about.stage, attempts, lastError, sinceMs: createdAtMs },
       })),
     roster: state.roster.map(({ name }) => name),
+    addresses: Object.fromEntries(state.roster.map(({ name, admin }) => [name, admin])),
+    forgotten: goneGateways(state).map(({ name }) => name),
     unreachable: state.unreachable,
     settled: state.settled,
     doing: doingNow(state, nowMs),

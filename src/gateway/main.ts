@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
-import { availableParallelism, hostname } from 'node:os';
+import { availableParallelism } from 'node:os';
 import type { DestinationStream } from 'pino';
 import { resolveSecret as resolveFromEnvironment } from '../config';
 import type { Configuration, GatewayAddress } from '../core/configuration-schema';
@@ -10,6 +10,7 @@ import { Callers } from './callers';
 import { Connections } from './connections';
 import { listen, openDataPlane, urlOf } from './data-plane';
 import { Defects } from './defects';
+import { gatewayName } from './gateway-name';
 import { type GatewayRoute, openRoutes } from './gateway-routes';
 import { isLoopback, type ListenAddress } from './listen-address';
 import { openListenerTls } from './listener-tls';
@@ -23,7 +24,7 @@ import { lockStateDirectory } from './state-lock';
 
 export interface GatewayOptions {
   readonly configuration: Configuration;
-  /** Which of the configuration's gateways this is; the only one, or the host's name, when absent. */
+  /** Which gateway this is; the configuration's only one, what the state directory keeps, or the host's name when absent. */
   readonly name?: string;
   /** Overrides the configured address; 127.0.0.1:8080 without either. */
   readonly data?: ListenAddress;
@@ -72,7 +73,7 @@ class OpenGateway extends Error {
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const { configuration } = options;
   const resolveSecret = options.resolveSecret ?? resolveFromEnvironment;
-  const { name, data, admin } = addresses(options);
+  const { given, data, admin } = addresses(options);
   const callers = new Callers(configuration.callers, resolveSecret);
   if (callers.isOpen && !isLoopback(data.host)) throw new OpenGateway(data.host);
   const token = resolveSecret(configuration.adminToken);
@@ -84,8 +85,11 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const processes = countProcesses(configuration, availableParallelism());
   const target = options.log ?? 'stdout';
   const incarnation = randomUUID();
+  const warnings: string[] = [];
+  const name = gatewayName(configuration.gateway.stateDirectory, given, (message) => warnings.push(message));
   const log = openLog(target, name, processes > 1);
   const warn = (message: string) => log.logger.warn(message);
+  warnings.forEach(warn);
   const dataTls = openListenerTls('tls.data', configuration.tls.data, { resolveSecret, warn });
   const adminTls = openListenerTls('tls.admin', configuration.tls.admin, { resolveSecret, warn });
   const unlock = await lockStateDirectory(configuration.gateway.stateDirectory, warn);
@@ -187,12 +191,16 @@ function inheritableTarget(target: LogTarget): Exclude<LogTarget, DestinationStr
   return target;
 }
 
-function addresses(options: GatewayOptions): { name: string; data: ListenAddress; admin: ListenAddress } {
+function addresses(options: GatewayOptions): {
+  given: string | undefined;
+  data: ListenAddress;
+  admin: ListenAddress;
+} {
   const { gateways } = options.configuration;
   const only = gateways.length === 1 ? gateways[0] : undefined;
   const configured = options.name === undefined ? only : gateways.find(({ name }) => name === options.name);
   return {
-    name: options.name ?? configured?.name ?? hostname(),
+    given: options.name ?? configured?.name,
     data: options.data ?? addressOf(configured, 'data') ?? { host: '127.0.0.1', port: 8080 },
     admin: options.admin ?? addressOf(configured, 'admin') ?? { host: '127.0.0.1', port: 8081 },
   };

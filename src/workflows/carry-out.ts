@@ -17,7 +17,7 @@ import { driftsOf } from '../core/drift';
 import { formatDuration } from '../core/duration';
 import type { Decision, MigrationEvent } from '../core/events';
 import { plannedEffort } from '../core/migration-effort';
-import { type AssessmentSummary, type MigrationState, stageAt } from '../core/migration-state';
+import { type AssessmentSummary, follows, type MigrationState, stageAt } from '../core/migration-state';
 import { formatShare } from '../core/plan';
 import { statusOf } from '../core/status';
 import type { UsageFindings } from '../core/usage-digest';
@@ -102,7 +102,10 @@ async function applyRouting(
   state: MigrationState,
 ): Promise<Result> {
   const { checkpoint, record, direction, inFlight, missing, leaseConfirms } = decision;
-  const input = { route: state.plan.route, record, roster: state.roster, direction, inFlight };
+  const input = {
+    ...{ route: state.plan.route, record, roster: state.roster, direction, inFlight },
+    ...(follows(state, 3) ? { reportsJoined: true } : {}),
+  };
   const what = `${record.stage}: share ${formatShare(record.share)} under epoch ${record.epoch} (checkpoint ${checkpoint})`;
   if (missing === null) {
     const result = await routingActivities(`Apply ${what}`).applyRouting(input);
@@ -231,6 +234,7 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
     probes: state.probes,
     baseline: state.baseline,
     knownDrifts: driftsOf(state),
+    ...(follows(state, 3) ? { knownSilent: state.unreachable } : {}),
     knownDrift: state.drift === null ? null : `${state.drift.gateway}: ${state.drift.kind}`,
   });
   return { type: 'watched', window };

@@ -14,6 +14,7 @@ import { aRoster } from '../support/migration-world';
 
 const RECORD = record({ epoch: EPOCH, share: 0.1 });
 const ROSTER = aRoster(['gw-a', 'gw-b', 'gw-c']);
+const NAMES = ROSTER.map(({ name }) => name);
 const KILL = { by: 'ana', reason: 'smoke', at: '2026-01-05T10:00:00.000Z' };
 const SERVES: Partial<GatewayStatus> = { record: RECORD, leaseRemainingMs: 40_000 };
 const LATCHED: Partial<GatewayStatus> = { ...SERVES, kill: KILL };
@@ -108,19 +109,19 @@ describe('a push', () => {
 
   it('reaches nobody where one gateway has a latch', async () => {
     const world = gatewaysThat({ 'gw-c': LATCHED });
-    const result = await pushRecord(world.ports, input(next), ROSTER);
+    const result = await pushRecord(world.ports, input(next), NAMES);
     expect(world.pushed).toEqual([]);
     expect(result).toMatchObject({ confirmed: [], drift: { gateway: 'gw-c', kind: 'kill latch' } });
   });
 
   it('counts who had the record before the latch came', async () => {
     const world = gatewaysThat({ 'gw-a': { record: next, highestEpoch: EPOCH + 1 }, 'gw-c': LATCHED });
-    expect((await pushRecord(world.ports, input(next), ROSTER)).confirmed).toEqual(['gw-a']);
+    expect((await pushRecord(world.ports, input(next), NAMES)).confirmed).toEqual(['gw-a']);
   });
 
   it('of share 0 reaches everybody', async () => {
     const world = gatewaysThat({ 'gw-c': LATCHED });
-    const result = await pushRecord(world.ports, input({ ...next, share: 0 }), ROSTER);
+    const result = await pushRecord(world.ports, input({ ...next, share: 0 }), NAMES);
     expect(world.pushed).toEqual(['gw-a', 'gw-b', 'gw-c']);
     expect(result.drift).toBeNull();
   });

@@ -237,8 +237,8 @@ describe('discovery', () => {
       },
     );
     expect(found).toEqual([
-      { name: '10.0.0.1:7443', admin: 'https://10.0.0.1:7443' },
-      { name: '10.0.0.2:7443', admin: 'https://10.0.0.2:7443' },
+      { name: '10.0.0.1:7443', admin: 'https://10.0.0.1:7443', byAddress: true },
+      { name: '10.0.0.2:7443', admin: 'https://10.0.0.2:7443', byAddress: true },
     ]);
   });
 
@@ -247,7 +247,7 @@ describe('discovery', () => {
       { gateways: [], gatewayDiscovery: { admin: 'http://gateways.internal' } },
       async () => [{ address: 'fd00::1' }],
     );
-    expect(found).toEqual([{ name: '[fd00::1]:80', admin: 'http://[fd00::1]:80' }]);
+    expect(found).toEqual([{ name: '[fd00::1]:80', admin: 'http://[fd00::1]:80', byAddress: true }]);
   });
 
   it('fails when the name does not resolve: none and unknown must not look alike', async () => {

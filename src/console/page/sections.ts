@@ -283,7 +283,7 @@ export function gatewayRows(gateways: readonly GatewayView[]): HTMLElement {
   return h(
     'ul',
     { class: 'gateways' },
-    ...gateways.map(({ name, state, note, asked, serving, measured, requests, epoch, lease }) =>
+    ...gateways.map(({ name, address, state, note, asked, serving, measured, requests, epoch, lease }) =>
       h(
         'li',
         { class: 'gateway' },
@@ -302,6 +302,7 @@ export function gatewayRows(gateways: readonly GatewayView[]): HTMLElement {
           'span',
           { class: 'gateway-note' },
           [
+            address ?? '',
             requests === null ? '' : `${countText(requests)} requests`,
             epoch === null ? '' : `epoch ${epoch}`,
             lease === null || lease === 'running' ? '' : lease === 'pinned' ? 'pinned' : 'no lease',

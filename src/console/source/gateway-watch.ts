@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EvidenceReading } from '../../core/evidence';
+import { type FoundGateway, identifyGateways } from '../../core/gateway-identity';
 import type { RosterEntry } from '../../core/migration-state';
 import type { GatewayStatus } from '../../core/routing';
 import type { GatewayAnswer } from '../../ports';
@@ -7,7 +8,7 @@ import type { GatewaySighting } from '../view/gateway-view';
 
 /** The part of the gateways' admin listeners that only looks. */
 export interface GatewayReader {
-  discover(): Promise<readonly RosterEntry[]>;
+  discover(): Promise<readonly FoundGateway[]>;
   status(gateway: RosterEntry, route: string): Promise<GatewayAnswer<GatewayStatus>>;
   peek(gateway: RosterEntry, route: string, epoch: number): Promise<GatewayAnswer<EvidenceReading>>;
 }
@@ -61,17 +62,21 @@ export class GatewayWatch {
       this.#evidenceAtMs = nowMs;
       this.#epoch = epoch;
     }
-    this.#seen = await Promise.all(
-      gateways.map(async (gateway) => {
-        const [status, evidence] = await Promise.all([
-          this.#reader.status(gateway, this.#route),
-          withEvidence && epoch > 0 ? this.#reader.peek(gateway, this.#route, epoch) : null,
+    const asked = await Promise.all(
+      gateways.map(async (found) => {
+        const [answer, evidence] = await Promise.all([
+          this.#reader.status(found, this.#route),
+          withEvidence && epoch > 0 ? this.#reader.peek(found, this.#route, epoch) : null,
         ]);
-        const before = this.#seen.find(({ name }) => name === gateway.name)?.evidence ?? null;
-        // A gateway that fell silent takes its numbers with it: they would stand still and look alive.
-        const kept = status.kind === 'ok' ? before : null;
-        return { name: gateway.name, status, evidence: evidence ?? kept };
+        return { found, answer, evidence };
       }),
     );
+    this.#seen = identifyGateways(asked, []).map(({ gateway: { name, admin }, answer: status }) => {
+      const evidence = asked.find(({ found }) => found.admin === admin)?.evidence ?? null;
+      const before = this.#seen.find((sighting) => sighting.name === name)?.evidence ?? null;
+      // A gateway that fell silent takes its numbers with it: they would stand still and look alive.
+      const kept = status.kind === 'ok' ? before : null;
+      return { name, admin, status, evidence: evidence ?? kept };
+    });
   }
 }

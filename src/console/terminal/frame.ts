@@ -66,6 +66,8 @@ export const ASCII: Glyphs = {
 };
 
 const TWO_COLUMNS_FROM = 76;
+/** Where the addresses of gateways are shown. */
+const ADDRESSES_FROM = 110;
 const COLUMN_GAP = 3;
 
 /** A migration on a terminal of any size: exactly as many lines as fit, none longer than a row. */
@@ -82,7 +84,7 @@ export function drawFrame(view: MigrationView, options: FrameOptions): readonly 
     },
     { lines: clockLines(view, options), least: 1 },
     { lines: middleLines(view, options), least: 5 },
-    { lines: view.gateways.map((gateway) => gatewayLine(gateway, view)), least: 1 },
+    { lines: view.gateways.map((gateway) => gatewayLine(gateway, view, options)), least: 1 },
     { lines: checkpointLines(view.checkpoints.newest.slice(0, rows), options), least: 1 },
   ];
   const lines = stack(blocks, rows, glyphs.more);
@@ -235,8 +237,9 @@ function numbersText({ value, threshold, toward }: EvidenceBar): string {
 }
 
 function gatewayLine(
-  { name, state, note, asked, serving, measured, requests, epoch }: GatewayView,
+  { name, address, state, note, asked, serving, measured, requests, epoch }: GatewayView,
   view: MigrationView,
+  { columns }: FrameOptions,
 ): Line {
   const widest = Math.max(...view.gateways.map((gateway) => gateway.name.length));
   const style: Style =
@@ -248,6 +251,7 @@ function gatewayLine(
     ...(requests === null ? [] : [`${countText(requests)} requests`]),
     ...(epoch === null ? [] : [`epoch ${epoch}`]),
     ...(note === '' ? [] : [note]),
+    ...(address === null || columns < ADDRESSES_FROM ? [] : [`at ${address}`]),
   ];
   const word = state === 'unknown' ? '' : state === 'silent' ? 'no answer' : state;
   return [

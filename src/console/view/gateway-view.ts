@@ -7,6 +7,8 @@ import type { GatewayAnswer } from '../../ports';
 /** What one gateway said when it was last asked; null where it was not. */
 export interface GatewaySighting {
   readonly name: string;
+  /** Its admin listener; absent where it was not looked up. */
+  readonly admin?: string;
   readonly status: GatewayAnswer<GatewayStatus> | null;
   readonly evidence: GatewayAnswer<EvidenceReading> | null;
 }
@@ -14,6 +16,8 @@ export interface GatewaySighting {
 /** One gateway beside what the migration asks of it. */
 export interface GatewayView {
   readonly name: string;
+  /** `HOST:PORT` of its admin listener, where it was found last; null where that is not known. */
+  readonly address: string | null;
   readonly state: GatewayState;
   /** Why the state is what it is, in a few words; empty where the state says all. */
   readonly note: string;
@@ -47,7 +51,18 @@ export function gatewayViews(
 
 function viewOf(name: string, status: MigrationStatus, sighting: GatewaySighting | undefined): GatewayView {
   const asked = status.shareAsked;
-  const unseen = { name, asked, serving: null, measured: null, requests: null, epoch: null, lease: null };
+  const admin = sighting?.admin ?? status.addresses?.[name];
+  const address = admin?.replace(/^\w+:\/\//, '') ?? null;
+  const unseen = {
+    name,
+    address,
+    asked,
+    serving: null,
+    measured: null,
+    requests: null,
+    epoch: null,
+    lease: null,
+  };
   const answer = sighting?.status ?? null;
   if (answer === null) {
     const confirmed = status.pending?.confirmed.includes(name) === true;
@@ -60,8 +75,9 @@ function viewOf(name: string, status: MigrationStatus, sighting: GatewaySighting
   const { record, effectiveShare, assigned, kill, leaseRemainingMs } = answer.value;
   const requests = assigned.legacy + assigned.candidate;
   return {
-    ...stateOf(answer.value, status),
+    ...stateOf(answer.value, status, name),
     name,
+    address,
     asked,
     serving: effectiveShare,
     measured: requests === 0 ? null : assigned.candidate / requests,
@@ -78,9 +94,13 @@ function viewOf(name: string, status: MigrationStatus, sighting: GatewaySighting
   };
 }
 
-function stateOf(gateway: GatewayStatus, status: MigrationStatus): Pick<GatewayView, 'state' | 'note'> {
+function stateOf(
+  gateway: GatewayStatus,
+  status: MigrationStatus,
+  name: string,
+): Pick<GatewayView, 'state' | 'note'> {
   const { phase, pending, epoch, shareAsked, share, settled } = status;
-  const { gateway: name, kill, record, effectiveShare, unsentOlder, inFlightOlder } = gateway;
+  const { kill, record, effectiveShare, unsentOlder, inFlightOlder } = gateway;
   if (kill !== null) return { state: 'killed', note: `kill switch, by ${kill.by}` };
   if (pending !== null && !pending.confirmed.includes(name) && shareAsked !== share) {
     const left = unsentOlder + inFlightOlder;
