@@ -1,3 +1,4 @@
+import { checkpointCount } from './checkpoint';
 import type { Command } from './command';
 import { driftsOf, withDrifts, withoutLatch } from './drift';
 import type { ForgottenGateway, MigrationState, RosterEntry } from './migration-state';
@@ -78,7 +79,7 @@ export function forget(
     reason: `${gateway}: ${reason} (${pinned ? UNPROMISED : LAPSES})`,
     atMs,
   });
-  const checkpoint = told.checkpoints.length;
+  const checkpoint = checkpointCount(told);
   const entry: ForgottenGateway = { name: gateway, checkpoint, mayServe: pinned };
   const without = (names: readonly string[]) => names.filter((name) => name !== gateway);
   const { pending } = told;
