@@ -1,4 +1,6 @@
+import { orderWeight } from '../src/core/alpha-spending';
 import { type Evidence, type EvidenceCell, failureCount, sumCells } from '../src/core/evidence';
+import { guardrailAlpha } from '../src/core/gate-rates';
 import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from '../src/core/histogram';
 import type { Plan, StagePlan } from '../src/core/plan';
 import { planSchema } from '../src/core/plan-schema';
@@ -56,18 +58,15 @@ function option(argv: readonly string[], name: string): string | undefined {
 
 type Simulation = (runs: number) => Iterable<string>;
 
-/**
- * What the default plan spends on its first stage that moves traffic: half of 5% a migration, of that half on errors
- * and half over the floor and three latencies (docs/statistics.md, "What divides alpha").
- */
-const { alpha: STAGE_ALPHA } = firstSplit(planSchema.parse({ route: 'rehearsed' }));
-const OTHERS = 4;
+/** What the default plan spends on its first stage that moves traffic (docs/statistics.md, "What divides alpha"). */
+const FIRST_STAGE = firstSplit(planSchema.parse({ route: 'rehearsed' }));
+const LATENCIES = 3;
 const ALPHA = {
-  errors: STAGE_ALPHA.rollback / 2,
-  floor: STAGE_ALPHA.rollback / 2 / OTHERS,
-  latency: STAGE_ALPHA.rollback / 2 / OTHERS,
+  errors: guardrailAlpha(FIRST_STAGE, 'errors'),
+  floor: guardrailAlpha(FIRST_STAGE, 'floor'),
+  latency: guardrailAlpha(FIRST_STAGE, 'latency', orderWeight(0, LATENCIES)),
 };
-const PROMOTION_ALPHA = STAGE_ALPHA.promotion;
+const PROMOTION_ALPHA = FIRST_STAGE.alpha.promotion;
 
 function firstSplit({ stages }: Plan): StagePlan {
   const stage = stages.find(({ share }) => share > 0);

@@ -81,6 +81,8 @@ export interface StageEvidence {
   /** Buckets of a latency histogram a cell. */
   readonly step: number;
   readonly measures: readonly LatencyMeasure[];
+  /** How many measures the first judged window had, by which alpha is divided. Absent in evidence of older releases. */
+  readonly measuresAtFirst?: number;
   readonly judged: DetectorState<WindowCounts>;
   /** Failures of the same windows, with starts of their own: a row is small. Absent in evidence of older releases. */
   readonly rates?: DetectorState<PackedRow>;
@@ -197,6 +199,7 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
     epoch: stage.epoch,
     step,
     measures: withEdges,
+    measuresAtFirst: stage.measuresAtFirst ?? withEdges.length,
     judged: appendWindow(lumped, counts, (a, b) => mergeCounts(a, b, withEdges, step)),
     rates: thinned(
       appendWindow(packedRates(stage), packRow(row), addPackedRows),
@@ -263,6 +266,16 @@ export function strataOf(measures: readonly LatencyMeasure[]): Stratum[] {
   return measures
     .filter(({ what }) => what !== 'between tokens')
     .map(({ shape, model }) => ({ shape, model }));
+}
+
+/** How many measures were there when the stage was first judged; in evidence of older releases all of them. */
+export function measuresAtFirst({ measuresAtFirst: first, measures }: StageEvidence): number {
+  return Math.max(1, first ?? measures.length);
+}
+
+/** How many strata there were then. */
+export function strataAtFirst(stage: StageEvidence): number {
+  return Math.max(1, strataOf(stage.measures.slice(0, measuresAtFirst(stage))).length);
 }
 
 /** The number of a cell's stratum; models without one of their own are in `POOLED_MODEL`. */

@@ -1,4 +1,12 @@
-import { type LatencyMeasure, POOLED_MODEL, resolutionOf, type StageEvidence } from './gate-evidence';
+import { orderWeight, POOL_WEIGHT } from './alpha-spending';
+import {
+  type LatencyMeasure,
+  measuresAtFirst,
+  POOLED_MODEL,
+  resolutionOf,
+  type StageEvidence,
+  strataAtFirst,
+} from './gate-evidence';
 import {
   eValueOf,
   evidenceText,
@@ -13,7 +21,14 @@ import {
   shownHarm,
   worseText,
 } from './gate-metric';
-import { alphaText, clusterText, designEffectOf, INTERVAL_ALPHA, type Judged } from './gate-rates';
+import {
+  alphaText,
+  clusterText,
+  designEffectOf,
+  guardrailAlpha,
+  INTERVAL_ALPHA,
+  type Judged,
+} from './gate-rates';
 import { type Resolution, sketchQuantile, unpack } from './gate-sketch';
 import {
   bucketOf,
@@ -63,6 +78,8 @@ export interface LatencyGroup {
   readonly pooled: boolean;
   /** Part of the stage's requests. */
   readonly part: number;
+  /** Its part of what alpha leaves for latencies, and for far tails; fixed since it was first seen. */
+  readonly weights: { readonly latency: number; readonly tail: number };
   readonly resolution: Resolution;
   /** By how much counts are divided because latencies of one key go together. */
   readonly designEffect: number;
@@ -93,16 +110,27 @@ export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
   for (const what of ['total', 'first token', 'between tokens'] as const) {
     const measures = evidence.measures.flatMap((measure, index) =>
       measure.what === what
-        ? [{ measure, state: read[index]?.state ?? NO_STATE, part: partOf(measure) }]
+        ? [
+            {
+              measure,
+              state: read[index]?.state ?? NO_STATE,
+              part: partOf(measure),
+              weights: weightsOf(evidence, index),
+            },
+          ]
         : [],
     );
     const isSmall = ({ measure, part }: { measure: LatencyMeasure; part: number }) =>
       measure.model === POOLED_MODEL || part < SMALL_PART;
     const small = measures.filter(isSmall);
-    for (const { measure, state, part } of measures.filter((one) => !isSmall(one) || small.length === 1)) {
+    for (const { measure, state, part, weights } of measures.filter(
+      (one) => !isSmall(one) || small.length === 1,
+    )) {
       if (part === 0) continue;
       const resolution = resolutionOf(measure, evidence.step);
-      groups.push({ ...identity(measure), pooled: measure.model === POOLED_MODEL, part, resolution, state });
+      const pooled = measure.model === POOLED_MODEL;
+      const own = pooled ? POOL_WEIGHTS : weights;
+      groups.push({ ...identity(measure), pooled, part, weights: own, resolution, state });
     }
     const part = small.reduce((total, one) => total + one.part, 0);
     const [first] = small;
@@ -114,6 +142,7 @@ export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
       model: POOLED_MODEL,
       pooled: true,
       part,
+      weights: POOL_WEIGHTS,
       resolution: { step: evidence.step, edge: edges.length === 0 ? null : Math.max(...edges) },
       state: small.map((one) => one.state).reduce(mergeStates),
     });
@@ -123,6 +152,18 @@ export function latencyGroups(evidence: StageEvidence): LatencyGroup[] {
     .map((group) => countedGroup(group, designEffect))
     .filter(({ samples }) => countOf(samples) > 0)
     .map((group, _, all) => independentGaps(group, all));
+}
+
+/** A pool of each of three latencies, of which two have a far tail that is judged. */
+const POOL_WEIGHTS = { latency: POOL_WEIGHT / 3, tail: POOL_WEIGHT / 2 } as const;
+
+/** Each measure has the weight of its place among all; its far tail that of its stratum. */
+function weightsOf(evidence: StageEvidence, index: number): LatencyGroup['weights'] {
+  const stratum = evidence.measures.slice(0, index).filter(({ what }) => what !== 'between tokens').length;
+  return {
+    latency: orderWeight(index, measuresAtFirst(evidence)),
+    tail: orderWeight(stratum, strataAtFirst(evidence)),
+  };
 }
 
 type UncountedGroup = Omit<LatencyGroup, 'arms' | 'samples' | 'designEffect'>;
@@ -262,24 +303,22 @@ const ALL_MODELS = 'all models';
 const P99 = 0.99;
 
 /** The latencies whose far tail is a guardrail of its own: what hangs for one request of thirty is beyond p95. */
-export function tailGroups(
-  { gates: { latency } }: StagePlan,
-  groups: readonly LatencyGroup[],
-): LatencyGroup[] {
+function tailGroups({ gates: { latency } }: StagePlan, groups: readonly LatencyGroup[]): LatencyGroup[] {
   return latency.tailIncrease === undefined ? [] : groups.filter(({ what }) => what !== 'between tokens');
 }
 
 /** p99 of each latency against legacy's: harm only. Nothing is said while all is well. */
 export function judgeTails(judged: Judged, groups: readonly LatencyGroup[]): MetricVerdict[] {
-  const { stage, otherAlpha } = judged;
+  const { stage } = judged;
   const { tailIncrease = 0, ignoreBelowMs: least = 0 } = stage.gates.latency;
   if (stageKind(stage) === 'complete') return [];
   const several = new Set(groups.map(({ model }) => model)).size > 1;
   return tailGroups(stage, groups).flatMap((group) => {
-    const { samples, resolution, state, arms } = group;
+    const { samples, resolution, state, arms, weights } = group;
+    const alpha = guardrailAlpha(stage, 'tail', weights.tail);
     const margin = onCells(tailIncrease, resolution.step, Math.ceil);
     const logHarm = detectQuantileExceeds({ p: P99, margin, least }, state, arms);
-    if (logHarm < -Math.log(otherAlpha)) return [];
+    if (logHarm < -Math.log(alpha)) return [];
     const legacy = sketchQuantile(samples.legacy, P99, resolution);
     const candidate = sketchQuantile(samples.candidate, P99, resolution);
     const { metric, text } = named('p99', judged, group, several);
@@ -296,8 +335,8 @@ export function judgeTails(judged: Judged, groups: readonly LatencyGroup[]): Met
         legacy,
         candidate,
         margin: tailIncrease,
-        ...shownHarm(logHarm, otherAlpha),
-        sentence: `${against}, allowed ${percentText(tailIncrease)}, ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
+        ...shownHarm(logHarm, alpha),
+        sentence: `${against}, allowed ${percentText(tailIncrease)}, ${evidenceText(logHarm, alpha)} (${alphaText(judged, alpha)})`,
       }),
     ];
   });
@@ -344,8 +383,9 @@ function judgeAgainst(
   { metric, text }: Subject,
   sharesGoal: boolean,
 ): MetricVerdict {
-  const { stage, otherAlpha } = judged;
+  const { stage } = judged;
   const { samples, resolution } = group;
+  const alpha = guardrailAlpha(stage, 'latency', group.weights.latency);
   const gate = gatesOf(judged, group);
   const p = judgedQuantile(stage);
   const n = { legacy: histogramCount(samples.legacy), candidate: histogramCount(samples.candidate) };
@@ -376,12 +416,12 @@ function judgeAgainst(
     group.state,
     group.arms,
   );
-  const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)}`;
-  if (logHarm >= -Math.log(otherAlpha)) {
+  const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, alpha)}`;
+  if (logHarm >= -Math.log(alpha)) {
     return metricVerdict({
       ...numbers,
-      ...shownHarm(logHarm, otherAlpha),
-      sentence: `${against}, ${watched} (${alphaText(judged)})`,
+      ...shownHarm(logHarm, alpha),
+      sentence: `${against}, ${watched} (${alphaText(judged, alpha)})`,
     });
   }
   if (!goal || gate.promotionIncrease === null) {
@@ -391,7 +431,7 @@ function judgeAgainst(
       ...numbers,
       outcome: 'not applicable',
       eValue: eValueOf(logHarm),
-      threshold: 1 / otherAlpha,
+      threshold: 1 / alpha,
       sentence: `${against}, ${why}: ${watched}`,
     });
   }
@@ -410,7 +450,7 @@ function judgeAgainst(
     ...numbers,
     outcome: beyond ? 'inconclusive' : 'not applicable',
     eValue: eValueOf(logHarm),
-    threshold: 1 / otherAlpha,
+    threshold: 1 / alpha,
     sentence: `${against}, ${beyond ? `beyond the margin of ${percentText(gate.promotionIncrease)} as it seems` : 'part of the goal of all models'}: ${watched}`,
   });
 }
@@ -505,7 +545,8 @@ function slowerLately(
 }
 
 function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subject): MetricVerdict {
-  const { stage, baseline, otherAlpha, rates } = judged;
+  const { stage, baseline, rates } = judged;
+  const alpha = guardrailAlpha(stage, 'latency', group.weights.latency);
   const { resolution, state, samples, arms } = group;
   const gate = gatesOf(judged, group);
   const p = judgedQuantile(stage);
@@ -543,15 +584,15 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
     const within = countAtOrBelow(arms.candidate, start, bucketOf(harmBound));
     return above(arms.scale * (trials - within), arms.scale * trials);
   });
-  if (logHarm >= -Math.log(otherAlpha) || !goal || gate.promotionIncrease === null) {
-    const harm = logHarm >= -Math.log(otherAlpha);
+  if (logHarm >= -Math.log(alpha) || !goal || gate.promotionIncrease === null) {
+    const harm = logHarm >= -Math.log(alpha);
     return metricVerdict({
       ...numbers,
       outcome: harm ? 'fail' : 'not applicable',
       harm,
       eValue: eValueOf(logHarm),
-      threshold: 1 / otherAlpha,
-      sentence: `${against}, ${harm ? '' : 'watched for harm only: '}allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, otherAlpha)}${harm ? ` (${alphaText(judged)})` : ''}`,
+      threshold: 1 / alpha,
+      sentence: `${against}, ${harm ? '' : 'watched for harm only: '}allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, alpha)}${harm ? ` (${alphaText(judged, alpha)})` : ''}`,
     });
   }
   const { successes, trials } = countsNotBelow(allowed(gate.promotionIncrease), samples.candidate);

@@ -1,6 +1,6 @@
 import { judgedQuantile, type LatencyGroup } from './gate-latency';
 import { percentText, pointsText } from './gate-metric';
-import { errorAlpha, errorBound, type Judged, priorAbove, rateOf, realisedShare } from './gate-rates';
+import { errorBound, guardrailAlpha, type Judged, priorAbove, rateOf, realisedShare } from './gate-rates';
 import { GAMMA, type Histogram, histogramCount } from './histogram';
 import { stageKind } from './plan';
 import { rateAbove } from './statistics/beta-binomial';
@@ -34,7 +34,7 @@ export function lowPowerOf(judged: Judged, groups: readonly LatencyGroup[]): Low
 /** The smallest rise of the error rate over legacy's that as many requests would show. */
 function smallestErrors({ stage, rates, baseline }: Judged): number | null {
   const { legacy, candidate } = rates.deflated;
-  const target = Math.log(1 / errorAlpha(stage) / STAGE_WEIGHT);
+  const target = Math.log(1 / guardrailAlpha(stage, 'errors') / STAGE_WEIGHT);
   const alone = stageKind(stage) === 'complete';
   const base = (alone ? baseline?.errorRate : rateOf(legacy)) ?? 0;
   const n = candidate.requests;
@@ -53,7 +53,7 @@ function smallestErrors({ stage, rates, baseline }: Judged): number | null {
 const SLOWEST = 9;
 
 /** The smallest slowdown of the busiest latency, as a part of legacy's value, that as many answers would show. */
-function smallestSlowdown({ stage, otherAlpha }: Judged, groups: readonly LatencyGroup[]): number | null {
+function smallestSlowdown({ stage }: Judged, groups: readonly LatencyGroup[]): number | null {
   const busiest = groups
     .filter(({ what }) => what !== 'between tokens')
     .toSorted((a, b) => b.part - a.part)[0];
@@ -64,7 +64,8 @@ function smallestSlowdown({ stage, otherAlpha }: Judged, groups: readonly Latenc
   const { rollbackIncrease: margin, ignoreBelowMs: least = 0 } = stage.gates.latency;
   const claim = { p: judgedQuantile(stage), margin, least };
   const alike = scaleSamples({ legacy, candidate: legacy }, after / before).candidate;
-  const target = Math.log(1 / otherAlpha / STAGE_WEIGHT);
+  const alpha = guardrailAlpha(stage, 'latency', busiest.weights.latency);
+  const target = Math.log(1 / alpha / STAGE_WEIGHT);
   const evidenceAt = (rise: number) => quantileExceeds(claim, { legacy, candidate: slower(alike, 1 + rise) });
   return smallestReaching(target, evidenceAt, claim.margin, SLOWEST);
 }

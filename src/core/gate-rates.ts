@@ -1,3 +1,4 @@
+import { GUARDRAIL_WEIGHTS, orderWeight } from './alpha-spending';
 import {
   addFloorCounts,
   type FloorCounts,
@@ -5,6 +6,7 @@ import {
   mergeKeys,
   rateRows,
   type StageEvidence,
+  strataAtFirst,
   strataOf,
 } from './gate-evidence';
 import {
@@ -21,7 +23,7 @@ import {
   shownHarm,
 } from './gate-metric';
 import { decodeNumbers } from './number-list';
-import { formatShare, type StagePlan, stageKind } from './plan';
+import { formatShare, type GuardrailWeights, type StagePlan, stageKind } from './plan';
 import { addRows, NO_ROW, type RateNumbers, type RateRow } from './rate-row';
 import {
   type BetaPrior,
@@ -129,9 +131,6 @@ export interface Judged {
   readonly rates: StageRates;
   readonly evidence: StageEvidence;
   readonly baseline: Baseline | null;
-  /** Chance of a false rollback by one guardrail other than errors, and among how many it was divided. */
-  readonly otherAlpha: number;
-  readonly otherGuardrails: number;
   /** Whether to foresee how many more requests decide: it takes most of an evaluation that does not. */
   readonly foresees: boolean;
 }
@@ -139,14 +138,18 @@ export interface Judged {
 /** Intervals are for reading: they hold with this chance, whatever decides. */
 export const INTERVAL_ALPHA = 0.05;
 
-/** Half of the stage's chance of a false rollback is spent on errors. */
-export function errorAlpha(stage: StagePlan): number {
-  return stage.alpha.rollback / 2;
+/** A guardrail's part of the stage's chance of a false rollback, fixed before anything is seen; `part` of its kind's. */
+export function guardrailAlpha(
+  { alpha: { rollback, weights = GUARDRAIL_WEIGHTS } }: Pick<StagePlan, 'alpha'>,
+  kind: keyof GuardrailWeights,
+  part = 1,
+): number {
+  return rollback * weights[kind] * part;
 }
 
-/** How alpha is divided, in words. */
-export function alphaText({ stage, otherGuardrails }: Judged): string {
-  return `half of alpha ${percentText(stage.alpha.rollback)} over ${otherGuardrails} guardrails`;
+/** A guardrail's part of alpha, in words. */
+export function alphaText({ stage: { alpha } }: Judged, own: number): string {
+  return `${percentText(own / alpha.rollback)} of alpha ${percentText(alpha.rollback)}`;
 }
 
 /** Errors of both arms: harm by their ratio, promotion by their difference. */
@@ -178,7 +181,7 @@ export function judgeErrors(judged: Judged): MetricVerdict {
   const against = `candidate errors ${percentText(base.candidate)} against ${percentText(base.legacy)}`;
   const note = clusterText(rates.designEffect, 'failures');
   const { logHarm, worst } = errorHarm(judged, rollbackRatio);
-  const harmAlpha = errorAlpha(stage);
+  const harmAlpha = guardrailAlpha(stage, 'errors');
   if (logHarm >= -Math.log(harmAlpha)) {
     const times =
       worst ??
@@ -235,9 +238,10 @@ function errorsLately({ stage, rates: { since } }: Judged, margin: number): stri
 }
 
 /**
- * Half of the evidence is on all requests together, half the mean over strata (Vovk and Wang 2021: a mean of e-values
- * is one): what fails in one model of five drowns in the others. `worst` says which stratum it is, where one of them
- * says more than all together.
+ * Half of the evidence is on all requests together, half a weighted mean over strata (Vovk and Wang 2021: a mean of
+ * e-values is one): what fails in one model of five drowns in the others. Weights are fixed by the order in which
+ * strata were first seen; one that is small or has no failures counts as 0, which only lowers the mean. `worst` says
+ * which stratum it is, where one of them says more than all together.
  */
 function errorHarm(
   judged: Judged,
@@ -246,7 +250,11 @@ function errorHarm(
   const { rates, stage, evidence } = judged;
   const together = detectRatio(judged, ratio, ({ rates: all }) => all);
   const requests = rates.all.rates[0] + rates.all.rates[2];
-  const strata = strataOf(evidence.measures).flatMap((stratum, index) => {
+  const known = strataOf(evidence.measures);
+  const first = strataAtFirst(evidence);
+  // One alone is all together.
+  if (known.length < 2) return { logHarm: together + Math.log((1 + orderWeight(0, 1)) / 2), worst: null };
+  const strata = known.flatMap((stratum, index) => {
     const numbers = rates.all.strata[index] ?? NO_ROW.rates;
     return numbers[0] + numbers[2] < SMALL_PART * requests || numbers[2] === 0
       ? []
@@ -255,13 +263,12 @@ function errorHarm(
             stratum,
             numbers,
             log: detectRatio(judged, ratio, ({ strata }) => strata[index] ?? NO_ROW.rates),
+            logWeight: Math.log(orderWeight(index, first)),
           },
         ];
   });
-  if (strata.length < 2) return { logHarm: together, worst: null };
-  const logMean = logSumExp(strata.map(({ log }) => log)) - Math.log(strata.length);
   const [worst] = strata.toSorted((a, b) => b.log - a.log);
-  const logHarm = logSumExp([together, logMean]) - Math.LN2;
+  const logHarm = logSumExp([together, ...strata.map(({ log, logWeight }) => log + logWeight)]) - Math.LN2;
   if (worst === undefined || worst.log <= together) return { logHarm, worst: null };
   const [asked, failures, moved, failed] = worst.numbers;
   const what = `${worst.stratum.shape === 'stream' ? 'streams' : 'plain answers'} of ${worst.stratum.model}`;
@@ -284,8 +291,9 @@ function detectRatio({ rates, stage }: Judged, ratio: number, pick: (row: RateRo
 
 /** Callers who left before an answer: they do so more often where it hangs. */
 export function judgeLeavers(judged: Judged): MetricVerdict[] {
-  const { stage, rates, otherAlpha } = judged;
+  const { stage, rates } = judged;
   const gate = stage.gates.leavers;
+  const alpha = guardrailAlpha(stage, 'leavers');
   if (gate === undefined || stageKind(stage) === 'complete') return [];
   const { left, rates: numbers } = rates.all;
   const requests = { legacy: numbers[0] + left.legacy, candidate: numbers[2] + left.candidate };
@@ -297,7 +305,7 @@ export function judgeLeavers(judged: Judged): MetricVerdict[] {
     moved + gone.candidate,
     gone.candidate,
   ]);
-  const harm = logHarm >= -Math.log(otherAlpha);
+  const harm = logHarm >= -Math.log(alpha);
   const against = `callers of the candidate left before the answer in ${percentText(part.candidate)}, those of legacy in ${percentText(part.legacy)}`;
   return [
     metricVerdict({
@@ -310,9 +318,9 @@ export function judgeLeavers(judged: Judged): MetricVerdict[] {
       outcome: harm ? 'fail' : 'not applicable',
       harm,
       eValue: eValueOf(logHarm),
-      threshold: 1 / otherAlpha,
+      threshold: 1 / alpha,
       estimate: part.candidate - part.legacy,
-      sentence: `${against}: allowed ${gate.rollbackRatio} times, ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
+      sentence: `${against}: allowed ${gate.rollbackRatio} times, ${evidenceText(logHarm, alpha)} (${alphaText(judged, alpha)})`,
     }),
   ];
 }
@@ -390,7 +398,7 @@ function judgeErrorsAlone({ stage, rates, baseline, foresees }: Judged): MetricV
   const logHarm = detect(rates.since, addSince, ({ row, designEffect }) =>
     above(row.rates[3] / designEffect, row.rates[2] / designEffect),
   );
-  const harmAlpha = errorAlpha(stage);
+  const harmAlpha = guardrailAlpha(stage, 'errors');
   if (logHarm >= -Math.log(harmAlpha)) {
     return metricVerdict({
       ...numbers,
@@ -427,8 +435,9 @@ export function errorsWithinBound(legacyRate: number, margin: number): LogEviden
 
 /** The least that the candidate may succeed, burn-in included; a legacy below it is no place to compare with. */
 export function judgeFloor(judged: Judged): MetricVerdict {
-  const { stage, rates, evidence, otherAlpha } = judged;
+  const { stage, rates, evidence } = judged;
   const { success } = stage.gates.floor;
+  const alpha = guardrailAlpha(stage, 'floor');
   const all = evidence.floor.segments.reduce(
     (sum, { evidence: counts }) => ({
       events: sum.events + counts.successes,
@@ -464,17 +473,17 @@ export function judgeFloor(judged: Judged): MetricVerdict {
     below(events / rates.designEffect, requests / rates.designEffect),
   );
   const logHarm = Math.min(logBelow, worseThanLegacy(judged));
-  const harm = logHarm >= -Math.log(otherAlpha);
+  const harm = logHarm >= -Math.log(alpha);
   const told = `candidate success ${percentText(1 - failed)}, floor ${percentText(success)}`;
   return metricVerdict({
     ...base,
     harm,
     outcome: harm ? 'fail' : 1 - failed >= success ? 'pass' : 'inconclusive',
     eValue: eValueOf(logHarm),
-    threshold: 1 / otherAlpha,
+    threshold: 1 / alpha,
     sentence: harm
-      ? `${told}: below it, ${evidenceText(logHarm, otherAlpha)}`
-      : `${told}: ${1 - failed >= success ? 'held' : 'not held so far'}, evidence of harm ${evidenceText(logHarm, otherAlpha)} (${alphaText(judged)})`,
+      ? `${told}: below it, ${evidenceText(logHarm, alpha)}`
+      : `${told}: ${1 - failed >= success ? 'held' : 'not held so far'}, evidence of harm ${evidenceText(logHarm, alpha)} (${alphaText(judged, alpha)})`,
   });
 }
 

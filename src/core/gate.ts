@@ -6,7 +6,6 @@ import {
   latencyGroups,
   legacyLatencies,
   pooledP95,
-  tailGroups,
 } from './gate-latency';
 import { metricVerdict, worseText } from './gate-metric';
 import { lowPowerOf } from './gate-power';
@@ -47,16 +46,11 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const evidence = foreign ? noStageEvidence(epoch) : input.evidence;
   const rates = stageRates(evidence);
   const groups = latencyGroups(evidence);
-  // Half of the stage's alpha is for errors; the floor, callers who left and each latency share the other half.
-  const otherGuardrails =
-    1 + (stage.gates.leavers === undefined ? 0 : 1) + groups.length + tailGroups(stage, groups).length;
   const judged: Judged = {
     stage,
     rates,
     evidence,
     baseline: input.baseline,
-    otherAlpha: stage.alpha.rollback / 2 / otherGuardrails,
-    otherGuardrails,
     foresees: input.foresees ?? true,
   };
   const split = stageKind(stage) === 'split';

@@ -92,6 +92,8 @@ export interface RoutingInEffect {
 /** What was learned of the current stage since it was entered. */
 export interface StageProgress {
   readonly enteredAtMs: number;
+  /** Which entry into a stage that moves traffic this is, from 1; 0 before the first. Absent in older records. */
+  readonly entry?: number;
   /** Time that counts as soak. */
   readonly observedMs: number;
   readonly windows: number;

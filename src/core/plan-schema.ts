@@ -1,8 +1,9 @@
 import { z } from 'zod';
+import { alphaAtEntry, GUARDRAIL_WEIGHTS } from './alpha-spending';
 import { assessPlanSchema } from './assess-plan-schema';
 import { EFFECT_MOMENTS, type EffectMoment, type PlannedNotification } from './effect';
 import { plannedEffectSchema } from './effect-schema';
-import type { Gates, ParityMargins, ParityPlan, Plan, ProbeFeature, StageAlpha, StagePlan } from './plan';
+import type { Gates, ParityMargins, ParityPlan, Plan, ProbeFeature, StagePlan } from './plan';
 import { isTimeZone } from './rollout-hours';
 import { durationSchema, durationTextSchema, nameSchema, shareSchema } from './schema-parts';
 
@@ -22,6 +23,27 @@ const alpha = z
   .number()
   .gt(0, 'expected a chance above 0 and at most 0.5')
   .max(0.5, 'expected a chance above 0 and at most 0.5');
+
+const weight = z
+  .number()
+  .gt(0, 'expected a weight above 0 and below 1')
+  .lt(1, 'expected a weight above 0 and below 1');
+const weights = z
+  .strictObject({
+    errors: weight.default(GUARDRAIL_WEIGHTS.errors).describe('The ratio of errors.'),
+    latency: weight.default(GUARDRAIL_WEIGHTS.latency).describe('All latencies together.'),
+    tail: weight.default(GUARDRAIL_WEIGHTS.tail).describe('All far tails of latencies together.'),
+    leavers: weight.default(GUARDRAIL_WEIGHTS.leavers).describe('Callers who left.'),
+    floor: weight.default(GUARDRAIL_WEIGHTS.floor).describe('The floor of success.'),
+  })
+  .superRefine((given, context) => {
+    const sum = Object.values(given).reduce((total, each) => total + each, 0);
+    if (Math.abs(sum - 1) < 1e-6) return;
+    context.addIssue({
+      code: 'custom',
+      message: `expected weights that add up to 1, got ${Number(sum.toPrecision(4))}`,
+    });
+  });
 
 const timeOfDay = z
   .string()
@@ -312,6 +334,9 @@ export const planSchema = z
       .strictObject({
         rollback: alpha.default(0.05).describe('Chance of a false rollback in a migration, at the margins.'),
         promotion: alpha.default(0.05).describe('Chance of a false promotion in a stage, for each goal.'),
+        weights: weights
+          .prefault({})
+          .describe('How the chance of a false rollback is divided over guardrails; the sum is 1.'),
       })
       .prefault({}),
     assess: assessPlanSchema
@@ -370,9 +395,10 @@ export const planSchema = z
       route: input.route,
       stages: stages.map((stage, index) => ({
         ...stage,
-        alpha: alphaOf(stages, index, input.alpha),
+        alpha: alphaAtEntry(input.alpha, Math.max(1, index), index),
         ...(input.profile === 'small' ? { profile: input.profile } : {}),
       })),
+      alpha: input.alpha,
       leaseMs: input.lease,
       renewalMs: input.renewal,
       watchHeartbeatMs: input.watchHeartbeat,
@@ -405,20 +431,6 @@ function probedFeatures(probes: {
   const asked = [...probes.features, ...(probes.embeddings ? (['embeddings'] as const) : [])];
   const features = PROBE_FEATURES.filter((feature) => asked.includes(feature));
   return { embeddings: features.includes('embeddings'), features };
-}
-
-/**
- * A stage's chances of a wrong decision. Of false rollbacks the first stage that moves traffic has half of the plan's,
- * each later one half of what is left and the last one all of it: harm is most likely seen at once.
- */
-function alphaOf(
-  stages: readonly { readonly share: number }[],
-  index: number,
-  plan: { readonly rollback: number; readonly promotion: number },
-): StageAlpha {
-  const before = stages.slice(0, index).filter(({ share }) => share > 0).length;
-  const halvings = index === stages.length - 1 ? before : before + 1;
-  return { rollback: plan.rollback / 2 ** halvings, promotion: plan.promotion };
 }
 
 type ResolvedStage = Omit<StagePlan, 'alpha'>;

@@ -22,6 +22,8 @@ export interface Plan {
   readonly rollout?: RolloutPlan;
   /** Golden prompts that both providers answer in the assess stage; absent: none. */
   readonly parity?: ParityPlan;
+  /** Chances of a wrong decision in the whole migration; absent in plans of older releases, whose stages say theirs. */
+  readonly alpha?: PlanAlpha;
   /** Whether conversations made by each provider are replayed on the other in the assess stage; absent in older plans. */
   readonly handover?: { readonly probe: boolean };
 }
@@ -80,12 +82,32 @@ export interface StagePlan {
   readonly profile?: 'small';
 }
 
-/** How often a stage may decide wrongly. */
-export interface StageAlpha {
-  /** Of a false rollback: this stage's part of the plan's. */
+/** How often a migration may be decided wrongly. */
+export interface PlanAlpha {
+  /** Of a false rollback, over all stages and their repetitions. */
   readonly rollback: number;
-  /** Of a false promotion, for each goal. */
+  /** Of a false promotion by each goal of a stage, over all of its repetitions. */
   readonly promotion: number;
+  readonly weights: GuardrailWeights;
+}
+
+/** How often a stage may decide wrongly: the parts of the plan's that its entry has. */
+export interface StageAlpha {
+  readonly rollback: number;
+  readonly promotion: number;
+  /** Absent in plans of older releases: the default ones. */
+  readonly weights?: GuardrailWeights;
+}
+
+/** How a stage's chance of a false rollback is divided over its guardrails; the sum is 1. */
+export interface GuardrailWeights {
+  readonly errors: number;
+  /** The latencies of all models and shapes together. */
+  readonly latency: number;
+  /** Their far tails together. */
+  readonly tail: number;
+  readonly leavers: number;
+  readonly floor: number;
 }
 
 /** The margins of a stage; null means that the side of the gate is not judged. */

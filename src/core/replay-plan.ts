@@ -1,3 +1,4 @@
+import { alphaAtEntry } from './alpha-spending';
 import { formatDuration } from './duration';
 import { formatShare, type Plan, type StagePlan, stageKind } from './plan';
 import { judgeAgain, type RecordedWindow } from './recorded-window';
@@ -53,7 +54,11 @@ export function replayPlan(plan: Plan, windows: readonly RecordedWindow[]): Plan
     if (first === undefined || last === undefined) return;
     const stage = matching(plan, first);
     if (stage === null) return;
-    const replayed = decide({ ...stage, share: first.share }, visit);
+    const alpha =
+      plan.alpha === undefined
+        ? stage.alpha
+        : alphaAtEntry(plan.alpha, index + 1, plan.stages.indexOf(stage));
+    const replayed = decide({ ...stage, share: first.share, alpha }, visit);
     stages.push({
       stage: stage.name,
       recordedStage: first.stage.name,

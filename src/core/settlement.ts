@@ -114,7 +114,7 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
       missing.length === 0 && result.drift === null
         ? { share: effective.share, pinned: effective.pinned }
         : state.mayHold,
-    stage: enteredStage(atMs, effective.epoch),
+    stage: { ...enteredStage(atMs, effective.epoch), ...entryOf(state, effective.share) },
     lapses: [],
     retry: null,
     settled: [],
@@ -137,6 +137,12 @@ function withoutWord(state: MigrationState): string {
   if (left.length === 0) return '';
   const names = left.map(({ name, checkpoint }) => `${name} (checkpoint ${checkpoint})`).join(', ');
   return `, except at what was forgotten: ${names} may serve the candidate if it still runs somewhere`;
+}
+
+/** Every entry begins with fresh evidence, so it is counted: alpha is divided over entries. */
+function entryOf(state: MigrationState, share: number): { readonly entry?: number } {
+  if (!follows(state, 3)) return {};
+  return { entry: (state.stage.entry ?? 0) + (share > 0 ? 1 : 0) };
 }
 
 function driftsIn({ drift, drifts }: ApplyResult): readonly Drift[] {

@@ -47,9 +47,10 @@ export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
  * The rules by which this release judges: raised whenever the same evidence may give other numbers.
  * 1: releases before 0.2. 2: each start of a latency has its own minimum; the floor holds against legacy too;
  * windows whose share was not applied everywhere are not judged; errors by stratum, callers who left, far tails;
- * what was shed is outside of ratios; goals hold in the last quarter of the soak as well.
+ * what was shed is outside of ratios; goals hold in the last quarter of the soak as well. 3: guardrails and strata have
+ * weights that are fixed beforehand, every entry into a stage a part of alpha of its own.
  */
-export const JUDGING_RULES = 2;
+export const JUDGING_RULES = 3;
 
 /** A stage's gate, judged once: recorded in history and never recomputed there. */
 export interface GateVerdict {

@@ -16,6 +16,7 @@ import { currentDetails } from '../core/details';
 import { driftsOf } from '../core/drift';
 import { formatDuration } from '../core/duration';
 import type { Decision, MigrationEvent } from '../core/events';
+import { judgedStage } from '../core/judged-stage';
 import { plannedEffort } from '../core/migration-effort';
 import { type AssessmentSummary, follows, type MigrationState, stageAt } from '../core/migration-state';
 import { formatShare } from '../core/plan';
@@ -209,7 +210,7 @@ async function checkHealth(state: MigrationState): Promise<Result> {
 
 async function watch(decision: Decision & { type: 'watch' }, state: MigrationState): Promise<Result> {
   const { record, windowMs, handover } = decision;
-  const stage = stageAt(state.plan, state.stageIndex);
+  const stage = judgedStage(state);
   const label = handover ? 'Handover' : stage.name;
   const soak = `soak ${formatDuration(state.stage.observedMs)} of ${formatDuration(stage.soakMs)}`;
   const { watchStage } = watchActivities(

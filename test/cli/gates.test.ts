@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCli } from '../support/cli';
 import { folderWith } from '../support/migration-fixture';
-import { historyOf, historyPath, withPayloads } from '../support/recorded-history';
+import { historyOf, historyPath, judgedToday, withPayloads } from '../support/recorded-history';
 
 /** A canary of an hour in three windows: quick to rehearse. */
 const HOUR_PLAN = `route: chat
@@ -21,6 +21,8 @@ beforeAll(() => {
     'hour.yaml': HOUR_PLAN,
     'traffic.yaml': 'requestsPerDay: 50000\nfailureRate: 0.01\ntotalMs: { p50Ms: 100, p95Ms: 200 }\n',
     'gamma.json': '{"totalMs":{"gamma":1.02,"buckets":[[1,1]]}}',
+    'completed.json': JSON.stringify(judgedToday(historyOf('completed-2'))),
+    'harm.json': JSON.stringify(judgedToday(historyOf('harm-2'))),
     'nothing.json': '{"events":[]}',
     'text.json': 'nothing',
   });
@@ -31,13 +33,13 @@ const run = (...args: string[]) => runCli(args, { cwd: folder });
 
 describe('gates explain', () => {
   it('computes every stored verdict again, and shows one with every number', async () => {
-    const all = await run('gates', 'explain', '--history', historyPath('completed-2'));
+    const all = await run('gates', 'explain', '--history', 'completed.json');
     expect(all).toMatchObject({ code: 0, stderr: '' });
     expect(all.stdout).toMatch(/^\d+ +\S+ \S+ +canary \d +30% +pass +agrees +canary at 30% passes/m);
-    const one = await run('gates', 'explain', 'harm', '--history', historyPath('harm-2'), '--window', '2');
+    const one = await run('gates', 'explain', 'harm', '--history', 'harm.json', '--window', '2');
     expect(one.stdout).toMatch(/^errors +\S.* guardrail and goal +\d+ \/ \d+ +0% +\d+% +\+[\d.]+ pt +\S/m);
     const { agrees, windows } = JSON.parse(
-      (await run('gates', 'explain', '--history', historyPath('harm-2'), '--json')).stdout,
+      (await run('gates', 'explain', '--history', 'harm.json', '--json')).stdout,
     );
     expect(agrees).toBe(true);
     expect(windows.at(-1)).toMatchObject({ differences: [], verdict: { harm: expect.any(String) } });
@@ -47,13 +49,13 @@ describe('gates explain', () => {
     const { code, stderr, stdout } = await run('gates', 'explain', '--history', historyPath('completed'));
     expect(code).toBe(0);
     expect(stderr).toMatch(
-      /^\d+ of \d+ verdicts were judged by the rules 1; this release judges by the rules 2/m,
+      /^\d+ of \d+ verdicts were judged by the rules 1; this release judges by the rules 3/m,
     );
     expect(stdout).toMatch(/pass \(rules 1\)/);
   });
 
   it('ends with 5 and names the place where a stored verdict is not what its evidence gives', async () => {
-    const forged = withPayloads(historyOf('completed-2'), (text) =>
+    const forged = withPayloads(judgedToday(historyOf('completed-2')), (text) =>
       text.includes('"ended":') ? text.replace('"outcome":"pass"', '"outcome":"fail"') : text,
     );
     writeFileSync(join(folder, 'forged.json'), JSON.stringify(forged));

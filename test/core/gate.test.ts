@@ -114,9 +114,9 @@ describe('errors of two arms', () => {
   it('says what was measured, the margin, the e-value, and how many more requests decide', () => {
     const errors = metricOf(judged(aStage('canary'), afterWindows([rates([900, 9], [100, 1])])), 'errors');
     expect(errors.sentence).toMatch(
-      /^candidate errors 1% against 1%: \+0 points, margin 2 points, e-value [\d.]+ of 20 needed; about [\d,]+ more requests expected to decide$/,
+      /^candidate errors 1% against 1%: \+0 points, margin 2 points, e-value [\d.]+ of 25 needed; about [\d,]+ more requests expected to decide$/,
     );
-    expect(errors).toMatchObject({ unit: 'rate', role: 'guardrail and goal', threshold: 20, estimate: 0 });
+    expect(errors).toMatchObject({ unit: 'rate', role: 'guardrail and goal', threshold: 25, estimate: 0 });
     expect(errors.moreRequests).toBeGreaterThan(1_000);
     expect(errors.interval?.[0]).toBeLessThan(0);
     expect(errors.interval?.[1]).toBeGreaterThan(0.02);
@@ -143,7 +143,7 @@ describe('latency', () => {
     const slow = judged(stage, afterWindows([plenty({ candidateMedian: 200 })]));
     expect(slow).toMatchObject({ outcome: 'fail', harm: 'p95 of plain answers' });
     expect(slow.sentence).toMatch(
-      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(half of alpha 1.25% over 6 guardrails\)$/,
+      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(5.63% of alpha 1.25%\)$/,
     );
   });
 

@@ -376,6 +376,16 @@ it.each([
     /^alpha\.promotion: expected a chance above 0 and at most 0\.5, got 2$/,
   ],
   [
+    'weights that do not add up',
+    { alpha: { weights: { errors: 0.6 } } },
+    /^alpha\.weights: expected weights that add up to 1, got 1\.1$/,
+  ],
+  [
+    'a weight of 0',
+    { alpha: { weights: { floor: 0, errors: 0.6 } } },
+    /^alpha\.weights\.floor: expected a weight above 0 and below 1, got 0$/,
+  ],
+  [
     'a negative margin of errors',
     { stages: between({ name: 'm', share: 0.5, gates: { errors: { promotionExcess: -0.01 } } }).stages },
     /promotionExcess: expected a number above 0 and below 1, got -0\.01$/,

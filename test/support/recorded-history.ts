@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { judgeAgain } from '../../src/core/recorded-window';
+import { readMigration } from '../../src/history/recorded-migration';
 
 /** A history as Temporal writes it in JSON. */
 export interface HistoryJson {
@@ -14,6 +16,18 @@ export function historyPath(name: string): string {
 /** A history of test/histories, to be read or changed. */
 export function historyOf(name: string): HistoryJson {
   return JSON.parse(readFileSync(historyPath(name), 'utf8')) as HistoryJson;
+}
+
+/** A copy of a history whose windows bear the verdicts that today's rules give. */
+export function judgedToday(history: HistoryJson): HistoryJson {
+  const windows = readMigration(history).windows.map(
+    (window) => [JSON.stringify(window.result), window] as const,
+  );
+  const byText = new Map(windows);
+  return withPayloads(history, (text) => {
+    const window = byText.get(text);
+    return window === undefined ? text : JSON.stringify({ ...window.result, verdict: judgeAgain(window) });
+  });
 }
 
 /** A copy of a history in which the text that payloads hold is changed. */
