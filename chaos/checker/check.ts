@@ -1,6 +1,6 @@
 import { foreignHeaders, repeatedRequests, wrongAnswers } from './answer-laws';
 import { type Evidence, readEvidence } from './evidence';
-import { brokenRecords, evidenceCountedOnce, lostRollbacks, openEnds } from './record-laws';
+import { brokenRecords, evidenceCountedOnce, evidenceLost, lostRollbacks, openEnds } from './record-laws';
 import { afterKill, afterRollback, olderEpochs, sharesGranted, withoutRenewal } from './routing-laws';
 
 /** Laws by their name; each gives a sentence per breach. */
@@ -15,6 +15,7 @@ export const LAWS: Readonly<Record<string, (evidence: Evidence) => string[]>> = 
   'no older epoch than one confirmed': olderEpochs,
   'a whole record': brokenRecords,
   'evidence counted once': evidenceCountedOnce,
+  'no evidence lost': evidenceLost,
   'no rollback lost': lostRollbacks,
   'an end, or what it waits for': openEnds,
 };
@@ -46,7 +47,10 @@ export function checkEvidence(evidence: Evidence): Checked {
 
 function countsOf({ callers, arrivals, exports }: Evidence): Readonly<Record<string, number>> {
   const rollbacks = exports.flatMap(({ checkpoints }) =>
-    checkpoints.filter(({ kind, share }) => kind === 'took effect' && share === 0),
+    checkpoints.filter(
+      ({ kind, share, closes }) =>
+        kind === 'took effect' && share === 0 && checkpoints[closes - 1]?.cause !== 'baseline',
+    ),
   );
   return {
     requests: callers.length,

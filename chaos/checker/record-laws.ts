@@ -2,6 +2,9 @@ import { createHash } from 'node:crypto';
 import { type Evidence, type Export, groupedBy } from './evidence';
 import { answerIn, isRollback } from './routing-laws';
 
+/** Between an answer and its being counted and logged, milliseconds. */
+const READING_MS = 300;
+
 /** Every migration could be exported, and its record is whole: hashes, sequence, intents that are closed once. */
 export function brokenRecords({ exports, operators }: Evidence): string[] {
   const refused = operators
@@ -105,6 +108,44 @@ export function evidenceCountedOnce({ exports, gateways, callers }: Evidence): s
       }),
     ),
   );
+}
+
+/**
+ * Nothing that gateways counted is lost to a verdict: the last one of an epoch has what was over before its window
+ * began. Only where every gateway ran and could be asked throughout; what lapsed or was withdrawn is not judged.
+ */
+export function evidenceLost({ exports, gateways, events, operators }: Evidence): string[] {
+  const isDisturbed =
+    events.some(({ what, way, process, signal }) => {
+      if (what === 'way') return !String(way).startsWith('temporal:');
+      return (
+        what === 'disk' || (what === 'signal' && signal !== 'SIGUSR2' && String(process).startsWith('gw-'))
+      );
+    }) || operators.some(({ args }) => args[0] === 'kill');
+  if (isDisturbed) return [];
+  const lines = gateways
+    .flatMap((life) => life.lines)
+    .filter((line) => line.class === 'randomised' && line.outcome === 'success');
+  return exports
+    .filter(({ checkpoints }) => !checkpoints.some(({ what }) => what === 'lapse' || what === 'drift'))
+    .flatMap(({ verdicts }) =>
+      [...groupedBy(verdicts, ({ epoch }) => String(epoch))].flatMap(([, all]) => {
+        const [before, last] = all.filter(({ late }) => late !== true).slice(-2);
+        if (before === undefined || last === undefined) return [];
+        return (['legacy', 'candidate'] as const).flatMap((arm) => {
+          const over = lines.filter(
+            (line) =>
+              line.epoch === last.epoch && line.arm === arm && line.endedMs < before.atMs - READING_MS,
+          ).length;
+          const counted = last.verdict.requests[arm];
+          return counted >= over
+            ? []
+            : [
+                `a verdict on ${last.verdict.stage} (epoch ${last.epoch}) counts ${counted} requests of ${arm}, and gateways had answered ${over} before its window`,
+              ];
+        });
+      }),
+    );
 }
 
 /** Every episode ends, or its migration names what it waits for. */

@@ -37,6 +37,7 @@ export const KEYS = {
 };
 
 export const CANARY_MS = 2_000;
+const MIDDLE_MS = 6_000;
 export const ROLLED_BACK_MS = 8_000;
 const END_MS = 10_000;
 const EVERY_MS = 10;
@@ -75,16 +76,11 @@ export function goodEpisode(): EpisodeLogs {
   };
   for (let atMs = EVERY_MS; atMs < END_MS; atMs += EVERY_MS) addRequest(logs, atMs);
   const canary = logs.gateways.flatMap(({ lines }) => lines).filter(({ epoch }) => epoch === 2);
-  const of = (arm: string) => canary.filter((line) => line.arm === arm).length;
-  logs.verdicts.push({
-    atMs: ROLLED_BACK_MS,
-    epoch: 2,
-    verdict: {
-      stage: 'canary',
-      outcome: 'pass',
-      requests: { legacy: of('legacy'), candidate: of('candidate') },
-    },
-  });
+  for (const atMs of [MIDDLE_MS, ROLLED_BACK_MS]) {
+    const of = (arm: string) => canary.filter((line) => line.arm === arm && line.startedMs < atMs).length;
+    const requests = { legacy: of('legacy'), candidate: of('candidate') };
+    logs.verdicts.push({ atMs, epoch: 2, verdict: { stage: 'canary', outcome: 'pass', requests } });
+  }
   return logs;
 }
 
