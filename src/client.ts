@@ -27,6 +27,7 @@ import {
   type ConnectOptions,
   firstSearchAttributes,
   isInvalidArgument,
+  isNotFound,
   type Pollers,
   TemporalService,
   WorkerSilent,
@@ -371,7 +372,7 @@ export class MigrationClient {
         runs.unshift(await this.service.ask(() => fetchRun(handle, id), HISTORY_WAIT_MS));
       } catch (error) {
         // Temporal no longer keeps the first runs.
-        if (runs.length > 0 && error instanceof WorkflowNotFoundError) break;
+        if (runs.length > 0 && isNotFound(error)) break;
         throw error;
       }
       runId = await this.service.previousRun(workflowId, id);

@@ -5,7 +5,6 @@ import {
   isGrpcServiceError,
   NamespaceNotFoundError,
   type WorkflowClient,
-  WorkflowNotFoundError,
 } from '@temporalio/client';
 import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType } from '@temporalio/common';
 import { tsToMs } from '@temporalio/common/lib/time';
@@ -223,7 +222,7 @@ export class TemporalService {
       try {
         events = (await this.ask(() => handle.fetchHistory(), HISTORY_TIMEOUT_MS)).events ?? [];
       } catch (error) {
-        if (runs.length > 0 && error instanceof WorkflowNotFoundError) return { runs, whole: false };
+        if (runs.length > 0 && isNotFound(error)) return { runs, whole: false };
         throw error;
       }
       runs.unshift(events);
@@ -271,7 +270,7 @@ export class TemporalService {
       );
       return history?.events?.[0] ?? null;
     } catch (error) {
-      if (codeOf(error) === NOT_FOUND) return null;
+      if (isNotFound(error)) return null;
       throw error;
     }
   }
@@ -304,6 +303,11 @@ export function firstSearchAttributes(route: string, stage: string): SearchAttri
 }
 
 type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
+
+/** Whether Temporal does not keep what was asked for; the SDK gives a name to that for some calls only. */
+export function isNotFound(error: unknown): boolean {
+  return (error instanceof Error && error.name === 'WorkflowNotFoundError') || codeOf(error) === NOT_FOUND;
+}
 
 /** Whether Temporal found fault with a request itself. */
 export function isInvalidArgument(error: unknown): boolean {

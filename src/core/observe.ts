@@ -16,6 +16,8 @@ const VERDICTS_KEPT = 20;
 const METRICS_KEPT = 12;
 /** Further lapses within a day are counted, not recorded one by one. */
 const LAPSES_RECORDED = 50;
+/** Characters that the state keeps of who lapsed together, and of how; checkpoints name each gateway. */
+const LAPSE_TEXT_MOST = 200;
 
 /**
  * Takes in what an observation window saw: evidence and verdict first, then whatever asks for a rollback, a pause,
@@ -154,9 +156,13 @@ function noteLapses(state: MigrationState, window: WindowResult, atMs: number): 
     state,
   );
   // What lapses together counts once: a worker that was away is one outage, however many gateways there are.
+  const most = follows(state, 3) ? LAPSE_TEXT_MOST : Number.POSITIVE_INFINITY;
   const lapse = {
-    gateway: window.lapses.map(({ gateway }) => gateway).join(', '),
-    what: window.lapses[0]?.what ?? '',
+    gateway: window.lapses
+      .map(({ gateway }) => gateway)
+      .join(', ')
+      .slice(0, most),
+    what: (window.lapses[0]?.what ?? '').slice(0, most),
     atMs,
   };
   const lapses = [...state.lapses, lapse]

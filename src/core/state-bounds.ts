@@ -6,7 +6,7 @@ import type { MigrationState } from './migration-state';
 import { record } from './routing-change';
 
 /** Lists that grow with what happens, and the bytes of JSON that are kept of each, newest first. */
-const KEPT_BYTES = { seen: 40_000, verdicts: 64_000, refusals: 8_000, lapses: 8_000 } as const;
+const KEPT_BYTES = { seen: 40_000, verdicts: 64_000, refusals: 8_000 } as const;
 
 /** Drifts are in order of gravity: what is dropped is never the only latch. */
 const DRIFTS_KEPT = 50;
@@ -29,7 +29,7 @@ export function withinBounds(
 ): MigrationState {
   if (after === before) return after;
   let state = after;
-  for (const field of ['seen', 'verdicts', 'refusals', 'lapses'] as const) {
+  for (const field of ['seen', 'verdicts', 'refusals'] as const) {
     if (state[field] === before[field]) continue;
     state = { ...state, [field]: newestWithin<object>(state[field], KEPT_BYTES[field]) };
   }

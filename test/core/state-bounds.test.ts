@@ -64,13 +64,15 @@ describe('what a migration keeps of what happened', () => {
     for (let number = 0; number < 60; number += 1) {
       world.elapse(MINUTE_MS).watches({
         verdict: { outcome: 'inconclusive', metrics },
-        lapses: [{ gateway: 'gw-a', what: LONG }],
+        lapses: [1, 2, 3].map((number) => ({ gateway: `gw-${number}-${'n'.repeat(200)}`, what: LONG })),
       });
     }
     expect(jsonBytes(world.state.verdicts)).toBeLessThan(65_000);
     expect(world.state.verdicts.at(-1)?.window).toBe(world.state.stage.windows);
-    expect(jsonBytes(world.state.lapses)).toBeLessThan(9_000);
+    expect(jsonBytes(world.state.lapses)).toBeLessThan(25_000);
     expect(world.state.paused?.cause).toBe('lapses');
+    // From the fiftieth time in a day on nothing more is recorded.
+    expect(world.recorded.filter((what) => what === 'lapse')).toHaveLength(150);
   });
 
   it('is bounded for what gateways contradict, and a latch is never what is dropped', () => {

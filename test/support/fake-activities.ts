@@ -11,6 +11,8 @@ export interface FakeWorld {
   silent: string[];
   /** Activities of the watch queue that never end. */
   hanging: (keyof WatchActivities)[];
+  /** Gateways whose lease has lapsed in every window. */
+  lapsing: string[];
   /** What every window's gate says. */
   verdict: VerdictOutcome;
   readonly applied: {
@@ -32,7 +34,7 @@ const PROBES: ProbeRecord = {
 
 /** A world in which everything answers and no gate has passed yet. */
 export function fakeWorld(): FakeWorld {
-  return { silent: [], hanging: [], verdict: 'inconclusive', applied: [] };
+  return { silent: [], hanging: [], lapsing: [], verdict: 'inconclusive', applied: [] };
 }
 
 /** The activities of both task queues over a fake world, quick and without any I/O. */
@@ -100,7 +102,7 @@ export function fakeActivities(world: FakeWorld): { routing: RoutingActivities; 
           cursors: {},
           verdict: verdictOf(world.verdict, stage.name, record.epoch),
           probes: PROBES,
-          lapses: [],
+          lapses: world.lapsing.map((gateway) => ({ gateway, what: 'its lease had lapsed' })),
           drift: null,
           discovered: [],
           left: [],

@@ -25,10 +25,12 @@ Runtime.install({
 });
 
 /** A Temporal server of a test's own, without our search attributes: a start must register them. */
-export function startTestTemporal(): Promise<RunningTemporal> {
+export function startTestTemporal(
+  dynamicConfig: Readonly<Record<string, number>> = {},
+): Promise<RunningTemporal> {
   const executable = process.env['CUTOVER_TEST_TEMPORAL'];
   if (executable === undefined) throw new Error('expected CUTOVER_TEST_TEMPORAL from the global setup');
-  return startTemporalServer({ executable, searchAttributes: {}, uiPort: 'off' });
+  return startTemporalServer({ executable, searchAttributes: {}, uiPort: 'off', dynamicConfig });
 }
 
 /** Workers for both task queues over a fake world; `stop` resolves when they have ended. */

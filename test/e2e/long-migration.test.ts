@@ -1,0 +1,280 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection, type WorkflowClient } from '@temporalio/client';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils';
+import { MigrationClient } from '../../src/client';
+import { MIGRATION_WORKFLOW, type MigrationInput, TASK_QUEUE, workflowIdOf } from '../../src/contract';
+import { CARRIED_VERSION } from '../../src/core/carried-state';
+import type { Checkpoint } from '../../src/core/checkpoint';
+import { recordHash, verifyExport } from '../../src/core/checkpoint-chain';
+import { jsonBytes } from '../../src/core/json-bytes';
+import { readMigration } from '../../src/history/recorded-migration';
+import type { RunningTemporal } from '../../src/temporal-server/dev-server';
+import { type CliResult, runCli } from '../support/cli';
+import { type FakeWorld, fakeWorld } from '../support/fake-activities';
+import {
+  startedInCanary,
+  startFakeWorker,
+  startTestTemporal,
+  untilStatus,
+} from '../support/migration-fixture';
+import { givenMigration } from '../support/migration-world';
+
+jest.setTimeout(90_000);
+
+/** Far below what Temporal suggests by itself (4,096). */
+const EVENTS_A_RUN = 120;
+const TEN = Array.from({ length: 10 }, (_, index) => `gateway-${index}.cutover.svc.cluster.local`);
+const by = { by: 'ana', reason: 'a test' };
+
+let temporal: RunningTemporal;
+let client: MigrationClient;
+let connection: Connection;
+let workflows: WorkflowClient;
+let worker: { stop(): Promise<void> };
+const world: FakeWorld = fakeWorld();
+const folder = mkdtempSync(join(tmpdir(), 'cutover-long-'));
+
+beforeAll(async () => {
+  temporal = await startTestTemporal({ 'limit.historyCount.suggestContinueAsNew': EVENTS_A_RUN });
+  client = await MigrationClient.connect({ address: temporal.address });
+  connection = await Connection.connect({ address: temporal.address });
+  workflows = new Client({ connection }).workflow;
+  worker = await startFakeWorker(temporal, world);
+});
+beforeEach(() => {
+  Object.assign(world, fakeWorld());
+});
+afterAll(async () => {
+  await worker.stop();
+  await client.close();
+  await connection.close();
+  await temporal.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function checkpointsOf(route: string): Promise<Checkpoint[]> {
+  const all: Checkpoint[] = [];
+  for await (const checkpoint of client.checkpoints(route)) all.push(checkpoint);
+  return all;
+}
+
+function cutover(...args: readonly string[]): Promise<CliResult> {
+  return runCli(args, { env: { TEMPORAL_ADDRESS: temporal.address }, cwd: folder });
+}
+
+interface FetchedRun {
+  readonly runId: string;
+  readonly events: readonly unknown[];
+  /** What the run was started with. */
+  readonly input: MigrationInput;
+}
+
+/** The runs of a route's migration, oldest first. */
+async function runsOf(route: string): Promise<FetchedRun[]> {
+  const runs: FetchedRun[] = [];
+  for (let next: string = (await client.describe(route)).runId; next !== ''; ) {
+    const history = await workflows.getHandle(workflowIdOf(route), next).fetchHistory();
+    const first = history.events?.[0]?.workflowExecutionStartedEventAttributes;
+    const input = JSON.parse(
+      Buffer.from(first?.input?.payloads?.[0]?.data ?? '').toString(),
+    ) as MigrationInput;
+    const { events } = JSON.parse(historyToJSON(history)) as { events: unknown[] };
+    runs.unshift({ runId: next, events, input });
+    next = first?.continuedExecutionRunId ?? '';
+  }
+  return runs;
+}
+
+describe('a migration whose gateways lapse in every window', () => {
+  let all: Checkpoint[];
+
+  it('goes on in further runs that are handed little, and clients find every checkpoint', async () => {
+    await startedInCanary(client, 'lapsing');
+    world.lapsing = TEN;
+    await untilStatus(client, 'lapsing', ({ checkpoints }) => checkpoints > 400);
+    await client.command('lapsing', 'pause', by);
+    all = await checkpointsOf('lapsing');
+    expect(all.map(({ seq }) => seq)).toEqual(all.map((_, index) => index + 1));
+    const runs = await runsOf('lapsing');
+    expect(runs.length).toBeGreaterThanOrEqual(3);
+    const carried = runs.flatMap(({ input }) => (input.carried === null ? [] : [input.carried]));
+    expect(carried.at(-1)?.archived.count).toBeGreaterThan(0);
+    for (const state of carried) expect(jsonBytes(state)).toBeLessThan(256_000);
+  });
+
+  it('has a query that answers what is carried and says where the rest is', async () => {
+    const handle = workflows.getHandle(workflowIdOf('lapsing'));
+    const page = await handle.query<{
+      checkpoints: Checkpoint[];
+      archived?: { count: number; runId: string };
+    }>('checkpoints');
+    const { count = 0, runId } = page.archived ?? {};
+    expect(page.checkpoints[0]?.seq).toBe(count + 1);
+    const { runId: now } = await client.describe('lapsing');
+    const runs = (await runsOf('lapsing')).map((run) => run.runId);
+    expect(runId).toBe(runs[runs.indexOf(now) - 1]);
+  });
+
+  it('exports, lists and reports the whole of it', async () => {
+    world.lapsing = [];
+    const rollback = await client.command('lapsing', 'rollback', by);
+    expect(await client.follow('lapsing', rollback.commandId)).toMatchObject({ verified: true, share: 0 });
+    all = await checkpointsOf('lapsing');
+    const { outcome, result } = {
+      outcome: 'rolled back',
+      result: (await client.history('lapsing'))[0]?.result,
+    };
+    expect(result).toMatchObject({ outcome, checkpoints: all.length });
+
+    const exported = await cutover('export', 'lapsing', '--out', 'lapsing.jsonl');
+    expect(exported).toMatchObject({ code: 0 });
+    const verdict = verifyExport(readFileSync(join(folder, 'lapsing.jsonl'), 'utf8'));
+    expect(verdict).toMatchObject({ ok: true, checkpoints: all.length, archived: 0 });
+    const { migrationId } = await client.describe('lapsing');
+    const verified = await cutover('verify', 'lapsing.jsonl', '--record', recordHash(migrationId, all));
+    expect(verified).toMatchObject({ code: 0 });
+    const listed = await cutover('checkpoints', 'lapsing', '--json');
+    expect(listed.stdout.trim().split('\n')).toHaveLength(all.length);
+    const retraced = readMigration({ runs: await runsOf('lapsing') }).checkpoints;
+    expect(retraced).toMatchObject({ problem: null, archived: null });
+    expect(retraced.list).toEqual(all);
+  });
+
+  it('says what is missing once Temporal no longer keeps the first runs, and the rest still verifies', async () => {
+    const [first, second, third] = await runsOf('lapsing');
+    for (const run of [first, second]) {
+      await connection.workflowService.deleteWorkflowExecution({
+        namespace: 'default',
+        workflowExecution: { workflowId: workflowIdOf('lapsing'), runId: run?.runId ?? '' },
+      });
+    }
+    const count = third?.input.carried?.archived.count ?? 0;
+    expect(count).toBeGreaterThan(0);
+    while ((await checkpointsOf('lapsing'))[0]?.seq === 1) await sleep(100);
+    const rest = await checkpointsOf('lapsing');
+    expect(rest[0]?.seq).toBe(count + 1);
+    expect(rest).toEqual(all.slice(count));
+
+    const exported = await cutover('export', 'lapsing', '--out', 'rest.jsonl');
+    expect(exported).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining('no longer keeps the first runs'),
+    });
+    const { migrationId } = await client.describe('lapsing');
+    const verified = await cutover('verify', 'rest.jsonl', '--record', recordHash(migrationId, all));
+    expect(verified.stdout).toContain(`Checkpoints 1 to ${count} were in runs that Temporal no longer kept`);
+    expect(verified.stdout).toContain(
+      `The record hash covers checkpoints 1 to ${all.length} of ${all.length}`,
+    );
+    const forged = readFileSync(join(folder, 'rest.jsonl'), 'utf8').replace(
+      `"count":${count},"head"`,
+      '"count":1,"head"',
+    );
+    expect(verifyExport(forged)).toMatchObject({ ok: false });
+    const reported = await cutover('report', 'lapsing');
+    expect(reported.stdout).toContain(`Verified: ${rest.length} checkpoints without a gap`);
+    expect(reported.stdout).toContain(`The ${count} before them are in runs that are not here`);
+  });
+});
+
+it('continues as new while a rollback waits for a gateway, and ends verified when it is back', async () => {
+  await startedInCanary(client, 'waiting');
+  world.silent = ['gw-2'];
+  const { commandId } = await client.command('waiting', 'rollback', by);
+  const first = (await client.describe('waiting')).runId;
+  await untilStatus(client, 'waiting', ({ pending }) => pending?.missing.length === 1);
+  const { pending } = await client.status('waiting');
+  let runs = [first];
+  while (runs.length < 4) {
+    await sleep(200);
+    runs = [...new Set([...runs, (await client.describe('waiting')).runId])];
+  }
+  // The same checkpoint under the same epoch, asked for by the same command.
+  expect((await client.status('waiting')).pending).toEqual(pending);
+  for (const { events, input } of await runsOf('waiting')) {
+    expect(events.length).toBeLessThan(EVENTS_A_RUN + 40);
+    expect(input.carried?.checkpoints.length ?? 0).toBeLessThan(20);
+  }
+  world.silent = [];
+  expect(await client.follow('waiting', commandId)).toMatchObject({ verified: true, share: 0, missing: [] });
+  expect(readMigration({ runs: await runsOf('waiting') }).checkpoints.problem).toBeNull();
+});
+
+it('counts three signals of 1.9 MB as bad without keeping them, and exports, reports and replays all the same', async () => {
+  await startedInCanary(client, 'loud');
+  const handle = workflows.getHandle(workflowIdOf('loud'));
+  for (const name of ['pause', 'rollback', 'nonsense']) {
+    await handle.signal(name, { by: 'eve', reason: 'y'.repeat(1_900_000) });
+  }
+  await untilStatus(client, 'loud', ({ badMessages }) => badMessages.count === 3);
+  const { badMessages, share, phase } = await client.status('loud');
+  expect(badMessages.last.map(({ arrived }) => arrived)).toEqual(['', '', '']);
+  expect(badMessages.last[0]?.problem).toBe('expected at most 64 KB, got 1900 KB');
+  expect({ share, phase }).toEqual({ share: 0.1, phase: 'observing' });
+  for (const args of [
+    ['export', 'loud', '--out', 'loud.jsonl'],
+    ['export', 'loud', '--history', 'loud.json'],
+    ['report', 'loud', '--markdown', 'loud.md'],
+    ['gates', 'explain', 'loud', '--json'],
+  ]) {
+    expect(await cutover(...args)).toMatchObject({ code: 0 });
+  }
+  writeFileSync(join(folder, 'plan.json'), JSON.stringify({ route: 'loud' }));
+  // 5: the other plan would have decided otherwise.
+  expect([0, 5]).toContain((await cutover('replay', 'plan.json')).code);
+  expect(readFileSync(join(folder, 'loud.jsonl')).length).toBeLessThan(500_000);
+});
+
+describe('a state that another release carried', () => {
+  const start = (route: string, carried: object) => {
+    const { state } = givenMigration({ route }).reaches('canary');
+    const { migrationId, plan, stickyKey, newConversationsOnly, shadow, salt } = state;
+    const given = { migrationId, plan, ...by, stickyKey, newConversationsOnly, shadow, salt };
+    const stage = { ...state.stage, enteredAtMs: Date.now() };
+    const roster = ['gw-1', 'gw-2'].map((name) => ({ name, admin: `http://${name}.invalid` }));
+    const input = { start: given, carried: { ...state, stage, roster, ...carried }, searchAttributes: false };
+    return workflows.start(MIGRATION_WORKFLOW, {
+      taskQueue: TASK_QUEUE,
+      workflowId: workflowIdOf(route),
+      args: [input],
+    });
+  };
+
+  it('goes on where it is older', async () => {
+    await start('older', { version: undefined, archived: undefined });
+    await untilStatus(client, 'older', ({ soak }) => soak.windows > 1);
+    expect(await client.status('older')).toMatchObject({ phase: 'observing', stage: 'canary', share: 0.1 });
+    const { commandId } = await client.command('older', 'rollback', by);
+    expect(await client.follow('older', commandId)).toMatchObject({ verified: true });
+  });
+
+  it('fails no run where it is newer: it waits for a worker of that release, and says so', async () => {
+    const handle = await start('newer', { version: CARRIED_VERSION + 1, roster: 'of another shape' });
+    const problem = `expected a state of version ${CARRIED_VERSION} or older, got ${CARRIED_VERSION + 1}`;
+    let failures: string[] = [];
+    while (failures.length === 0) {
+      await sleep(100);
+      const { events } = await handle.fetchHistory();
+      failures = (events ?? []).flatMap(
+        ({ workflowTaskFailedEventAttributes: failed }) => failed?.failure?.message ?? [],
+      );
+    }
+    expect(failures[0]).toContain(problem);
+    expect(await handle.describe()).toMatchObject({ status: { name: 'RUNNING' } });
+    // A signal that is sent meanwhile is kept for the worker that can read the state.
+    await client.command('newer', 'rollback', by);
+    await handle.terminate();
+  });
+
+  it('ends with what is wrong where it is no version at all', async () => {
+    const handle = await start('odd', { version: 'two' });
+    await expect(handle.result()).rejects.toMatchObject({
+      cause: {
+        message: expect.stringContaining('carried.version: expected a whole number from 1 to 2, got "two"'),
+      },
+    });
+  });
+});
