@@ -112,7 +112,8 @@ async function watch(
     const delta = mergeEvidence(round.evidence, input.record.epoch);
     shareApplied &&= round.drifts.length === 0 && lapses.length === 0;
     const { quantile = 0.95 } = input.stage.gates.latency;
-    const evidence = withWindow(input.progress.evidence, delta, { burnIn, shareApplied, quantile });
+    const { share } = input.record;
+    const evidence = withWindow(input.progress.evidence, delta, { burnIn, shareApplied, share, quantile });
     // What the verdict rests on is what the result tells: probes go on meanwhile.
     const probed = probes();
     const verdict = judge(input, { evidence, delta, burnIn }, round, probed);

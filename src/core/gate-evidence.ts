@@ -22,12 +22,14 @@ import { decodeNumbers, encodeNumbers } from './number-list';
 import type { LatencyQuantile } from './plan';
 import {
   addPackedRows,
+  expectedFailures,
   NO_ROW,
   type PackedRow,
   packRow,
   type RateNumbers,
   type RateRow,
   ratesOf,
+  realisedShare,
   rowOf,
   unpackRow,
 } from './rate-row';
@@ -63,6 +65,8 @@ export interface WindowCounts {
 /** The candidate's failures of its requests, and legacy's meanwhile: absent in evidence of older releases. */
 export interface FloorCounts extends RateCounts {
   readonly legacy?: RateCounts;
+  /** As in `ExpectedEvents`; absent likewise. */
+  readonly expected?: number;
 }
 
 /** What an arm used: reported, not judged. */
@@ -149,6 +153,8 @@ const NO_USAGE: ArmUsage = { answers: 0, tokensOut: 0, costLog: { count: 0, sum:
 export interface WindowKind {
   readonly burnIn: boolean;
   readonly shareApplied: boolean;
+  /** The share that was asked for. */
+  readonly share?: number;
   /** The quantile by which latencies are judged, p95 when absent: detail is kept around and above it. */
   readonly quantile?: LatencyQuantile;
 }
@@ -168,7 +174,7 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
   const cells = evidence.cells.filter((cell) => cell.kind === 'live');
   checkCells(cells);
   const floor = thinned(
-    appendWindow(stage.floor, floorCounts(ratesOf(cells)), addFloorCounts),
+    appendWindow(stage.floor, floorCounts(ratesOf(cells), kind), addFloorCounts),
     FLOOR_SEGMENTS,
     addFloorCounts,
   );
@@ -220,16 +226,35 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
 
 const NAMED_AT_MOST = 20;
 
-function floorCounts([requests, failures, moved, failed]: RateNumbers): FloorCounts {
-  return { successes: failed, trials: moved, legacy: { successes: failures, trials: requests } };
+/**
+ * Where the share was not applied throughout, the candidate may have been served while failures were most frequent:
+ * its share is then taken to be at least what was asked for.
+ */
+function floorCounts(rates: RateNumbers, { shareApplied, share = 0 }: WindowKind): FloorCounts {
+  const [requests, failures, moved, failed] = rates;
+  const realised = realisedShare(rates);
+  return {
+    successes: failed,
+    trials: moved,
+    legacy: { successes: failures, trials: requests },
+    expected: thousandths(expectedFailures(rates, shareApplied ? realised : Math.max(realised, share))),
+  };
+}
+
+/** Sums are carried as JSON: three digits are enough. */
+function thousandths(value: number): number {
+  return Math.round(value * 1_000) / 1_000;
 }
 
 /** Counts of adjoining windows; legacy's are known only where both have them. */
 export function addFloorCounts(a: FloorCounts, b: FloorCounts): FloorCounts {
-  const candidate = addCounts(a, b);
-  return a.legacy === undefined || b.legacy === undefined
-    ? candidate
-    : { ...candidate, legacy: addCounts(a.legacy, b.legacy) };
+  return {
+    ...addCounts(a, b),
+    ...(a.legacy === undefined || b.legacy === undefined ? {} : { legacy: addCounts(a.legacy, b.legacy) }),
+    ...(a.expected === undefined || b.expected === undefined
+      ? {}
+      : { expected: thousandths(a.expected + b.expected) }),
+  };
 }
 
 /** How the counts of a measure are packed. */
@@ -291,7 +316,8 @@ function stratumFinder(strata: readonly Stratum[]): (cell: EvidenceCell) => numb
 /** The stage's rows; those of evidence of an older release lie in its windows, without strata. */
 function packedRates({ rates, judged }: Pick<StageEvidence, 'rates' | 'judged'>): DetectorState<PackedRow> {
   if (rates !== undefined) return rates;
-  return mapCounts(judged, (held) => packRow({ ...NO_ROW, rates: held.rates ?? NO_ROW.rates }));
+  const { expected: _, ...none } = NO_ROW;
+  return mapCounts(judged, (held) => packRow({ ...none, rates: held.rates ?? none.rates }));
 }
 
 /** What the stage counted of requests, by the windows from which it is looked at. */

@@ -206,7 +206,7 @@ export function judgeErrors(judged: Judged): MetricVerdict {
   const moreRequests = moreRequestsOf(factor, n.legacy + n.candidate);
   const surelyMore =
     base.candidate > rollbackRatio * base.legacy &&
-    detectRatio(judged, 1, ({ rates: all }) => all) >= -Math.log(stage.alpha.promotion);
+    detectRatio(judged, 1, allFailures) >= -Math.log(stage.alpha.promotion);
   const lately =
     logHarm >= SEEMING || surelyMore
       ? `; more than ${rollbackRatio} times as many as it seems`
@@ -248,7 +248,7 @@ function errorHarm(
   ratio: number,
 ): { readonly logHarm: number; readonly worst: string | null } {
   const { rates, stage, evidence } = judged;
-  const together = detectRatio(judged, ratio, ({ rates: all }) => all);
+  const together = detectRatio(judged, ratio, allFailures);
   const requests = rates.all.rates[0] + rates.all.rates[2];
   const known = strataOf(evidence.measures);
   const first = strataAtFirst(evidence);
@@ -262,7 +262,7 @@ function errorHarm(
           {
             stratum,
             numbers,
-            log: detectRatio(judged, ratio, ({ strata }) => strata[index] ?? NO_ROW.rates),
+            log: detectRatio(judged, ratio, failuresOf(index)),
             logWeight: Math.log(orderWeight(index, first)),
           },
         ];
@@ -279,14 +279,47 @@ function errorHarm(
 /** Strata below this part of the requests are judged with the others only. */
 const SMALL_PART = 0.05;
 
-/** The detector of the ratio of some of the failures. */
-function detectRatio({ rates, stage }: Judged, ratio: number, pick: (row: RateRow) => RateNumbers): number {
-  const [asked, , moved] = pick(rates.all);
-  const exceeds = ratioExceeds(ratio, weighedShare(moved, asked, stage));
-  return detect(rates.since, addSince, ({ row, designEffect }) => {
-    const [, failures, , failed] = pick(row);
-    return exceeds(failed / designEffect, (failures + failed) / designEffect);
+/** Requests and some of their events, and how many of these the candidate would have if both arms had them alike. */
+interface PickedEvents {
+  readonly numbers: RateNumbers;
+  /** Null where a window of an older release is among them: the share of the whole stage stands for theirs. */
+  readonly expected: number | null;
+}
+
+/** All failures of a row. */
+function allFailures({ rates, expected }: RateRow): PickedEvents {
+  return { numbers: rates, expected: expected?.failures ?? null };
+}
+
+/** Failures of one stratum. */
+function failuresOf(index: number): (row: RateRow) => PickedEvents {
+  return ({ strata, expected }) => ({
+    numbers: strata[index] ?? NO_ROW.rates,
+    expected: expected === undefined ? null : (expected.strata[index] ?? 0),
   });
+}
+
+/** The detector of the ratio of some events, those of each window by its own share. */
+function detectRatio({ rates, stage }: Judged, ratio: number, pick: (row: RateRow) => PickedEvents): number {
+  const [stayed, , moved] = pick(rates.all).numbers;
+  const stageShare = weighedShare(moved, stayed, stage);
+  return detect(rates.since, addSince, ({ row, designEffect }) => {
+    const {
+      numbers: [, legacy, , candidate],
+      expected,
+    } = pick(row);
+    const share = expected === null ? stageShare : eventShare(expected, legacy + candidate, stage);
+    return ratioExceeds(ratio, share)(candidate / designEffect, (legacy + candidate) / designEffect);
+  });
+}
+
+/**
+ * The candidate's part of some events if both arms had them alike: the mean of the windows' shares, weighed by their
+ * events. With it the candidate's events vary less than a single share would have them (Hoeffding 1956), and a ratio
+ * above 1 takes no more of them, so that windows of different shares only make the evidence weaker.
+ */
+function eventShare(expected: number, events: number, { share }: StagePlan): number {
+  return (expected + share) / (events + 1);
 }
 
 /** Callers who left before an answer: they do so more often where it hangs. */
@@ -299,12 +332,14 @@ export function judgeLeavers(judged: Judged): MetricVerdict[] {
   const requests = { legacy: numbers[0] + left.legacy, candidate: numbers[2] + left.candidate };
   if (left.legacy + left.candidate === 0 || requests.legacy === 0 || requests.candidate === 0) return [];
   const part = { legacy: left.legacy / requests.legacy, candidate: left.candidate / requests.candidate };
-  const logHarm = detectRatio(judged, gate.rollbackRatio, ({ rates: [asked, , moved], left: gone }) => [
-    asked + gone.legacy,
-    gone.legacy,
-    moved + gone.candidate,
-    gone.candidate,
-  ]);
+  const logHarm = detectRatio(
+    judged,
+    gate.rollbackRatio,
+    ({ rates: [asked, , moved], left: gone, expected }) => ({
+      numbers: [asked + gone.legacy, gone.legacy, moved + gone.candidate, gone.candidate],
+      expected: expected?.left ?? null,
+    }),
+  );
   const harm = logHarm >= -Math.log(alpha);
   const against = `callers of the candidate left before the answer in ${percentText(part.candidate)}, those of legacy in ${percentText(part.legacy)}`;
   return [
@@ -496,14 +531,15 @@ function worseThanLegacy({ stage, rates, evidence: { floor } }: Judged): number 
   const all = floor.segments.map((segment) => segment.evidence).reduce(addFloorCounts, NO_FLOOR);
   const legacy = all.legacy?.trials ?? 0;
   if (legacy === 0) return Number.POSITIVE_INFINITY;
-  const exceeds = ratioExceeds(1, weighedShare(all.trials, legacy, stage));
-  return detect<FloorCounts>(floor, addFloorCounts, (since) => {
-    const failed = since.successes / rates.designEffect;
-    return exceeds(failed, failed + (since.legacy?.successes ?? 0) / rates.designEffect);
+  const stageShare = weighedShare(all.trials, legacy, stage);
+  return detect<FloorCounts>(floor, addFloorCounts, ({ successes, legacy: before, expected }) => {
+    const events = successes + (before?.successes ?? 0);
+    const share = expected === undefined ? stageShare : eventShare(expected, events, stage);
+    return ratioExceeds(1, share)(successes / rates.designEffect, events / rates.designEffect);
   });
 }
 
-const NO_FLOOR: FloorCounts = { successes: 0, trials: 0, legacy: { successes: 0, trials: 0 } };
+const NO_FLOOR: FloorCounts = { successes: 0, trials: 0, legacy: { successes: 0, trials: 0 }, expected: 0 };
 
 /** Whether legacy itself succeeds less often than the floor says, beyond chance. */
 export function isBaselineUnhealthy({ stage, rates: { deflated } }: Judged): boolean {

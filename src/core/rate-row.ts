@@ -15,26 +15,50 @@ export interface RateRow {
   readonly shed: { readonly legacy: number; readonly candidate: number };
   /** `rates` by stratum, in the order of the stage's strata; later strata may be absent. */
   readonly strata: readonly RateNumbers[];
+  /** By each window's own share. Absent where a window of an older release is among them. */
+  readonly expected?: ExpectedEvents;
 }
 
-/** A row as text (`encodeNumbers`). */
+/**
+ * How many of the events of both arms the candidate would have if both had them alike: for each window its share of
+ * the requests times the events of both, added up. One share for a whole stage is wrong where it moves along with the
+ * rate of events: in an outage while keys of the candidate happen to be busy, say.
+ */
+export interface ExpectedEvents {
+  /** Of `rates`. */
+  readonly failures: number;
+  /** Of `left`. */
+  readonly left: number;
+  /** Of `strata`. */
+  readonly strata: readonly number[];
+}
+
+/** A row as text (`encodeNumbers`): counts, then hundredths of what is expected, if it is known. */
 export type PackedRow = string;
 
+const SEPARATOR = '|';
+const HUNDREDTHS = 100;
 const HEAD = 8;
 const NOTHING: RateNumbers = [0, 0, 0, 0];
 
 /** Packs a row. */
-export function packRow({ rates, left, shed, strata }: RateRow): PackedRow {
-  return encodeNumbers([
+export function packRow({ rates, left, shed, strata, expected }: RateRow): PackedRow {
+  const counts = encodeNumbers([
     ...rates,
     ...[left.legacy, left.candidate, shed.legacy, shed.candidate],
     ...strata.flat(),
   ]);
+  if (expected === undefined) return counts;
+  const parts = [expected.failures, expected.left, ...expected.strata];
+  const hundredths = parts.map((part) => Math.round(part * HUNDREDTHS));
+  // Most windows have failures in few strata: zeros at the end need not be kept.
+  return `${counts}${SEPARATOR}${encodeNumbers(hundredths.slice(0, 1 + hundredths.findLastIndex((part) => part > 0)))}`;
 }
 
 /** The row of a packed one. */
 export function unpackRow(packed: PackedRow): RateRow {
-  const numbers = decodeNumbers(packed);
+  const [counts = '', parts] = packed.split(SEPARATOR);
+  const numbers = decodeNumbers(counts);
   const four = (at: number): RateNumbers => [
     numbers[at] ?? 0,
     numbers[at + 1] ?? 0,
@@ -49,11 +73,25 @@ export function unpackRow(packed: PackedRow): RateRow {
     strata: Array.from({ length: Math.ceil((numbers.length - HEAD) / 4) }, (_, index) =>
       four(HEAD + 4 * index),
     ),
+    ...(parts === undefined ? {} : { expected: unpackExpected(parts) }),
   };
+}
+
+function unpackExpected(packed: string): ExpectedEvents {
+  const [failures = 0, left = 0, ...strata] = decodeNumbers(packed).map((part) => part / HUNDREDTHS);
+  return { failures, left, strata };
 }
 
 /** Packed rows of adjoining windows together. */
 export function addPackedRows(a: PackedRow, b: PackedRow): PackedRow {
+  const [[counts = '', parts], [laterCounts = '', laterParts]] = [a.split(SEPARATOR), b.split(SEPARATOR)];
+  const sum = addPacked(counts, laterCounts);
+  return parts === undefined || laterParts === undefined
+    ? sum
+    : `${sum}${SEPARATOR}${addPacked(parts, laterParts)}`;
+}
+
+function addPacked(a: string, b: string): string {
   const [shorter, longer] = [decodeNumbers(a), decodeNumbers(b)].sort((x, y) => x.length - y.length);
   return encodeNumbers((longer ?? []).map((value, index) => value + (shorter?.[index] ?? 0)));
 }
@@ -66,6 +104,17 @@ export function addRows(a: RateRow, b: RateRow): RateRow {
     left: addArms(a.left, b.left),
     shed: addArms(a.shed, b.shed),
     strata: Array.from({ length }, (_, index) => addRates(a.strata[index], b.strata[index])),
+    ...(a.expected === undefined || b.expected === undefined
+      ? {}
+      : { expected: addExpected(a.expected, b.expected, length) }),
+  };
+}
+
+function addExpected(a: ExpectedEvents, b: ExpectedEvents, length: number): ExpectedEvents {
+  return {
+    failures: a.failures + b.failures,
+    left: a.left + b.left,
+    strata: Array.from({ length }, (_, index) => (a.strata[index] ?? 0) + (b.strata[index] ?? 0)),
   };
 }
 
@@ -75,6 +124,7 @@ export const NO_ROW: RateRow = {
   left: { legacy: 0, candidate: 0 },
   shed: { legacy: 0, candidate: 0 },
   strata: [],
+  expected: { failures: 0, left: 0, strata: [] },
 };
 
 function addRates(a: RateNumbers = NOTHING, b: RateNumbers = NOTHING): RateNumbers {
@@ -98,12 +148,33 @@ export function rowOf(
     legacy: sumOf(cells, 'legacy', read),
     candidate: sumOf(cells, 'candidate', read),
   });
+  const rates = ratesOf(cells);
+  const left = ofArms(leftOf);
   return {
-    rates: ratesOf(cells),
-    left: ofArms(leftOf),
+    rates,
+    left,
     shed: ofArms(shedOf),
     strata: byStratum,
+    expected: {
+      failures: expectedFailures(rates, realisedShare(rates)),
+      left: shareOf(rates[0] + left.legacy, rates[2] + left.candidate) * (left.legacy + left.candidate),
+      strata: byStratum.map((own) => expectedFailures(own, realisedShare(own))),
+    },
   };
+}
+
+/** The candidate's part of a window's requests; 0 without any. */
+export function realisedShare([stayed, , moved]: RateNumbers): number {
+  return shareOf(stayed, moved);
+}
+
+function shareOf(stayed: number, moved: number): number {
+  return moved === 0 ? 0 : moved / (stayed + moved);
+}
+
+/** Failures of both arms that the candidate would have at a share of the requests if both failed alike. */
+export function expectedFailures([, failures, , failed]: RateNumbers, share: number): number {
+  return share * (failures + failed);
 }
 
 /**

@@ -82,6 +82,7 @@ export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsal
     evidence = withWindow(evidence, drawn, {
       burnIn,
       shareApplied: conditions(window).lapsed !== true,
+      share: stage.share,
       quantile: stage.gates.latency.quantile ?? 0.95,
     });
     const verdict = judgeStage(stage, EPOCH, {
