@@ -48,7 +48,8 @@ export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
  * 1: releases before 0.2. 2: each start of a latency has its own minimum; the floor holds against legacy too;
  * windows whose share was not applied everywhere are not judged; errors by stratum, callers who left, far tails;
  * what was shed is outside of ratios; goals hold in the last quarter of the soak as well. 3: guardrails and strata have
- * weights that are fixed beforehand, every entry into a stage a part of alpha of its own.
+ * weights that are fixed beforehand, every entry into a stage a part of alpha of its own; events are compared by the
+ * share that each window really had.
  */
 export const JUDGING_RULES = 3;
 
