@@ -112,6 +112,8 @@ export interface QueryOptions {
 
 export type RecordedVerdict = MigrationState['verdicts'][number];
 
+/** How long a task waits that a worker took along which is stopped or cut off. */
+const TASK_TIMEOUT = '5s';
 const QUERY_WAIT_MS = 10_000;
 const UPDATE_WAIT_MS = 5_000;
 const FOLLOW_WAIT_MS = 30_000;
@@ -152,6 +154,7 @@ export class MigrationClient {
             ...texts,
             taskQueue: TASK_QUEUE,
             args: [input],
+            workflowTaskTimeout: TASK_TIMEOUT,
             workflowIdReusePolicy: 'ALLOW_DUPLICATE',
             workflowIdConflictPolicy: 'FAIL',
             ...(known

@@ -21,6 +21,14 @@ const SHUTDOWN_GRACE = '5s';
 /** How old the progress may be that Temporal shows of a running activity. */
 const PROGRESS_EVERY = '5s';
 
+/** A worker that is stopped or cut off takes no more than the task it has asked for with it, until that times out. */
+const oneTaskAtRisk = {
+  workflowTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
+  activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
+  // Otherwise four fifths of the heartbeat timeout pass between two heartbeats.
+  maxHeartbeatThrottleInterval: '1s',
+} as const;
+
 export interface WorkerOptions {
   readonly connection: NativeConnectionOptions;
   readonly namespace: string;
@@ -71,8 +79,9 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       taskQueue: TASK_QUEUE,
       workflowBundle: { codePath: join(__dirname, '..', 'workflow-bundle.js') },
       activities: { ...routing },
-      // A signal to a dead worker's sticky queue would wait this long before another worker gets it.
-      stickyQueueScheduleToStartTimeout: '1s',
+      // A worker that keeps what it built while it answered a query can poison the history: docs/known-problems.md.
+      maxCachedWorkflows: 0,
+      ...oneTaskAtRisk,
     }),
     Worker.create({
       ...shared,

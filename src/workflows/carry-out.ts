@@ -245,7 +245,8 @@ function routingActivities(summary: string) {
   return proxyActivities<RoutingActivities>({
     taskQueue: TASK_QUEUE,
     startToCloseTimeout: '15 min',
-    heartbeatTimeout: '10s',
+    // So long a rollback waits that was handed to a worker which is stopped or cut off.
+    heartbeatTimeout: '5s',
     retry: WITHOUT_END,
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     summary,

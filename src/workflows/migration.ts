@@ -53,6 +53,12 @@ const PAGE_DEFAULT = 100;
 const PAGE_MOST = 500;
 
 /**
+ * Every task and every query replays its run from the start (docs/known-problems.md): a run is kept to about as many
+ * events as one stage of the default plan.
+ */
+const RUN_EVENTS = 300;
+
+/**
  * Moves one route from legacy to candidate. The pure machine in `core/migration.ts` decides; this loop does what
  * it says as an activity or a wait and feeds the result back. Handlers only read, record and answer.
  */
@@ -87,8 +93,11 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
   handleQueries(() => state);
   publish(state, input.searchAttributes);
 
-  const isRunLong = (): boolean =>
-    workflowInfo().continueAsNewSuggested || (follows(state, 3) && isPageFull(state, checkpointsBefore));
+  const isRunLong = (): boolean => {
+    const { continueAsNewSuggested, historyLength } = workflowInfo();
+    if (continueAsNewSuggested || !follows(state, 3)) return continueAsNewSuggested;
+    return historyLength >= RUN_EVENTS || isPageFull(state, checkpointsBefore);
+  };
 
   CancellationScope.current().cancelRequested.catch(() => apply({ type: 'cancelled' }));
   await CancellationScope.nonCancellable(async () => {

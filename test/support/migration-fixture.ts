@@ -47,7 +47,7 @@ export async function startFakeWorker(
       taskQueue: TASK_QUEUE,
       workflowBundle: { codePath: built('workflow-bundle.js') },
       activities: { ...routing },
-      stickyQueueScheduleToStartTimeout: '1s',
+      maxCachedWorkflows: 0,
     }),
     Worker.create({ ...shared, taskQueue: WATCH_TASK_QUEUE, activities: { ...watch } }),
   ]);

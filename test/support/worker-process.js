@@ -23,7 +23,7 @@ async function main() {
       taskQueue: TASK_QUEUE,
       workflowBundle: { code: readFileSync(bundle ?? join(build, 'workflow-bundle.js'), 'utf8') },
       activities: { ...routing },
-      stickyQueueScheduleToStartTimeout: '1s',
+      maxCachedWorkflows: 0,
     },
     watch: {
       taskQueue: WATCH_TASK_QUEUE,
