@@ -1,3 +1,6 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { brokenBundle } from '../support/broken-bundle';
 import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
 
@@ -6,7 +9,7 @@ jest.setTimeout(150_000);
 let harness: MigrationHarness;
 
 beforeAll(async () => {
-  harness = await MigrationHarness.start({ gateways: 1, routes: ['unsent', 'slow', 'spared'] });
+  harness = await MigrationHarness.start({ gateways: 1, routes: ['unsent', 'slow', 'poisoned', 'spared'] });
 });
 afterAll(() => harness?.stop());
 
@@ -34,6 +37,21 @@ it('sets it where no checkpoint bears the rollback in time, and goes on until th
   expect(stdout).toContain('verified: true');
   expect(code).toBe(0);
   await next.end('SIGKILL');
+});
+
+it('sets it where the only worker fails every task of the migration, and says what is wrong', async () => {
+  const sound = await harness.startWorker();
+  await harness.beginInCanary(quickPlan('poisoned', { canary: staying() }));
+  await sound.end('SIGKILL');
+  const bundle = join(harness.folder, 'broken-bundle.js');
+  writeFileSync(bundle, await brokenBundle());
+  const broken = await harness.startSpecialWorker({ queues: ['routing'], bundle });
+  const { code, stderr } = await harness.cutover('rollback', 'poisoned', '--kill-after', '1s');
+  expect(stderr).toContain('kill switch set at gw-1');
+  expect(stderr).toContain('the rollback is recorded in Temporal');
+  expect(code).toBe(4);
+  expect(await killOf('poisoned')).not.toBeNull();
+  await broken.end('SIGKILL');
 });
 
 it.each([['--no-kill'], ['--to=previous']])('leaves it alone with %s', async (flag) => {
