@@ -78,6 +78,17 @@ export interface StartedMigration {
   readonly runId: string;
   /** Whether stage, share and pause can be searched for in Temporal. */
   readonly searchAttributes: boolean;
+  /** The migration of the route that was there before, over by now; null where Temporal keeps none. */
+  readonly replaced: ReplacedMigration | null;
+}
+
+/** A migration after which another one was started. */
+export interface ReplacedMigration {
+  readonly migrationId: string;
+  /** Whether it was still open when the start was asked for: somebody else's start may have just ended. */
+  readonly wasOpen: boolean;
+  /** When it ended; null for one that ended while this start was under way. */
+  readonly closedAt: Date | null;
 }
 
 /** A command that Temporal took. */
@@ -145,6 +156,7 @@ export class MigrationClient {
     const now = new Date();
     const start = migrationStart(request, now, randomBytes(20));
     const texts = startTexts(request, start, now);
+    const before = await this.newest(route);
     try {
       const searchAttributes = await this.service.learnSearchAttributes();
       const begin = (known: boolean) =>
@@ -168,7 +180,9 @@ export class MigrationClient {
         throw error;
       });
       const { workflowId, firstExecutionRunId } = begun;
-      return { migrationId: start.migrationId, workflowId, runId: firstExecutionRunId, searchAttributes };
+      const { migrationId } = start;
+      const replaced = before === null ? null : replacedBy(before);
+      return { migrationId, workflowId, runId: firstExecutionRunId, searchAttributes, replaced };
     } catch (error) {
       if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
       throw new MigrationAlreadyRuns(route, (await this.describe(route)).migrationId);
@@ -401,6 +415,15 @@ export class MigrationClient {
     return this.service.close();
   }
 
+  private async newest(route: string): Promise<MigrationRun | null> {
+    try {
+      return await this.describe(route);
+    } catch (error) {
+      if (error instanceof NoMigration) return null;
+      throw error;
+    }
+  }
+
   private handle(route: string, runId?: string): WorkflowHandle {
     return this.service.workflows.getHandle(workflowIdOf(route), runId);
   }
@@ -473,4 +496,8 @@ export class MigrationClient {
   private resultOf({ workflowId, runId }: MigrationRun): Promise<MigrationResult> {
     return this.service.workflows.getHandle(workflowId, runId, { followRuns: false }).result();
   }
+}
+
+function replacedBy({ migrationId, closedAt }: MigrationRun): ReplacedMigration {
+  return { migrationId, closedAt, wasOpen: closedAt === null };
 }

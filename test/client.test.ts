@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { replacedText } from '../src/cli/start';
 import {
   CommandRefused,
   defaultPlan,
@@ -8,6 +9,7 @@ import {
   MigrationClient,
   NoMigration,
   NoWorker,
+  type ReplacedMigration,
   TemporalUnreachable,
 } from '../src/client';
 import { configurationSchema } from '../src/core/configuration-schema';
@@ -94,6 +96,28 @@ it('refuses a second start by the name of the first, and allows one after its en
   const next = await startedInCanary(client, 'second');
   expect(next).not.toBe(first);
   expect((await client.describe('second')).migrationId).toBe(next);
+});
+
+it('names the migration that a start follows, and when that one ended', async () => {
+  const configuration = parseDocument(configurationSchema, configurationDocument(['third']), 'configuration');
+  const start = () => client.start({ plan: defaultPlan('third'), configuration, ...by });
+  const first = await start();
+  expect(first.replaced).toBeNull();
+  const { commandId } = await client.command('third', 'rollback', by);
+  await client.follow('third', commandId);
+  await untilStatus(client, 'third', ({ phase }) => phase === 'closed');
+  const { replaced } = await start();
+  const { closedAt } = replaced ?? {};
+  expect(replaced).toEqual({ migrationId: first.migrationId, wasOpen: false, closedAt: expect.any(Date) });
+  const now = new Date((closedAt?.getTime() ?? 0) + 2_400);
+  expect(replacedText(replaced as ReplacedMigration, now)).toBe(
+    `the migration before it, ${first.migrationId}, ended 2 s ago`,
+  );
+  // As where another person's start was accepted first and ended before this one arrived.
+  const overtaken = { migrationId: 'theirs', wasOpen: true, closedAt: null };
+  expect(replacedText(overtaken, now)).toBe(
+    'theirs was open when this was asked for, and ended just now: somebody else may have started it',
+  );
 });
 
 it('registers the search attributes and gives them to the migration', async () => {

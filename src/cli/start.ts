@@ -1,14 +1,16 @@
 import type { Command } from 'commander';
+import type { ReplacedMigration } from '../client';
 import { defaultPlan, loadPlan } from '../client/plan-file';
 import { configurationPath, loadConfiguration } from '../config';
 import type { Configuration } from '../core/configuration-schema';
+import { formatDuration } from '../core/duration';
 import type { Plan } from '../core/plan';
 import { servesSettledCandidate, settledRefusal } from '../core/routing';
 import { CliError, EXIT } from './cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from './connection';
 import { readGateways } from './gateway-answers';
 import { recordedOperator } from './operator-name';
-import { printJson, printLine } from './output';
+import { printJson, printLine, printNote } from './output';
 import { printStages } from './plan-table';
 
 interface StartFlags extends OperatorFlags {
@@ -46,8 +48,18 @@ async function runStart(given: string | undefined, flags: StartFlags): Promise<v
     return;
   }
   printLine(`started ${started.migrationId}`);
+  if (started.replaced !== null) printNote(replacedText(started.replaced, new Date()));
   printStages(plan);
   printLine(`watch it: cutover watch ${plan.route}`);
+}
+
+/** What was there before: two people who start at once should not take each other's migration for their own. */
+export function replacedText({ migrationId, wasOpen, closedAt }: ReplacedMigration, now: Date): string {
+  if (wasOpen || closedAt === null) {
+    return `${migrationId} was open when this was asked for, and ended just now: somebody else may have started it`;
+  }
+  const agoMs = Math.max(0, now.getTime() - closedAt.getTime());
+  return `the migration before it, ${migrationId}, ended ${formatDuration(Math.round(agoMs / 1_000) * 1_000)} ago`;
 }
 
 /** Asks the gateways that answer; those that do not are asked again by the migration, which refuses as well. */
