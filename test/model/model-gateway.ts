@@ -1,0 +1,184 @@
+import type { Side } from '../../src/core/routing';
+import type { CandidatePermit } from '../../src/gateway/candidate-permits';
+import { EvidenceStore } from '../../src/gateway/evidence-store';
+import { RouteState } from '../../src/gateway/route-state';
+import type { EvidenceLedger } from './evidence-ledger';
+import { CLOCK_ERROR, type GroundTruth } from './ground-truth';
+import { ModelDisk } from './model-disk';
+import type { VirtualTime } from './virtual-time';
+
+const ROUTE = 'chat';
+const REQUESTS_A_TICK = 5;
+const DRAIN_MS = 20_000;
+
+/** What a provider does with requests, the same for every gateway. */
+export interface Providers {
+  readonly answering: Record<Side, boolean>;
+}
+
+/** A gateway's process: gone with it are lease, counters and unsent attempts. */
+interface Process {
+  readonly incarnation: string;
+  readonly state: RouteState;
+  readonly evidence: EvidenceStore;
+  readonly slow: { readonly permit: CandidatePermit; readonly epoch: number }[];
+  drawn: number;
+}
+
+/**
+ * A gateway as it is met on a network: the real routing state and evidence store, in a process that can die, on a disk
+ * that can be lost, by a clock of its own. It has traffic, and says to the ground truth what it sends the candidate.
+ */
+export class ModelGateway {
+  readonly disk = new ModelDisk();
+  settled: Side = 'legacy';
+  /** Stopped as by SIGSTOP: it takes requests and answers none, until it goes on. */
+  isStopped = false;
+  /** Milliseconds that a call takes in each direction. */
+  delayMs = 0;
+  /** What the network does with calls to it. */
+  link: 'well' | 'no requests' | 'no answers' = 'well';
+  process: Process | null = null;
+  #starts = 0;
+  readonly #waiting: (() => void)[] = [];
+  readonly #clock: { readonly rate: number; readonly offsetMs: number };
+
+  constructor(
+    readonly name: string,
+    public address: string,
+    private readonly world: {
+      readonly time: VirtualTime;
+      readonly truth: GroundTruth;
+      readonly ledger: EvidenceLedger;
+      readonly providers: Providers;
+    },
+    skew: number,
+  ) {
+    this.#clock = { rate: 1 + skew * CLOCK_ERROR, offsetMs: 1_000_000 * (skew + 2) };
+  }
+
+  now(): number {
+    return this.#clock.offsetMs + this.world.time.elapsedMs * this.#clock.rate;
+  }
+
+  start(): void {
+    if (this.process !== null) return;
+    this.#starts += 1;
+    const incarnation = `${this.name}-${this.#starts}`;
+    const state = new RouteState({
+      gateway: this.name,
+      route: ROUTE,
+      incarnation,
+      defaults: { settled: this.settled, stickyKey: 'none', newConversationsOnly: false, shadow: 0 },
+      drainMs: DRAIN_MS,
+      keeper: this.disk,
+      now: () => this.now(),
+      warn: () => undefined,
+    });
+    this.process = { incarnation, state, evidence: new EvidenceStore(incarnation), slow: [], drawn: 0 };
+  }
+
+  /** As by SIGKILL. */
+  die(): void {
+    this.process?.state.close();
+    this.process = null;
+    this.isStopped = false;
+    for (const waiting of this.#waiting.splice(0)) waiting();
+  }
+
+  /** As by SIGCONT: what waited in its sockets is taken now. */
+  continue(): void {
+    this.isStopped = false;
+    for (const waiting of this.#waiting.splice(0)) waiting();
+  }
+
+  /** Resolves when the process takes what has arrived; false where there is none any more. */
+  async takes(): Promise<boolean> {
+    while (this.isStopped && this.process !== null) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    return this.process !== null;
+  }
+
+  async kill(by: string): Promise<void> {
+    if (this.process === null || this.isStopped) return;
+    const { state } = this.process;
+    const held = state.status().highestEpoch;
+    await state.kill({ by, reason: 'smoke', at: new Date(this.world.time.nowMs).toISOString() });
+    if (!this.disk.isFull) this.world.truth.killed(this.name, held);
+  }
+
+  async clearKill(): Promise<void> {
+    if (this.process !== null && !this.isStopped) await this.process.state.clearKill();
+  }
+
+  loseDisk(): void {
+    this.disk.lose();
+    this.world.truth.diskLost(this.name);
+  }
+
+  /** Draws some requests and has them answered; some drawn for the candidate are sent later. */
+  serve(holdBack = false): void {
+    const { process } = this;
+    if (process === null || this.isStopped) return;
+    this.sendHeldBack();
+    for (let request = 0; request < REQUESTS_A_TICK; request += 1) this.#serveOne(process, holdBack);
+  }
+
+  #serveOne(process: Process, holdBack: boolean): void {
+    const { state, evidence } = process;
+    process.drawn += 1;
+    const { side, epoch } = state.draw(null, `${process.incarnation} ${process.drawn}`);
+    if (side === 'candidate') {
+      const permit = state.permit(epoch);
+      if (holdBack && process.slow.length < 2) {
+        process.slow.push({ permit, epoch });
+        return;
+      }
+      this.#send(process, permit, epoch);
+      return;
+    }
+    this.#count(evidence, side, epoch);
+  }
+
+  /** Sends what was held back; a permit that is refused is nobody's failure and counted nowhere. */
+  sendHeldBack(): void {
+    const { process } = this;
+    if (process === null || this.isStopped) return;
+    for (const { permit, epoch } of process.slow.splice(0)) this.#send(process, permit, epoch);
+  }
+
+  #send({ state, evidence }: Process, permit: CandidatePermit, epoch: number): void {
+    if (!permit.send()) return;
+    const { record, withdrawn } = state.inForce.stored;
+    this.world.truth.dispatched({
+      gateway: this.name,
+      record: withdrawn ? null : record,
+      drawnUnder: epoch,
+      atMs: this.world.time.nowMs,
+    });
+    permit.close();
+    this.#count(evidence, 'candidate', epoch);
+  }
+
+  #count(evidence: EvidenceStore, side: Side, epoch: number): void {
+    evidence.record({
+      epoch,
+      side,
+      kind: 'live',
+      shape: 'plain',
+      model: 'm',
+      outcome: this.world.providers.answering[side] ? 'success' : 'status_5xx',
+      retry: false,
+      totalMs: 100,
+      firstTokenMs: null,
+      interTokenMs: [],
+      tokensIn: 1,
+      tokensCached: 0,
+      tokensOut: 1,
+      costUsd: null,
+      bucket: null,
+    });
+    this.world.ledger.counted(this.process?.incarnation ?? '', epoch, side);
+  }
+}

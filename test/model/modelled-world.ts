@@ -1,0 +1,229 @@
+import { type CommandName, isBadMessage, readCommand } from '../../src/core/command';
+import { driftsOf, isKilled } from '../../src/core/drift';
+import type { MigrationEvent } from '../../src/core/events';
+import { transition } from '../../src/core/migration';
+import { initialState, type MigrationState } from '../../src/core/migration-state';
+import { type Plan, stageKind } from '../../src/core/plan';
+import { planSchema } from '../../src/core/plan-schema';
+import type { Side } from '../../src/core/routing';
+import type { StoredState } from '../../src/gateway/record-file';
+import { LawKeeper } from '../support/migration-laws';
+import { EvidenceLedger, floorOf } from './evidence-ledger';
+import { GroundTruth } from './ground-truth';
+import { ModelGateway } from './model-gateway';
+import { ModelNetwork } from './model-network';
+import { ModelTemporal, type ServiceFaults } from './model-temporal';
+import { ModelWorker, type PortFaults } from './model-worker';
+import { VirtualTime } from './virtual-time';
+
+/** What one order takes out of the program, so that a law must break; nothing, but for planted faults. */
+export interface PlantedFault {
+  readonly ports?: PortFaults;
+  readonly service?: ServiceFaults;
+  /** Changes a gateway after each of its starts. */
+  readonly gateway?: (gateway: ModelGateway) => void;
+}
+
+const WIDE = {
+  errors: { rollbackRatio: 3, promotionExcess: 0.5 },
+  latency: { promotionIncrease: null },
+  probes: { promotionStreak: 1, rollbackStreak: 3 },
+} as const;
+
+/** Seconds in place of days, and margins that a few hundred requests can meet. */
+const PLAN: Plan = planSchema.parse({
+  route: 'chat',
+  lease: '15s',
+  renewal: '5s',
+  probes: { interval: '5s', timeout: '4s' },
+  handover: { probe: false },
+  stages: [
+    { name: 'assess', minimumSample: 2 },
+    ...['canary', 'rolling', 'complete'].map((name) => ({
+      name,
+      soak: name === 'complete' ? '10s' : '20s',
+      window: name === 'rolling' ? '10s' : '20s',
+      minimumSample: 10,
+      minimumKeys: 0,
+      burnIn: { time: '0s', requests: 0 },
+      deadline: { hold: '2m', rollback: '10m' },
+      gates: WIDE,
+    })),
+  ],
+});
+
+const TICK_MS = 1_000;
+
+/** With what a world begins. */
+export interface Beginning {
+  readonly gateways: number;
+  readonly workers: number;
+  /** Whether gateways still serve what an earlier migration left. */
+  readonly earlier: boolean;
+}
+
+const EARLIER: StoredState = {
+  highestEpoch: 7,
+  record: {
+    ...{ migrationId: 'm-0', stage: 'complete', epoch: 7, share: 1, salt: 'salt-0', stickyKey: 'none' },
+    ...{ leaseMs: 15_000, pinned: true, newConversationsOnly: false, shadow: 0 },
+  },
+  kill: null,
+  withdrawn: false,
+};
+
+/** Gateways, workers, Temporal and providers in one process, under one law keeper that sees everything. */
+export class ModelledWorld {
+  readonly time = new VirtualTime();
+  readonly truth = new GroundTruth(() => this.time.nowMs);
+  readonly ledger = new EvidenceLedger();
+  readonly providers = { answering: { legacy: true, candidate: true } as Record<Side, boolean> };
+  readonly hanging = { probes: false };
+  readonly gateways: ModelGateway[] = [];
+  readonly workers: ModelWorker[] = [];
+  readonly temporal: ModelTemporal;
+  /** Whether some requests are drawn now and sent a moment later. */
+  holdsBack = false;
+  #ticking = true;
+  readonly #network: ModelNetwork;
+  readonly #fault: PlantedFault;
+  #broken: Error | null = null;
+
+  constructor(fault: PlantedFault, { gateways, workers, earlier }: Beginning) {
+    this.time.start();
+    this.#fault = fault;
+    this.#network = new ModelNetwork(() => this.gateways, {
+      time: this.time,
+      truth: this.truth,
+      ledger: this.ledger,
+      knowsOfKill: () => isKilled(driftsOf(this.temporal.state)),
+    });
+    for (let index = 0; index < gateways; index += 1) this.#addGateway(index - 1, earlier);
+    for (let index = 0; index < workers; index += 1) this.workers.push(this.#newWorker(index));
+    const keeper = new LawKeeper();
+    this.temporal = new ModelTemporal(
+      initialState(
+        {
+          migrationId: 'm-1',
+          plan: PLAN,
+          by: 'ana',
+          reason: 'cheaper',
+          stickyKey: 'none',
+          newConversationsOnly: false,
+          shadow: 0,
+          salt: 'salt-1',
+        },
+        this.time.nowMs,
+      ),
+      {
+        time: this.time,
+        truth: this.truth,
+        workers: () => this.workers,
+        step: fault.service?.transition ?? transition,
+        faults: fault.service ?? {},
+        looks: (before, event, after) => {
+          try {
+            keeper.check(before, event, after);
+            this.#checkEvidence(before, event, after);
+          } catch (error) {
+            this.#broken ??= error as Error;
+          }
+        },
+      },
+    );
+    this.temporal.start();
+    void this.#tick();
+  }
+
+  get state(): MigrationState {
+    return this.temporal.state;
+  }
+
+  get stage(): string {
+    return this.state.plan.stages[this.state.stageIndex]?.name ?? '';
+  }
+
+  /** Throws the first law that was broken. */
+  check(): void {
+    if (this.#broken !== null) throw this.#broken;
+    if (this.truth.breach !== null) throw new Error(this.truth.breach);
+  }
+
+  async pass(durationMs: number): Promise<void> {
+    await this.time.pass(durationMs, () => this.#broken !== null || this.truth.breach !== null);
+    this.check();
+  }
+
+  stop(): void {
+    this.#ticking = false;
+    for (const gateway of this.gateways) gateway.die();
+    this.time.stop();
+  }
+
+  #addGateway(skew: number, earlier: boolean): void {
+    const number = this.gateways.length + 1;
+    const gateway = new ModelGateway(`gw-${number}`, `http://10.0.0.${number}:8082`, this, skew);
+    if (earlier) gateway.disk.begin(EARLIER);
+    this.gateways.push(gateway);
+    this.startGateway(gateway);
+  }
+
+  startGateway(gateway: ModelGateway): void {
+    if (gateway.process !== null) return;
+    gateway.start();
+    this.#fault.gateway?.(gateway);
+  }
+
+  replaceWorker(index: number): void {
+    this.workers[index]?.die();
+    this.workers[index] = this.#newWorker(index);
+  }
+
+  /** Sends what a person could type, as a signal; false where it did not arrive. */
+  says(name: CommandName, payload: Record<string, unknown> = {}): boolean {
+    const command = readCommand(name, payload);
+    if (isBadMessage(command)) throw new Error(command.problem);
+    return this.temporal.send({ type: 'command', command });
+  }
+
+  #newWorker(index: number): ModelWorker {
+    return new ModelWorker(
+      `worker-${index + 1}`,
+      { time: this.time, network: this.#network, providers: this.providers, hanging: this.hanging },
+      this.#fault.ports ?? {},
+    );
+  }
+
+  async #tick(): Promise<void> {
+    while (this.#ticking) {
+      for (const gateway of this.gateways) gateway.serve(this.holdsBack);
+      await this.time.wait(TICK_MS);
+    }
+  }
+
+  /** What gateways counted is what the workflow holds, once; and no stage is left on less than its plan asks for. */
+  #checkEvidence(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+    if (event.type === 'watched' && after.inEffect === before.inEffect) {
+      const difference = this.ledger.difference(before, event.window, after);
+      if (difference !== null) throw new Error(`evidence: ${difference}`);
+      const { verdict } = after.stage;
+      const said = event.window.verdict.outcome;
+      if (after !== before && verdict !== null && verdict.outcome !== said) {
+        throw new Error(`law 3: a window that says ${said} is remembered as ${verdict.outcome}`);
+      }
+      const inStageMs = event.atMs - after.stage.enteredAtMs;
+      if (after.stage.observedMs > inStageMs) {
+        throw new Error(`evidence: a soak of ${after.stage.observedMs} ms in ${inStageMs} ms`);
+      }
+    }
+    const stage = before.plan.stages[before.stageIndex];
+    const entry = after.checkpoints.at(-1);
+    const advanced = after.checkpoints.length > before.checkpoints.length && entry?.kind === 'intended';
+    if (!advanced || entry.cause !== 'advance' || event.type === 'command' || stage === undefined) return;
+    if (stageKind(stage) === 'assess') return;
+    const { candidate } = floorOf(before.stage.evidence);
+    if (candidate < stage.minimumSample) {
+      throw new Error(`law 3: ${stage.name} was left on ${candidate} of ${stage.minimumSample} requests`);
+    }
+  }
+}
