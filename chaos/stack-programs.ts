@@ -87,9 +87,10 @@ function nodeProgram(
   { secrets }: ProgramOptions,
 ): Program {
   const isShifted = clockOffsetMs !== 0 || clockJumpMs !== 0;
+  const preloads = ['file-limit.js', ...(isShifted ? ['shift-clock.js'] : [])];
   return {
     command: process.execPath,
-    args: [...(isShifted ? ['--require', join(__dirname, 'shift-clock.js')] : []), ...args],
+    args: [...preloads.flatMap((file) => ['--require', join(__dirname, file)]), ...args],
     env: {
       ...secrets,
       CHAOS_CLOCK_OFFSET_MS: String(clockOffsetMs),
