@@ -31,7 +31,8 @@ const STATUS: EventFacts = {
   choices: NO_CHOICES,
   endedChoices: NO_CHOICES,
 };
-const TOKEN: EventFacts = { ...STATUS, content: true };
+/** What is recognised by its text alone: one more piece of an answer under way. */
+export const TOKEN: EventFacts = { ...STATUS, content: true };
 const ERROR: EventFacts = { ...STATUS, error: true };
 
 /**

@@ -1,7 +1,8 @@
 import { latin1 } from './latin1';
 import { LongEvent } from './long-event';
 import type { AnswerFault } from './plain-answer';
-import { type EventFacts, readEvent, readEventObject } from './stream-event';
+import { type EventFacts, readEvent, readEventObject, TOKEN } from './stream-event';
+import { TokenShape } from './token-shape';
 import type { TokenUsage } from './token-usage';
 import type { Endpoint } from './traffic-class';
 
@@ -48,6 +49,7 @@ export class StreamScanner {
   /** The long event has shown, or has to be taken, to be another than the usage event. */
   #longIsPassed = false;
   #lastContentMs = 0;
+  readonly #shape = new TokenShape();
   /** [DONE] came. */
   #done = false;
   #ended = false;
@@ -115,10 +117,11 @@ export class StreamScanner {
         searchFrom = lineEnd + 1;
         continue;
       }
-      const isLong = next - eventStart > MAX_EVENT_LENGTH;
-      const drops = isLong
-        ? this.#longEvent(text, eventStart, nowMs)
-        : this.#event(text, eventStart, lineEnd, nowMs);
+      let drops = false;
+      if (next - eventStart > MAX_EVENT_LENGTH) drops = this.#longEvent(text, eventStart, nowMs);
+      else if (searchFrom === eventStart && this.#shape.matches(text, eventStart, lineEnd)) {
+        this.#countContent(nowMs);
+      } else drops = this.#event(text, eventStart, lineEnd, nowMs);
       if (drops) {
         kept += text.slice(keptFrom, eventStart);
         keptFrom = next;
@@ -225,7 +228,9 @@ export class StreamScanner {
     const { endpoint, choices } = this.#options;
     // Which choice a piece belongs to is not in its text alone.
     const byText = this.firstContentMs !== null && choices <= 1;
-    return this.#take(readEvent(endpoint, name, data, byText), nowMs);
+    const facts = readEvent(endpoint, name, data, byText);
+    if (facts === TOKEN) this.#shape.learn(text, start, end);
+    return this.#take(facts, nowMs);
   }
 
   /** Takes what an event says, null for one that is not a JSON object; true when it is to be taken out. */
@@ -245,12 +250,14 @@ export class StreamScanner {
       for (const index of facts.choices) this.#choices.add(index);
       for (const index of facts.endedChoices) this.#endedChoices.add(index);
     }
-    if (facts.content) {
-      if (this.firstContentMs === null) this.firstContentMs = nowMs;
-      else if (this.gapsMs.length < MAX_GAPS) this.gapsMs.push(nowMs - this.#lastContentMs);
-      this.#lastContentMs = nowMs;
-    }
+    if (facts.content) this.#countContent(nowMs);
     return facts.usageOnly && this.#options.removesUsage;
+  }
+
+  #countContent(nowMs: number): void {
+    if (this.firstContentMs === null) this.firstContentMs = nowMs;
+    else if (this.gapsMs.length < MAX_GAPS) this.gapsMs.push(nowMs - this.#lastContentMs);
+    this.#lastContentMs = nowMs;
   }
 }
 

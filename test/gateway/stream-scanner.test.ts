@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { readEvent } from '../../src/gateway/stream-event';
 import { type ScannerOptions, StreamScanner } from '../../src/gateway/stream-scanner';
 import { chunk, DONE, event, HELLO, ROLE, STOP } from '../support/fault-provider';
 
@@ -232,4 +233,78 @@ it.each(['', 'null'])('takes a finish reason of "%s" for none', (reason) => {
   expect([cut.hasContent, cut.mayEnd, cut.fault?.kind]).toEqual([true, false, 'truncated']);
   const whole = scan(piece('Hello', reason) + piece('', 'stop'), [], false).scanner;
   expect([whole.mayEnd, whole.fault]).toEqual([true, null]);
+});
+
+describe('pieces that differ in one text only', () => {
+  /** A piece as a provider might write it: the text is put between its quotes as it is. */
+  const written = (front: string, key: string, text: string, finish: string, rest: string) =>
+    `{"id":"c-1",${front}"choices":[{"index":0,"delta":{"${key}":"${text}"},"finish_reason":${finish}}]${rest}}`;
+  const texts = fc.oneof(
+    fc.constantFrom(
+      ' word',
+      '',
+      'error',
+      'usage',
+      'finish_reason',
+      '\\',
+      '\\\\',
+      '\\"',
+      '\\"x',
+      'x\\',
+      '"',
+      '","b":"',
+    ),
+    fc.constantFrom(
+      '"},"finish_reason":"stop","a":{"b":"',
+      '","error":"x',
+      '"}}],"usage":{"a":"',
+      '","c":1,"d":"\\',
+    ),
+    fc.string({ maxLength: 8 }).map((text) => text.replace(/[\r\n]/g, ' ')),
+  );
+  const pieces = fc.record({
+    // As long as each other, so that what follows stands in the same place.
+    front: fc.constantFrom('"a_key":{"code":1},', '"a_key":{"code":1},', '"error":{"code":1},'),
+    key: fc.constantFrom('content', 'content', 'content', 'reasoning_content', 'refusal'),
+    text: texts,
+    finish: fc.constantFrom('null', 'null', 'null', '""', '"stop"', '"length"'),
+    rest: fc.constantFrom('', '', '', ',"usage":null', ',"usage":{"prompt_tokens":3}', ',"error":{"code":1}'),
+  });
+
+  it('are read as each of them is read alone', () => {
+    fc.assert(
+      fc.property(fc.array(pieces, { maxLength: 12 }), fc.boolean(), (list, carriageReturns) => {
+        const all = [written('', 'content', 'first', 'null', '')].concat(
+          list.map(({ front, key, text, finish, rest }) => written(front, key, text, finish, rest)),
+        );
+        const alone = all.map((data, index) => readEvent('chat', '', data, index > 0));
+        const text = all.map((data) => event(data)).join('');
+        const { scanner } = scan(carriageReturns ? text.replaceAll('\n', '\r\n') : text, [], false);
+        expect({
+          contents: scanner.gapsMs.length + 1,
+          malformed: scanner.malformed,
+          errorEvent: scanner.errorEvent,
+          mayEnd: scanner.mayEnd,
+          usage: scanner.usage,
+        }).toEqual({
+          contents: alone.filter((facts) => facts?.content === true).length,
+          malformed: alone.includes(null),
+          errorEvent: alone.some((facts) => facts?.error === true),
+          mayEnd: alone.some((facts) => facts !== null && facts.finish !== null),
+          usage: alone.findLast((facts) => facts !== null && facts.usage !== null)?.usage ?? null,
+        });
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  it('are read as those of a stream that has two texts, or changes from one text to another', () => {
+    const both = (one: string, other: string) => chunk({ content: one, reasoning_content: other });
+    const text = [
+      ...[HELLO, both('a', 'b'), both('c', 'd'), both('', 'e'), both('f', ''), both('g', 'h')],
+      ...[TOOL, TOOL, HELLO, HELLO, chunk({ content: 'the end' }, 'length'), HELLO],
+    ];
+    const { scanner } = scan(text.join(''), [], false);
+    expect([scanner.gapsMs.length, scanner.mayEnd, scanner.fault]).toEqual([text.length - 1, true, null]);
+  });
 });
