@@ -319,7 +319,8 @@ export class Attempt implements ExchangeHandler, Timed {
     const rest = scanner.end(nowMs);
     const fault = this.#headFault ?? scanner.fault;
     if (!this.committed) {
-      this.#held.push(rest);
+      // A second piece, even an empty one, would have all of it copied.
+      if (rest.length > 0) this.#held.push(rest);
       if (this.#keeping === 'until content' && !scanner.hasContent) {
         this.#end({ ...faultOf(scanner), ambiguous: true });
         return;
