@@ -2,13 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { analyzeUsage } from '../src/assess/usage/analyze-usage';
 import { parseMapping } from '../src/assess/usage/mapping-schema';
 import { UsageDatabase } from '../src/assess/usage/usage-database';
 import { loadUsage } from '../src/assess/usage/usage-loader';
 import { type Engines, findEngines, measured } from './assess-engines';
+import { readOptions, runBench } from './bench-program';
 
 /** The answers that every engine must agree on; percentiles within 0.5%. */
 interface Answers {
@@ -53,32 +53,31 @@ const MAPPING = parseMapping(
   'benchmark',
 );
 
+const flags = readOptions('bench:assess', 'Times the assessment of generated usage logs.', {
+  rows: ['how many each log has', '1000000,10000000'],
+  folder: ['where the logs are kept for the next run; else they are deleted', ''],
+  duckdb: ["DuckDB's shell; else one is installed into the cache", ''],
+  python: ['Python with pandas; else one is installed into the cache', ''],
+  repeat: ['runs of each engine', 3],
+  child: ['assesses one log and prints what it took as JSON', ''],
+});
+
 /** Times the assessment of generated logs, beside DuckDB's shell and pandas where they are given. */
 async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      rows: { type: 'string', default: '1000000,10000000' },
-      folder: { type: 'string' },
-      duckdb: { type: 'string' },
-      python: { type: 'string' },
-      repeat: { type: 'string', default: '3' },
-      child: { type: 'string' },
-    },
-  });
-  if (values.child !== undefined) {
-    process.stdout.write(`${JSON.stringify(await assess(values.child))}\n`);
+  if (flags.child !== '') {
+    process.stdout.write(`${JSON.stringify(await assess(flags.child))}\n`);
     return;
   }
   const engines = findEngines({
-    ...(values.duckdb === undefined ? {} : { duckdb: values.duckdb }),
-    ...(values.python === undefined ? {} : { python: values.python }),
+    ...(flags.duckdb === '' ? {} : { duckdb: flags.duckdb }),
+    ...(flags.python === '' ? {} : { python: flags.python }),
   });
-  const folder = values.folder ?? mkdtempSync(join(tmpdir(), 'bench-assess-'));
+  const folder = flags.folder === '' ? mkdtempSync(join(tmpdir(), 'bench-assess-')) : flags.folder;
   const ours: { rows: number; format: string; run: Measured }[] = [];
   try {
-    for (const rows of values.rows.split(',').map(Number)) {
+    for (const rows of flags.rows.split(',').map(Number)) {
       for (const file of await generate(folder, rows)) {
-        const rounds = Array.from({ length: Number(values.repeat) }, () => [
+        const rounds = Array.from({ length: flags.repeat }, () => [
           cutover(file),
           ...(engines === null ? [] : [duckdbShell(engines, file, folder), pandas(engines, file, folder)]),
         ]);
@@ -89,7 +88,7 @@ async function main(): Promise<void> {
       }
     }
   } finally {
-    if (values.folder === undefined) rmSync(folder, { recursive: true });
+    if (flags.folder === '') rmSync(folder, { recursive: true });
   }
   reportGrowth(ours);
 }
@@ -303,7 +302,4 @@ function report(
   }
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  process.exitCode = 1;
-});
+void runBench('bench:assess', main);

@@ -6,11 +6,11 @@ import type { AddressInfo } from 'node:net';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import { defaultPlan, MigrationClient } from '../src/client';
 import { environment, loadConfiguration } from '../src/config';
 import { TASK_QUEUE, WATCH_TASK_QUEUE } from '../src/contract';
+import { readOptions, runBench } from './bench-program';
 import { simulatedActivities, simulatedGateway } from './console/simulated-world';
 import { cpuMicros, residentMb } from './gateway/process-usage';
 import { startOwnTemporal } from './own-temporal';
@@ -21,17 +21,15 @@ import { startOwnTemporal } from './own-temporal';
  * HTTP. Simulated: what activities and gateways answer, so that the machine measures the console and not traffic.
  */
 
-const { values } = parseArgs({
-  options: {
-    migrations: { type: 'string', default: '200' },
-    viewers: { type: 'string', default: '10' },
-    seconds: { type: 'string', default: '30' },
-    json: { type: 'boolean', default: false },
-  },
+const flags = readOptions('bench:console', 'Measures what cutover ui costs.', {
+  migrations: ['open migrations', 200],
+  viewers: ['who look at the same time', 10],
+  seconds: ['how long they look', 30],
+  json: ['prints one line of JSON', false],
 });
-const MIGRATIONS = Number(values.migrations);
-const VIEWERS = Number(values.viewers);
-const SECONDS = Number(values.seconds);
+const MIGRATIONS = flags.migrations;
+const VIEWERS = flags.viewers;
+const SECONDS = flags.seconds;
 /** Of the viewers, so many look at the list; the others at a migration each. */
 const LIST_VIEWERS = Math.max(1, Math.round(VIEWERS / 5));
 const WATCHED_WINDOW_MS = 2_000;
@@ -242,7 +240,7 @@ function report({ load, idleMb, mostMb, cpuPart, rates, firstBytes }: Measured):
     firstMigrationBytes: most(firstBytes.slice(LIST_VIEWERS)),
     simulated: 'what activities and gateways answer; Temporal, workflows, queries and HTTP are real',
   };
-  if (values.json) {
+  if (flags.json) {
     process.stdout.write(`${JSON.stringify(numbers)}\n`);
     return;
   }
@@ -264,11 +262,6 @@ function note(text: string): void {
   process.stderr.write(`${text}\n`);
 }
 
-main()
-  .catch((error: unknown) => {
-    note(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.exitCode = 1;
-  })
-  .finally(async () => {
-    for (const stop of stops.reverse()) await stop();
-  });
+void runBench('bench:console', main, async () => {
+  for (const stop of stops.reverse()) await stop();
+});

@@ -33,27 +33,24 @@ import {
 import { differenceWithin, type TwoRates } from '../src/core/statistics/rate-difference';
 import { ratioExceeds } from '../src/core/statistics/rate-ratio';
 import { drawEvents, drawLatencies } from '../test/support/statistics-draws';
+import { readOptions, runBench } from './bench-program';
 
 /**
  * Simulates the gates against the goals of docs/statistics.md and prints what was found. Seeded: the same runs
- * give the same numbers. `--runs N` sets the runs of the longest simulation (2,000); the others scale with it.
- * `--only NAME` prints one.
+ * give the same numbers.
  */
-function main(argv: readonly string[]): void {
-  const runs = Number(option(argv, '--runs') ?? 2_000);
-  const only = option(argv, '--only');
+function main(): void {
+  const { runs, only } = readOptions('gate-validity', 'Simulates the gates against their goals.', {
+    runs: ['runs of the longest simulation; the others scale with it', 2_000],
+    only: ['what the names of the simulations begin with', ''],
+  });
   for (const [name, simulate] of Object.entries(SIMULATIONS)) {
-    if (only !== undefined && !name.startsWith(only)) continue;
+    if (!name.startsWith(only)) continue;
     const started = process.hrtime.bigint();
     for (const line of simulate(runs)) process.stdout.write(`${name.padEnd(22)} ${line}\n`);
     const seconds = Number(process.hrtime.bigint() - started) / 1e9;
     process.stdout.write(`${name.padEnd(22)} (${seconds.toFixed(0)} s)\n`);
   }
-}
-
-function option(argv: readonly string[], name: string): string | undefined {
-  const at = argv.indexOf(name);
-  return at < 0 ? undefined : argv[at + 1];
 }
 
 type Simulation = (runs: number) => Iterable<string>;
@@ -497,4 +494,4 @@ function spread(values: readonly number[]): string {
   return `mean ${Math.round(mean)}, median ${at(0.5)}, 90% ${at(0.9)}`;
 }
 
-main(process.argv.slice(2));
+void runBench('gate-validity', main);

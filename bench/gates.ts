@@ -21,6 +21,7 @@ import { differenceWithin, type TwoRates } from '../src/core/statistics/rate-dif
 import { candidateFraction, ratioExceeds, ratioInterval } from '../src/core/statistics/rate-ratio';
 import { sampleRatioMismatch } from '../src/core/statistics/sample-ratio';
 import { drawEvents, drawLatencies, drawNormal } from '../test/support/statistics-draws';
+import { readOptions, runBench } from './bench-program';
 
 const SHARE = 0.1;
 const WINDOWS = 200;
@@ -29,18 +30,19 @@ const EVALUATIONS = 50;
 
 /**
  * Times one evaluation of all metrics of a stage over a million requests, and compares the rate process with
- * confseq in Python on the same counts. `--json` prints one line; `--python PATH` names an interpreter that has
- * confseq (python3 by default; without it the comparison is left out and said to be).
+ * confseq in Python on the same counts; without confseq the comparison is left out and said to be.
  */
-function main(argv: readonly string[]): void {
-  const at = argv.indexOf('--python');
-  const python = at < 0 ? 'python3' : (argv[at + 1] ?? 'python3');
+function main(): void {
+  const { json, python } = readOptions('bench:gates', 'Times one evaluation of all gates of a stage.', {
+    python: ['an interpreter that has confseq', 'python3'],
+    json: ['prints one line of JSON', false],
+  });
   const rows = [
     { traffic: 'no difference', ...timed(drawStage(1, 1, seededRandom(1))) },
     { traffic: 'candidate harms', ...timed(drawStage(1.8, 1.8, seededRandom(2))) },
   ];
   const comparison = compareWithConfseq(python);
-  if (argv.includes('--json')) {
+  if (json) {
     process.stdout.write(
       `${JSON.stringify({ requests: REQUESTS, windows: WINDOWS, rows, confseq: comparison })}\n`,
     );
@@ -235,4 +237,4 @@ function compareWithConfseq(python: string): Comparison | null {
   };
 }
 
-main(process.argv.slice(2));
+void runBench('bench:gates', main);

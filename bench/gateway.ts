@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { freePorts } from '../src/temporal-server/free-port';
+import { readOptions, runBench } from './bench-program';
 import {
   type Measured,
   type MeasureOptions,
@@ -30,21 +30,17 @@ import {
  * load and providers on core 1, rounds interleaved, medians of ratios within rounds. Needs Linux, taskset, nginx
  * and wrk (`apt-get install nginx-light wrk`), and Go for the Go subject and the open loop.
  */
-const { values: flags } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
-    only: { type: 'string', default: 'direct,nginx,go,cutover,portkey' },
-    cells: {
-      type: 'string',
-      default: 'plain 1,plain 32,half,streams 1,streams 32,back to back 1,back to back 32,open streams',
-    },
-    /** Requests a second of the cell `half`; half of what the gateway reached in `plain 32` when absent. */
-    rate: { type: 'string' },
-    /** Further flags of the gateway's node, such as --cpu-prof. */
-    node: { type: 'string', default: '' },
-    json: { type: 'boolean', default: false },
-  },
+const flags = readOptions('bench:gateway', 'Measures the gateway beside nginx, Go and Portkey.', {
+  rounds: ['rounds, besides one to warm up', 5],
+  seconds: ['how long each cell of a round takes', 4],
+  only: ['subjects', 'direct,nginx,go,cutover,portkey'],
+  cells: [
+    'what is measured, with the number of connections or streams',
+    'plain 1,plain 32,half,streams 1,streams 32,back to back 1,back to back 32,open streams',
+  ],
+  rate: ['requests per second of the cell half; else half of what the gateway reached in plain 32', null],
+  node: ["further flags of the gateway's node, such as --cpu-prof", ''],
+  json: ['prints one line of JSON', false],
 });
 
 /** What a cell measures; its number says how many connections or streams. */
@@ -81,9 +77,9 @@ async function main(): Promise<void> {
   try {
     const subjects = await startSubjects(folder);
     const rounds: Round[] = [];
-    for (let round = 0; round <= Number(flags.rounds); round += 1) {
+    for (let round = 0; round <= flags.rounds; round += 1) {
       // Round 0 warms up and is thrown away.
-      const seconds = round === 0 ? 2 : Number(flags.seconds);
+      const seconds = round === 0 ? 2 : flags.seconds;
       const measured = await measureRound(cells, subjects, { seconds, folder });
       if (round > 0) rounds.push(measured);
       note(`round ${round} of ${flags.rounds} done`);
@@ -147,7 +143,7 @@ async function measureRound(
 }
 
 function halfRate(): number {
-  if (flags.rate !== undefined) return Number(flags.rate);
+  if (flags.rate !== null) return flags.rate;
   if (capacity === null) throw new Error('expected --rate, or "plain 32" of cutover before the cell "half"');
   return capacity / 2;
 }
@@ -184,10 +180,4 @@ function note(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-main().then(
-  () => process.exit(0),
-  (error: unknown) => {
-    note(`bench: ${error instanceof Error ? error.message : String(error)}`);
-    process.exit(1);
-  },
-);
+void runBench('bench:gateway', main);

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { freePorts } from '../src/temporal-server/free-port';
+import { readOptions, runBench } from './bench-program';
 import { CpuQuota } from './gateway/cpu-quota';
 import { type Measured, measurePlain } from './gateway/measure';
 import type { Started } from './gateway/pinned-process';
@@ -14,14 +14,12 @@ import { type ProviderPorts, type Subject, startOwnSubject, startPlainProviders 
  * both cores, by a CPU quota of the kernel. Load and provider have what is left, and are never what is waited for.
  * Needs Linux with cgroup v1 as root, taskset, nginx and wrk.
  */
-const { values: flags } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '5' },
-    seconds: { type: 'string', default: '4' },
-    part: { type: 'string', default: '0.3' },
-    connections: { type: 'string', default: '64' },
-    json: { type: 'boolean', default: false },
-  },
+const flags = readOptions('bench:processes', 'Measures what a second process adds to a gateway.', {
+  rounds: ['rounds, besides one to warm up', 5],
+  seconds: ['how long each of the two is measured in a round', 4],
+  part: ['the part of a core that each process gets', 0.3],
+  connections: ['connections of the load', 64],
+  json: ['prints one line of JSON', false],
 });
 
 const BOTH_CORES = '0,1';
@@ -42,12 +40,12 @@ async function main(): Promise<void> {
     const one = await startGateway(folder, 1, { data: port(4), admin: port(5) }, providers);
     const two = await startGateway(folder, 2, { data: port(6), admin: port(7) }, providers);
     const rounds: [Measured, Measured][] = [];
-    for (let round = 0; round <= Number(flags.rounds); round += 1) {
+    for (let round = 0; round <= flags.rounds; round += 1) {
       // Round 0 warms up and is thrown away.
-      const options = { folder, seconds: Number(flags.seconds) };
+      const options = { folder, seconds: flags.seconds };
       const measured: [Measured, Measured] = [
-        await measurePlain(one, Number(flags.connections), options),
-        await measurePlain(two, Number(flags.connections), options),
+        await measurePlain(one, flags.connections, options),
+        await measurePlain(two, flags.connections, options),
       ];
       if (round > 0) rounds.push(measured);
       process.stderr.write(`round ${round} of ${flags.rounds} done\n`);
@@ -67,7 +65,7 @@ async function startGateway(
   ports: { readonly data: number; readonly admin: number },
   providers: ProviderPorts,
 ): Promise<Subject> {
-  const quota = new CpuQuota(`${processes}`, processes * Number(flags.part));
+  const quota = new CpuQuota(`${processes}`, processes * flags.part);
   quotas.push(quota);
   const { subject } = await startOwnSubject(join(folder, `own-${processes}`), ports, providers, [], {
     settings: { processes },
@@ -115,7 +113,4 @@ function median(values: readonly number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`${(error as Error).stack}\n`);
-  process.exitCode = 1;
-});
+void runBench('bench:processes', main);

@@ -6,17 +6,9 @@ import { SCENARIOS, type Scenario } from '../src/core/rehearsal-scenario';
 import { proportionInterval } from '../src/core/statistics/clopper-pearson';
 import { ASSUMED_TRAFFIC } from '../src/core/traffic';
 import { JUDGING_RULES } from '../src/core/verdict';
+import { readOptions, runBench } from './bench-program';
 
-const HELP = `Rehearses the whole default plan, stage after stage, on traffic as it is, and counts wrong decisions.
-
-  npm run bench:rehearsals -- [--out FILE] [--runs N] [--group NAME] [--only TEXT] [--summary]
-
-  --out FILE     JSON lines, one for each run; runs that it holds are not done again (default: rehearsals.jsonl)
-  --runs N       of each case, by the seeds from 1 on (default: 1000)
-  --group NAME   only this group; may be repeated
-  --only TEXT    only cases whose name contains this; may be repeated
-  --summary      run nothing, print what the file holds
-  --help         print this
+const ABOUT = `Rehearses the whole default plan, stage after stage, on traffic as it is, and counts wrong decisions.
 
 Groups:
   equal             a candidate exactly as good as legacy, on each traffic; a held stage is left by an override
@@ -25,15 +17,7 @@ Groups:
   planted           harm that has to be rolled back or held; a held stage ends the run
 
 Seed after seed over all cases, in one process: stop it at any time, and start it again to go on. A file of another
-release's rules is refused.
-`;
-
-interface Options {
-  readonly out: string;
-  readonly runs: number;
-  readonly groups: readonly string[];
-  readonly only: readonly string[];
-}
+release's rules is refused.`;
 
 /** One run of a case, as a line of the file. */
 interface Line {
@@ -54,21 +38,26 @@ interface Case {
 
 const GROUPS = ['equal', 'promotion margin', 'rollback margin', 'planted'] as const;
 
-function main(argv: readonly string[]): void {
-  if (argv.includes('--help')) {
-    process.stdout.write(HELP);
-    return;
-  }
-  const options = readOptions(argv);
+function main(): void {
+  const options = readOptions('bench:rehearsals', ABOUT, {
+    out: ['JSON lines, one for each run; runs that it holds are not done again', 'rehearsals.jsonl'],
+    runs: ['of each case, by the seeds from 1 on', 1_000],
+    group: ['only this group', []],
+    only: ['only cases whose name contains this', []],
+    summary: ['runs nothing, prints what the file holds', false],
+  });
+  const unknown = options.group.find((name) => !GROUPS.some((group) => group === name));
+  if (unknown !== undefined)
+    throw new Error(`--group: expected one of ${GROUPS.join(', ')}, got "${unknown}"`);
   const cases = casesOf().filter(
     ({ group, name }) =>
-      (options.groups.length === 0 || options.groups.includes(group)) &&
+      (options.group.length === 0 || options.group.includes(group)) &&
       (options.only.length === 0 || options.only.some((text) => name.includes(text))),
   );
   if (cases.length === 0)
     throw new Error(`expected a case named like ${options.only.join(' or ')}, got none`);
   const lines = readLines(options.out);
-  if (!argv.includes('--summary')) {
+  if (!options.summary) {
     const done = new Set(lines.map((line) => `${line.case} ${line.seed}`));
     const plan = planSchema.parse({ route: 'rehearsed' });
     for (let seed = 1; seed <= options.runs; seed += 1) {
@@ -81,19 +70,6 @@ function main(argv: readonly string[]): void {
     }
   }
   for (const each of cases) process.stdout.write(`${summary(each, lines)}\n`);
-}
-
-function readOptions(argv: readonly string[]): Options {
-  const all = (name: string) =>
-    argv.flatMap((each, at) => (each === name ? [argv[at + 1] ?? ''] : [])).filter((value) => value !== '');
-  const runs = Number(all('--runs').at(-1) ?? 1_000);
-  if (!Number.isSafeInteger(runs) || runs < 1)
-    throw new Error(`--runs: expected a whole number from 1 on, got ${runs}`);
-  const groups = all('--group');
-  const unknown = groups.find((name) => !GROUPS.some((group) => group === name));
-  if (unknown !== undefined)
-    throw new Error(`--group: expected one of ${GROUPS.join(', ')}, got "${unknown}"`);
-  return { out: all('--out').at(-1) ?? 'rehearsals.jsonl', runs, groups, only: all('--only') };
 }
 
 function readLines(file: string): Line[] {
@@ -207,4 +183,4 @@ function percent(part: number): string {
   return `${(100 * part).toFixed(1)}%`;
 }
 
-main(process.argv.slice(2));
+void runBench('bench:rehearsals', main);

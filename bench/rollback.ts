@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Client, Connection } from '@temporalio/client';
 import { bundleWorkflowCode, NativeConnection, Worker } from '@temporalio/worker';
 import { Pool } from 'undici';
@@ -16,6 +15,7 @@ import { workflowIdOf } from '../src/contract';
 import { planSchema } from '../src/core/plan-schema';
 import { type DemoProvider, startProvider } from '../src/demo/provider';
 import { freePorts } from '../src/temporal-server/free-port';
+import { readOptions, runBench } from './bench-program';
 import { startOwnTemporal } from './own-temporal';
 
 /**
@@ -24,15 +24,13 @@ import { startOwnTemporal } from './own-temporal';
  * log, and to the workflow's result; beside the floor, a workflow that only waits for a signal.
  */
 
-const { values } = parseArgs({
-  options: {
-    rollbacks: { type: 'string', default: '200' },
-    rate: { type: 'string', default: '300' },
-    json: { type: 'boolean', default: false },
-  },
+const flags = readOptions('bench:rollback', 'Measures how long a rollback takes.', {
+  rollbacks: ['how many', 200],
+  rate: ['requests per second meanwhile', 300],
+  json: ['prints one line of JSON', false],
 });
-const ROLLBACKS = Number(values.rollbacks);
-const RATE_PER_SECOND = Number(values.rate);
+const ROLLBACKS = flags.rollbacks;
+const RATE_PER_SECOND = flags.rate;
 const SECRETS = { LEGACY_KEY: 'bench', CANDIDATE_KEY: 'bench', CUTOVER_ADMIN_TOKEN: 'bench-admin-token' };
 const MAIN = join(__dirname, '..', 'src', 'cli', 'main.js');
 
@@ -225,7 +223,7 @@ function report(
     p99AboveFloorMs: percentiles(toLast).p99 - percentiles(floorMs).p99,
     load,
   };
-  if (values.json) {
+  if (flags.json) {
     process.stdout.write(`${JSON.stringify(numbers)}\n`);
     return;
   }
@@ -273,12 +271,6 @@ function note(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-main()
-  .catch((error: unknown) => {
-    note(`the benchmark failed: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = 1;
-  })
-  .finally(async () => {
-    for (const stop of stops.reverse()) await stop();
-    process.exit();
-  });
+void runBench('bench:rollback', main, async () => {
+  for (const stop of stops.reverse()) await stop();
+});

@@ -3,8 +3,8 @@ import { Agent, request } from 'node:http';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { freePorts } from '../src/temporal-server/free-port';
+import { readOptions, runBench } from './bench-program';
 import { MODEL, PLAIN_BODY, streamBody } from './gateway/answers';
 import { type Started, startPinned, untilAnswers } from './gateway/pinned-process';
 import { splitInHalf } from './gateway/subjects';
@@ -14,13 +14,10 @@ import { splitInHalf } from './gateway/subjects';
  * fault table: counts what callers lose that legacy could have answered. Ambiguous failures beyond the replay
  * budget (as it is by default) reach callers by design and are counted apart. Needs Linux and taskset.
  */
-const { values: flags } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '120' },
-    /** How often the candidate answers well in between. */
-    well: { type: 'string', default: '0.5' },
-    json: { type: 'boolean', default: false },
-  },
+const flags = readOptions('bench:soak', 'Counts what callers lose while the candidate fails in every way.', {
+  seconds: ['how long the soak takes', 120],
+  well: ['the part of its requests that the candidate answers well', 0.5],
+  json: ['prints one line of JSON', false],
 });
 
 const LOAD = 0.8;
@@ -39,14 +36,14 @@ interface Outcome {
   readonly failure: string | null;
 }
 
-async function main(): Promise<number> {
+async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-soak-'));
   const stops: Started[] = [];
   try {
     const [legacy = 0, candidate = 0, data = 0, admin = 0] = await freePorts('127.0.0.1', 4);
     const provider = (port: number, well: string) =>
       startPinned(1, process.execPath, [join(__dirname, 'gateway', 'soak-provider.js'), `${port}`, well]);
-    stops.push(provider(legacy, '1'), provider(candidate, flags.well));
+    stops.push(provider(legacy, '1'), provider(candidate, `${flags.well}`));
     for (const port of [legacy, candidate]) await untilAnswers(`http://127.0.0.1:${port}/`);
     const log = join(folder, 'requests.log');
     const gateway = await startGateway(folder, { legacy, candidate, data, admin, log });
@@ -56,10 +53,10 @@ async function main(): Promise<number> {
     await splitInHalf(`http://127.0.0.1:${admin}`, 'chat');
     note(`capacity ${capacity.toFixed(0)} requests a second; soaking at ${(capacity * LOAD).toFixed(0)}`);
     const linesBefore = await settledLines(log);
-    const outcomes = await soak(url, capacity * LOAD, Number(flags.seconds));
+    const outcomes = await soak(url, capacity * LOAD, flags.seconds);
     const lines = (await settledLines(log)).slice(linesBefore.length);
     const faults = (await (await fetch(`http://127.0.0.1:${candidate}/`)).json()) as Record<string, number>;
-    return report(capacity, outcomes, lines, faults);
+    report(capacity, outcomes, lines, faults);
   } finally {
     for (const started of stops.reverse()) await started.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -176,7 +173,7 @@ function report(
   outcomes: readonly Outcome[],
   lines: readonly string[],
   faults: Readonly<Record<string, number>>,
-): number {
+): void {
   const failures: Record<string, number> = {};
   for (const { stream, failure } of outcomes) {
     if (failure === null) continue;
@@ -187,7 +184,7 @@ function report(
   const budgetExhausted = lines.filter((line) => line.includes('"why":"replay budget exhausted"')).length;
   const result = {
     machine: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}, Node ${process.version}`,
-    seconds: Number(flags.seconds),
+    seconds: flags.seconds,
     capacityPerSecond: Math.round(capacity),
     requests: outcomes.length,
     rescued: lines.filter((line) => line.includes('"failover":')).length,
@@ -209,7 +206,7 @@ function report(
     print(`lost that legacy could have answered: ${lost}`);
     for (const [name, count] of Object.entries(failures)) print(`  ${count} ${name}`);
   }
-  return result.lost === 0 ? 0 : 1;
+  if (result.lost > 0) process.exitCode = 1;
 }
 
 function print(line: string): void {
@@ -220,10 +217,4 @@ function note(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-main().then(
-  (code) => process.exit(code),
-  (error: unknown) => {
-    note(`soak: ${error instanceof Error ? error.message : String(error)}`);
-    process.exit(1);
-  },
-);
+void runBench('bench:soak', main);

@@ -23,7 +23,9 @@ function isBuilt(): boolean {
   const bundle = join(ROOT, 'dist', 'workflow-bundle.js');
   if (!existsSync(bundle)) return false;
   const builtMs = statSync(bundle).mtimeMs;
-  return ['src', 'scripts', 'tools', 'chaos'].every((folder) => newestMs(join(ROOT, folder)) < builtMs);
+  return ['src', 'scripts', 'tools', 'chaos', 'bench'].every(
+    (folder) => newestMs(join(ROOT, folder)) < builtMs,
+  );
 }
 
 function newestMs(folder: string): number {
