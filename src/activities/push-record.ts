@@ -62,6 +62,9 @@ export async function pushRecord(
     drift: drifts[0] ?? null,
     drifts,
     notes: pushed.flatMap(({ note }) => (note === null ? [] : [note])),
+    undurable: reported.filter((name) =>
+      pushed.some(({ gateway, isDurable }) => gateway.name === name && isDurable === false),
+    ),
     located: [...members, ...joined].map(({ gateway }) => gateway),
     answered: [...members, ...joined].filter(hasAnswered).map(({ gateway }) => gateway.name),
   };
@@ -144,7 +147,7 @@ async function push(
   const { confirmed, durable } = reply.value;
   const note = durable ? null : `${gateway.name}: applied in memory, its disk refused`;
   return confirmed
-    ? { gateway, outcome: 'confirmed', note }
+    ? { gateway, outcome: 'confirmed', note, isDurable: durable }
     : missing(gateway, 'candidate attempts of older epochs are still unsent');
 }
 
@@ -152,6 +155,8 @@ interface Pushed {
   readonly gateway: RosterEntry;
   readonly outcome: 'confirmed' | 'missing';
   readonly note: string | null;
+  /** Whether its disk holds what it confirmed; absent where that was not asked for. */
+  readonly isDurable?: boolean;
 }
 
 function missing(gateway: RosterEntry, reason: string): Pushed {

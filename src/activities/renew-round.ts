@@ -1,8 +1,9 @@
 import type { WatchStageInput } from '../contract';
 import { driftAt, driftsAfter, isKilled } from '../core/drift';
+import type { WindowResult } from '../core/events';
 import { type Evidence, evidenceProblem } from '../core/evidence';
 import type { Drift, RosterEntry } from '../core/migration-state';
-import { type GatewayStatus, highestEpochOf } from '../core/routing';
+import { type GatewayStatus, highestEpochOf, type RoutingRecord } from '../core/routing';
 import type { Ports } from '../ports';
 import { noStanding } from './failures';
 import { locateGateways } from './locate-gateways';
@@ -12,7 +13,7 @@ export interface RoundResult {
   /** Gateways that hold a fresh grant after this round. */
   readonly granted: readonly string[];
   /** Gateways that were behind and were pushed the record. */
-  readonly behind: readonly { readonly gateway: string; readonly what: string }[];
+  readonly behind: WindowResult['lapses'];
   readonly unreachable: readonly string[];
   /** Gateways whose evidence could not be read, or not be used: then with the reason in brackets. */
   readonly silent: readonly string[];
@@ -39,6 +40,7 @@ interface GatewayRound {
   readonly name: string;
   readonly granted: boolean;
   readonly behind: string | null;
+  readonly isRoutine: boolean;
   readonly reachable: boolean;
   readonly evidence: Evidence | null;
   /** Why evidence that was read cannot be used. */
@@ -76,6 +78,7 @@ export async function renewRound(
         name: gateway.name,
         granted: false,
         behind: null,
+        isRoutine: false,
         evidence: null,
         unusable: null,
         cursor: null,
@@ -94,6 +97,7 @@ export async function renewRound(
         ...absent,
         granted,
         behind,
+        isRoutine: isRoutineRestart(status, input.record),
         reachable: true,
         ...seen,
         settled: status.settled === 'candidate',
@@ -102,7 +106,11 @@ export async function renewRound(
   );
   return {
     granted: rounds.filter(({ granted }) => granted).map(({ name }) => name),
-    behind: rounds.flatMap(({ name, behind }) => (behind === null ? [] : [{ gateway: name, what: behind }])),
+    behind: rounds.flatMap(({ name, behind, isRoutine }) =>
+      behind === null
+        ? []
+        : [{ gateway: name, what: behind, ...(isRoutine ? { routine: true as const } : {}) }],
+    ),
     unreachable: rounds.filter(({ reachable }) => !reachable).map(({ name }) => name),
     silent: rounds
       .filter(({ evidence }) => evidence === null)
@@ -125,10 +133,20 @@ export async function renewRound(
   };
 }
 
+/** Whether it stopped in order and came back with our record: no sign of trouble. */
+function isRoutineRestart(
+  { restart, record: held, leaseRemainingMs }: GatewayStatus,
+  record: RoutingRecord,
+): boolean {
+  return restart === 'in order' && leaseRemainingMs === 0 && held?.epoch === record.epoch;
+}
+
 function behindBy(status: GatewayStatus, { record }: WatchStageInput): string | null {
   if (status.record === null) return 'it held no record (a new replica or a lost disk)';
   if (status.record.epoch < record.epoch)
     return `it held epoch ${status.record.epoch}, ours is ${record.epoch}`;
+  if (status.unconfirmed === true) return 'it restarted, and its record waits to be confirmed';
+  if (isRoutineRestart(status, record)) return 'it restarted in order';
   if (!record.pinned && status.leaseRemainingMs === 0) return 'its lease had lapsed';
   return null;
 }

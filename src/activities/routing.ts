@@ -109,6 +109,7 @@ async function verifyRouting(telling: Telling, input: VerifyRoutingInput): Promi
       (!input.leaseConfirms && seen.confirmed.length > 0) ||
       ports.clock.now() - startedMs >= waitMs,
     VERIFY_PAUSE_MS,
+    input.leaseConfirms ? undefined : withoutUndurable,
   );
   if (!input.leaseConfirms || ports.clock.now() - startedMs < fenceMs) return result;
   return { ...result, lapsed: [...result.lapsed, ...result.missing], missing: [] };
@@ -120,15 +121,28 @@ async function pushUntil(
   names: readonly string[],
   enough: (result: ApplyResult) => boolean,
   pauseMs: number,
+  asks: (result: ApplyResult) => ApplyResult = (result) => result,
 ): Promise<ApplyResult> {
   const signal = Context.current().cancellationSignal;
   for (;;) {
-    const result = await pushRecord(ports, input, names);
+    const result = asks(await pushRecord(ports, input, names));
     telemetry.pushed(result.missing);
     if (enough(result)) return result;
     await ports.clock.sleep(pauseMs, signal);
     signal.throwIfAborted();
   }
+}
+
+/** Where a pinned record may be out there, what a restart would forget is not confirmed. */
+function withoutUndurable(result: ApplyResult): ApplyResult {
+  const { confirmed, missing, undurable = [] } = result;
+  const held = confirmed.filter((name) => undurable.includes(name));
+  if (held.length === 0) return result;
+  return {
+    ...result,
+    confirmed: confirmed.filter((name) => !undurable.includes(name)),
+    missing: [...missing, ...held],
+  };
 }
 
 function settled(result: ApplyResult): boolean {

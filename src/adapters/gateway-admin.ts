@@ -14,6 +14,8 @@ export interface GatewayAdminOptions {
   readonly discoveryHost?: string;
   /** What to show and trust where admin listeners speak TLS; read anew from time to time. */
   readonly tls?: () => ClientTls;
+  /** Whether it acts for a migration: a restarted gateway then leaves to it whether its record is good. */
+  readonly controls?: boolean;
   /** To open a connection, milliseconds; 2,000 by default. */
   readonly connectTimeoutMs?: number;
   /** A whole call, milliseconds; 3,000 by default. */
@@ -54,7 +56,8 @@ export class GatewayAdmin implements GatewayPort {
   }
 
   status(gateway: RosterEntry, route: string): Promise<GatewayAnswer<GatewayStatus>> {
-    return this.#call(gateway, { method: 'GET', path: route, isAnswer: isStatus });
+    const path = this.#options.controls === true ? `${route}?controller=1` : route;
+    return this.#call(gateway, { method: 'GET', path, isAnswer: isStatus });
   }
 
   push(gateway: RosterEntry, route: string, body: PushRequest): Promise<GatewayAnswer<PushAccepted>> {

@@ -25,7 +25,7 @@ export function createPorts(
 ): Ports {
   const providers = createProviderProbes({ configuration, resolveSecret, now: systemClock.now });
   return {
-    gateways: createGatewayAdmin(configuration, resolveSecret),
+    gateways: createGatewayAdmin(configuration, resolveSecret, true),
     providers,
     parity: createParityRuns(configuration, providers, parity),
     standing: createWorkflowStanding(),
@@ -55,15 +55,17 @@ export function createEffectTargets(
   });
 }
 
-/** The admin client for a configuration's gateways. */
+/** The admin client for a configuration's gateways; `controls` when it acts for a migration. */
 export function createGatewayAdmin(
   configuration: Configuration,
   resolveSecret: (reference: string) => string,
+  controls = false,
 ): GatewayAdmin {
   const { gatewayDiscovery } = configuration;
   const tls = adminClientTls(configuration, resolveSecret);
   return new GatewayAdmin({
     token: resolveSecret(configuration.adminToken),
+    controls,
     discover: () => discoverGateways(configuration, (host) => lookup(host, { all: true })),
     ...(gatewayDiscovery === undefined ? {} : { discoveryHost: new URL(gatewayDiscovery.admin).hostname }),
     ...(tls === undefined ? {} : { tls }),

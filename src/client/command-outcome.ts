@@ -121,7 +121,7 @@ function without(
 }
 
 /** Entries that say nothing about a promotion that waits for its health check. */
-const ASIDE: readonly RecordedWhat[] = ['lapse', 'roster', 'forgotten', 'drift cleared'];
+const ASIDE: readonly RecordedWhat[] = ['lapse', 'restarted', 'roster', 'forgotten', 'drift cleared'];
 
 function isAside(entry: Checkpoint): boolean {
   return entry.kind === 'recorded' && ASIDE.includes(entry.what);

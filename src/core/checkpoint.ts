@@ -51,6 +51,8 @@ export interface ClosingCheckpoint extends CheckpointBase {
   readonly lapsed: readonly string[];
   /** Gateways that did not confirm; the watch goes on pushing to them. */
   readonly missing: readonly string[];
+  /** Of `gateways`: which confirmed in memory only, so that a restart relies on their lease. Absent: none. */
+  readonly undurable?: readonly string[];
   readonly reason: string;
 }
 
@@ -70,6 +72,7 @@ export type RecordedWhat =
   | 'drift'
   | 'drift cleared'
   | 'lapse'
+  | 'restarted'
   | 'harm'
   | 'deadline'
   | 'handover'

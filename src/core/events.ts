@@ -89,6 +89,8 @@ export interface ApplyResult {
    * gateways by address.
    */
   readonly located?: readonly RosterEntry[];
+  /** Who confirmed in memory only, because its disk refused. Absent from older releases: none is known. */
+  readonly undurable?: readonly string[];
   /** Who answered, of those that were asked. Absent from older releases. */
   readonly answered?: readonly string[];
 }
@@ -104,7 +106,12 @@ export interface WindowResult {
   readonly cursors: Readonly<Record<string, string>>;
   readonly verdict: GateVerdict;
   readonly probes: ProbeRecord;
-  readonly lapses: readonly { readonly gateway: string; readonly what: string }[];
+  readonly lapses: readonly {
+    readonly gateway: string;
+    readonly what: string;
+    /** It had stopped in order and came back with our record. */
+    readonly routine?: true;
+  }[];
   readonly drift: Drift | null;
   /** All that contradicted our routing in the last round, who was silent included. Absent from older releases. */
   readonly drifts?: readonly Drift[];

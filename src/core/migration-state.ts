@@ -49,6 +49,8 @@ export interface Lapse {
   readonly gateway: string;
   readonly atMs: number;
   readonly what: string;
+  /** A restart in order: it counts only where one gateway does it again and again. */
+  readonly routine?: true;
 }
 
 /** A change of routing between its intended checkpoint and its closing one. */
@@ -74,6 +76,8 @@ export interface Confirmations {
   readonly lapsed: readonly string[];
   readonly missing: readonly string[];
   readonly attempts: number;
+  /** Of all of these: whose disk refused, so that a restart would forget it. Absent: none. */
+  readonly undurable?: readonly string[];
 }
 
 export interface RollbackRequest {

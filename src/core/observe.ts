@@ -3,7 +3,7 @@ import { rollBackByItself } from './automatic-rollback';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from './drift';
 import type { WindowResult } from './events';
 import { silentIn, withLocated, withRoster } from './gateway-roster';
-import { type Drift, follows, type MigrationState, type Pause, stageAt } from './migration-state';
+import { type Drift, follows, type Lapse, type MigrationState, type Pause, stageAt } from './migration-state';
 import { stageKind } from './plan';
 import { highestOf } from './routing';
 import { close, driftSeen, pauseBecause, pauseForDrift, record } from './routing-change';
@@ -11,6 +11,8 @@ import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict, SHED } from '.
 
 const DAY_MS = 86_400_000;
 const LAPSES_A_DAY = 3;
+/** Restarts in order of one gateway within a day that are routine: further ones count as lapses. */
+const RESTARTS_A_DAY = 3;
 const VERDICTS_KEPT = 20;
 /** Of a verdict in the state, most telling first; a window's result, in history, has all. */
 const METRICS_KEPT = 12;
@@ -151,29 +153,52 @@ function rollBackForHarm(state: MigrationState, window: WindowResult, atMs: numb
 function noteLapses(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   if (window.lapses.length === 0) return state;
   const recorded = state.lapses.length < LAPSES_RECORDED ? window.lapses : [];
+  const isRevised = follows(state, 3);
   const told = recorded.reduce(
-    (seen, { gateway, what }) => record(seen, { what: 'lapse', reason: `${gateway}: ${what}`, atMs }),
+    (seen, { gateway, what, routine }) =>
+      record(seen, {
+        what: isRevised && routine === true ? 'restarted' : 'lapse',
+        reason: `${gateway}: ${what}`,
+        atMs,
+      }),
     state,
   );
-  // What lapses together counts once: a worker that was away is one outage, however many gateways there are.
-  const most = follows(state, 3) ? LAPSE_TEXT_MOST : Number.POSITIVE_INFINITY;
-  const lapse = {
-    gateway: window.lapses
-      .map(({ gateway }) => gateway)
-      .join(', ')
-      .slice(0, most),
-    what: (window.lapses[0]?.what ?? '').slice(0, most),
-    atMs,
-  };
-  const lapses = [...state.lapses, lapse]
+  const lapses = [...state.lapses, ...lapsesOf(window, isRevised, atMs)]
     .filter((earlier) => earlier.atMs > atMs - DAY_MS)
     .slice(-LAPSES_RECORDED);
-  if (lapses.length < LAPSES_A_DAY || told.paused !== null) return { ...told, lapses };
-  const reason = `${lapses.length} lapses within a day, the last at ${lapses.at(-1)?.gateway}`;
+  const counted = lapses.filter((lapse, index) => isTrouble(lapse, lapses.slice(0, index)));
+  if (counted.length < LAPSES_A_DAY || told.paused !== null) return { ...told, lapses };
+  const reason = `${counted.length} lapses within a day, the last at ${counted.at(-1)?.gateway}`;
   return pauseBecause(
     { ...record(told, { what: 'paused', reason, atMs }), lapses },
     { atMs, by: 'cutover', reason, cause: 'lapses' },
   );
+}
+
+function lapsesOf({ lapses }: WindowResult, isRevised: boolean, atMs: number): readonly Lapse[] {
+  const routine = isRevised ? lapses.filter((lapse) => lapse.routine === true) : [];
+  const others = lapses.filter((lapse) => !routine.includes(lapse));
+  // What lapses together counts once: a worker that was away is one outage, however many gateways there are.
+  const most = isRevised ? LAPSE_TEXT_MOST : Number.POSITIVE_INFINITY;
+  const together = others
+    .map(({ gateway }) => gateway)
+    .join(', ')
+    .slice(0, most);
+  const what = (others[0]?.what ?? '').slice(0, most);
+  return [
+    ...routine.map(({ gateway }) => ({
+      ...{ gateway: gateway.slice(0, most), what: 'it restarted in order', atMs },
+      routine: true as const,
+    })),
+    ...(others.length === 0 ? [] : [{ gateway: together, what, atMs }]),
+  ];
+}
+
+/** Whether a lapse counts: a restart in order is none, but one gateway that restarts again and again is trouble. */
+function isTrouble({ gateway, routine }: Lapse, earlier: readonly Lapse[]): boolean {
+  if (routine !== true) return true;
+  const restarts = earlier.filter((lapse) => lapse.routine === true && lapse.gateway === gateway);
+  return restarts.length >= RESTARTS_A_DAY;
 }
 
 /** Whether the handover may end by itself: neither while paused nor while something contradicts the routing. */

@@ -60,6 +60,13 @@ export interface GatewayStatus extends GatewayReading {
   readonly ready: boolean;
   /** Whether the disk holds what memory holds; absent counts as true. */
   readonly durable?: boolean;
+  /**
+   * True after a restart that may have missed the withdrawal of its pinned record: it is not served before it is pushed
+   * again. Absent otherwise.
+   */
+  readonly unconfirmed?: true;
+  /** How the process before ended, for as long as this one was granted nothing. Absent then, and from older releases. */
+  readonly restart?: 'in order' | 'crashed';
   /** Requests of the current epoch, by the arm as drawn. */
   readonly assigned: Readonly<Record<Side, number>>;
   readonly keys: KeyStatistics;

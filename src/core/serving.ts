@@ -36,9 +36,12 @@ export function contradiction(
   return `the migration last verified ${formatShare(share)}`;
 }
 
-function whyServed({ record, kill, leaseRemainingMs, settled }: GatewayStatus): string {
+function whyServed({ record, kill, leaseRemainingMs, settled, unconfirmed }: GatewayStatus): string {
   if (kill !== null) return `kill switch set by ${kill.by} at ${kill.at}`;
   if (record === null) return `without a record: settled on ${settled}`;
+  if (unconfirmed === true) {
+    return `epoch ${record.epoch} waits to be confirmed after a restart: settled on ${settled}`;
+  }
   return `epoch ${record.epoch}, ${leaseText(leaseRemainingMs)}`;
 }
 

@@ -31,7 +31,7 @@ export function settleRouting(
     record: record.share === 0 ? { ...record, epoch: highestOf(record.epoch, result.epoch) } : record,
     leaseConfirms: state.pending.leaseConfirms && !seen.mayHold.pinned,
   };
-  const pending = { ...asked, confirmations: confirmationsOf(found.roster, asked, result) };
+  const pending = { ...asked, confirmations: confirmationsOf(found, asked, result) };
   const epoch = highestOf(seen.epoch, result.epoch);
   const settling: Settling = { ...seen, epoch, pending, retry: null };
   const { confirmed, missing } = pending.confirmations;
@@ -66,29 +66,39 @@ type Settling = MigrationState & { readonly pending: PendingRouting };
  * Adds up who confirmed. Everyone of the roster who is not named counts as missing; before the first reading
  * there is no roster, and the activity asks the configuration.
  */
-function confirmationsOf(
-  roster: MigrationState['roster'],
-  pending: PendingRouting,
-  result: ApplyResult,
-): Confirmations {
+function confirmationsOf(state: MigrationState, pending: PendingRouting, result: ApplyResult): Confirmations {
+  const { roster } = state;
   const before = pending.confirmations;
+  const undurable = undurableAfter(before, result);
+  // What a restart would forget is confirmed only where a restart needs a lease.
+  const waitsForDisks = follows(state, 3) && pending.direction === 'lower' && !pending.leaseConfirms;
+  const said = result.confirmed.filter((name) => !(waitsForDisks && undurable.includes(name)));
   const everyone =
     roster.length > 0
       ? roster.map(({ name }) => name)
       : [...result.confirmed, ...result.lapsed, ...result.missing];
-  const confirmed = [...new Set([...(before?.confirmed ?? []), ...result.confirmed])];
+  const confirmed = [...new Set([...(before?.confirmed ?? []), ...said])];
   const lapsed = pending.leaseConfirms
     ? [...new Set([...(before?.lapsed ?? []), ...result.lapsed])].filter((name) => !confirmed.includes(name))
     : [];
   const missing = [...new Set(everyone)].filter(
     (name) => !confirmed.includes(name) && !lapsed.includes(name),
   );
-  return { confirmed, lapsed, missing, attempts: (before?.attempts ?? 0) + 1 };
+  return {
+    ...{ confirmed, lapsed, missing, attempts: (before?.attempts ?? 0) + 1 },
+    ...(undurable.length === 0 ? {} : { undurable }),
+  };
+}
+
+/** Who has the change in memory only: known until it confirms with its disk. */
+function undurableAfter(before: Confirmations | null, { confirmed, undurable = [] }: ApplyResult): string[] {
+  const earlier = (before?.undurable ?? []).filter((name) => !confirmed.includes(name));
+  return [...new Set([...earlier, ...undurable])];
 }
 
 function tookEffect(state: Settling, result: ApplyResult, atMs: number): MigrationState {
   const { pending } = state;
-  const { confirmed, lapsed, missing } = pending.confirmations as Confirmations;
+  const { confirmed, lapsed, missing, undurable = [] } = pending.confirmations as Confirmations;
   const { record: effective } = pending;
   const stage = stageAt(state.plan, pending.stageIndex);
   const checkpoints = append(state, {
@@ -101,6 +111,7 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
     gateways: confirmed,
     lapsed,
     missing,
+    ...(follows(state, 3) && undurable.length > 0 ? { undurable } : {}),
     reason: result.notes.join('; '),
   });
   const entered: MigrationState = {

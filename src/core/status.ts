@@ -219,7 +219,7 @@ function doingNow(state: MigrationState, nowMs: number): string {
     case 'apply routing':
       return decision.missing === null
         ? 'applying routing'
-        : `waiting for ${decision.missing.join(', ')} to confirm`;
+        : `waiting for ${decision.missing.map((name) => missingText(state, name)).join(', ')} to confirm`;
     case 'watch':
       return decision.handover
         ? 'waiting for every gateway to be settled on the candidate'
@@ -227,4 +227,9 @@ function doingNow(state: MigrationState, nowMs: number): string {
     default:
       return decision satisfies never;
   }
+}
+
+function missingText({ pending }: MigrationState, name: string): string {
+  const isInMemory = pending?.confirmations?.undurable?.includes(name) === true;
+  return isInMemory ? `${name} (applied in memory, its disk refuses)` : name;
 }

@@ -23,7 +23,11 @@ export interface AdministeredRoute {
   readonly name: string;
   readonly state: {
     readonly epoch: number;
+    /** Whether the disk holds all that was taken. */
+    readonly durable: boolean;
     isReady(): boolean;
+    /** Called when a worker that holds a migration asks for the status. */
+    heardController(): void;
     status(): GatewayStatus | Promise<GatewayStatus>;
     push(request: PushRequest): Promise<PushAccepted | Refusal>;
     renew(request: RenewRequest): GatewayStatus | Refusal | Promise<GatewayStatus | Refusal>;
@@ -156,6 +160,7 @@ async function answerRoute(
   const { state } = route;
   switch (`${call.method} ${call.path.join('/')}`) {
     case 'GET ':
+      if (call.query.get('controller') === '1') state.heardController();
       return { status: 200, body: await state.status() };
     case 'PUT ': {
       const request = parse(pushRequestSchema, await call.body());

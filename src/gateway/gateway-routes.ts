@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Configuration, RouteConfiguration } from '../core/configuration-schema';
 import type { Observation } from './evidence-cell';
 import { EvidenceStore } from './evidence-store';
+import type { Restart } from './life-sign';
 import { MakerTable } from './maker-table';
 import { RecordFile } from './record-file';
 import { RouteState } from './route-state';
@@ -31,6 +32,8 @@ export interface GatewayRoutesOptions {
   readonly now: () => number;
   /** What an operator must read: a damaged record, a disk that refuses. */
   readonly warn: (message: string) => void;
+  /** How far the state directory can be believed. */
+  readonly restart: Restart;
   /** How long a route without a record waits for one before it is ready all the same; 60 s by default. */
   readonly readyAfterMs?: number;
   /** Called with each change of a route, see `RouteStateOptions.announce`. */
@@ -39,7 +42,7 @@ export interface GatewayRoutesOptions {
 
 /** Opens every route of the configuration with what the state directory holds of it. */
 export function openRoutes(options: GatewayRoutesOptions): ReadonlyMap<string, GatewayRoute> {
-  const { configuration, gateway, incarnation, now, warn, announce } = options;
+  const { configuration, gateway, incarnation, now, warn, restart, announce } = options;
   const { stateDirectory, drain } = configuration.gateway;
   return new Map(
     Object.entries(configuration.routes).map(([name, route]) => {
@@ -52,6 +55,7 @@ export function openRoutes(options: GatewayRoutesOptions): ReadonlyMap<string, G
         keeper: new RecordFile(join(stateDirectory, `${name}.record`)),
         now,
         warn,
+        restart,
         ...(options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs }),
         ...(announce === undefined
           ? {}

@@ -12,6 +12,7 @@ import { listen, openDataPlane, urlOf } from './data-plane';
 import { Defects } from './defects';
 import { gatewayName } from './gateway-name';
 import { type GatewayRoute, openRoutes } from './gateway-routes';
+import { LifeSign } from './life-sign';
 import { isLoopback, type ListenAddress } from './listen-address';
 import { openListenerTls } from './listener-tls';
 import { GatewayMetrics } from './metrics';
@@ -93,8 +94,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const dataTls = openListenerTls('tls.data', configuration.tls.data, { resolveSecret, warn });
   const adminTls = openListenerTls('tls.admin', configuration.tls.admin, { resolveSecret, warn });
   const unlock = await lockStateDirectory(configuration.gateway.stateDirectory, warn);
+  const lifeSign = new LifeSign(configuration.gateway.stateDirectory, Date.now, warn);
+  const { restart } = lifeSign;
   const shared = {
-    ...{ configuration, gateway: name, incarnation, warn },
+    ...{ configuration, gateway: name, incarnation, warn, restart },
     ...(options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs }),
   };
   const serveHere = () => {
@@ -144,6 +147,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
 
   const release = async () => {
     await serving.release();
+    lifeSign.stop([...serving.routes.values()].every(({ state }) => state.durable));
     await unlock();
     log.flush();
   };

@@ -10,6 +10,7 @@ import { ArmDraw, type CountedDraws } from './arm-draw';
 import { ConversationTable } from './conversation-table';
 import { DurableState, type StateKeeper } from './durable-state';
 import { KeyObserver } from './key-statistics';
+import type { Restart } from './life-sign';
 import { decidePush, decideRenewal, type Refusal, type Standing } from './push-decision';
 import type { StoredState } from './record-file';
 import {
@@ -35,6 +36,8 @@ export interface RouteStateOptions {
   readonly warn: (message: string) => void;
   /** How long a route without a record waits for one before it is ready all the same. */
   readonly readyAfterMs?: number;
+  /** How far what the disk holds can be believed; all of it when absent. */
+  readonly restart?: Restart;
   /** How long an answer waits for the disk. */
   readonly diskPatienceMs?: number;
   /** Called with each change in the moment that it acts here, for the processes that serve the route as well. */
@@ -51,6 +54,9 @@ export class RouteState extends ServedRoute {
   readonly #keys: KeyObserver;
   readonly #state: DurableState;
   #raises: Promise<unknown> = Promise.resolve();
+  #granted = false;
+  #quietS = 0;
+  #quietTimer: NodeJS.Timeout | null = null;
 
   constructor(options: RouteStateOptions) {
     const { now } = options;
@@ -67,11 +73,23 @@ export class RouteState extends ServedRoute {
       leaseEndsAtMs: 0,
       floorEpoch: 0,
       lowered: false,
+      unconfirmed: isInDoubt(options.restart, state.current),
     });
     this.#options = options;
     this.#draws = draws;
     this.#keys = keys;
     this.#state = state;
+    if (this.inForce.unconfirmed && options.restart === 'recent') this.#serveWhenQuiet();
+  }
+
+  /** Whether the disk holds all that was taken here. */
+  get durable(): boolean {
+    return this.#state.durable;
+  }
+
+  /** A worker that holds a migration asks: whether a record in doubt is good is for it to say. */
+  heardController(): void {
+    this.#quietS = 0;
   }
 
   /** Takes a record by compare-and-set; a raise acts once it is on the disk, a lowering acts at once. */
@@ -88,7 +106,8 @@ export class RouteState extends ServedRoute {
         return this.#accepted();
       case 'same': {
         const cut = request.inFlight === 'cut' && this.inForce.lowered ? 'older' : 'none';
-        this.#act({ leaseEndsAtMs: this.#leaseEnd(request.record, request.asOfMs) }, { cut, drain: false });
+        const leaseEndsAtMs = this.#leaseEnd(request.record, request.asOfMs);
+        this.#confirm({ leaseEndsAtMs }, { cut, drain: false });
         if (!this.#state.durable) await this.#state.keep();
         return this.#accepted();
       }
@@ -99,7 +118,7 @@ export class RouteState extends ServedRoute {
     const refused = decideRenewal(request, this.#standing());
     if (refused !== null) return refused.refusal;
     const { record } = this.#state.current;
-    if (record !== null) this.#act({ leaseEndsAtMs: this.#leaseEnd(record, request.asOfMs) });
+    if (record !== null) this.#confirm({ leaseEndsAtMs: this.#leaseEnd(record, request.asOfMs) });
     return this.status();
   }
 
@@ -145,6 +164,8 @@ export class RouteState extends ServedRoute {
       inFlightOlder: older.inFlight,
       ready: this.isReady(),
       durable: this.#state.durable,
+      ...(this.inForce.unconfirmed ? { unconfirmed: true } : {}),
+      ...(this.#granted ? {} : this.#restartSaid()),
       assigned: this.#draws.assigned,
       keys: this.#keys.read(),
     };
@@ -161,6 +182,7 @@ export class RouteState extends ServedRoute {
   /** Stops the timers of this route. */
   override close(): void {
     super.close();
+    if (this.#quietTimer !== null) clearInterval(this.#quietTimer);
     this.#state.close();
   }
 
@@ -180,7 +202,7 @@ export class RouteState extends ServedRoute {
     const kept = await this.#state.keepFirst(next, () => {
       const floorEpoch = keepsDraws(held, record) ? this.inForce.floorEpoch : record.epoch;
       const leaseEndsAtMs = this.#leaseEnd(record, request.asOfMs, 0);
-      this.#act({ stored: next, floorEpoch, lowered: false, leaseEndsAtMs });
+      this.#confirm({ stored: next, floorEpoch, lowered: false, leaseEndsAtMs });
     });
     if (kept) return this.#accepted();
     const after = decidePush(request, this.#standing());
@@ -195,10 +217,43 @@ export class RouteState extends ServedRoute {
     const stored = this.#stateWith(record);
     this.#state.change(stored);
     const leaseEndsAtMs = this.#leaseEnd(record, asOfMs, 0);
-    this.#act(
+    this.#confirm(
       { stored, floorEpoch: record.epoch, lowered: true, leaseEndsAtMs },
       { cut: inFlight === 'cut' ? 'older' : 'none', drain: true },
     );
+  }
+
+  /** Takes what somebody with a say has pushed or renewed: whatever a restart left in doubt is settled by it. */
+  #confirm(change: Partial<RoutingInForce>, inFlight: InFlightEnd = RUNS_ON): void {
+    this.#granted = true;
+    this.#act({ ...change, unconfirmed: false }, inFlight);
+  }
+
+  /**
+   * Serves a record in doubt after all once nobody who holds a migration has asked for a minute: Temporal or the workers
+   * are away, and complete stays where it is. Counted in seconds that this process ran: one that was stopped and
+   * continued hears first who asked meanwhile.
+   */
+  #serveWhenQuiet(): void {
+    this.#quietTimer = setInterval(() => {
+      this.#quietS += 1;
+      const { record } = this.#state.current;
+      if (!this.inForce.unconfirmed) this.#quietS = 0;
+      else if (this.#quietS >= QUIET_S) {
+        this.#options.warn(
+          `Route ${this.#options.route} serves epoch ${record?.epoch} as it was kept: no worker has asked for ${QUIET_S} s since the restart`,
+        );
+        this.#act({ unconfirmed: false });
+      }
+      if (!this.inForce.unconfirmed && this.#quietTimer !== null) clearInterval(this.#quietTimer);
+    }, 1_000);
+    this.#quietTimer.unref();
+  }
+
+  #restartSaid(): Pick<GatewayStatus, 'restart'> {
+    const { restart } = this.#options;
+    if (restart === undefined || this.#state.current.record === null) return {};
+    return { restart: restart === 'stopped' ? 'in order' : 'crashed' };
   }
 
   #act(change: Partial<RoutingInForce>, inFlight: InFlightEnd = RUNS_ON): void {
@@ -232,6 +287,14 @@ export class RouteState extends ServedRoute {
       effectiveShare: this.effectiveShare(),
     };
   }
+}
+
+/** Seconds without a word from a worker after which a record in doubt is served after all. */
+const QUIET_S = 60;
+
+/** Whether a restart could have missed that its pinned record was withdrawn. */
+function isInDoubt(restart: Restart | undefined, { record }: StoredState): boolean {
+  return restart !== undefined && restart !== 'stopped' && record?.pinned === true;
 }
 
 /** Whether every key that the held record sends to the candidate goes there under the next one too. */

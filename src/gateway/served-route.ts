@@ -20,6 +20,8 @@ export interface RoutingInForce {
   readonly floorEpoch: number;
   /** The last record was a lowering: it is confirmed once nothing of an older epoch is unsent. */
   readonly lowered: boolean;
+  /** The record is what a restart found, and its withdrawal may have been missed: it is not served. */
+  readonly unconfirmed: boolean;
 }
 
 /**
@@ -95,7 +97,8 @@ export class ServedRoute {
   effectiveShare(): number {
     const { record, kill, withdrawn } = this.#inForce.stored;
     if (kill !== null) return 0;
-    if (record === null || withdrawn) return this.#options.defaults.settled === 'candidate' ? 1 : 0;
+    if (record === null || withdrawn || this.#inForce.unconfirmed)
+      return this.#options.defaults.settled === 'candidate' ? 1 : 0;
     return this.#isServed() ? record.share : 0;
   }
 
@@ -103,7 +106,7 @@ export class ServedRoute {
   effectiveShadow(): number {
     const { record, kill, withdrawn } = this.#inForce.stored;
     if (kill !== null || withdrawn) return 0;
-    if (record === null) return this.#options.defaults.shadow;
+    if (record === null || this.#inForce.unconfirmed) return this.#options.defaults.shadow;
     return this.#isServed() ? record.shadow : 0;
   }
 
@@ -139,9 +142,9 @@ export class ServedRoute {
     return this.#permits.countOlder(this.epoch);
   }
 
-  /** Not before it holds a record, or has waited for one long enough. */
+  /** Not before it holds a record that is good, or has waited for one long enough. */
   isReady(): boolean {
-    if (this.#inForce.stored.record !== null) return true;
+    if (this.#inForce.stored.record !== null && !this.#inForce.unconfirmed) return true;
     const { now, startedAtMs, readyAfterMs = 60_000 } = this.#options;
     return now() - startedAtMs >= readyAfterMs;
   }

@@ -18,6 +18,9 @@ interface Pod {
   readonly incarnation?: string;
   held?: RoutingRecord | null;
   refuses?: boolean;
+  /** False: its disk refuses. */
+  durable?: boolean;
+  readonly said?: Partial<GatewayStatus>;
 }
 
 /** Gateways at addresses, a name server that lists some of them, and what was pushed where. */
@@ -37,10 +40,11 @@ class Cluster {
 
   get ports(): Ports {
     const find = (admin: string) => this.pods.get(admin);
-    const statusOf = ({ name, incarnation = name, held = null }: Pod): GatewayStatus =>
+    const statusOf = ({ name, incarnation = name, held = null, durable = true, said }: Pod): GatewayStatus =>
       ({
         ...{ gateway: name, incarnation, asOfMs: 1, kill: null, settled: 'legacy', unsentOlder: 0 },
         ...{ record: held, highestEpoch: held?.epoch ?? 0, leaseRemainingMs: null },
+        ...{ durable, ...said },
       }) as unknown as GatewayStatus;
     const gateways = {
       discover: async () => {
@@ -66,7 +70,10 @@ class Cluster {
         if (pod.refuses === true) return { kind: 'unreachable', reason: 'reset' };
         this.pushed.push(admin);
         pod.held = request.record;
-        return { kind: 'ok', value: { confirmed: true, durable: true, status: statusOf(pod) } };
+        return {
+          kind: 'ok',
+          value: { confirmed: true, durable: pod.durable ?? true, status: statusOf(pod) },
+        };
       },
       renew: async () => ({ kind: 'unreachable', reason: 'not renewed here' }),
       evidence: async () => ({ kind: 'unreachable', reason: 'not asked here' }),
@@ -168,6 +175,31 @@ describe('a rollback', () => {
   });
 });
 
+describe('a rollback where a disk refuses', () => {
+  const verify = (cluster: Cluster, leaseConfirms: boolean) => {
+    const { verifyRouting } = createRoutingActivities(cluster.ports);
+    const asked = { ...input(LEGACY), missing: NAMES, leaseConfirms, attempts: 0 };
+    return new MockActivityEnvironment().run(verifyRouting, asked) as Promise<ApplyResult>;
+  };
+  const cluster = () =>
+    new Cluster()
+      .runs('10.0.0.1:8081', { name: 'gw-0', held: PINNED })
+      .runs('10.0.0.2:8081', { name: 'gw-1', held: PINNED, durable: false });
+
+  it('says who has it in memory only, and waits for the disk where a pinned record may be out there', async () => {
+    expect(await pushRecord(cluster().ports, input(LEGACY), NAMES)).toMatchObject({ undurable: ['gw-1'] });
+    expect(await verify(cluster(), false)).toMatchObject({ confirmed: ['gw-0'], missing: ['gw-1'] });
+  });
+
+  it('does not where every record needs a lease', async () => {
+    expect(await verify(cluster(), true)).toMatchObject({
+      confirmed: NAMES,
+      missing: [],
+      undurable: ['gw-1'],
+    });
+  });
+});
+
 describe('a frozen worker that wakes up after its migration has ended', () => {
   const later = record({ migrationId: 'm-2', epoch: EPOCH + 9, share: 0.5 });
 
@@ -226,20 +258,38 @@ it('reads who is there by name at a start, and refuses to begin over two gateway
   expect(reading.unreachableBecause).toMatchObject({ 'gw-0': expect.stringContaining('2 gateways report') });
 });
 
+const watching = (held: RoutingRecord) =>
+  ({
+    ...{ route: 'chat', record: held },
+    progress: { evidence: noStageEvidence(EPOCH), cursors: {}, observedMs: 0, windows: 0, burnInRequests: 0 },
+  }) as unknown as WatchStageInput;
+
+it('confirms a pinned record that a restart left in doubt, and counts a restart in order as routine', async () => {
+  const held = record({ epoch: EPOCH, share: 0.5 });
+  const inDoubt = new Cluster()
+    .runs('10.0.0.1:8081', { name: 'gw-0', held: PINNED, said: { unconfirmed: true, restart: 'crashed' } })
+    .runs('10.0.0.2:8081', { name: 'gw-1', held: PINNED, said: { restart: 'in order' } });
+  expect((await renewRound(inDoubt.ports, watching(PINNED), ROSTER, [])).behind).toEqual([
+    { gateway: 'gw-0', what: 'it restarted, and its record waits to be confirmed' },
+  ]);
+  expect(inDoubt.pushed).toEqual(['http://10.0.0.1:8081']);
+
+  const lapsed = new Cluster()
+    .runs('10.0.0.1:8081', { name: 'gw-0', held, said: { restart: 'in order', leaseRemainingMs: 0 } })
+    .runs('10.0.0.2:8081', { name: 'gw-1', held, said: { restart: 'crashed', leaseRemainingMs: 0 } });
+  expect((await renewRound(lapsed.ports, watching(held), ROSTER, [])).behind).toEqual([
+    { gateway: 'gw-0', what: 'it restarted in order', routine: true },
+    { gateway: 'gw-1', what: 'its lease had lapsed' },
+  ]);
+  expect(lapsed.pushed).toHaveLength(2);
+});
+
 it('watches a gateway at its new address, and says where it is', async () => {
   const cluster = new Cluster()
     .runs('10.0.0.8:8081', { name: 'gw-0', held: PINNED })
     .runs('10.0.0.2:8081', { name: 'gw-1', held: PINNED })
     .runs('10.0.0.3:8081', { name: 'gw-2' });
-  const progress = {
-    evidence: noStageEvidence(EPOCH),
-    cursors: {},
-    observedMs: 0,
-    windows: 0,
-    burnInRequests: 0,
-  };
-  const watching = { route: 'chat', record: PINNED, progress } as unknown as WatchStageInput;
-  const round = await renewRound(cluster.ports, watching, ROSTER, []);
+  const round = await renewRound(cluster.ports, watching(PINNED), ROSTER, []);
   expect(round).toMatchObject({ answered: NAMES, granted: NAMES, unreachable: [], absent: [] });
   expect(round.located[0]).toEqual({ name: 'gw-0', admin: 'http://10.0.0.8:8081' });
   expect(round.joined).toEqual([{ name: 'gw-2', admin: 'http://10.0.0.3:8081' }]);

@@ -69,6 +69,12 @@ async function push(overrides: Partial<RoutingRecord>): Promise<void> {
   if (pushed.kind !== 'ok') throw new Error(JSON.stringify(pushed));
 }
 
+async function heldEpoch(): Promise<{ readonly epoch: number }> {
+  const status = await admin.status({ name: 'gateway', admin: `http://127.0.0.1:${ports[1]}` }, ROUTE);
+  if (status.kind !== 'ok') throw new Error(JSON.stringify(status));
+  return { epoch: status.value.highestEpoch };
+}
+
 /** One call; who served it, or why it got no answer. */
 async function ask(user: string, dispatcher: Agent): Promise<string> {
   try {
@@ -128,11 +134,23 @@ it('serves legacy after a crash while its record was leased', async () => {
   await restarted.end();
 });
 
-it('serves its share after a crash once the record is pinned', async () => {
+it('serves its share after a stop in order once the record is pinned, with nobody there', async () => {
   const gateway = await start();
   await push({ share: 1, stage: 'complete', pinned: true });
+  await gateway.end('SIGTERM');
+  const restarted = await start();
+  expect(new Set(await askMany(10))).toEqual(new Set(['new']));
+  await restarted.end();
+});
+
+it('serves a pinned record after a crash once it is pushed again: its withdrawal could have been missed', async () => {
+  const gateway = await start();
+  const pinned = { share: 1, stage: 'complete', pinned: true };
+  await push(pinned);
   await gateway.end('SIGKILL');
   const restarted = await start();
+  expect(new Set(await askMany(10))).toEqual(new Set(['old']));
+  await push({ ...pinned, ...(await heldEpoch()) });
   expect(new Set(await askMany(10))).toEqual(new Set(['new']));
   await restarted.end();
 });

@@ -9,6 +9,7 @@ import type { PushRequest, RoutingRecord } from '../../src/core/routing';
 import { createAdminServer } from '../../src/gateway/admin';
 import type { Observation } from '../../src/gateway/evidence-cell';
 import { type GatewayRoute, openRoutes } from '../../src/gateway/gateway-routes';
+import type { Restart } from '../../src/gateway/life-sign';
 
 /** A monotonic clock that a test moves, as SIGSTOP and SIGCONT would. */
 export class TestClock {
@@ -91,6 +92,7 @@ export class TestGateway {
       readonly clock: TestClock;
       readonly name?: string;
       readonly route?: object;
+      readonly restart?: Restart;
     },
   ) {
     this.routes = openRoutes({
@@ -102,6 +104,7 @@ export class TestGateway {
       incarnation: this.incarnation,
       now: options.clock.now,
       warn: (message) => this.warnings.push(message),
+      restart: options.restart ?? 'stopped',
     });
   }
 

@@ -114,6 +114,9 @@ function stateOf(
   if (record.epoch !== epoch && pending === null) {
     return { state: 'behind', note: `holds epoch ${record.epoch}, ours is ${epoch}` };
   }
+  if (gateway.unconfirmed === true) {
+    return { state: 'behind', note: 'restarted: its record waits to be confirmed' };
+  }
   if (effectiveShare !== record.share) return { state: 'behind', note: 'no lease: serves legacy' };
   if (gateway.durable === false) return { state: 'as asked', note: 'not on its disk yet' };
   return { state: 'as asked', note: phase === 'handover' && settled.includes(name) ? 'settled' : '' };

@@ -39,6 +39,14 @@ export class GroupRoute implements AdministeredRoute {
     return this.#route.state.epoch;
   }
 
+  get durable(): boolean {
+    return this.#route.state.durable;
+  }
+
+  heardController(): void {
+    this.#route.state.heardController();
+  }
+
   isReady(): boolean {
     return this.#route.state.isReady() && this.#group.serving > 0;
   }

@@ -3,6 +3,7 @@ import type { Configuration } from '../../core/configuration-schema';
 import type { AdministeredRoute } from '../admin';
 import type { Defects } from '../defects';
 import { openRoutes } from '../gateway-routes';
+import type { Restart } from '../life-sign';
 import type { ListenAddress } from '../listen-address';
 import { GroupMetrics } from './group-metrics';
 import { GroupRoute } from './group-route';
@@ -22,6 +23,7 @@ export interface ServingGroupOptions {
   readonly data: ListenAddress;
   readonly log: ProcessStart['log'];
   readonly warn: (message: string) => void;
+  readonly restart: Restart;
   /** Those of this process; others count their own. */
   readonly defects: Defects;
   readonly readyAfterMs?: number;
@@ -41,7 +43,7 @@ export interface ServingGroup {
 
 /** Opens what several processes serve, and decides here; none is started yet. */
 export async function openServingGroup(options: ServingGroupOptions): Promise<ServingGroup> {
-  const { configuration, processes, gateway, incarnation, data, log, warn } = options;
+  const { configuration, processes, gateway, incarnation, data, log, warn, restart } = options;
   const { stateDirectory, drain } = configuration.gateway;
   const readyAfter = options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs };
   const startedAtMs = hostNowMs();
@@ -67,7 +69,7 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
     warn,
   });
   const decided = openRoutes({
-    ...{ configuration, gateway, incarnation, now: hostNowMs, warn, ...readyAfter },
+    ...{ configuration, gateway, incarnation, now: hostNowMs, warn, restart, ...readyAfter },
     announce: (route, inForce, inFlight) => {
       const change = routes.get(route)?.nextChange() ?? 0;
       group.send({ order: 'follow', route, change, inForce, inFlight });
