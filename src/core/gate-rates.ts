@@ -308,7 +308,7 @@ function detectRatio({ rates, stage }: Judged, ratio: number, pick: (row: RateRo
       numbers: [, legacy, , candidate],
       expected,
     } = pick(row);
-    const share = expected === null ? stageShare : eventShare(expected, legacy + candidate, stage);
+    const share = expected === null ? stageShare : eventShare(expected, legacy + candidate, stageShare);
     return ratioExceeds(ratio, share)(candidate / designEffect, (legacy + candidate) / designEffect);
   });
 }
@@ -316,10 +316,11 @@ function detectRatio({ rates, stage }: Judged, ratio: number, pick: (row: RateRo
 /**
  * The candidate's part of some events if both arms had them alike: the mean of the windows' shares, weighed by their
  * events. With it the candidate's events vary less than a single share would have them (Hoeffding 1956), and a ratio
- * above 1 takes no more of them, so that windows of different shares only make the evidence weaker.
+ * above 1 takes no more of them, so that windows of different shares only make the evidence weaker. `stageShare` lies
+ * below 1 wherever legacy was asked at all, also where the plan asks for 100%: so does this.
  */
-function eventShare(expected: number, events: number, { share }: StagePlan): number {
-  return (expected + share) / (events + 1);
+function eventShare(expected: number, events: number, stageShare: number): number {
+  return (expected + stageShare) / (events + 1);
 }
 
 /** Callers who left before an answer: they do so more often where it hangs. */
@@ -534,7 +535,7 @@ function worseThanLegacy({ stage, rates, evidence: { floor } }: Judged): number 
   const stageShare = weighedShare(all.trials, legacy, stage);
   return detect<FloorCounts>(floor, addFloorCounts, ({ successes, legacy: before, expected }) => {
     const events = successes + (before?.successes ?? 0);
-    const share = expected === undefined ? stageShare : eventShare(expected, events, stage);
+    const share = expected === undefined ? stageShare : eventShare(expected, events, stageShare);
     return ratioExceeds(1, share)(successes / rates.designEffect, events / rates.designEffect);
   });
 }

@@ -34,6 +34,27 @@ function stageAfter(windows: readonly Window[], models: readonly string[] = ['la
   }, noStageEvidence(EPOCH));
 }
 
+describe('at complete', () => {
+  it.each([
+    ['nothing fails', 0],
+    ['both fail', 30],
+  ])(
+    'a gateway that serves legacy all the same, as after a kill, can be judged where %s',
+    (_name, failures) => {
+      const complete = aStage('complete');
+      const cells = [
+        aCell('legacy', { requests: 100, failures }),
+        aCell('candidate', { requests: 300, failures }),
+      ];
+      for (const shareApplied of [true, false]) {
+        const kind = { burnIn: false, shareApplied, share: complete.share };
+        const evidence = withWindow(noStageEvidence(EPOCH), evidenceOf(cells), kind);
+        expect(judged(complete, evidence).harm).toBeNull();
+      }
+    },
+  );
+});
+
 describe('windows in which the arms have another share', () => {
   it('are no harm of an equal candidate when an outage of both falls into one', () => {
     const evidence = stageAfter([CALM, CALM, BUSY_OUTAGE]);
