@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process';
+import type { Evidence } from '../src/core/evidence';
+import { noStageEvidence, withWindow } from '../src/core/gate-evidence';
 import { mergeHistograms } from '../src/core/histogram';
-import { type Random, seededRandom } from '../src/core/rehearsal';
+import { type KeyModel, latencyShape, type Random, rehearse, seededRandom } from '../src/core/rehearsal';
 import { type LogEvidence, rateAbove, rateInterval } from '../src/core/statistics/beta-binomial';
 import {
   addCounts,
@@ -20,6 +22,7 @@ import {
 import { differenceWithin, type TwoRates } from '../src/core/statistics/rate-difference';
 import { candidateFraction, ratioExceeds, ratioInterval } from '../src/core/statistics/rate-ratio';
 import { sampleRatioMismatch } from '../src/core/statistics/sample-ratio';
+import { aStage, EPOCH, judged } from '../test/support/gate-evidence';
 import { drawEvents, drawLatencies, drawNormal } from '../test/support/statistics-draws';
 import { readOptions, runBench } from './bench-program';
 
@@ -29,8 +32,8 @@ const REQUESTS = 1_000_000;
 const EVALUATIONS = 50;
 
 /**
- * Times one evaluation of all metrics of a stage over a million requests, and compares the rate process with
- * confseq in Python on the same counts; without confseq the comparison is left out and said to be.
+ * Times one evaluation of the whole gate, and of its statistics alone, over a million requests, and compares the rate
+ * process with confseq in Python on the same counts; without confseq the comparison is left out and said to be.
  */
 function main(): void {
   const { json, python } = readOptions('bench:gates', 'Times one evaluation of all gates of a stage.', {
@@ -41,10 +44,11 @@ function main(): void {
     { traffic: 'no difference', ...timed(drawStage(1, 1, seededRandom(1))) },
     { traffic: 'candidate harms', ...timed(drawStage(1.8, 1.8, seededRandom(2))) },
   ];
+  const gates = GATES.map((setting) => ({ ...setting, ...timedGate(setting) }));
   const comparison = compareWithConfseq(python);
   if (json) {
     process.stdout.write(
-      `${JSON.stringify({ requests: REQUESTS, windows: WINDOWS, rows, confseq: comparison })}\n`,
+      `${JSON.stringify({ requests: REQUESTS, windows: WINDOWS, rows, gates, confseq: comparison })}\n`,
     );
     return;
   }
@@ -52,6 +56,12 @@ function main(): void {
   for (const row of rows) {
     process.stdout.write(
       `  ${row.traffic.padEnd(16)} fastest ${row.fastestMs.toFixed(2)} ms, median ${row.medianMs.toFixed(2)} ms, 90% ${row.p90Ms.toFixed(2)} ms (goal 5 ms), appending a window ${row.appendMs.toFixed(2)} ms\n`,
+    );
+  }
+  process.stdout.write(`The whole gate, ${REQUESTS} requests in ${GATE_WINDOWS} windows of a stage:\n`);
+  for (const { traffic, stage, models, fastestMs, medianMs, cpuMs, appendMs, evidence, result } of gates) {
+    process.stdout.write(
+      `  ${traffic}, ${stage}, ${models} models: fastest ${fastestMs.toFixed(2)} ms, median ${medianMs.toFixed(2)} ms, CPU ${cpuMs.toFixed(2)} ms on average (goal 5 ms); a window is added in ${appendMs.toFixed(2)} ms; evidence ${evidence} bytes (goal 64 KB), evidence and verdict ${result} bytes (goal 16 KB)\n`,
     );
   }
   process.stdout.write(
@@ -178,6 +188,80 @@ function timed(stage: Stage): { fastestMs: number; medianMs: number; p90Ms: numb
     medianMs: times[times.length >> 1] ?? 0,
     p90Ms: times[Math.floor(times.length * 0.9)] ?? 0,
     appendMs: performance.now() - started,
+  };
+}
+
+/** The gate as a watch asks it, on windows as gateways report them. */
+interface GateSetting {
+  readonly traffic: string;
+  readonly stage: 'canary' | 'rolling';
+  readonly models: number;
+  readonly slower: number;
+  readonly keys: KeyModel | null;
+}
+
+const GATE_WINDOWS = 48;
+const KEYS: KeyModel = { keys: 500, skew: 0.8, failingKeys: 0.02, failingRate: 0.5, episodes: 0.002 };
+const GATES: readonly GateSetting[] = [
+  { traffic: 'no difference', stage: 'rolling', models: 1, slower: 1, keys: null },
+  { traffic: 'no difference', stage: 'canary', models: 5, slower: 1, keys: null },
+  { traffic: 'no difference', stage: 'rolling', models: 5, slower: 1, keys: null },
+  { traffic: '15% slower, not decided', stage: 'rolling', models: 5, slower: 1.15, keys: null },
+  { traffic: '500 sticky keys, not decided', stage: 'rolling', models: 5, slower: 1, keys: KEYS },
+];
+
+function timedGate({ stage: name, models, slower, keys }: GateSetting) {
+  const stage = aStage(name);
+  const said = { legacy: { failureRate: 0.01, latencyFactor: 1 }, keys, models };
+  const traffic = {
+    ...said,
+    share: stage.share,
+    requestsPerWindow: Math.round(REQUESTS / GATE_WINDOWS),
+    totalMs: latencyShape(2_000, 6_000),
+    candidate: () => ({ failureRate: 0.01, latencyFactor: slower }),
+  };
+  const firstTokens = { ...traffic, streamShare: 0.5, firstTokenMs: latencyShape(400, 1_000) };
+  const betweenTokens = { ...traffic, keys: null, streamShare: 1, firstTokenMs: latencyShape(30, 60) };
+  const windows = rehearse(firstTokens, EPOCH, seededRandom(1));
+  const gaps = rehearse(betweenTokens, EPOCH, seededRandom(2));
+  let evidence = noStageEvidence(EPOCH);
+  const append: number[] = [];
+  for (let window = 0; window < GATE_WINDOWS; window += 1) {
+    const drawn = withGaps(windows.next().value, gaps.next().value);
+    const started = performance.now();
+    evidence = withWindow(evidence, drawn, { burnIn: window === 0, shareApplied: true, share: stage.share });
+    append.push(performance.now() - started);
+  }
+  const times: number[] = [];
+  const before = process.cpuUsage();
+  for (let round = -10; round < EVALUATIONS; round += 1) {
+    const started = performance.now();
+    judged(stage, evidence);
+    if (round >= 0) times.push(performance.now() - started);
+  }
+  const { user, system } = process.cpuUsage(before);
+  times.sort((a, b) => a - b);
+  const bytes = JSON.stringify(evidence).length;
+  return {
+    fastestMs: times[0] ?? 0,
+    medianMs: times[times.length >> 1] ?? 0,
+    cpuMs: (user + system) / 1_000 / (EVALUATIONS + 10),
+    appendMs: append.toSorted((a, b) => a - b)[GATE_WINDOWS >> 1] ?? 0,
+    evidence: bytes,
+    result: bytes + JSON.stringify(judged(stage, evidence)).length,
+  };
+}
+
+/** A rehearsal draws no gaps between tokens: those of another one's first tokens are taken. */
+function withGaps(drawn: Evidence, gaps: Evidence): Evidence {
+  return {
+    ...drawn,
+    cells: drawn.cells.map((cell) => {
+      const own = gaps.cells.find(({ side, model }) => side === cell.side && model === cell.model);
+      return cell.shape === 'stream' && own !== undefined
+        ? { ...cell, interTokenMs: own.firstTokenMs }
+        : cell;
+    }),
   };
 }
 
