@@ -320,6 +320,16 @@ function packedRates({ rates, judged }: Pick<StageEvidence, 'rates' | 'judged'>)
   return mapCounts(judged, (held) => packRow({ ...none, rates: held.rates ?? none.rates }));
 }
 
+/** What a stage is paused by until somebody accepts what was counted so far. */
+export type AcceptedCause = 'candidate closed' | 'sample ratio';
+
+/** The evidence of a stage whose operator has accepted what it was paused by: it is counted anew from here on. */
+export function withAccepted(stage: StageEvidence, cause: AcceptedCause): StageEvidence {
+  if (cause === 'sample ratio') return { ...stage, split: { successes: 0, trials: 0 } };
+  const rates = mapCounts(packedRates(stage), (row) => packRow({ ...unpackRow(row), shed: NO_ROW.shed }));
+  return { ...stage, rates };
+}
+
 /** What the stage counted of requests, by the windows from which it is looked at. */
 export function rateRows(stage: StageEvidence): DetectorState<RateRow> {
   return mapCounts(packedRates(stage), unpackRow);

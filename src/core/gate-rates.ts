@@ -23,7 +23,7 @@ import {
   shownHarm,
 } from './gate-metric';
 import { decodeNumbers } from './number-list';
-import { formatShare, type GuardrailWeights, type StagePlan, stageKind } from './plan';
+import { formatShare, type GuardrailWeights, SHED_PAUSE_PART, type StagePlan, stageKind } from './plan';
 import { addRows, NO_ROW, type RateNumbers, type RateRow } from './rate-row';
 import {
   type BetaPrior,
@@ -366,12 +366,12 @@ export function judgeLeavers(judged: Judged): MetricVerdict[] {
  * ratio, so a candidate that hides behind them must not pass: too many pause.
  */
 export function judgeShed({ stage, rates }: Judged): MetricVerdict[] {
-  const gate = stage.gates.shed;
+  const { pausePart } = stage.gates.shed ?? { pausePart: SHED_PAUSE_PART };
   const { shed, rates: numbers } = rates.all;
   const drawn = numbers[2] + shed.candidate;
-  if (gate === undefined || shed.candidate === 0 || drawn === 0) return [];
+  if (shed.candidate === 0 || drawn === 0) return [];
   const part = shed.candidate / drawn;
-  const above = rateAbove(gate.pausePart, priorAbove(gate.pausePart));
+  const above = rateAbove(pausePart, priorAbove(pausePart));
   // Closed for a while is one event, however many requests come meanwhile.
   const logEvidence = above(shed.candidate / SHED_BURST, drawn / SHED_BURST);
   // In the first window errors of the requests that were sent may still decide.
@@ -383,11 +383,11 @@ export function judgeShed({ stage, rates }: Judged): MetricVerdict[] {
       role: 'guardrail and goal',
       n: { legacy: shed.legacy, candidate: shed.candidate },
       candidate: part,
-      margin: gate.pausePart,
-      outcome: part <= gate.pausePart ? 'pass' : pauses ? 'fail' : 'inconclusive',
+      margin: pausePart,
+      outcome: part <= pausePart ? 'pass' : pauses ? 'fail' : 'inconclusive',
       eValue: eValueOf(logEvidence),
       threshold: 1 / INTERVAL_ALPHA,
-      sentence: `the candidate took none of ${percentText(part)} of its requests (breaker, cap or its own Retry-After), at most ${percentText(gate.pausePart)}`,
+      sentence: `the candidate took none of ${percentText(part)} of its requests (breaker, cap or its own Retry-After), at most ${percentText(pausePart)}`,
     }),
   ];
 }

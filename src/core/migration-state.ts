@@ -2,7 +2,7 @@ import { type ArchivedCheckpoints, type Checkpoint, nothingArchived, type Routin
 import type { BadMessage } from './command';
 import type { EffectRun } from './effect-run';
 import type { ApprovalQuestion } from './finding';
-import { noStageEvidence, type StageEvidence } from './gate-evidence';
+import { type AcceptedCause, noStageEvidence, type StageEvidence } from './gate-evidence';
 import type { HandoverFindings } from './handover-conversation';
 import type { ParityFindings } from './parity-report';
 import type { Plan, StagePlan } from './plan';
@@ -111,6 +111,8 @@ export interface StageProgress {
   readonly held: { readonly atMs: number; readonly reason: string } | null;
   /** Set by `reevaluate` until the next verdict. */
   readonly reevaluating: boolean;
+  /** What a resume has accepted: it is counted anew from the end of the window under way. Absent: nothing. */
+  readonly accepted?: AcceptedCause;
   /** When the stage first passed with its soak behind it: its deadline never rolls it back then. */
   readonly passedAtMs?: number | null;
   /** Before this time nothing is promoted: outside of the plan's rollout hours. Absent in older records. */

@@ -5,7 +5,14 @@ import { askedBy, type BadMessage, badCommand, type Command, type CommandAnswer 
 import { unconfirmed } from './confirmation';
 import { latchedGateways, withDrifts } from './drift';
 import { forget, forgetRefusal } from './gateway-roster';
-import { follows, highestShareOut, type MigrationState, type SeenCommand, stageAt } from './migration-state';
+import {
+  follows,
+  highestShareOut,
+  type MigrationState,
+  type Pause,
+  type SeenCommand,
+  stageAt,
+} from './migration-state';
 import { formatShare } from './plan';
 import { close, covers, intend, pauseBecause, record, rollBack } from './routing-change';
 import { newestWithin } from './state-bounds';
@@ -229,7 +236,7 @@ function resume(
     lapses: [],
     retry: null,
   };
-  if (!reapply) return advanceIfDue(resumed, note.atMs);
+  if (!reapply) return advanceIfDue(withPauseAccepted(resumed, state.paused?.cause), note.atMs);
   return intend(withDrifts(resumed, []), {
     cause: 'reapply',
     stageIndex: state.stageIndex,
@@ -239,6 +246,15 @@ function resume(
     leaseConfirms: true,
     atMs: note.atMs,
   });
+}
+
+/**
+ * An operator who resumes has seen what paused the stage: the same counts must not pause it again at once. Under a new
+ * epoch all evidence is fresh anyway.
+ */
+function withPauseAccepted(state: MigrationState, cause: Pause['cause'] | undefined): MigrationState {
+  if (!follows(state, 3) || (cause !== 'candidate closed' && cause !== 'sample ratio')) return state;
+  return { ...state, stage: { ...state.stage, accepted: cause } };
 }
 
 function seen(state: MigrationState, command: Command, answer: CommandAnswer): MigrationState {

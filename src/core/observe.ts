@@ -2,6 +2,7 @@ import { advanceIfDue, applyDeadlines, notePass, takeBack } from './advance';
 import { rollBackByItself } from './automatic-rollback';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from './drift';
 import type { WindowResult } from './events';
+import { withAccepted } from './gate-evidence';
 import { silentIn, withLocated, withRoster } from './gateway-roster';
 import { type Drift, follows, type Lapse, type MigrationState, type Pause, stageAt } from './migration-state';
 import { stageKind } from './plan';
@@ -40,8 +41,10 @@ export function observe(state: MigrationState, window: WindowResult, atMs: numbe
     if (next.phase === 'rolling back') return next;
   }
   next = noteLapses(next, window, atMs);
-  if (window.verdict.pause !== null && next.paused === null) {
-    const reason = window.verdict.pause;
+  // What was accepted pauses no more by the window during which it was.
+  const pausing = window.verdict.pause !== null && pauseCause(window.verdict) !== state.stage.accepted;
+  if (pausing && next.paused === null) {
+    const reason = window.verdict.pause ?? '';
     next = record(next, { what: 'paused', reason, atMs });
     next = pauseBecause(next, { atMs, by: 'cutover', reason, cause: pauseCause(window.verdict) });
   }
@@ -56,11 +59,12 @@ function pauseCause({ metrics }: GateVerdict): Pause['cause'] {
 }
 
 function remember(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
-  const { stage } = state;
+  const { accepted, ...stage } = state.stage;
   const assessing = stageKind(stageAt(state.plan, state.stageIndex)) === 'assess';
   // Law 9: while something contradicts the routing, neither soak nor promotion evidence is gathered.
   const counts = state.drift === null && window.drift === null && !assessing;
   const verdict = counts ? shortened(window.verdict) : null;
+  const seen = accepted === undefined ? window.evidence : withAccepted(window.evidence, accepted);
   return {
     ...state,
     epoch: highestOf(state.epoch, window.highestEpoch),
@@ -72,7 +76,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
       ...stage,
       observedMs: stage.observedMs + (counts ? window.observedMs : 0),
       windows: stage.windows + 1,
-      evidence: counts && window.evidence.epoch === window.epoch ? window.evidence : stage.evidence,
+      evidence: counts && window.evidence.epoch === window.epoch ? seen : stage.evidence,
       burnInRequests: stage.burnInRequests + (window.verdict.burnIn ? window.verdict.requests.candidate : 0),
       cursors: { ...stage.cursors, ...window.cursors },
       verdict,

@@ -3,7 +3,15 @@ import { alphaAtEntry, GUARDRAIL_WEIGHTS } from './alpha-spending';
 import { assessPlanSchema } from './assess-plan-schema';
 import { EFFECT_MOMENTS, type EffectMoment, type PlannedNotification } from './effect';
 import { plannedEffectSchema } from './effect-schema';
-import type { Gates, ParityMargins, ParityPlan, Plan, ProbeFeature, StagePlan } from './plan';
+import {
+  type Gates,
+  type ParityMargins,
+  type ParityPlan,
+  type Plan,
+  type ProbeFeature,
+  SHED_PAUSE_PART,
+  type StagePlan,
+} from './plan';
 import { isTimeZone } from './rollout-hours';
 import { durationSchema, durationTextSchema, nameSchema, shareSchema } from './schema-parts';
 
@@ -526,7 +534,7 @@ function gateDefaults(promotionExcess: number, promotionIncrease: number | null)
     latency: { rollbackIncrease: 0.5, promotionIncrease, quantile: 0.95, tailIncrease: 2, ignoreBelowMs: 10 },
     interToken: { rollbackIncrease: 1, ignoreBelowMs: 2 },
     leavers: { rollbackRatio: 2 },
-    shed: { pausePart: 0.05 },
+    shed: { pausePart: SHED_PAUSE_PART },
     sampleRatio: { pausePValue: 0.001 },
     floor: { success: 0.97 },
     probes: { rollbackStreak: 5, promotionStreak: 12 },

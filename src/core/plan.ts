@@ -28,6 +28,9 @@ export interface Plan {
   readonly handover?: { readonly probe: boolean };
 }
 
+/** What `gates.shed.pausePart` is unless a plan says otherwise; plans of older releases do not say. */
+export const SHED_PAUSE_PART = 0.05;
+
 /** Hours and days at which a share may be raised. */
 export interface RolloutPlan {
   /** IANA name, such as `Europe/Berlin`. */
@@ -132,7 +135,7 @@ export interface Gates {
   readonly interToken: { readonly rollbackIncrease: number; readonly ignoreBelowMs?: number };
   /** Harm: callers leave before their answer more than this many times as often. Absent in plans of older releases. */
   readonly leavers?: { readonly rollbackRatio: number };
-  /** Pause: the candidate took none of more than this part of its requests. Absent in plans of older releases. */
+  /** Pause: the candidate took none of more than this part of its requests; absent: `SHED_PAUSE_PART`. */
   readonly shed?: { readonly pausePart: number };
   readonly sampleRatio: { readonly pausePValue: number };
   /** The candidate's success rate never below this. */
