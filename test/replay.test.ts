@@ -1,5 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import {
   DefaultLogger,
   makeTelemetryFilterString,
@@ -11,6 +10,7 @@ import { DeterminismViolationError } from '@temporalio/workflow';
 import { workflowIdOf } from '../src/contract';
 import { brokenBundle } from './support/broken-bundle';
 import { built } from './support/cli';
+import { historyNames, historyOf } from './support/recorded-history';
 
 // What the broken workflow is refused for would be told at length.
 Runtime.install({
@@ -18,13 +18,12 @@ Runtime.install({
   telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },
 });
 
-const FOLDER = join(__dirname, 'histories');
-const NAMES = readdirSync(FOLDER).map((file) => basename(file, '.json'));
+const NAMES = historyNames();
 
 function recorded(): { workflowId: string; history: unknown }[] {
   return NAMES.map((name) => ({
     workflowId: workflowIdOf(name),
-    history: JSON.parse(readFileSync(join(FOLDER, `${name}.json`), 'utf8')),
+    history: historyOf(name),
   }));
 }
 

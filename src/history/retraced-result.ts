@@ -1,3 +1,4 @@
+import { FAILURES } from '../contract';
 import { rejectedByUsage, withHandover, withParity, withUsage } from '../core/assessment';
 import { dueRuns } from '../core/effect-runs';
 import type {
@@ -149,9 +150,10 @@ export function effectWork(state: MigrationState, event: HistoryEvent): EffectWo
 /** What came of an attempt at an effect; null for one that was taken back. */
 export function effectEvent({ activity, id }: EffectWork, event: HistoryEvent): EffectEvent | null {
   if (event.type !== 'ACTIVITY_TASK_COMPLETED') {
-    const { failure } = event.attributes;
-    const cause = isObject(failure) ? String(failure['message'] ?? '') : '';
-    return { type: 'effect failed', id, message: cause };
+    const failure = isObject(event.attributes['failure']) ? event.attributes['failure'] : {};
+    const info = failure['applicationFailureInfo'];
+    const refused = isObject(info) && info['type'] === FAILURES.effectRefused;
+    return { type: 'effect failed', id, message: String(failure['message'] ?? ''), refused };
   }
   const result = firstPayload(event.attributes['result']) as {
     captured: Extract<EffectEvent, { type: 'effect captured' }>['captured'];

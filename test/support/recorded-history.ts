@@ -1,11 +1,16 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { judgeAgain } from '../../src/core/recorded-window';
 import { readMigration } from '../../src/history/recorded-migration';
 
 /** A history as Temporal writes it in JSON. */
 export interface HistoryJson {
   events: { eventId: string; eventType: string; [attributes: string]: unknown }[];
+}
+
+/** The histories of test/histories. */
+export function historyNames(): readonly string[] {
+  return readdirSync(join(__dirname, '..', 'histories')).map((file) => basename(file, '.json'));
 }
 
 /** The text of a history of test/histories. */
