@@ -125,6 +125,8 @@ export interface ApplyRoutingInput {
    * not record them.
    */
   readonly reportsJoined?: boolean;
+  /** Whether nothing is pushed where a gateway is settled on the candidate and serves it. */
+  readonly sparesSettled?: true;
 }
 
 export interface VerifyRoutingInput extends ApplyRoutingInput {

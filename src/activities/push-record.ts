@@ -3,7 +3,13 @@ import { driftAt, driftsAfter } from '../core/drift';
 import type { ApplyResult } from '../core/events';
 import type { IdentifiedGateway } from '../core/gateway-identity';
 import type { Drift, RosterEntry } from '../core/migration-state';
-import { type GatewayStatus, highestEpochOf, type RoutingRecord, sameRecord } from '../core/routing';
+import {
+  type GatewayStatus,
+  highestEpochOf,
+  type RoutingRecord,
+  sameRecord,
+  servesSettledCandidate,
+} from '../core/routing';
 import type { GatewayAnswer, Ports } from '../ports';
 import { noStanding } from './failures';
 import { locateGateways } from './locate-gateways';
@@ -31,6 +37,10 @@ export async function pushRecord(
   const joined = roster.length === 0 ? others : others.filter(({ isNamed }) => isNamed);
   const asked = [...members.filter(({ gateway }) => names.includes(gateway.name)), ...joined];
   const reads = asked.flatMap((one) => readsOf(one, isLegacy));
+  if (input.sparesSettled === true) {
+    const settled = asked.filter(isSettled).map(({ gateway }) => gateway.name);
+    if (settled.length > 0) return nothingPushed(input.record.epoch, settled, asked);
+  }
   const epoch = epochFor(input.record, reads);
   const wanted: RoutingRecord = { ...input.record, epoch };
   if (!isLegacy) {
@@ -68,6 +78,19 @@ export async function pushRecord(
     located: [...members, ...joined].map(({ gateway }) => gateway),
     answered: [...members, ...joined].filter(hasAnswered).map(({ gateway }) => gateway.name),
   };
+}
+
+function isSettled({ answer }: IdentifiedGateway): boolean {
+  return answer.kind === 'ok' && servesSettledCandidate(answer.value);
+}
+
+function nothingPushed(
+  epoch: number,
+  settled: readonly string[],
+  asked: readonly IdentifiedGateway[],
+): ApplyResult {
+  const missing = asked.map(({ gateway }) => gateway.name);
+  return { epoch, confirmed: [], lapsed: [], missing, drift: null, notes: [], settled };
 }
 
 /** Several gateways of one name must each take share 0; nothing above it is pushed to any of them. */

@@ -146,5 +146,5 @@ function withoutUndurable(result: ApplyResult): ApplyResult {
 }
 
 function settled(result: ApplyResult): boolean {
-  return result.missing.length === 0 || result.drift !== null;
+  return result.missing.length === 0 || result.drift !== null || result.settled !== undefined;
 }

@@ -10,7 +10,7 @@ import { CliError, EXIT } from './cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from './connection';
 import { readGateways } from './gateway-answers';
 import { recordedOperator } from './operator-name';
-import { printJson, printLine, printNote } from './output';
+import { printJson, printLine } from './output';
 import { printStages } from './plan-table';
 
 interface StartFlags extends OperatorFlags {
@@ -48,7 +48,7 @@ async function runStart(given: string | undefined, flags: StartFlags): Promise<v
     return;
   }
   printLine(`started ${started.migrationId}`);
-  if (started.replaced !== null) printNote(replacedText(started.replaced, new Date()));
+  if (started.replaced !== null) printLine(replacedText(started.replaced, new Date()));
   printStages(plan);
   printLine(`watch it: cutover watch ${plan.route}`);
 }

@@ -84,6 +84,8 @@ export interface ApplyResult {
   readonly drifts?: readonly Drift[];
   /** One sentence a gateway that did not simply confirm. */
   readonly notes: readonly string[];
+  /** Gateways that are settled on the candidate and serve it, where those were to be spared: then nothing was pushed. */
+  readonly settled?: readonly string[];
   /**
    * Who is there and where, gateways included that joined meanwhile. Absent from workers of older releases, which know
    * gateways by address.

@@ -67,6 +67,8 @@ export interface PendingRouting {
   readonly confirmations: Confirmations | null;
   readonly rollback: RollbackRequest | null;
   readonly pauseOnEntry: boolean;
+  /** A rollback before anything was moved: a route that is settled on the candidate is left where it is. */
+  readonly sparesSettled?: true;
   /** Gateways that were forgotten while it was under way: nobody asks them any more. Absent: none. */
   readonly forgotten?: readonly string[];
 }

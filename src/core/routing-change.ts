@@ -1,6 +1,7 @@
 import { append, checkpointCount, openIntent, type RecordedWhat, type RoutingCause } from './checkpoint';
 import {
   type Drift,
+  follows,
   type MigrationState,
   type Outcome,
   type Pause,
@@ -69,6 +70,7 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     confirmations: null,
     rollback,
     pauseOnEntry: intention.pauseOnEntry ?? false,
+    ...(rollback !== null && hasMovedNothing(state) ? { sparesSettled: true } : {}),
   };
   return {
     ...superseded,
@@ -84,6 +86,12 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     retry: null,
     phase: rollback === null ? 'applying' : 'rolling back',
   };
+}
+
+/** Whether the gateways were not even read: what they serve is not this migration's, and nobody asked to move it. */
+function hasMovedNothing(state: MigrationState): boolean {
+  if (state.moveBack === true || !follows(state, 3)) return false;
+  return state.phase === 'reading' || state.pending?.sparesSettled === true;
 }
 
 /** A rollback as asked for by a person, a gate, a deadline or a cancellation. */

@@ -36,6 +36,7 @@ export function settleRouting(
   const settling: Settling = { ...seen, epoch, pending, retry: null };
   const { confirmed, missing } = pending.confirmations;
 
+  if (result.settled !== undefined) return leftSettled(settling, result.settled, atMs);
   if (pending.direction === 'lower') {
     if (result.drift !== null && pending.record.share > 0) {
       const stopped = failed(settling, result, atMs);
@@ -164,6 +165,24 @@ function driftsIn({ drift, drifts }: ApplyResult): readonly Drift[] {
 function meetDrifts(state: MigrationState, result: ApplyResult, atMs: number): MigrationState {
   const drifts = driftsIn(result);
   return drifts.reduce((told, drift) => pauseForDrift(told, drift, atMs), withDrifts(state, drifts));
+}
+
+/** Ends a migration that was taken back before it moved anything, over a route that is settled on the candidate. */
+function leftSettled(state: Settling, gateways: readonly string[], atMs: number): MigrationState {
+  const { pending, plan } = state;
+  const reason = `nothing was moved, and nothing is: ${plan.route} is settled on the candidate at ${gateways.join(', ')}`;
+  const checkpoints = append(state, {
+    ...{ kind: 'failed', atMs, closes: pending.checkpoint, stage: pending.record.stage },
+    ...{
+      share: pending.record.share,
+      epoch: pending.record.epoch,
+      gateways: [],
+      lapsed: [],
+      missing: [],
+      reason,
+    },
+  });
+  return close({ ...state, checkpoints, pending: null }, 'rejected', reason, atMs);
 }
 
 function failed(state: Settling, result: ApplyResult, atMs: number): MigrationState {

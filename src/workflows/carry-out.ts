@@ -106,6 +106,7 @@ async function applyRouting(
   const input = {
     ...{ route: state.plan.route, record, roster: state.roster, direction, inFlight },
     ...(follows(state, 3) ? { reportsJoined: true } : {}),
+    ...(state.pending?.sparesSettled === true ? { sparesSettled: true as const } : {}),
   };
   const what = `${record.stage}: share ${formatShare(record.share)} under epoch ${record.epoch} (checkpoint ${checkpoint})`;
   if (missing === null) {

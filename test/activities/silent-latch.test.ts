@@ -119,6 +119,25 @@ describe('a push', () => {
     expect((await pushRecord(world.ports, input(next), NAMES)).confirmed).toEqual(['gw-a']);
   });
 
+  it('that is to spare settled gateways reaches nobody where one serves the candidate', async () => {
+    const settled = { ...EMPTY, settled: 'candidate', effectiveShare: 1 } as const;
+    const world = gatewaysThat({ 'gw-a': 'silent', 'gw-b': settled, 'gw-c': EMPTY });
+    const result = await pushRecord(
+      world.ports,
+      { ...input({ ...next, share: 0 }), roster: [], sparesSettled: true },
+      [],
+    );
+    expect(result).toMatchObject({ confirmed: [], settled: ['gw-b'] });
+    expect(world.pushed).toEqual([]);
+    const unsettled = gatewaysThat({ 'gw-b': EMPTY });
+    await pushRecord(
+      unsettled.ports,
+      { ...input({ ...next, share: 0 }), roster: [], sparesSettled: true },
+      [],
+    );
+    expect(unsettled.pushed).toEqual(['gw-a', 'gw-b', 'gw-c']);
+  });
+
   it('of share 0 reaches everybody', async () => {
     const world = gatewaysThat({ 'gw-c': LATCHED });
     const result = await pushRecord(world.ports, input({ ...next, share: 0 }), NAMES);

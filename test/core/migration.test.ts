@@ -826,6 +826,41 @@ describe('a start over a route that is settled on the candidate', () => {
   });
 });
 
+describe('a migration that is taken back before it has read its gateways', () => {
+  const takenBack: [string, (world: MigrationWorld) => MigrationWorld][] = [
+    ['by a rollback', (world) => world.says('rollback')],
+    ['by a cancellation', (world) => world.event({ type: 'cancelled' })],
+    ['by both, and then an emergency', (world) => world.says('rollback').says('emergencyRollback')],
+  ];
+
+  it.each(takenBack)('moves nothing where the route is settled on the candidate, %s', (_, takeBack) => {
+    const world = takeBack(givenMigration());
+    expect(world.state.pending).toMatchObject({ record: { share: 0 }, sparesSettled: true });
+    world.applies({ confirmed: [], missing: ['gw-a', 'gw-b'], settled: ['gw-b'] });
+    expect(world.state).toMatchObject({
+      phase: 'closed',
+      outcome: 'rejected',
+      pending: null,
+      inEffect: null,
+    });
+    expect(world.closing).toMatchObject({ kind: 'failed', gateways: [] });
+    expect(world.closing.reason).toContain('settled on the candidate at gw-b');
+  });
+
+  it('applies share 0 where it is not, and where moving it back was asked for', () => {
+    expect(givenMigration().says('rollback').applies().state.outcome).toBe('rolled back');
+    const world = givenMigration();
+    world.state = { ...world.state, moveBack: true };
+    expect(world.says('rollback').state.pending?.sparesSettled).toBeUndefined();
+  });
+
+  it('spares nothing once anything was applied', () => {
+    expect(givenMigration().reads().says('rollback').state.pending?.sparesSettled).toBeUndefined();
+    const canary = givenMigration().reaches('canary').says('rollback');
+    expect(canary.state.pending?.sparesSettled).toBeUndefined();
+  });
+});
+
 describe('gateways that do not answer', () => {
   it('are named with the reason while a start waits for them', () => {
     const unreachableBecause = { 'gw-a': 'unauthorized: expected the admin token' };

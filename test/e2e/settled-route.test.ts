@@ -30,6 +30,19 @@ it('refuses in the workflow what no command looked at before, and leaves the tra
   expect(await harness.gatewayStatus('gw-1', 'chat')).toMatchObject({ record: null, effectiveShare: 1 });
 });
 
+it('moves nothing where a start is taken back before it has read every gateway', async () => {
+  await Promise.all(harness.workers.map((worker) => worker.end('SIGKILL')));
+  await harness.begin(quickPlan('chat'));
+  // It is there when the first task begins.
+  const { commandId } = await harness.client.command('chat', 'rollback', { by: 'ana' });
+  await harness.startWorker();
+  const outcome = await harness.client.follow('chat', commandId);
+  expect(outcome).toMatchObject({ verified: false, message: expect.stringContaining('nothing was moved') });
+  const { outcome: end } = await harness.until('chat', ({ phase }) => phase === 'closed');
+  expect(end).toBe('rejected');
+  expect(await harness.gatewayStatus('gw-1', 'chat')).toMatchObject({ record: null, effectiveShare: 1 });
+});
+
 it('moves the traffic back where that is asked for in so many words', async () => {
   expect(await harness.cutover('start', 'chat', '--move-back')).toMatchObject({ code: 0, stderr: '' });
   await harness.until('chat', ({ phase }) => phase === 'observing');
