@@ -14,6 +14,7 @@ import { printJson, printTable } from './output';
 
 interface KillOptions {
   readonly clear?: boolean;
+  readonly acceptSettled?: boolean;
   readonly reason: string;
   readonly gateway?: string;
   readonly config?: string;
@@ -31,7 +32,11 @@ export function registerKill(program: Command): void {
     .command('kill')
     .description('set share 0 on every gateway at once and latch it; works with Temporal down')
     .argument('<route>', 'the route to take off the candidate')
-    .option('--clear', 'clear the latch instead; traffic stays as it is until a newer record is pushed')
+    .option(
+      '--clear',
+      'clear the latch instead; the gateway then obeys `settled` until a newer record is pushed',
+    )
+    .option('--accept-settled', 'with --clear: also where a gateway then serves the candidate by `settled`')
     .option('--reason <text>', 'why, for whoever reads the status', '')
     .option('--gateway <name>', 'only this gateway (default: all)')
     .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
@@ -61,6 +66,7 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
   const words = { by: recordedOperator('cli'), reason: options.reason };
   try {
     const gateways = await pickGateways(admin, route, found, options.gateway);
+    if (options.clear === true && options.acceptSettled !== true) await refuseToRaise(admin, route, gateways);
     const results = await Promise.all(
       gateways.map(async (gateway) => ({
         gateway,
@@ -75,6 +81,28 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
   } finally {
     await admin.close();
   }
+}
+
+/**
+ * Without its latch a gateway obeys its configuration: the record that it held is withdrawn. Where that says
+ * `settled: candidate`, clearing would send all of its traffic there at once.
+ */
+async function refuseToRaise(
+  admin: GatewayAdmin,
+  route: string,
+  gateways: readonly FoundGateway[],
+): Promise<void> {
+  const answers = await Promise.all(gateways.map((gateway) => admin.status(gateway, route)));
+  const raised = answers.flatMap((answer) =>
+    answer.kind === 'ok' && answer.value.kill !== null && answer.value.settled === 'candidate'
+      ? [answer.value.gateway]
+      : [],
+  );
+  if (raised.length === 0) return;
+  throw new CliError(
+    `${raised.join(', ')} ${raised.length === 1 ? 'is' : 'are'} settled on the candidate and would serve it 100% of ${route} at once: nothing was cleared. To stay at legacy, set \`settled: legacy\` there, restart, and clear then; to go to the candidate, add --accept-settled`,
+    EXIT.refused,
+  );
 }
 
 async function findGateways(configuration: Configuration): Promise<readonly FoundGateway[]> {

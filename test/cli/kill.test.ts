@@ -68,8 +68,21 @@ describe('cutover kill', () => {
     expect(printed).toMatch(/gw-2 +done/);
   });
 
+  it('clears nothing where a gateway would then serve the candidate by its configuration, and says the way out', async () => {
+    const { failure } = await kill('main', '--clear', '--config', configPath);
+    expect(failure).toMatchObject({
+      exitCode: 3,
+      message: expect.stringMatching(
+        /^gw-1, gw-2 are settled on the candidate .* nothing was cleared.*`settled: legacy`.*--accept-settled/,
+      ),
+    });
+    expect(gateways.map(({ state }) => state.effectiveShare())).toEqual([0, 0]);
+    expect(gateways.map(({ state }) => state.status().kill)).not.toContain(null);
+  });
+
   it('clears the switch on one gateway, as JSON', async () => {
-    const { printed } = await kill('main', '--clear', '--gateway', 'gw-2', '--json', '--config', configPath);
+    const args = ['main', '--clear', '--accept-settled', '--gateway', 'gw-2', '--json'];
+    const { printed } = await kill(...args, '--config', configPath);
     expect(JSON.parse(printed)).toMatchObject({
       route: 'main',
       gateways: [{ gateway: 'gw-2', result: 'done', effectiveShare: 1, kill: null, durable: true }],
