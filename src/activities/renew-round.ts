@@ -7,6 +7,7 @@ import { type GatewayStatus, highestEpochOf, type RoutingRecord } from '../core/
 import type { Ports } from '../ports';
 import { noStanding } from './failures';
 import { locateGateways } from './locate-gateways';
+import { unansweredBecause } from './unanswered';
 
 /** What one round over the roster found and did. */
 export interface RoundResult {
@@ -21,6 +22,8 @@ export interface RoundResult {
   readonly drifts: readonly Drift[];
   /** Who answered. */
   readonly answered: readonly string[];
+  /** Why the others did not. */
+  readonly unansweredBecause: Readonly<Record<string, string>>;
   readonly evidence: readonly Evidence[];
   readonly cursors: Readonly<Record<string, string>>;
   /** Failures of the candidate in a row at one gateway: the most of all. */
@@ -117,6 +120,7 @@ export async function renewRound(
       .map(({ name, unusable }) => (unusable === null ? name : `${name} (${unusable})`)),
     drifts,
     answered,
+    unansweredBecause: unansweredBecause(reads),
     evidence: rounds.flatMap(({ evidence }) => (evidence === null ? [] : [evidence])),
     cursors: Object.fromEntries(
       rounds.flatMap(({ name, cursor }) => (cursor === null ? [] : [[name, cursor]])),

@@ -6,6 +6,7 @@ import type { ChangeTelemetry, Ports } from '../ports';
 import { withHeartbeats } from './heartbeats';
 import { locateGateways } from './locate-gateways';
 import { pushRecord } from './push-record';
+import { unansweredBecause } from './unanswered';
 
 /** A push that got no answer is tried again for this long before the workflow hears of it. */
 const APPLY_MS = 6_000;
@@ -28,14 +29,7 @@ async function readRouting(ports: Ports, { route, nameSettled }: ReadRoutingInpu
   return {
     roster: answers.map(({ gateway }) => gateway),
     unreachable: answers.filter(({ answer }) => answer.kind !== 'ok').map(({ gateway }) => gateway.name),
-    unreachableBecause: Object.fromEntries(
-      answers.flatMap(({ gateway: { name }, answer }) => {
-        if (answer.kind === 'ok') return [];
-        if (answer.kind === 'unreachable') return [[name, answer.reason]];
-        const { code, message } = answer.refusal.error;
-        return [[name, `${code}: ${message}`]];
-      }),
-    ),
+    unreachableBecause: unansweredBecause(answers),
     highestEpoch: Math.max(0, ...statuses.map(highestEpochOf)),
     forgotten: statuses
       .filter((status) => status.effectiveShare > 0)

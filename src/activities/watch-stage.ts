@@ -148,6 +148,7 @@ async function watch(
         drift: round.drifts[0] ?? null,
         drifts: round.drifts,
         answered: round.answered,
+        unansweredBecause: round.unansweredBecause,
         discovered: round.joined,
         left,
         located: round.located,

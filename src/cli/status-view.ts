@@ -1,4 +1,5 @@
 import { formatDuration } from '../core/duration';
+import { withReasons } from '../core/gateway-roster';
 import { openApproval } from '../core/migration-state';
 import { formatShare } from '../core/plan';
 import { probeSummary } from '../core/probe-streak';
@@ -10,7 +11,7 @@ import { instantText } from './instant';
 
 /** A status as a page of lines for a terminal. */
 export function statusLines(status: MigrationStatus, answers: GatewayAnswers): string[] {
-  const { pending, paused, held, drift, badMessages, refusals, unreachable, settled } = status;
+  const { pending, paused, held, drift, badMessages, refusals, settled } = status;
   const { nextPossibleAtMs, effects, usage } = status;
   const rows: [string, string | null][] = [
     ['migration', `${status.migrationId}, ${status.outcome ?? status.endedByTemporal ?? status.phase}`],
@@ -34,7 +35,7 @@ export function statusLines(status: MigrationStatus, answers: GatewayAnswers): s
     ['deadline', status.deadlineAtMs === null ? null : instantText(status.deadlineAtMs)],
     ['gateways', gatewaysText(status)],
     ['forgotten', status.forgotten?.join(', ') || null],
-    ['unreachable', unreachable.join(', ') || null],
+    ['unreachable', withReasons(status) || null],
     ['settled', settled.join(', ') || null],
     ['refused', refusals.map(({ name, by, message }) => `${name} by ${by}: ${message}`).at(-1) ?? null],
     ['unreadable', badMessages.count === 0 ? null : `${badMessages.count} messages`],

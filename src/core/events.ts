@@ -119,6 +119,8 @@ export interface WindowResult {
   readonly drifts?: readonly Drift[];
   /** Who answered in the last round: nobody else has said that a drift is over. Absent from older releases. */
   readonly answered?: readonly string[];
+  /** Why the others did not, by name. Absent from older releases. */
+  readonly unansweredBecause?: Readonly<Record<string, string>>;
   readonly discovered: readonly RosterEntry[];
   /** Where the gateways of the roster were found last. Absent from older releases. */
   readonly located?: readonly RosterEntry[];

@@ -42,6 +42,19 @@ export function silentIn(roster: readonly RosterEntry[], answered: readonly stri
   return roster.map(({ name }) => name).filter((name) => !answered.includes(name));
 }
 
+/** Gateways that did not answer or refused, each with what is known of why: `gw-2 (connect timeout), gw-3`. */
+export function withReasons({
+  unreachable,
+  unreachableBecause = {},
+}: Pick<MigrationState, 'unreachable' | 'unreachableBecause'>): string {
+  return unreachable
+    .map((name) => {
+      const reason = unreachableBecause[name];
+      return reason === undefined ? name : `${name} (${reason})`;
+    })
+    .join(', ');
+}
+
 /** Why a gateway cannot be forgotten; null when it can: it is known, silent, and not the last one. */
 export function forgetRefusal(
   { roster, unreachable, forgotten = [] }: MigrationState,

@@ -223,6 +223,8 @@ export interface MigrationState {
   readonly roster: readonly RosterEntry[];
   /** Gateways that did not answer when they were asked last. */
   readonly unreachable: readonly string[];
+  /** Why, by name, as far as it was said. Absent in older records. */
+  readonly unreachableBecause?: Readonly<Record<string, string>>;
   /** Gateways that an operator attested to be gone for good, oldest first, at most 50. Absent: none. */
   readonly forgotten?: readonly ForgottenGateway[];
   readonly inEffect: RoutingInEffect | null;

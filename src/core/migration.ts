@@ -4,6 +4,7 @@ import { dropStaleQuestions } from './confirmation';
 import { settleEffect } from './effect-outcome';
 import { planEffects } from './effect-planning';
 import type { Decision, EffectEvent, HealthCheckResult, MigrationEvent, RoutingReading } from './events';
+import { withReasons } from './gateway-roster';
 import { type AssessmentSummary, follows, type MigrationState, stageAt } from './migration-state';
 import { obey } from './obey';
 import { mayClose, observe } from './observe';
@@ -141,10 +142,11 @@ const SHORTEST_WINDOW_MS = 500;
 const HANDOVER_WINDOWS = 4;
 
 function routingRead(state: MigrationState, reading: RoutingReading, atMs: number): MigrationState {
-  const read = {
+  const read: MigrationState = {
     ...state,
     epoch: highestOf(state.epoch, reading.highestEpoch),
     unreachable: reading.unreachable,
+    unreachableBecause: reading.unreachableBecause ?? {},
   };
   const { settled = [] } = reading;
   if (settled.length > 0 && state.moveBack !== true) {
@@ -154,7 +156,7 @@ function routingRead(state: MigrationState, reading: RoutingReading, atMs: numbe
     const reason =
       reading.roster.length === 0
         ? 'no gateway is configured or discovered'
-        : `no answer from ${reading.unreachable.map((name) => withReason(name, reading)).join(', ')}: a start reads every gateway`;
+        : `no answer from ${withReasons(reading)}: a start reads every gateway`;
     return { ...read, retry: { atMs: atMs + RETRY_MS, reason } };
   }
   const told = reading.forgotten.reduce(
@@ -175,11 +177,6 @@ function routingRead(state: MigrationState, reading: RoutingReading, atMs: numbe
     leaseConfirms: false,
     atMs,
   });
-}
-
-function withReason(name: string, { unreachableBecause = {} }: RoutingReading): string {
-  const reason = unreachableBecause[name];
-  return reason === undefined ? name : `${name} (${reason})`;
 }
 
 function assessed(

@@ -70,6 +70,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
     epoch: highestOf(state.epoch, window.highestEpoch),
     probes: window.probes,
     unreachable: window.answered === undefined ? state.unreachable : silentIn(state.roster, window.answered),
+    unreachableBecause: window.unansweredBecause ?? {},
     // A promotion rests on the verdict before it: one that is no longer a pass takes it back.
     promotion: verdict?.outcome === 'pass' ? state.promotion : null,
     stage: {

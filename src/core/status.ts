@@ -69,6 +69,8 @@ export interface MigrationStatus {
   /** Gateways that an operator attested to be gone for good. Absent from older releases. */
   readonly forgotten?: readonly string[];
   readonly unreachable: readonly string[];
+  /** Why, by name; a refusal is one too. */
+  readonly unreachableBecause: Readonly<Record<string, string>>;
   readonly settled: readonly string[];
   /** What the migration does or waits for, in words. */
   readonly doing: string;
@@ -149,6 +151,7 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     addresses: Object.fromEntries(state.roster.map(({ name, admin }) => [name, admin])),
     forgotten: goneGateways(state).map(({ name }) => name),
     unreachable: state.unreachable,
+    unreachableBecause: state.unreachableBecause ?? {},
     settled: state.settled,
     doing: doingNow(state, nowMs),
     checkpoints: checkpointCount(state),

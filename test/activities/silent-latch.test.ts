@@ -101,6 +101,12 @@ describe('a round of a watch', () => {
   });
 });
 
+it('says why gateways did not answer in a round', async () => {
+  const { ports } = gatewaysThat({ 'gw-b': 'silent' });
+  const round = await renewRound(ports, INPUT, ROSTER, []);
+  expect(round.unansweredBecause).toEqual({ 'gw-b': 'connect timeout' });
+});
+
 describe('a push', () => {
   const input = (wanted: RoutingRecord): ApplyRoutingInput => ({
     ...{ route: 'chat', record: wanted, roster: ROSTER, direction: 'raise', inFlight: 'drain' },

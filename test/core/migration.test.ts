@@ -1,8 +1,9 @@
 import { nextTurnMs } from '../../src/core/advance';
 import { dueRuns } from '../../src/core/effect-runs';
 import { noStageEvidence } from '../../src/core/gate-evidence';
+import { withReasons } from '../../src/core/gateway-roster';
 import { nextDecision, transition } from '../../src/core/migration';
-import { rollbackEligibilityOf } from '../../src/core/status';
+import { rollbackEligibilityOf, statusOf } from '../../src/core/status';
 import type { MetricVerdict, ProbeRecord } from '../../src/core/verdict';
 import { effectEvent } from '../support/migration-steps';
 import {
@@ -874,5 +875,15 @@ describe('gateways that do not answer', () => {
       .watches({ answered: ['gw-b'] });
     expect(world.state.unreachable).toEqual(['gw-a']);
     expect(world.watches({ answered: ['gw-a', 'gw-b'] }).state.unreachable).toEqual([]);
+  });
+
+  it('are named with what they said, also where a window was refused', () => {
+    const unansweredBecause = { 'gw-a': 'unauthorized: expected the admin token' };
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({ answered: ['gw-b'], unansweredBecause });
+    expect(withReasons(statusOf(world.state, world.nowMs))).toBe(
+      'gw-a (unauthorized: expected the admin token)',
+    );
   });
 });
