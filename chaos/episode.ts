@@ -22,11 +22,17 @@ export type Deed =
   | { readonly do: 'disk'; readonly gateway: GatewayName; readonly isFull: boolean }
   | { readonly do: 'state'; readonly gateway: GatewayName; readonly what: 'keep' | 'restore' | 'lose' }
   | { readonly do: 'provider'; readonly provider: ProviderName; readonly behaviour: ProviderBehaviour }
-  | { readonly do: 'operator'; readonly by: string; readonly args: readonly string[] }
+  | {
+      readonly do: 'operator';
+      readonly by: string;
+      readonly args: readonly string[];
+      /** How long the steps that follow wait for the answer at most, milliseconds; not at all when absent. */
+      readonly waitMs?: number;
+    }
   | { readonly do: 'temporal'; readonly what: 'cancel' | 'terminate' | 'reset' }
   | { readonly do: 'avoid'; readonly gateway: GatewayName; readonly isAvoided: boolean };
 
-/** A deed at its time, milliseconds after the strike (or after the end, for what follows it). */
+/** A deed at its time, milliseconds after the strike (or after the end, for what follows it); waiting stops that clock. */
 export type Step = Deed & { readonly atMs: number };
 
 /** All that happens in one episode; it follows from its seed. */

@@ -13,6 +13,9 @@ export interface Drawn {
 
 type Draw = (random: Random) => Drawn;
 
+/** The longest that a restart waits for a rollback. */
+const ANSWER_MS = 20_000;
+
 const at = (atMs: number, deed: Deed): Step => ({ atMs, ...deed });
 const kill = (process: WorkerName | GatewayName | 'temporal'): Deed => ({
   do: 'signal',
@@ -143,14 +146,17 @@ export const FAULT_KINDS: Readonly<Record<string, Draw>> = {
   }),
   'disk full': (random) => {
     const gateway = random.pick(GATEWAYS);
-    const killedMs = random.whole(1_500, 5_000);
+    const command = random.pick(['rollback', 'emergency-rollback']);
+    // What could not be kept must be known to be so before the restart, however slow the machine is.
+    const rollback = { ...ask('ana', command, ROUTE, '--json', '--reason', 'chaos'), waitMs: ANSWER_MS };
+    const killedMs = random.whole(600, 3_000);
     return {
       steps: [
         at(0, { do: 'disk', gateway, isFull: true }),
-        ...perhapsRollback(random, 1_200),
+        ...(random.chance(0.75) ? [at(400, rollback)] : []),
         at(killedMs, kill(gateway)),
         at(killedMs + random.whole(100, 1_500), { do: 'start', process: gateway }),
-        at(killedMs + random.whole(2_000, 4_000), { do: 'disk', gateway, isFull: false }),
+        at(killedMs + random.whole(3_000, 6_000), { do: 'disk', gateway, isFull: false }),
       ],
     };
   },

@@ -88,7 +88,7 @@ class Player {
 
   /** Does what the steps say at their times; commands and starts are not waited for before the next step. */
   async #take(steps: readonly Step[]): Promise<void> {
-    const startMs = performance.now();
+    let startMs = performance.now();
     const underWay: Promise<unknown>[] = [];
     for (const step of steps) {
       await sleep(Math.max(0, startMs + step.atMs - performance.now()));
@@ -96,6 +96,10 @@ class Player {
       // A process that is killed is gone before the next step; everything else takes its time.
       if (step.do === 'signal') await doing;
       else underWay.push(doing);
+      if (step.do !== 'operator' || step.waitMs === undefined) continue;
+      const askedMs = performance.now();
+      await Promise.race([doing, sleep(step.waitMs, undefined, { ref: false })]);
+      startMs += performance.now() - askedMs;
     }
     await Promise.all(underWay);
   }

@@ -125,7 +125,10 @@ export function evidenceLost({ exports, gateways, events, operators }: Evidence)
   if (isDisturbed) return [];
   const lines = gateways
     .flatMap((life) => life.lines)
-    .filter((line) => line.class === 'randomised' && line.outcome === 'success');
+    // What a provider failed or did not take may be in no ratio.
+    .filter(
+      (line) => line.class === 'randomised' && line.attempts.every(({ outcome }) => outcome === 'success'),
+    );
   return exports
     .filter(({ checkpoints }) => !checkpoints.some(({ what }) => what === 'lapse' || what === 'drift'))
     .flatMap(({ verdicts }) =>

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { SHORT_LIST } from '../../chaos/episode-list';
 import { built } from '../support/cli';
 
-const LONGEST_MS = 400_000;
+const LONGEST_MS = 600_000;
 
 function chaos(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
@@ -32,7 +32,7 @@ it(
     for (const { end, counts } of episodes) {
       expect(end).toBe('rolled back');
       // An episode in which nothing moved would break no law either.
-      expect(counts['at the candidate']).toBeGreaterThan(5);
+      expect(counts['at the candidate']).toBeGreaterThan(0);
       expect(counts['verified rollbacks']).toBeGreaterThan(0);
     }
     expect(lines.at(-1)).toMatchObject({ failed: 0 });
