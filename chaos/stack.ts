@@ -165,9 +165,10 @@ export class Stack {
     if (name !== 'temporal') {
       const child = this.#children.get(name);
       if (child === undefined || child.isGone) return;
-      child.signal(signal);
-      if (signal === 'SIGKILL') await child.gone;
+      // A second SIGTERM would end it at once.
       if (signal === 'SIGTERM') await child.end('SIGTERM');
+      else child.signal(signal);
+      if (signal === 'SIGKILL') await child.gone;
       return;
     }
     if (this.#temporal === null) return;
