@@ -33,6 +33,11 @@ export interface HarnessOptions {
   readonly routes?: readonly string[];
   /** How many gateways; 2 when absent. */
   readonly gateways?: number;
+  /**
+   * Gateways are found by a name and not configured: each has an address of its own on one port, and may move to
+   * another, as pods do.
+   */
+  readonly discovery?: boolean;
   readonly dynamicConfig?: Readonly<Record<string, number>>;
   /** Targets of effects, as the configuration names them. */
   readonly effects?: Readonly<Record<string, unknown>>;
@@ -72,6 +77,7 @@ export interface SpecialWorker {
 export class MigrationHarness {
   readonly #stops: (() => unknown)[] = [];
   readonly gateways: GatewayProcess[] = [];
+  #addresses = 0;
   readonly workers: NodeProcess[] = [];
   secrets: Readonly<Record<string, string>> = {
     LEGACY_KEY: `legacy-key-${randomBytes(12).toString('hex')}`,
@@ -125,11 +131,16 @@ export class MigrationHarness {
     const ports = await freePorts('127.0.0.1', 2 * count);
     const planned = Array.from({ length: count }, (_, index) => ({
       name: `gw-${index + 1}`,
-      data: `http://127.0.0.1:${ports[2 * index]}`,
-      admin: `http://127.0.0.1:${ports[2 * index + 1]}`,
+      ...(this.options.discovery === true
+        ? this.#nextAddress(ports)
+        : {
+            data: `http://127.0.0.1:${ports[2 * index]}`,
+            admin: `http://127.0.0.1:${ports[2 * index + 1]}`,
+          }),
       stateDirectory: join(this.folder, `gw-${index + 1}`),
       logFile: join(this.folder, `gw-${index + 1}.log`),
     }));
+    this.#writeHosts(planned);
     writeFileSync(this.configPath, JSON.stringify(this.#document(planned)));
     for (const gateway of planned) {
       this.gateways.push({ ...gateway, process: await this.#startGateway(gateway, planned, 'legacy') });
@@ -168,7 +179,9 @@ export class MigrationHarness {
         [CANDIDATE]: provider(this.candidate.url, 'env:CANDIDATE_KEY'),
       },
       routes: Object.fromEntries(this.#routes.map((name) => [name, route])),
-      gateways: gateways.map(({ name, data, admin }) => ({ name, data, admin })),
+      ...(this.options.discovery === true
+        ? { gatewayDiscovery: { admin: `http://gateways.test:${new URL(gateways[0]?.admin ?? '').port}` } }
+        : { gateways: gateways.map(({ name, data, admin }) => ({ name, data, admin })) }),
       ...(this.options.effects === undefined ? {} : { effects: this.options.effects }),
     };
   }
@@ -194,8 +207,51 @@ export class MigrationHarness {
     mkdirSync(stateDirectory, { recursive: true });
     const settings = { stateDirectory, drain: '2s' };
     writeFileSync(path, JSON.stringify({ ...this.#document(all, settled), gateway: settings }));
-    const args = ['gateway', '--config', path, '--name', name, '--log', logFile, '--json'];
-    return this.#startCli(args, '"adminUrl"');
+    const common = ['gateway', '--config', path, '--log', logFile, '--json'];
+    if (this.options.discovery !== true) return this.#startCli([...common, '--name', name], '"adminUrl"');
+    const listening = ['--data', new URL(gateway.data).host, '--admin', new URL(gateway.admin).host];
+    return this.#startCli([...common, ...listening], '"adminUrl"', { CUTOVER_GATEWAY_NAME: name });
+  }
+
+  /** The next loopback address, as a new pod gets one, with the ports that all gateways have. */
+  #nextAddress(ports: readonly (number | string)[]): Pick<GatewayProcess, 'data' | 'admin'> {
+    this.#addresses += 1;
+    const host = `127.0.0.${10 + this.#addresses}`;
+    return { data: `http://${host}:${ports[0]}`, admin: `http://${host}:${ports[1]}` };
+  }
+
+  /** What the name of the gateways resolves to. */
+  #writeHosts(gateways: readonly Pick<GatewayProcess, 'admin'>[]): void {
+    const hosts = gateways.map(({ admin }) => new URL(admin).hostname);
+    writeFileSync(join(this.folder, 'gateways.hosts'), `${hosts.join('\n')}\n`);
+  }
+
+  /** Ends a gateway's process and takes its address out of the name, as the end of a pod does. */
+  async removeGateway(name: string, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
+    await this.gateway(name).process.end(signal);
+    this.#writeHosts(this.gateways.filter((gateway) => gateway.name !== name));
+  }
+
+  /** Starts a removed gateway under its name and with its state directory at a new address. */
+  async returnGateway(name: string, settled: 'legacy' | 'candidate' = 'legacy'): Promise<void> {
+    const before = this.gateway(name);
+    const ports = [new URL(before.data).port, new URL(before.admin).port];
+    const moved = { ...before, ...this.#nextAddress(ports) };
+    this.#writeHosts(this.gateways.map((gateway) => (gateway === before ? moved : gateway)));
+    moved.process = await this.#startGateway(moved, this.gateways, settled);
+    this.gateways[this.gateways.indexOf(before)] = moved;
+  }
+
+  /** A rolling update as a StatefulSet makes it: one gateway after the other ends and comes back elsewhere. */
+  async roll(route: string, settled: 'legacy' | 'candidate' = 'legacy'): Promise<void> {
+    for (const { name } of [...this.gateways]) {
+      await this.removeGateway(name);
+      await this.returnGateway(name, settled);
+      await this.eventually(
+        `${name} to be ready for ${route}`,
+        async () => (await this.gatewayStatus(name, route)).ready,
+      );
+    }
   }
 
   /** Starts a gateway's process anew; the one before must be gone. */
@@ -248,9 +304,23 @@ export class MigrationHarness {
     return worker;
   }
 
-  #startCli(args: readonly string[], ready: string): Promise<NodeProcess> {
+  /** What the programs of this world see. */
+  get #environment(): Readonly<Record<string, string>> {
+    if (this.options.discovery !== true) return this.secrets;
+    return {
+      ...this.secrets,
+      NODE_OPTIONS: `--require ${join(__dirname, 'resolve-gateways.js')}`,
+      CUTOVER_TEST_HOSTS: join(this.folder, 'gateways.hosts'),
+    };
+  }
+
+  #startCli(
+    args: readonly string[],
+    ready: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<NodeProcess> {
     return startNode([built('src', 'cli', 'main.js'), ...args], {
-      env: this.secrets,
+      env: { ...this.#environment, ...more },
       cwd: this.folder,
       ready,
     });
@@ -340,7 +410,7 @@ export class MigrationHarness {
   /** Runs `cutover ARGS` with this configuration and this Temporal, as an operator would. */
   cutover(...args: readonly string[]): Promise<CliResult> {
     const env = {
-      ...this.secrets,
+      ...this.#environment,
       CUTOVER_CONFIG: this.configPath,
       TEMPORAL_ADDRESS: this.temporal.address,
     };
