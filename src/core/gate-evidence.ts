@@ -99,6 +99,8 @@ export interface StageEvidence {
    * null when not sticky, absent in evidence of older releases.
    */
   readonly slowKeys?: string | null;
+  /** As `keys` of a window, of burn-in and other windows that only the floor judges; absent while there are none. */
+  readonly floorKeys?: string;
   /** Which of 256 key buckets the candidate's keys fell into, as hexadecimal digits; empty when not sticky. */
   readonly keysSeen: string;
   readonly usage: Readonly<Record<Side, ArmUsage>>;
@@ -178,7 +180,10 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
     FLOOR_SEGMENTS,
     addFloorCounts,
   );
-  if (kind.burnIn || !kind.shareApplied) return { ...stage, floor };
+  if (kind.burnIn || !kind.shareApplied) {
+    const floorKeys = mergeKeys(stage.floorKeys ?? null, keyNumbers(evidence.buckets));
+    return { ...stage, floor, ...(floorKeys === null ? {} : { floorKeys }) };
+  }
   const { step } = stage;
   const { measures, pooled } = measuresSeen(stage, cells);
   const withEdges = measures.map((measure, index) => {
@@ -214,6 +219,7 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
     ),
     floor,
     split: addCounts(stage.split, splitOf(row)),
+    ...(stage.floorKeys === undefined ? {} : { floorKeys: stage.floorKeys }),
     slowKeys: mergeKeys(stage.slowKeys ?? null, slowNumbers(evidence.buckets, kind.quantile ?? 0.95)),
     keysSeen: withKeys(stage.keysSeen, evidence.buckets),
     usage: {

@@ -47,6 +47,8 @@ export interface StageRates {
   /** Counts divided by the design effect; the same as counted when assignment is not sticky. */
   readonly deflated: TwoRates;
   readonly designEffect: number;
+  /** The same of burn-in and of windows in which the share was not applied as well: what the floor judges. */
+  readonly floorDesignEffect: number;
   readonly keys: string | null;
   /** Everything that was counted, and the same from each start. */
   readonly all: RateRow;
@@ -71,6 +73,8 @@ export function stageRates(stage: StageEvidence): StageRates {
     counted: twoRates(all.rates, 1),
     deflated: twoRates(all.rates, designEffect),
     designEffect,
+    floorDesignEffect:
+      stage.floorKeys === undefined ? designEffect : designEffectOf(mergeKeys(stage.floorKeys, whole)),
     keys: whole,
     all,
     since: {
@@ -504,9 +508,8 @@ export function judgeFloor(judged: Judged): MetricVerdict {
       sentence: `${told}; an operator has to accept that`,
     });
   }
-  // The design effect of the judged windows stands for burn-in's as well, which keeps no key buckets.
   const logBelow = detectRate(evidence.floor, (events, requests) =>
-    below(events / rates.designEffect, requests / rates.designEffect),
+    below(events / rates.floorDesignEffect, requests / rates.floorDesignEffect),
   );
   const logHarm = Math.min(logBelow, worseThanLegacy(judged));
   const harm = logHarm >= -Math.log(alpha);
@@ -536,7 +539,7 @@ function worseThanLegacy({ stage, rates, evidence: { floor } }: Judged): number 
   return detect<FloorCounts>(floor, addFloorCounts, ({ successes, legacy: before, expected }) => {
     const events = successes + (before?.successes ?? 0);
     const share = expected === undefined ? stageShare : eventShare(expected, events, stageShare);
-    return ratioExceeds(1, share)(successes / rates.designEffect, events / rates.designEffect);
+    return ratioExceeds(1, share)(successes / rates.floorDesignEffect, events / rates.floorDesignEffect);
   });
 }
 

@@ -284,6 +284,21 @@ describe('floor', () => {
     expect(judged(aStage('canary'), evidence).requests).toEqual({ legacy: 0, candidate: 0 });
   });
 
+  it('counts failures of one key in burn-in as what they are worth', () => {
+    const stage = aStage('canary');
+    const cells = [aCell('legacy', { requests: 360 }), aCell('candidate', { requests: 40, failures: 30 })];
+    const each = (bucket: number) => [bucket, 3, 0] as const;
+    const legacy = Array.from({ length: 120 }, (_, bucket) => each(bucket));
+    const burning = (candidate: readonly (readonly [number, number, number])[]) => {
+      const windows = [evidenceOf(cells, { legacy, candidate })];
+      return judged(stage, afterWindows(windows, { burnIn: true, shareApplied: true }), { burnIn: true });
+    };
+    const others = [130, 131, 132, 133, 134].map((bucket) => [bucket, 2, 0] as const);
+    expect(burning([[129, 30, 30], ...others]).harm).toBeNull();
+    const spread = Array.from({ length: 40 }, (_, bucket) => [bucket, 1, bucket < 30 ? 1 : 0] as const);
+    expect(burning(spread).harm).toBe('floor');
+  });
+
   it("is not the candidate's where legacy fails as often at the same time", () => {
     const shared = afterWindows([rates([3_600, 36], [400, 4]), rates([360, 110], [40, 12])]);
     const alone = afterWindows([rates([3_600, 36], [400, 4]), rates([360, 4], [40, 12])]);
