@@ -14,7 +14,7 @@ import { CliError, EXIT } from './cli-error';
 import { observeTraffic } from './observed-traffic';
 import { printJson, printLine, printNote, printTable } from './output';
 import { printAssess, printConditions, printGates, printStages } from './plan-table';
-import { type TrafficFlags, trafficGiven, trafficText, withTraffic } from './traffic-source';
+import { type TrafficFlags, trafficGiven, trafficKindText, trafficText, withTraffic } from './traffic-source';
 
 interface CheckFlags extends TrafficFlags {
   readonly config?: string;
@@ -62,7 +62,9 @@ async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
   const traffic = await trafficOf(plan, flags, configuration);
   const estimates = traffic === null ? null : estimatePlan(plan, traffic);
   const decides = estimates === null || isDecidable(estimates);
-  const suggestion = decides || traffic === null ? null : decidingPlan(plan, traffic);
+  // A plan that decides on even traffic and not on this kind of it has no later deadline to be given.
+  const suggestion =
+    decides || traffic === null || onlyRehearsalsFail(estimates) ? null : decidingPlan(plan, even(traffic));
   if (flags.json === true) {
     const { source, requestsPerDay, failureRate } = traffic ?? {};
     const estimated = { traffic: { source, requestsPerDay, failureRate }, estimates, decides, suggestion };
@@ -134,9 +136,24 @@ function printEstimates(estimates: readonly StageEstimate[], traffic: Traffic): 
   );
 }
 
+/** The same traffic without days, incidents, keys and models: what can be estimated without a rehearsal. */
+function even({ kind: _kind, models: _models, ...traffic }: Traffic): Traffic {
+  return traffic;
+}
+
+function onlyRehearsalsFail(estimates: readonly StageEstimate[]): boolean {
+  return estimates.every(({ decides, passed }) => decides || passed !== undefined);
+}
+
 function refusal(plan: Plan, traffic: Traffic, estimates: readonly StageEstimate[]): string {
   const late = estimates.filter(({ decides }) => !decides).map(({ stage }) => stage);
-  const least = leastTraffic(plan, traffic);
+  if (onlyRehearsalsFail(estimates)) {
+    const passes = estimates.flatMap(({ stage, passed, decides }) =>
+      passed === undefined || decides ? [] : [`${passed.passes} of ${passed.rehearsals} of ${stage}`],
+    );
+    return `${late.join(', ')} ${late.length === 1 ? 'is' : 'are'} not likely to decide before being held: of rehearsals with an equal candidate on this traffic (${trafficKindText(traffic)}) ${passes.join(', ')} passed, expected nine of ten`;
+  }
+  const least = leastTraffic(plan, even(traffic));
   const enough =
     least === null
       ? 'no traffic is enough: its errors or latencies are beyond its own margins'

@@ -17,7 +17,7 @@ export function withTraffic(command: Command): Command {
   return command
     .option(
       '--traffic <file>',
-      "what the traffic is like: `cutover assess --json`'s report, a gateway's evidence, or requestsPerDay, failureRate, streamShare, totalMs and firstTokenMs ({p50Ms, p95Ms} or a histogram)",
+      "what the traffic is like: `cutover assess --json`'s report, a gateway's evidence, or requestsPerDay, failureRate, streamShare, kind (days, weekend, as it is ...), models ({NAME: part}), totalMs and firstTokenMs ({p50Ms, p95Ms} or a histogram)",
     )
     .option('--requests-per-day <number>', 'over all gateways (default: as the traffic file says)', amount);
 }
@@ -28,13 +28,20 @@ export function trafficGiven({ traffic: file, requestsPerDay }: TrafficFlags): T
   return requestsPerDay === undefined ? traffic : { ...traffic, requestsPerDay };
 }
 
+/** What is out of the ordinary in traffic, in words. */
+export function trafficKindText({ kind = 'even', models }: Traffic): string {
+  return models === undefined ? kind : `${kind}, ${models.length} models`;
+}
+
 /** One line about traffic. */
 export function trafficText(traffic: Traffic): string {
   const { source, requestsPerDay, failureRate, streamShare, totalMs, firstTokenMs } = traffic;
   const latency = (histogram: Traffic['totalMs']) =>
     [0.5, 0.95].map((p) => `p${p * 100} ${Math.round(quantile(histogram, p) ?? 0)} ms`).join(', ');
+  const { kind, models } = traffic;
+  const kindText = kind === undefined && models === undefined ? '' : `; ${trafficKindText(traffic)}`;
   return (
     `(${source}): ${Math.round(requestsPerDay).toLocaleString('en-US')} requests a day, ${formatShare(failureRate)} errors, ` +
-    `${formatShare(streamShare)} streams; plain answers ${latency(totalMs)}; first token ${latency(firstTokenMs)}`
+    `${formatShare(streamShare)} streams; plain answers ${latency(totalMs)}; first token ${latency(firstTokenMs)}${kindText}`
   );
 }

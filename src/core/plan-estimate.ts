@@ -2,6 +2,8 @@ import { judgedQuantile } from './gate-latency';
 import { errorsWithinBound } from './gate-rates';
 import { GAMMA, type Histogram, histogramCount, quantile } from './histogram';
 import { type Plan, type StagePlan, stageKind } from './plan';
+import { rehearseStage } from './rehearsal-run';
+import { SCENARIOS } from './rehearsal-scenario';
 import { smallestReaching } from './statistics/expected-requests';
 import { countsNotBelow, quantileBelowBound } from './statistics/quantile-bound';
 import { quantileWithin } from './statistics/quantile-ratio';
@@ -23,6 +25,8 @@ export interface StageEstimate {
   /** When the plan stops advancing by itself. */
   readonly holdMs: number;
   readonly decides: boolean;
+  /** How many rehearsals passed before the deadline, where the stage was rehearsed. */
+  readonly passed?: { readonly rehearsals: number; readonly passes: number };
 }
 
 const DAY_MS = 86_400_000;
@@ -37,11 +41,43 @@ const SMALL_PART = 0.05;
 const HALF = 1.3;
 const NINE_OF_TEN = 2.6;
 
-/** Estimates every stage of a plan that moves traffic. */
+/**
+ * Estimates every stage of a plan that moves traffic. Where the traffic is of a kind, or of several models, stages that
+ * have a control arm are rehearsed on it: days, incidents and keys that fail together take more than expected counts say.
+ */
 export function estimatePlan(plan: Plan, traffic: Traffic): StageEstimate[] {
+  const rehearses = traffic.kind !== undefined || traffic.models !== undefined;
   return plan.stages
     .filter((stage) => stageKind(stage) !== 'assess')
-    .map((stage) => estimate(stage, traffic));
+    .map((stage) => {
+      const estimated = estimate(stage, traffic);
+      // What cannot decide on even traffic is not rehearsed: that takes minutes, and days or keys do not help it.
+      return rehearses && estimated.decides && stageKind(stage) === 'split'
+        ? rehearsed(stage, traffic, estimated)
+        : estimated;
+    });
+}
+
+const REHEARSALS = 10;
+
+/** The estimate with the times that rehearsals with an equal candidate took, half and nine of ten of them. */
+function rehearsed(stage: StagePlan, traffic: Traffic, estimated: StageEstimate): StageEstimate {
+  const [scenario] = SCENARIOS;
+  if (scenario === undefined) return estimated;
+  const passed = Array.from({ length: REHEARSALS }, (_, seed) =>
+    rehearseStage({ stage, traffic, scenario, seed: seed + 1 }),
+  )
+    .filter(({ decision }) => decision === 'promoted')
+    .toSorted((a, b) => a.afterMs - b.afterMs);
+  const [half, nineOfTen] = [passed[REHEARSALS / 2 - 1], passed[REHEARSALS - 2]];
+  return {
+    ...estimated,
+    requests: half === undefined ? null : Number(half.requests.toPrecision(2)),
+    expectedMs: half?.afterMs ?? null,
+    likelyMs: nineOfTen?.afterMs ?? null,
+    decides: nineOfTen !== undefined,
+    passed: { rehearsals: REHEARSALS, passes: passed.length },
+  };
 }
 
 /** Whether every stage of a plan is likely to pass, with a candidate as good as legacy, before it is held. */

@@ -5,7 +5,7 @@ import { quantile } from './histogram';
 import type { StagePlan } from './plan';
 import { stageKind } from './plan';
 import { type ArmBehaviour, CALM, modelName, rehearse, seededRandom } from './rehearsal';
-import { isFit, isHarm, type Scenario } from './rehearsal-scenario';
+import { isFit, isHarm, onTraffic, type Scenario } from './rehearsal-scenario';
 import type { Traffic } from './traffic';
 import type { Baseline, ProbeRecord } from './verdict';
 
@@ -38,7 +38,10 @@ const EPOCH = 1;
  * Draws a stage's traffic window by window and judges it as a watch would, at the end of every window, until it is
  * promoted, rolled back, paused, or has reached its deadline.
  */
-export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsalInput): StageRehearsal {
+export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
+  const { stage, traffic, seed } = input;
+  const scenario = onTraffic(input.scenario, traffic);
+  const models = scenario.models ?? traffic.models ?? 1;
   const perMs = traffic.requestsPerDay / DAY_MS;
   const burnInMs = Math.max(stage.burnIn.timeMs, stage.burnIn.requests / (perMs * stage.share));
   const endsAtMs = (window: number) => burnInMs + window * stage.windowMs;
@@ -60,12 +63,12 @@ export function rehearseStage({ stage, traffic, scenario, seed }: StageRehearsal
       conditions,
       keys: scenario.keys,
       retried: scenario.retried ?? 0,
-      models: scenario.models ?? 1,
+      models,
     },
     EPOCH,
     seededRandom(seed),
   );
-  const baseline = baselineOf(traffic, scenario.models ?? 1);
+  const baseline = baselineOf(traffic, typeof models === 'number' ? models : models.length);
   let evidence = noStageEvidence(EPOCH);
   let [candidateRequests, requests, hurt] = [0, 0, 0];
   let wasHarm = false;

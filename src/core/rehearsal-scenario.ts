@@ -180,6 +180,33 @@ export const SCENARIOS: readonly Scenario[] = [
   planted('faster, more errors', '40% faster with twice the errors', { latency: 0.6, errors: 2 }),
 ];
 
+/** Scenarios without a difference, as kinds of traffic on which anything else can be rehearsed. */
+export const TRAFFIC_KINDS = [
+  ...([
+    'days',
+    'weekend',
+    'wandering',
+    'longer prompts',
+    'half as slow',
+    'slow hour',
+    'outage of both',
+  ] as const),
+  ...(['retries', 'lapse', 'sticky keys', 'own levels', 'as it is'] as const),
+] as const;
+
+/** What a kind of traffic goes through; what the scenario says itself comes first. */
+export function onTraffic(scenario: Scenario, { kind }: Traffic): Scenario {
+  const known = SCENARIOS.find(({ name }) => name === kind);
+  if (known === undefined) return scenario;
+  const { conditions = known.conditions, retried = known.retried, keys } = scenario;
+  return {
+    ...scenario,
+    keys: keys ?? known.keys,
+    ...(conditions === undefined ? {} : { conditions }),
+    ...(retried === undefined ? {} : { retried }),
+  };
+}
+
 /** Three times the traffic, and three times the latency, at noon as at midnight. */
 function day(atMs: number): Conditions {
   const wave = 2 - Math.cos((2 * Math.PI * atMs) / DAY_MS);

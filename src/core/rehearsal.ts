@@ -92,8 +92,8 @@ export interface TrafficModel {
   readonly keys: KeyModel | null;
   /** Part of the failed requests that a client sends again at once, as often as they fail; none when absent. */
   readonly retried?: number;
-  /** Models with as much traffic each; 1 when absent. */
-  readonly models?: number;
+  /** Models with as much traffic each, or the part of the requests of each; 1 when absent. */
+  readonly models?: number | readonly number[];
 }
 
 /** Draws the evidence of windows 0, 1, 2 ... of one migration stage, as gateways would report it. */
@@ -114,7 +114,12 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
     for (let request = 0; request < Math.round(due * volume); request += 1) {
       const key = again === undefined ? (keys?.draw(random) ?? null) : again;
       const side: Side = (key === null ? random() : key.position) < share ? 'candidate' : 'legacy';
-      const asked = models === 1 ? 0 : Math.floor(random() * models);
+      const asked =
+        typeof models === 'number'
+          ? models === 1
+            ? 0
+            : Math.floor(random() * models)
+          : partAt(models, random());
       const does = behaviour[side];
       const applies = does.firstModelOnly !== true || asked === 0;
       const shape = random() < model.streamShare ? 'stream' : 'plain';
@@ -136,6 +141,16 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
     if (keys !== null) quantiles.learn(tallies.legacy);
     yield evidenceOf(tallies, epoch);
   }
+}
+
+/** Which of some parts of 1 a number from 0 to 1 falls into. */
+function partAt(parts: readonly number[], value: number): number {
+  let end = 0;
+  const index = parts.findIndex((part) => {
+    end += part;
+    return value < end;
+  });
+  return index < 0 ? parts.length - 1 : index;
 }
 
 /** A caller leaves after so many times the usual answer. */

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import type { Evidence } from './evidence';
 import { GAMMA, type Histogram } from './histogram';
 import { latencyShape } from './rehearsal';
+import { TRAFFIC_KINDS } from './rehearsal-scenario';
 import { parseDocument } from './schema-parts';
 import { ASSUMED_TRAFFIC, type Traffic, trafficOf } from './traffic';
 
@@ -40,11 +41,38 @@ const latencySchema = z.looseObject({}).transform((value, context): Histogram =>
   return z.NEVER;
 });
 
+const part = z
+  .number()
+  .gt(0, 'expected a part of the requests above 0 and at most 1')
+  .max(1, 'expected a part of the requests above 0 and at most 1');
+const MODELS_MOST = 10;
+
+const modelsSchema = z
+  .record(z.string(), part)
+  .superRefine((models, context) => {
+    const parts = Object.values(models);
+    const sum = parts.reduce((total, each) => total + each, 0);
+    if (parts.length > MODELS_MOST) {
+      const message = `expected at most ${MODELS_MOST} models, got ${parts.length}`;
+      context.addIssue({ code: 'custom', message });
+    } else if (Math.abs(sum - 1) > 1e-6) {
+      const message = `expected parts of the requests that add up to 1, got ${Number(sum.toPrecision(6))}`;
+      context.addIssue({ code: 'custom', message });
+    }
+  })
+  .transform((models) => Object.values(models));
+
 /** Written by hand. */
 const ownSchema = z.strictObject({
   requestsPerDay: z.number().gt(0, 'expected a number above 0').optional(),
   failureRate: rate.optional(),
-  streamShare: z.number().min(0).max(1).optional(),
+  streamShare: z
+    .number()
+    .min(0, 'expected a part of the requests from 0 to 1')
+    .max(1, 'expected a part of the requests from 0 to 1')
+    .optional(),
+  kind: z.enum(TRAFFIC_KINDS, `expected one of ${TRAFFIC_KINDS.join(', ')}`).optional(),
+  models: modelsSchema.optional(),
   totalMs: latencySchema.optional(),
   firstTokenMs: latencySchema.optional(),
 });
@@ -101,6 +129,8 @@ export function readTraffic(value: unknown, document: string, otherwise: Traffic
     requestsPerDay: own.requestsPerDay ?? otherwise.requestsPerDay,
     failureRate: own.failureRate ?? otherwise.failureRate,
     streamShare: own.streamShare ?? otherwise.streamShare,
+    ...(own.kind === undefined ? {} : { kind: own.kind }),
+    ...(own.models === undefined ? {} : { models: own.models }),
     totalMs: own.totalMs ?? otherwise.totalMs,
     firstTokenMs: own.firstTokenMs ?? otherwise.firstTokenMs,
   };

@@ -14,6 +14,10 @@ export interface Traffic {
   /** Legacy's latencies in milliseconds; of these only the shape matters. */
   readonly totalMs: Histogram;
   readonly firstTokenMs: Histogram;
+  /** What both providers go through, by the name of a rehearsal's scenario (`TRAFFIC_KINDS`); nothing when absent. */
+  readonly kind?: string;
+  /** The part of the requests of each model, together 1; one model when absent. */
+  readonly models?: readonly number[];
 }
 
 /** What is assumed of traffic that nobody has described. */

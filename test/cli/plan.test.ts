@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import Ajv2020 from 'ajv/dist/2020';
@@ -51,6 +51,32 @@ it('estimates the days of every stage on the traffic that is given', async () =>
   expect(known).toMatchObject({ code: 0, stderr: '' });
   const unknown = await run('plan', 'check', 'plan.yaml');
   expect(unknown.stdout).toContain('How long its stages take: not known');
+});
+
+it('rehearses a plan on the kind of traffic that is given, and refuses one that does not decide there', async () => {
+  const plan = {
+    route: 'chat',
+    stages: [
+      { name: 'assess' },
+      { name: 'canary', soak: '8h', window: '1h', deadline: { hold: '14h', rollback: '7d' } },
+      { name: 'complete' },
+    ],
+  };
+  writeFileSync(join(folder, 'quick.json'), JSON.stringify(plan));
+  const check = (traffic: object) => {
+    writeFileSync(join(folder, 'traffic.json'), JSON.stringify({ requestsPerDay: 60_000, ...traffic }));
+    return run('plan', 'check', 'quick.json', '--traffic', 'traffic.json');
+  };
+  const { code, stdout, stderr } = await check({ kind: 'sticky keys' });
+  expect(stdout).toMatch(/^canary +\S+ +\S+( h)? +never +14 h +NO /m);
+  expect(stderr).toMatch(
+    /canary is not likely to decide before being held: of rehearsals with an equal candidate on this traffic \(sticky keys\) \d of 10 of canary passed, expected nine of ten/,
+  );
+  expect(code).toBe(5);
+  const unknown = await check({ kind: 'sunny' });
+  expect(unknown.stderr).toContain('kind: expected one of days, weekend,');
+  expect(unknown.stderr).toContain('got "sunny"');
+  expect(unknown.code).toBe(2);
 });
 
 it('refuses a plan that cannot decide before it is held, and names one that can', async () => {

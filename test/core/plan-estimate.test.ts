@@ -95,3 +95,31 @@ describe('a plan that cannot decide', () => {
     expect(suggestion?.changes.map(({ path }) => path)).not.toContain('profile');
   });
 });
+
+describe('traffic of a kind', () => {
+  const quick = planSchema.parse({
+    route: 'chat',
+    stages: [
+      { name: 'assess' },
+      { name: 'canary', soak: '8h', window: '1h', deadline: { hold: '14h', rollback: '7d' } },
+      { name: 'complete' },
+    ],
+  });
+
+  it('is rehearsed: keys that fail together keep a stage from deciding that decides on even traffic', () => {
+    const even = stageOf(estimatePlan(quick, withTraffic(60_000)), 'canary');
+    expect(even).toMatchObject({ decides: true });
+    expect(even.passed).toBeUndefined();
+    const keyed = stageOf(estimatePlan(quick, { ...withTraffic(60_000), kind: 'sticky keys' }), 'canary');
+    expect(keyed).toMatchObject({ decides: false, likelyMs: null, passed: { rehearsals: 10 } });
+    expect(keyed.passed?.passes).toBeLessThan(5);
+  });
+
+  it('is rehearsed with its models as strata, which take no longer for an equal candidate', () => {
+    const models = [0.5, 0.2, 0.1, 0.1, 0.1];
+    const several = stageOf(estimatePlan(quick, { ...withTraffic(60_000), models }), 'canary');
+    expect(several.decides).toBe(true);
+    expect(several.passed?.passes).toBeGreaterThanOrEqual(9);
+    expect(several.expectedMs).toBeLessThanOrEqual(14 * 3_600_000);
+  });
+});

@@ -99,3 +99,33 @@ it.each([
 ])('refuses %s', (_name, value, sentence) => {
   expect(problem(value)).toMatch(sentence);
 });
+
+it('reads the kind of traffic, and the part of each model', () => {
+  const traffic = read({ kind: 'as it is', models: { large: 0.7, small: 0.3 } });
+  expect(traffic).toMatchObject({ kind: 'as it is', models: [0.7, 0.3] });
+});
+
+it.each([
+  [{ kind: 'sunny' }, /^kind: expected one of days, weekend, .*as it is, got "sunny"$/],
+  [{ kind: 3 }, /^kind: expected one of days, .*, got 3$/],
+  [
+    { models: { large: 0.7, small: 0.2 } },
+    'models: expected parts of the requests that add up to 1, got 0.9',
+  ],
+  [
+    { models: { large: 1.2 } },
+    'models.large: expected a part of the requests above 0 and at most 1, got 1.2',
+  ],
+  [
+    { models: { large: 0, small: 1 } },
+    'models.large: expected a part of the requests above 0 and at most 1, got 0',
+  ],
+  [{ models: {} }, 'models: expected parts of the requests that add up to 1, got 0'],
+  [{ streamShare: 40 }, 'streamShare: expected a part of the requests from 0 to 1, got 40'],
+  [{ streamShare: -0.1 }, 'streamShare: expected a part of the requests from 0 to 1, got -0.1'],
+  [{ failureRate: 2 }, 'failureRate: expected a rate below 1, got 2'],
+  [{ requestsPerDay: 0 }, 'requestsPerDay: expected a number above 0, got 0'],
+  [{ requestsPerDay: 'many' }, 'requestsPerDay: expected a number, got "many"'],
+])('names what is wrong in %j', (value, expected) => {
+  expect(problem(value)).toMatch(expected);
+});
