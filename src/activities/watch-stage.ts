@@ -131,7 +131,8 @@ async function watch(
       round,
       verdict,
       elapsedMs,
-      rosterChanged: round.joined.length + left.length > 0 || hasSilenceChanged(input, lastAnswerMs, nowMs),
+      rosterChanged:
+        round.joined.length + left.length > 0 || hasSilenceChanged(input, round, lastAnswerMs, nowMs),
       burntIn: burnIn && !isBurningIn(input, observedMs, verdict.requests.candidate),
     });
     report({ elapsedMs, observedMs, probes: probed, lapses });
@@ -233,12 +234,13 @@ function hasDriftChanged({ knownDrift, knownDrifts }: WatchStageInput, { drifts 
 /** Whether somebody answers who was known to be silent, or is silent for longer than a lease and was not known to be. */
 function hasSilenceChanged(
   { knownSilent, record }: WatchStageInput,
+  { answered }: RoundResult,
   lastAnswerMs: ReadonlyMap<string, number>,
   nowMs: number,
 ): boolean {
   if (knownSilent === undefined) return false;
   return [...lastAnswerMs].some(([name, atMs]) =>
-    knownSilent.includes(name) ? atMs === nowMs : nowMs - atMs > record.leaseMs * 1.01,
+    knownSilent.includes(name) ? answered.includes(name) : nowMs - atMs > record.leaseMs * 1.01,
   );
 }
 
