@@ -36,7 +36,7 @@ export async function locateGateways(
     const answer = asked.find((one) => one.found === entry)?.answer as AskedGateway['answer'];
     const isAnother = isDiscovering && answer.kind === 'ok' && !isSaidBy(answer.value.gateway, entry);
     const gone = { kind: 'unreachable', reason: `${entry.admin} is another gateway's now` } as const;
-    return { gateway: entry, answer: isAnother ? gone : answer, doubles: [], isNamed: true };
+    return { gateway: entry, answer: isAnother ? gone : answer, doubles: [] };
   });
   return {
     members,

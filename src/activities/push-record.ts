@@ -1,7 +1,7 @@
 import type { ApplyRoutingInput } from '../contract';
 import { driftAt, driftsAfter } from '../core/drift';
 import type { ApplyResult } from '../core/events';
-import type { IdentifiedGateway } from '../core/gateway-identity';
+import { hasAnswered, type IdentifiedGateway } from '../core/gateway-identity';
 import type { Drift, RosterEntry } from '../core/migration-state';
 import {
   type GatewayStatus,
@@ -33,8 +33,8 @@ export async function pushRecord(
   const { route, roster, reportsJoined = false } = input;
   const isLegacy = input.record.share === 0;
   const { members, others } = await locateGateways(ports, route, roster);
-  // Nobody knows yet who is there: then an address that is silent counts as well.
-  const joined = roster.length === 0 ? others : others.filter(({ isNamed }) => isNamed);
+  // Nobody knows yet who is there: then whoever is silent counts as well.
+  const joined = roster.length === 0 ? others : others.filter(hasAnswered);
   const asked = [...members.filter(({ gateway }) => names.includes(gateway.name)), ...joined];
   const reads = asked.flatMap((one) => readsOf(one, isLegacy));
   if (input.sparesSettled === true) {
@@ -100,10 +100,6 @@ function readsOf({ gateway, answer, doubles }: IdentifiedGateway, isLegacy: bool
     gateway: double.gateway,
     answer: { kind: 'ok', value: double.status },
   }));
-}
-
-function hasAnswered({ answer, doubles }: IdentifiedGateway): boolean {
-  return answer.kind === 'ok' || doubles.length > 0;
 }
 
 /**

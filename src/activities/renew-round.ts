@@ -2,6 +2,7 @@ import type { WatchStageInput } from '../contract';
 import { driftAt, driftsAfter, isKilled } from '../core/drift';
 import type { WindowResult } from '../core/events';
 import { type Evidence, evidenceProblem } from '../core/evidence';
+import { hasAnswered } from '../core/gateway-identity';
 import type { Drift, RosterEntry } from '../core/migration-state';
 import { type GatewayStatus, highestEpochOf, type RoutingRecord } from '../core/routing';
 import type { Ports } from '../ports';
@@ -132,7 +133,7 @@ export async function renewRound(
       ...reads.map(({ answer }) => (answer.kind === 'ok' ? highestEpochOf(answer.value) : 0)),
     ),
     located: reads.map(({ gateway }) => gateway),
-    joined: others.filter(({ isNamed }) => isNamed).map(({ gateway }) => gateway),
+    joined: others.filter(hasAnswered).map(({ gateway }) => gateway),
     absent: gone,
   };
 }

@@ -21,8 +21,6 @@ export interface IdentifiedGateway {
   readonly answer: GatewayWord;
   /** All that report the name, where that is more than one; empty otherwise. */
   readonly doubles: readonly DoubledGateway[];
-  /** False for an address that did not answer and at which nobody is known. */
-  readonly isNamed: boolean;
 }
 
 /** One of several gateways that report the same name. */
@@ -45,7 +43,7 @@ export function identifyGateways(
     const name = nameOf(one, roster);
     byName.set(name, [...(byName.get(name) ?? []), one]);
   }
-  return [...byName].map(([name, all]) => identified(name, all, roster));
+  return [...byName].map(([name, all]) => identified(name, all));
 }
 
 function nameOf({ found, answer }: AskedGateway, roster: readonly RosterEntry[]): string {
@@ -57,11 +55,7 @@ function nameOf({ found, answer }: AskedGateway, roster: readonly RosterEntry[])
   return isKnownByAddress || !reported ? found.name : reported;
 }
 
-function identified(
-  name: string,
-  all: readonly AskedGateway[],
-  roster: readonly RosterEntry[],
-): IdentifiedGateway {
+function identified(name: string, all: readonly AskedGateway[]): IdentifiedGateway {
   const doubles = all.flatMap(({ found, answer }) =>
     answer.kind === 'ok' ? [{ gateway: { name, admin: found.admin }, status: answer.value }] : [],
   );
@@ -72,10 +66,13 @@ function identified(
     ...AskedGateway[],
   ];
   const gateway = { name, admin: found.admin };
-  const isNamed =
-    found.byAddress !== true || answer.kind === 'ok' || roster.some((known) => known.name === name);
-  if (incarnations.size <= 1) return { gateway, answer, doubles: [], isNamed };
-  return { gateway, answer: { kind: 'unreachable', reason: doubledText(name, doubles) }, doubles, isNamed };
+  if (incarnations.size <= 1) return { gateway, answer, doubles: [] };
+  return { gateway, answer: { kind: 'unreachable', reason: doubledText(name, doubles) }, doubles };
+}
+
+/** Whether it answered at all: nobody joins, or joins again after it was forgotten, who is silent. */
+export function hasAnswered({ answer, doubles }: Pick<IdentifiedGateway, 'answer' | 'doubles'>): boolean {
+  return answer.kind === 'ok' || doubles.length > 0;
 }
 
 function doubledText(name: string, doubles: readonly DoubledGateway[]): string {

@@ -138,6 +138,27 @@ describe('a rollback', () => {
     expect(result.located).toContainEqual({ name: 'gw-2', admin: 'http://10.0.0.3:8081' });
   });
 
+  it.each(['verifies', 'applies'])(
+    '%s without one that was forgotten and still stands in the configuration, until it answers',
+    async (does) => {
+      const cluster = new Cluster().runs('10.0.0.2:8081', { name: 'gw-1', held: PINNED });
+      const { ports } = cluster;
+      const configured = [...ROSTER];
+      const discover = async () => configured;
+      const routing = createRoutingActivities({ ...ports, gateways: { ...ports.gateways, discover } });
+      const asked = { ...input(LEGACY), roster: configured.slice(1) };
+      const run = () =>
+        does === 'applies'
+          ? new MockActivityEnvironment().run(routing.applyRouting, asked)
+          : new MockActivityEnvironment().run(routing.verifyRouting, {
+              ...{ ...asked, missing: ['gw-1'], leaseConfirms: false, attempts: 0 },
+            });
+      expect(await run()).toMatchObject({ confirmed: ['gw-1'], missing: [] });
+      cluster.runs('10.0.0.1:8081', { name: 'gw-0', held: PINNED });
+      expect(await run()).toMatchObject({ confirmed: ['gw-1', 'gw-0'], missing: [] });
+    },
+  );
+
   it('goes on at the last known addresses while the name does not resolve', async () => {
     const cluster = new Cluster().runs('10.0.0.1:8081', { name: 'gw-0', held: PINNED });
     cluster.listed = null;
