@@ -7,6 +7,7 @@ import type {
 } from '../../src/contract';
 import { driftsOf } from '../../src/core/drift';
 import type { Decision, MigrationEvent } from '../../src/core/events';
+import { judgedStage } from '../../src/core/judged-stage';
 import { type MigrationState, stageAt } from '../../src/core/migration-state';
 import type { ModelWorker } from './model-worker';
 
@@ -54,7 +55,7 @@ export function activityCall(decision: Decision, state: MigrationState): Activit
       }));
     case 'apply routing': {
       const { checkpoint, record, direction, inFlight, missing, leaseConfirms } = decision;
-      const input: ApplyRoutingInput = { route, record, roster, direction, inFlight };
+      const input: ApplyRoutingInput = { route, record, roster, direction, inFlight, reportsJoined: true };
       if (missing === null) {
         return callOf('applyRouting', input, ROUTING, async ({ activities }, given) => ({
           type: 'routing applied',
@@ -104,13 +105,14 @@ export function activityCall(decision: Decision, state: MigrationState): Activit
       const { windowMs, handover, record } = decision;
       const input: WatchStageInput = {
         ...{ route, record, roster, windowMs, handover },
-        stage: stageAt(plan, state.stageIndex),
+        stage: judgedStage(state),
         renewalMs: plan.renewalMs,
         progress: { evidence, cursors, observedMs, windows, burnInRequests },
         probePlan: probes,
         probes: state.probes,
         baseline: state.baseline,
         knownDrifts: driftsOf(state),
+        knownSilent: state.unreachable,
         knownDrift: state.drift === null ? null : `${state.drift.gateway}: ${state.drift.kind}`,
       };
       const limits = { heartbeatMs, startToCloseMs: windowMs + 5 * MINUTE_MS };

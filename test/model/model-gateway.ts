@@ -34,6 +34,9 @@ export class ModelGateway {
   settled: Side = 'legacy';
   /** Stopped as by SIGSTOP: it takes requests and answers none, until it goes on. */
   isStopped = false;
+  /** It never comes back, though the configuration may still name it. */
+  isGone = false;
+  isConfigured = true;
   /** Milliseconds that a call takes in each direction. */
   delayMs = 0;
   /** What the network does with calls to it. */

@@ -1,4 +1,5 @@
 import type { EvidenceReading } from '../../src/core/evidence';
+import type { FoundGateway } from '../../src/core/gateway-identity';
 import type { RosterEntry } from '../../src/core/migration-state';
 import type { GatewayStatus, PushAccepted } from '../../src/core/routing';
 import { UnknownCursor } from '../../src/gateway/evidence-store';
@@ -23,8 +24,10 @@ export class ModelNetwork {
       readonly time: VirtualTime;
       readonly truth: GroundTruth;
       readonly ledger: EvidenceLedger;
-      /** Whether the workflow knows of a kill switch that withdrew the routing. */
-      readonly knowsOfKill: () => boolean;
+      /** As of `Beginning`. */
+      readonly byAddress: boolean;
+      /** Whether the workflow knows that a kill switch withdrew what it applied under an epoch. */
+      readonly knowsOfKill: (epoch: number) => boolean;
     },
   ) {}
 
@@ -43,11 +46,11 @@ export class ModelNetwork {
     return {
       discover: async () => {
         await running();
-        return this.gateways().map(({ name, address }) => ({ name, admin: address }));
+        return this.#found();
       },
       status: (to) => ask<GatewayStatus>(to, ({ state }) => state.status()),
       push: (to, _route, request) => {
-        const isKilled = this.world.knowsOfKill() && request.record.share > 0;
+        const isKilled = this.world.knowsOfKill(request.record.epoch) && request.record.share > 0;
         return ask<PushAccepted>(to, async ({ state }, { name }) => {
           const before = state.inForce.stored.record;
           const taken = await state.push(request);
@@ -72,6 +75,22 @@ export class ModelNetwork {
           }
         }),
     };
+  }
+
+  /** A name resolves to what runs; a configuration lists what there should be. */
+  #found(): readonly FoundGateway[] {
+    if (!this.world.byAddress) {
+      return this.gateways()
+        .filter(({ isConfigured }) => isConfigured)
+        .map(({ name, address }) => ({ name, admin: address }));
+    }
+    return this.gateways()
+      .filter(({ process }) => process !== null)
+      .map(({ address }) => ({
+        name: address.replace('http://', ''),
+        admin: address,
+        byAddress: true,
+      }));
   }
 
   async #call<T>(

@@ -60,6 +60,8 @@ export interface Beginning {
   readonly workers: number;
   /** Whether gateways still serve what an earlier migration left. */
   readonly earlier: boolean;
+  /** Whether gateways are found by a name that resolves to the addresses of those that run, or are configured. */
+  readonly byAddress: boolean;
 }
 
 const EARLIER: StoredState = {
@@ -85,18 +87,22 @@ export class ModelledWorld {
   /** Whether some requests are drawn now and sent a moment later. */
   holdsBack = false;
   #ticking = true;
+  #addresses = 0;
   readonly #network: ModelNetwork;
   readonly #fault: PlantedFault;
   #broken: Error | null = null;
 
-  constructor(fault: PlantedFault, { gateways, workers, earlier }: Beginning) {
+  constructor(fault: PlantedFault, { gateways, workers, earlier, byAddress }: Beginning) {
     this.time.start();
     this.#fault = fault;
     this.#network = new ModelNetwork(() => this.gateways, {
+      byAddress,
       time: this.time,
       truth: this.truth,
       ledger: this.ledger,
-      knowsOfKill: () => isKilled(driftsOf(this.temporal.state)),
+      // Under a newer epoch a person has asked for it.
+      knowsOfKill: (epoch) =>
+        isKilled(driftsOf(this.temporal.state)) && epoch <= (this.state.inEffect?.record.epoch ?? 0),
     });
     for (let index = 0; index < gateways; index += 1) this.#addGateway(index - 1, earlier);
     for (let index = 0; index < workers; index += 1) this.workers.push(this.#newWorker(index));
@@ -161,17 +167,24 @@ export class ModelledWorld {
   }
 
   #addGateway(skew: number, earlier: boolean): void {
-    const number = this.gateways.length + 1;
-    const gateway = new ModelGateway(`gw-${number}`, `http://10.0.0.${number}:8082`, this, skew);
+    const name = `gw-${this.gateways.length + 1}`;
+    const gateway = new ModelGateway(name, this.#newAddress(), this, skew);
     if (earlier) gateway.disk.begin(EARLIER);
     this.gateways.push(gateway);
     this.startGateway(gateway);
   }
 
   startGateway(gateway: ModelGateway): void {
-    if (gateway.process !== null) return;
+    if (gateway.process !== null || gateway.isGone) return;
     gateway.start();
     this.#fault.gateway?.(gateway);
+  }
+
+  /** As a pod that is started anew: the same name and disk at an address that nobody had. */
+  moveGateway(gateway: ModelGateway): void {
+    gateway.die();
+    gateway.address = this.#newAddress();
+    this.startGateway(gateway);
   }
 
   replaceWorker(index: number): void {
@@ -192,6 +205,11 @@ export class ModelledWorld {
       { time: this.time, network: this.#network, providers: this.providers, hanging: this.hanging },
       this.#fault.ports ?? {},
     );
+  }
+
+  #newAddress(): string {
+    this.#addresses += 1;
+    return `http://10.0.0.${this.#addresses}:8082`;
   }
 
   async #tick(): Promise<void> {

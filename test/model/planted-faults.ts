@@ -18,7 +18,16 @@ export interface Planted {
 type Then = readonly [Step, number];
 
 function order(leadMs: number, steps: readonly Then[], said: Partial<Order> = {}): Order {
-  return { gateways: 2, workers: 2, earlier: false, leadMs, steps, ending: 'rolls back', ...said };
+  return {
+    gateways: 2,
+    workers: 2,
+    earlier: false,
+    byAddress: false,
+    leadMs,
+    steps,
+    ending: 'rolls back',
+    ...said,
+  };
 }
 
 const gateway = (index: number, what: Extract<Step, { gateway: number }>['what'], thenMs = 0): Then => [

@@ -22,7 +22,17 @@ function numberOf(name: string): number | null {
 /** What the orders must come to for the laws to mean anything. */
 const REACHED = [
   ...['completed', 'rolled back', 'handover', 'override', 'paused', 'harm', 'held', 'drift', 'drift cleared'],
-  ...['lapse', 'forgotten share', 'superseded', 'failed', 'lapsed', 'missing', 'after a restart'],
+  ...[
+    'lapse',
+    'forgotten share',
+    'superseded',
+    'failed',
+    'lapsed',
+    'missing',
+    'roster',
+    'forgotten',
+    'after a restart',
+  ],
 ];
 
 class Reached {

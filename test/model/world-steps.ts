@@ -18,6 +18,19 @@ const GATEWAY_STEPS = {
     gateway.loseDisk();
     world.startGateway(gateway);
   },
+  'has a full disk': (gateway) => {
+    gateway.disk.isFull = true;
+  },
+  'has room again': (gateway) => {
+    gateway.disk.isFull = false;
+  },
+  'gets a new address': (gateway, world) => world.moveGateway(gateway),
+  'is gone for good': (gateway, world) => {
+    // Nobody could be forgotten but the last one.
+    if (world.gateways.filter(({ isGone }) => !isGone).length === 1) return;
+    gateway.isGone = true;
+    gateway.die();
+  },
   'hears nothing': (gateway) => {
     gateway.link = 'no requests';
   },
@@ -184,6 +197,7 @@ export const anyOrder: fc.Arbitrary<Order> = fc.record({
   gateways: fc.constantFrom(2, 1, 3),
   workers: fc.constantFrom(2, 1),
   earlier: fc.constantFrom(false, false, true),
+  byAddress: fc.boolean(),
   leadMs: fc.constantFrom(0, 5_000, 15_000, 25_000, 36_000, 50_000),
   steps: fc.array(fc.tuple(anyStep, fc.constantFrom(0, 300, 1_000, 5_000, 5_000, 16_000, 30_000)), {
     maxLength: 14,
@@ -273,6 +287,11 @@ export async function bringToItsEnd(world: ModelledWorld, ending: Ending): Promi
     if (latchedGateways(state).length > 0 || world.gateways.some(isLatched)) {
       for (const gateway of world.gateways) await gateway.clearKill();
     }
+    forgetWhoIsGone(world, says);
+    // A start reads every gateway: until then nobody is known who could be forgotten.
+    if (state.phase === 'reading') {
+      for (const gateway of world.gateways) gateway.isConfigured = !gateway.isGone;
+    }
     if (!isSettled) continue;
     // A pause stops advancing, not watching: harm must find its way back all the same.
     const mayStayPaused = ending === 'harm' && state.paused?.cause === 'operator' && state.stageIndex > 0;
@@ -293,6 +312,15 @@ export async function bringToItsEnd(world: ModelledWorld, ending: Ending): Promi
   );
 }
 
+type Says = (name: CommandName, payload?: Record<string, unknown>) => void;
+
+/** Attests that a gateway is gone for good, once it was found silent. */
+function forgetWhoIsGone({ gateways, state }: ModelledWorld, says: Says): void {
+  const isKnown = ({ name, isGone }: ModelGateway) =>
+    isGone && state.roster.some((entry) => entry.name === name) && state.unreachable.includes(name);
+  for (const { name } of gateways.filter(isKnown)) says('forget', { gateway: name });
+}
+
 function isLatched({ process }: ModelGateway): boolean {
   return process?.state.status().kill != null;
 }
@@ -300,7 +328,7 @@ function isLatched({ process }: ModelGateway): boolean {
 /** The change of configuration that ends a handover: each gateway is restarted with it, one after the other. */
 async function settle(world: ModelledWorld): Promise<void> {
   for (const gateway of world.gateways) {
-    if (gateway.settled === 'candidate') continue;
+    if (gateway.settled === 'candidate' || gateway.isGone) continue;
     gateway.settled = 'candidate';
     gateway.die();
     world.startGateway(gateway);
@@ -316,10 +344,10 @@ const ENDINGS: Readonly<Record<Ending, string>> = {
 };
 
 /** An order in words, a line for each step: what a failing run prints. */
-export function orderText({ gateways, workers, earlier, leadMs, steps, ending }: Order): string {
+export function orderText({ gateways, workers, earlier, byAddress, leadMs, steps, ending }: Order): string {
   const lines = steps.map(([step, thenMs]) => `${stepText(step)}, then ${thenMs} ms`);
   return [
-    `${gateways} gateways${earlier ? ' that serve an earlier migration' : ''}, ${workers} workers, ${leadMs} ms undisturbed`,
+    `${gateways} gateways${byAddress ? ' found by address' : ''}${earlier ? ' that serve an earlier migration' : ''}, ${workers} workers, ${leadMs} ms undisturbed`,
     ...lines,
     `then everything is repaired, and it ${ENDINGS[ending]}`,
   ].join('\n  ');
