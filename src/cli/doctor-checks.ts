@@ -224,11 +224,14 @@ async function checkGateways(configuration: Configuration, asked: Promise<Verifi
     const served = routes.map((route, at) =>
       servedText(route, answers[at]?.gateways[index]?.answer, verified),
     );
+    const { gateway: reported, ready } = answer.value;
+    const isAnother = reported !== '' && reported !== name;
     return {
       name: `gateway ${name}`,
-      state: served.some(({ differs }) => differs) ? 'note' : 'ok',
+      state: isAnother || served.some(({ differs }) => differs) ? 'note' : 'ok',
       detail: [
-        `${admin} answers${answer.value.ready ? '' : ', not ready'}`,
+        `${admin} answers${ready ? '' : ', not ready'}`,
+        ...(isAnother ? [`it calls itself "${reported}": start it with --name ${name}`] : []),
         ...served.map(({ text }) => text),
       ].join('; '),
     };

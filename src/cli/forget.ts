@@ -34,7 +34,7 @@ async function runForget(gateway: string, given: string | undefined, flags: Oper
   const { gateways } = await readConfiguredGateways(flags.config, route);
   const here = gateways.find(({ name }) => name === gateway);
   // The migration knows who answered when it asked last: this is now.
-  if (here?.answer.kind === 'ok') {
+  if (here?.isAlive === true) {
     throw new CliError(
       `${gateway} answers at ${here.admin}: only a gateway that is gone for good can be forgotten; stop it first`,
       EXIT.refused,

@@ -18,6 +18,8 @@ export interface GatewayAnswers {
     readonly name: string;
     readonly admin: string;
     readonly answer: GatewayAnswer<GatewayStatus>;
+    /** Whether it answers, or several under its name do. */
+    readonly isAlive: boolean;
   }[];
   /** Why none could be asked; null where they were. */
   readonly problem: string | null;
@@ -37,9 +39,10 @@ export async function readGateways(configuration: Configuration, route: string):
       found,
       answer: await admin.status(found, route),
     }));
-    const gateways = identifyGateways(await Promise.all(asked), []).map(({ gateway, answer }) => ({
+    const gateways = identifyGateways(await Promise.all(asked), []).map(({ gateway, answer, doubles }) => ({
       ...gateway,
       answer,
+      isAlive: answer.kind === 'ok' || doubles.length > 0,
     }));
     return { gateways, problem: null };
   } catch (error) {

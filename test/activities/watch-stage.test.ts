@@ -18,7 +18,8 @@ const HALF_HOUR_MS = 30 * 60_000;
 function watched(
   readings: readonly Partial<EvidenceReading>[],
   said: {
-    readonly statuses?: readonly Partial<GatewayStatus>[];
+    readonly statuses?: readonly (Partial<GatewayStatus> | 'silent')[];
+    readonly knownSilent?: readonly string[];
     readonly knownDrifts?: readonly Drift[];
   } = {},
 ): Promise<WindowResult> {
@@ -41,6 +42,7 @@ function watched(
       status: async () => {
         const now = statuses[Math.min(asked, statuses.length - 1)];
         asked += 1;
+        if (now === 'silent') return { kind: 'unreachable', reason: 'connect timeout' };
         return { kind: 'ok', value: { ...status, ...now } };
       },
       renew: async () => ({ kind: 'ok', value: status }),
@@ -97,6 +99,7 @@ function watched(
     baseline: null,
     knownDrift: null,
     knownDrifts,
+    ...(said.knownSilent === undefined ? {} : { knownSilent: said.knownSilent }),
   };
   return new MockActivityEnvironment().run(createWatchStage(ports), input) as Promise<WindowResult>;
 }
@@ -139,4 +142,23 @@ it('ends at the renewal after a latch was cleared, not at the end of its window'
   expect(window.ended).toBe('drift changed');
   expect(window.drifts).toMatchObject([{ gateway: 'gw-1', kind: 'kill latch', kill: null }]);
   expect(window.answered).toEqual(['gw-1']);
+});
+
+describe('a gateway that falls silent', () => {
+  it('ends the window once it has been silent for a lease, so that it may be forgotten', async () => {
+    const window = await watched([{}], { statuses: [{}, 'silent'], knownSilent: [] });
+    expect(window).toMatchObject({ ended: 'roster changed', answered: [], left: [] });
+    expect(window.observedMs).toBeLessThan(HALF_HOUR_MS);
+  });
+
+  it('ends the window when it answers again, and not while it is known to be silent', async () => {
+    const silent = await watched([{}], { statuses: ['silent'], knownSilent: ['gw-1'] });
+    expect(silent.ended).toBe('window over');
+    const back = await watched([{}], { statuses: ['silent', 'silent', {}], knownSilent: ['gw-1'] });
+    expect(back).toMatchObject({ ended: 'roster changed', answered: ['gw-1'] });
+  });
+
+  it('ends no window of a run that does not say whom it knows to be silent', async () => {
+    expect((await watched([{}], { statuses: [{}, 'silent'] })).ended).toBe('window over');
+  });
 });

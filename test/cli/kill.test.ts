@@ -16,6 +16,7 @@ const gateways = ['gw-1', 'gw-2'].map(
     }),
 );
 const configPath = join(root, 'cutover.json');
+const configDiscovered = join(root, 'discovered.json');
 const configWithLost = join(root, 'lost.json');
 
 beforeAll(async () => {
@@ -32,6 +33,8 @@ beforeAll(async () => {
     adminToken: `file:${join(root, 'token')}`,
   };
   writeFileSync(configPath, JSON.stringify({ ...written, gateways: listed }));
+  const discovered = { admin: (addresses[1] as string).replace('127.0.0.1', 'localhost') };
+  writeFileSync(configDiscovered, JSON.stringify({ ...written, gatewayDiscovery: discovered }));
   const lost = { name: 'gw-lost', data: 'http://127.0.0.1:1', admin: 'http://127.0.0.1:1' };
   writeFileSync(configWithLost, JSON.stringify({ ...written, gateways: [...listed, lost] }));
 });
@@ -104,6 +107,16 @@ describe('cutover kill', () => {
     });
     expect((await kill('main', '--gateway', 'gw-9', '--config', configPath)).failure).toMatchObject({
       exitCode: 2,
+    });
+  });
+
+  it('finds a discovered gateway by the name that it reports, and shows it', async () => {
+    const named = ['main', '--gateway', 'gw-2', '--config', configDiscovered, '--json'];
+    const { printed, failure } = await kill(...named);
+    expect(failure).toBeNull();
+    expect(JSON.parse(printed)).toMatchObject({ gateways: [{ gateway: 'gw-2', result: 'done' }] });
+    expect((await kill('main', '--gateway', 'gw-1', '--config', configDiscovered)).failure).toMatchObject({
+      ...{ exitCode: 2, message: 'expected one of the gateways (gw-2), got "gw-1"' },
     });
   });
 
