@@ -162,6 +162,24 @@ describe('what a run hands to the next', () => {
     expect(runs.all.map(({ seq }) => seq)).toEqual(runs.all.map((_, index) => index + 1));
   });
 
+  it('is as little after 60 days of a rollback that waits as at its beginning', () => {
+    const runs = new Runs(inCanaryOfTen());
+    runs.world.says('rollback').applies({ confirmed: TEN.slice(1) });
+    runs.next(true);
+    const atFirst = runs.carriedMost;
+    // A round takes about 100 s once it has waited for a while, and a run holds some 680 of them.
+    for (let round = 0; round < (60 * 86_400) / 100; round += 1) {
+      runs.world.elapse(100_000).applies({ confirmed: [], notes: ['gateway-0: no answer within 5 s'] });
+      if (round % 680 === 679) runs.next(true);
+    }
+    expect(runs.handed.length).toBeGreaterThan(70);
+    expect(runs.carriedMost).toBeLessThan(atFirst + 100);
+    expect(runs.world.applies({ confirmed: TEN }).state.outcome).toBe('rolled back');
+    process.stderr.write(
+      `measured: ${runs.handed.length} runs in 60 days, ${runs.carriedMost} bytes carried\n`,
+    );
+  });
+
   it('remembers how many salts were tried', () => {
     const runs = new Runs(givenMigration({ notify: [] }).reads().applies());
     for (let salt = 0; salt < 3; salt += 1) runs.world.assesses({ saltBalanced: false }).applies();
