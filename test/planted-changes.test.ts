@@ -207,8 +207,8 @@ const CHANGES: readonly PlantedChange[] = [
   {
     what: 'resuming after drift applies nothing',
     file: 'core/obey.ts',
-    from: 'if (!reapply) return advanceIfDue(resumed, note.atMs);',
-    to: 'return advanceIfDue(resumed, note.atMs);',
+    from: 'if (!reapply) return',
+    to: 'if (reapply || !reapply) return',
     history: 'latched',
   },
   {

@@ -27,6 +27,23 @@ function recorded(): { workflowId: string; history: unknown }[] {
   }));
 }
 
+const REVISION_3 = [
+  ...['approved', 'cancelled', 'confirmed', 'deadlines', 'doubtful', 'failing', 'finished', 'forgotten'],
+  ...[
+    'hours',
+    'lapses',
+    'latched',
+    'orders',
+    'overtaken',
+    'pages',
+    'pages-2',
+    'rejected',
+    'restore',
+    'roster',
+  ],
+  ...['settled', 'unverified', 'unwell', 'waiting', 'waiting-2'],
+];
+
 async function replay(code: string): Promise<ReplayResult[]> {
   const results: ReplayResult[] = [];
   for await (const result of Worker.runReplayHistories({ workflowBundle: { code } }, recorded())) {
@@ -52,6 +69,8 @@ it('has a history of every way that a migration can go', () => {
         'revision-2-drift',
         'revision-2-operator',
         'revision-2-governed',
+        // Of the release that brought revision 3: a scene of each family of decisions, with two gateways.
+        ...REVISION_3.map((scene) => `revision-3-${scene}`),
       ],
     ]),
   );
