@@ -28,7 +28,17 @@ function recorded(): { workflowId: string; history: unknown }[] {
 }
 
 const REVISION_3 = [
-  ...['approved', 'cancelled', 'confirmed', 'deadlines', 'doubtful', 'failing', 'finished', 'forgotten'],
+  ...[
+    'approved',
+    'cancelled',
+    'completed',
+    'confirmed',
+    'deadlines',
+    'doubtful',
+    'failing',
+    'finished',
+    'forgotten',
+  ],
   ...[
     'hours',
     'lapses',
