@@ -3,18 +3,40 @@ import type { Worker } from '@temporalio/worker';
 /** What is needed of a worker of the SDK to run it and to end it. */
 type RunnableWorker = Pick<Worker, 'run' | 'shutdown' | 'getState'>;
 
-/** Runs all until they have ended; one that ends by itself stops the others, and only then it is thrown. */
-export async function runAll(workers: readonly RunnableWorker[], onFailure: () => void): Promise<void> {
+const LOOK_EVERY_MS = 500;
+const PATIENCE_MS = 10_000;
+
+/**
+ * Runs all until they have ended; one that ends by itself stops the others, and then it is thrown. What Temporal refuses
+ * for good leaves a worker of the SDK (1.24.0) failed, but its run never settles: its state is looked at too, and after
+ * `patienceMs` nobody is waited for any more.
+ */
+export async function runAll(
+  workers: readonly RunnableWorker[],
+  onFailure: () => void,
+  { lookEveryMs = LOOK_EVERY_MS, patienceMs = PATIENCE_MS } = {},
+): Promise<void> {
   const failures: unknown[] = [];
-  await Promise.all(
-    workers.map((worker) =>
-      worker.run().catch((error: unknown) => {
-        failures.push(error);
-        onFailure();
-        for (const other of workers) if (other.getState() === 'RUNNING') other.shutdown();
-      }),
-    ),
-  );
+  let giveUp: () => void = () => undefined;
+  const gaveUp = new Promise<void>((resolve) => {
+    giveUp = resolve;
+  });
+  const timers: NodeJS.Timeout[] = [];
+  const fail = (error: unknown): void => {
+    failures.push(error);
+    if (failures.length > 1) return;
+    timers.push(setTimeout(giveUp, patienceMs));
+    onFailure();
+    for (const other of workers) if (other.getState() === 'RUNNING') other.shutdown();
+  };
+  const ended = Promise.all(workers.map((worker) => worker.run().catch(fail)));
+  const look = (): void => {
+    const hasFailed = workers.some((worker) => worker.getState() === 'FAILED');
+    if (hasFailed && failures.length === 0) fail(new Error('Temporal refuses its polls; the log says why'));
+  };
+  timers.push(setInterval(look, lookEveryMs));
+  await Promise.race([ended, gaveUp]);
+  for (const timer of timers) clearTimeout(timer);
   if (failures.length > 0) throw new WorkerEnded(failures[0]);
 }
 

@@ -36,5 +36,5 @@ export async function installRuntime(options: { readonly metrics: boolean }): Pr
 
 /** An error has no fields of its own that JSON shows: without this the reason of a failed task is lost. */
 function withErrors(_key: string, value: unknown): unknown {
-  return value instanceof Error ? value.stack : value;
+  return value instanceof Error ? (value.stack ?? value.message) : value;
 }

@@ -3,7 +3,7 @@ import { runAll } from '../src/running-workers';
 
 /** A worker that runs until it is shut down or fails. */
 function aWorker() {
-  let state: 'RUNNING' | 'STOPPED' = 'RUNNING';
+  let state: 'RUNNING' | 'STOPPED' | 'FAILED' = 'RUNNING';
   let end: () => void = () => undefined;
   let fail: (error: Error) => void = () => undefined;
   const running = new Promise<void>((resolve, reject) => {
@@ -16,6 +16,10 @@ function aWorker() {
     shutdown: () => {
       state = 'STOPPED';
       end();
+    },
+    /** Fails without ever saying so. */
+    hang: () => {
+      state = 'FAILED';
     },
     fail: (message: string) => {
       state = 'STOPPED';
@@ -32,6 +36,14 @@ it('ends the others when one ended by itself, and says so with an exit code that
     message: 'the worker ended by itself and has to be started again: the poll was refused',
     exitCode: 1,
   });
+  expect(watching.getState()).toBe('STOPPED');
+});
+
+it('waits for none that has failed and never ends', async () => {
+  const [routing, watching] = [aWorker(), aWorker()];
+  const ended = runAll([routing, watching], () => undefined, { lookEveryMs: 1, patienceMs: 5 });
+  routing.hang();
+  await expect(ended).rejects.toThrow('the worker ended by itself and has to be started again');
   expect(watching.getState()).toBe('STOPPED');
 });
 

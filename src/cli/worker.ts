@@ -7,6 +7,8 @@ import { listenAddress } from './option-value';
 import { printJson, printNote } from './output';
 import { untilStopped } from './until-stopped';
 
+const EXIT_AFTER_MS = 1_000;
+
 interface WorkerFlags {
   readonly config?: string;
   readonly address?: string;
@@ -65,6 +67,10 @@ export function registerWorker(program: Command): void {
         const shown = metricsUrl === null ? '' : `, metrics at ${metricsUrl}`;
         printNote(`worker: serving ${namespace} at ${address}${shown}; Ctrl-C stops it`);
       }
-      await untilStopped([worker]);
+      await untilStopped([worker]).catch((error: unknown) => {
+        // What a failed worker still holds must not keep the process alive: only then a supervisor starts it again.
+        setTimeout(() => process.exit(), EXIT_AFTER_MS).unref();
+        throw error;
+      });
     });
 }

@@ -247,7 +247,7 @@ function routingActivities(summary: string) {
     taskQueue: TASK_QUEUE,
     startToCloseTimeout: '15 min',
     // So long a rollback waits that was handed to a worker which is stopped or cut off.
-    heartbeatTimeout: '5s',
+    heartbeatTimeout: '3s',
     retry: WITHOUT_END,
     cancellationType: ActivityCancellationType.TRY_CANCEL,
     summary,

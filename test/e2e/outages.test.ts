@@ -6,7 +6,7 @@ jest.setTimeout(150_000);
 let harness: MigrationHarness;
 
 beforeAll(async () => {
-  harness = await MigrationHarness.start({ routes: ['worker', 'sticky', 'temporal', 'killed'] });
+  harness = await MigrationHarness.start({ routes: ['worker', 'sticky', 'stopped', 'temporal', 'killed'] });
 });
 afterAll(() => harness?.stop());
 
@@ -42,7 +42,7 @@ it('goes on when its worker was killed in a window, and no request fails meanwhi
   await harness.command('worker', 'emergencyRollback');
 });
 
-it('rolls back by a second worker when the one that held the workflow in its cache was killed', async () => {
+it('rolls back by a second worker when the one that had run the migration was killed', async () => {
   await harness.beginInCanary(quickPlan('sticky', { canary: staying('30s') }));
   const [first] = harness.workers.slice(-1);
   await harness.startWorker();
@@ -50,9 +50,24 @@ it('rolls back by a second worker when the one that held the workflow in its cac
   const startMs = performance.now();
   const rollback = await harness.command('sticky', 'rollback');
   harness.measured(
-    `rollback by signal after the worker with the sticky cache was killed: verified in ${Math.round(performance.now() - startMs)} ms`,
+    `rollback by signal after the worker that had run the migration was killed: verified in ${Math.round(performance.now() - startMs)} ms`,
   );
   expect(rollback).toMatchObject({ accepted: true, verified: true, share: 0, gateways: ['gw-1', 'gw-2'] });
+});
+
+it('rolls back by a second worker while the one that had asked for the next task is stopped', async () => {
+  const [first] = harness.workers.slice(-1);
+  await harness.beginInCanary(quickPlan('stopped', { canary: staying('30s') }));
+  const second = await harness.startWorker();
+  first?.signal('SIGSTOP');
+  const startMs = performance.now();
+  const rollback = await harness.command('stopped', 'rollback');
+  harness.measured(
+    `rollback by signal while one of two workers is stopped: verified in ${Math.round(performance.now() - startMs)} ms`,
+  );
+  expect(rollback).toMatchObject({ accepted: true, verified: true, share: 0, gateways: ['gw-1', 'gw-2'] });
+  first?.signal('SIGCONT');
+  await second.end();
 });
 
 it('goes on when Temporal was killed, keeps what was acknowledged, and no request fails meanwhile', async () => {
