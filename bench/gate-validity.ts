@@ -1,5 +1,14 @@
 import { orderWeight } from '../src/core/alpha-spending';
-import { type Evidence, type EvidenceCell, failureCount, sumCells } from '../src/core/evidence';
+import {
+  type Evidence,
+  type EvidenceCell,
+  failureCount,
+  mergeEvidence,
+  noEvidence,
+  sumCells,
+} from '../src/core/evidence';
+import { judgeStage } from '../src/core/gate';
+import { noStageEvidence, withWindow } from '../src/core/gate-evidence';
 import { guardrailAlpha } from '../src/core/gate-rates';
 import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from '../src/core/histogram';
 import type { Plan, StagePlan } from '../src/core/plan';
@@ -100,6 +109,7 @@ const SIMULATIONS: Readonly<Record<string, Simulation>> = {
   ],
   'p95 doubled': (runs) =>
     [0.4, 0.5, 0.6, 0.8].flatMap((sigma) => [...p95Doubles(Math.ceil(runs / 10), sigma)]),
+  'whole gate': (runs) => wholeGate(Math.ceil(runs / 20)),
   'sticky keys': (runs) => stickyKeys(Math.ceil(runs / 2)),
 };
 
@@ -317,6 +327,75 @@ function* p95Doubles(runs: number, sigma: number): Iterable<string> {
   const ratio = Math.exp(1.645 * sigma);
   yield `margin 50%, share 0.1, p95 ${ratio.toFixed(1)} x p50, alpha ${ALPHA.latency}, ${runs} runs: candidate requests ${spread(needed)}`;
 }
+
+/**
+ * How soon the default canary rolls back, by evidence and verdict as a watch has them: judged every 100 requests within
+ * windows of 1,000.
+ */
+function* wholeGate(runs: number): Iterable<string> {
+  const [WINDOW, LOOK] = [1_000, 100];
+  const stage = firstSplit(planSchema.parse({ route: 'rehearsed' }));
+  const harms = [
+    { name: 'errors 1% to 5%', parity: 0, harm: { failureRate: 0.05, latencyFactor: 1 } },
+    { name: 'p95 doubled', parity: 0, harm: { failureRate: 0.01, latencyFactor: 2 } },
+    { name: 'errors 1% to 5% after 200,000', parity: 200_000, harm: { failureRate: 0.05, latencyFactor: 1 } },
+  ];
+  const well = { probes: 20, failures: 0, passedInARow: 20, failedInARow: 0, meanMs: null };
+  for (const { name, parity, harm } of harms) {
+    for (const models of [1, 5]) {
+      const needed: number[] = [];
+      const metrics = new Set<string>();
+      for (let run = 0; run < runs; run += 1) {
+        const same = { failureRate: 0.01, latencyFactor: 1 };
+        const drawn = rehearse(
+          {
+            share: stage.share,
+            requestsPerWindow: LOOK,
+            streamShare: 0.5,
+            totalMs: latencyShape(2_000, 6_000),
+            firstTokenMs: latencyShape(400, 1_000),
+            legacy: same,
+            candidate: (look) => (look * LOOK < parity ? same : harm),
+            keys: null,
+            models,
+          },
+          EPOCH,
+          seededRandom(run),
+        );
+        const kind = { burnIn: false, shareApplied: true, share: stage.share };
+        let [held, window] = [noStageEvidence(EPOCH), noEvidence(EPOCH)];
+        let moved = 0;
+        for (let look = 0; moved < 20_000; look += 1) {
+          const { value: evidence } = drawn.next();
+          window = mergeEvidence([window, evidence], EPOCH);
+          const harms = look * LOOK >= parity;
+          if (harms) moved += arm(evidence, 'candidate')?.attempts ?? 0;
+          const ends = (look + 1) % (WINDOW / LOOK) === 0;
+          if (!harms && !ends) continue;
+          const seen = withWindow(held, window, kind);
+          const verdict = judgeStage(stage, EPOCH, {
+            evidence: seen,
+            windowRequests: { legacy: 0, candidate: 0 },
+            probes: { legacy: well, candidate: well },
+            burnIn: false,
+            silent: [],
+            baseline: null,
+            foresees: false,
+          });
+          if (verdict.harm !== null) {
+            metrics.add(verdict.harm);
+            break;
+          }
+          if (ends) [held, window] = [seen, noEvidence(EPOCH)];
+        }
+        needed.push(moved);
+      }
+      yield `${name}, ${models} model(s), ${runs} runs: candidate requests ${spread(needed)}; by ${[...metrics].join(', ')}`;
+    }
+  }
+}
+
+const EPOCH = 1;
 
 const CLUSTERS: Readonly<Record<string, KeyModel>> = {
   '500 keys, 2% fail half the time': {
