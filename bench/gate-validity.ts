@@ -233,7 +233,7 @@ function* promotedAtMargin(runs: number, base: number, share: number, margin: nu
       break;
     }
   }
-  yield `errors ${base} and ${base + margin}, margin ${margin}, share ${share}, 60 looks, ${runs} runs: ${percent(found, runs)} (alpha 5%)`;
+  yield `errors ${base} and ${base + margin}, margin ${margin}, share ${share}, 60 looks, ${runs} runs: ${percent(found, runs)} (alpha ${percentOf(PROMOTION_ALPHA)})`;
 }
 
 function* p95PromotedAtMargin(runs: number): Iterable<string> {
@@ -248,7 +248,7 @@ function* p95PromotedAtMargin(runs: number): Iterable<string> {
       break;
     }
   }
-  yield `p95 +20%, margin 20%, share 0.5, 60 looks, ${runs} runs: ${percent(found, runs)} (alpha 5%)`;
+  yield `p95 +20%, margin 20%, share 0.5, 60 looks, ${runs} runs: ${percent(found, runs)} (alpha ${percentOf(PROMOTION_ALPHA)})`;
 }
 
 function* equalPromoted(runs: number, rate: number, share: number, margin: number): Iterable<string> {
