@@ -8,7 +8,7 @@ import {
   UnresolvedSecret,
 } from '../config';
 import type { Configuration } from '../core/configuration-schema';
-import { identifyGateways } from '../core/gateway-identity';
+import { hasAnswered, identifyGateways } from '../core/gateway-identity';
 import type { GatewayStatus } from '../core/routing';
 import type { GatewayAnswer } from '../ports';
 
@@ -39,10 +39,10 @@ export async function readGateways(configuration: Configuration, route: string):
       found,
       answer: await admin.status(found, route),
     }));
-    const gateways = identifyGateways(await Promise.all(asked), []).map(({ gateway, answer, doubles }) => ({
-      ...gateway,
-      answer,
-      isAlive: answer.kind === 'ok' || doubles.length > 0,
+    const gateways = identifyGateways(await Promise.all(asked), []).map((one) => ({
+      ...one.gateway,
+      answer: one.answer,
+      isAlive: hasAnswered(one),
     }));
     return { gateways, problem: null };
   } catch (error) {
