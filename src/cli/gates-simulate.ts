@@ -70,7 +70,11 @@ async function runSimulate(file: string, flags: SimulateFlags): Promise<void> {
   );
   const scenarios = picked(SCENARIOS, flags.scenario, 'a scenario');
   const cases = scenarios.flatMap(({ name }) => stages.map((stage) => ({ scenario: name, stage })));
-  const jobs = cases.flatMap(({ scenario, stage }) => jobsOf({ stage, traffic, scenario }, flags));
+  const jobs = cases.flatMap(({ scenario, stage }) => {
+    const before = plan.stages[plan.stages.indexOf(stage) - 1];
+    const compared = before === undefined || !isRehearsable(before) ? {} : { before };
+    return jobsOf({ stage, ...compared, traffic, scenario }, flags);
+  });
   const results = await rehearseJobs(jobs, flags.threads, progress(cases.length * flags.runs));
   const summaries = cases.map(({ scenario, stage }) => {
     const runs = results.filter(
@@ -91,7 +95,7 @@ async function runSimulate(file: string, flags: SimulateFlags): Promise<void> {
 }
 
 function jobsOf(
-  base: Pick<RehearsalJob, 'stage' | 'traffic' | 'scenario'>,
+  base: Pick<RehearsalJob, 'stage' | 'before' | 'traffic' | 'scenario'>,
   { runs, seed: first }: SimulateFlags,
 ): RehearsalJob[] {
   return Array.from({ length: Math.ceil(runs / RUNS_A_JOB) }, (_, index) => ({

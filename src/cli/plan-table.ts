@@ -1,5 +1,5 @@
 import { formatDuration } from '../core/duration';
-import { formatShare, type Plan, type RolloutPlan, type StagePlan } from '../core/plan';
+import { formatShare, type Plan, type RolloutPlan, type StagePlan, stageShareText } from '../core/plan';
 import { nextPossible } from '../core/rollout-hours';
 import { instantText } from './instant';
 import { printLine, printTable } from './output';
@@ -8,17 +8,20 @@ import { printLine, printTable } from './output';
 export function printStages({ stages }: Plan): void {
   printTable(
     ['STAGE', 'SHARE', 'SOAK', 'WINDOW', 'REQUESTS', 'KEYS', 'BURN-IN', 'HOLD AFTER', 'ROLL BACK AFTER'],
-    stages.map(({ name, share, soakMs, windowMs, minimumSample, minimumKeys, burnIn, deadline }) => [
-      name,
-      formatShare(share),
-      soakMs === 0 ? '-' : formatDuration(soakMs),
-      formatDuration(windowMs),
-      String(minimumSample),
-      String(minimumKeys),
-      `${formatDuration(burnIn.timeMs)}, ${burnIn.requests} requests`,
-      formatDuration(deadline.holdMs),
-      deadline.rollbackMs === null ? 'never' : formatDuration(deadline.rollbackMs),
-    ]),
+    stages.map((stage) => {
+      const { name, soakMs, windowMs, minimumSample, minimumKeys, burnIn, deadline } = stage;
+      return [
+        name,
+        stageShareText(stage),
+        soakMs === 0 ? '-' : formatDuration(soakMs),
+        formatDuration(windowMs),
+        String(minimumSample),
+        String(minimumKeys),
+        `${formatDuration(burnIn.timeMs)}, ${burnIn.requests} requests`,
+        formatDuration(deadline.holdMs),
+        deadline.rollbackMs === null ? 'never' : formatDuration(deadline.rollbackMs),
+      ];
+    }),
   );
 }
 
@@ -64,12 +67,21 @@ export function printConditions({ stages, rollout, notify = [] }: Plan, nowMs: n
     ...(confirm.length === 0 ? [] : [[name, `is entered when ${confirm.join(', ')} confirm`]]),
     ...(effects.length === 0 ? [] : [[name, `sets ${effects.map((effect) => effect.name).join(', ')}`]]),
   ]);
+  rows.push(...stages.filter(({ share }) => share === 1).map(holdbackRow));
   if (rollout !== undefined) rows.push(['rollout', nextPossibleText(rollout, nowMs)]);
   for (const { name, moments } of notify)
     rows.push([name, `is told of ${moments?.join(', ') ?? 'everything'}`]);
   if (rows.length === 0) return;
   printLine();
   printTable(['ALSO', ''], rows);
+}
+
+function holdbackRow({ name, holdback }: StagePlan): string[] {
+  const text =
+    holdback === undefined
+      ? 'holds nothing back: it is compared with what legacy did in the stage before, as if traffic never changed'
+      : `holds ${formatShare(holdback)} back at legacy to compare with, until its soak has passed`;
+  return [name, text];
 }
 
 function nextPossibleText(rollout: RolloutPlan, nowMs: number): string {

@@ -8,6 +8,7 @@ import type { Traffic } from '../core/traffic';
 /** Some runs of one scenario in one stage: those with the seeds from `fromSeed`. */
 export interface RehearsalJob {
   readonly stage: StagePlan;
+  readonly before?: StagePlan;
   readonly traffic: Traffic;
   readonly scenario: string;
   readonly fromSeed: number;
@@ -42,11 +43,11 @@ export async function rehearseJobs(
   return results;
 }
 
-function run({ stage, traffic, scenario: name, fromSeed, runs }: RehearsalJob): StageRehearsal[] {
+function run({ scenario: name, fromSeed, runs, ...job }: RehearsalJob): StageRehearsal[] {
   const scenario = SCENARIOS.find((known) => known.name === name);
   if (scenario === undefined) throw new RangeError(`expected a scenario that is known, got "${name}"`);
   return Array.from({ length: runs }, (_, index) =>
-    rehearseStage({ stage, traffic, scenario, seed: fromSeed + index }),
+    rehearseStage({ ...job, scenario, seed: fromSeed + index }),
   );
 }
 

@@ -1,7 +1,7 @@
 import { formatDuration } from '../core/duration';
 import { withReasons } from '../core/gateway-roster';
 import { openApproval } from '../core/migration-state';
-import { formatShare } from '../core/plan';
+import { formatShare, stageShareText } from '../core/plan';
 import { probeSummary } from '../core/probe-streak';
 import { contradiction, servingText } from '../core/serving';
 import type { MigrationStatus } from '../core/status';
@@ -100,9 +100,9 @@ export function statusLine(status: MigrationStatus): string {
   return parts.filter((part) => part !== null).join('  ');
 }
 
-function stageText({ name, share, state }: MigrationStatus['stages'][number]): string {
-  const text = `${name} ${formatShare(share)}`;
-  return state === 'next' ? text : `${text} (${state})`;
+function stageText(stage: MigrationStatus['stages'][number]): string {
+  const text = `${stage.name} ${stageShareText(stage)}`;
+  return stage.state === 'next' ? text : `${text} (${stage.state})`;
 }
 
 function shareText({ share, shareAsked, observedShare }: MigrationStatus): string {

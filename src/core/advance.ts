@@ -5,9 +5,11 @@ import { askOthers, unconfirmed, withdrawConfirmations } from './confirmation';
 import { formatDuration } from './duration';
 import { type EffectRun, isOpen } from './effect-run';
 import { runsOf } from './effect-runs';
-import { follows, type MigrationState, openApproval, stageAt } from './migration-state';
-import { type StagePlan, stageKind } from './plan';
+import { inOneSegment } from './gate-evidence';
+import { follows, isHoldingBack, type MigrationState, openApproval, stageAt } from './migration-state';
+import { judgedShare, type StagePlan, stageKind } from './plan';
 import { intend, record } from './routing-change';
+import type { Baseline } from './verdict';
 
 /**
  * Law 2: the stage is left only on a pass, with its soak behind it, while nothing holds it. What follows is a
@@ -82,19 +84,22 @@ export function promote(
 ): MigrationState {
   if (state.phase !== 'observing' || state.promotion !== null || state.drift !== null) return state;
   if (state.paused !== null && order.override !== true) return state;
-  if (state.stageIndex + 1 === state.plan.stages.length) {
+  const holdingBack = isHoldingBack(state);
+  if (state.stageIndex + 1 === state.plan.stages.length && !holdingBack) {
     return record(
       { ...state, phase: 'handover' },
       { what: 'handover', by: order.by, reason: order.reason, commandId: order.commandId, atMs: order.atMs },
     );
   }
-  const toIndex = state.stageIndex + 1;
+  // What was held back moves within the same stage, once it has passed.
+  const toIndex = holdingBack ? state.stageIndex : state.stageIndex + 1;
   const { by, reason, commandId, atMs } = order;
-  const leaving = { ...state, retry: null, baseline: state.stage.verdict?.baseline ?? state.baseline };
+  const leaving = { ...state, retry: null, baseline: baselineOf(state, toIndex) };
   if (order.override === true) {
     return intend(leaving, {
       cause: 'advance',
       stageIndex: toIndex,
+      ...(holdingBack ? { share: stageAt(state.plan, toIndex).share } : {}),
       by,
       reason,
       commandId,
@@ -104,6 +109,18 @@ export function promote(
   }
   const since = follows(state, 2) ? { since: checkpointCount(state) } : {};
   return { ...leaving, promotion: { toIndex, ...since, by, reason, commandId } };
+}
+
+/**
+ * Legacy's numbers as the stage that is left saw them. Where the next one has no control arm, with all that it counted:
+ * estimates are not known exactly, so a comparison with them has to know on how much they rest.
+ */
+function baselineOf(state: MigrationState, toIndex: number): Baseline | null {
+  const baseline = state.stage.verdict?.baseline ?? state.baseline;
+  const { evidence } = state.stage;
+  const alone = judgedShare(stageAt(state.plan, toIndex)) === 1 && toIndex !== state.stageIndex;
+  if (!follows(state, 3) || baseline === null || !alone || evidence.judged.windows === 0) return baseline;
+  return { ...baseline, before: inOneSegment(evidence) };
 }
 
 /** Law 3: at a stage's deadline the plan's default acts: first hold and tell, later roll back. */

@@ -29,9 +29,9 @@ function rollbackPart(entry: number): number {
   return entry < 3 ? 2 ** -entry : 1 / (4 * (entry - 2) * (entry - 1));
 }
 
-/** Four fifths for the first entry into a stage; the sum over all is 1. */
+/** Nine tenths for the first entry into a stage; the sum over all is 1. */
 function promotionPart(repetitions: number): number {
-  return repetitions === 0 ? 0.8 : 0.2 / (repetitions * (repetitions + 1));
+  return repetitions === 0 ? 0.9 : 0.1 / (repetitions * (repetitions + 1));
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { Checkpoint } from './checkpoint';
 import { formatDuration } from './duration';
 import { openApproval } from './migration-state';
-import { formatShare } from './plan';
+import { formatShare, stageShareText } from './plan';
 import type { MigrationStatus } from './status';
 import { usageLines } from './usage-digest';
 
@@ -71,9 +71,10 @@ function banners(status: MigrationStatus): string[] {
 }
 
 function stageTable({ stages }: MigrationStatus): string {
-  const rows = stages.map(({ name, share, state }) => {
+  const rows = stages.map((stage) => {
+    const { name, state } = stage;
     const title = state === 'now' ? `**${shown(name)}**` : shown(name);
-    return `| ${title} | ${formatShare(share)} | ${state} |`;
+    return `| ${title} | ${stageShareText(stage)} | ${state} |`;
   });
   return ['| stage | share | |', '|---|---|---|', ...rows].join('\n');
 }

@@ -17,7 +17,9 @@ export function planEffects(before: MigrationState, after: MigrationState, atMs:
     const moment = momentOf(after, entry);
     if (moment === null) continue;
     const fromShare = before.inEffect?.record.share ?? 0;
-    if (moment === 'stage entered') state = applyStageEffects(state, fromShare, atMs);
+    // What was held back moves within its stage, whose effects are done.
+    const entered = moment === 'stage entered' && before.stageIndex !== after.stageIndex;
+    if (entered) state = applyStageEffects(state, fromShare, atMs);
     state = notify(state, moment, { ...saidBy(after, entry), fromShare }, atMs);
   }
   return state;

@@ -498,6 +498,17 @@ function withUsage(usage: ArmUsage, cells: readonly EvidenceCell[], side: Side):
     );
 }
 
+/** The same evidence without the windows from which it was looked at. */
+export function inOneSegment(stage: StageEvidence): StageEvidence {
+  const { measures, step, rates } = stage;
+  return {
+    ...stage,
+    judged: thinned(stage.judged, 1, (a, b) => mergeCounts(a, b, measures, step)),
+    ...(rates === undefined ? {} : { rates: thinned(rates, 1, addPackedRows) }),
+    floor: thinned(stage.floor, 1, addFloorCounts),
+  };
+}
+
 function mapCounts<T, U>(state: DetectorState<T>, change: (counts: T) => U): DetectorState<U> {
   return {
     windows: state.windows,

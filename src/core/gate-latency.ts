@@ -27,6 +27,7 @@ import {
   designEffectOf,
   guardrailAlpha,
   INTERVAL_ALPHA,
+  isHandedOver,
   type Judged,
 } from './gate-rates';
 import { type Resolution, sketchQuantile, unpack } from './gate-sketch';
@@ -576,14 +577,27 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   }
   const against = `candidate ${text} ${millisecondsText(candidate)} against ${millisecondsText(frozen)} of legacy before: ${worseText(candidate / frozen - 1)}`;
   const numbers = { ...base, estimate: candidate / frozen - 1 };
+  if (isHandedOver(stage)) {
+    const sentence = `${against}, all traffic is at the candidate, shown only`;
+    return metricVerdict({ ...numbers, role: 'report', outcome: 'not applicable', sentence });
+  }
+  const before = baseline?.before === undefined ? null : sinceBefore(group, baseline.before);
+  const least = gate.ignoreBelowMs ?? 0;
   const allowed = (increase: number) => frozen + Math.max(frozen * increase, gate.ignoreBelowMs ?? 0);
   const harmBound = boundOn(allowed(gate.rollbackIncrease), resolution.step);
   const above = quantileAboveBound(p);
-  const logHarm = detectSince(state, (start) => {
-    const trials = arms.candidate.totals[start] ?? 0;
-    const within = countAtOrBelow(arms.candidate, start, bucketOf(harmBound));
-    return above(arms.scale * (trials - within), arms.scale * trials);
-  });
+  const logHarm =
+    before !== null
+      ? detectQuantileExceeds(
+          { p, margin: onCells(gate.rollbackIncrease, before.step, Math.ceil), least },
+          state,
+          before.arms,
+        )
+      : detectSince(state, (start) => {
+          const trials = arms.candidate.totals[start] ?? 0;
+          const within = countAtOrBelow(arms.candidate, start, bucketOf(harmBound));
+          return above(arms.scale * (trials - within), arms.scale * trials);
+        });
   if (logHarm >= -Math.log(alpha) || !goal || gate.promotionIncrease === null) {
     const harm = logHarm >= -Math.log(alpha);
     return metricVerdict({
@@ -597,10 +611,16 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   }
   const { successes, trials } = countsNotBelow(allowed(gate.promotionIncrease), samples.candidate);
   const below = quantileBelowBound(p);
-  const logWithin = below(successes, trials);
+  const cells = before === null ? 0 : onCells(gate.promotionIncrease, before.step, Math.floor);
+  const logWithin =
+    before === null
+      ? below(successes, trials)
+      : cells > 0
+        ? quantileWithinAll({ p, margin: cells, least }, before.arms)
+        : 0;
   const target = -Math.log(stage.alpha.promotion);
   const factor =
-    logWithin >= target || !judged.foresees
+    logWithin >= target || !judged.foresees || before !== null
       ? null
       : smallestReaching(target, (by) => below(successes * by, trials * by), 1, 256);
   const moreRequests = moreRequestsOf(factor, rates.counted.candidate.requests);
@@ -609,6 +629,28 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
     ...goalReached(logWithin, stage.alpha.promotion, moreRequests),
     sentence: `${against}, margin ${percentText(gate.promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${moreText(moreRequests)}`,
   });
+}
+
+/**
+ * The candidate's answers since each start beside all that legacy gave in the stage before; null where legacy gave none
+ * of that kind there. Legacy's are in the last segment, so that they are counted from every start on.
+ */
+function sinceBefore(
+  { what, shape, model, state, arms, resolution }: LatencyGroup,
+  before: StageEvidence,
+): { readonly arms: CumulatedArms; readonly step: number } | null {
+  const then = latencyGroups(before).find(
+    (one) => one.what === what && one.shape === shape && one.model === model,
+  );
+  if (then === undefined) return null;
+  const legacy = mergeHistograms(then.state.segments.map(({ evidence }) => evidence.legacy));
+  const last = state.segments.length - 1;
+  const segments = state.segments.map(({ evidence: { candidate } }, index) => ({
+    legacy: index === last ? legacy : EMPTY_HISTOGRAM,
+    candidate,
+  }));
+  const scale = Math.min(arms.scale, then.arms.scale);
+  return { arms: cumulateArms(segments, scale), step: Math.max(resolution.step, then.resolution.step) };
 }
 
 function frozenQuantile(

@@ -1,12 +1,13 @@
 import { judgedQuantile, type LatencyGroup } from './gate-latency';
 import { percentText, pointsText } from './gate-metric';
-import { errorBound, guardrailAlpha, type Judged, priorAbove, rateOf, realisedShare } from './gate-rates';
+import { errorBound, guardrailAlpha, type Judged, rateOf, realisedShare } from './gate-rates';
 import { GAMMA, type Histogram, histogramCount } from './histogram';
 import { stageKind } from './plan';
 import { rateAbove } from './statistics/beta-binomial';
 import { STAGE_WEIGHT } from './statistics/change-detector';
 import { smallestReaching } from './statistics/expected-requests';
 import { quantileExceeds } from './statistics/quantile-ratio';
+import { priorAbove } from './statistics/rate-difference';
 import { ratioExceeds } from './statistics/rate-ratio';
 import { scaleSamples } from './statistics/scaled-samples';
 import type { LowPower } from './verdict';

@@ -25,18 +25,12 @@ import {
 import { decodeNumbers } from './number-list';
 import { formatShare, type GuardrailWeights, SHED_PAUSE_PART, type StagePlan, stageKind } from './plan';
 import { addRows, NO_ROW, type RateNumbers, type RateRow } from './rate-row';
-import {
-  type BetaPrior,
-  type LogEvidence,
-  rateAbove,
-  rateBelow,
-  rateInterval,
-} from './statistics/beta-binomial';
+import { type LogEvidence, rateAbove, rateBelow, rateInterval } from './statistics/beta-binomial';
 import { type DetectorState, detect, detectRate, lateStarts } from './statistics/change-detector';
 import { deflatedRates, deflatedSampleRatio } from './statistics/design-effect';
 import { smallestReaching } from './statistics/expected-requests';
 import { logSumExp } from './statistics/log-space';
-import { differenceWithin, type TwoRates } from './statistics/rate-difference';
+import { differenceExceeds, differenceWithin, priorAbove, type TwoRates } from './statistics/rate-difference';
 import { ratioExceeds } from './statistics/rate-ratio';
 import { pValueOf, sampleRatioMismatch } from './statistics/sample-ratio';
 import { type Baseline, type MetricVerdict, SHED } from './verdict';
@@ -420,8 +414,7 @@ function judgeErrorsAlone({ stage, rates, baseline, foresees }: Judged): MetricV
     return metricVerdict({ ...base, outcome: 'not evaluated', sentence });
   }
   const bound = errorBound(base.legacy, margin);
-  const above = rateAbove(bound, priorAbove(bound));
-  const below = errorsWithinBound(base.legacy, margin);
+  const { above, below } = boundEvidence(base.legacy, margin, baseline);
   const interval = rateInterval(
     rates.deflated.candidate.events,
     rates.deflated.candidate.requests,
@@ -433,6 +426,10 @@ function judgeErrorsAlone({ stage, rates, baseline, foresees }: Judged): MetricV
     interval: [interval.low - base.legacy, interval.high - base.legacy],
   } as const;
   const against = `candidate errors ${percentText(base.candidate)} against ${percentText(base.legacy)} of legacy before`;
+  if (isHandedOver(stage)) {
+    const sentence = `${against}: all traffic is at the candidate, shown only`;
+    return metricVerdict({ ...numbers, role: 'report', outcome: 'not applicable', sentence });
+  }
   const limit = `bound ${percentText(bound)}`;
   const note = clusterText(rates.designEffect, 'failures');
   const logHarm = detect(rates.since, addSince, ({ row, designEffect }) =>
@@ -461,13 +458,40 @@ function judgeErrorsAlone({ stage, rates, baseline, foresees }: Judged): MetricV
   });
 }
 
+/**
+ * Evidence for and against a rate above legacy's of before and the margin: by two samples where it is known on how much
+ * legacy's rate rests, and by that rate as if it were exact in records of older releases.
+ */
+function boundEvidence(
+  legacyRate: number,
+  margin: number,
+  baseline: Baseline | null,
+): { readonly above: LogEvidence; readonly below: LogEvidence } {
+  const bound = errorBound(legacyRate, margin);
+  if (baseline?.before === undefined) {
+    return { above: rateAbove(bound, priorAbove(bound)), below: errorsWithinBound(legacyRate, margin) };
+  }
+  const { legacy } = stageRates(baseline.before).deflated;
+  const exceeds = differenceExceeds(margin, legacy);
+  const within = differenceWithin(margin);
+  return {
+    above: (events, requests) => exceeds({ events, requests }),
+    below: (events, requests) => within({ legacy, candidate: { events, requests } }),
+  };
+}
+
+/** Whether what a stage had held back has moved: nothing is left to compare with, and what was is of another time. */
+export function isHandedOver({ share, holdback }: Pick<StagePlan, 'share' | 'holdback'>): boolean {
+  return share === 1 && holdback !== undefined;
+}
+
 /** What the error rate may be without a control arm: legacy's from the last stage that had one, and the margin. */
 export function errorBound(legacyRate: number, margin: number): number {
   return Math.min(0.999, legacyRate + margin);
 }
 
 /** Evidence that the candidate's error rate lies below that bound. */
-export function errorsWithinBound(legacyRate: number, margin: number): LogEvidence {
+function errorsWithinBound(legacyRate: number, margin: number): LogEvidence {
   const bound = errorBound(legacyRate, margin);
   const mean = legacyRate + margin / 4;
   return rateBelow(bound, { mean: Math.min(mean, bound), strength: 1 / mean });
@@ -625,11 +649,6 @@ export function realisedShare({ counted: { legacy, candidate } }: StageRates, st
 
 function weighedShare(moved: number, stayed: number, { share }: StagePlan): number {
   return (moved + SHARE_WEIGHT * share) / (moved + stayed + SHARE_WEIGHT);
-}
-
-/** A rate is expected at twice its bound where it lies above, known as well as from one and a half events. */
-export function priorAbove(bound: number): BetaPrior {
-  return { mean: Math.min(2 * bound, (1 + bound) / 2), strength: 1.5 / bound };
 }
 
 function differenceInterval({ legacy, candidate }: TwoRates): readonly [number, number] {

@@ -12,6 +12,7 @@ import { lowPowerOf } from './gate-power';
 import {
   INTERVAL_ALPHA,
   isBaselineUnhealthy,
+  isHandedOver,
   type Judged,
   judgeErrors,
   judgeFloor,
@@ -54,6 +55,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     foresees: input.foresees ?? true,
   };
   const split = stageKind(stage) === 'split';
+  const handedOver = isHandedOver(stage);
   const missing = [...silence(input), ...(foreign ? [foreignEvidence(input.evidence.epoch, epoch)] : [])];
   const metrics = input.burnIn
     ? [...missing, judgeFloor(judged), probes(stage, input), ...failuresInARow(judged, input)]
@@ -65,15 +67,16 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
         judgeFloor(judged),
         ...judgeLeavers(judged),
         ...judgeShed(judged),
-        minimumSample(judged),
+        ...(handedOver ? [] : [minimumSample(judged)]),
         ...(split && stage.minimumKeys > 0 ? [judgeMinimumKeys(judged)] : []),
         ...(split ? [judgeSampleRatio(judged)] : []),
         probes(stage, input),
         ...failuresInARow(judged, input),
         ...usage(judged),
       ];
-  // Law 3: at share 1 only a legacy whose probes pass is a place to go back to by itself.
-  const mayRollBack = stageKind(stage) !== 'complete' || isAnswering(input.probes.legacy);
+  // Law 3: at complete only a legacy whose probes pass is a place to go back to by itself.
+  const last = stageKind(stage) === 'complete' || stage.holdback !== undefined;
+  const mayRollBack = !last || isAnswering(input.probes.legacy);
   const harm = mayRollBack ? metrics.find((metric) => metric.harm) : undefined;
   const outcome = input.burnIn ? 'inconclusive' : combine(metrics);
   const counted = input.burnIn

@@ -356,6 +356,22 @@ export function openApproval({ approval }: Pick<MigrationState, 'approval'>): Ap
   return approval?.granted === null ? approval : null;
 }
 
+/** What the current stage holds back at legacy until it has passed; 0 where nothing is. */
+function holdbackOf(state: MigrationState): number {
+  return follows(state, 3) ? (stageAt(state.plan, state.stageIndex).holdback ?? 0) : 0;
+}
+
+/** Whether the current stage still holds traffic back at legacy. */
+export function isHoldingBack(state: MigrationState): boolean {
+  const { share } = stageAt(state.plan, state.stageIndex);
+  return holdbackOf(state) > 0 && (state.inEffect?.record.share ?? 0) < share;
+}
+
+/** Whether what the current stage had held back has moved as well: there is no control arm any more. */
+export function isWhole(state: MigrationState): boolean {
+  return holdbackOf(state) > 0 && !isHoldingBack(state);
+}
+
 /** The share that may be served somewhere: the one in effect or one under way, whichever is higher. */
 export function highestShareOut(state: Pick<MigrationState, 'inEffect' | 'pending'>): number {
   return Math.max(state.inEffect?.record.share ?? 0, state.pending?.record.share ?? 0);

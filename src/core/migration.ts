@@ -300,9 +300,11 @@ function healthChecked(state: MigrationState, check: HealthCheckResult, atMs: nu
       retry: assessing ? { atMs: atMs + pauseBeforeAssessing(told), reason: sentence } : null,
     };
   }
+  const { toIndex } = promotion;
   return intend(cleared, {
     cause: 'advance',
-    stageIndex: promotion.toIndex,
+    stageIndex: toIndex,
+    ...(toIndex === state.stageIndex ? { share: stageAt(state.plan, toIndex).share } : {}),
     by: promotion.by,
     reason: promotion.reason,
     commandId: promotion.commandId,

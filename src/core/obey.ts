@@ -240,6 +240,7 @@ function resume(
   return intend(withDrifts(resumed, []), {
     cause: 'reapply',
     stageIndex: state.stageIndex,
+    ...(state.inEffect === null ? {} : { share: state.inEffect.record.share }),
     by: note.by,
     reason: note.reason,
     commandId: note.commandId,

@@ -1,11 +1,9 @@
 import { judgedQuantile } from './gate-latency';
-import { errorsWithinBound } from './gate-rates';
-import { GAMMA, type Histogram, histogramCount, quantile } from './histogram';
-import { type Plan, type StagePlan, stageKind } from './plan';
+import { GAMMA, type Histogram, histogramCount } from './histogram';
+import { judgedShare, type Plan, type StagePlan, stageKind } from './plan';
 import { rehearseStage } from './rehearsal-run';
 import { SCENARIOS } from './rehearsal-scenario';
 import { smallestReaching } from './statistics/expected-requests';
-import { countsNotBelow, quantileBelowBound } from './statistics/quantile-bound';
 import { quantileWithin } from './statistics/quantile-ratio';
 import { differenceWithin } from './statistics/rate-difference';
 import { scaleSamples } from './statistics/scaled-samples';
@@ -47,15 +45,22 @@ const NINE_OF_TEN = 2.6;
  */
 export function estimatePlan(plan: Plan, traffic: Traffic): StageEstimate[] {
   const rehearses = traffic.kind !== undefined || traffic.models !== undefined;
-  return plan.stages
-    .filter((stage) => stageKind(stage) !== 'assess')
-    .map((stage) => {
-      const estimated = estimate(stage, traffic);
-      // What cannot decide on even traffic is not rehearsed: that takes minutes, and days or keys do not help it.
-      return rehearses && estimated.decides && stageKind(stage) === 'split'
+  const estimates: StageEstimate[] = [];
+  let before: LegacyBefore | null = null;
+  for (const stage of plan.stages.filter((each) => stageKind(each) !== 'assess')) {
+    // What is held back is the control arm.
+    const judged = { ...stage, share: judgedShare(stage) };
+    const estimated = estimate(judged, traffic, before);
+    // What cannot decide on even traffic is not rehearsed: that takes minutes, and days or keys do not help it.
+    const own =
+      rehearses && estimated.decides && stageKind(judged) === 'split'
         ? rehearsed(stage, traffic, estimated)
         : estimated;
-    });
+    estimates.push(own);
+    const lastsMs = own.expectedMs ?? stage.soakMs;
+    before = { requests: ((1 - judged.share) * lastsMs * traffic.requestsPerDay) / DAY_MS };
+  }
+  return estimates;
 }
 
 const REHEARSALS = 10;
@@ -85,10 +90,15 @@ export function isDecidable(estimates: readonly StageEstimate[]): boolean {
   return estimates.every(({ decides }) => decides);
 }
 
-function estimate(stage: StagePlan, traffic: Traffic): StageEstimate {
+/** What legacy counts in the stage before, with which a stage without a control arm is compared. */
+interface LegacyBefore {
+  readonly requests: number;
+}
+
+function estimate(stage: StagePlan, traffic: Traffic, before: LegacyBefore | null): StageEstimate {
   const perMs = traffic.requestsPerDay / DAY_MS;
   const burnInMs = Math.max(stage.burnIn.timeMs, stage.burnIn.requests / (perMs * stage.share));
-  const goals = goalsOf(stage, traffic).toSorted((a, b) => taken(b, HALF) - taken(a, HALF));
+  const goals = goalsOf(stage, traffic, before).toSorted((a, b) => taken(b, HALF) - taken(a, HALF));
   const [slowest] = goals;
   const { holdMs } = stage.deadline;
   if (slowest === undefined || slowest.requests === null) {
@@ -125,15 +135,21 @@ function taken({ goal, requests }: Goal, factor: number): number {
   return goal === MINIMUM_SAMPLE ? requests : requests * factor;
 }
 
-function goalsOf(stage: StagePlan, traffic: Traffic): Goal[] {
+function goalsOf(stage: StagePlan, traffic: Traffic, before: LegacyBefore | null): Goal[] {
   const { failureRate } = traffic;
   const floor = 1 - failureRate >= stage.gates.floor.success ? 0 : null;
+  // Both arms of a stage with two, else legacy's requests of before and the candidate's since.
   const alone = stageKind(stage) === 'complete';
+  const armsAt: Arms = (n) =>
+    alone
+      ? { legacy: before?.requests ?? 0, candidate: n }
+      : { legacy: n * (1 - stage.share), candidate: n * stage.share };
+  const comparable = !alone || before !== null;
   return [
     { goal: MINIMUM_SAMPLE, requests: stage.minimumSample / stage.share },
     { goal: 'floor', requests: floor },
-    { goal: 'errors', requests: alone ? errorsAlone(stage, failureRate) : errorsAgainst(stage, failureRate) },
-    ...latencyGoals(stage, traffic, alone),
+    { goal: 'errors', requests: comparable ? errorsAgainst(stage, failureRate, armsAt) : null },
+    ...(comparable ? latencyGoals(stage, traffic, armsAt) : []),
   ];
 }
 
@@ -141,23 +157,20 @@ function target(stage: StagePlan): number {
   return -Math.log(stage.alpha.promotion);
 }
 
-function errorsAgainst(stage: StagePlan, rate: number): number | null {
+/** How many requests each arm is judged on once so many more have come. */
+type Arms = (requests: number) => { readonly legacy: number; readonly candidate: number };
+
+function errorsAgainst(stage: StagePlan, rate: number, armsAt: Arms): number | null {
   const judge = differenceWithin(stage.gates.errors.promotionExcess);
   const arm = (requests: number) => ({ events: requests * rate, requests });
-  return smallestReaching(
-    target(stage),
-    (n) => judge({ legacy: arm(n * (1 - stage.share)), candidate: arm(n * stage.share) }),
-    10,
-    MOST_REQUESTS,
-  );
+  const judgeAt = (n: number) => {
+    const { legacy, candidate } = armsAt(n);
+    return judge({ legacy: arm(legacy), candidate: arm(candidate) });
+  };
+  return smallestReaching(target(stage), judgeAt, 10, MOST_REQUESTS);
 }
 
-function errorsAlone(stage: StagePlan, rate: number): number | null {
-  const judge = errorsWithinBound(rate, stage.gates.errors.promotionExcess);
-  return smallestReaching(target(stage), (n) => judge(n * rate, n), 10, MOST_REQUESTS);
-}
-
-function latencyGoals(stage: StagePlan, traffic: Traffic, alone: boolean): Goal[] {
+function latencyGoals(stage: StagePlan, traffic: Traffic, armsAt: Arms): Goal[] {
   const { promotionIncrease } = stage.gates.latency;
   if (promotionIncrease === null) return [];
   const p = judgedQuantile(stage);
@@ -167,39 +180,29 @@ function latencyGoals(stage: StagePlan, traffic: Traffic, alone: boolean): Goal[
     { goal: `p${100 * p} to first token`, part: streamShare, shape: firstTokenMs },
   ]
     .filter(({ part }) => part >= SMALL_PART)
-    .map(({ goal, part, shape }) => ({
-      goal,
-      requests: alone
-        ? latencyAlone(stage, p, promotionIncrease, part, shape)
-        : latencyAgainst(stage, p, promotionIncrease, part, shape),
-    }));
+    .map(({ goal, part, shape }) => {
+      const answersAt = (n: number) => {
+        const { legacy, candidate } = armsAt(n);
+        return { legacy: legacy * part, candidate: candidate * part };
+      };
+      return { goal, requests: latencyAgainst(stage, { p, increase: promotionIncrease, shape }, answersAt) };
+    });
 }
 
-function latencyAgainst(stage: StagePlan, p: number, increase: number, part: number, shape: Histogram) {
+function latencyAgainst(
+  stage: StagePlan,
+  { p, increase, shape }: { readonly p: number; readonly increase: number; readonly shape: Histogram },
+  answersAt: Arms,
+): number | null {
   // On whole buckets, as the gate judges it.
   const buckets = Math.floor(Math.log(1 + increase) / Math.log(GAMMA));
   if (buckets === 0) return null;
   const claim = { p, margin: GAMMA ** buckets - 1 };
   const one = 1 / histogramCount(shape);
-  const scaled = (requests: number) =>
-    scaleSamples({ legacy: shape, candidate: shape }, requests * part * one).legacy;
-  return smallestReaching(
-    target(stage),
-    (n) =>
-      quantileWithin(claim, { legacy: scaled(n * (1 - stage.share)), candidate: scaled(n * stage.share) }),
-    10,
-    MOST_REQUESTS,
-  );
-}
-
-function latencyAlone(stage: StagePlan, p: number, increase: number, part: number, shape: Histogram) {
-  const bound = (quantile(shape, p) ?? 1) * (1 + increase);
-  const { successes, trials } = countsNotBelow(bound, shape);
-  const judge = quantileBelowBound(p);
-  return smallestReaching(
-    target(stage),
-    (n) => judge((n * part * successes) / trials, n * part),
-    10,
-    MOST_REQUESTS,
-  );
+  const scaled = (answers: number) => scaleSamples({ legacy: shape, candidate: shape }, answers * one).legacy;
+  const judgeAt = (n: number) => {
+    const { legacy, candidate } = answersAt(n);
+    return quantileWithin(claim, { legacy: scaled(legacy), candidate: scaled(candidate) });
+  };
+  return smallestReaching(target(stage), judgeAt, 10, MOST_REQUESTS);
 }

@@ -4,6 +4,7 @@ import { assessPlanSchema } from './assess-plan-schema';
 import { EFFECT_MOMENTS, type EffectMoment, type PlannedNotification } from './effect';
 import { plannedEffectSchema } from './effect-schema';
 import {
+  formatShare,
   type Gates,
   type ParityMargins,
   type ParityPlan,
@@ -52,6 +53,11 @@ const weights = z
       message: `expected weights that add up to 1, got ${Number(sum.toPrecision(4))}`,
     });
   });
+
+const HOLDBACK_MOST = 0.2;
+const HOLDBACK = 0.05;
+
+const holdbackSchema = shareSchema.refine((part) => part <= HOLDBACK_MOST, 'expected a part from 0% to 20%');
 
 const timeOfDay = z
   .string()
@@ -320,6 +326,11 @@ export const planSchema = z
       .max(20)
       .optional()
       .describe('Default: assess, canary, rolling, complete; without rolling for the profile small.'),
+    holdback: holdbackSchema
+      .optional()
+      .describe(
+        'Part of the traffic that stays at legacy through the soak of the last stage, to compare with: 0% to 20%. Default: 5%, for the profile small 10%, at most half of what the stage before leaves at legacy. 0%: none.',
+      ),
     lease: durationSchema('45s', 'How long a gateway may serve the candidate without renewal.', 1_000),
     renewal: durationSchema('5s', 'How often leases are renewed and evidence is read.', 100),
     watchHeartbeat: durationSchema(
@@ -381,8 +392,10 @@ export const planSchema = z
   })
   .transform((input, context): Plan => {
     const profile = PROFILES[input.profile];
-    const stages = (input.stages ?? profile.stages.map((name): StageInput => ({ name }))).map(
-      (stage, index) => resolveStage(stage, index, profile, context),
+    const said = input.stages ?? profile.stages.map((name): StageInput => ({ name }));
+    const holdback = resolveHoldback(input.holdback, said, profile, context);
+    const stages = said.map((stage, index) =>
+      resolveStage(stage, index, { profile, holdback: index === said.length - 1 ? holdback : 0 }, context),
     );
     checkOrder(stages, context);
     if (input.renewal * 3 > input.lease) {
@@ -450,25 +463,28 @@ type StageDefaults = Omit<ResolvedStage, 'name' | 'share' | 'windowMs' | 'profil
 interface Profile {
   readonly stages: readonly string[];
   readonly shares: Readonly<Record<string, number>>;
-  readonly defaults: (share: number) => StageDefaults;
+  readonly holdback: number;
+  readonly defaults: (share: number, holdback: number) => StageDefaults;
 }
 
 const PROFILES: Readonly<Record<'standard' | 'small', Profile>> = {
   standard: {
     stages: ['assess', 'canary', 'rolling', 'complete'],
     shares: { assess: 0, canary: 0.1, rolling: 0.5, complete: 1 },
+    holdback: HOLDBACK,
     defaults: stageDefaults,
   },
   small: {
     stages: ['assess', 'canary', 'complete'],
     shares: { assess: 0, canary: 0.5, complete: 1 },
+    holdback: 2 * HOLDBACK,
     defaults: smallStageDefaults,
   },
 };
 
 /** Margins of what some hundreds of requests can show, and the time that they take to come. */
-function smallStageDefaults(share: number): StageDefaults {
-  const standard = stageDefaults(share);
+function smallStageDefaults(share: number, holdback: number): StageDefaults {
+  const standard = stageDefaults(share, holdback);
   if (share === 0) return standard;
   const { gates } = standard;
   return {
@@ -480,13 +496,33 @@ function smallStageDefaults(share: number): StageDefaults {
     gates: {
       ...gates,
       errors: { ...gates.errors, promotionExcess: 0.05 },
-      latency: { ...gates.latency, promotionIncrease: 0.3, quantile: 0.5 },
+      latency: { ...gates.latency, promotionIncrease: holdback > 0 ? 0.5 : 0.3, quantile: 0.5 },
       floor: { success: 0.93 },
     },
   };
 }
 
-function stageDefaults(share: number): StageDefaults {
+/** What is held back at legacy in the last stage; less than the stage before leaves there. */
+function resolveHoldback(
+  said: number | undefined,
+  stages: readonly StageInput[],
+  { shares, holdback }: Profile,
+  context: z.core.$RefinementCtx,
+): number {
+  const before = stages.at(-2);
+  const left = Number((1 - (before?.share ?? shares[before?.name ?? ''] ?? 0)).toPrecision(12));
+  if (said === undefined) return Math.min(holdback, left / 2);
+  if (said >= left) {
+    context.addIssue({
+      code: 'custom',
+      path: ['holdback'],
+      message: `expected less than the ${formatShare(left)} that "${before?.name}" leaves at legacy, got ${formatShare(said)}`,
+    });
+  }
+  return said;
+}
+
+function stageDefaults(share: number, holdback: number): StageDefaults {
   if (share === 0) {
     return {
       soakMs: 0,
@@ -504,8 +540,9 @@ function stageDefaults(share: number): StageDefaults {
       minimumSample: 2_000,
       minimumKeys: 0,
       burnIn,
-      deadline: { holdMs: 2 * DAY_MS, rollbackMs: null },
-      gates: gateDefaults(0.01, 0.2),
+      // So few requests at legacy take longer, and wider margins than the stage before has shown.
+      deadline: { holdMs: (holdback > 0 ? 5 : 2) * DAY_MS, rollbackMs: null },
+      gates: holdback > 0 ? gateDefaults(0.02, 0.5) : gateDefaults(0.01, 0.2),
     };
   }
   if (share < 0.5) {
@@ -544,7 +581,10 @@ function gateDefaults(promotionExcess: number, promotionIncrease: number | null)
 function resolveStage(
   stage: StageInput,
   index: number,
-  { shares, defaults: defaultsAt }: Profile,
+  {
+    profile: { shares, defaults: defaultsAt },
+    holdback,
+  }: { readonly profile: Profile; readonly holdback: number },
   context: z.core.$RefinementCtx,
 ): ResolvedStage {
   const share = stage.share ?? shares[stage.name];
@@ -555,7 +595,7 @@ function resolveStage(
       message: `expected a share for the stage "${stage.name}": only ${Object.keys(shares).join(', ')} have one by default`,
     });
   }
-  const defaults = defaultsAt(share ?? 0);
+  const defaults = defaultsAt(share ?? 0, holdback);
   const soakMs = stage.soak ?? defaults.soakMs;
   const holdMs = stage.deadline?.hold ?? defaults.deadline.holdMs;
   const rollbackMs =
@@ -597,6 +637,7 @@ function resolveStage(
   return {
     name: stage.name,
     share: share ?? Number.NaN,
+    ...(holdback > 0 ? { holdback } : {}),
     soakMs,
     windowMs,
     minimumSample: stage.minimumSample ?? defaults.minimumSample,

@@ -60,6 +60,11 @@ export interface StagePlan {
   readonly name: string;
   /** 0 for assess, 1 for complete, strictly rising between. */
   readonly share: number;
+  /**
+   * Part of the traffic, above 0, that stays at legacy until the soak of the last stage has passed; only then is its
+   * share applied. Absent: none, as in all plans of older releases.
+   */
+  readonly holdback?: number;
   readonly soakMs: number;
   readonly windowMs: number;
   /** Candidate requests; for assess, probes a side. */
@@ -186,6 +191,17 @@ export interface ParityMargins {
   readonly similarity: number;
   readonly length: number;
   readonly embedding: number;
+}
+
+/** The share at which a stage is judged: its own, less what is held back at legacy. */
+export function judgedShare({ share, holdback = 0 }: Pick<StagePlan, 'share' | 'holdback'>): number {
+  return Number((share - holdback).toPrecision(12));
+}
+
+/** A stage's share as people read it: `10%`, or `95%, then 100%` where some traffic is held back. */
+export function stageShareText(stage: Pick<StagePlan, 'share' | 'holdback'>): string {
+  const share = formatShare(stage.share);
+  return stage.holdback === undefined ? share : `${formatShare(judgedShare(stage))}, then ${share}`;
 }
 
 /** How a stage is treated: assess moves nothing, split compares two arms, complete has no control arm. */

@@ -1,9 +1,8 @@
 import { sumCells } from './evidence';
 import { judgeStage } from './gate';
-import { noStageEvidence, withWindow } from './gate-evidence';
+import { inOneSegment, noStageEvidence, withWindow } from './gate-evidence';
 import { quantile } from './histogram';
-import type { StagePlan } from './plan';
-import { stageKind } from './plan';
+import { judgedShare, type StagePlan, stageKind } from './plan';
 import { type ArmBehaviour, CALM, modelName, rehearse, seededRandom } from './rehearsal';
 import { isFit, isHarm, onTraffic, type Scenario } from './rehearsal-scenario';
 import type { Traffic } from './traffic';
@@ -26,6 +25,8 @@ export interface StageRehearsal {
 /** What to rehearse; the same seed gives the same traffic. */
 export interface StageRehearsalInput {
   readonly stage: StagePlan;
+  /** The stage before, with whose legacy a stage without a control arm is compared; absent: there is none. */
+  readonly before?: StagePlan;
   readonly traffic: Traffic;
   readonly scenario: Scenario;
   readonly seed: number;
@@ -39,9 +40,11 @@ const EPOCH = 1;
  * promoted, rolled back, paused, or has reached its deadline.
  */
 export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
-  const { stage, traffic, seed } = input;
+  const { traffic, seed } = input;
   const scenario = onTraffic(input.scenario, traffic);
   const models = scenario.models ?? traffic.models ?? 1;
+  // What is held back is the control arm.
+  const stage = { ...input.stage, share: judgedShare(input.stage) };
   const perMs = traffic.requestsPerDay / DAY_MS;
   const burnInMs = Math.max(stage.burnIn.timeMs, stage.burnIn.requests / (perMs * stage.share));
   const endsAtMs = (window: number) => burnInMs + window * stage.windowMs;
@@ -68,7 +71,10 @@ export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
     EPOCH,
     seededRandom(seed),
   );
-  const baseline = baselineOf(traffic, typeof models === 'number' ? models : models.length);
+  const baseline =
+    stageKind(stage) === 'complete' && input.before !== undefined
+      ? baselineAfter(input.before, { ...input, scenario })
+      : baselineOf(traffic, typeof models === 'number' ? models : models.length);
   let evidence = noStageEvidence(EPOCH);
   let [candidateRequests, requests, hurt] = [0, 0, 0];
   let wasHarm = false;
@@ -116,6 +122,49 @@ const WELL: ProbeRecord = {
   legacy: { probes: 1_000, failures: 0, passedInARow: 1_000, failedInARow: 0, meanMs: null },
   candidate: { probes: 1_000, failures: 0, passedInARow: 1_000, failedInARow: 0, meanMs: null },
 };
+
+/** What the stage before leaves, drawn over its soak with a candidate that does as legacy does. */
+function baselineAfter(given: StagePlan, { traffic, scenario, seed }: StageRehearsalInput): Baseline | null {
+  const before = { ...given, share: judgedShare(given) };
+  const count = Math.ceil(before.soakMs / before.windowMs);
+  const perWindow = Math.round((traffic.requestsPerDay / DAY_MS) * before.windowMs);
+  const base = { failureRate: traffic.failureRate, latencyFactor: 1 };
+  const windows = rehearse(
+    {
+      share: before.share,
+      requestsPerWindow: perWindow,
+      streamShare: traffic.streamShare,
+      totalMs: traffic.totalMs,
+      firstTokenMs: traffic.firstTokenMs,
+      legacy: base,
+      candidate: () => base,
+      conditions: (window) => scenario.conditions?.((window + 0.5 - count) * before.windowMs, seed) ?? CALM,
+      keys: scenario.keys,
+      retried: scenario.retried ?? 0,
+      models: scenario.models ?? traffic.models ?? 1,
+    },
+    EPOCH,
+    // Other traffic than that of the stage itself.
+    seededRandom(seed + BEFORE_SEED),
+  );
+  let evidence = noStageEvidence(EPOCH);
+  for (let window = 0; window < count; window += 1) {
+    const kind = { burnIn: false, shareApplied: true, quantile: before.gates.latency.quantile ?? 0.95 };
+    evidence = withWindow(evidence, windows.next().value, kind);
+  }
+  const { baseline } = judgeStage(before, EPOCH, {
+    evidence,
+    windowRequests: { legacy: 0, candidate: 0 },
+    probes: WELL,
+    burnIn: false,
+    silent: [],
+    baseline: null,
+    foresees: false,
+  });
+  return baseline === null ? null : { ...baseline, before: inOneSegment(evidence) };
+}
+
+const BEFORE_SEED = 1_000_000_007;
 
 /** What a stage with a control arm would have left for the one without. */
 function baselineOf({ failureRate, totalMs, firstTokenMs }: Traffic, models: number): Baseline {

@@ -58,7 +58,10 @@ export function replayPlan(plan: Plan, windows: readonly RecordedWindow[]): Plan
       plan.alpha === undefined
         ? stage.alpha
         : alphaAtEntry(plan.alpha, index + 1, plan.stages.indexOf(stage));
-    const replayed = decide({ ...stage, share: first.share, alpha }, visit);
+    const { holdback: _own, ...judged } = stage;
+    const { holdback } = first.stage;
+    const held = holdback === undefined ? {} : { holdback };
+    const replayed = decide({ ...judged, ...held, share: first.share, alpha }, visit);
     stages.push({
       stage: stage.name,
       recordedStage: first.stage.name,
@@ -91,7 +94,8 @@ function visitsOf(windows: readonly RecordedWindow[]): RecordedWindow[][] {
 }
 
 function matching(plan: Plan, { stage, share }: RecordedWindow): StagePlan | null {
-  const alike = plan.stages.filter((other) => stageKind(other) === stageKind({ share }));
+  const kind = stage.holdback === undefined ? stageKind({ share }) : 'complete';
+  const alike = plan.stages.filter((other) => stageKind(other) === kind);
   const named = alike.find(({ name }) => name === stage.name);
   const nearest = alike.toSorted((a, b) => Math.abs(a.share - share) - Math.abs(b.share - share))[0];
   return named ?? nearest ?? null;
@@ -154,6 +158,7 @@ function whatHappened(
   if (following !== undefined)
     return { ...at, decision: 'rolled back', sentence: 'went back to a lower share' };
   // The last stage is left for the handover, in which its windows go on.
-  if (verdict?.outcome === 'pass' && last?.share === 1) return { ...at, decision: 'promoted', sentence };
+  const wasLast = last?.share === 1 || last?.stage.holdback !== undefined;
+  if (verdict?.outcome === 'pass' && wasLast) return { ...at, decision: 'promoted', sentence };
   return { ...at, decision: 'undecided', sentence };
 }

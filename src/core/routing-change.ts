@@ -10,7 +10,7 @@ import {
   stageAt,
   UNKNOWN_HOLDING,
 } from './migration-state';
-import { formatShare } from './plan';
+import { formatShare, judgedShare } from './plan';
 import { highestOf, type RoutingRecord } from './routing';
 
 /** A change of routing to write ahead. */
@@ -23,6 +23,8 @@ export interface Intention {
   readonly leaseConfirms: boolean;
   readonly inFlight?: 'drain' | 'cut';
   readonly rollback?: RollbackRequest;
+  /** The share to apply; the one at which the stage is judged when absent. */
+  readonly share?: number;
   readonly pauseOnEntry?: boolean;
   readonly atMs: number;
 }
@@ -31,7 +33,7 @@ export interface Intention {
 export function intend(state: MigrationState, intention: Intention): MigrationState {
   const { atMs, stageIndex, rollback = null } = intention;
   const stage = stageAt(state.plan, stageIndex);
-  const share = rollback?.share ?? stage.share;
+  const share = rollback?.share ?? intention.share ?? (follows(state, 3) ? judgedShare(stage) : stage.share);
   const epoch = state.epoch + 1;
   const direction = rollback !== null || share === 0 || share < state.mayHold.share ? 'lower' : 'raise';
   const superseded = supersede(state, `${intention.cause} under epoch ${epoch}`, atMs);

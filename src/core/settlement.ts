@@ -7,12 +7,13 @@ import {
   type Drift,
   enteredStage,
   follows,
+  isWhole,
   type MigrationState,
   type PendingRouting,
   stageAt,
 } from './migration-state';
 import { highestOf } from './routing';
-import { close, driftSeen, intend, pauseForDrift, rollBackToLegacy } from './routing-change';
+import { close, driftSeen, intend, pauseForDrift, record, rollBackToLegacy } from './routing-change';
 
 /** Takes in what a push or a verification found; closes the checkpoint when there is nothing left to wait for. */
 export function settleRouting(
@@ -134,13 +135,20 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
       ? { atMs, by: 'cutover', reason: `rolled back to ${stage.name}`, cause: 'rollback' }
       : state.paused,
   };
-  const told = meetDrifts(entered, result, atMs);
+  const told = meetDrifts(handedOver(entered, atMs), result, atMs);
   if (pending.rollback?.final !== true) return told;
   const reason =
     confirmed.length + lapsed.length === 0
       ? 'no gateway is configured or discovered: none can serve the candidate'
       : `share 0 is verified on every gateway under epoch ${effective.epoch}${withoutWord(state)}`;
   return close(told, 'rolled back', reason, atMs);
+}
+
+/** A last stage that had held traffic back has passed when all of it has moved. */
+function handedOver(state: MigrationState, atMs: number): MigrationState {
+  if (!isWhole(state)) return state;
+  const reason = 'what was held back at legacy has moved as well';
+  return { ...record(state, { what: 'handover', reason, atMs }), phase: 'handover' };
 }
 
 /** What a verified rollback cannot promise. */
@@ -192,7 +200,7 @@ function failed(state: Settling, result: ApplyResult, atMs: number): MigrationSt
   const closed: MigrationState = {
     ...state,
     pending: null,
-    phase: 'observing',
+    phase: isWhole(state) ? 'handover' : 'observing',
     checkpoints: append(state, {
       kind: 'failed',
       atMs,
@@ -212,6 +220,7 @@ function failed(state: Settling, result: ApplyResult, atMs: number): MigrationSt
   return intend(closed, {
     cause: 'restore',
     stageIndex: closed.inEffect?.stageIndex ?? 0,
+    ...(closed.inEffect === null ? {} : { share: closed.inEffect.record.share }),
     by: 'cutover',
     reason,
     commandId: null,

@@ -86,9 +86,12 @@ function planProblem(plan: unknown, path: string): string | null {
 
 function stageProblem(stage: unknown, path: string): string | null {
   if (!isObject(stage)) return said(path, 'an object', stage);
-  const { name, share, deadline, burnIn, gates } = stage;
+  const { name, share, holdback, deadline, burnIn, gates } = stage;
   if (!isText(name)) return said(`${path}.name`, 'a text', name);
   if (!isPart(share)) return said(`${path}.share`, 'a number from 0 to 1', share);
+  if (holdback !== undefined && !(isTime(holdback) && holdback > 0 && holdback < share)) {
+    return said(`${path}.holdback`, 'nothing, or a number above 0 and below the share', holdback);
+  }
   if (!isObject(deadline)) return said(`${path}.deadline`, 'an object', deadline);
   if (!isObject(burnIn)) return said(`${path}.burnIn`, 'an object', burnIn);
   if (!isObject(gates)) return said(`${path}.gates`, 'an object', gates);

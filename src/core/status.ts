@@ -7,6 +7,7 @@ import { nextDecision } from './migration';
 import {
   type ApprovalRequest,
   highestShareOut,
+  isHoldingBack,
   type MigrationState,
   type Outcome,
   type Phase,
@@ -14,6 +15,7 @@ import {
   stageAt,
 } from './migration-state';
 import { refusalOf } from './obey';
+import { formatShare } from './plan';
 import type { UsageDigest } from './usage-digest';
 import type { GateVerdict, ProbeRecord } from './verdict';
 
@@ -27,6 +29,8 @@ export interface MigrationStatus {
   readonly stages: readonly {
     readonly name: string;
     readonly share: number;
+    /** What stays at legacy until the stage has passed; absent: nothing. */
+    readonly holdback?: number;
     readonly state: 'done' | 'now' | 'next';
   }[];
   /** The share that took effect, and what is asked for while a change is under way. */
@@ -113,9 +117,10 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     phase: state.phase,
     outcome: state.outcome,
     stage: stage.name,
-    stages: state.plan.stages.map(({ name, share }, index) => ({
+    stages: state.plan.stages.map(({ name, share, holdback }, index) => ({
       name,
       share,
+      ...(holdback === undefined ? {} : { holdback }),
       state: stageState(state, index),
     })),
     share: state.inEffect?.record.share ?? 0,
@@ -198,6 +203,14 @@ export function rollbackEligibilityOf(state: MigrationState): RollbackEligibilit
   };
 }
 
+/** What is kept at legacy to compare with, in words; null where nothing is. */
+function heldBackText(state: MigrationState): string | null {
+  const { stageIndex, plan } = state;
+  if (!isHoldingBack(state) || state.inEffect?.stageIndex !== stageIndex) return null;
+  const { holdback = 0 } = stageAt(plan, stageIndex);
+  return `${formatShare(holdback)} stay at legacy to compare with until the stage has passed`;
+}
+
 function stageState(state: MigrationState, index: number): 'done' | 'now' | 'next' {
   if (state.outcome === 'completed' || index < state.stageIndex) return 'done';
   if (index > state.stageIndex || state.phase === 'closed') return 'next';
@@ -226,7 +239,7 @@ function doingNow(state: MigrationState, nowMs: number): string {
     case 'watch':
       return decision.handover
         ? 'waiting for every gateway to be settled on the candidate'
-        : ['watching', waitsFor(state)].filter((part) => part !== null).join('; ');
+        : ['watching', heldBackText(state), waitsFor(state)].filter((part) => part !== null).join('; ');
     default:
       return decision satisfies never;
   }

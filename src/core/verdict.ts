@@ -104,6 +104,8 @@ export interface Baseline {
     /** Where the stage judged the median. */
     readonly p50Ms?: number;
   })[];
+  /** All that it counted, in one segment; absent where the next stage has a control arm of its own, and in older records. */
+  readonly before?: StageEvidence;
 }
 
 /** How the last probes of each provider went. */

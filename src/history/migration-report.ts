@@ -1,7 +1,7 @@
 import type { Checkpoint } from '../core/checkpoint';
 import { recordHash, sequenceProblem } from '../core/checkpoint-chain';
 import { formatDuration } from '../core/duration';
-import { formatShare, type StagePlan } from '../core/plan';
+import { formatShare, type StagePlan, stageShareText } from '../core/plan';
 import type { RecordedWindow } from '../core/recorded-window';
 import { usageLines } from '../core/usage-digest';
 import type { GateVerdict, MetricVerdict } from '../core/verdict';
@@ -325,12 +325,13 @@ function planned({ plan }: RecordedMigration): ReportSection {
   });
 }
 
-function planRow({ name, share, soakMs, minimumSample, deadline, gates }: StagePlan): ReportCell[] {
+function planRow(stage: StagePlan): ReportCell[] {
+  const { name, soakMs, minimumSample, deadline, gates } = stage;
   const { errors, latency, floor } = gates;
   const latencyGoal = latency.promotionIncrease;
   return [
     name,
-    formatShare(share),
+    stageShareText(stage),
     soakMs === 0 ? '' : formatDuration(soakMs),
     count(minimumSample),
     formatDuration(deadline.holdMs),

@@ -124,7 +124,7 @@ it('steers a migration through pause, refusal, resume, promotion and back to the
   expect(back).toMatchObject({ verified: true, share: 0.1, gateways: ['gw-1', 'gw-2'], missing: [] });
   const status = await run('status', 'steered');
   expect(status.stdout).toMatch(
-    /^stages +assess 0% \(done\) > canary 10% \(now\) > rolling 50% > complete 100%$/m,
+    /^stages +assess 0% \(done\) > canary 10% \(now\) > rolling 50% > complete 95%, then 100%$/m,
   );
   expect(status.stdout).toMatch(/^paused +by cutover \(rollback\)/m);
   const verdicts = await run('verdicts', 'steered');

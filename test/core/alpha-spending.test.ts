@@ -37,7 +37,7 @@ describe('alpha over the entries of a migration', () => {
   it('adds up to at most the alpha of a promotion, for each stage by itself', () => {
     const spent = sum(ENTRIES.map((entry) => alphaAtEntry(PLAN, entry, 1).promotion));
     expect(spent).toBeLessThanOrEqual(PLAN.promotion);
-    expect(alphaAtEntry(PLAN, 3, 3).promotion).toBeCloseTo(0.04, 12);
+    expect(alphaAtEntry(PLAN, 3, 3).promotion).toBeCloseTo(0.045, 12);
   });
 
   it.each([
@@ -75,7 +75,7 @@ describe('alpha over the entries of a migration', () => {
     world.says('rollback', { to: 'previous', by: 'ana' }).applies();
     expect(world.stage).toBe('canary');
     expect(rollback()).toBeCloseTo(0.05 / 24, 12);
-    expect(judgedStage(world.state).alpha.promotion).toBeCloseTo(0.05 * (0.2 / 12), 12);
+    expect(judgedStage(world.state).alpha.promotion).toBeCloseTo(0.05 * (0.1 / 12), 12);
   });
 
   it('stays what a plan of an older release gives its stages', () => {

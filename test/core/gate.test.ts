@@ -1,5 +1,5 @@
 import { judgeStage } from '../../src/core/gate';
-import { noStageEvidence, withWindow } from '../../src/core/gate-evidence';
+import { inOneSegment, noStageEvidence, withWindow } from '../../src/core/gate-evidence';
 import { type Histogram, mergeHistograms } from '../../src/core/histogram';
 import { latencyShape, rehearse, seededRandom } from '../../src/core/rehearsal';
 import {
@@ -114,9 +114,9 @@ describe('errors of two arms', () => {
   it('says what was measured, the margin, the e-value, and how many more requests decide', () => {
     const errors = metricOf(judged(aStage('canary'), afterWindows([rates([900, 9], [100, 1])])), 'errors');
     expect(errors.sentence).toMatch(
-      /^candidate errors 1% against 1%: \+0 points, margin 2 points, e-value [\d.]+ of 25 needed; about [\d,]+ more requests expected to decide$/,
+      /^candidate errors 1% against 1%: \+0 points, margin 2 points, e-value [\d.]+ of 22 needed; about [\d,]+ more requests expected to decide$/,
     );
-    expect(errors).toMatchObject({ unit: 'rate', role: 'guardrail and goal', threshold: 25, estimate: 0 });
+    expect(errors).toMatchObject({ unit: 'rate', role: 'guardrail and goal', threshold: 22.22, estimate: 0 });
     expect(errors.moreRequests).toBeGreaterThan(1_000);
     expect(errors.interval?.[0]).toBeLessThan(0);
     expect(errors.interval?.[1]).toBeGreaterThan(0.02);
@@ -353,6 +353,92 @@ describe('at share 1', () => {
 
   it('does not pass without numbers of an earlier stage', () => {
     expect(judged(stage, alone(8, 100)).outcome).toBe('not evaluated');
+  });
+});
+
+describe('complete with a part held back', () => {
+  const complete = aStage('complete');
+  const held = { ...complete, holdback: 0.05, share: 0.95 };
+  const arms = (factor: number, [legacyFails, fails]: [number, number]) =>
+    evidenceOf([
+      aCell('legacy', {
+        requests: 1_000,
+        failures: legacyFails,
+        latencies: latencies(1_000, 100 * factor, 5),
+      }),
+      aCell('candidate', {
+        requests: 19_000,
+        failures: fails,
+        latencies: latencies(19_000, 100 * factor, 6),
+      }),
+    ]);
+  const { baseline } = judged(aStage('rolling'), afterWindows([plenty()]));
+
+  it('compares both arms at the same time, so that what both go through is evidence of nothing', () => {
+    const monday = afterWindows([arms(1, [5, 95]), arms(3, [30, 570])]);
+    const verdict = judged(held, monday, { baseline });
+    expect(verdict).toMatchObject({ harm: null });
+    expect(metricOf(verdict, 'errors').sentence).toMatch(/^candidate errors 1\.75% against 1\.75%: /);
+    expect(metricOf(verdict, 'sample ratio').outcome).toBe('pass');
+    // The same Monday against what legacy did before is harm: nothing says that legacy would be as slow.
+    const alone = evidenceOf(arms(3, [0, 570]).cells.filter(({ side }) => side === 'candidate'));
+    expect(judged(complete, afterWindows([alone]), { baseline }).harm).not.toBeNull();
+  });
+
+  it('sees harm by the arm that is held back', () => {
+    expect(judged(held, afterWindows([arms(1, [2, 1_000])]), { baseline }).harm).toBe('errors');
+  });
+
+  it('rolls back by itself only while probes of legacy pass', () => {
+    const failing = { ...PROBES.legacy, failedInARow: 2, passedInARow: 0 };
+    const probes = { ...PROBES, legacy: failing };
+    expect(judged(held, afterWindows([arms(1, [2, 1_000])]), { baseline, probes }).harm).toBeNull();
+  });
+
+  it('shows after the handover what was before, and judges by floor and probes alone', () => {
+    const whole = { ...held, share: 1 };
+    const slow = evidenceOf(arms(3, [0, 300]).cells.filter(({ side }) => side === 'candidate'));
+    const verdict = judged(whole, afterWindows([slow]), { baseline });
+    expect(verdict).toMatchObject({ harm: null, outcome: 'pass' });
+    expect(metricOf(verdict, 'errors')).toMatchObject({ outcome: 'not applicable', role: 'report' });
+    const failing = evidenceOf(arms(1, [0, 2_000]).cells.filter(({ side }) => side === 'candidate'));
+    expect(judged(whole, afterWindows([failing]), { baseline }).harm).toBe('floor');
+  });
+});
+
+describe('complete without a control arm', () => {
+  const stage = aStage('complete');
+  const rolling = (requests: number) =>
+    afterWindows([
+      evidenceOf(
+        (['legacy', 'candidate'] as const).map((side) =>
+          aCell(side, { requests, failures: requests / 100, latencies: latencies(requests, 100, 7) }),
+        ),
+      ),
+    ]);
+  const comparedWith = (requests: number, [failures, median]: [number, number]) => {
+    const evidence = rolling(requests);
+    const { baseline } = judged(aStage('rolling'), evidence);
+    if (baseline === null) throw new Error('expected a baseline');
+    const own = { requests: 2_000, failures, latencies: latencies(2_000, median, 8) };
+    const counted = { baseline: { ...baseline, before: inOneSegment(evidence) } };
+    const candidate = afterWindows([evidenceOf([aCell('candidate', own)])]);
+    return { counted: judged(stage, candidate, counted), frozen: judged(stage, candidate, { baseline }) };
+  };
+
+  it('proves the less, the less legacy had counted: numbers that are not known exactly are no bounds', () => {
+    const few = comparedWith(200, [76, 100]);
+    expect(few.frozen.harm).toBe('errors');
+    expect(few.counted.harm).toBeNull();
+    expect(comparedWith(20_000, [80, 100]).counted.harm).toBe('errors');
+  });
+
+  it('compares latencies with all that legacy gave before', () => {
+    const few = comparedWith(100, [20, 170]);
+    expect(few.frozen.harm).toBe('p95 of plain answers');
+    expect(few.counted.harm).toBeNull();
+    expect(comparedWith(20_000, [20, 170]).counted.harm).toBe('p95 of plain answers');
+    expect(metricOf(comparedWith(20_000, [20, 100]).counted, 'p95 of plain answers').outcome).toBe('pass');
   });
 });
 

@@ -52,11 +52,17 @@ const PLAN: Plan = {
   })),
 };
 
+/** The same with a part of the traffic that stays at legacy until complete has passed. */
+function holdingBack(plan: Plan): Plan {
+  const stages = plan.stages.map((stage) => (stage.share === 1 ? { ...stage, holdback: 0.05 } : stage));
+  return { ...plan, stages };
+}
+
 const anyOrder = fc.record({
   /** A gateway that is gone: it answers nothing from the start of what is strange. */
   dead: fc.constantFrom(null, null, null, 'gw-b'),
   /** Half of them with routing alone, so that more migrations get far. */
-  plan: fc.constantFrom(TIMED, PLAN),
+  plan: fc.constantFrom(TIMED, PLAN, holdingBack(TIMED), holdingBack(PLAN)),
   /** Benign steps before anything strange happens, so that every stage is a place to start from. */
   lead: fc.nat(60),
   steps: fc.array(

@@ -70,6 +70,7 @@ describe('a plan that cannot decide', () => {
     expect(suggestion?.changes).toEqual([
       { path: 'stages[1].deadline.hold', from: '3d', to: '5d' },
       { path: 'stages[1].deadline.rollback', from: '7d', to: '10d' },
+      { path: 'stages[3].deadline.hold', from: '5d', to: '8d' },
     ]);
     expect(isDecidable(suggestion?.estimates ?? [])).toBe(true);
   });
@@ -90,7 +91,7 @@ describe('a plan that cannot decide', () => {
   });
 
   it('may be the small one as well, which then waits longer', () => {
-    const suggestion = decidingPlan(small, withTraffic(60));
+    const suggestion = decidingPlan(small, withTraffic(100));
     expect(suggestion?.changes.map(({ path }) => path)).toContain('stages[1].deadline.hold');
     expect(suggestion?.changes.map(({ path }) => path)).not.toContain('profile');
   });

@@ -25,6 +25,23 @@ const between = (stage: Record<string, unknown>) => ({
   stages: [{ name: 'assess' }, stage, { name: 'complete' }],
 });
 
+describe('a holdback', () => {
+  const last = (document: unknown) => parse(document).stages.at(-1);
+
+  it('is 5% of the traffic by default, 10% for little traffic, and half of what is left where that is less', () => {
+    expect(last({ route: 'chat' })).toMatchObject({ name: 'complete', share: 1, holdback: 0.05 });
+    expect(last({ route: 'chat', profile: 'small' })).toMatchObject({ holdback: 0.1 });
+    expect(last(between({ name: 'most', share: 0.98 }))).toMatchObject({ holdback: 0.01 });
+    expect(last({ route: 'chat', holdback: '2%' })).toMatchObject({ holdback: 0.02 });
+  });
+
+  it('belongs to the last stage alone, and may be none', () => {
+    const { stages } = parse({ route: 'chat' });
+    expect(stages.map(({ holdback }) => holdback)).toEqual([undefined, undefined, undefined, 0.05]);
+    expect(last({ route: 'chat', holdback: 0 })).not.toHaveProperty('holdback');
+  });
+});
+
 describe('the defaults', () => {
   const plan = parse({ route: 'chat' });
 
@@ -77,7 +94,7 @@ describe('the defaults', () => {
         minimumSample: 2_000,
         minimumKeys: 0,
         windowMs: HOUR_MS / 2,
-        holdMs: 2 * DAY_MS,
+        holdMs: 5 * DAY_MS,
         rollbackMs: null,
       },
     ]);
@@ -374,6 +391,12 @@ it.each([
     'alpha 2',
     { alpha: { promotion: 2 } },
     /^alpha\.promotion: expected a chance above 0 and at most 0\.5, got 2$/,
+  ],
+  ['a holdback of 60%', { holdback: '60%' }, /^holdback: expected a part from 0% to 20%, got "60%"$/],
+  [
+    'a holdback of all that the stage before leaves',
+    { stages: between({ name: 'm', share: 0.96 }).stages, holdback: 0.04 },
+    /^holdback: expected less than the 4% that "m" leaves at legacy, got 4%$/,
   ],
   [
     'weights that do not add up',

@@ -13,7 +13,7 @@ export const EPOCH = 4;
 const PASSING: ProbeStreak = { probes: 20, failures: 0, passedInARow: 20, failedInARow: 0, meanMs: 40 };
 export const PROBES = { legacy: PASSING, candidate: PASSING };
 
-/** The default plan's stage of that name, with fields of its own. */
+/** The default plan's stage of that name, with fields of its own; nothing is held back. */
 export function aStage(
   name: 'canary' | 'rolling' | 'complete',
   said: Record<string, unknown> = {},
@@ -22,7 +22,9 @@ export function aStage(
   const stages = ['assess', 'canary', 'rolling', 'complete'].map((each) =>
     each === name ? { name, ...said } : { name: each },
   );
-  const stage = planSchema.parse({ route: 'chat', stages, alpha }).stages.find((each) => each.name === name);
+  const stage = planSchema
+    .parse({ route: 'chat', holdback: 0, stages, alpha })
+    .stages.find((each) => each.name === name);
   if (stage === undefined) throw new Error(`expected a stage ${name}`);
   return stage;
 }

@@ -277,14 +277,19 @@ function checkRaise(
     demand(entry.share <= current, `law 2: ${entry.cause} raises ${current} to ${entry.share}`);
     return;
   }
-  demand(entry.stage === before.plan.stages[before.stageIndex + 1]?.name, 'law 2: one stage at a time');
+  const leaving = before.plan.stages[before.stageIndex];
+  // What was held back moves within its stage, all of it.
+  const holdsBack = leaving?.holdback !== undefined && current < leaving.share;
+  const next = holdsBack ? leaving : before.plan.stages[before.stageIndex + 1];
+  demand(entry.stage === next?.name, 'law 2: one stage at a time');
+  const share = (next?.share ?? 0) - (holdsBack ? 0 : (next?.holdback ?? 0));
+  demand(Math.abs(entry.share - share) < 1e-9, `law 2: an advance to ${entry.share}, not ${share}`);
   demand(before.drift === null, 'law 9: no advance over drift');
   if (event.type === 'command' && event.command.name === 'promote' && event.command.override) return;
   demand(event.type === 'health checked' && event.healthy, 'law 2: an advance without a health check');
   demand(before.promotion !== null, 'law 2: an advance that nothing promoted');
   demand(before.stage.verdict?.outcome === 'pass', 'law 3: an advance without a pass');
   demand(before.paused === null, 'law 4: an advance while paused');
-  const leaving = before.plan.stages[before.stageIndex];
   demand(leaving?.approval === undefined || before.approval?.granted != null, 'an advance nobody approved');
   const others = before.plan.stages[before.stageIndex + 1]?.confirm ?? [];
   const said = (name: string) =>
@@ -338,6 +343,14 @@ function checkPromotion(before: MigrationState, event: MigrationEvent, after: Mi
   const begun = after.promotion !== null && before.promotion === null;
   const handedOver = after.phase === 'handover' && before.phase !== 'handover';
   if (!begun && !handedOver) return;
+  const last = after.plan.stages[after.stageIndex];
+  if (!begun && last?.holdback !== undefined) {
+    // What was held back has moved: on an advance, which was judged when it began, or because it had moved before.
+    demand(after.inEffect?.record.share === last.share, 'law 2: handed over while traffic is held back');
+    const had = before.inEffect?.record.share === last.share && before.stageIndex === after.stageIndex;
+    demand(had || before.pending?.cause === 'advance', 'law 2: handed over without an advance');
+    return;
+  }
   const { verdict, observedMs, held } = after.stage;
   const command = event.type === 'command' && event.command.name === 'promote' ? event.command : null;
   demand(before.paused === null || event.type === 'command', 'law 4: promoted while paused');

@@ -40,8 +40,9 @@ export function aRoster(names: readonly string[] = GATEWAYS): RosterEntry[] {
   return names.map((name) => ({ name, admin: `http://${name}:8082` }));
 }
 
+/** The default plan, but for what is said; without a holdback, which has tests of its own. */
 export function aPlan(input: Record<string, unknown> = {}): Plan {
-  return planSchema.parse({ route: 'chat', ...input });
+  return planSchema.parse({ route: 'chat', holdback: 0, ...input });
 }
 
 export function aReading(said: Partial<RoutingReading> = {}): RoutingReading {

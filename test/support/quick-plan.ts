@@ -34,6 +34,8 @@ export function quickPlan(
     renewal: '500ms',
     watchHeartbeat: '4s',
     probes: { interval: '500ms', timeout: '5s' },
+    // On some dozens of requests a control arm of a twentieth would see none.
+    holdback: 0,
     stages: [
       { name: 'assess', minimumSample: 2, window: '1s', deadline: { hold: '10m' }, ...stages.assess },
       { name: 'canary', soak: '2s', ...MOVING, share: 0.3, ...stages.canary },

@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/duration';
-import { formatShare } from '../../core/plan';
+import { formatShare, stageShareText } from '../../core/plan';
 import type { ProviderNames } from '../view/action';
 import { type EvidenceBar, type GateView, type MetricView, toneOf } from '../view/gate-view';
 import type { GatewayView } from '../view/gateway-view';
@@ -57,8 +57,9 @@ export function stageRail({ stages, head }: Pick<MigrationView, 'stages' | 'head
   return h(
     'ol',
     { class: `rail ${head.outcome === 'completed' ? 'completed' : ''}` },
-    ...stages.map(({ name, share, state }) =>
-      h(
+    ...stages.map((stage) => {
+      const { name, state } = stage;
+      return h(
         'li',
         { class: `stage ${state}`, 'aria-current': state === 'now' ? 'step' : null },
         h('span', { class: 'stage-dot', 'aria-hidden': 'true' }),
@@ -66,11 +67,11 @@ export function stageRail({ stages, head }: Pick<MigrationView, 'stages' | 'head
         h(
           'span',
           { class: 'stage-share' },
-          formatShare(share),
+          stageShareText(stage),
           h('span', { class: 'unseen' }, `, ${words[state]}`),
         ),
-      ),
-    ),
+      );
+    }),
   );
 }
 

@@ -1,5 +1,5 @@
 import { formatDuration } from '../../core/duration';
-import { formatShare } from '../../core/plan';
+import { formatShare, stageShareText } from '../../core/plan';
 import type { Banner } from '../view/banner';
 import type { CheckpointLine } from '../view/checkpoint-line';
 import { type EvidenceBar, type GateView, type MetricView, toneOf } from '../view/gate-view';
@@ -122,16 +122,16 @@ function headLines({ head }: MigrationView, { columns, glyphs }: FrameOptions): 
 function stageLines({ stages }: MigrationView, { columns, glyphs }: FrameOptions): Line[] {
   const mark = { done: glyphs.done, now: glyphs.now, next: glyphs.next };
   const style: Record<'done' | 'now' | 'next', Style> = { done: 'candidate', now: 'strong', next: 'dim' };
-  const rail = stages.flatMap(({ name, share, state }, index) => [
+  const rail = stages.flatMap((stage, index) => [
     ...(index === 0 ? [] : [span(` ${glyphs.rule}${glyphs.rule} `, 'dim')]),
-    span(mark[state], state === 'next' ? 'dim' : 'candidate'),
-    span(` ${name} ${formatShare(share)}`, style[state]),
+    span(mark[stage.state], stage.state === 'next' ? 'dim' : 'candidate'),
+    span(` ${stage.name} ${stageShareText(stage)}`, style[stage.state]),
   ]);
   if (lineWidth(rail) <= columns) return [rail];
   const now = stages.findIndex(({ state }) => state === 'now');
   const current = stages[now];
   const marks = stages.map(({ state }) => mark[state]).join('');
-  const where = current === undefined ? '' : ` ${current.name} ${formatShare(current.share)}`;
+  const where = current === undefined ? '' : ` ${current.name} ${stageShareText(current)}`;
   return [[span(marks, 'candidate'), span(where, 'strong')]];
 }
 

@@ -105,9 +105,13 @@ function promote(status: MigrationStatus, { candidate }: ProviderNames): Draft {
   const index = stages.findIndex(({ name }) => name === stage);
   const next = stages[index + 1];
   const passed = verdict?.outcome === 'pass' && paused === null && !asked;
+  const current = stages[index];
+  const holdsBack = current?.holdback !== undefined && status.share < current.share;
   const then =
     next === undefined
-      ? `${stage} is the last stage: the handover begins.`
+      ? holdsBack
+        ? `What was held back goes to ${candidate} as well, and the handover begins.`
+        : `${stage} is the last stage: the handover begins.`
       : `${formatShare(next.share)} of the traffic then goes to ${candidate} (${next.name})`;
   const refusal =
     phase !== 'observing'

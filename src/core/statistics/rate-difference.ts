@@ -36,7 +36,38 @@ export function differenceWithin(margin: number): (rates: TwoRates) => number {
   };
 }
 
+/**
+ * Evidence that the candidate's rate exceeds that of legacy by more than `margin`, absolute, where legacy was counted
+ * before and the candidate is counted since, against H0: p_candidate <= p_legacy + margin:
+ *
+ *     E = min over q of E[p_legacy < q] x E[p_candidate > q + margin].
+ *
+ * Cells as in `differenceWithin`: legacy is tested at a cell's lower end, the candidate at its upper end plus the margin.
+ * What legacy counted is one of two factors and not a rate that is known, so the less it counted the less is proven.
+ * It assumes that legacy would do now as it did then. ln E out.
+ */
+export function differenceExceeds(
+  margin: number,
+  legacy: TwoRates['legacy'],
+): (candidate: TwoRates['candidate']) => number {
+  checkProbability('the margin', margin);
+  const cells = cellsOf(margin).map(({ low, high }) => ({
+    logLegacy: Math.log(
+      (1 + Math.exp(low === 0 ? 0 : rateBelow(low, oneEventPrior(low / 2))(legacy.events, legacy.requests))) /
+        2,
+    ),
+    // In the last cell the candidate may fail always.
+    candidateAbove: high + margin < 1 ? rateAbove(high + margin, priorAbove(high + margin)) : () => 0,
+  }));
+  return ({ events, requests }) =>
+    cells.reduce(
+      (least, { logLegacy, candidateAbove }) => Math.min(least, logLegacy + candidateAbove(events, requests)),
+      Number.POSITIVE_INFINITY,
+    );
+}
+
 interface Cell {
+  readonly high: number;
   /** Legacy's rate from which on it stands. */
   readonly low: number;
   readonly legacyAbove: LogEvidence;
@@ -62,12 +93,18 @@ function newCells(margin: number): Cell[] {
     const high = low + width;
     cells.push({
       low,
+      high,
       // Past the last cell legacy would have to fail always; no evidence is asked of it there.
       legacyAbove: high + margin / 2 < 1 ? rateAbove(high, oneEventPrior(high + margin / 2)) : () => 0,
       candidateBelow: rateBelow(low + margin, oneEventPrior(low + margin / 4)),
     });
   }
   return cells;
+}
+
+/** A rate is expected at twice its bound where it lies above, known as well as from one and a half events. */
+export function priorAbove(bound: number): BetaPrior {
+  return { mean: Math.min(2 * bound, (1 + bound) / 2), strength: 1.5 / bound };
 }
 
 /** A prior that weighs as much as the requests in which one event is expected. */

@@ -1,7 +1,12 @@
 import { seededRandom } from '../../../src/core/rehearsal';
-import { rateBelow, rateInterval } from '../../../src/core/statistics/beta-binomial';
+import { rateAbove, rateBelow, rateInterval } from '../../../src/core/statistics/beta-binomial';
 import { growthUntil, smallestReaching } from '../../../src/core/statistics/expected-requests';
-import { differenceWithin, type TwoRates } from '../../../src/core/statistics/rate-difference';
+import {
+  differenceExceeds,
+  differenceWithin,
+  priorAbove,
+  type TwoRates,
+} from '../../../src/core/statistics/rate-difference';
 import { drawEvents, mostFalseDecisions } from '../../support/statistics-draws';
 
 const ALPHA = 0.05;
@@ -87,6 +92,79 @@ describe('the absolute margin', () => {
 
   it.each([-0.01, 0, 1, 2, Number.NaN])('refuses a margin of %d', (margin) => {
     expect(() => differenceWithin(margin)).toThrow(RangeError);
+  });
+});
+
+describe('a legacy that was counted before', () => {
+  const LEGACY = 2_000;
+  const MARGIN = 0.01;
+  /** What errors have at complete of the default plan, about. */
+  const STRICT = 0.006;
+
+  /** Runs in which a judge decides at some of 40 looks, with the candidate exactly at the margin. */
+  function wrong(judge: (rates: TwoRates) => number, runs: number): number {
+    let decided = 0;
+    for (let run = 0; run < runs; run += 1) {
+      const random = seededRandom(run);
+      const before = drawEvents(LEGACY, 0.01, random);
+      let events = 0;
+      for (let look = 1; look <= 40; look += 1) {
+        events += drawEvents(500, 0.01 + MARGIN, random);
+        if (judge(rates([before, LEGACY], [events, 500 * look])) < -Math.log(STRICT)) continue;
+        decided += 1;
+        break;
+      }
+    }
+    return decided;
+  }
+
+  const exceeds = ({ legacy, candidate }: TwoRates) => differenceExceeds(MARGIN, legacy)(candidate);
+  const within = differenceWithin(MARGIN);
+
+  it.each([
+    ['harm', exceeds],
+    ['a promotion', within],
+  ])('is judged for %s wrongly at most at its alpha', (_, judge) => {
+    expect(wrong(judge, 60)).toBeLessThanOrEqual(mostFalseDecisions(60, STRICT));
+  });
+
+  it.each([
+    ['harm', frozenAbove],
+    ['a promotion', frozenBelow],
+  ])('would be seen to be wrong for %s if its rate were taken as known', (_, judge) => {
+    expect(wrong(judge, 200)).toBeGreaterThan(mostFalseDecisions(200, STRICT));
+  });
+
+  function frozenAbove({ legacy, candidate }: TwoRates): number {
+    const bound = legacy.events / legacy.requests + MARGIN;
+    return rateAbove(bound, priorAbove(bound))(candidate.events, candidate.requests);
+  }
+
+  function frozenBelow({ legacy, candidate }: TwoRates): number {
+    const rate = legacy.events / legacy.requests;
+    const mean = rate + MARGIN / 4;
+    return rateBelow(rate + MARGIN, { mean, strength: 1 / mean })(candidate.events, candidate.requests);
+  }
+
+  it('shows what is beyond the margin, the sooner the more it had counted', () => {
+    const candidate = { events: 120, requests: 3_000 };
+    const against = (requests: number) =>
+      differenceExceeds(MARGIN, { events: requests / 100, requests })(candidate);
+    expect(against(20_000)).toBeGreaterThan(THRESHOLD);
+    expect(against(20_000)).toBeGreaterThan(against(1_000));
+    expect(against(0)).toBeLessThan(0);
+    expect(
+      differenceExceeds(MARGIN, { events: 200, requests: 20_000 })({ events: 40, requests: 3_000 }),
+    ).toBeLessThan(0);
+  });
+
+  it('is no evidence while the candidate could fail as often as legacy always might', () => {
+    expect(
+      differenceExceeds(MARGIN, { events: 0, requests: 0 })({ events: 0, requests: 0 }),
+    ).toBeLessThanOrEqual(0);
+    expect(
+      differenceExceeds(MARGIN, { events: 1_999, requests: 2_000 })({ events: 3_000, requests: 3_000 }),
+    ).toBeLessThan(THRESHOLD);
   });
 });
 
