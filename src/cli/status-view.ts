@@ -73,6 +73,15 @@ function addressOf(admin: string): string {
   return admin.replace(/^\w+:\/\//, '');
 }
 
+/** Which gateways serve another share than the migration last verified, without what changes from second to second. */
+export function differencesIn({ gateways }: GatewayAnswers, status: MigrationStatus): readonly string[] {
+  return gateways.flatMap(({ name, answer }) => {
+    if (answer.kind !== 'ok') return [];
+    const differs = contradiction(status, answer.value);
+    return differs === null ? [] : [`${name} serves ${formatShare(answer.value.effectiveShare)}; ${differs}`];
+  });
+}
+
 function lineOf(name: string, text: string): string {
   return `${name.padEnd(12)}${text}`;
 }

@@ -7,8 +7,9 @@ import type { MigrationStatus } from '../core/status';
 import { CliError, EXIT } from './cli-error';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from './connection';
 import { failureOf } from './failure';
+import { type GatewayAnswers, readConfiguredGateways } from './gateway-answers';
 import { printJson, printLine, printNote } from './output';
-import { statusLine } from './status-view';
+import { differencesIn, statusLine } from './status-view';
 import { watchLive } from './watch-live';
 
 interface WatchFlags extends ConnectionFlags {
@@ -58,10 +59,27 @@ async function watchUntilClosed(
   let status = await client.status(route);
   let shown = '';
   let trouble = '';
+  // What gateways serve is asked at the same time: those that do not answer hold up nothing.
+  let serving: GatewayAnswers = { gateways: [], problem: null };
+  let isAsking = false;
   for (;;) {
-    const line = flags.json === true ? JSON.stringify(status) : statusLine(status);
+    if (!isAsking) {
+      isAsking = true;
+      void readConfiguredGateways(flags.config, route)
+        .then((answers) => {
+          serving = answers;
+        })
+        .catch(() => undefined)
+        .finally(() => {
+          isAsking = false;
+        });
+    }
+    const differs = differencesIn(serving, status);
+    const sighting = { ...status, differs };
+    const line =
+      flags.json === true ? JSON.stringify(sighting) : [statusLine(status), ...differs].join('  DIFFERS: ');
     if (line !== shown) {
-      if (flags.json === true) printJson(status);
+      if (flags.json === true) printJson(sighting);
       else printLine(`${new Date().toLocaleTimeString('en-GB')}  ${line}`);
       shown = line;
     }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MigrationHarness } from '../support/migration-harness';
 import { quickPlan, staying } from '../support/quick-plan';
 
@@ -6,7 +7,7 @@ jest.setTimeout(150_000);
 let harness: MigrationHarness;
 
 beforeAll(async () => {
-  harness = await MigrationHarness.start({ gateways: 1 });
+  harness = await MigrationHarness.start({ gateways: 1, routes: ['chat', 'watched'] });
   await harness.startWorker();
   await harness.beginInCanary(quickPlan('chat', { canary: staying() }));
 });
@@ -23,7 +24,7 @@ async function withToken<T>(token: string, work: () => Promise<T>): Promise<T> {
 }
 
 it('shows what each gateway serves in status and doctor', async () => {
-  const serves = /gw-1 serves 30%, epoch \d+, lease for \d+ s$/m;
+  const serves = /gw-1 at \S+ serves 30%, epoch \d+, lease for \d+ s$/m;
   expect(await harness.cutover('status', 'chat')).toMatchObject({
     code: 0,
     stdout: expect.stringMatching(serves),
@@ -35,13 +36,15 @@ it('shows what each gateway serves in status and doctor', async () => {
 
 it('says of a gateway that refuses the admin token that it does', async () => {
   const { stdout } = await withToken('another', () => harness.cutover('status', 'chat'));
-  expect(stdout).toMatch(/serving +gw-1 not known: refused \(unauthorized: /);
+  expect(stdout).toMatch(/serving +gw-1 at \S+ not known: refused \(unauthorized: /);
 });
 
 it('says where a gateway serves something else than the migration last verified', async () => {
   await harness.cutover('kill', 'chat', '--reason', 'smoke');
   const { stdout } = await harness.cutover('status', 'chat');
-  expect(stdout).toMatch(/gw-1 serves 0%, kill switch set by .*; DIFFERS: the migration last verified 30%$/m);
+  expect(stdout).toMatch(
+    /gw-1 at \S+ serves 0%, kill switch set by .*; DIFFERS: the migration last verified 30%$/m,
+  );
   const doctor = await harness.cutover('doctor');
   expect(doctor.stdout).toMatch(/gateway gw-1 +note +.*, but the migration last verified 30%/);
 });
@@ -51,7 +54,7 @@ it('shows what the gateways serve where Temporal hangs, and that the migration c
   process.kill(pid, 'SIGSTOP');
   try {
     const { code, stdout, stderr } = await harness.cutover('status', 'chat');
-    expect(stdout).toMatch(/^serving +gw-1 serves 0%, kill switch set/m);
+    expect(stdout).toMatch(/^serving +gw-1 at \S+ serves 0%, kill switch set/m);
     expect(stderr).toContain('the migration could not be asked: cannot use Temporal');
     expect(code).toBe(4);
     const asJson = await harness.cutover('status', 'chat', '--json');
@@ -69,6 +72,19 @@ it('says that a run was terminated also where no worker answers for it', async (
   for (const worker of harness.workers) await worker.end('SIGKILL');
   const { code, stdout, stderr } = await harness.cutover('status', 'chat');
   expect(stderr).toMatch(/is over: its run was terminated, and no worker answers/);
-  expect(stdout).toMatch(/^serving +gw-1 serves 0%/m);
+  expect(stdout).toMatch(/^serving +gw-1 at \S+ serves 0%/m);
   expect(code).toBe(5);
+});
+
+it('says in a watch as well where a gateway serves something else', async () => {
+  await harness.startWorker();
+  await harness.beginInCanary(quickPlan('watched', { canary: staying() }));
+  await harness.cutover('kill', 'watched', '--reason', 'smoke');
+  const watch = harness.cutover('watch', 'watched', '--plain', '--interval', '200ms');
+  // Long enough for a look at the gateways; a rollback then ends the watch.
+  await sleep(5_000);
+  await harness.command('watched', 'rollback');
+  expect((await watch).stdout).toMatch(
+    /share 30%.*DIFFERS: gw-1 serves 0%; the migration last verified 30%$/m,
+  );
 });
