@@ -73,3 +73,45 @@ describe('rehearsed traffic', () => {
     expect(call).toThrow(RangeError);
   });
 });
+
+describe('traffic as it is', () => {
+  const calm = { level: 1, failureRate: 0, volume: 1 };
+  const of = (evidence: Evidence, side: 'legacy' | 'candidate') =>
+    sumCells(evidence, (cell) => cell.side === side);
+  const plainMedian = (evidence: Evidence) => {
+    const plain = sumCells(evidence, ({ side, shape }) => side === 'legacy' && shape === 'plain');
+    return quantile(plain?.totalMs ?? { zero: 0, buckets: [] }, 0.5) ?? 0;
+  };
+
+  it('sends everything to legacy while leases have lapsed', () => {
+    const conditions = (window: number) => ({ ...calm, lapsed: window === 1 });
+    const [before, lapsed] = draw({ ...MODEL, conditions }, 2) as [Evidence, Evidence];
+    expect(of(before, 'candidate')?.attempts).toBeGreaterThan(300);
+    expect(of(lapsed, 'candidate')).toBeNull();
+    expect(of(lapsed, 'legacy')?.attempts).toBe(2_000);
+  });
+
+  it('takes three times as long for long prompts', () => {
+    const [none, all] = draw({ ...MODEL, conditions: (window) => ({ ...calm, long: window }) }, 2);
+    const ratio = plainMedian(all as Evidence) / plainMedian(none as Evidence);
+    expect(ratio).toBeGreaterThan(2.8);
+    expect(ratio).toBeLessThan(3.2);
+  });
+
+  it('sends failed requests again with their key, so that they stay in their arm', () => {
+    const keys = { keys: 500, skew: 0, failingKeys: 0.02, failingRate: 1, episodes: 0 };
+    const failures = (retried: number) => {
+      const all = mergeEvidence(draw({ ...MODEL, keys, retried }, 3), 7);
+      return all.buckets.legacy.concat(all.buckets.candidate).reduce((sum, [, , failed]) => sum + failed, 0);
+    };
+    expect(failures(0.8)).toBeGreaterThan(2 * failures(0));
+  });
+
+  it('gives each model its part of the requests', () => {
+    const all = mergeEvidence(draw({ ...MODEL, models: [0.7, 0.2, 0.1] }, 3), 7);
+    const parts = ['rehearsed', 'rehearsed-2', 'rehearsed-3'].map(
+      (name) => (sumCells(all, ({ model }) => model === name)?.attempts ?? 0) / 6_000,
+    );
+    expect(parts.map((part) => Math.round(part * 20) / 20)).toEqual([0.7, 0.2, 0.1]);
+  });
+});
