@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { BUILT_IN_MAPPINGS } from '../../../src/assess/usage/built-in-mappings';
 import { type Mapping, parseMapping } from '../../../src/assess/usage/mapping-schema';
 import type { UsageAnalysis } from '../../../src/assess/usage/usage-analysis';
 import { analyzeFiles } from '../../support/usage-analysis';
@@ -36,6 +37,13 @@ const BY_HAND: [file: string, format: string, skipped: number, sums: (number | n
   ['deepseek-export.zip', 'deepseek', 0, [320, 105_000, 40_000, 21_000, null]],
   ['deepseek-older.csv', 'deepseek', 0, [9, 8000, null, 700, null]],
 ];
+
+it('has an example of every format that is read', () => {
+  const shown = BY_HAND.map(([, format]) => format);
+  expect(BUILT_IN_MAPPINGS.map(({ format }) => format).filter((format) => !shown.includes(format))).toEqual(
+    [],
+  );
+});
 
 it.each(BY_HAND)('%s is detected as %s and adds up as by hand', async (file, format, skipped, sums) => {
   const { sources, totals } = await analyze(file);
