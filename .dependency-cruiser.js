@@ -83,6 +83,12 @@ module.exports = {
       'assess stands alone',
     ),
     only(
+      'capacity-imports-core',
+      '^src/capacity/',
+      '^src/(core/|guarded-fetch\\.ts$|capacity/)',
+      'capacity stands alone',
+    ),
+    only(
       'adapters-import-ports',
       '^src/adapters/',
       '^src/(core/|guarded-fetch\\.ts$|ports\\.ts$|contract\\.ts$|adapters/|assess/|parity/|history/)',

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { analyzeUsage } from '../src/assess/usage/analyze-usage';
-import { parseMapping } from '../src/assess/usage/mapping-schema';
+import { parseMapping } from '../src/assess/usage/formats/mapping-schema';
 import { UsageDatabase } from '../src/assess/usage/usage-database';
 import { loadUsage } from '../src/assess/usage/usage-loader';
 import { type Engines, findEngines, measured } from './assess-engines';

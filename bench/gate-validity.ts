@@ -1,4 +1,3 @@
-import { orderWeight } from '../src/core/alpha-spending';
 import {
   type Evidence,
   type EvidenceCell,
@@ -6,13 +5,13 @@ import {
   mergeEvidence,
   noEvidence,
   sumCells,
-} from '../src/core/evidence';
-import { judgeStage } from '../src/core/gate';
-import { noStageEvidence, withWindow } from '../src/core/gate-evidence';
-import { guardrailAlpha } from '../src/core/gate-rates';
-import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from '../src/core/histogram';
-import type { Plan, StagePlan } from '../src/core/plan';
-import { planSchema } from '../src/core/plan-schema';
+} from '../src/core/evidence/evidence';
+import { noStageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
+import { orderWeight } from '../src/core/gates/alpha-spending';
+import { guardrailAlpha } from '../src/core/gates/judge-rates';
+import { judgeStage } from '../src/core/gates/judge-stage';
+import type { Plan, StagePlan } from '../src/core/plan/plan';
+import { planSchema } from '../src/core/plan/plan-schema';
 import {
   type KeyModel,
   latencyShape,
@@ -20,8 +19,8 @@ import {
   rehearse,
   seededRandom,
   type TrafficModel,
-} from '../src/core/rehearsal';
-import type { Side } from '../src/core/routing';
+} from '../src/core/rehearsal/rehearsal';
+import type { Side } from '../src/core/routing/routing';
 import { rateAbove } from '../src/core/statistics/beta-binomial';
 import {
   addCounts,
@@ -33,7 +32,7 @@ import {
   type RateCounts,
 } from '../src/core/statistics/change-detector';
 import { deflatedRates, mergeBucketCounts } from '../src/core/statistics/design-effect';
-import { exceedsFixedThreshold, mannWhitneyZ } from '../src/core/statistics/naive';
+import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from '../src/core/statistics/histogram';
 import {
   type ArmSamples,
   detectQuantileExceeds,
@@ -43,6 +42,7 @@ import { differenceWithin, type TwoRates } from '../src/core/statistics/rate-dif
 import { ratioExceeds } from '../src/core/statistics/rate-ratio';
 import { drawEvents, drawLatencies } from '../test/support/statistics-draws';
 import { readOptions, runBench } from './bench-program';
+import { exceedsFixedThreshold, mannWhitneyZ } from './naive-gates';
 
 /**
  * Simulates the gates against the goals of docs/statistics.md and prints what was found. Seeded: the same runs

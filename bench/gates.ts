@@ -1,8 +1,13 @@
 import { execFileSync } from 'node:child_process';
-import type { Evidence } from '../src/core/evidence';
-import { noStageEvidence, withWindow } from '../src/core/gate-evidence';
-import { mergeHistograms } from '../src/core/histogram';
-import { type KeyModel, latencyShape, type Random, rehearse, seededRandom } from '../src/core/rehearsal';
+import type { Evidence } from '../src/core/evidence/evidence';
+import { noStageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
+import {
+  type KeyModel,
+  latencyShape,
+  type Random,
+  rehearse,
+  seededRandom,
+} from '../src/core/rehearsal/rehearsal';
 import { type LogEvidence, rateAbove, rateInterval } from '../src/core/statistics/beta-binomial';
 import {
   addCounts,
@@ -13,6 +18,7 @@ import {
   type RateCounts,
 } from '../src/core/statistics/change-detector';
 import { geometricMeanRatio } from '../src/core/statistics/geometric-mean';
+import { mergeHistograms } from '../src/core/statistics/histogram';
 import { quantileRatioInterval } from '../src/core/statistics/quantile-bound';
 import {
   type ArmSamples,
@@ -22,7 +28,7 @@ import {
 import { differenceWithin, type TwoRates } from '../src/core/statistics/rate-difference';
 import { candidateFraction, ratioExceeds, ratioInterval } from '../src/core/statistics/rate-ratio';
 import { sampleRatioMismatch } from '../src/core/statistics/sample-ratio';
-import { aStage, EPOCH, judged } from '../test/support/gate-evidence';
+import { aStage, EPOCH, judged } from '../test/support/migrations/gate-evidence';
 import { drawEvents, drawLatencies, drawNormal } from '../test/support/statistics-draws';
 import { readOptions, runBench } from './bench-program';
 

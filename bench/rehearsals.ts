@@ -1,11 +1,11 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
-import type { StagePlan } from '../src/core/plan';
-import { planSchema } from '../src/core/plan-schema';
-import { isRehearsable, rehearseStage, type StageRehearsal } from '../src/core/rehearsal-run';
-import { SCENARIOS, type Scenario } from '../src/core/rehearsal-scenario';
+import { JUDGING_RULES } from '../src/core/gates/verdict';
+import type { StagePlan } from '../src/core/plan/plan';
+import { planSchema } from '../src/core/plan/plan-schema';
+import { ASSUMED_TRAFFIC } from '../src/core/plan/traffic';
+import { isRehearsable, rehearseStage, type StageRehearsal } from '../src/core/rehearsal/rehearsal-run';
+import { SCENARIOS, type Scenario } from '../src/core/rehearsal/rehearsal-scenario';
 import { proportionInterval } from '../src/core/statistics/clopper-pearson';
-import { ASSUMED_TRAFFIC } from '../src/core/traffic';
-import { JUDGING_RULES } from '../src/core/verdict';
 import { readOptions, runBench } from './bench-program';
 
 const ABOUT = `Rehearses the whole default plan, stage after stage, on traffic as it is, and counts wrong decisions.

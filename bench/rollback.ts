@@ -12,7 +12,7 @@ import { PROBE_HEADER } from '../src/adapters/openai/provider-client';
 import { MigrationClient } from '../src/client';
 import { loadConfiguration } from '../src/config';
 import { workflowIdOf } from '../src/contract';
-import { planSchema } from '../src/core/plan-schema';
+import { planSchema } from '../src/core/plan/plan-schema';
 import { type DemoProvider, startProvider } from '../src/demo/provider';
 import { freePorts } from '../src/temporal-server/free-port';
 import { readOptions, runBench } from './bench-program';

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MigrationClient } from '../src/client';
-import type { MigrationStatus } from '../src/core/status';
+import type { MigrationStatus } from '../src/core/migration/status';
 import type { Episode, Step, Strike } from './episode';
 import { Stack } from './stack';
 import { GATEWAYS, ROUTE } from './stack-layout';

@@ -7,8 +7,8 @@ import {
   chatChunks,
   chatCompletion,
   embeddings,
-  errorBody,
   modelList,
+  providerErrorBody,
   readAsked,
   responseObject,
 } from '../src/demo/provider-answers';
@@ -76,7 +76,11 @@ async function serve(
   response.setHeader('x-cutover-epoch', '999999');
   if (headers.authorization !== `Bearer ${options.key}`) {
     end(401, 'whole');
-    return send(response, 401, errorBody('Incorrect API key provided.', 'invalid_request_error', null));
+    return send(
+      response,
+      401,
+      providerErrorBody('Incorrect API key provided.', 'invalid_request_error', null),
+    );
   }
   if (method === 'GET') {
     end(200, 'whole');
@@ -89,7 +93,7 @@ async function serve(
     case '429':
     case '500':
       end(Number(fault), 'whole');
-      return send(response, Number(fault), errorBody('told to fail', 'server_error', null));
+      return send(response, Number(fault), providerErrorBody('told to fail', 'server_error', null));
     case 'reset':
       end(0, 'none');
       request.socket.resetAndDestroy();

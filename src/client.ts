@@ -45,11 +45,11 @@ import {
   WATCH_TASK_QUEUE,
   workflowIdOf,
 } from './contract';
-import type { Checkpoint } from './core/checkpoint';
-import { type CommandAnswer, type CommandName, isBadMessage, readCommand } from './core/command';
-import { type AssessmentSummary, type MigrationState, stageAt } from './core/migration-state';
-import { inOrder } from './core/record-entry';
-import { endedStatus, type MigrationStatus, type RollbackEligibility } from './core/status';
+import type { Checkpoint } from './core/migration/checkpoint';
+import { type CommandAnswer, type CommandName, isBadMessage, readCommand } from './core/migration/command';
+import { type AssessmentSummary, type MigrationState, stageAt } from './core/migration/migration-state';
+import { endedStatus, type MigrationStatus, type RollbackEligibility } from './core/migration/status';
+import { inOrder } from './core/record/record-entry';
 
 export type { CommandOutcome } from './client/command-outcome';
 export {
@@ -69,7 +69,7 @@ export type { StartRequest } from './client/migration-start';
 export { defaultPlan, loadPlan } from './client/plan-file';
 export type { ConnectOptions } from './client/temporal-service';
 export { configurationPath, loadConfiguration } from './config';
-export { COMMAND_NAMES, type CommandName } from './core/command';
+export { COMMAND_NAMES, type CommandName } from './core/migration/command';
 
 /** A migration that was just started. */
 export interface StartedMigration {

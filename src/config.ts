@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parse as parseYaml } from 'yaml';
-import { type Configuration, configurationSchema } from './core/configuration-schema';
-import { InvalidDocument, parseDocument } from './core/schema-parts';
+import { type Configuration, configurationSchema } from './core/configuration/configuration-schema';
+import { InvalidDocument, parseDocument } from './core/configuration/schema-parts';
 
 /** The only reader of the process environment. */
 export const environment = process.env as Readonly<Record<string, string | undefined>>;

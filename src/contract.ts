@@ -1,10 +1,12 @@
-import type { AssessPlan } from './core/assess-plan';
-import type { Checkpoint } from './core/checkpoint';
-import type { CommandName } from './core/command';
-import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
-import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from './core/events';
-import type { HandoverFindings } from './core/handover-conversation';
-import type { MigrationEffort } from './core/migration-effort';
+import type { HandoverFindings } from './core/assessment/handover-conversation';
+import type { ParityFindings } from './core/assessment/parity-report';
+import type { ProbedFeatures } from './core/assessment/probe-rotation';
+import type { UsageFindings } from './core/assessment/usage-digest';
+import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effects/effect';
+import type { Baseline, ProbeRecord } from './core/gates/verdict';
+import type { Checkpoint } from './core/migration/checkpoint';
+import type { CommandName } from './core/migration/command';
+import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from './core/migration/events';
 import type {
   AssessmentSummary,
   Drift,
@@ -13,13 +15,11 @@ import type {
   Outcome,
   RosterEntry,
   StageProgress,
-} from './core/migration-state';
-import type { ParityFindings } from './core/parity-report';
-import type { ParityPlan, RolloutPlan, StagePlan } from './core/plan';
-import type { ProbedFeatures } from './core/probe-rotation';
-import type { RoutingRecord } from './core/routing';
-import type { UsageFindings } from './core/usage-digest';
-import type { Baseline, ProbeRecord } from './core/verdict';
+} from './core/migration/migration-state';
+import type { AssessPlan } from './core/plan/assess-plan';
+import type { MigrationEffort } from './core/plan/migration-effort';
+import type { ParityPlan, RolloutPlan, StagePlan } from './core/plan/plan';
+import type { RoutingRecord } from './core/routing/routing';
 
 /** Workflow, applying and verifying: nothing long runs here, so that a rollback never waits for a slot. */
 export const TASK_QUEUE = 'cutover';

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns';
 import { Agent, buildConnector, fetch as fetchWith } from 'undici';
-import { guardedLookup, refuseLiteral } from './core/address-guard';
+import { guardedLookup, refuseLiteral } from './core/access/address-guard';
 
 const connect = buildConnector({ lookup: guardedLookup((...asked) => lookup(...asked), true) });
 

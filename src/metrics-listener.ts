@@ -1,10 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type FailedLogin, FailedLogins } from './core/failed-logins';
-import { AdminGuard } from './gateway/admin-guard';
-import { Connections } from './gateway/connections';
-import { isLoopback, type ListenAddress } from './gateway/listen-address';
-import { createListener, type ListenerTls, schemeOf } from './gateway/listener-tls';
+import { type FailedLogin, FailedLogins } from './core/access/failed-logins';
+import { AdminGuard } from './gateway/admin/admin-guard';
+import { Connections } from './gateway/sockets/connections';
+import { isLoopback, type ListenAddress } from './gateway/sockets/listen-address';
+import { createListener, type ListenerTls, schemeOf } from './gateway/sockets/listener-tls';
 
 export interface MetricsListenerOptions {
   readonly address: ListenAddress;

@@ -1,15 +1,17 @@
-import type { AssessPlan } from './core/assess-plan';
-import type { Checkpoint } from './core/checkpoint';
-import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effect';
-import type { ApplyResult } from './core/events';
-import type { EvidenceReading } from './core/evidence';
-import type { FoundGateway } from './core/gateway-identity';
-import type { MigrationEffort } from './core/migration-effort';
-import type { Drift, Outcome, RosterEntry } from './core/migration-state';
-import type { ParityReport, ParityStanding } from './core/parity-report';
-import type { ParityPlan } from './core/plan';
-import type { ProbeKind } from './core/probe-rotation';
-import type { Question, Reply } from './core/question';
+import type { ParityReport, ParityStanding } from './core/assessment/parity-report';
+import type { ProbeKind } from './core/assessment/probe-rotation';
+import type { Question, Reply } from './core/assessment/question';
+import type { UsageFindings } from './core/assessment/usage-digest';
+import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effects/effect';
+import type { EvidenceReading } from './core/evidence/evidence';
+import type { GateVerdict, ProbeRecord, VerdictOutcome } from './core/gates/verdict';
+import type { Checkpoint } from './core/migration/checkpoint';
+import type { ApplyResult } from './core/migration/events';
+import type { Drift, Outcome, RosterEntry } from './core/migration/migration-state';
+import type { AssessPlan } from './core/plan/assess-plan';
+import type { MigrationEffort } from './core/plan/migration-effort';
+import type { ParityPlan } from './core/plan/plan';
+import type { FoundGateway } from './core/routing/gateway-identity';
 import type {
   AdminError,
   GatewayStatus,
@@ -17,9 +19,7 @@ import type {
   PushRequest,
   RenewRequest,
   Side,
-} from './core/routing';
-import type { UsageFindings } from './core/usage-digest';
-import type { GateVerdict, ProbeRecord, VerdictOutcome } from './core/verdict';
+} from './core/routing/routing';
 
 /** What a gateway answered, or that it did not. */
 export type GatewayAnswer<T> =

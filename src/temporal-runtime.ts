@@ -1,5 +1,5 @@
 import { DefaultLogger, Runtime } from '@temporalio/worker';
-import { visibleLines } from './core/visible-text';
+import { visibleLines } from './core/text/visible-text';
 import { freePorts } from './temporal-server/free-port';
 
 const LOOPBACK = '127.0.0.1';

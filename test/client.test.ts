@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { replacedText } from '../src/cli/start';
+import { replacedText } from '../src/cli/operate/start';
 import {
   CommandRefused,
   defaultPlan,
@@ -12,18 +12,18 @@ import {
   type ReplacedMigration,
   TemporalUnreachable,
 } from '../src/client';
-import { configurationSchema } from '../src/core/configuration-schema';
-import { InvalidDocument, parseDocument } from '../src/core/schema-parts';
-import type { MigrationStatus } from '../src/core/status';
+import { configurationSchema } from '../src/core/configuration/configuration-schema';
+import { InvalidDocument, parseDocument } from '../src/core/configuration/schema-parts';
+import type { MigrationStatus } from '../src/core/migration/status';
 import type { RunningTemporal } from '../src/temporal-server/dev-server';
-import { type FakeWorld, fakeWorld } from './support/fake-activities';
+import { type FakeWorld, fakeWorld } from './support/migrations/fake-activities';
 import {
   configurationDocument,
   startedInCanary,
   startFakeWorker,
   startTestTemporal,
   untilStatus,
-} from './support/migration-fixture';
+} from './support/migrations/migration-fixture';
 
 const by = { by: 'ana', reason: 'p95 doubled' };
 

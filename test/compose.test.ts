@@ -8,14 +8,14 @@ import Ajv2020 from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
 import { Command } from 'commander';
 import { parse } from 'yaml';
-import { registerGateway } from '../src/cli/gateway';
-import { registerWorker } from '../src/cli/worker';
+import { registerGateway } from '../src/cli/run/gateway';
+import { registerWorker } from '../src/cli/run/worker';
 import { cacheDirectory, environment } from '../src/config';
 import { SEARCH_ATTRIBUTES } from '../src/contract';
 import { startTemporalServer } from '../src/temporal-server/dev-server';
 import { findTemporal } from '../src/temporal-server/temporal-source';
 // From github.com/compose-spec/compose-go/v2 v2.16.2, schema/compose-spec.json (Apache-2.0); only reformatted.
-import composeSpecification from './support/compose-spec.json';
+import composeSpecification from './support/documents/compose-spec.json';
 
 interface Service {
   readonly image: string;

@@ -7,13 +7,13 @@ import Ajv2020 from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
 import { Command } from 'commander';
 import { parse, parseAllDocuments } from 'yaml';
-import { registerGateway } from '../src/cli/gateway';
-import { registerWorker } from '../src/cli/worker';
+import { registerGateway } from '../src/cli/run/gateway';
+import { registerWorker } from '../src/cli/run/worker';
 import { loadConfiguration } from '../src/config';
-import { installedProgram } from './support/debian-program';
 // Kubernetes 1.34 (Apache-2.0), strict, by kubernetes-validate 1.37.0 on PyPI; only what our manifests reach.
-import kubernetes from './support/kubernetes-schema.json';
-import { isAllowed, type Peer } from './support/network-policies';
+import kubernetes from './support/documents/kubernetes-schema.json';
+import { isAllowed, type Peer } from './support/documents/network-policies';
+import { installedProgram } from './support/servers/debian-program';
 
 const run = promisify(execFile);
 const DEPLOY = join(__dirname, '..', 'deploy');

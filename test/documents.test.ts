@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import type { CommandNode } from '../src/cli/command-tree';
+import type { CommandNode } from '../src/cli/completion/command-tree';
 import { built, runNode } from './support/cli';
-import { headingAnchors } from './support/markdown';
+import { headingAnchors } from './support/documents/markdown';
 
 const ROOT = join(__dirname, '..');
 const FILES = [

@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import Ajv2020 from 'ajv/dist/2020';
 import { parse as parseYaml } from 'yaml';
 import { loadConfiguration, readDocument } from '../src/config';
-import { configurationSchema } from '../src/core/configuration-schema';
-import { jsonSchemaOf } from '../src/core/json-schema';
-import type { Plan } from '../src/core/plan';
-import { planEffectProblems } from '../src/core/plan-effects';
-import { planSchema } from '../src/core/plan-schema';
-import { parseDocument } from '../src/core/schema-parts';
+import { configurationSchema } from '../src/core/configuration/configuration-schema';
+import { jsonSchemaOf } from '../src/core/configuration/json-schema';
+import { parseDocument } from '../src/core/configuration/schema-parts';
+import { planEffectProblems } from '../src/core/effects/plan-effects';
+import type { Plan } from '../src/core/plan/plan';
+import { planSchema } from '../src/core/plan/plan-schema';
 import { schemaReference, undescribed } from '../tools/schema-reference';
 
 const ROOT = join(__dirname, '..');

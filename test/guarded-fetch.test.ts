@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { fetchOpenAiUsage } from '../src/assess/usage/openai-fetch';
+import { fetchOpenAiUsage } from '../src/assess/usage/formats/openai-fetch';
 import { guardedFetch } from '../src/guarded-fetch';
 
 let server: Server;

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
-import { unpackedProgram } from './support/debian-program';
-import { headingAnchors } from './support/markdown';
+import { headingAnchors } from './support/documents/markdown';
+import { unpackedProgram } from './support/servers/debian-program';
 
 const run = promisify(execFile);
 const ROOT = join(__dirname, '..');

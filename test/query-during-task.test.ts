@@ -10,7 +10,7 @@ import {
   Worker,
 } from '@temporalio/worker';
 import { type RunningTemporal, startTemporalServer } from '../src/temporal-server/dev-server';
-import { openCutLine } from './support/cut-line';
+import { openCutLine } from './support/gateways/cut-line';
 
 // Nothing of Cutover's but the server's start: what docs/known-problems.md says of the SDK, tried on the SDK alone.
 jest.setTimeout(120_000);
@@ -35,7 +35,7 @@ beforeAll(async () => {
   connection = await Connection.connect({ address: temporal.address });
   client = new Client({ connection });
   workflowBundle = await bundleWorkflowCode({
-    workflowsPath: require.resolve('./support/preempting-workflow'),
+    workflowsPath: require.resolve('./support/migrations/preempting-workflow'),
     logger: new DefaultLogger('ERROR'),
   });
 });

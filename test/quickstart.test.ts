@@ -2,11 +2,11 @@ import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { verifyExport } from '../src/core/checkpoint-chain';
+import { verifyExport } from '../src/core/record/checkpoint-chain';
 import type { DemoProvider } from '../src/demo/provider';
 import { freePorts } from '../src/temporal-server/free-port';
 import { built } from './support/cli';
-import { startFakeProvider } from './support/fake-provider';
+import { startFakeProvider } from './support/providers/fake-provider';
 
 const TEXT = readFileSync(join(__dirname, '..', 'docs', 'quickstart.md'), 'utf8');
 const blocks = [...TEXT.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block]) => block ?? '');

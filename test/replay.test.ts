@@ -8,9 +8,9 @@ import {
 } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { workflowIdOf } from '../src/contract';
-import { brokenBundle } from './support/broken-bundle';
 import { built } from './support/cli';
-import { historyNames, historyOf } from './support/recorded-history';
+import { brokenBundle } from './support/migrations/broken-bundle';
+import { historyNames, historyOf } from './support/migrations/recorded-history';
 
 // What the broken workflow is refused for would be told at length.
 Runtime.install({

@@ -1,4 +1,4 @@
-import { failureOf } from '../src/cli/failure';
+import { failureOf } from '../src/cli/options/failure';
 import { runAll } from '../src/running-workers';
 
 /** A worker that runs until it is shut down or fails. */

@@ -22,12 +22,12 @@ import {
   WATCH_TASK_QUEUE,
   workflowIdOf,
 } from '../src/contract';
-import type { CommandName } from '../src/core/command';
-import { type Drift, REVISION } from '../src/core/migration-state';
-import { planSchema } from '../src/core/plan-schema';
-import { parseDocument } from '../src/core/schema-parts';
-import type { MigrationStatus } from '../src/core/status';
-import type { GateVerdict } from '../src/core/verdict';
+import { parseDocument } from '../src/core/configuration/schema-parts';
+import type { GateVerdict } from '../src/core/gates/verdict';
+import type { CommandName } from '../src/core/migration/command';
+import { type Drift, REVISION } from '../src/core/migration/migration-state';
+import type { MigrationStatus } from '../src/core/migration/status';
+import { planSchema } from '../src/core/plan/plan-schema';
 import { startTemporalServer } from '../src/temporal-server/dev-server';
 import { findTemporal } from '../src/temporal-server/temporal-source';
 import { entryOf, type ScriptedWorld, scriptedActivities, scriptedWorld } from './scripted-world';

@@ -1,7 +1,7 @@
-import { formatDuration } from '../src/core/duration';
-import { jsonSchemaOf } from '../src/core/json-schema';
-import { formatShare } from '../src/core/plan';
-import { planSchema } from '../src/core/plan-schema';
+import { jsonSchemaOf } from '../src/core/configuration/json-schema';
+import { formatShare } from '../src/core/plan/plan';
+import { planSchema } from '../src/core/plan/plan-schema';
+import { formatDuration } from '../src/core/text/duration';
 
 /** A JSON Schema (draft 2020-12) as far as ours go. */
 interface Schema {

@@ -9,11 +9,16 @@ import {
   type RoutingActivities,
   type WatchActivities,
 } from '../src/contract';
-import type { ConfirmAnswer } from '../src/core/effect';
-import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from '../src/core/events';
-import { noStageEvidence } from '../src/core/gate-evidence';
-import type { AssessmentSummary, Drift, RosterEntry } from '../src/core/migration-state';
-import type { GateVerdict, ProbeRecord } from '../src/core/verdict';
+import type { ConfirmAnswer } from '../src/core/effects/effect';
+import { noStageEvidence } from '../src/core/evidence/stage-evidence';
+import type { GateVerdict, ProbeRecord } from '../src/core/gates/verdict';
+import type {
+  ApplyResult,
+  HealthCheckResult,
+  RoutingReading,
+  WindowResult,
+} from '../src/core/migration/events';
+import type { AssessmentSummary, Drift, RosterEntry } from '../src/core/migration/migration-state';
 
 /** What the gateways, providers and targets of one route do: a recording changes it while its migration runs. */
 export interface ScriptedWorld {

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { jsonSchemaOf } from '../src/core/json-schema';
+import { jsonSchemaOf } from '../src/core/configuration/json-schema';
 import { schemaReference } from './schema-reference';
 
 /** Writes schemas/*.schema.json, for editors that complete and check, and docs/*-reference.md, for people. */

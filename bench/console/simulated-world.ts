@@ -7,12 +7,12 @@ import type {
   WatchActivities,
   WatchStageInput,
 } from '../../src/contract';
-import type { ApplyResult, WindowResult } from '../../src/core/events';
-import { type EvidenceReading, emptyCell } from '../../src/core/evidence';
-import { noStageEvidence } from '../../src/core/gate-evidence';
-import { histogramOf } from '../../src/core/histogram';
-import type { GatewayStatus } from '../../src/core/routing';
-import type { GateVerdict, MetricVerdict, ProbeRecord } from '../../src/core/verdict';
+import { type EvidenceReading, emptyCell } from '../../src/core/evidence/evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import type { GateVerdict, MetricVerdict, ProbeRecord } from '../../src/core/gates/verdict';
+import type { ApplyResult, WindowResult } from '../../src/core/migration/events';
+import type { GatewayStatus } from '../../src/core/routing/routing';
+import { histogramOf } from '../../src/core/statistics/histogram';
 
 /** What the benchmark's migrations and gateways are made of: no traffic, but every number that a screen shows moves. */
 

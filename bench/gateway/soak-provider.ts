@@ -5,7 +5,7 @@ import {
   STREAM,
   startFaultProvider,
   well,
-} from '../../test/support/fault-provider';
+} from '../../test/support/providers/fault-provider';
 
 /**
  * A provider for the soak, run as a process of its own: `node soak-provider.js PORT WELL_RATIO`. Answers well

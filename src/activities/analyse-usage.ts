@@ -1,6 +1,6 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { AnalyseUsageInput } from '../contract';
-import type { UsageFindings } from '../core/usage-digest';
+import type { UsageFindings } from '../core/assessment/usage-digest';
 import type { Ports, UsageProgress } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';

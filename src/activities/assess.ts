@@ -1,10 +1,10 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { AssessInput } from '../contract';
-import { assessProviders, assessSplit, summarise } from '../core/assessment';
-import type { AssessmentSummary } from '../core/migration-state';
-import { probeKindAfter } from '../core/probe-rotation';
-import { withProbe } from '../core/probe-streak';
-import { NO_PROBES, type ProbeRecord } from '../core/verdict';
+import { assessProviders, assessSplit, summarise } from '../core/assessment/assessment';
+import { probeKindAfter } from '../core/assessment/probe-rotation';
+import { withProbe } from '../core/assessment/probe-streak';
+import { NO_PROBES, type ProbeRecord } from '../core/gates/verdict';
+import type { AssessmentSummary } from '../core/migration/migration-state';
 import type { Ports } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';

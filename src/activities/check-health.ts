@@ -1,13 +1,14 @@
 import { Context } from '@temporalio/activity';
 import type { CheckHealthInput, HealthCheck } from '../contract';
-import { probeKindsOf } from '../core/probe-rotation';
-import { nextPossible } from '../core/rollout-hours';
-import type { Side } from '../core/routing';
+import { probeKindsOf } from '../core/assessment/probe-rotation';
+import { nextPossible } from '../core/plan/rollout-hours';
+import type { Side } from '../core/routing/routing';
+import { DAY_MS } from '../core/text/duration';
 import type { Ports, ProbeKind } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
 
-const YEAR_MS = 365 * 86_400_000;
+const YEAR_MS = 365 * DAY_MS;
 
 /** Both providers must answer once in every way that the route uses before the share is changed. */
 export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Promise<HealthCheck> {

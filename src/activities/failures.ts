@@ -1,7 +1,7 @@
 import { ApplicationFailure } from '@temporalio/activity';
 import { FAILURES } from '../contract';
-import { EffectProblem } from '../core/effect-problem';
-import { InvalidDocument } from '../core/schema-parts';
+import { InvalidDocument } from '../core/configuration/schema-parts';
+import { EffectProblem } from '../core/effects/effect-problem';
 
 /** Classified once: a lost standing is retried at once, because a new attempt describes itself anew. */
 export function noStanding(reason: string): ApplicationFailure {

@@ -9,9 +9,9 @@ import {
   plainMessages,
   withAnswer,
   withNextTurn,
-} from '../core/handover-conversation';
-import type { Message, Reply } from '../core/question';
-import type { Side } from '../core/routing';
+} from '../core/assessment/handover-conversation';
+import type { Message, Reply } from '../core/assessment/question';
+import type { Side } from '../core/routing/routing';
 import type { Ports } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';

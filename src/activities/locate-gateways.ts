@@ -1,5 +1,9 @@
-import { type AskedGateway, type IdentifiedGateway, identifyGateways } from '../core/gateway-identity';
-import type { RosterEntry } from '../core/migration-state';
+import type { RosterEntry } from '../core/migration/migration-state';
+import {
+  type AskedGateway,
+  type IdentifiedGateway,
+  identifyGateways,
+} from '../core/routing/gateway-identity';
 import type { Ports } from '../ports';
 
 /** The gateways of a roster, and others, where they are now. */

@@ -1,8 +1,8 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { CheckParityInput, ParityResult } from '../contract';
-import type { Finding } from '../core/finding';
-import { briefReport, type ParityReport, type ParityStanding } from '../core/parity-report';
-import { InvalidDocument } from '../core/schema-parts';
+import type { Finding } from '../core/assessment/finding';
+import { briefReport, type ParityReport, type ParityStanding } from '../core/assessment/parity-report';
+import { InvalidDocument } from '../core/configuration/schema-parts';
 import type { Ports } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';

@@ -1,7 +1,7 @@
 import type { WatchStageInput } from '../contract';
-import { probeKindAfter } from '../core/probe-rotation';
-import { withProbe } from '../core/probe-streak';
-import type { ProbeRecord } from '../core/verdict';
+import { probeKindAfter } from '../core/assessment/probe-rotation';
+import { withProbe } from '../core/assessment/probe-streak';
+import type { ProbeRecord } from '../core/gates/verdict';
 import type { Ports } from '../ports';
 
 /** Probes both providers side by side on the plan's interval, so that a slow provider never delays a lease. */

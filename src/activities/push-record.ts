@@ -1,15 +1,15 @@
 import type { ApplyRoutingInput } from '../contract';
-import { driftAt, driftsAfter } from '../core/drift';
-import type { ApplyResult } from '../core/events';
-import { hasAnswered, type IdentifiedGateway } from '../core/gateway-identity';
-import type { Drift, RosterEntry } from '../core/migration-state';
+import type { ApplyResult } from '../core/migration/events';
+import type { Drift, RosterEntry } from '../core/migration/migration-state';
+import { driftAt, driftsAfter } from '../core/routing/drift';
+import { hasAnswered, type IdentifiedGateway } from '../core/routing/gateway-identity';
 import {
   type GatewayStatus,
   highestEpochOf,
   type RoutingRecord,
   sameRecord,
   servesSettledCandidate,
-} from '../core/routing';
+} from '../core/routing/routing';
 import type { GatewayAnswer, Ports } from '../ports';
 import { noStanding } from './failures';
 import { locateGateways } from './locate-gateways';

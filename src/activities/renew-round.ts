@@ -1,10 +1,10 @@
 import type { WatchStageInput } from '../contract';
-import { driftAt, driftsAfter, isKilled } from '../core/drift';
-import type { WindowResult } from '../core/events';
-import { type Evidence, evidenceProblem } from '../core/evidence';
-import { hasAnswered } from '../core/gateway-identity';
-import type { Drift, RosterEntry } from '../core/migration-state';
-import { type GatewayStatus, highestEpochOf, type RoutingRecord } from '../core/routing';
+import { type Evidence, evidenceProblem } from '../core/evidence/evidence';
+import type { WindowResult } from '../core/migration/events';
+import type { Drift, RosterEntry } from '../core/migration/migration-state';
+import { driftAt, driftsAfter, isKilled } from '../core/routing/drift';
+import { hasAnswered } from '../core/routing/gateway-identity';
+import { type GatewayStatus, highestEpochOf, type RoutingRecord } from '../core/routing/routing';
 import type { Ports } from '../ports';
 import { noStanding } from './failures';
 import { locateGateways } from './locate-gateways';

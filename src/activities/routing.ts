@@ -1,7 +1,8 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { ApplyRoutingInput, ReadRoutingInput, RoutingActivities, VerifyRoutingInput } from '../contract';
-import type { ApplyResult, RoutingReading } from '../core/events';
-import { highestEpochOf, servesSettledCandidate } from '../core/routing';
+import type { ApplyResult, RoutingReading } from '../core/migration/events';
+import { highestEpochOf, servesSettledCandidate } from '../core/routing/routing';
+import { MINUTE_MS } from '../core/text/duration';
 import type { ChangeTelemetry, Ports } from '../ports';
 import { withHeartbeats } from './heartbeats';
 import { locateGateways } from './locate-gateways';
@@ -12,7 +13,7 @@ import { unansweredBecause } from './unanswered';
 const APPLY_MS = 6_000;
 const PAUSE_MS = 500;
 const VERIFY_PAUSE_MS = 1_000;
-const VERIFY_MOST_MS = 10 * 60_000;
+const VERIFY_MOST_MS = 10 * MINUTE_MS;
 
 /** Reading, applying and verifying: what a rollback consists of. Nothing long runs here but waiting for gateways. */
 export function createRoutingActivities(ports: Ports): RoutingActivities {

@@ -1,5 +1,5 @@
-import type { RosterEntry } from '../core/migration-state';
-import type { GatewayStatus } from '../core/routing';
+import type { RosterEntry } from '../core/migration/migration-state';
+import type { GatewayStatus } from '../core/routing/routing';
 import type { GatewayAnswer } from '../ports';
 
 /** The workflow keeps them. */

@@ -1,12 +1,17 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { WatchStageInput } from '../contract';
-import { driftKey } from '../core/drift';
-import type { WindowResult } from '../core/events';
-import { type Evidence, failureCount, mergeEvidence } from '../core/evidence';
-import { judgeStage } from '../core/gate';
-import { type StageEvidence, withWindow } from '../core/gate-evidence';
-import type { Side } from '../core/routing';
-import { FAILURES_IN_A_ROW, type GateVerdict, type ProbeRecord, type VerdictOutcome } from '../core/verdict';
+import { type Evidence, failureCount, mergeEvidence } from '../core/evidence/evidence';
+import { type StageEvidence, withWindow } from '../core/evidence/stage-evidence';
+import { judgeStage } from '../core/gates/judge-stage';
+import {
+  FAILURES_IN_A_ROW,
+  type GateVerdict,
+  type ProbeRecord,
+  type VerdictOutcome,
+} from '../core/gates/verdict';
+import type { WindowResult } from '../core/migration/events';
+import { driftKey } from '../core/routing/drift';
+import type { Side } from '../core/routing/routing';
 import type { Ports, StageTelemetry } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';

@@ -1,4 +1,4 @@
-import type { Configuration } from '../core/configuration-schema';
+import type { Configuration } from '../core/configuration/configuration-schema';
 
 /** What a caller of admin listeners shows and trusts, in PEM. */
 export interface ClientTls {

@@ -1,10 +1,10 @@
-import type { Configuration, EffectTargetConfiguration } from '../core/configuration-schema';
-import type { EffectContext, Json, PlannedEffect } from '../core/effect';
-import { EffectProblem } from '../core/effect-problem';
-import { EFFECT_SET_SCHEMAS } from '../core/effect-schema';
-import { effectValues } from '../core/effect-values';
-import { effectProblems } from '../core/plan-effects';
-import { InvalidDocument } from '../core/schema-parts';
+import type { Configuration, EffectTargetConfiguration } from '../core/configuration/configuration-schema';
+import { InvalidDocument } from '../core/configuration/schema-parts';
+import type { EffectContext, Json, PlannedEffect } from '../core/effects/effect';
+import { EffectProblem } from '../core/effects/effect-problem';
+import { EFFECT_SET_SCHEMAS } from '../core/effects/effect-schema';
+import { effectValues } from '../core/effects/effect-values';
+import { effectProblems } from '../core/effects/plan-effects';
 import type { EffectPort } from '../ports';
 import { askGate } from './effects/confirm-gate';
 import { createDnsTarget } from './effects/dns-target';

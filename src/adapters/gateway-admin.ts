@@ -1,8 +1,14 @@
 import { Agent, request } from 'undici';
-import type { EvidenceReading } from '../core/evidence';
-import type { FoundGateway } from '../core/gateway-identity';
-import type { RosterEntry } from '../core/migration-state';
-import type { AdminError, GatewayStatus, PushAccepted, PushRequest, RenewRequest } from '../core/routing';
+import type { EvidenceReading } from '../core/evidence/evidence';
+import type { RosterEntry } from '../core/migration/migration-state';
+import type { FoundGateway } from '../core/routing/gateway-identity';
+import type {
+  AdminError,
+  GatewayStatus,
+  PushAccepted,
+  PushRequest,
+  RenewRequest,
+} from '../core/routing/routing';
 import type { GatewayAnswer, GatewayPort } from '../ports';
 import type { ClientTls } from './admin-client-tls';
 

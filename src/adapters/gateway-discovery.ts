@@ -1,5 +1,5 @@
-import type { Configuration } from '../core/configuration-schema';
-import type { FoundGateway } from '../core/gateway-identity';
+import type { Configuration } from '../core/configuration/configuration-schema';
+import type { FoundGateway } from '../core/routing/gateway-identity';
 
 /** Every address of a host name, such as `dns.promises.lookup(host, { all: true })` gives. */
 export type ResolveHost = (host: string) => Promise<readonly { readonly address: string }[]>;

@@ -1,4 +1,4 @@
-import type { Configuration } from '../core/configuration-schema';
+import type { Configuration } from '../core/configuration/configuration-schema';
 import type { UsagePort, UsageProgress } from '../ports';
 import { providerInquiry } from './openai/provider-inquiry';
 

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { ApplyResult } from '../core/events';
-import type { VerdictOutcome } from '../core/verdict';
+import type { VerdictOutcome } from '../core/gates/verdict';
+import type { ApplyResult } from '../core/migration/events';
 import type {
   ChangeTelemetry,
   EffectTelemetry,

@@ -1,4 +1,4 @@
-import type { MigrationEffort } from '../core/migration-effort';
+import type { MigrationEffort } from '../core/plan/migration-effort';
 import type { AssessmentReport } from './assessment-report';
 import { type MigrationTraffic, migrationCost } from './migration-cost';
 import type { PriceFinder } from './prices/price-finder';
@@ -12,7 +12,7 @@ import {
 } from './readiness';
 import { analyzeUsage, type WindowChoice } from './usage/analyze-usage';
 import type { FeatureName, UsageAnalysis } from './usage/usage-analysis';
-import { type Progress, UsageDatabase } from './usage/usage-database';
+import { type QueryProgress, UsageDatabase } from './usage/usage-database';
 import { type LoadOptions, loadUsage } from './usage/usage-loader';
 
 /** What an assessment is made of; a resolved route gives providers and mapping. */
@@ -50,7 +50,7 @@ export interface AssessmentPorts {
   /** Null when the candidate's endpoint cannot or must not be asked. */
   readonly inquiry: ProviderInquiry | null;
   readonly now: Date;
-  readonly progress?: Progress;
+  readonly progress?: QueryProgress;
   readonly loaded?: LoadOptions['loaded'];
   readonly signal?: AbortSignal;
   /** For an assessment that a later attempt may have to finish. */

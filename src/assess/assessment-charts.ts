@@ -1,5 +1,6 @@
-import { bucketValue } from '../core/histogram';
-import { markup } from '../core/markup';
+import { bucketValue } from '../core/statistics/histogram';
+import { DAY_MS } from '../core/text/duration';
+import { markup } from '../core/text/markup';
 import { dollars, shown, WEEKDAYS } from './assessment-texts';
 import type { Projection } from './projection';
 import type { Distribution, UsageAnalysis } from './usage/usage-analysis';
@@ -237,8 +238,8 @@ function daysBetween(days: readonly string[]): string[] {
   const sorted = [...new Set(days)].sort();
   const first = Date.parse(sorted[0] ?? '');
   const last = Date.parse(sorted.at(-1) ?? '');
-  if (Number.isNaN(first) || last - first > 366 * 86_400_000) return sorted;
+  if (Number.isNaN(first) || last - first > 366 * DAY_MS) return sorted;
   const all: string[] = [];
-  for (let at = first; at <= last; at += 86_400_000) all.push(new Date(at).toISOString().slice(0, 10));
+  for (let at = first; at <= last; at += DAY_MS) all.push(new Date(at).toISOString().slice(0, 10));
   return all;
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Finding } from '../core/finding';
-import type { UsageDigest, UsageFindings } from '../core/usage-digest';
+import type { Finding } from '../core/assessment/finding';
+import type { UsageDigest, UsageFindings } from '../core/assessment/usage-digest';
 import type { EffortCost } from './migration-cost';
 import type { Projection } from './projection';
 import type { Readiness } from './readiness';

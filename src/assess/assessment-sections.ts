@@ -1,4 +1,4 @@
-import { formatDuration } from '../core/duration';
+import { DAY_MS, formatDuration } from '../core/text/duration';
 import {
   cellText,
   type ReportDocument,
@@ -13,8 +13,6 @@ import { count, dollars, integer, minute, NOT_HERE, short, shown, WEEKDAYS } fro
 import { type CostRange, type Projection, WEEK_DAYS } from './projection';
 import type { Readiness } from './readiness';
 import { FEATURES, sumOf, sumOfKnown, type UsageSums } from './usage/usage-analysis';
-
-const DAY_MS = 86_400_000;
 
 /** A section without what is empty in it. */
 type Part = Pick<ReportSection, 'title'> & Partial<ReportSection>;

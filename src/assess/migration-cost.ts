@@ -1,7 +1,7 @@
-import type { MigrationEffort } from '../core/migration-effort';
-import { formatShare } from '../core/plan';
-import { costOf, type PricedTokens, type Rates } from '../core/prices';
-import type { ProbeKind } from '../core/probe-rotation';
+import { costOf, type PricedTokens, type Rates } from '../core/assessment/prices';
+import type { ProbeKind } from '../core/assessment/probe-rotation';
+import type { MigrationEffort } from '../core/plan/migration-effort';
+import { formatShare } from '../core/plan/plan';
 import type { Projection } from './projection';
 
 /** What moving is estimated from, beside the plan. */

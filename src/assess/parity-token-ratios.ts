@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { BadInput } from '../core/bad-input';
+import { BadInput } from '../core/configuration/bad-input';
 import type { TokenRatios } from './projection';
 
 const ratioSchema = z.looseObject({

@@ -1,11 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { AssessPlan } from '../core/assess-plan';
-import { BadInput } from '../core/bad-input';
-import type { Configuration, ProviderConfiguration } from '../core/configuration-schema';
-import type { MigrationEffort } from '../core/migration-effort';
-import { InvalidDocument } from '../core/schema-parts';
-import type { UsageFindings } from '../core/usage-digest';
+import type { UsageFindings } from '../core/assessment/usage-digest';
+import { BadInput } from '../core/configuration/bad-input';
+import type { Configuration, ProviderConfiguration } from '../core/configuration/configuration-schema';
+import { InvalidDocument } from '../core/configuration/schema-parts';
+import type { AssessPlan } from '../core/plan/assess-plan';
+import type { MigrationEffort } from '../core/plan/migration-effort';
 import { reportHtml } from '../report/report-html';
 import { type AssessmentPorts, type AssessmentRequest, assessUsage } from './assess-usage';
 import { type AssessmentReport, findingsOf } from './assessment-report';
@@ -16,8 +16,8 @@ import { parsePriceBook } from './prices/price-book-schema';
 import { PriceFinder } from './prices/price-finder';
 import type { TokenRatios } from './projection';
 import type { ProviderInquiry } from './readiness';
-import { UnreadableUsage } from './usage/content-kind';
-import { parseMapping } from './usage/mapping-schema';
+import { UnreadableUsage } from './usage/files/content-kind';
+import { parseMapping } from './usage/formats/mapping-schema';
 
 /** What the assessment of a plan needs of the machine that it runs on. */
 export interface PlannedAssessmentPorts extends Omit<AssessmentPorts, 'finder' | 'inquiry'> {

@@ -1,6 +1,6 @@
-import type { TokenRatioRange } from '../core/assess-plan';
-import { formatDuration } from '../core/duration';
-import { costOf, type PricedTokens } from '../core/prices';
+import { costOf, type PricedTokens } from '../core/assessment/prices';
+import type { TokenRatioRange } from '../core/plan/assess-plan';
+import { DAY_MS, formatDuration } from '../core/text/duration';
 import type { PriceFinder, UsedPrice } from './prices/price-finder';
 import type { UsageAnalysis, UsageCell } from './usage/usage-analysis';
 
@@ -8,7 +8,6 @@ const QUARTER_MS = 900_000;
 /** A bucket longer than this is priced at its quarter hours' mean over its first 31 days. */
 const MAX_QUARTERS = 31 * 96;
 const MONTH_DAYS = 30;
-const DAY_MS = 86_400_000;
 /** What less usage than this comes to in a month is more guessed than known. */
 export const WEEK_DAYS = 7;
 

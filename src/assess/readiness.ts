@@ -1,12 +1,12 @@
+import type { ModelsAnswer } from '../core/assessment/assessment';
+import type { ApprovalQuestion, Finding } from '../core/assessment/finding';
 import {
   ATTESTATION_ITEMS,
   type Attestation,
   type AttestationItem,
   type ChecklistPoint,
-} from '../core/assess-plan';
-import type { ModelsAnswer } from '../core/assessment';
-import { formatDuration } from '../core/duration';
-import type { ApprovalQuestion, Finding } from '../core/finding';
+} from '../core/plan/assess-plan';
+import { DAY_MS, formatDuration } from '../core/text/duration';
 import { type Projection, WEEK_DAYS } from './projection';
 import type { RateLimits } from './rate-limit-headers';
 import type { FeatureName, UsageAnalysis } from './usage/usage-analysis';
@@ -77,8 +77,6 @@ export interface Readiness {
   readonly verdict: 'pass' | 'hold' | 'rejected';
   readonly findings: readonly Finding[];
 }
-
-const DAY_MS = 86_400_000;
 
 const QUESTIONS: Readonly<Record<AttestationItem, string>> = {
   sla: "Does the candidate's service level meet what this route promises?",

@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { CommanderError } from 'commander';
 import { environment } from '../config';
-import { EXIT } from './cli-error';
-import { failureOf } from './failure';
-import { printNote } from './output';
+import { EXIT } from './options/cli-error';
+import { failureOf } from './options/failure';
+import { printNote } from './options/output';
 import { createProgram } from './program';
 
 function fail(error: unknown): void {

@@ -1,6 +1,11 @@
-import type { Checkpoint, ClosingCheckpoint, IntendedCheckpoint, RecordedWhat } from '../core/checkpoint';
-import { formatShare } from '../core/plan';
-import type { MigrationStatus } from '../core/status';
+import type {
+  Checkpoint,
+  ClosingCheckpoint,
+  IntendedCheckpoint,
+  RecordedWhat,
+} from '../core/migration/checkpoint';
+import type { MigrationStatus } from '../core/migration/status';
+import { formatShare } from '../core/plan/plan';
 
 /** What became of a command. `verified` says that a change of routing took effect at every gateway it names. */
 export interface CommandOutcome {

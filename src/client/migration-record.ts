@@ -1,19 +1,19 @@
 import type { MigrationInput } from '../contract';
-import type { Checkpoint } from '../core/checkpoint';
+import type { Checkpoint } from '../core/migration/checkpoint';
 import {
   COMMAND_NAMES,
   type CommandAnswer,
   type CommandName,
   isBadMessage,
   readCommand,
-} from '../core/command';
-import type { WindowResult } from '../core/events';
-import type { RecordEntry, RecordedCommand } from '../core/record-entry';
-import { keptPayload } from '../core/record-seal';
+} from '../core/migration/command';
+import type { WindowResult } from '../core/migration/events';
+import type { RecordEntry, RecordedCommand } from '../core/record/record-entry';
+import { keptPayload } from '../core/record/record-seal';
 import { payloadConverter } from '../workflows/payload-converter';
 
 /** A history event as far as a record needs it; Temporal's own type fits. */
-export interface HistoryEvent {
+export interface RunEvent {
   readonly eventId?: Numeric;
   readonly eventTime?: { readonly seconds?: Numeric; readonly nanos?: number | null } | null;
   readonly workflowExecutionStartedEventAttributes?: {
@@ -70,7 +70,7 @@ export type SeenCommands = ReadonlyMap<string, Pick<RecordedCommand, 'accepted' 
  * and what each window judged. Needs no worker. What cannot be read is left out or said to be so; nothing throws.
  */
 export function recordOfHistories(
-  runs: readonly (readonly HistoryEvent[])[],
+  runs: readonly (readonly RunEvent[])[],
   seen: SeenCommands,
 ): readonly RecordEntry[] {
   return runs.flatMap((events, index) => [
@@ -80,7 +80,7 @@ export function recordOfHistories(
   ]);
 }
 
-function startOf([first]: readonly HistoryEvent[]): RecordEntry[] {
+function startOf([first]: readonly RunEvent[]): RecordEntry[] {
   const attributes = first?.workflowExecutionStartedEventAttributes;
   const input = decoded<MigrationInput>(attributes?.input);
   if (first === undefined || input?.start === undefined) return [];
@@ -99,12 +99,12 @@ function startOf([first]: readonly HistoryEvent[]): RecordEntry[] {
 }
 
 /** The checkpoints that a run was handed by the one before it; none for a migration's first run. */
-export function handedCheckpoints(first: HistoryEvent): readonly Checkpoint[] {
+export function handedCheckpoints(first: RunEvent): readonly Checkpoint[] {
   const input = decoded<MigrationInput>(first.workflowExecutionStartedEventAttributes?.input);
   return input?.carried?.checkpoints ?? [];
 }
 
-function commandsOf(events: readonly HistoryEvent[], seen: SeenCommands): RecordEntry[] {
+function commandsOf(events: readonly RunEvent[], seen: SeenCommands): RecordEntry[] {
   const answers = answersOf(events);
   return events.flatMap((event): RecordEntry[] => {
     const atMs = atMsOf(event);
@@ -146,7 +146,7 @@ function readable(name: string, payload: unknown, seen: SeenCommands): Result {
   return (read.commandId === null ? undefined : seen.get(read.commandId)) ?? UNKNOWN;
 }
 
-function answersOf(events: readonly HistoryEvent[]): ReadonlyMap<string, Result> {
+function answersOf(events: readonly RunEvent[]): ReadonlyMap<string, Result> {
   return new Map(
     events.flatMap((event): [string, Result][] => {
       const completed = event.workflowExecutionUpdateCompletedEventAttributes;
@@ -162,7 +162,7 @@ function answersOf(events: readonly HistoryEvent[]): ReadonlyMap<string, Result>
   );
 }
 
-function windowsOf(events: readonly HistoryEvent[]): RecordEntry[] {
+function windowsOf(events: readonly RunEvent[]): RecordEntry[] {
   const watches = new Set(
     events
       .filter(
@@ -186,7 +186,7 @@ function windowsOf(events: readonly HistoryEvent[]): RecordEntry[] {
 
 const WATCH = 'watchStage';
 
-function atMsOf({ eventTime }: HistoryEvent): number {
+function atMsOf({ eventTime }: RunEvent): number {
   return Math.round(Number(eventTime?.seconds ?? 0) * 1_000 + Number(eventTime?.nanos ?? 0) / 1_000_000);
 }
 

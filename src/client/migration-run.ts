@@ -1,6 +1,6 @@
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import type { MigrationResult } from '../contract';
-import type { RecordEntry } from '../core/record-entry';
+import type { RecordEntry } from '../core/record/record-entry';
 
 /** One migration of a route as Temporal itself knows it, with no worker needed. */
 export interface MigrationRun {

@@ -1,10 +1,10 @@
 import { workflowIdOf } from '../contract';
-import type { Configuration, RouteConfiguration } from '../core/configuration-schema';
-import { formatDuration } from '../core/duration';
-import type { MigrationStart } from '../core/migration-state';
-import { formatShare, type Plan } from '../core/plan';
-import { planEffectProblems } from '../core/plan-effects';
-import { InvalidDocument } from '../core/schema-parts';
+import type { Configuration, RouteConfiguration } from '../core/configuration/configuration-schema';
+import { InvalidDocument } from '../core/configuration/schema-parts';
+import { planEffectProblems } from '../core/effects/plan-effects';
+import type { MigrationStart } from '../core/migration/migration-state';
+import { formatShare, type Plan } from '../core/plan/plan';
+import { formatDuration } from '../core/text/duration';
 
 /** What an operator asks for when a migration is started. */
 export interface StartRequest {

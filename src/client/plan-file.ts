@@ -1,7 +1,7 @@
 import { readDocument } from '../config';
-import type { Plan } from '../core/plan';
-import { planSchema } from '../core/plan-schema';
-import { parseDocument } from '../core/schema-parts';
+import { parseDocument } from '../core/configuration/schema-parts';
+import type { Plan } from '../core/plan/plan';
+import { planSchema } from '../core/plan/plan-schema';
 
 /** The plan in a YAML or JSON file with every default filled in; throws `InvalidDocument`. */
 export function loadPlan(path: string): Plan {

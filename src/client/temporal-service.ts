@@ -9,10 +9,10 @@ import {
 import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType } from '@temporalio/common';
 import { tsToMs } from '@temporalio/common/lib/time';
 import { SEARCH_ATTRIBUTES } from '../contract';
-import type { Checkpoint } from '../core/checkpoint';
+import type { Checkpoint } from '../core/migration/checkpoint';
 import { configuredAddress } from '../temporal-server/configured-address';
 import { TemporalUnreachable } from './errors';
-import { type HistoryEvent, handedCheckpoints } from './migration-record';
+import { handedCheckpoints, type RunEvent } from './migration-record';
 
 /** Where Temporal is; what is not given comes from TEMPORAL_* variables or a profile. */
 export interface ConnectOptions {
@@ -214,11 +214,11 @@ export class TemporalService {
   async histories(
     workflowId: string,
     runId: string,
-  ): Promise<{ readonly runs: readonly (readonly HistoryEvent[])[]; readonly whole: boolean }> {
-    const runs: (readonly HistoryEvent[])[] = [];
+  ): Promise<{ readonly runs: readonly (readonly RunEvent[])[]; readonly whole: boolean }> {
+    const runs: (readonly RunEvent[])[] = [];
     for (let next: string | null = runId; next !== null; ) {
       const handle = this.workflows.getHandle(workflowId, next);
-      let events: readonly HistoryEvent[];
+      let events: readonly RunEvent[];
       try {
         events = (await this.ask(() => handle.fetchHistory(), HISTORY_TIMEOUT_MS)).events ?? [];
       } catch (error) {
@@ -248,7 +248,7 @@ export class TemporalService {
     let found: readonly Checkpoint[] = [];
     let first = until + 1;
     for (let next: string | null = runId; next !== null && first > after + 1; ) {
-      const event: HistoryEvent | null = await this.firstEvent(workflowId, next);
+      const event: RunEvent | null = await this.firstEvent(workflowId, next);
       if (event === null) break;
       const handed = handedCheckpoints(event).filter(({ seq }) => seq > after && seq < first);
       found = [...handed, ...found];
@@ -259,7 +259,7 @@ export class TemporalService {
   }
 
   /** How a run began; null where Temporal no longer keeps it. */
-  private async firstEvent(workflowId: string, runId: string): Promise<HistoryEvent | null> {
+  private async firstEvent(workflowId: string, runId: string): Promise<RunEvent | null> {
     try {
       const { history } = await this.ask(() =>
         this.connection.workflowService.getWorkflowExecutionHistory({

@@ -1,8 +1,8 @@
 import { parse as parseYaml } from 'yaml';
-import { type Configuration, configurationSchema } from '../core/configuration-schema';
-import type { Plan } from '../core/plan';
-import { planSchema } from '../core/plan-schema';
-import { parseDocument } from '../core/schema-parts';
+import { type Configuration, configurationSchema } from '../core/configuration/configuration-schema';
+import { parseDocument } from '../core/configuration/schema-parts';
+import type { Plan } from '../core/plan/plan';
+import { planSchema } from '../core/plan/plan-schema';
 
 /**
  * The demo's own plan: seconds in place of days, and margins wide enough to be decided within them. Without errors

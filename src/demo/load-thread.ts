@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { type LoadCounts, type LoadOptions, startLoad } from './load';
+import { type LoadCounts, type OpenLoopOptions, startLoad } from './load';
 
 /** A load on a thread of its own, so that the callers' work does not slow the gateways that they measure. */
 export interface LoadThread {
@@ -15,7 +15,7 @@ type Order = { readonly use: readonly string[] } | { readonly stop: true };
 const REPORT_MS = 200;
 
 /** Starts the load; resolves with its first counts. */
-export async function startLoadThread(options: LoadOptions): Promise<LoadThread> {
+export async function startLoadThread(options: OpenLoopOptions): Promise<LoadThread> {
   const worker = new Worker(__filename, { workerData: options });
   let [counts] = (await once(worker, 'message')) as [LoadCounts];
   worker.on('message', (seen: LoadCounts) => {
@@ -34,7 +34,7 @@ export async function startLoadThread(options: LoadOptions): Promise<LoadThread>
   };
 }
 
-function serve(options: LoadOptions): void {
+function serve(options: OpenLoopOptions): void {
   const load = startLoad(options);
   const report = () => parentPort?.postMessage(load.counts());
   const timer = setInterval(report, REPORT_MS);
@@ -50,4 +50,4 @@ function serve(options: LoadOptions): void {
   });
 }
 
-if (!isMainThread) serve(workerData as LoadOptions);
+if (!isMainThread) serve(workerData as OpenLoopOptions);

@@ -22,7 +22,7 @@ export interface Load {
   stop(): Promise<void>;
 }
 
-export interface LoadOptions {
+export interface OpenLoopOptions {
   /** Data addresses of the gateways. */
   readonly gateways: readonly string[];
   readonly ratePerSecond: number;
@@ -39,7 +39,7 @@ const UNDER_WAY_MOST = 100;
  * An open-loop load: requests come at their own times, however slow the answers are. Every third one is a stream;
  * all go through the official client, without retries, so that no failure is hidden.
  */
-export function startLoad(options: LoadOptions): Load {
+export function startLoad(options: OpenLoopOptions): Load {
   const clients = new Map<string, OpenAI>();
   let gateways = options.gateways;
   let sent = 0;

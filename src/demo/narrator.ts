@@ -1,5 +1,5 @@
-import { formatShare } from '../core/plan';
-import type { MigrationStatus } from '../core/status';
+import type { MigrationStatus } from '../core/migration/status';
+import { formatShare } from '../core/plan/plan';
 import type { LoadCounts } from './load';
 
 /** One line about where the demo stands. */

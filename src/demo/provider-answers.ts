@@ -170,7 +170,7 @@ export function modelList(models: readonly string[]): object {
 }
 
 /** An error in OpenAI's shape. */
-export function errorBody(message: string, type: string, code: string | null): object {
+export function providerErrorBody(message: string, type: string, code: string | null): object {
   return { error: { message, type, param: null, code } };
 }
 

@@ -7,8 +7,8 @@ import {
   chatChunks,
   chatCompletion,
   embeddings,
-  errorBody,
   modelList,
+  providerErrorBody,
   readAsked,
   responseEvents,
   responseObject,
@@ -189,7 +189,7 @@ async function answer(
     return sendJson(
       response,
       401,
-      errorBody('Incorrect API key provided.', 'invalid_request_error', 'invalid_api_key'),
+      providerErrorBody('Incorrect API key provided.', 'invalid_request_error', 'invalid_api_key'),
     );
   }
   const path = seen.path.replace(/^.*\/v1/, '');
@@ -200,7 +200,11 @@ async function answer(
     return sendJson(
       response,
       404,
-      errorBody(`The model \`${asked.model}\` does not exist.`, 'invalid_request_error', 'model_not_found'),
+      providerErrorBody(
+        `The model \`${asked.model}\` does not exist.`,
+        'invalid_request_error',
+        'model_not_found',
+      ),
     );
   }
   if (pace.fails()) {
@@ -209,7 +213,7 @@ async function answer(
     return sendJson(
       response,
       behaviour.failureStatus,
-      errorBody('The demo provider was told to fail.', 'server_error', null),
+      providerErrorBody('The demo provider was told to fail.', 'server_error', null),
     );
   }
   const words = answerWords(behaviour.tokens);
@@ -264,7 +268,7 @@ function notFound(response: ServerResponse, what: string): number {
   return sendJson(
     response,
     404,
-    errorBody(`Unknown request URL: ${what}.`, 'invalid_request_error', 'unknown_url'),
+    providerErrorBody(`Unknown request URL: ${what}.`, 'invalid_request_error', 'unknown_url'),
   );
 }
 

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunningConsole } from '../console/server/console-server';
 import { openConsole } from '../console/server/open-console';
-import type { Checkpoint } from '../core/checkpoint';
-import { type FailedLogin, failedLoginText } from '../core/failed-logins';
-import { formatShare } from '../core/plan';
-import type { MigrationStatus } from '../core/status';
+import { type FailedLogin, failedLoginText } from '../core/access/failed-logins';
+import type { Checkpoint } from '../core/migration/checkpoint';
+import type { MigrationStatus } from '../core/migration/status';
+import { formatShare } from '../core/plan/plan';
 import { DEMO_PLAN_YAML, demoConfiguration, demoConfigurationYaml, demoPlan } from './documents';
 import type { LoadCounts } from './load';
 import { liveLine } from './narrator';
-import { play, type Scenario } from './scenarios';
+import { type DemoScenario, play } from './scenarios';
 import { type DemoStack, startDemoStack } from './stack';
 
 /** What a demo run came to. */
@@ -32,7 +32,7 @@ interface StageResult {
 }
 
 export interface DemoOptions {
-  readonly scenario: Scenario;
+  readonly scenario: DemoScenario;
   readonly say: (line: string) => void;
   /** Whether everything goes on running after the scenario, until `interrupted`. */
   readonly keep: boolean;
@@ -98,7 +98,7 @@ async function openDemoConsole(stack: DemoStack, say: (line: string) => void): P
   return running;
 }
 
-function introduce(stack: DemoStack, scenario: Scenario, say: (line: string) => void): void {
+function introduce(stack: DemoStack, scenario: DemoScenario, say: (line: string) => void): void {
   say(`scenario ${scenario}; the plan (seconds in place of days, wider margins):`);
   for (const line of DEMO_PLAN_YAML.trimEnd().split('\n')) say(`  ${line}`);
   say('the configuration:');
@@ -108,7 +108,7 @@ function introduce(stack: DemoStack, scenario: Scenario, say: (line: string) => 
 
 async function migrate(
   stack: DemoStack,
-  scenario: Scenario,
+  scenario: DemoScenario,
   say: (line: string) => void,
 ): Promise<DemoResult> {
   const { client, load } = stack;

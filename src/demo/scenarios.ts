@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { CommandName } from '../core/command';
-import type { MigrationStatus } from '../core/status';
+import type { CommandName } from '../core/migration/command';
+import type { MigrationStatus } from '../core/migration/status';
 import type { DemoStack } from './stack';
 
-export const SCENARIOS = ['default', 'regression', 'operator'] as const;
-export type Scenario = (typeof SCENARIOS)[number];
+export const DEMO_SCENARIOS = ['default', 'regression', 'operator'] as const;
+export type DemoScenario = (typeof DEMO_SCENARIOS)[number];
 
 /** What a scenario may look at and do while the migration runs. */
 export interface Stage {
@@ -17,7 +17,7 @@ export interface Stage {
 }
 
 /** Plays a scenario's part beside the migration: what the candidate does, what the operator does. */
-export async function play(scenario: Scenario, stage: Stage): Promise<void> {
+export async function play(scenario: DemoScenario, stage: Stage): Promise<void> {
   switch (scenario) {
     case 'default':
       return playDefault(stage);

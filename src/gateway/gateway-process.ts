@@ -1,4 +1,4 @@
-import type { Defects } from './defects';
+import type { Defects } from './telemetry/defects';
 
 /**
  * An exception that no guard met is logged and counted, and the process serves on: what it cost is at most the one

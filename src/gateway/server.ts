@@ -1,22 +1,22 @@
 import type { Server, Socket } from 'node:net';
-import { Call } from './call';
-import type { Caller } from './callers';
-import { takeSocket } from './connections';
-import { queryOf } from './forwarding';
+import type { Caller } from './callers/callers';
 import type { CallerAnswer } from './http1/caller-answer';
-import { CallerConnection, type CallerHost, type Refusal } from './http1/caller-connection';
+import { CallerConnection, type CallerHost, type MessageRefusal } from './http1/caller-connection';
 import type { CallerRequest } from './http1/caller-request';
-import { createSocketListener, type ListenerTls } from './listener-tls';
-import { badRequest, GATEWAY_BUSY, type GatewayError, sendError } from './openai-error';
-import { stickyHeader } from './request-facts';
-import { type RequestHead, readHead } from './request-head';
-import { pathProblem, queryProblem } from './request-target';
-import type { Route } from './route';
-import { serve } from './serve';
-import type { Services } from './services';
-import { findTarget, type Target } from './target';
-import { classify, type Traffic } from './traffic-class';
-import { refuseUpgrade, Tunnel } from './tunnel';
+import { queryOf } from './request/forwarding';
+import { badRequest, GATEWAY_BUSY, type GatewayError, sendError } from './request/openai-error';
+import { stickyHeader } from './request/request-facts';
+import { type RequestHead, readHead } from './request/request-head';
+import { pathProblem, queryProblem } from './request/request-target';
+import { findTarget, type Target } from './request/target';
+import { classify, type RequestClass } from './request/traffic-class';
+import type { Route } from './routing/route';
+import { Call } from './serving/call';
+import { serve } from './serving/serve';
+import type { Services } from './serving/services';
+import { refuseUpgrade, Tunnel } from './serving/tunnel';
+import { takeSocket } from './sockets/connections';
+import { createSocketListener, type ListenerTls } from './sockets/listener-tls';
 
 const MAX_HEADER_BYTES = 32_768;
 
@@ -64,7 +64,7 @@ export class DataServer implements CallerHost {
     this.#services.defects.report(error, { during: 'request' });
   }
 
-  refuse(socket: Socket, why: Refusal): void {
+  refuse(socket: Socket, why: MessageRefusal): void {
     refuseUpgrade(socket, REFUSALS[why]);
   }
 
@@ -113,7 +113,7 @@ function receive(services: Services, request: CallerRequest, response: CallerAns
   serve(call);
 }
 
-function usesModel({ class: of }: Traffic): boolean {
+function usesModel({ class: of }: RequestClass): boolean {
   return of === 'randomised' || of === 'whole';
 }
 
@@ -266,7 +266,7 @@ function unready(routes: ReadonlyMap<string, Route>): string[] {
   return [...routes.values()].filter((route) => !route.state.isReady()).map((route) => route.name);
 }
 
-const REFUSALS: Readonly<Record<Refusal, GatewayError>> = {
+const REFUSALS: Readonly<Record<MessageRefusal, GatewayError>> = {
   malformed: badRequest('bad_request', 'expected a well-formed HTTP/1.1 request'),
   'too long': badRequest('headers_too_large', `expected at most ${MAX_HEADER_BYTES} bytes of headers`, 431),
   'too slow': badRequest('request_timeout', 'expected the whole request in time', 408),

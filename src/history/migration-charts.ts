@@ -1,7 +1,8 @@
-import { markup } from '../core/markup';
-import { formatShare } from '../core/plan';
-import type { MetricVerdict } from '../core/verdict';
-import { metricTexts } from '../core/verdict-text';
+import type { MetricVerdict } from '../core/gates/verdict';
+import { metricTexts } from '../core/gates/verdict-text';
+import { formatShare } from '../core/plan/plan';
+import { DAY_MS } from '../core/text/duration';
+import { markup } from '../core/text/markup';
 import type { Tone } from '../report/report-document';
 import type { RecordedMigration } from './recorded-migration';
 
@@ -59,8 +60,6 @@ export function shareChart(
     "<figcaption>The candidate's share: the line is what every gateway had confirmed, dots are what windows observed, in the colour of their verdict.</figcaption></figure>"
   );
 }
-
-const DAY_MS = 86_400_000;
 
 function timeText(atMs: number, spanMs: number): string {
   const text = new Date(atMs).toISOString();

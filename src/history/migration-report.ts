@@ -1,11 +1,11 @@
-import type { Checkpoint } from '../core/checkpoint';
-import { recordHash, sequenceProblem } from '../core/checkpoint-chain';
-import { formatDuration } from '../core/duration';
-import { formatShare, type StagePlan, stageShareText } from '../core/plan';
-import type { RecordedWindow } from '../core/recorded-window';
-import { usageLines } from '../core/usage-digest';
-import type { GateVerdict, MetricVerdict } from '../core/verdict';
-import { metricTexts, outcomeText } from '../core/verdict-text';
+import { usageLines } from '../core/assessment/usage-digest';
+import type { GateVerdict, MetricVerdict } from '../core/gates/verdict';
+import { metricTexts, outcomeText } from '../core/gates/verdict-text';
+import type { Checkpoint } from '../core/migration/checkpoint';
+import { formatShare, type StagePlan, stageShareText } from '../core/plan/plan';
+import { recordHash, sequenceProblem } from '../core/record/checkpoint-chain';
+import type { RecordedWindow } from '../core/rehearsal/recorded-window';
+import { formatDuration } from '../core/text/duration';
 import {
   type ReportCell,
   type ReportDocument,

@@ -1,9 +1,9 @@
 import type { ApplyRoutingInput, MigrationInput, MigrationResult, WatchStageInput } from '../contract';
-import type { ArchivedCheckpoints, Checkpoint } from '../core/checkpoint';
-import type { ApplyResult, WindowResult } from '../core/events';
-import type { AssessmentSummary } from '../core/migration-state';
-import type { Plan } from '../core/plan';
-import type { RecordedWindow } from '../core/recorded-window';
+import type { ArchivedCheckpoints, Checkpoint } from '../core/migration/checkpoint';
+import type { ApplyResult, WindowResult } from '../core/migration/events';
+import type { AssessmentSummary } from '../core/migration/migration-state';
+import type { Plan } from '../core/plan/plan';
+import type { RecordedWindow } from '../core/rehearsal/recorded-window';
 import { messageOf, retrace } from './retrace';
 import {
   activityName,

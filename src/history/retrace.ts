@@ -1,12 +1,12 @@
 import { type MigrationInput, type MigrationResult, revisionPatchOf } from '../contract';
-import { stateOfRun } from '../core/carried-state';
-import { type Checkpoint, checkpointCount } from '../core/checkpoint';
-import { COMMAND_NAMES, type CommandName, isBadMessage, readCommand } from '../core/command';
-import type { Decision, MigrationEvent } from '../core/events';
-import { nextDecision, transition } from '../core/migration';
-import { follows, type MigrationState, REVISION } from '../core/migration-state';
-import { repeatedUpdate } from '../core/obey';
-import { messageFact, type SealedKind, windowFact, withEntry } from '../core/record-seal';
+import { stateOfRun } from '../core/migration/carried-state';
+import { type Checkpoint, checkpointCount } from '../core/migration/checkpoint';
+import { COMMAND_NAMES, type CommandName, isBadMessage, readCommand } from '../core/migration/command';
+import { repeatedUpdate } from '../core/migration/command-handling';
+import type { Decision, MigrationEvent } from '../core/migration/events';
+import { nextDecision, transition } from '../core/migration/migration';
+import { follows, type MigrationState, REVISION } from '../core/migration/migration-state';
+import { messageFact, type SealedKind, windowFact, withEntry } from '../core/record/record-seal';
 import {
   type EffectWork,
   type EventWithoutTime,

@@ -1,6 +1,7 @@
 import { FAILURES } from '../contract';
-import { rejectedByUsage, withHandover, withParity, withUsage } from '../core/assessment';
-import { dueRuns } from '../core/effect-runs';
+import { rejectedByUsage, withHandover, withParity, withUsage } from '../core/assessment/assessment';
+import type { UsageFindings } from '../core/assessment/usage-digest';
+import { dueRuns } from '../core/effects/effect-runs';
 import type {
   ApplyResult,
   Decision,
@@ -9,9 +10,8 @@ import type {
   MigrationEvent,
   RoutingReading,
   WindowResult,
-} from '../core/events';
-import type { AssessmentSummary, MigrationState } from '../core/migration-state';
-import type { UsageFindings } from '../core/usage-digest';
+} from '../core/migration/events';
+import type { AssessmentSummary, MigrationState } from '../core/migration/migration-state';
 import { activityName, firstPayload, type HistoryEvent, isObject } from './temporal-history';
 
 /** An event of the state machine before its time is known. */

@@ -9,9 +9,9 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { lock } from 'proper-lockfile';
-import type { Reply } from '../core/question';
-import type { Side } from '../core/routing';
-import { InvalidDocument } from '../core/schema-parts';
+import type { Reply } from '../core/assessment/question';
+import { InvalidDocument } from '../core/configuration/schema-parts';
+import type { Side } from '../core/routing/routing';
 import { parsedJson } from './canonical-json';
 
 /** One call that need not be made again. */

@@ -1,4 +1,4 @@
-import type { Answer, Reply } from '../core/question';
+import type { Answer, Reply } from '../core/assessment/question';
 import { parsedJson } from './canonical-json';
 import type { Validity, ValidityOf } from './compare-answers';
 import type { GoldenPrompt } from './golden-prompt';

@@ -8,12 +8,12 @@ export function parsedJson(text: string): unknown {
 }
 
 /** JSON with sorted keys and texts normalised, so that equal documents are equal texts. */
-export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+export function comparableJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(comparableJson).join(',')}]`;
   if (typeof value === 'object' && value !== null) {
     const fields = Object.entries(value)
       .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, field]) => `${JSON.stringify(name)}:${canonicalJson(field)}`);
+      .map(([name, field]) => `${JSON.stringify(name)}:${comparableJson(field)}`);
     return `{${fields.join(',')}}`;
   }
   return JSON.stringify(typeof value === 'string' ? normalised(value) : value) ?? 'null';
@@ -32,7 +32,7 @@ function leavesOf(value: unknown): Map<string, string> {
   const leaves = new Map<string, string>();
   const visit = (part: unknown, path: string): void => {
     const fields = typeof part === 'object' && part !== null ? Object.entries(part) : [];
-    if (fields.length === 0) leaves.set(path, canonicalJson(part));
+    if (fields.length === 0) leaves.set(path, comparableJson(part));
     for (const [name, field] of fields) visit(field, `${path}/${name.replaceAll('/', '~1')}`);
   };
   visit(value, '');

@@ -1,6 +1,6 @@
-import { DECISIONS, type MeasureName, type TokenTally } from '../core/parity-report';
-import type { Answer, AnswerUsage, Reply } from '../core/question';
-import { canonicalJson, equalFields, parsedJson } from './canonical-json';
+import { DECISIONS, type MeasureName, type TokenTally } from '../core/assessment/parity-report';
+import type { Answer, AnswerUsage, Reply } from '../core/assessment/question';
+import { comparableJson, equalFields, parsedJson } from './canonical-json';
 import type { GoldenPrompt } from './golden-prompt';
 
 import { sameLanguage } from './text-language';
@@ -229,7 +229,7 @@ function sameCalls(a: Chat, b: Chat): number | null {
 
 function canonicalArguments(text: string): string {
   const value = parsedJson(text.trim() === '' ? '{}' : text);
-  return value === undefined ? text : canonicalJson(value);
+  return value === undefined ? text : comparableJson(value);
 }
 
 function sameFields(a: Chat, b: Chat): number | null {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { problemsOf } from '../core/document-problem';
-import { fillerText } from '../core/filler-text';
-import type { Message, Question } from '../core/question';
-import { InvalidDocument } from '../core/schema-parts';
+import { fillerText } from '../core/assessment/filler-text';
+import type { Message, Question } from '../core/assessment/question';
+import { problemsOf } from '../core/configuration/document-problem';
+import { InvalidDocument } from '../core/configuration/schema-parts';
 import type { SchemaChecks } from './schema-checks';
 
 /** What of two answers is compared. */

@@ -9,8 +9,8 @@ import {
   type TokenRatio,
   type TokenTally,
   type TriggerTally,
-} from '../core/parity-report';
-import type { ParityMargins } from '../core/plan';
+} from '../core/assessment/parity-report';
+import type { ParityMargins } from '../core/plan/plan';
 import { binomialTail, proportionInterval } from '../core/statistics/clopper-pearson';
 import { wholeOf } from './parity-tally';
 

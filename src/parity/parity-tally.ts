@@ -4,7 +4,7 @@ import type {
   StratumTally,
   TokenTally,
   TriggerTally,
-} from '../core/parity-report';
+} from '../core/assessment/parity-report';
 import type { PromptComparison, Score } from './compare-answers';
 
 type Strata = Readonly<Record<string, StratumTally>>;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { ParityReport, ParityStanding } from '../core/parity-report';
-import type { ParityMargins } from '../core/plan';
-import type { Rates } from '../core/prices';
-import type { Question, Reply } from '../core/question';
-import type { Side } from '../core/routing';
+import type { ParityReport, ParityStanding } from '../core/assessment/parity-report';
+import type { Rates } from '../core/assessment/prices';
+import type { Question, Reply } from '../core/assessment/question';
+import type { ParityMargins } from '../core/plan/plan';
+import type { Side } from '../core/routing/routing';
 import type { AnswerJournal, RecordedCall } from './answer-journal';
 import { validityOf } from './answer-validity';
 import { compareReplies, type PromptComparison } from './compare-answers';

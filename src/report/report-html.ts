@@ -1,4 +1,4 @@
-import { markup } from '../core/markup';
+import { markup } from '../core/text/markup';
 import type { ReportCell, ReportDocument, ReportSection, ReportTable } from './report-document';
 
 const STYLE = `

@@ -1,4 +1,4 @@
-import { markdownText } from '../core/markup';
+import { markdownText } from '../core/text/markup';
 import { cellText, type ReportCell, type ReportDocument, type ReportSection } from './report-document';
 
 /** A report as Markdown: tables and lists, no charts. */

@@ -9,10 +9,10 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { EFFECT_TASK_QUEUE, type EffectActivities, FAILURES } from '../contract';
-import { type EffectRun, isOpen } from '../core/effect-run';
-import { dueRuns, runsOf } from '../core/effect-runs';
-import type { EffectEvent } from '../core/events';
-import type { MigrationState } from '../core/migration-state';
+import { type EffectRun, isOpen } from '../core/effects/effect-run';
+import { dueRuns, runsOf } from '../core/effects/effect-runs';
+import type { EffectEvent } from '../core/migration/events';
+import type { MigrationState } from '../core/migration/migration-state';
 
 /**
  * Does the migration's effects beside its main loop: a target that hangs holds up neither a decision nor a

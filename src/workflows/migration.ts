@@ -23,8 +23,8 @@ import {
   QUERIES,
   revisionPatchOf,
 } from '../contract';
-import { carriedOn, isPageFull, stateOfRun } from '../core/carried-state';
-import { checkpointCount } from '../core/checkpoint';
+import { carriedOn, isPageFull, stateOfRun } from '../core/migration/carried-state';
+import { checkpointCount } from '../core/migration/checkpoint';
 import {
   type BadMessage,
   COMMAND_NAMES,
@@ -34,18 +34,18 @@ import {
   isBadMessage,
   readCommand,
   unknownCommand,
-} from '../core/command';
-import { currentDetails } from '../core/details';
-import type { Decision, MigrationEvent } from '../core/events';
-import { nextDecision, transition } from '../core/migration';
-import { follows, type MigrationState, REVISION } from '../core/migration-state';
-import { repeatedUpdate, updateRefusal, withBadMessage } from '../core/obey';
-import { messageFact, type SealedKind, windowFact, withEntry } from '../core/record-seal';
-import { startProblem } from '../core/start-problem';
-import { rollbackEligibilityOf, statusOf } from '../core/status';
-import { carryOut } from './carry-out';
+} from '../core/migration/command';
+import { repeatedUpdate, updateRefusal, withBadMessage } from '../core/migration/command-handling';
+import { currentDetails } from '../core/migration/details';
+import type { Decision, MigrationEvent } from '../core/migration/events';
+import { nextDecision, transition } from '../core/migration/migration';
+import { follows, type MigrationState, REVISION } from '../core/migration/migration-state';
+import { startProblem } from '../core/migration/start-problem';
+import { rollbackEligibilityOf, statusOf } from '../core/migration/status';
+import { messageFact, type SealedKind, windowFact, withEntry } from '../core/record/record-seal';
+import { carryOut } from './decisions';
 import { EffectRunner } from './effect-runner';
-import { writeReport } from './report';
+import { requestReport } from './report';
 import { publishSearchAttributes } from './search-attributes';
 import { takeTurns } from './turn-timer';
 
@@ -59,7 +59,7 @@ const PAGE_MOST = 500;
 const RUN_EVENTS = 300;
 
 /**
- * Moves one route from legacy to candidate. The pure machine in `core/migration.ts` decides; this loop does what
+ * Moves one route from legacy to candidate. The pure machine in `core/migration/migration.ts` decides; this loop does what
  * it says as an activity or a wait and feeds the result back. Handlers only read, record and answer.
  */
 export async function migration(input: MigrationInput): Promise<MigrationResult> {
@@ -117,7 +117,7 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
       if (event !== null) apply(event);
     }
     await effectsDone;
-    if (state.plan.report === true) await writeReport(resultOf(state));
+    if (state.plan.report === true) await requestReport(resultOf(state));
     // In here too: a cancelled workflow that waits out there ends as cancelled, its result unsaid.
     await condition(allHandlersFinished);
   });

@@ -4,7 +4,7 @@ import {
   type SearchAttributeUpdatePair,
 } from '@temporalio/common';
 import { upsertSearchAttributes, workflowInfo } from '@temporalio/workflow';
-import { type MigrationState, stageAt } from '../core/migration-state';
+import { type MigrationState, stageAt } from '../core/migration/migration-state';
 
 const ROUTE = defineSearchAttributeKey('CutoverRoute', SearchAttributeType.KEYWORD);
 const STAGE = defineSearchAttributeKey('CutoverStage', SearchAttributeType.KEYWORD);

@@ -1,6 +1,6 @@
 import { condition } from '@temporalio/workflow';
-import { nextTurnMs } from '../core/advance';
-import type { MigrationState } from '../core/migration-state';
+import type { MigrationState } from '../core/migration/migration-state';
+import { nextTurnMs } from '../core/migration/stage-exit';
 
 /**
  * Time belongs to the workflow: deadlines, holds and expiries act when they fall due, also while an activity runs

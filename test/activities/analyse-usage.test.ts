@@ -1,7 +1,7 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createAnalyseUsage } from '../../src/activities/analyse-usage';
-import { planSchema } from '../../src/core/plan-schema';
-import type { UsageFindings } from '../../src/core/usage-digest';
+import type { UsageFindings } from '../../src/core/assessment/usage-digest';
+import { planSchema } from '../../src/core/plan/plan-schema';
 import type { Ports, UsagePort, UsageProgress } from '../../src/ports';
 
 type Observed = Parameters<UsagePort['analyse']>[1];

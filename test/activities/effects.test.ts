@@ -3,8 +3,8 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createEffectActivities } from '../../src/activities/effects';
 import { type EffectActivities, FAILURES } from '../../src/contract';
-import { EffectProblem } from '../../src/core/effect-problem';
-import { InvalidDocument } from '../../src/core/schema-parts';
+import { InvalidDocument } from '../../src/core/configuration/schema-parts';
+import { EffectProblem } from '../../src/core/effects/effect-problem';
 import type { EffectPort, Ports } from '../../src/ports';
 import { effectContext } from '../support/effect-trial';
 

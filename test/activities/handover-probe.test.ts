@@ -3,9 +3,9 @@ import { createHandoverProbe } from '../../src/activities/handover-probe';
 import { createProviderProbes } from '../../src/adapters/openai/provider-probe';
 import { systemClock } from '../../src/adapters/system-clock';
 import type { HandoverResult } from '../../src/contract';
-import { withFindings } from '../../src/core/assessment';
-import type { HandoverDirection } from '../../src/core/handover-conversation';
-import { NO_PROBES } from '../../src/core/verdict';
+import { withFindings } from '../../src/core/assessment/assessment';
+import type { HandoverDirection } from '../../src/core/assessment/handover-conversation';
+import { NO_PROBES } from '../../src/core/gates/verdict';
 import type { Ports } from '../../src/ports';
 import { chatConfiguration } from '../support/parity-fixture';
 import {
@@ -15,7 +15,7 @@ import {
   type ScriptedRequest,
   says,
   startScriptedProvider,
-} from '../support/scripted-provider';
+} from '../support/providers/scripted-provider';
 
 let legacy: ScriptedProvider;
 let candidate: ScriptedProvider;

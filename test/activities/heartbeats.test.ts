@@ -1,11 +1,11 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createActivities } from '../../src/activities';
-import { noStageEvidence } from '../../src/core/gate-evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
 import type { Ports } from '../../src/ports';
-import { aStage, EPOCH } from '../support/gate-evidence';
-import { record } from '../support/gateway-fixture';
-import { ANSWERING } from '../support/migration-world';
+import { record } from '../support/gateways/gateway-fixture';
+import { aStage, EPOCH } from '../support/migrations/gate-evidence';
+import { ANSWERING } from '../support/migrations/migration-world';
 
 /** A world in which nothing ever answers: neither a gateway nor a provider nor a file. */
 function silentPorts(): Ports {

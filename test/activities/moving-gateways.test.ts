@@ -3,12 +3,12 @@ import { pushRecord } from '../../src/activities/push-record';
 import { renewRound } from '../../src/activities/renew-round';
 import { createRoutingActivities } from '../../src/activities/routing';
 import type { ApplyRoutingInput, WatchStageInput } from '../../src/contract';
-import type { ApplyResult, RoutingReading } from '../../src/core/events';
-import { noStageEvidence } from '../../src/core/gate-evidence';
-import type { GatewayStatus, PushRequest, RoutingRecord } from '../../src/core/routing';
+import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import type { ApplyResult, RoutingReading } from '../../src/core/migration/events';
+import type { GatewayStatus, PushRequest, RoutingRecord } from '../../src/core/routing/routing';
 import type { Ports } from '../../src/ports';
-import { EPOCH } from '../support/gate-evidence';
-import { record } from '../support/gateway-fixture';
+import { record } from '../support/gateways/gateway-fixture';
+import { EPOCH } from '../support/migrations/gate-evidence';
 
 const PINNED = record({ epoch: EPOCH, share: 1, pinned: true });
 const LEGACY = record({ epoch: EPOCH + 1, share: 0 });

@@ -4,12 +4,12 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { createCheckParity } from '../../src/activities/parity';
 import { systemClock } from '../../src/adapters/system-clock';
 import type { CheckParityInput, ParityResult } from '../../src/contract';
-import type { ParityStanding } from '../../src/core/parity-report';
-import type { ParityPlan } from '../../src/core/plan';
-import { planSchema } from '../../src/core/plan-schema';
+import type { ParityStanding } from '../../src/core/assessment/parity-report';
+import type { ParityPlan } from '../../src/core/plan/plan';
+import { planSchema } from '../../src/core/plan/plan-schema';
 import type { Ports } from '../../src/ports';
 import { chatConfiguration, goldenLines, parityWorld, wellAnswered } from '../support/parity-fixture';
-import { type ScriptedProvider, says, startScriptedProvider } from '../support/scripted-provider';
+import { type ScriptedProvider, says, startScriptedProvider } from '../support/providers/scripted-provider';
 
 const EACH = 10;
 const PROMPTS = 4 * EACH;

@@ -1,11 +1,11 @@
 import { renewRound } from '../../src/activities/renew-round';
 import type { WatchStageInput } from '../../src/contract';
-import type { EvidenceReading } from '../../src/core/evidence';
-import { noStageEvidence } from '../../src/core/gate-evidence';
-import type { GatewayStatus } from '../../src/core/routing';
+import type { EvidenceReading } from '../../src/core/evidence/evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import type { GatewayStatus } from '../../src/core/routing/routing';
 import type { Ports } from '../../src/ports';
-import { aCell, afterWindows, aStage, EPOCH, evidenceOf, judged } from '../support/gate-evidence';
-import { record } from '../support/gateway-fixture';
+import { record } from '../support/gateways/gateway-fixture';
+import { aCell, afterWindows, aStage, EPOCH, evidenceOf, judged } from '../support/migrations/gate-evidence';
 
 const RECORD = record({ epoch: EPOCH });
 const ROSTER = [

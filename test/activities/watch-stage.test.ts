@@ -1,15 +1,15 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createWatchStage } from '../../src/activities/watch-stage';
 import type { WatchStageInput } from '../../src/contract';
-import type { WindowResult } from '../../src/core/events';
-import type { EvidenceReading } from '../../src/core/evidence';
-import { noStageEvidence } from '../../src/core/gate-evidence';
-import type { Drift } from '../../src/core/migration-state';
-import type { GatewayStatus } from '../../src/core/routing';
-import { NO_PROBES } from '../../src/core/verdict';
+import type { EvidenceReading } from '../../src/core/evidence/evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import { NO_PROBES } from '../../src/core/gates/verdict';
+import type { WindowResult } from '../../src/core/migration/events';
+import type { Drift } from '../../src/core/migration/migration-state';
+import type { GatewayStatus } from '../../src/core/routing/routing';
 import type { Ports } from '../../src/ports';
-import { aCell, aStage, EPOCH, evidenceOf } from '../support/gate-evidence';
-import { record } from '../support/gateway-fixture';
+import { record } from '../support/gateways/gateway-fixture';
+import { aCell, aStage, EPOCH, evidenceOf } from '../support/migrations/gate-evidence';
 
 const RECORD = record({ epoch: EPOCH });
 const HALF_HOUR_MS = 30 * 60_000;

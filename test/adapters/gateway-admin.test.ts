@@ -3,11 +3,17 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { GatewayAdmin } from '../../src/adapters/gateway-admin';
 import { discoverGateways } from '../../src/adapters/gateway-discovery';
-import { mergeEvidence } from '../../src/core/evidence';
-import type { RosterEntry } from '../../src/core/migration-state';
-import type { GatewayStatus } from '../../src/core/routing';
+import { mergeEvidence } from '../../src/core/evidence/evidence';
+import type { RosterEntry } from '../../src/core/migration/migration-state';
+import type { GatewayStatus } from '../../src/core/routing/routing';
 import type { GatewayAnswer } from '../../src/ports';
-import { observation, record, TestClock, TestGateway, temporaryDirectory } from '../support/gateway-fixture';
+import {
+  observation,
+  record,
+  TestClock,
+  TestGateway,
+  temporaryDirectory,
+} from '../support/gateways/gateway-fixture';
 
 const root = temporaryDirectory();
 

@@ -1,7 +1,7 @@
 import { WorkerMetrics } from '../../src/adapters/worker-metrics';
-import type { ApplyResult } from '../../src/core/events';
-import type { GateVerdict } from '../../src/core/verdict';
-import { NO_PROBES } from '../../src/core/verdict';
+import type { GateVerdict } from '../../src/core/gates/verdict';
+import { NO_PROBES } from '../../src/core/gates/verdict';
+import type { ApplyResult } from '../../src/core/migration/events';
 import type { ObservedRound, ObservedStage } from '../../src/ports';
 
 let nowMs: number;

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { providerInquiry } from '../../src/adapters/openai/provider-inquiry';
 import { assessAsPlanned } from '../../src/assess/planned-assessment';
 import { readDocument } from '../../src/config';
-import { configurationSchema } from '../../src/core/configuration-schema';
-import { planSchema } from '../../src/core/plan-schema';
-import type { UsageFindings } from '../../src/core/usage-digest';
-import { startFakeProvider } from '../support/fake-provider';
+import type { UsageFindings } from '../../src/core/assessment/usage-digest';
+import { configurationSchema } from '../../src/core/configuration/configuration-schema';
+import { planSchema } from '../../src/core/plan/plan-schema';
+import { startFakeProvider } from '../support/providers/fake-provider';
 
 const USAGE = join(__dirname, '../../examples/usage/gateway.jsonl');
 const ATTESTED = ['sla', 'dataResidency', 'payment', 'contract'].map((item) => ({

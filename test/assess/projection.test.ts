@@ -3,9 +3,9 @@ import { parsePriceBook } from '../../src/assess/prices/price-book-schema';
 import { PriceFinder } from '../../src/assess/prices/price-finder';
 import { type ProjectionQuestion, projectCosts, recommend } from '../../src/assess/projection';
 import type { UsageAnalysis, UsageCell } from '../../src/assess/usage/usage-analysis';
-import { plannedEffort } from '../../src/core/migration-effort';
-import { planSchema } from '../../src/core/plan-schema';
-import type { Rates } from '../../src/core/prices';
+import type { Rates } from '../../src/core/assessment/prices';
+import { plannedEffort } from '../../src/core/plan/migration-effort';
+import { planSchema } from '../../src/core/plan/plan-schema';
 
 const DAY_MS = 86_400_000;
 const START = Date.UTC(2026, 10, 2);

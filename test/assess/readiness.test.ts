@@ -1,6 +1,6 @@
 import { evaluateReadiness, type ReadinessFacts } from '../../src/assess/readiness';
 import type { UsageAnalysis } from '../../src/assess/usage/usage-analysis';
-import { ATTESTATION_ITEMS } from '../../src/core/assess-plan';
+import { ATTESTATION_ITEMS } from '../../src/core/plan/assess-plan';
 
 it('passes when everything was asked, probed and attested', () => {
   expect(judge({})).toEqual({ verdict: 'pass', findings: [] });

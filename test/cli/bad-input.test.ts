@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { runCli } from '../support/cli';
-import { configurationDocument, folderWith } from '../support/migration-fixture';
+import { configurationDocument, folderWith } from '../support/migrations/migration-fixture';
 
 let folder: string;
 let closed: string;

@@ -1,5 +1,5 @@
-import { failureOf } from '../../src/cli/failure';
-import { BadInput } from '../../src/core/bad-input';
+import { failureOf } from '../../src/cli/options/failure';
+import { BadInput } from '../../src/core/configuration/bad-input';
 
 it('exits 2 for what came from outside and cannot be used, whatever its kind', () => {
   class MissingPart extends BadInput {

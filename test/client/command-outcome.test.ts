@@ -1,6 +1,6 @@
 import { outcomeOf } from '../../src/client/command-outcome';
-import type { Checkpoint, ClosingCheckpoint, RoutingCause } from '../../src/core/checkpoint';
-import type { SeenCommand } from '../../src/core/migration-state';
+import type { Checkpoint, ClosingCheckpoint, RoutingCause } from '../../src/core/migration/checkpoint';
+import type { SeenCommand } from '../../src/core/migration/migration-state';
 
 const ID = 'c-1';
 

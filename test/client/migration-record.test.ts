@@ -1,20 +1,17 @@
 import { defaultPayloadConverter } from '@temporalio/common';
-import { type HistoryEvent, recordOfHistories } from '../../src/client/migration-record';
+import { type RunEvent, recordOfHistories } from '../../src/client/migration-record';
 
 const payloads = (value: unknown) => ({ payloads: [defaultPayloadConverter.toPayload(value)] });
 const at = (seconds: number) => ({ eventTime: { seconds, nanos: 5_000_000 } });
 
-function signal(
-  signalName: string,
-  input: HistoryEvent['workflowExecutionSignaledEventAttributes'],
-): HistoryEvent {
+function signal(signalName: string, input: RunEvent['workflowExecutionSignaledEventAttributes']): RunEvent {
   return {
     ...at(7),
     workflowExecutionSignaledEventAttributes: { signalName, identity: 'temporal-ui', ...input },
   };
 }
 
-const commandsOf = (events: readonly HistoryEvent[], seen = new Map()) =>
+const commandsOf = (events: readonly RunEvent[], seen = new Map()) =>
   recordOfHistories([events], seen).flatMap((entry) => ('command' in entry ? [entry.command] : []));
 
 describe('the record of a migration', () => {
@@ -60,7 +57,7 @@ describe('the record of a migration', () => {
   });
 
   it('knows a start once, however many runs there were', () => {
-    const started = (seconds: number): HistoryEvent => ({
+    const started = (seconds: number): RunEvent => ({
       ...at(seconds),
       workflowExecutionStartedEventAttributes: {
         input: payloads({ start: { migrationId: 'm-1' }, carried: null, searchAttributes: true }),
@@ -73,12 +70,12 @@ describe('the record of a migration', () => {
 
   it('keeps what the runs before had taken in, and marks a window that came after it was pre-empted', () => {
     const carried = { sealed: { start: 'abc' } };
-    const started: HistoryEvent = {
+    const started: RunEvent = {
       ...at(1),
       workflowExecutionStartedEventAttributes: { input: payloads({ start: {}, carried }) },
     };
     const window = { verdict: { outcome: 'pass' }, epoch: 1, ended: 'window over', observedMs: 1, more: 2 };
-    const watch = (id: number, events: readonly HistoryEvent[]): HistoryEvent[] => [
+    const watch = (id: number, events: readonly RunEvent[]): RunEvent[] => [
       { eventId: id, activityTaskScheduledEventAttributes: { activityType: { name: 'watchStage' } } },
       ...events,
       {

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { Checkpoint } from '../../src/core/checkpoint';
-import { coveredBy, recordHash, verifyExport, withoutSeal } from '../../src/core/checkpoint-chain';
-import { canonicalJson } from '../../src/core/digest';
-import type { RecordEntry, RecordedStart } from '../../src/core/record-entry';
-import { messageFact, sealedStart, withEntry } from '../../src/core/record-seal';
-import { exportOf, sealedText } from '../support/recorded-export';
+import type { Checkpoint } from '../../src/core/migration/checkpoint';
+import { coveredBy, recordHash, verifyExport, withoutSeal } from '../../src/core/record/checkpoint-chain';
+import { canonicalJson } from '../../src/core/record/digest';
+import type { RecordEntry, RecordedStart } from '../../src/core/record/record-entry';
+import { messageFact, sealedStart, withEntry } from '../../src/core/record/record-seal';
+import { exportOf, sealedText } from '../support/migrations/recorded-export';
 
 const NAMES = ['operator', 'governed', 'completed', 'harm', 'cancelled'];
 const OPERATOR = exportOf('operator');

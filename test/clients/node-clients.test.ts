@@ -4,6 +4,7 @@ import { ChatOpenAI } from '@langchain/openai';
 import { generateText, stepCountIs, streamText, tool } from 'ai';
 import OpenAI from 'openai';
 import { z } from 'zod';
+import { MODEL, startTestGateway, type TestGateway } from '../support/gateways/running-gateway';
 import {
   EITHER,
   type Fault,
@@ -12,9 +13,8 @@ import {
   STREAM,
   startFaultProvider,
   status,
-} from '../support/fault-provider';
-import { MODEL, startTestGateway, type TestGateway } from '../support/running-gateway';
-import { speaks } from '../support/speaking-provider';
+} from '../support/providers/fault-provider';
+import { speaks } from '../support/providers/speaking-provider';
 
 /** Applications as they are written, with a candidate at 50% that fails in every second request. */
 

@@ -6,7 +6,7 @@ import { ConsoleFeeds } from '../../src/console/server/console-feeds';
 import { type RunningConsole, startConsole } from '../../src/console/server/console-server';
 import { HeaderIdentity } from '../../src/console/server/header-identity';
 import type { ConsoleClient } from '../../src/console/source/console-client';
-import { configurationSchema } from '../../src/core/configuration-schema';
+import { configurationSchema } from '../../src/core/configuration/configuration-schema';
 import { freePorts } from '../../src/temporal-server/free-port';
 import { launchBrowser } from '../support/browser';
 import { built } from '../support/cli';
@@ -163,7 +163,7 @@ describe('a console where people log in at an OpenID provider', () => {
     folder = mkdtempSync(join(tmpdir(), 'cutover-oidc-'));
     const [port = 0] = await freePorts('127.0.0.1', 1);
     url = new URL(`http://127.0.0.1:${port}/`);
-    const script = join(__dirname, '..', 'support', 'openid-provider.mjs');
+    const script = join(__dirname, '..', 'support', 'providers', 'openid-provider.mjs');
     provider = await startNode([script, new URL('/callback', url).href], {
       ...{ env: {}, cwd: folder, ready: 'issuer ' },
     });

@@ -1,8 +1,8 @@
 import { orderView } from '../../src/console/view/order';
-import { histogramOf } from '../../src/core/histogram';
-import { endedStatus, statusOf } from '../../src/core/status';
-import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migration-sighting';
-import { givenMigration, HOUR_MS, KILLED, OVERTAKEN } from '../support/migration-world';
+import { endedStatus, statusOf } from '../../src/core/migration/status';
+import { histogramOf } from '../../src/core/statistics/histogram';
+import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migrations/migration-sighting';
+import { givenMigration, HOUR_MS, KILLED, OVERTAKEN } from '../support/migrations/migration-world';
 
 function inCanary() {
   return givenMigration()

@@ -11,9 +11,9 @@ import {
   wrap,
 } from '../../src/console/terminal/styled-line';
 import type { MigrationView } from '../../src/console/view/migration-view';
-import { histogramOf } from '../../src/core/histogram';
-import { aCell, aGateway, aMetric, viewOf } from '../support/migration-sighting';
-import { givenMigration, HOUR_MS } from '../support/migration-world';
+import { histogramOf } from '../../src/core/statistics/histogram';
+import { aCell, aGateway, aMetric, viewOf } from '../support/migrations/migration-sighting';
+import { givenMigration, HOUR_MS } from '../support/migrations/migration-world';
 
 const ESCAPES = '\u001b[31mred\u001b]0;title\u0007\u202eright\nline';
 

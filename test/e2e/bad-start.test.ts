@@ -2,8 +2,8 @@ import { Client, Connection, WorkflowFailedError } from '@temporalio/client';
 import { MigrationClient } from '../../src/client';
 import { MIGRATION_WORKFLOW, TASK_QUEUE, workflowIdOf } from '../../src/contract';
 import type { RunningTemporal } from '../../src/temporal-server/dev-server';
-import { fakeWorld } from '../support/fake-activities';
-import { startedInCanary, startFakeWorker, startTestTemporal } from '../support/migration-fixture';
+import { fakeWorld } from '../support/migrations/fake-activities';
+import { startedInCanary, startFakeWorker, startTestTemporal } from '../support/migrations/migration-fixture';
 
 jest.setTimeout(90_000);
 

@@ -5,9 +5,9 @@ import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
 import { built } from '../support/cli';
 import { ConsolePage, legibilityOf } from '../support/console-page';
-import { installedProgram } from '../support/debian-program';
-import { MigrationHarness } from '../support/migration-harness';
-import { quickPlan, staying } from '../support/quick-plan';
+import { MigrationHarness } from '../support/migrations/migration-harness';
+import { quickPlan, staying } from '../support/migrations/quick-plan';
+import { installedProgram } from '../support/servers/debian-program';
 
 const SCRIPT = '<img src=x onerror="document.title=\'taken\'"><script>document.title="taken"</script>';
 const WAIT_MS = 60_000;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workflowIdOf } from '../../src/contract';
-import { MigrationHarness } from '../support/migration-harness';
-import { quickPlan, staying } from '../support/quick-plan';
+import { MigrationHarness } from '../support/migrations/migration-harness';
+import { quickPlan, staying } from '../support/migrations/quick-plan';
 
 jest.setTimeout(150_000);
 

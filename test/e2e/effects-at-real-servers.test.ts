@@ -1,8 +1,8 @@
 import { Resolver } from 'node:dns/promises';
-import { DNS_KEYS, type DnsServer, startDnsServer } from '../support/dns-server';
-import { MigrationHarness } from '../support/migration-harness';
-import { quickPlan, staying } from '../support/quick-plan';
-import { startUnleash, type UnleashServer } from '../support/unleash-server';
+import { MigrationHarness } from '../support/migrations/migration-harness';
+import { quickPlan, staying } from '../support/migrations/quick-plan';
+import { DNS_KEYS, type DnsServer, startDnsServer } from '../support/servers/dns-server';
+import { startUnleash, type UnleashServer } from '../support/servers/unleash-server';
 
 jest.setTimeout(150_000);
 

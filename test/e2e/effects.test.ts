@@ -1,6 +1,6 @@
-import { FlagService } from '../support/flag-service';
-import { MigrationHarness } from '../support/migration-harness';
-import { quickPlan, staying } from '../support/quick-plan';
+import { MigrationHarness } from '../support/migrations/migration-harness';
+import { quickPlan, staying } from '../support/migrations/quick-plan';
+import { FlagService } from '../support/servers/flag-service';
 
 jest.setTimeout(180_000);
 

@@ -1,7 +1,7 @@
 import { type CheckpointsPage, QUERIES, SEARCH_ATTRIBUTES } from '../../src/contract';
-import type { RoutingRecord } from '../../src/core/routing';
-import { MigrationHarness } from '../support/migration-harness';
-import { quickPlan, staying } from '../support/quick-plan';
+import type { RoutingRecord } from '../../src/core/routing/routing';
+import { MigrationHarness } from '../support/migrations/migration-harness';
+import { quickPlan, staying } from '../support/migrations/quick-plan';
 import { findSecrets } from '../support/secret-search';
 
 jest.setTimeout(150_000);

@@ -6,21 +6,21 @@ import { Client, Connection, type WorkflowClient } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
 import { MigrationClient } from '../../src/client';
 import { MIGRATION_WORKFLOW, type MigrationInput, TASK_QUEUE, workflowIdOf } from '../../src/contract';
-import { CARRIED_VERSION } from '../../src/core/carried-state';
-import type { Checkpoint } from '../../src/core/checkpoint';
-import { recordHash, verifyExport } from '../../src/core/checkpoint-chain';
-import { jsonBytes } from '../../src/core/json-bytes';
+import { CARRIED_VERSION } from '../../src/core/migration/carried-state';
+import type { Checkpoint } from '../../src/core/migration/checkpoint';
+import { recordHash, verifyExport } from '../../src/core/record/checkpoint-chain';
+import { jsonBytes } from '../../src/core/text/json-bytes';
 import { readMigration } from '../../src/history/recorded-migration';
 import type { RunningTemporal } from '../../src/temporal-server/dev-server';
 import { type CliResult, runCli } from '../support/cli';
-import { type FakeWorld, fakeWorld } from '../support/fake-activities';
+import { type FakeWorld, fakeWorld } from '../support/migrations/fake-activities';
 import {
   startedInCanary,
   startFakeWorker,
   startTestTemporal,
   untilStatus,
-} from '../support/migration-fixture';
-import { givenMigration } from '../support/migration-world';
+} from '../support/migrations/migration-fixture';
+import { givenMigration } from '../support/migrations/migration-world';
 
 jest.setTimeout(90_000);
 

@@ -13,12 +13,12 @@ import {
   type WatchStageInput,
   workflowIdOf,
 } from '../../src/contract';
-import { planSchema } from '../../src/core/plan-schema';
-import { parseDocument } from '../../src/core/schema-parts';
-import type { MigrationStatus } from '../../src/core/status';
+import { parseDocument } from '../../src/core/configuration/schema-parts';
+import type { MigrationStatus } from '../../src/core/migration/status';
+import { planSchema } from '../../src/core/plan/plan-schema';
 import { built } from '../support/cli';
-import { fakeActivities, fakeWorld } from '../support/fake-activities';
-import { startTimeSkippingServer } from '../support/time-skipping-server';
+import { fakeActivities, fakeWorld } from '../support/migrations/fake-activities';
+import { startTimeSkippingServer } from '../support/servers/time-skipping-server';
 
 jest.setTimeout(150_000);
 

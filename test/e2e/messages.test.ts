@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowUpdateFailedError } from '@temporalio/client';
 import { workflowIdOf } from '../../src/contract';
-import { MigrationHarness } from '../support/migration-harness';
-import { quickPlan, staying } from '../support/quick-plan';
+import { MigrationHarness } from '../support/migrations/migration-harness';
+import { quickPlan, staying } from '../support/migrations/quick-plan';
 
 jest.setTimeout(150_000);
 

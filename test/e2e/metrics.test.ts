@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { MigrationHarness } from '../support/migration-harness';
-import { quickPlan, staying } from '../support/quick-plan';
+import { MigrationHarness } from '../support/migrations/migration-harness';
+import { quickPlan, staying } from '../support/migrations/quick-plan';
 import { findSecrets } from '../support/secret-search';
 
 jest.setTimeout(150_000);

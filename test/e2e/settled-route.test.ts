@@ -1,5 +1,5 @@
-import { MigrationHarness } from '../support/migration-harness';
-import { quickPlan } from '../support/quick-plan';
+import { MigrationHarness } from '../support/migrations/migration-harness';
+import { quickPlan } from '../support/migrations/quick-plan';
 
 jest.setTimeout(120_000);
 

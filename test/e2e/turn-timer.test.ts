@@ -1,17 +1,17 @@
 import { Client, Connection } from '@temporalio/client';
 import { MigrationClient } from '../../src/client';
 import { workflowIdOf } from '../../src/contract';
-import { configurationSchema } from '../../src/core/configuration-schema';
-import { parseDocument } from '../../src/core/schema-parts';
+import { configurationSchema } from '../../src/core/configuration/configuration-schema';
+import { parseDocument } from '../../src/core/configuration/schema-parts';
 import type { RunningTemporal } from '../../src/temporal-server/dev-server';
-import { type FakeWorld, fakeWorld } from '../support/fake-activities';
+import { type FakeWorld, fakeWorld } from '../support/migrations/fake-activities';
 import {
   configurationDocument,
   startFakeWorker,
   startTestTemporal,
   untilStatus,
-} from '../support/migration-fixture';
-import { aPlan } from '../support/migration-world';
+} from '../support/migrations/migration-fixture';
+import { aPlan } from '../support/migrations/migration-world';
 
 jest.setTimeout(90_000);
 

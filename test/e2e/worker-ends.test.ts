@@ -1,7 +1,7 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse, parseAllDocuments } from 'yaml';
-import { MigrationHarness } from '../support/migration-harness';
+import { MigrationHarness } from '../support/migrations/migration-harness';
 
 jest.setTimeout(240_000);
 

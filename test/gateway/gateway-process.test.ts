@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { GatewayAdmin } from '../../src/adapters/gateway-admin';
-import type { RoutingRecord } from '../../src/core/routing';
+import type { RoutingRecord } from '../../src/core/routing/routing';
 import { freePorts } from '../../src/temporal-server/free-port';
 import { built } from '../support/cli';
-import { type FaultProvider, startFaultProvider, well } from '../support/fault-provider';
-import { record, temporaryDirectory } from '../support/gateway-fixture';
+import { record, temporaryDirectory } from '../support/gateways/gateway-fixture';
+import { ADMIN_TOKEN, MODEL, ROUTE } from '../support/gateways/running-gateway';
 import { type NodeProcess, startNode } from '../support/node-process';
-import { ADMIN_TOKEN, MODEL, ROUTE } from '../support/running-gateway';
+import { type FaultProvider, startFaultProvider, well } from '../support/providers/fault-provider';
 
 const root = temporaryDirectory();
 const configPath = join(root, 'cutover.json');

@@ -1,5 +1,10 @@
 import { readMigration } from '../../src/history/recorded-migration';
-import { type HistoryJson, historyNames, historyOf, withPayloads } from '../support/recorded-history';
+import {
+  type HistoryJson,
+  historyNames,
+  historyOf,
+  withPayloads,
+} from '../support/migrations/recorded-history';
 
 /** Those that hold all of a migration that has ended. */
 const CLOSED = historyNames().filter((name) => {

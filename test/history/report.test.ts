@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type RecordedMigration, readMigration } from '../../src/history/recorded-migration';
 import { renderReport, writeReport } from '../../src/history/write-report';
-import { historyOf } from '../support/recorded-history';
+import { historyOf } from '../support/migrations/recorded-history';
 
 const MADE_AT_MS = Date.UTC(2026, 10, 23, 12);
 const harmed = readMigration(historyOf('harm'));

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { allowedPrincipal } from '../../src/history/allowed-signers';
 import { readSigningKey } from '../../src/history/signing-key';
 import { fingerprintOf, RECORD_NAMESPACE, signBytes, signerOf } from '../../src/history/ssh-signature';
-import { unpackedProgram } from '../support/debian-program';
+import { unpackedProgram } from '../support/servers/debian-program';
 
 const RECORD = Buffer.from('{"a":1}\n{"b":"ü"}\n');
 let folder: string;

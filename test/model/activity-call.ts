@@ -5,10 +5,10 @@ import type {
   VerifyRoutingInput,
   WatchStageInput,
 } from '../../src/contract';
-import { driftsOf } from '../../src/core/drift';
-import type { Decision, MigrationEvent } from '../../src/core/events';
-import { judgedStage } from '../../src/core/judged-stage';
-import { type MigrationState, stageAt } from '../../src/core/migration-state';
+import { judgedStage } from '../../src/core/gates/judged-stage';
+import type { Decision, MigrationEvent } from '../../src/core/migration/events';
+import { type MigrationState, stageAt } from '../../src/core/migration/migration-state';
+import { driftsOf } from '../../src/core/routing/drift';
 import type { ModelWorker } from './model-worker';
 
 export type EventSaid = MigrationEvent extends infer Event
@@ -43,7 +43,7 @@ const MINUTE_MS = 60_000;
 const ROUTING = { heartbeatMs: 10_000, startToCloseMs: 15 * MINUTE_MS };
 const WITHOUT_END = { scheduleToCloseMs: Number.POSITIVE_INFINITY, attemptsMost: Number.POSITIVE_INFINITY };
 
-/** The activity that carries a decision out, as `workflows/carry-out.ts` calls it; null for a wait and an end. */
+/** The activity that carries a decision out, as `workflows/decisions.ts` calls it; null for a wait and an end. */
 export function activityCall(decision: Decision, state: MigrationState): ActivityCall | null {
   const { plan, roster } = state;
   const { route, watchHeartbeatMs: heartbeatMs, probes, leaseMs } = plan;

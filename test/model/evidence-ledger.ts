@@ -1,7 +1,7 @@
-import type { WindowResult } from '../../src/core/events';
-import type { StageEvidence } from '../../src/core/gate-evidence';
-import type { MigrationState } from '../../src/core/migration-state';
-import type { Side } from '../../src/core/routing';
+import type { StageEvidence } from '../../src/core/evidence/stage-evidence';
+import type { WindowResult } from '../../src/core/migration/events';
+import type { MigrationState } from '../../src/core/migration/migration-state';
+import type { Side } from '../../src/core/routing/routing';
 
 type Counts = Readonly<Record<Side, number>>;
 

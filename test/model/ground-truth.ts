@@ -1,5 +1,5 @@
-import type { MigrationState } from '../../src/core/migration-state';
-import type { RoutingRecord } from '../../src/core/routing';
+import type { MigrationState } from '../../src/core/migration/migration-state';
+import type { RoutingRecord } from '../../src/core/routing/routing';
 
 /** Clocks of gateways run at most this part too fast or too slow; the fence of a lease allows for 1%. */
 export const CLOCK_ERROR = 0.004;

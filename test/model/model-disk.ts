@@ -1,5 +1,5 @@
-import type { StateKeeper } from '../../src/gateway/durable-state';
-import type { LoadedState, StoredState } from '../../src/gateway/record-file';
+import type { StateKeeper } from '../../src/gateway/routing/durable-state';
+import type { LoadedState, StoredState } from '../../src/gateway/routing/record-file';
 
 /** What a gateway's state directory holds for one route: it can be full, or lost. */
 export class ModelDisk implements StateKeeper {

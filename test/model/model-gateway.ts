@@ -1,7 +1,7 @@
-import type { Side } from '../../src/core/routing';
-import type { CandidatePermit } from '../../src/gateway/candidate-permits';
-import { EvidenceStore } from '../../src/gateway/evidence-store';
-import { RouteState } from '../../src/gateway/route-state';
+import type { Side } from '../../src/core/routing/routing';
+import { EvidenceStore } from '../../src/gateway/evidence/evidence-store';
+import type { CandidatePermit } from '../../src/gateway/routing/candidate-permits';
+import { RouteState } from '../../src/gateway/routing/route-state';
 import type { EvidenceLedger } from './evidence-ledger';
 import { CLOCK_ERROR, type GroundTruth } from './ground-truth';
 import { ModelDisk } from './model-disk';

@@ -1,9 +1,9 @@
-import type { EvidenceReading } from '../../src/core/evidence';
-import type { FoundGateway } from '../../src/core/gateway-identity';
-import type { RosterEntry } from '../../src/core/migration-state';
-import type { GatewayStatus, PushAccepted } from '../../src/core/routing';
-import { UnknownCursor } from '../../src/gateway/evidence-store';
-import type { Refusal } from '../../src/gateway/push-decision';
+import type { EvidenceReading } from '../../src/core/evidence/evidence';
+import type { RosterEntry } from '../../src/core/migration/migration-state';
+import type { FoundGateway } from '../../src/core/routing/gateway-identity';
+import type { GatewayStatus, PushAccepted } from '../../src/core/routing/routing';
+import { UnknownCursor } from '../../src/gateway/evidence/evidence-store';
+import type { PushRefusal } from '../../src/gateway/routing/push-decision';
 import type { GatewayAnswer, GatewayPort } from '../../src/ports';
 import type { EvidenceLedger } from './evidence-ledger';
 import type { GroundTruth } from './ground-truth';
@@ -14,7 +14,7 @@ import type { VirtualTime } from './virtual-time';
 const CALL_MS = 3_000;
 
 type Process = NonNullable<ModelGateway['process']>;
-type Reply<T> = T | Refusal | Promise<T | Refusal>;
+type Reply<T> = T | PushRefusal | Promise<T | PushRefusal>;
 
 /** The way from a worker to the gateways: calls are delayed, or lost before or after they were taken. */
 export class ModelNetwork {

@@ -1,9 +1,9 @@
 import { ActivityCancellationDetails } from '@temporalio/common';
 import { MockActivityEnvironment } from '@temporalio/testing';
-import { nextTurnMs } from '../../src/core/advance';
-import type { Decision, MigrationEvent } from '../../src/core/events';
-import { nextDecision, type transition } from '../../src/core/migration';
-import type { MigrationState } from '../../src/core/migration-state';
+import type { Decision, MigrationEvent } from '../../src/core/migration/events';
+import { nextDecision, type transition } from '../../src/core/migration/migration';
+import type { MigrationState } from '../../src/core/migration/migration-state';
+import { nextTurnMs } from '../../src/core/migration/stage-exit';
 import { type ActivityCall, activityCall, type EventSaid } from './activity-call';
 import type { GroundTruth } from './ground-truth';
 import type { ModelWorker } from './model-worker';

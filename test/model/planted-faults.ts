@@ -1,8 +1,8 @@
 import type { WatchStageInput } from '../../src/contract';
-import type { MigrationEvent } from '../../src/core/events';
-import { noEvidence } from '../../src/core/evidence';
-import { transition } from '../../src/core/migration';
-import type { MigrationState } from '../../src/core/migration-state';
+import { noEvidence } from '../../src/core/evidence/evidence';
+import type { MigrationEvent } from '../../src/core/migration/events';
+import { transition } from '../../src/core/migration/migration';
+import type { MigrationState } from '../../src/core/migration/migration-state';
 import type { GatewayAnswer, GatewayPort } from '../../src/ports';
 import type { ActivityCall } from './activity-call';
 import type { PlantedFault } from './modelled-world';

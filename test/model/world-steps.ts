@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import type { CommandName } from '../../src/core/command';
-import { latchedGateways } from '../../src/core/drift';
-import { statusOf } from '../../src/core/status';
+import type { CommandName } from '../../src/core/migration/command';
+import { statusOf } from '../../src/core/migration/status';
+import { latchedGateways } from '../../src/core/routing/drift';
 import type { ModelGateway } from './model-gateway';
 import type { Beginning, ModelledWorld } from './modelled-world';
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { InvalidDocument } from '../../src/core/schema-parts';
+import { InvalidDocument } from '../../src/core/configuration/schema-parts';
 import { readGoldenPrompts } from '../../src/parity/golden-prompt';
 import { SchemaChecks } from '../../src/parity/schema-checks';
 

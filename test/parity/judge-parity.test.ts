@@ -4,9 +4,9 @@ import {
   type MeasureName,
   type ParityStanding,
   type StratumTally,
-} from '../../src/core/parity-report';
-import { PARITY_MARGINS } from '../../src/core/plan-schema';
-import { seededRandom } from '../../src/core/rehearsal';
+} from '../../src/core/assessment/parity-report';
+import { PARITY_MARGINS } from '../../src/core/plan/plan-schema';
+import { seededRandom } from '../../src/core/rehearsal/rehearsal';
 import { binomialTail, proportionInterval } from '../../src/core/statistics/clopper-pearson';
 import type { PromptComparison, Score } from '../../src/parity/compare-answers';
 import { judgeParity } from '../../src/parity/judge-parity';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MeasureName, ParityReport, ParityStanding } from '../../src/core/parity-report';
-import { seededRandom } from '../../src/core/rehearsal';
+import type { MeasureName, ParityReport, ParityStanding } from '../../src/core/assessment/parity-report';
+import { seededRandom } from '../../src/core/rehearsal/rehearsal';
 import {
   chatConfiguration,
   type GoldenKind,
@@ -16,7 +16,7 @@ import {
   type ScriptedRequest,
   says,
   startScriptedProvider,
-} from '../support/scripted-provider';
+} from '../support/providers/scripted-provider';
 
 const EACH = 12;
 const PROMPTS = 4 * EACH;

@@ -1,6 +1,6 @@
 import { SchemaChecks } from '../../src/parity/schema-checks';
 import { chatConfiguration, goldenLines, parityWorld, wellAnswered } from '../support/parity-fixture';
-import { type ScriptedProvider, says, startScriptedProvider } from '../support/scripted-provider';
+import { type ScriptedProvider, says, startScriptedProvider } from '../support/providers/scripted-provider';
 
 /** Takes years for this text, whoever runs it. */
 const ENDLESS = { type: 'string', pattern: '^(a+)+$' };

@@ -1,5 +1,5 @@
 import { type Browser, chromium } from 'playwright-core';
-import { installedProgram } from './debian-program';
+import { installedProgram } from './servers/debian-program';
 
 /** A headless Chromium, of Debian's package where there is none. */
 export async function launchBrowser(): Promise<Browser> {

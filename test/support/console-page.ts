@@ -2,7 +2,7 @@ import { request } from 'node:http';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchBrowser } from './browser';
 import { built } from './cli';
-import type { MigrationHarness } from './migration-harness';
+import type { MigrationHarness } from './migrations/migration-harness';
 import { type NodeProcess, startNode } from './node-process';
 
 /** `cutover ui` as a process of its own, and a real browser before it. */

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EffectTargets } from '../../src/adapters/effect-targets';
-import { type Configuration, configurationSchema } from '../../src/core/configuration-schema';
-import type { EffectContext } from '../../src/core/effect';
-import { parseDocument } from '../../src/core/schema-parts';
+import { type Configuration, configurationSchema } from '../../src/core/configuration/configuration-schema';
+import { parseDocument } from '../../src/core/configuration/schema-parts';
+import type { EffectContext } from '../../src/core/effects/effect';
 
 /** A moment of a migration; `fields` change what a test is about. */
 export function effectContext(fields: Partial<EffectContext> = {}): EffectContext {

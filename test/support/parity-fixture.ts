@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createProviderProbes } from '../../src/adapters/openai/provider-probe';
 import { createParityRuns } from '../../src/adapters/parity-runs';
-import { type Configuration, configurationSchema } from '../../src/core/configuration-schema';
-import type { ParityReport, ParityStanding } from '../../src/core/parity-report';
-import { PARITY_MARGINS } from '../../src/core/plan-schema';
+import type { ParityReport, ParityStanding } from '../../src/core/assessment/parity-report';
+import { type Configuration, configurationSchema } from '../../src/core/configuration/configuration-schema';
+import { PARITY_MARGINS } from '../../src/core/plan/plan-schema';
 import type { ParityRequest } from '../../src/ports';
-import { calls, type ScriptedAnswer, type ScriptedRequest, says } from './scripted-provider';
+import { calls, type ScriptedAnswer, type ScriptedRequest, says } from './providers/scripted-provider';
 
 /** A configuration with a route `chat` between two providers. */
 export function chatConfiguration(

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MigrationHarness } from './migration-harness';
+import type { MigrationHarness } from './migrations/migration-harness';
 
 /** Something that must hold no secret. */
 interface Place {

@@ -1,5 +1,5 @@
-import { GAMMA, type Histogram } from '../../src/core/histogram';
-import type { Random } from '../../src/core/rehearsal';
+import type { Random } from '../../src/core/rehearsal/rehearsal';
+import { GAMMA, type Histogram } from '../../src/core/statistics/histogram';
 
 /** Read once: in Jest a look-up of a global costs more than the function. */
 const { ceil, cos, floor, log, log1p, sqrt } = Math;

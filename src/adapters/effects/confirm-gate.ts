@@ -1,7 +1,7 @@
-import type { EffectTargetConfiguration } from '../../core/configuration-schema';
-import type { ConfirmAnswer, EffectContext } from '../../core/effect';
-import { EffectProblem } from '../../core/effect-problem';
-import type { TemplateValues } from '../../core/template';
+import type { EffectTargetConfiguration } from '../../core/configuration/configuration-schema';
+import type { ConfirmAnswer, EffectContext } from '../../core/effects/effect';
+import { EffectProblem } from '../../core/effects/effect-problem';
+import type { TemplateValues } from '../../core/effects/template';
 import type { TargetTools } from './effect-target';
 import { type HttpAnswer, type HttpLimits, sendGuarded } from './guarded-http';
 import { signedCall } from './signed-call';

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns';
 import { connect } from 'node:net';
-import { ForbiddenAddress, guardedLookup, refuseLiteral } from '../../core/address-guard';
-import { EffectProblem } from '../../core/effect-problem';
+import { ForbiddenAddress, guardedLookup, refuseLiteral } from '../../core/access/address-guard';
+import { EffectProblem } from '../../core/effects/effect-problem';
 
 export interface DnsAddress {
   readonly host: string;

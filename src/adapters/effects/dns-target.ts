@@ -1,10 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { EffectTargetConfiguration } from '../../core/configuration-schema';
-import { type DnsType, isWithin, recordProblem, typesReplaced } from '../../core/dns-records';
-import type { Json } from '../../core/effect';
-import { EffectProblem } from '../../core/effect-problem';
-import type { DnsSet } from '../../core/effect-schema';
-import { fillText } from '../../core/template';
+import type { EffectTargetConfiguration } from '../../core/configuration/configuration-schema';
+import { type DnsType, isWithinZone, recordProblem, typesReplaced } from '../../core/effects/dns-records';
+import type { Json } from '../../core/effects/effect';
+import { EffectProblem } from '../../core/effects/effect-problem';
+import type { DnsSet } from '../../core/effects/effect-schema';
+import { fillText } from '../../core/effects/template';
 import { byText, canonicalValue, DnsZone, type RecordSet } from './dns-zone';
 import type { EffectJob, EffectTarget, TargetTools } from './effect-target';
 
@@ -100,7 +100,7 @@ export function createDnsTarget(configuration: DnsConfiguration, tools: TargetTo
 /** What the plan asks for with its variables filled in; throws `EffectProblem` for what can be no record. */
 function wantedSet({ set, values }: EffectJob, { zone, ttl }: DnsConfiguration): RecordSet {
   const wanted = set as unknown as DnsSet;
-  if (!isWithin(wanted.name, zone)) {
+  if (!isWithinZone(wanted.name, zone)) {
     throw new EffectProblem(`expected a name within the zone ${zone}, got "${wanted.name}"`, false);
   }
   const filled = wanted.values.map((value) => {

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { type Answer, type DecodedPacket, decode, encode, type Packet } from 'dns-packet';
-import { canonicalName, type DnsType } from '../../core/dns-records';
-import { EffectProblem } from '../../core/effect-problem';
+import { canonicalName, type DnsType } from '../../core/effects/dns-records';
+import { EffectProblem } from '../../core/effects/effect-problem';
 import { type DnsAddress, exchange } from './dns-exchange';
 import { signMessage, type TsigKey, verifiedAnswer } from './tsig';
 

@@ -1,5 +1,5 @@
-import type { EffectContext, Json } from '../../core/effect';
-import type { TemplateValues } from '../../core/template';
+import type { EffectContext, Json } from '../../core/effects/effect';
+import type { TemplateValues } from '../../core/effects/template';
 
 /** What is to be done at a target. */
 export interface EffectJob {

@@ -1,14 +1,15 @@
 import { lookup as systemLookup } from 'node:dns';
 import type { Socket } from 'node:net';
 import { Agent, buildConnector, type Dispatcher, request } from 'undici';
-import { ForbiddenAddress, guardedLookup, refuseLiteral } from '../../core/address-guard';
-import { EffectProblem } from '../../core/effect-problem';
+import { ForbiddenAddress, guardedLookup, refuseLiteral } from '../../core/access/address-guard';
+import { EffectProblem } from '../../core/effects/effect-problem';
+import { HOUR_MS } from '../../core/text/duration';
 
 /** More than any receiver of an effect has to say. */
 const ANSWER_MOST_BYTES = 256 * 1024;
 const EXCERPT_MOST = 200;
 /** The longest that a receiver's `retry-after` is believed. */
-const RETRY_AFTER_MOST_MS = 3_600_000;
+const RETRY_AFTER_MOST_MS = HOUR_MS;
 
 export interface HttpLimits {
   readonly timeoutMs: number;

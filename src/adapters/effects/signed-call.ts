@@ -1,7 +1,7 @@
-import { BadInput } from '../../core/bad-input';
-import type { Json } from '../../core/effect';
-import { EffectProblem } from '../../core/effect-problem';
-import { signatureHeaders } from '../../core/webhook-signature';
+import { BadInput } from '../../core/configuration/bad-input';
+import type { Json } from '../../core/effects/effect';
+import { EffectProblem } from '../../core/effects/effect-problem';
+import { signatureHeaders } from '../../core/effects/webhook-signature';
 import type { HttpCall } from './guarded-http';
 
 /** A POST that its receiver can verify, and whose repetition it can tell by its key. */

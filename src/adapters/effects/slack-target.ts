@@ -1,5 +1,5 @@
-import type { EffectTargetConfiguration } from '../../core/configuration-schema';
-import { fillText, type TemplateValues } from '../../core/template';
+import type { EffectTargetConfiguration } from '../../core/configuration/configuration-schema';
+import { fillText, type TemplateValues } from '../../core/effects/template';
 import type { EffectTarget, TargetTools } from './effect-target';
 import { type HttpLimits, reachGuarded, sendGuarded } from './guarded-http';
 import { SentKeys } from './sent-keys';

@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { name as nameCodec } from 'dns-packet';
-import { EffectProblem } from '../../core/effect-problem';
+import { EffectProblem } from '../../core/effects/effect-problem';
 
 declare module 'dns-packet' {
   /** Exported, but missing in the package's types. */

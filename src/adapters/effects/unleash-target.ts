@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { EffectTargetConfiguration } from '../../core/configuration-schema';
-import type { Json } from '../../core/effect';
-import { EffectProblem } from '../../core/effect-problem';
-import type { UnleashSet } from '../../core/effect-schema';
+import type { EffectTargetConfiguration } from '../../core/configuration/configuration-schema';
+import type { Json } from '../../core/effects/effect';
+import { EffectProblem } from '../../core/effects/effect-problem';
+import type { UnleashSet } from '../../core/effects/effect-schema';
 import type { EffectJob, EffectTarget, TargetTools } from './effect-target';
 import { type HttpCall, type HttpLimits, sendGuarded } from './guarded-http';
 

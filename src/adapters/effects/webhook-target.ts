@@ -1,6 +1,6 @@
-import type { EffectTargetConfiguration } from '../../core/configuration-schema';
-import type { EffectContext, Json } from '../../core/effect';
-import { fillJson, type TemplateValues } from '../../core/template';
+import type { EffectTargetConfiguration } from '../../core/configuration/configuration-schema';
+import type { EffectContext, Json } from '../../core/effects/effect';
+import { fillJson, type TemplateValues } from '../../core/effects/template';
 import type { EffectTarget, TargetTools } from './effect-target';
 import { type HttpLimits, reachGuarded, sendGuarded } from './guarded-http';
 import { SentKeys } from './sent-keys';

@@ -1,14 +1,14 @@
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
+import type { Question } from '../../core/assessment/question';
 import type {
   Configuration,
   ModelMapping,
   ProviderConfiguration,
   RouteConfiguration,
-} from '../../core/configuration-schema';
-import type { FailureClass } from '../../core/evidence';
-import type { Question } from '../../core/question';
-import type { Side } from '../../core/routing';
-import { InvalidDocument } from '../../core/schema-parts';
+} from '../../core/configuration/configuration-schema';
+import { InvalidDocument } from '../../core/configuration/schema-parts';
+import type { FailureClass } from '../../core/evidence/evidence';
+import type { Side } from '../../core/routing/routing';
 import { guardedFetch } from '../../guarded-fetch';
 
 /** Sent with every request of our own, so that a provider's own log tells probes from users. */

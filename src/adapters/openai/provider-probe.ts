@@ -1,11 +1,11 @@
 import type OpenAI from 'openai';
+import { fillerText } from '../../core/assessment/filler-text';
 import type {
   Configuration,
   ProviderConfiguration,
   RouteConfiguration,
-} from '../../core/configuration-schema';
-import { fillerText } from '../../core/filler-text';
-import type { Side } from '../../core/routing';
+} from '../../core/configuration/configuration-schema';
+import type { Side } from '../../core/routing/routing';
 import type { ProbeKind, ProviderPort } from '../../ports';
 import { bodyOfSide, classifyFailure, configuredRoute, Malformed, providerClient } from './provider-client';
 import { askProvider, type OwnParameter } from './provider-question';

@@ -1,8 +1,8 @@
 import type OpenAI from 'openai';
 import { APIError } from 'openai';
-import type { RouteConfiguration } from '../../core/configuration-schema';
-import type { Answer, AnswerUsage, Message, Question, Reply, ToolCall } from '../../core/question';
-import type { Side } from '../../core/routing';
+import type { Answer, AnswerUsage, Message, Question, Reply, ToolCall } from '../../core/assessment/question';
+import type { RouteConfiguration } from '../../core/configuration/configuration-schema';
+import type { Side } from '../../core/routing/routing';
 import { bodyOfSide, classifyFailure, Malformed, modelOfSide } from './provider-client';
 
 /** Whom to ask, and how this side's requests look. */

@@ -1,4 +1,4 @@
-import type { Configuration } from '../../core/configuration-schema';
+import type { Configuration } from '../../core/configuration/configuration-schema';
 import { type PriceBook, parsePriceBook } from './price-book-schema';
 
 /** The prices that a configuration gives for its providers, as a price book; `asOf` is the date of the reading. */

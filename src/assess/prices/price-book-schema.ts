@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { BadInput } from '../../core/bad-input';
-import type { RateCard, Rates } from '../../core/prices';
+import type { RateCard, Rates } from '../../core/assessment/prices';
+import { BadInput } from '../../core/configuration/bad-input';
 
 const perMillion = z.number().min(0).max(1e6);
 

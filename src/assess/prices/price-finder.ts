@@ -1,4 +1,3 @@
-import { BadInput } from '../../core/bad-input';
 import {
   cardAt,
   isDefaultTier,
@@ -6,7 +5,8 @@ import {
   type RateCard,
   type Rates,
   ratesAt,
-} from '../../core/prices';
+} from '../../core/assessment/prices';
+import { BadInput } from '../../core/configuration/bad-input';
 import type { CurrencyRate, PriceBook } from './price-book-schema';
 import { referenceCard } from './reference-prices';
 

@@ -6,7 +6,7 @@ import {
   type PriceCalculationResult,
   type TieredPrices,
 } from '@pydantic/genai-prices';
-import type { RateCard, Rates } from '../../core/prices';
+import type { RateCard, Rates } from '../../core/assessment/prices';
 
 // The package does not export its package.json, and its version is the only date of its prices.
 const { version } = JSON.parse(

@@ -1,6 +1,8 @@
-import { BadInput } from '../../core/bad-input';
-import { type Histogram, histogramCount, mergeHistograms, quantile } from '../../core/histogram';
-import { USAGE_FIELDS, type UsageField } from './mapping-sql';
+import { BadInput } from '../../core/configuration/bad-input';
+import { type Histogram, histogramCount, mergeHistograms, quantile } from '../../core/statistics/histogram';
+import { DAY_MS, HOUR_MS } from '../../core/text/duration';
+import type { UsageSource } from './files/usage-source';
+import { USAGE_FIELDS, type UsageField } from './formats/mapping-sql';
 import { bucketSql } from './sql-text';
 import {
   type Distribution,
@@ -14,10 +16,6 @@ import {
 } from './usage-analysis';
 import type { Row, UsageDatabase } from './usage-database';
 import { UsageQuestions } from './usage-questions';
-import type { UsageSource } from './usage-source';
-
-const DAY_MS = 86_400_000;
-const HOUR_MS = 3_600_000;
 
 /** Which time of the usage is looked at. */
 export interface WindowChoice {

@@ -1,5 +1,5 @@
-import type { Mapping } from './mapping-schema';
-import { sourcesOf } from './mapping-schema';
+import type { Mapping } from './formats/mapping-schema';
+import { sourcesOf } from './formats/mapping-schema';
 
 import { identifier, literal } from './sql-text';
 import type { RawAccess, RawType } from './value-columns';

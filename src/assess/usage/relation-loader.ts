@@ -1,18 +1,18 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { realpath, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { BadInput } from '../../core/bad-input';
-import { type ContentKind, UnreadableUsage } from './content-kind';
-import type { Mapping } from './mapping-schema';
-import { selectUsage, type UsageField } from './mapping-sql';
-import { checkGzip } from './physical-lines';
+import { BadInput } from '../../core/configuration/bad-input';
+import { type ContentKind, UnreadableUsage } from './files/content-kind';
+import { checkGzip } from './files/physical-lines';
+import type { UsageSource } from './files/usage-source';
+import { type ReadFile, recallFile, rememberFile } from './files/work-folder';
+import type { Mapping } from './formats/mapping-schema';
+import { selectUsage, type UsageField } from './formats/mapping-sql';
 import type { RawRelation } from './raw-relation';
 import { type Inspection, inspectRows, rejectedRows } from './row-check';
 import { literal } from './sql-text';
 import { ACCEPTED_COLUMNS, presenceColumn, rowsInPlace, stagedRows, unstagedRows } from './staged-rows';
 import type { UsageDatabase } from './usage-database';
-import type { UsageSource } from './usage-source';
-import { type ReadFile, recallFile, rememberFile } from './work-folder';
 
 /** Where rows come from, for reading and for messages. */
 export interface FileIdentity {

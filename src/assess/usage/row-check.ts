@@ -1,15 +1,15 @@
-import { UnreadableUsage } from './content-kind';
-import { REJECT_REASONS, SKIPPED, type UsageField } from './mapping-sql';
-import { linesOfRecords, measureLines } from './physical-lines';
+import { DAY_MS } from '../../core/text/duration';
+import { UnreadableUsage } from './files/content-kind';
+import { linesOfRecords, measureLines } from './files/physical-lines';
+import type { RejectExample, Rejects } from './files/usage-source';
+import { REJECT_REASONS, SKIPPED, type UsageField } from './formats/mapping-sql';
 import { REJECTS_LIMIT } from './raw-relation';
 import { literal } from './sql-text';
 import type { UsageDatabase } from './usage-database';
-import type { RejectExample, Rejects } from './usage-source';
 
 /** Distinct models beyond which a column is surely not the model. */
 const MAX_MODELS = 2000;
 const EXAMPLES = 5;
-const DAY_MS = 86_400_000;
 /** DuckDB's own limit on a line of CSV. */
 const MAX_LINE_BYTES = 2_000_000;
 

@@ -1,4 +1,4 @@
-import { bucketOf, GAMMA } from '../../core/histogram';
+import { bucketOf, GAMMA } from '../../core/statistics/histogram';
 
 /** A string literal of SQL. */
 export function literal(text: string): string {

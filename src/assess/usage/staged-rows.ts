@@ -1,4 +1,4 @@
-import type { UsageField } from './mapping-sql';
+import type { UsageField } from './formats/mapping-sql';
 import { bucketSql } from './sql-text';
 
 /** The column of each field in the rows of a mapping's SELECT. */

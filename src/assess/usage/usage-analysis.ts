@@ -1,6 +1,6 @@
-import type { Histogram } from '../../core/histogram';
-import type { UsageField } from './mapping-sql';
-import type { UsageSource } from './usage-source';
+import type { Histogram } from '../../core/statistics/histogram';
+import type { UsageSource } from './files/usage-source';
+import type { UsageField } from './formats/mapping-sql';
 
 /** Sums over some usage; a field that no source carries is null, never 0. */
 export interface UsageSums {

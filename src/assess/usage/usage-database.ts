@@ -3,12 +3,12 @@ import { rm } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
-import { BadInput } from '../../core/bad-input';
+import { BadInput } from '../../core/configuration/bad-input';
+import { openWorkFolder } from './files/work-folder';
 import { literal } from './sql-text';
-import { openWorkFolder } from './work-folder';
 
 /** Told now and then while something long runs; `fraction` is 0 to 1, or null when it is not known. */
-export type Progress = (what: string, fraction: number | null) => void;
+export type QueryProgress = (what: string, fraction: number | null) => void;
 
 /** A row of a query; counts and sums arrive as numbers. */
 export type Row = Readonly<Record<string, Value>>;
@@ -24,7 +24,7 @@ export class UsageDatabase {
     readonly folder: string,
     private readonly instance: DuckDBInstance,
     private readonly connection: DuckDBConnection,
-    private readonly progress: Progress,
+    private readonly progress: QueryProgress,
   ) {}
 
   /**
@@ -32,7 +32,7 @@ export class UsageDatabase {
    * attempt that did not end, whose files need not be read again.
    */
   static async open(
-    options: { memoryMb?: number; threads?: number; progress?: Progress; earlier?: string | null } = {},
+    options: { memoryMb?: number; threads?: number; progress?: QueryProgress; earlier?: string | null } = {},
   ): Promise<UsageDatabase> {
     const folder = await openWorkFolder(options.earlier ?? null);
     const path = join(folder, `usage-${randomBytes(4).toString('hex')}.duckdb`);

@@ -4,21 +4,21 @@ import { realpath, stat, symlink } from 'node:fs/promises';
 import { basename, extname, join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { BadInput } from '../../core/bad-input';
-import { NORMALIZED_MAPPING } from './built-in-mappings';
-import { type ContentKind, sniffContent, UnreadableUsage } from './content-kind';
-import { convertFile } from './converted-file';
-import { CODE_FORMATS, type CodeFormat } from './detection';
-import { writeDocumentRows } from './document-rows';
-import { chooseFormat } from './file-format';
-import type { Mapping } from './mapping-schema';
-import { checkGzip } from './physical-lines';
+import { BadInput } from '../../core/configuration/bad-input';
+import { type ContentKind, sniffContent, UnreadableUsage } from './files/content-kind';
+import { writeDocumentRows } from './files/document-rows';
+import { checkGzip } from './files/physical-lines';
+import { UnpackingLimit } from './files/unpacking-limit';
+import type { UsageSource } from './files/usage-source';
+import { NORMALIZED_MAPPING } from './formats/built-in-mappings';
+import { convertFile } from './formats/converted-file';
+import { CODE_FORMATS, type CodeFormat } from './formats/detection';
+import { chooseFormat } from './formats/file-format';
+import type { Mapping } from './formats/mapping-schema';
 import { csvRelation, jsonRelation, parquetRelation, type RawRelation } from './raw-relation';
 import { type FileIdentity, inFile, loadRelation } from './relation-loader';
 import { literal } from './sql-text';
-import { UnpackingLimit } from './unpacking-limit';
 import type { UsageDatabase } from './usage-database';
-import type { UsageSource } from './usage-source';
 
 /** How files are to be read. */
 export interface LoadOptions {

@@ -1,11 +1,11 @@
-import type { Histogram } from '../../core/histogram';
+import type { Histogram } from '../../core/statistics/histogram';
+import { MINUTE_MS } from '../../core/text/duration';
 import { isZeroBucket } from './sql-text';
 import { FEATURES, featureField, type UsageAnalysis } from './usage-analysis';
 import type { Row, UsageDatabase } from './usage-database';
 
 /** Prices change on quarter hours at the finest: every time zone's offset is a multiple of that. */
 const CELL_MS = 900_000;
-const MINUTE_MS = 60_000;
 /** Callers that are shown. */
 const CALLERS_SHOWN = 50;
 

@@ -1,4 +1,4 @@
-import type { Source } from './mapping-schema';
+import type { Source } from './formats/mapping-schema';
 import { identifier, literal } from './sql-text';
 
 /** What a raw column holds, as far as it decides how it is converted; `clean` is text without words for null. */

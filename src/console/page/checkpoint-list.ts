@@ -6,7 +6,7 @@ import { moment } from './moment';
 const SHOWN_FIRST = 10;
 
 /** The newest checkpoints; all of them when they are asked for. */
-export class CheckpointList {
+export class CheckpointListElement {
   readonly element = h('section', { class: 'card checkpoints' });
   readonly #address: string;
   readonly #rows = h('ol', { class: 'checkpoint-rows' });

@@ -1,4 +1,4 @@
-import { visibleText } from '../../core/visible-text';
+import { visibleText } from '../../core/text/visible-text';
 
 export type Child = Node | string | number | null | false;
 

@@ -1,4 +1,4 @@
-import { formatShare } from '../../core/plan';
+import { formatShare } from '../../core/plan/plan';
 import type { Trouble } from '../view/banner';
 import type { ListedView } from '../view/listed-migration';
 import { bannerElement } from './banner-element';

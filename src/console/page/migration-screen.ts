@@ -1,7 +1,7 @@
 import type { MigrationView } from '../view/migration-view';
 import { bannerElement } from './banner-element';
 import { Charts } from './charts';
-import { CheckpointList } from './checkpoint-list';
+import { CheckpointListElement } from './checkpoint-list';
 import { fill, h } from './element';
 import {
   clockElement,
@@ -21,7 +21,7 @@ export class MigrationScreen {
   readonly element = h('div', { class: 'migration-screen' });
   readonly #route: string;
   readonly #charts = new Charts();
-  readonly #checkpoints: CheckpointList;
+  readonly #checkpoints: CheckpointListElement;
   readonly #isPast: boolean;
   readonly #viewer: string | null;
   readonly #absent = h('div', { class: 'banners' });
@@ -40,7 +40,7 @@ export class MigrationScreen {
     this.#route = route;
     this.#isPast = runId !== null;
     this.#viewer = viewer;
-    this.#checkpoints = new CheckpointList(route, runId);
+    this.#checkpoints = new CheckpointListElement(route, runId);
     this.#content.hidden = true;
     fill(
       this.#content,

@@ -1,11 +1,10 @@
+import { DAY_MS } from '../../core/text/duration';
 import { timeLeftText } from '../view/number-text';
 import { h } from './element';
 
 const TIME = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const DAY = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short' });
 const FULL = new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeStyle: 'long' });
-
-const DAY_MS = 86_400_000;
 
 /** A moment as short as it is clear: `14:05:31` today, `29 Jul 14:05` on other days. */
 export function moment(atMs: number): HTMLTimeElement {

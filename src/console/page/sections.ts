@@ -1,12 +1,12 @@
-import { formatDuration } from '../../core/duration';
-import { formatShare, stageShareText } from '../../core/plan';
+import { formatShare, stageShareText } from '../../core/plan/plan';
+import { formatDuration } from '../../core/text/duration';
 import type { ProviderNames } from '../view/action';
 import { type EvidenceBar, type GateView, type MetricView, toneOf } from '../view/gate-view';
 import type { GatewayView } from '../view/gateway-view';
 import type { ClockView, HeadView, MigrationView } from '../view/migration-view';
 import {
   countText,
-  evidenceText,
+  evidenceNumber,
   latencyText,
   rateText,
   shortCountText,
@@ -254,10 +254,10 @@ function metricElement({ metric, outcome, harm, sentence, bar: evidence }: Metri
 }
 
 function neededText({ kind, toward, value, threshold }: EvidenceBar): string {
-  const found = `${kind === 'count' ? '' : 'e-value '}${evidenceText(value)}`;
+  const found = `${kind === 'count' ? '' : 'e-value '}${evidenceNumber(value)}`;
   return toward === 'harm'
-    ? `${found}, harm at ${evidenceText(threshold)}`
-    : `${found}, ${evidenceText(threshold)} needed`;
+    ? `${found}, harm at ${evidenceNumber(threshold)}`
+    : `${found}, ${evidenceNumber(threshold)} needed`;
 }
 
 const STATE_WORDS: Readonly<Record<GatewayView['state'], string>> = {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
-import { cookieOf, type Refusal } from './visitor';
+import { cookieOf, type VisitorRefusal } from './visitor';
 
 const LOOPBACK = ['localhost', '127.0.0.1', '[::1]'];
 
@@ -27,7 +27,7 @@ export class ConsoleGuard {
    * Checks what a browser could be made to send from elsewhere; null when all is well. `isNavigable`: another site, such
    * as the one where people log in, may lead a browser there.
    */
-  refuseForeign(request: IncomingMessage, isNavigable = false): Refusal | null {
+  refuseForeign(request: IncomingMessage, isNavigable = false): VisitorRefusal | null {
     const { headers, method = '' } = request;
     const hosts = request.rawHeaders.filter(
       (name, index) => index % 2 === 0 && name.toLowerCase() === 'host',
@@ -53,7 +53,7 @@ export class ConsoleGuard {
   }
 
   /** Whether the request bears the session; null when it does. */
-  refuseStranger(request: IncomingMessage): Refusal | null {
+  refuseStranger(request: IncomingMessage): VisitorRefusal | null {
     const given = cookieOf(request, this.#cookie);
     if (timingSafeEqual(digest(given), digest(this.#session))) return null;
     return { status: 401, message: 'expected a session: open the address that cutover ui printed' };

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type FailedLogin, FailedLogins } from '../../core/failed-logins';
-import { Connections } from '../../gateway/connections';
-import { createListener, type ListenerTls, schemeOf } from '../../gateway/listener-tls';
+import { type FailedLogin, FailedLogins } from '../../core/access/failed-logins';
+import { Connections } from '../../gateway/sockets/connections';
+import { createListener, type ListenerTls, schemeOf } from '../../gateway/sockets/listener-tls';
 import type { ConsoleClient } from '../source/console-client';
 import { checkpointLine } from '../view/checkpoint-line';
 import { readCommandRequest } from './command-request';
@@ -11,7 +11,7 @@ import type { ConsoleFeeds, WatchedMigration } from './console-feeds';
 import { ConsoleGuard } from './console-guard';
 import { EventStream } from './event-stream';
 import type { PageFile } from './page-file';
-import { type Identity, isRefusal, type Refusal, type Visitor } from './visitor';
+import { type Identity, isRefusal, type Visitor, type VisitorRefusal } from './visitor';
 
 export interface ConsoleServerOptions {
   readonly client: () => Promise<ConsoleClient>;
@@ -154,7 +154,7 @@ class ConsoleSite {
     return sendJson(response, 200, { by: this.options.by(null) });
   }
 
-  #visitorOf(request: IncomingMessage): Visitor | Refusal {
+  #visitorOf(request: IncomingMessage): Visitor | VisitorRefusal {
     if (this.identity !== null) return this.identity.visitorOf(request);
     return this.guard.refuseStranger(request) ?? { name: null, role: 'operator', untilMs: null };
   }
@@ -272,7 +272,7 @@ function sendFile(request: IncomingMessage, response: ServerResponse, file: Page
   response.end(request.method === 'HEAD' ? undefined : bytes);
 }
 
-function refuse(response: ServerResponse, { status, message }: Refusal): void {
+function refuse(response: ServerResponse, { status, message }: VisitorRefusal): void {
   sendJson(response, status, { message });
 }
 

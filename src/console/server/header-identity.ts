@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIPv6 } from 'node:net';
-import type { ConsoleConfiguration } from '../../core/console-schema';
-import { type Identity, type Refusal, type Visitor, visitorNamed } from './visitor';
+import type { ConsoleConfiguration } from '../../core/configuration/console-schema';
+import { type Identity, type Visitor, type VisitorRefusal, visitorNamed } from './visitor';
 
 const NAME_MOST = 200;
 
@@ -23,7 +23,7 @@ export class HeaderIdentity implements Identity {
     }
   }
 
-  visitorOf(request: IncomingMessage): Visitor | Refusal {
+  visitorOf(request: IncomingMessage): Visitor | VisitorRefusal {
     const address = (request.socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/i, '');
     if (!this.#trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) {
       return { status: 403, message: `expected a proxy that is trusted, got a connection from ${address}` };

@@ -1,8 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ConsoleConfiguration } from '../../core/console-schema';
+import type { ConsoleConfiguration } from '../../core/configuration/console-schema';
 import { guardedFetch } from '../../guarded-fetch';
-import { cookieOf, type Identity, isRefusal, type Refusal, type Visitor, visitorNamed } from './visitor';
+import {
+  cookieOf,
+  type Identity,
+  isRefusal,
+  type Visitor,
+  type VisitorRefusal,
+  visitorNamed,
+} from './visitor';
 
 /** An ES module only, and of no use to a console that asks for a token. */
 const loadOidc = () => import('openid-client');
@@ -54,7 +61,7 @@ export class OidcIdentity implements Identity {
     this.#secure = url.protocol === 'https:' ? '; Secure' : '';
   }
 
-  visitorOf(request: IncomingMessage): Visitor | Refusal {
+  visitorOf(request: IncomingMessage): Visitor | VisitorRefusal {
     const id = cookieOf(request, this.#sessionCookie);
     const visitor = this.#sessions.get(id);
     if (visitor !== undefined && (visitor.untilMs ?? 0) > this.options.now()) return visitor;

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { FailedLogin } from '../../core/failed-logins';
-import type { ListenerTls } from '../../gateway/listener-tls';
+import type { FailedLogin } from '../../core/access/failed-logins';
+import type { ListenerTls } from '../../gateway/sockets/listener-tls';
 import type { ConsoleClient } from '../source/console-client';
 import type { GatewayReader } from '../source/gateway-watch';
 import type { ProviderNames } from '../view/action';

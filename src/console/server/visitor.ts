@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ConsoleConfiguration } from '../../core/console-schema';
+import type { ConsoleConfiguration } from '../../core/configuration/console-schema';
 
 /** Why a request is not served. */
-export interface Refusal {
+export interface VisitorRefusal {
   readonly status: 400 | 401 | 403 | 429;
   readonly message: string;
 }
@@ -22,7 +22,7 @@ export interface Visitor {
 /** How people log in. */
 export interface Identity {
   readonly kind: 'token' | 'header' | 'oidc';
-  visitorOf(request: IncomingMessage): Visitor | Refusal;
+  visitorOf(request: IncomingMessage): Visitor | VisitorRefusal;
   /** Answers a request that belongs to logging in or out; false for every other. */
   answer(request: IncomingMessage, url: URL, response: ServerResponse): Promise<boolean>;
 }
@@ -32,14 +32,14 @@ export function visitorNamed(
   name: string,
   { operators, viewers }: ConsoleConfiguration['roles'],
   untilMs: number | null,
-): Visitor | Refusal {
+): Visitor | VisitorRefusal {
   if (operators.includes(name)) return { name, role: 'operator', untilMs };
   if (viewers.includes(name) || viewers.includes('*')) return { name, role: 'viewer', untilMs };
   return { status: 403, message: `${name} is neither an operator nor a viewer of this console` };
 }
 
 /** Whether somebody was refused. */
-export function isRefusal(found: Visitor | Refusal): found is Refusal {
+export function isRefusal(found: Visitor | VisitorRefusal): found is VisitorRefusal {
   return 'status' in found;
 }
 

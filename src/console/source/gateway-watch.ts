@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { EvidenceReading } from '../../core/evidence';
-import { type FoundGateway, identifyGateways } from '../../core/gateway-identity';
-import type { RosterEntry } from '../../core/migration-state';
-import type { GatewayStatus } from '../../core/routing';
+import type { EvidenceReading } from '../../core/evidence/evidence';
+import type { RosterEntry } from '../../core/migration/migration-state';
+import { type FoundGateway, identifyGateways } from '../../core/routing/gateway-identity';
+import type { GatewayStatus } from '../../core/routing/routing';
 import type { GatewayAnswer } from '../../ports';
 import type { GatewaySighting } from '../view/gateway-view';
 

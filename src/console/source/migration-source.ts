@@ -1,10 +1,10 @@
 import { outcomeOf } from '../../client/command-outcome';
-import type { Checkpoint } from '../../core/checkpoint';
-import type { AssessmentSummary } from '../../core/migration-state';
-import type { MigrationStatus, RollbackEligibility } from '../../core/status';
+import type { Checkpoint } from '../../core/migration/checkpoint';
+import type { AssessmentSummary } from '../../core/migration/migration-state';
+import type { MigrationStatus, RollbackEligibility } from '../../core/migration/status';
 import type { ProviderNames } from '../view/action';
 import type { Trouble } from '../view/banner';
-import type { RecordedVerdict } from '../view/gate-view';
+import type { ShownVerdict } from '../view/gate-view';
 import type { MigrationSighting } from '../view/migration-view';
 import { type Order, orderView } from '../view/order';
 import type { ConsoleClient } from './console-client';
@@ -32,7 +32,7 @@ export class MigrationSource {
   readonly #options: MigrationSourceOptions;
   #status: MigrationStatus | null = null;
   #trouble: Trouble | null = null;
-  #verdicts: readonly RecordedVerdict[] = [];
+  #verdicts: readonly ShownVerdict[] = [];
   #windowsKey = '';
   #checkpoints: readonly Checkpoint[] = [];
   #eligibility: RollbackEligibility | null = null;
@@ -159,10 +159,7 @@ function troubleOf(error: Error): Trouble['what'] {
 }
 
 /** Earlier verdicts and what is kept of them now, each window once. */
-function joined(
-  before: readonly RecordedVerdict[],
-  now: readonly RecordedVerdict[],
-): readonly RecordedVerdict[] {
+function joined(before: readonly ShownVerdict[], now: readonly ShownVerdict[]): readonly ShownVerdict[] {
   const firstMs = now[0]?.atMs ?? Number.POSITIVE_INFINITY;
   return [...before.filter(({ atMs }) => atMs < firstMs), ...now].slice(-VERDICTS_KEPT);
 }

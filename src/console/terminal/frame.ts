@@ -1,11 +1,11 @@
-import { formatDuration } from '../../core/duration';
-import { formatShare, stageShareText } from '../../core/plan';
+import { formatShare, stageShareText } from '../../core/plan/plan';
+import { formatDuration } from '../../core/text/duration';
 import type { Banner } from '../view/banner';
 import type { CheckpointLine } from '../view/checkpoint-line';
 import { type EvidenceBar, type GateView, type MetricView, toneOf } from '../view/gate-view';
 import type { GatewayView } from '../view/gateway-view';
 import type { MigrationView } from '../view/migration-view';
-import { countText, evidenceText, rateText, timeLeftText } from '../view/number-text';
+import { countText, evidenceNumber, rateText, timeLeftText } from '../view/number-text';
 import { type Block, stack } from './block';
 import { sidesLines } from './sides-table';
 import {
@@ -232,8 +232,8 @@ function metricLines(metrics: readonly MetricView[], width: number, glyphs: Glyp
 }
 
 function numbersText({ value, threshold, toward }: EvidenceBar): string {
-  const found = value >= 1e6 ? '>1M' : evidenceText(value);
-  return `${found}/${evidenceText(threshold)}${toward === 'harm' ? ' harm' : ''}`;
+  const found = value >= 1e6 ? '>1M' : evidenceNumber(value);
+  return `${found}/${evidenceNumber(threshold)}${toward === 'harm' ? ' harm' : ''}`;
 }
 
 function gatewayLine(

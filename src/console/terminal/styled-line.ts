@@ -1,4 +1,4 @@
-import { visibleText } from '../../core/visible-text';
+import { visibleText } from '../../core/text/visible-text';
 
 /** What a piece of text looks like; each terminal turns it into what it can. */
 export type Style =

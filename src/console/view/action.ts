@@ -1,7 +1,7 @@
-import type { CommandName } from '../../core/command';
-import { openApproval } from '../../core/migration-state';
-import { formatShare } from '../../core/plan';
-import type { MigrationStatus, RollbackEligibility } from '../../core/status';
+import type { CommandName } from '../../core/migration/command';
+import { openApproval } from '../../core/migration/migration-state';
+import type { MigrationStatus, RollbackEligibility } from '../../core/migration/status';
+import { formatShare } from '../../core/plan/plan';
 
 /** A command that may be given now, with what it would do: shown before it is sent. */
 export interface ActionView {

@@ -1,14 +1,14 @@
-import { formatShare } from '../../core/plan';
-import type { AdminError } from '../../core/routing';
-import type { MigrationStatus } from '../../core/status';
+import type { MigrationStatus } from '../../core/migration/status';
+import { formatShare } from '../../core/plan/plan';
+import type { AdminError } from '../../core/routing/routing';
 import type { GatewaySighting } from './gateway-view';
 
-export type Tone = 'danger' | 'warning' | 'info' | 'good';
+export type BannerTone = 'danger' | 'warning' | 'info' | 'good';
 
 /** One thing that whoever looks must not miss; texts come from people and providers and are no markup. */
 export interface Banner {
   readonly id: string;
-  readonly tone: Tone;
+  readonly tone: BannerTone;
   readonly title: string;
   readonly text: string;
   readonly sinceMs: number | null;
@@ -42,7 +42,7 @@ export function bannersOf(
     ...unreadableBanner(status),
     ...closedBanner(status),
   ];
-  const grave: readonly Tone[] = ['danger', 'warning', 'info', 'good'];
+  const grave: readonly BannerTone[] = ['danger', 'warning', 'info', 'good'];
   return found.sort((a, b) => grave.indexOf(a.tone) - grave.indexOf(b.tone));
 }
 

@@ -1,6 +1,6 @@
-import type { Checkpoint } from '../../core/checkpoint';
-import { formatShare } from '../../core/plan';
-import type { Tone } from './banner';
+import type { Checkpoint } from '../../core/migration/checkpoint';
+import { formatShare } from '../../core/plan/plan';
+import type { BannerTone } from './banner';
 
 /** One checkpoint as people read it; texts come from people and are no markup. */
 export interface CheckpointLine {
@@ -12,7 +12,7 @@ export interface CheckpointLine {
   readonly epoch: number | null;
   readonly by: string;
   readonly why: string;
-  readonly tone: Tone | 'plain';
+  readonly tone: BannerTone | 'plain';
 }
 
 /** A checkpoint in words. */
@@ -52,7 +52,7 @@ export function checkpointLine(entry: Checkpoint): CheckpointLine {
   }
 }
 
-const RECORD_TONES: Readonly<Record<string, Tone>> = {
+const RECORD_TONES: Readonly<Record<string, BannerTone>> = {
   harm: 'danger',
   drift: 'danger',
   'rolled back': 'danger',

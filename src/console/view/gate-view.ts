@@ -1,7 +1,7 @@
-import type { AssessmentSummary, MigrationState } from '../../core/migration-state';
-import type { MigrationStatus } from '../../core/status';
-import { usageLines } from '../../core/usage-digest';
-import type { GateVerdict, MetricVerdict, VerdictOutcome } from '../../core/verdict';
+import { usageLines } from '../../core/assessment/usage-digest';
+import type { GateVerdict, MetricVerdict, VerdictOutcome } from '../../core/gates/verdict';
+import type { AssessmentSummary, MigrationState } from '../../core/migration/migration-state';
+import type { MigrationStatus } from '../../core/migration/status';
 
 /** How far a metric is from being decided; `fraction` is 0 to 1. */
 export interface EvidenceBar {
@@ -38,7 +38,7 @@ export interface GateView {
   readonly usage: readonly string[];
 }
 
-export type RecordedVerdict = MigrationState['verdicts'][number];
+export type ShownVerdict = MigrationState['verdicts'][number];
 
 /** The gate of the stage that the migration is in; before its first window, what the assessment said. */
 export function gateOf(

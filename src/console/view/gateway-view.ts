@@ -1,7 +1,7 @@
-import type { EvidenceReading } from '../../core/evidence';
-import type { GatewayStatus } from '../../core/routing';
-import { contradiction } from '../../core/serving';
-import type { MigrationStatus } from '../../core/status';
+import type { EvidenceReading } from '../../core/evidence/evidence';
+import type { MigrationStatus } from '../../core/migration/status';
+import type { GatewayStatus } from '../../core/routing/routing';
+import { contradiction } from '../../core/routing/serving';
 import type { GatewayAnswer } from '../../ports';
 
 /** What one gateway said when it was last asked; null where it was not. */

@@ -1,5 +1,5 @@
 import type { ListedMigration } from '../../client/listed-migration';
-import type { Tone } from './banner';
+import type { BannerTone } from './banner';
 
 /** One migration in the list, as Temporal's own records tell it: no worker is asked. */
 export interface ListedView {
@@ -8,7 +8,7 @@ export interface ListedView {
   /** Names the run where it is not the newest of its route. */
   readonly runId: string | null;
   readonly state: string;
-  readonly tone: Tone | 'plain';
+  readonly tone: BannerTone | 'plain';
   readonly open: boolean;
   readonly share: number | null;
   readonly paused: boolean;

@@ -1,10 +1,10 @@
-import type { Checkpoint } from '../../core/checkpoint';
-import type { AssessmentSummary } from '../../core/migration-state';
-import type { MigrationStatus, RollbackEligibility } from '../../core/status';
+import type { Checkpoint } from '../../core/migration/checkpoint';
+import type { AssessmentSummary } from '../../core/migration/migration-state';
+import type { MigrationStatus, RollbackEligibility } from '../../core/migration/status';
 import { type ActionView, actionsOf, type ProviderNames } from './action';
 import { type Banner, bannersOf, type Trouble } from './banner';
 import { type CheckpointLine, checkpointLine } from './checkpoint-line';
-import { type GateView, gateOf, type RecordedVerdict } from './gate-view';
+import { type GateView, gateOf, type ShownVerdict } from './gate-view';
 import { type GatewaySighting, type GatewayView, gatewayViews } from './gateway-view';
 import type { OrderView } from './order';
 import { type SeriesView, seriesOf } from './series';
@@ -14,7 +14,7 @@ import { type SidesView, sidesOf } from './side-view';
 export interface MigrationSighting {
   readonly status: MigrationStatus;
   /** All that are known, oldest first. */
-  readonly verdicts: readonly RecordedVerdict[];
+  readonly verdicts: readonly ShownVerdict[];
   readonly checkpoints: readonly Checkpoint[];
   readonly eligibility: RollbackEligibility | null;
   readonly assessment: AssessmentSummary | null;

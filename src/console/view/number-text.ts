@@ -34,7 +34,7 @@ export function usdText(usd: number | null): string {
 }
 
 /** An e-value, or what is needed of one: `0.3`, `12.5`, `over a million`. */
-export function evidenceText(value: number): string {
+export function evidenceNumber(value: number): string {
   if (value >= 1e6) return 'over a million';
   return value < 100 ? String(Number(value.toPrecision(2))) : countText(value);
 }

@@ -1,8 +1,8 @@
 import type { CommandOutcome } from '../../client/command-outcome';
-import type { CommandName } from '../../core/command';
-import { formatShare } from '../../core/plan';
-import type { MigrationStatus } from '../../core/status';
-import type { Tone } from './banner';
+import type { CommandName } from '../../core/migration/command';
+import type { MigrationStatus } from '../../core/migration/status';
+import { formatShare } from '../../core/plan/plan';
+import type { BannerTone } from './banner';
 
 /** A command that was sent from this console, and what has become of it so far. */
 export interface Order {
@@ -22,7 +22,7 @@ export interface OrderView {
   readonly by: string;
   readonly atMs: number;
   readonly open: boolean;
-  readonly tone: Tone;
+  readonly tone: BannerTone;
   readonly text: string;
 }
 

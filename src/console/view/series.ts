@@ -1,6 +1,6 @@
-import type { Checkpoint } from '../../core/checkpoint';
-import type { MetricVerdict } from '../../core/verdict';
-import { barOf, type EvidenceBar, type RecordedVerdict } from './gate-view';
+import type { MetricVerdict } from '../../core/gates/verdict';
+import type { Checkpoint } from '../../core/migration/checkpoint';
+import { barOf, type EvidenceBar, type ShownVerdict } from './gate-view';
 
 /** What the charts are drawn from: a column a quantity, a row a window, oldest first. */
 export interface SeriesView {
@@ -30,10 +30,7 @@ export interface Pair {
 }
 
 /** Windows as columns; `verdicts` and `checkpoints` are in their order. */
-export function seriesOf(
-  verdicts: readonly RecordedVerdict[],
-  checkpoints: readonly Checkpoint[],
-): SeriesView {
+export function seriesOf(verdicts: readonly ShownVerdict[], checkpoints: readonly Checkpoint[]): SeriesView {
   const pair = (name: string): Pair => {
     const metrics = verdicts.map((verdict) => largest(verdict, name));
     return {
@@ -56,7 +53,7 @@ export function seriesOf(
 }
 
 /** Of the metrics whose name begins so (one a model), the one that rests on most requests. */
-function largest({ metrics }: RecordedVerdict, name: string): MetricVerdict | null {
+function largest({ metrics }: ShownVerdict, name: string): MetricVerdict | null {
   return metrics
     .filter(({ metric }) => metric.startsWith(name))
     .reduce<MetricVerdict | null>(
@@ -68,7 +65,7 @@ function largest({ metrics }: RecordedVerdict, name: string): MetricVerdict | nu
 const LINES_AT_MOST = 6;
 
 /** A line a metric and direction: evidence of harm and of being within the margin are never joined. */
-function evidenceOf(verdicts: readonly RecordedVerdict[]): SeriesView['evidence'] {
+function evidenceOf(verdicts: readonly ShownVerdict[]): SeriesView['evidence'] {
   const lines = new Map<
     string,
     { metric: string; toward: EvidenceBar['toward']; fractions: (number | null)[] }

@@ -5,11 +5,11 @@ import {
   failureCount,
   mergeEvidence,
   sumCells,
-} from '../../core/evidence';
-import { quantile } from '../../core/histogram';
-import type { Side } from '../../core/routing';
-import type { MigrationStatus } from '../../core/status';
-import type { GateVerdict } from '../../core/verdict';
+} from '../../core/evidence/evidence';
+import type { GateVerdict } from '../../core/gates/verdict';
+import type { MigrationStatus } from '../../core/migration/status';
+import type { Side } from '../../core/routing/routing';
+import { quantile } from '../../core/statistics/histogram';
 import type { GatewaySighting } from './gateway-view';
 
 /** One provider's numbers under the routing that is in effect. Rates are 0 to 1, null without data. */

@@ -1,4 +1,4 @@
-import type { Histogram } from '../histogram';
+import type { Histogram } from './histogram';
 
 /** For each of some samples, how many of its values lie at or below each bucket's upper bound. */
 export interface CumulativeCounts {

@@ -1,4 +1,4 @@
-import type { BucketCounts } from '../evidence';
+import type { BucketCounts } from '../evidence/evidence';
 import type { RateCounts } from './change-detector';
 import type { TwoRates } from './rate-difference';
 

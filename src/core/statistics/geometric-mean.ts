@@ -1,4 +1,4 @@
-import type { LogMoments } from '../evidence';
+import type { LogMoments } from '../evidence/evidence';
 import { checkProbability, type Interval } from './beta-binomial';
 
 /** A ratio of geometric means, candidate to legacy, with its always-valid interval. */

@@ -1,4 +1,3 @@
-import { bucketOf, GAMMA, type Histogram, histogramCount } from '../histogram';
 import {
   type BetaPrior,
   checkProbability,
@@ -10,6 +9,7 @@ import {
 } from './beta-binomial';
 import type { RateCounts } from './change-detector';
 import { type CumulativeCounts, countAtOrBelow, cumulateSuffixes } from './cumulative-counts';
+import { bucketOf, GAMMA, type Histogram, histogramCount } from './histogram';
 import { type ArmSamples, type CumulatedArms, cumulateArms } from './quantile-ratio';
 
 /** Values above a bound, of all; the bound is rounded up to a bucket's, by at most 1%. */

@@ -1,7 +1,7 @@
-import { GAMMA, type Histogram } from '../histogram';
 import { type BetaPrior, checkProbability, type LogEvidence, rateAbove, rateBelow } from './beta-binomial';
 import { type DetectorState, detectorWeights } from './change-detector';
 import { bucketReaching, type CumulativeCounts, countAtOrBelow, cumulateSuffixes } from './cumulative-counts';
+import { GAMMA, type Histogram } from './histogram';
 import { logSumExp } from './log-space';
 
 /** Read once: a look-up of a global costs more than the function inside a vm context. */

@@ -1,4 +1,4 @@
-import type { Histogram } from '../histogram';
+import type { Histogram } from './histogram';
 import type { ArmSamples } from './quantile-ratio';
 
 /**

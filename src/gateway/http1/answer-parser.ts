@@ -1,5 +1,5 @@
 import { ChunkedBody } from './chunked-body';
-import { FIELD_LINES, type Fields, hasOption, readFields, VALUE } from './field-lines';
+import { FIELD_LINES, type Fields, hasOption, readHeaderFields, VALUE } from './field-lines';
 import { HeadReader } from './head-reader';
 import { MessageError } from './message-error';
 
@@ -93,7 +93,7 @@ export class AnswerParser {
     if (!ANSWER_HEAD.test(head)) throw new MessageError('expected the head of an HTTP/1.1 answer');
     const status = Number(head.slice(9, 12));
     const isNew = head.charCodeAt(7) === ONE;
-    const fields = readFields(head, head.indexOf('\r\n') + 2);
+    const fields = readHeaderFields(head, head.indexOf('\r\n') + 2);
     if (status < 200) {
       this.#interim += 1;
       if (!isNew || status === 101 || this.#interim > MAX_INTERIM)

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { latin1 } from '../latin1';
-import { TOKEN, VALUE } from './field-lines';
+import { latin1 } from '../json/latin1';
+import { HTTP_TOKEN, VALUE } from './field-lines';
 import { type Writer, writeThisTurn } from './write-turn';
 
 /** What an answer needs of the connection that carries it. */
@@ -18,7 +18,7 @@ const KEPT_OPEN = `Connection: keep-alive\r\nKeep-Alive: timeout=${KEEP_ALIVE_MS
 const ONE_PIECE_BYTES = 16_384;
 /** More than this is not kept until the end of the turn: the socket says whether it has room. */
 const AT_MOST_LATER_BYTES = 65_536;
-const LINE = new RegExp(`^${TOKEN}: ${VALUE}$`);
+const LINE = new RegExp(`^${HTTP_TOKEN}: ${VALUE}$`);
 const NOBODY = () => {};
 
 /** An answer to a caller, under the names that node:http has for it. Its head leaves with the first bytes of its body. */

@@ -17,14 +17,14 @@ export interface CallerHost {
   /** A WebSocket is asked for: the socket belongs to the host from now on; `head` is what came behind the request. */
   upgrade(request: CallerRequest, socket: Socket, head: Buffer): void;
   /** Answers what is no request in time and closes the socket, which belongs to the host from now on. */
-  refuse(socket: Socket, why: Refusal): void;
+  refuse(socket: Socket, why: MessageRefusal): void;
   /** What serving threw; the connection is closed. */
   broke(error: unknown): void;
   /** The connection needs no deadline any more. */
   left(connection: CallerConnection): void;
 }
 
-export type Refusal = 'malformed' | 'too long' | 'too slow';
+export type MessageRefusal = 'malformed' | 'too long' | 'too slow';
 
 /** For how long a caller may still send on a connection that was answered for the last time. */
 const LINGER_MS = 2_000;
@@ -204,7 +204,7 @@ export class CallerConnection implements RequestReceiver, AnswerCarrier {
     this.#host.upgrade(request, this.socket, head);
   }
 
-  #refuse(why: Refusal): void {
+  #refuse(why: MessageRefusal): void {
     const request = this.#request;
     const answer = this.#answer;
     if (answer?.headersSent === true) {

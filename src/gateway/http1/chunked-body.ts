@@ -1,5 +1,5 @@
-import { latin1 } from '../latin1';
-import { FIELD_LINES, readFields, TOKEN } from './field-lines';
+import { latin1 } from '../json/latin1';
+import { FIELD_LINES, HTTP_TOKEN, readHeaderFields } from './field-lines';
 import { MessageError } from './message-error';
 
 const CR = 13;
@@ -9,7 +9,9 @@ const SEMICOLON = 59;
 const MAX_SIZE_DIGITS = 13;
 const MAX_EXTENSION_BYTES = 1_024;
 const MAX_TRAILER_BYTES = 8_192;
-const EXTENSIONS = new RegExp(`^(?:;${TOKEN}(?:=(?:${TOKEN}|"[\\t\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]*"))?)*$`);
+const EXTENSIONS = new RegExp(
+  `^(?:;${HTTP_TOKEN}(?:=(?:${HTTP_TOKEN}|"[\\t\\x20\\x21\\x23-\\x5b\\x5d-\\x7e]*"))?)*$`,
+);
 const TRAILERS = new RegExp(`^${FIELD_LINES}\\r\\n$`);
 const NOTHING = Buffer.alloc(0);
 
@@ -113,7 +115,7 @@ export class ChunkedBody {
     if (end >= 4 || text.startsWith('\r\n')) {
       const trailers = text.slice(0, end);
       if (!TRAILERS.test(trailers)) throw new MessageError('expected well-formed trailers');
-      const { contentLength, chunked } = readFields(trailers.slice(0, -2), 0);
+      const { contentLength, chunked } = readHeaderFields(trailers.slice(0, -2), 0);
       if (contentLength >= 0 || chunked) throw new MessageError('expected no framing in trailers');
       this.#state = 'done';
       return from + end - before;

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns';
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { guardedLookup } from '../../core/address-guard';
+import { guardedLookup } from '../../core/access/address-guard';
 import { Connection, ConnectionClosed, type ConnectionOwner } from './connection';
 import { Exchange, type ExchangeHandler, type UpstreamRequest } from './exchange';
 import { type Writer, writeThisTurn } from './write-turn';

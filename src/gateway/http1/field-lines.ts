@@ -1,10 +1,10 @@
 import { MessageError } from './message-error';
 
 /** Grammar of RFC 9110, 5.5 and 5.6.2, as parts of regular expressions over latin1 text. */
-export const TOKEN = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
+export const HTTP_TOKEN = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
 export const VALUE = '[\\t\\x20-\\x7e\\x80-\\xff]*';
 /** Any number of complete field lines; a line that begins with a blank (obs-fold) is none. */
-export const FIELD_LINES = `(?:${TOKEN}:${VALUE}\\r\\n)*`;
+export const FIELD_LINES = `(?:${HTTP_TOKEN}:${VALUE}\\r\\n)*`;
 
 const SPACE = 32;
 const TAB = 9;
@@ -29,7 +29,7 @@ export class Fields {
  * Reads field lines whose characters have been checked already. Throws `MessageError` for a length or a coding that
  * two readers could understand differently: more than one of either, both, signs, lists, other codings.
  */
-export function readFields(text: string, from: number): Fields {
+export function readHeaderFields(text: string, from: number): Fields {
   const fields = new Fields();
   const { list } = fields;
   let codings = 0;

@@ -1,4 +1,4 @@
-import { latin1 } from '../latin1';
+import { latin1 } from '../json/latin1';
 import { MessageError } from './message-error';
 
 /** The largest head that is read, bytes. */

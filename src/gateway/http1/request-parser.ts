@@ -1,5 +1,5 @@
 import { ChunkedBody } from './chunked-body';
-import { FIELD_LINES, type Fields, readFields, TOKEN } from './field-lines';
+import { FIELD_LINES, type Fields, HTTP_TOKEN, readHeaderFields } from './field-lines';
 import { HeadReader } from './head-reader';
 import { MessageError } from './message-error';
 
@@ -23,7 +23,7 @@ export interface RequestReceiver {
 /** `ended`: nothing is read until the next request is asked for. */
 type State = 'head' | 'length' | 'chunked' | 'ended';
 
-const REQUEST_HEAD = new RegExp(`^${TOKEN} [\\x21-\\x7e]+ HTTP/1\\.[01]\\r\\n${FIELD_LINES}$`);
+const REQUEST_HEAD = new RegExp(`^${HTTP_TOKEN} [\\x21-\\x7e]+ HTTP/1\\.[01]\\r\\n${FIELD_LINES}$`);
 const ZERO = 48;
 const CR = 13;
 const LF = 10;
@@ -101,7 +101,7 @@ export class RequestParser {
     const lineEnd = text.indexOf('\r\n');
     const methodEnd = text.indexOf(' ');
     const isOld = text.charCodeAt(lineEnd - 1) === ZERO;
-    const fields = readFields(text, lineEnd + 2);
+    const fields = readHeaderFields(text, lineEnd + 2);
     if (fields.chunked && isOld) throw new MessageError('expected no Transfer-Encoding in HTTP/1.0');
     this.#left = fields.contentLength;
     const hasBody = fields.chunked || fields.contentLength > 0;

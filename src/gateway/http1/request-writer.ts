@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { latin1 } from '../latin1';
+import { latin1 } from '../json/latin1';
 import type { UpstreamRequest } from './exchange';
-import { TOKEN, VALUE } from './field-lines';
+import { HTTP_TOKEN, VALUE } from './field-lines';
 
 /** Thrown for a request that cannot be written as HTTP/1.1. */
 class InvalidRequest extends Error {
@@ -13,7 +13,7 @@ class InvalidRequest extends Error {
 const ONE_PIECE_BYTES = 16_384;
 const METHOD = /^[A-Z]+$/;
 const NOT_IN_PATH = /[^\x21-\x7e\x80-\xff]/;
-const LINE = new RegExp(`^${TOKEN}: ${VALUE}$`);
+const LINE = new RegExp(`^${HTTP_TOKEN}: ${VALUE}$`);
 const BODY_METHODS = new Set(['POST', 'PUT', 'PATCH']);
 
 /**

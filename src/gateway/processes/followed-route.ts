@@ -1,9 +1,9 @@
-import type { RouteConfiguration } from '../../core/configuration-schema';
-import { ArmDraw } from '../arm-draw';
-import { ConversationTable } from '../conversation-table';
-import type { RouteToServe } from '../gateway-routes';
-import { MakerTable } from '../maker-table';
-import { type InFlightEnd, type RoutingInForce, ServedRoute } from '../served-route';
+import type { RouteConfiguration } from '../../core/configuration/configuration-schema';
+import { ArmDraw } from '../routing/arm-draw';
+import { ConversationTable } from '../routing/conversation-table';
+import type { RouteToServe } from '../routing/gateway-routes';
+import { MakerTable } from '../routing/maker-table';
+import { type InFlightEnd, type RoutingInForce, ServedRoute } from '../routing/served-route';
 import type { Counted, Learned, RouteStanding, RouteStart } from './process-messages';
 import { RouteCounts } from './route-counts';
 

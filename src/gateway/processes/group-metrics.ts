@@ -1,10 +1,10 @@
 import { AggregatorRegistry, Registry } from 'prom-client';
-import type { FailedLogins } from '../../core/failed-logins';
-import type { GatewayStatus } from '../../core/routing';
-import type { Connections } from '../connections';
-import type { RouteToServe } from '../gateway-routes';
-import { registerScraped } from '../metric-series';
-import { GatewayMetrics, type MetricSamples } from '../metrics';
+import type { FailedLogins } from '../../core/access/failed-logins';
+import type { GatewayStatus } from '../../core/routing/routing';
+import type { RouteToServe } from '../routing/gateway-routes';
+import type { Connections } from '../sockets/connections';
+import { registerScraped } from '../telemetry/metric-series';
+import { GatewayMetrics, type MetricSamples } from '../telemetry/metrics';
 import type { ProcessGroup, Round } from './process-group';
 
 /** The metrics of a gateway of several processes: routing from here, everything else added up over all. */

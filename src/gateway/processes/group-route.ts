@@ -1,9 +1,15 @@
-import type { EvidenceReading } from '../../core/evidence';
-import type { GatewayStatus, KillLatch, PushAccepted, PushRequest, RenewRequest } from '../../core/routing';
-import type { AdministeredRoute } from '../admin';
-import { ConversationTable } from '../conversation-table';
-import type { GatewayRoute } from '../gateway-routes';
-import type { Refusal } from '../push-decision';
+import type { EvidenceReading } from '../../core/evidence/evidence';
+import type {
+  GatewayStatus,
+  KillLatch,
+  PushAccepted,
+  PushRequest,
+  RenewRequest,
+} from '../../core/routing/routing';
+import type { AdministeredRoute } from '../admin/admin';
+import { ConversationTable } from '../routing/conversation-table';
+import type { GatewayRoute } from '../routing/gateway-routes';
+import type { PushRefusal } from '../routing/push-decision';
 import type { ProcessGroup, Round } from './process-group';
 import type { Counted, Learned, RouteStart } from './process-messages';
 
@@ -56,7 +62,7 @@ export class GroupRoute implements AdministeredRoute {
   }
 
   /** Confirmed when every process follows it and, after a lowering, none holds an unsent attempt of an older epoch. */
-  async push(request: PushRequest): Promise<PushAccepted | Refusal> {
+  async push(request: PushRequest): Promise<PushAccepted | PushRefusal> {
     const taken = await this.#route.state.push(request);
     if ('code' in taken) return taken;
     const round = await this.#round();
@@ -69,7 +75,7 @@ export class GroupRoute implements AdministeredRoute {
     };
   }
 
-  async renew(request: RenewRequest): Promise<GatewayStatus | Refusal> {
+  async renew(request: RenewRequest): Promise<GatewayStatus | PushRefusal> {
     const renewed = this.#route.state.renew(request);
     return 'code' in renewed ? renewed : this.status();
   }

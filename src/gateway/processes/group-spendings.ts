@@ -1,5 +1,5 @@
-import type { CallerConfiguration } from '../../core/configuration-schema';
-import { CallerLimits, type LimitLevels } from '../caller-limits';
+import type { CallerConfiguration } from '../../core/configuration/configuration-schema';
+import { CallerLimits, type LimitLevels } from '../callers/caller-limits';
 import type { Member } from './process-group';
 import type { CallerSpending } from './process-messages';
 

@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Owner, ownerOf } from '../state-lock';
+import { type Owner, ownerOf } from '../routing/state-lock';
 
 const LOOK_EVERY_MS = 10;
 

@@ -1,5 +1,5 @@
-import type { Configuration } from '../../core/configuration-schema';
-import { LARGEST_PART } from '../memory-budget';
+import type { Configuration } from '../../core/configuration/configuration-schema';
+import { LARGEST_PART } from '../sockets/memory-budget';
 
 /** Thrown at a start when a limit of the configuration cannot be divided among so many processes. */
 class IndivisibleLimit extends Error {

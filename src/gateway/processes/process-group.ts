@@ -1,7 +1,7 @@
 import cluster, { type Worker as ClusterWorker } from 'node:cluster';
 import { join } from 'node:path';
-import type { MetricSamples } from '../metrics';
-import type { Order, ProcessStart, Report, RouteStanding } from './process-messages';
+import type { MetricSamples } from '../telemetry/metrics';
+import type { ProcessOrder, ProcessStart, Report, RouteStanding } from './process-messages';
 
 /** How long a round waits for a process; less than the worker waits for the admin listener. */
 const PATIENCE_MS = 800;
@@ -114,7 +114,7 @@ export class ProcessGroup {
   }
 
   /** Sends to all, at once; what one does not read yet it reads in this order, before any later connection. */
-  send(order: Order, except: Member | null = null): void {
+  send(order: ProcessOrder, except: Member | null = null): void {
     for (const member of this.#members) if (member !== except) sendTo(member, order);
   }
 
@@ -275,7 +275,7 @@ export class ProcessGroup {
   }
 }
 
-function sendTo({ worker }: Member, order: Order): void {
+function sendTo({ worker }: Member, order: ProcessOrder): void {
   // One that has just died is replaced by one that starts with all of this.
   if (worker.isConnected()) worker.send(order, () => {});
 }

@@ -1,15 +1,15 @@
-import type { Configuration } from '../../core/configuration-schema';
-import type { Side } from '../../core/routing';
-import type { CountedDraws } from '../arm-draw';
-import type { LimitLevels, Spending } from '../caller-limits';
-import type { BegunConversation } from '../conversation-table';
-import type { EvidenceAddition } from '../epoch-evidence';
-import type { ListenAddress } from '../listen-address';
-import type { MetricSamples } from '../metrics';
-import type { InFlightEnd, RoutingInForce } from '../served-route';
+import type { Configuration } from '../../core/configuration/configuration-schema';
+import type { Side } from '../../core/routing/routing';
+import type { LimitLevels, LimitSpending } from '../callers/caller-limits';
+import type { EvidenceAddition } from '../evidence/epoch-evidence';
+import type { CountedDraws } from '../routing/arm-draw';
+import type { BegunConversation } from '../routing/conversation-table';
+import type { InFlightEnd, RoutingInForce } from '../routing/served-route';
+import type { ListenAddress } from '../sockets/listen-address';
+import type { MetricSamples } from '../telemetry/metrics';
 
 /** What the primary process of a gateway sends to one that serves. Messages arrive in the order of sending. */
-export type Order =
+export type ProcessOrder =
   | { readonly order: 'start'; readonly start: ProcessStart }
   | {
       readonly order: 'follow';
@@ -57,7 +57,7 @@ export interface ProcessStart {
 }
 
 /** What one caller, by its place in the configuration, has used in one process. */
-export interface CallerSpending extends Spending {
+export interface CallerSpending extends LimitSpending {
   readonly caller: number;
 }
 

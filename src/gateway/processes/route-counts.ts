@@ -1,8 +1,8 @@
-import type { Side } from '../../core/routing';
-import { EpochEvidence } from '../epoch-evidence';
-import type { Observation } from '../evidence-cell';
-import { type KeyCounts, keyHash } from '../key-statistics';
-import { LegacyLatencies } from '../legacy-latencies';
+import type { Side } from '../../core/routing/routing';
+import { EpochEvidence } from '../evidence/epoch-evidence';
+import type { Observation } from '../evidence/evidence-cell';
+import { type KeyCounts, keyHash } from '../evidence/key-statistics';
+import { LegacyLatencies } from '../evidence/legacy-latencies';
 import type { Counted } from './process-messages';
 
 /** Counts one route's draws and evidence in a process that serves, until the primary takes them over. */

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
-import type { Configuration } from '../../core/configuration-schema';
-import type { AdministeredRoute } from '../admin';
-import type { Defects } from '../defects';
-import { openRoutes } from '../gateway-routes';
-import type { Restart } from '../life-sign';
-import type { ListenAddress } from '../listen-address';
+import type { Configuration } from '../../core/configuration/configuration-schema';
+import type { AdministeredRoute } from '../admin/admin';
+import { openRoutes } from '../routing/gateway-routes';
+import type { Restart } from '../routing/life-sign';
+import type { ListenAddress } from '../sockets/listen-address';
+import type { Defects } from '../telemetry/defects';
 import { GroupMetrics } from './group-metrics';
 import { GroupRoute } from './group-route';
 import { GroupSpendings } from './group-spendings';

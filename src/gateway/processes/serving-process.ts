@@ -1,15 +1,15 @@
 import { resolveSecret } from '../../config';
-import { Callers } from '../callers';
+import { Callers } from '../callers/callers';
 import { type DataPlane, openDataPlane } from '../data-plane';
-import type { Defects } from '../defects';
 import { serveOn } from '../gateway-process';
-import { openListenerTls } from '../listener-tls';
-import { GatewayMetrics } from '../metrics';
-import { type GatewayLog, openLog } from '../request-log';
-import { openProviders } from '../route';
+import { openProviders } from '../routing/route';
+import { openListenerTls } from '../sockets/listener-tls';
+import type { Defects } from '../telemetry/defects';
+import { GatewayMetrics } from '../telemetry/metrics';
+import { type GatewayLog, openLog } from '../telemetry/request-log';
 import { FollowedRoute } from './followed-route';
 import { hostNowMs } from './host-clock';
-import type { CallerSpending, Learned, Order, ProcessStart, Report } from './process-messages';
+import type { CallerSpending, Learned, ProcessOrder, ProcessStart, Report } from './process-messages';
 
 /** What was counted reaches the primary after so long; a process that dies takes no more with it. */
 const COUNTED_EVERY_MS = 20;
@@ -80,7 +80,7 @@ class ServingProcess {
     send({ report: 'listening', url: await this.#dataPlane.listen(start.data) });
   }
 
-  obey(order: Order): void {
+  obey(order: ProcessOrder): void {
     switch (order.order) {
       case 'start':
         return;
@@ -151,7 +151,7 @@ function send(report: Report): void {
 
 let serving: ServingProcess | null = null;
 
-process.on('message', (order: Order) => {
+process.on('message', (order: ProcessOrder) => {
   if (order.order !== 'start') {
     serving?.obey(order);
     return;

@@ -1,6 +1,6 @@
-import { verifyMessage } from '../../../src/core/webhook-signature';
-import { type EffectReceiver, startEffectReceiver } from '../../support/effect-receiver';
+import { verifyMessage } from '../../../src/core/effects/webhook-signature';
 import { effectContext, effectTargets, NEVER, ON_LOOPBACK } from '../../support/effect-trial';
+import { type EffectReceiver, startEffectReceiver } from '../../support/servers/effect-receiver';
 
 const SECRET = 'a secret of more than sixteen bytes';
 

@@ -1,15 +1,15 @@
 import { Resolver } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EffectTargets } from '../../../src/adapters/effect-targets';
-import type { Json } from '../../../src/core/effect';
+import type { Json } from '../../../src/core/effects/effect';
+import { configurationWith, effectContext, NEVER } from '../../support/effect-trial';
 import {
   DNS_KEYS,
   type DnsServer,
   startDnsServer,
   startLyingServer,
   startTcpServer,
-} from '../../support/dns-server';
-import { configurationWith, effectContext, NEVER } from '../../support/effect-trial';
+} from '../../support/servers/dns-server';
 
 const SECRETS: Readonly<Record<string, string>> = {
   'env:WRITER': DNS_KEYS.writer.secret,

@@ -1,5 +1,5 @@
-import { type EffectReceiver, startEffectReceiver } from '../../support/effect-receiver';
 import { effectContext, effectTargets, NEVER, ON_LOOPBACK } from '../../support/effect-trial';
+import { type EffectReceiver, startEffectReceiver } from '../../support/servers/effect-receiver';
 
 let service: EffectReceiver;
 let values: Map<string, unknown>;

@@ -1,6 +1,6 @@
 import { type HttpLimits, reachGuarded, sendGuarded } from '../../../src/adapters/effects/guarded-http';
-import { type EffectReceiver, startEffectReceiver } from '../../support/effect-receiver';
 import { NEVER, ON_LOOPBACK } from '../../support/effect-trial';
+import { type EffectReceiver, startEffectReceiver } from '../../support/servers/effect-receiver';
 
 const LIMITS: HttpLimits = { timeoutMs: 10_000, ...ON_LOOPBACK };
 

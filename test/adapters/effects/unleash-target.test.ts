@@ -1,6 +1,6 @@
-import type { Json } from '../../../src/core/effect';
+import type { Json } from '../../../src/core/effects/effect';
 import { effectContext, effectTargets, NEVER, ON_LOOPBACK } from '../../support/effect-trial';
-import { startUnleash, type UnleashServer } from '../../support/unleash-server';
+import { startUnleash, type UnleashServer } from '../../support/servers/unleash-server';
 
 let unleash: UnleashServer;
 

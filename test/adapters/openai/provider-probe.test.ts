@@ -7,7 +7,7 @@ import {
   type ScriptedProvider,
   says,
   startScriptedProvider,
-} from '../../support/scripted-provider';
+} from '../../support/providers/scripted-provider';
 
 let provider: ScriptedProvider;
 

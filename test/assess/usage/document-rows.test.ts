@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { writeDocumentRows } from '../../../src/assess/usage/document-rows';
+import { writeDocumentRows } from '../../../src/assess/usage/files/document-rows';
 
 let folder: string;
 beforeEach(() => {

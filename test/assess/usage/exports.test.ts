@@ -1,8 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readDeepSeekExport } from '../../../src/assess/usage/deepseek-export';
-import { readZip } from '../../../src/assess/usage/zip-archive';
+import { readZip } from '../../../src/assess/usage/files/zip-archive';
+import { readDeepSeekExport } from '../../../src/assess/usage/formats/deepseek-export';
 import { built, runNode } from '../../support/cli';
 import { zipOf } from '../../support/zip-file';
 
@@ -120,7 +120,7 @@ describe('a zip bomb', () => {
   it('is refused while it unpacks, in a fraction of the memory that it asks for', async () => {
     const path = join(folder, 'bomb.zip');
     writeFileSync(path, zipOf('amount.csv', bomb));
-    const script = `require(${JSON.stringify(built('src/assess/usage/zip-archive.js'))})
+    const script = `require(${JSON.stringify(built('src/assess/usage/files/zip-archive.js'))})
       .readZip(${JSON.stringify(path)})
       .then(() => 'it was read', (error) => error.message)
       .then((said) => console.log(JSON.stringify([said, require('node:fs').readFileSync('/proc/self/status', 'utf8')])))`;

@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { fetchOpenAiUsage, type OpenAiFetch } from '../../../src/assess/usage/openai-fetch';
-import { readOpenAiUsage } from '../../../src/assess/usage/openai-usage';
+import { fetchOpenAiUsage, type OpenAiFetch } from '../../../src/assess/usage/formats/openai-fetch';
+import { readOpenAiUsage } from '../../../src/assess/usage/formats/openai-usage';
 
 let server: Server;
 let seen: { url: URL; authorization: string | undefined }[];

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
-import { parseMapping } from '../../../src/assess/usage/mapping-schema';
+import { parseMapping } from '../../../src/assess/usage/formats/mapping-schema';
 import { analyzeFiles } from '../../support/usage-analysis';
 
 const MAPPING = parseMapping(

@@ -2,8 +2,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { BUILT_IN_MAPPINGS } from '../../../src/assess/usage/built-in-mappings';
-import { type Mapping, parseMapping } from '../../../src/assess/usage/mapping-schema';
+import { BUILT_IN_MAPPINGS } from '../../../src/assess/usage/formats/built-in-mappings';
+import { type Mapping, parseMapping } from '../../../src/assess/usage/formats/mapping-schema';
 import type { UsageAnalysis } from '../../../src/assess/usage/usage-analysis';
 import { analyzeFiles } from '../../support/usage-analysis';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type AssessmentPorts, type AssessmentRequest, assessUsage } from '../../../src/assess/assess-usage';
 import { PriceFinder } from '../../../src/assess/prices/price-finder';
-import { openWorkFolder } from '../../../src/assess/usage/work-folder';
+import { openWorkFolder } from '../../../src/assess/usage/files/work-folder';
 
 const HEADER = 'request_created_at,latency,time_to_first_token,status,prompt_tokens,completion_tokens,model';
 const ROW = '2026-10-05T08:00:00Z,100,10,200,10,1,gpt-4o';

@@ -1,4 +1,4 @@
-import { type Random, seededRandom } from '../../../src/core/rehearsal';
+import { type Random, seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import {
   type BetaPrior,
   type LogEvidence,

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { seededRandom } from '../../../src/core/rehearsal';
+import { seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import {
   addCounts,
   appendWindow,

@@ -1,5 +1,5 @@
-import type { BucketCounts } from '../../../src/core/evidence';
-import { rehearse, seededRandom } from '../../../src/core/rehearsal';
+import type { BucketCounts } from '../../../src/core/evidence/evidence';
+import { rehearse, seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import {
   appendWindow,
   type DetectorState,

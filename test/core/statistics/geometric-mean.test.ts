@@ -1,5 +1,5 @@
-import type { LogMoments } from '../../../src/core/evidence';
-import { type Random, seededRandom } from '../../../src/core/rehearsal';
+import type { LogMoments } from '../../../src/core/evidence/evidence';
+import { type Random, seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import { geometricMeanRatio } from '../../../src/core/statistics/geometric-mean';
 import { drawNormal, mostFalseDecisions } from '../../support/statistics-draws';
 

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
-import { GAMMA, type Histogram, histogramOf, mergeHistograms } from '../../../src/core/histogram';
-import { type Random, seededRandom } from '../../../src/core/rehearsal';
+import { type Random, seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import { rateAbove, rateBelow } from '../../../src/core/statistics/beta-binomial';
 import {
   appendWindow,
@@ -8,6 +7,7 @@ import {
   detectorWeights,
   NO_WINDOWS,
 } from '../../../src/core/statistics/change-detector';
+import { GAMMA, type Histogram, histogramOf, mergeHistograms } from '../../../src/core/statistics/histogram';
 import { logSumExp } from '../../../src/core/statistics/log-space';
 import {
   countsAbove,

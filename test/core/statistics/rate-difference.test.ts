@@ -1,4 +1,4 @@
-import { seededRandom } from '../../../src/core/rehearsal';
+import { seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import { rateAbove, rateBelow, rateInterval } from '../../../src/core/statistics/beta-binomial';
 import { growthUntil, smallestReaching } from '../../../src/core/statistics/expected-requests';
 import {

@@ -1,5 +1,5 @@
-import { GAMMA, histogramOf } from '../../../src/core/histogram';
 import { rateAbove, rateBelow, rateDiffers } from '../../../src/core/statistics/beta-binomial';
+import { GAMMA, histogramOf } from '../../../src/core/statistics/histogram';
 import { logBeta, logBetaTails } from '../../../src/core/statistics/incomplete-beta';
 import { quantileExceeds, quantileWithin } from '../../../src/core/statistics/quantile-ratio';
 import references from './references.json';

@@ -1,4 +1,7 @@
-import { type Configuration, configurationSchema } from '../../../src/core/configuration-schema';
+import {
+  type Configuration,
+  configurationSchema,
+} from '../../../src/core/configuration/configuration-schema';
 import { configurationOfOne, countProcesses } from '../../../src/gateway/processes/process-count';
 
 function configuration(gateway: object, candidate: object = {}): Configuration {

@@ -2,10 +2,10 @@ import { mkdtempSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
-import type { Evidence } from '../../../src/core/evidence';
-import { type FaultProvider, startFaultProvider, well } from '../../support/fault-provider';
-import { temporaryDirectory } from '../../support/gateway-fixture';
-import { ProcessGateway, type ProcessGatewayOptions } from '../../support/process-gateway';
+import type { Evidence } from '../../../src/core/evidence/evidence';
+import { temporaryDirectory } from '../../support/gateways/gateway-fixture';
+import { ProcessGateway, type ProcessGatewayOptions } from '../../support/gateways/process-gateway';
+import { type FaultProvider, startFaultProvider, well } from '../../support/providers/fault-provider';
 
 const root = temporaryDirectory();
 let legacy: FaultProvider;

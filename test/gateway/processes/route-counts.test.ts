@@ -1,8 +1,8 @@
 import fc from 'fast-check';
-import type { FailureClass } from '../../../src/core/evidence';
-import { EvidenceStore } from '../../../src/gateway/evidence-store';
+import type { FailureClass } from '../../../src/core/evidence/evidence';
+import { EvidenceStore } from '../../../src/gateway/evidence/evidence-store';
 import { RouteCounts } from '../../../src/gateway/processes/route-counts';
-import { observation } from '../../support/gateway-fixture';
+import { observation } from '../../support/gateways/gateway-fixture';
 
 const outcomes = ['success', 'aborted', 'refused', 'timeout', 'status_5xx', 'rejected', 'shed'] as const;
 

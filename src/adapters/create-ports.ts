@@ -1,0 +1,73 @@
+import { lookup } from 'node:dns/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Configuration } from '../core/configuration/configuration-schema';
+import type { Ports, TelemetryPort } from '../ports';
+import { adminClientTls } from './admin-client-tls';
+import { EffectTargets } from './effect-targets';
+import { GatewayAdmin } from './gateway-admin';
+import { discoverGateways } from './gateway-discovery';
+import { observedEffects } from './observed-effects';
+import { createProviderProbes } from './openai/provider-probe';
+import { createParityRuns, type ParityDirectories } from './parity-runs';
+import { createReportWriter } from './report-writer';
+import { systemClock } from './system-clock';
+import { createUsageLogs } from './usage-logs';
+import { createWorkflowStanding } from './workflow-standing';
+
+/** The real world behind the activities of a worker; throws `UnresolvedSecret` when the admin token leads nowhere. */
+export function createPorts(
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+  readDocument: (path: string) => unknown,
+  parity: ParityDirectories,
+  telemetry: TelemetryPort = SILENCE,
+  reportsFolder?: string,
+): Ports {
+  const providers = createProviderProbes({ configuration, resolveSecret, now: systemClock.now });
+  return {
+    gateways: createGatewayAdmin(configuration, resolveSecret, true),
+    providers,
+    parity: createParityRuns(configuration, providers, parity),
+    standing: createWorkflowStanding(),
+    usage: createUsageLogs({ configuration, resolveSecret, readDocument }),
+    reports: createReportWriter(reportsFolder ?? null),
+    clock: systemClock,
+    telemetry,
+    effects: observedEffects(createEffectTargets(configuration, resolveSecret), telemetry),
+  };
+}
+
+const SILENCE: TelemetryPort = {
+  effect: () => ({ end: () => undefined }),
+  stage: () => ({ round: () => undefined, end: () => undefined }),
+  change: () => ({ pushed: () => undefined, end: () => undefined }),
+};
+
+/** The targets of a configuration's effects. */
+export function createEffectTargets(
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+): EffectTargets {
+  return new EffectTargets(configuration, {
+    resolveSecret,
+    nowMs: Date.now,
+    sleep: (durationMs, signal) => sleep(durationMs, undefined, { signal }),
+  });
+}
+
+/** The admin client for a configuration's gateways; `controls` when it acts for a migration. */
+export function createGatewayAdmin(
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+  controls = false,
+): GatewayAdmin {
+  const { gatewayDiscovery } = configuration;
+  const tls = adminClientTls(configuration, resolveSecret);
+  return new GatewayAdmin({
+    token: resolveSecret(configuration.adminToken),
+    controls,
+    discover: () => discoverGateways(configuration, (host) => lookup(host, { all: true })),
+    ...(gatewayDiscovery === undefined ? {} : { discoveryHost: new URL(gatewayDiscovery.admin).hostname }),
+    ...(tls === undefined ? {} : { tls }),
+  });
+}

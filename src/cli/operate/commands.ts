@@ -1,0 +1,135 @@
+import type { Command } from 'commander';
+import type { SentCommand } from '../../client';
+import type { CommandName } from '../../core/migration/command';
+import { CliError, EXIT } from '../options/cli-error';
+import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from '../options/connection';
+import { recordedOperator } from '../options/operator-name';
+import { positive } from '../options/option-value';
+import { printJson, printLine } from '../options/output';
+
+/** Adds `cutover pause`. */
+export function registerPause(program: Command): void {
+  forOperator(
+    forRoute(program.command('pause').description('stop advancing; the candidate is still watched')),
+  )
+    .addHelpText('after', '\nExample:\n  cutover pause chat --reason "release in progress"')
+    .action((route: string | undefined, flags: OperatorFlags) => send('pause', route, flags, {}));
+}
+
+interface ResumeFlags extends OperatorFlags {
+  readonly reapply?: boolean;
+}
+
+/** Adds `cutover resume`. */
+export function registerResume(program: Command): void {
+  forOperator(forRoute(program.command('resume').description('go on after a pause')))
+    .option('--reapply', 'after drift: apply our routing again under a new epoch')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cutover resume chat\n  cutover resume chat --reapply --reason "the change was a test"',
+    )
+    .action((route: string | undefined, flags: ResumeFlags) =>
+      send('resume', route, flags, flags.reapply === true ? { accept: 'reapply' } : {}),
+    );
+}
+
+/** Adds `cutover reevaluate`. */
+export function registerReevaluate(program: Command): void {
+  forOperator(
+    forRoute(program.command('reevaluate').description('end the window now and judge the stage again')),
+  )
+    .addHelpText('after', '\nExample:\n  cutover reevaluate chat')
+    .action((route: string | undefined, flags: OperatorFlags) => send('reevaluate', route, flags, {}));
+}
+
+interface ApproveFlags extends OperatorFlags {
+  readonly checkpoint: number;
+  readonly digest?: string;
+}
+
+/** Adds `cutover approve`: the answer to what a checkpoint asks for. */
+export function registerApprove(program: Command): void {
+  forOperator(forRoute(program.command('approve').description('approve what a checkpoint asks for')))
+    .requiredOption(
+      '--checkpoint <number>',
+      'the checkpoint that asks, as `cutover status` shows it',
+      positive,
+    )
+    .option('--digest <hash>', 'of the evidence that you looked at: refused if another is asked about')
+    .addHelpText(
+      'after',
+      '\nRefused when the question has changed meanwhile. To say no, pause or roll back.\n' +
+        '\nExample:\n  cutover approve chat --checkpoint 7 --reason "compared 200 answers by hand"',
+    )
+    .action((route: string | undefined, { checkpoint, digest, ...flags }: ApproveFlags) =>
+      send('approve', route, flags, { checkpoint, ...(digest === undefined ? {} : { digest }) }),
+    );
+}
+
+/** Adds `cutover finish`. */
+export function registerFinish(program: Command): void {
+  forOperator(forRoute(program.command('finish').description('close a migration that is in handover')))
+    .addHelpText(
+      'after',
+      '\nNeeds --reason. Without it a migration closes by itself once every gateway declares `settled: candidate`.\n' +
+        '\nExample:\n  cutover finish chat --reason "gateway 3 is gone for good"',
+    )
+    .action((route: string | undefined, flags: OperatorFlags) => send('finish', route, flags, {}));
+}
+
+interface PromoteFlags extends OperatorFlags {
+  readonly route?: string;
+  readonly override?: boolean;
+  readonly checkpoint?: number;
+}
+
+/** Adds `cutover promote`: leave a stage that has passed, or override with a reason. */
+export function registerPromote(program: Command): void {
+  forOperator(
+    forRoute(
+      program
+        .command('promote')
+        .description('leave a stage that has passed')
+        .argument('<stage>', 'the stage to leave: the current one'),
+    ),
+  )
+    .option('--override', 'without a pass: needs --reason and --checkpoint')
+    .option('--checkpoint <number>', 'the checkpoint in effect that you looked at', positive)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  cutover promote canary chat\n' +
+        '  cutover promote canary chat --override --checkpoint 4 --reason "traffic is too low tonight"',
+    )
+    .action((stage: string, route: string | undefined, flags: PromoteFlags) => {
+      const { override = false, checkpoint } = flags;
+      return send('promote', route, flags, {
+        stage,
+        override,
+        ...(checkpoint === undefined ? {} : { checkpoint }),
+      });
+    });
+}
+
+/** Sends a command as an update, or as a signal where no worker answers, and prints what came of it. */
+export async function send(
+  name: CommandName,
+  given: string | undefined,
+  flags: OperatorFlags,
+  payload: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const route = routeOf(given, flags);
+  const by = recordedOperator('cli', flags.by);
+  const { reason } = flags;
+  const sent: SentCommand = await withClient(flags, (client) =>
+    client.command(route, name, { by, reason, ...payload }),
+  );
+  if (flags.json === true) printJson({ route, command: name, ...sent });
+  if (sent.answer === null) {
+    throw new CliError(
+      `no worker answered: ${name} is recorded in Temporal and is decided when one runs; \`cutover status ${route}\` then shows what became of it`,
+      EXIT.unreachable,
+    );
+  }
+  const { message, checkpoint } = sent.answer;
+  if (flags.json !== true) printLine(`${message}${checkpoint === null ? '' : ` (checkpoint ${checkpoint})`}`);
+}

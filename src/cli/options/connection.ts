@@ -1,0 +1,79 @@
+import { existsSync } from 'node:fs';
+import type { Command } from 'commander';
+import { MigrationClient } from '../../client';
+import { configurationPath, environment, loadConfiguration } from '../../config';
+import { nameSchema, parseDocument } from '../../core/configuration/schema-parts';
+import { CliError, EXIT } from './cli-error';
+import { operatorName } from './operator-name';
+
+/** What every command that talks to a migration can be given. */
+export interface ConnectionFlags {
+  readonly config?: string;
+  readonly address?: string;
+  readonly namespace?: string;
+  readonly json?: boolean;
+}
+
+/** What a command that changes something can be given beside. */
+export interface OperatorFlags extends ConnectionFlags {
+  readonly by?: string;
+  readonly reason: string;
+}
+
+/** Adds the route and the flags of `ConnectionFlags` to a command. */
+export function forRoute(command: Command): Command {
+  return withConnection(
+    command.argument('[route]', 'the route; may be left out where the configuration has only one'),
+  );
+}
+
+/** Adds the flags of `ConnectionFlags` to a command. */
+export function withConnection(command: Command): Command {
+  return command
+    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
+    .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS or a profile, then 127.0.0.1:7233)')
+    .option(
+      '--namespace <name>',
+      'Temporal namespace (default: TEMPORAL_NAMESPACE or a profile, then default)',
+    )
+    .option('--json', 'print JSON');
+}
+
+/** Adds `--by` and `--reason`, which are recorded with what a command changes. */
+export function forOperator(command: Command): Command {
+  return command
+    .option('--by <name>', `who asks; recorded before the user of this machine (${operatorName()})`)
+    .option('--reason <text>', 'why; it is recorded', '');
+}
+
+/** The route that was given, or the only one of the configuration. */
+export function routeOf(given: string | undefined, flags: ConnectionFlags): string {
+  if (given !== undefined) return parseDocument(nameSchema, given, 'the route');
+  const path = configurationPath(flags.config);
+  if (flags.config === undefined && environment['CUTOVER_CONFIG'] === undefined && !existsSync(path)) {
+    throw new CliError(
+      `expected a route: none was given, and there is no ./${path} to take it from`,
+      EXIT.badInput,
+    );
+  }
+  const routes = Object.keys(loadConfiguration(path).routes);
+  const [only] = routes;
+  if (routes.length === 1 && only !== undefined) return only;
+  throw new CliError(`expected a route: ${path} has ${routes.join(', ')}`, EXIT.badInput);
+}
+
+/** Connects, works, and closes the connection whatever happens. */
+export async function withClient<T>(
+  flags: ConnectionFlags,
+  work: (client: MigrationClient) => Promise<T>,
+): Promise<T> {
+  const client = await MigrationClient.connect({
+    ...(flags.address === undefined ? {} : { address: flags.address }),
+    ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
+  });
+  try {
+    return await work(client);
+  } finally {
+    await client.close();
+  }
+}

@@ -1,0 +1,301 @@
+import { existsSync } from 'node:fs';
+import { createProviderProbes } from '../../adapters/openai/provider-probe';
+import type { Pollers } from '../../client/temporal-service';
+import {
+  cacheDirectory,
+  configurationPath,
+  environment,
+  loadConfiguration,
+  resolveSecret,
+} from '../../config';
+import type { Configuration } from '../../core/configuration/configuration-schema';
+import { InvalidDocument } from '../../core/configuration/schema-parts';
+import type { MigrationStatus } from '../../core/migration/status';
+import type { Side } from '../../core/routing/routing';
+import { contradiction, type GatewayWord, servingText } from '../../core/routing/serving';
+import { portProblem } from '../../temporal-server/free-port';
+import { inspectTemporal, type TemporalInspection } from '../../temporal-server/temporal-inspection';
+import { readGateways } from '../operate/gateway-answers';
+import { type ConnectionFlags, withClient } from '../options/connection';
+import type { Check } from './doctor-check';
+import { checkEffects, secretsOf } from './doctor-effects';
+
+const NODE_LEAST = [20, 19] as const;
+const PROBE_TIMEOUT_MS = 5_000;
+const STATUS_WAIT_MS = 3_000;
+const TEMPORAL_PORTS = [
+  ['Temporal', 7233],
+  ['the Temporal UI', 8233],
+] as const;
+
+/** Looks at everything that a migration needs; changes nothing, and never shows a key. */
+export async function examine(flags: ConnectionFlags): Promise<readonly Check[]> {
+  const inspected = await inspect(flags);
+  const [temporal, ports, configured] = await Promise.all([
+    checkTemporal(flags, inspected),
+    Promise.all(TEMPORAL_PORTS.map(([owner, port]) => checkPort(owner, '127.0.0.1', port))),
+    checkConfigured(flags, inspected),
+  ]);
+  return [checkNode(process.versions.node), ...temporal, ...ports, ...configured];
+}
+
+function checkNode(version: string): Check {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const ok = major > NODE_LEAST[0] || (major === NODE_LEAST[0] && minor >= NODE_LEAST[1]);
+  const wanted = ok ? '' : `, expected ${NODE_LEAST.join('.')} or newer`;
+  return { name: 'Node', state: ok ? 'ok' : 'missing', detail: `${version}${wanted}` };
+}
+
+function inspect({ address, namespace }: ConnectionFlags): Promise<TemporalInspection> {
+  return inspectTemporal({
+    env: {
+      ...environment,
+      ...(address === undefined ? {} : { TEMPORAL_ADDRESS: address }),
+      ...(namespace === undefined ? {} : { TEMPORAL_NAMESPACE: namespace }),
+    },
+    cacheDir: cacheDirectory(),
+  });
+}
+
+async function checkTemporal(flags: ConnectionFlags, { would, steps }: TemporalInspection): Promise<Check[]> {
+  const looked = steps.map(
+    ({ step, ok, detail }): Check => ({ name: `- ${step}`, state: ok ? 'ok' : 'note', detail }),
+  );
+  return [
+    { name: 'Temporal', ...sourceText(would) },
+    ...looked,
+    ...(would.kind === 'address' ? await checkService(flags) : []),
+  ];
+}
+
+function sourceText(would: TemporalInspection['would']): Pick<Check, 'state' | 'detail'> {
+  switch (would.kind) {
+    case 'address':
+      return { state: 'ok', detail: `${would.address}, namespace ${would.namespace}, by ${would.foundBy}` };
+    case 'executable':
+      return { state: 'ok', detail: `${would.path}, version ${would.version}, by ${would.foundBy}` };
+    case 'make':
+      return { state: 'ok', detail: `none here yet: \`cutover up\` gets one by ${would.by}` };
+    case 'refuse':
+      return { state: 'missing', detail: would.reason };
+    default:
+      return would satisfies never;
+  }
+}
+
+async function checkService(flags: ConnectionFlags): Promise<Check[]> {
+  const name = 'Temporal answers';
+  try {
+    return await withClient(flags, async (client): Promise<Check[]> => {
+      const { routing, watching, effects } = await client.workers();
+      const workers = routing.alive > 0 && watching.alive > 0 ? 'ok' : 'note';
+      return [
+        { name, state: 'ok', detail: `${client.address}, namespace ${client.namespace}` },
+        {
+          name: 'workers',
+          state: workers,
+          detail: [
+            `${pollersText(routing)} for routing`,
+            `${pollersText(watching)} for watching`,
+            `${pollersText(effects)} for effects`,
+          ].join(', '),
+        },
+      ];
+    });
+  } catch (error) {
+    return [{ name, state: 'missing', detail: messageOf(error) }];
+  }
+}
+
+/** A worker that ended a moment ago still counts: how old the newest poll is says how far that can be believed. */
+function pollersText({ alive, silent, lastPollMs }: Pollers): string {
+  const age = lastPollMs === null ? null : `last poll ${Math.round(lastPollMs / 1_000)} s ago`;
+  const gone = silent === 0 ? null : `${silent} that polled no more`;
+  const notes = [age, gone].filter((note) => note !== null);
+  return `${alive}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+}
+
+async function checkConfigured(flags: ConnectionFlags, { would }: TemporalInspection): Promise<Check[]> {
+  const path = configurationPath(flags.config);
+  const name = 'configuration';
+  if (flags.config === undefined && environment['CUTOVER_CONFIG'] === undefined && !existsSync(path)) {
+    return [{ name, state: 'note', detail: `there is no ./${path} yet; the demo brings its own` }];
+  }
+  let configuration: Configuration;
+  try {
+    configuration = loadConfiguration(path);
+  } catch (error) {
+    if (!(error instanceof InvalidDocument)) throw error;
+    const detail = error.problems.map((problem) => `${problem.path}: ${problem.message}`).join('; ');
+    return [{ name, state: 'missing', detail: `${path}: ${detail}` }];
+  }
+  const routes = Object.keys(configuration.routes);
+  const verified = would.kind === 'address' ? lastVerified(flags, routes) : Promise.resolve(new Map());
+  const [providers, gateways, effects] = await Promise.all([
+    checkProviders(configuration),
+    checkGateways(configuration, verified),
+    checkEffects(configuration),
+  ]);
+  return [
+    { name, state: 'ok', detail: `${path}: routes ${routes.join(', ')}` },
+    ...checkKeys(configuration),
+    ...providers,
+    ...gateways,
+    ...effects,
+  ];
+}
+
+function checkKeys(configuration: Configuration): Check[] {
+  const references = new Set([
+    configuration.adminToken,
+    ...Object.values(configuration.providers).flatMap(({ auth }) =>
+      auth === undefined ? [] : ['bearer' in auth ? auth.bearer : auth.key],
+    ),
+    ...configuration.callers.flatMap(({ keys }) => Object.values(keys)),
+    ...Object.values(configuration.effects).flatMap(secretsOf),
+  ]);
+  return [...references].map((reference): Check => {
+    const name = `key ${reference}`;
+    try {
+      resolveSecret(reference);
+      return { name, state: 'ok', detail: 'is set' };
+    } catch (error) {
+      return { name, state: 'missing', detail: messageOf(error) };
+    }
+  });
+}
+
+async function checkProviders(configuration: Configuration): Promise<Check[]> {
+  const probes = createProviderProbes({ configuration, resolveSecret, now: () => performance.now() });
+  const sides = Object.entries(configuration.routes).flatMap(([route, { legacy, candidate }]) => [
+    { provider: legacy, route, side: 'legacy' as Side },
+    { provider: candidate, route, side: 'candidate' as Side },
+  ]);
+  const once = sides.filter(
+    ({ provider }, index) => sides.findIndex((other) => other.provider === provider) === index,
+  );
+  return Promise.all(
+    once.map(async ({ provider, route, side }): Promise<Check> => {
+      const name = `provider ${provider}`;
+      try {
+        const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+        const probe = await probes.probe(route, side, 'models', { timeoutMs: PROBE_TIMEOUT_MS, signal });
+        return probe.ok
+          ? { name, state: 'ok', detail: `lists ${probe.models?.length ?? 0} models` }
+          : { name, state: 'missing', detail: `its list of models: ${probe.error}` };
+      } catch (error) {
+        return { name, state: 'missing', detail: messageOf(error) };
+      }
+    }),
+  );
+}
+
+type Verified = ReadonlyMap<string, MigrationStatus>;
+
+/** Where the migrations of these routes stand, as far as they can be asked. */
+async function lastVerified(flags: ConnectionFlags, routes: readonly string[]): Promise<Verified> {
+  const found = new Map<string, MigrationStatus>();
+  await withClient(flags, (client) =>
+    Promise.allSettled(
+      routes.map(async (route) =>
+        found.set(route, await client.status(route, { workerWaitMs: STATUS_WAIT_MS })),
+      ),
+    ),
+  ).catch(() => undefined);
+  return found;
+}
+
+async function checkGateways(configuration: Configuration, asked: Promise<Verified>): Promise<Check[]> {
+  const routes = Object.keys(configuration.routes);
+  const answers = await Promise.all(routes.map((route) => readGateways(configuration, route)));
+  const [first] = answers;
+  // The token's own line says that it is missing; without it no gateway can be asked.
+  if (first === undefined || first.problem !== null) {
+    return isTokenSet(configuration)
+      ? [{ name: 'gateways', state: 'missing', detail: first?.problem ?? 'there is no route' }]
+      : [];
+  }
+  if (first.gateways.length === 0) {
+    return [{ name: 'gateways', state: 'missing', detail: 'expected at least one, none is configured' }];
+  }
+  const verified = await asked;
+  const checks = first.gateways.map(async ({ name, admin, answer }, index): Promise<Check> => {
+    if (answer.kind === 'unreachable') {
+      return { name: `gateway ${name}`, ...(await silentGateway(admin, answer.reason)) };
+    }
+    if (answer.kind === 'refused') {
+      const { code, message } = answer.refusal.error;
+      return { name: `gateway ${name}`, state: 'missing', detail: `${admin}: ${code}: ${message}` };
+    }
+    const served = routes.map((route, at) =>
+      servedText(route, answers[at]?.gateways[index]?.answer, verified),
+    );
+    const { gateway: reported, ready } = answer.value;
+    const isAnother = reported !== '' && reported !== name;
+    return {
+      name: `gateway ${name}`,
+      state: isAnother || served.some(({ differs }) => differs) ? 'note' : 'ok',
+      detail: [
+        `${admin} answers${ready ? '' : ', not ready'}`,
+        ...(isAnother ? [`it calls itself "${reported}": start it with --name ${name}`] : []),
+        ...served.map(({ text }) => text),
+      ].join('; '),
+    };
+  });
+  const ports = configuration.gateways.map(({ name, data }) => dataPort(name, data));
+  return [...(await Promise.all(checks)), ...(await Promise.all(ports)).filter((check) => check !== null)];
+}
+
+function servedText(
+  route: string,
+  answer: GatewayWord | undefined,
+  verified: Verified,
+): { readonly text: string; readonly differs: boolean } {
+  if (answer === undefined) return { text: `${route} not known`, differs: false };
+  const status = verified.get(route);
+  const differs = status === undefined || answer.kind !== 'ok' ? null : contradiction(status, answer.value);
+  const text = `${route} ${servingText(answer)}${differs === null ? '' : `, but ${differs}`}`;
+  return { text, differs: differs !== null };
+}
+
+function isTokenSet({ adminToken }: Configuration): boolean {
+  try {
+    resolveSecret(adminToken);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A gateway of this machine that does not run yet is nothing to worry about: `cutover up` starts it. */
+async function silentGateway(admin: string, reason: string): Promise<Pick<Check, 'state' | 'detail'>> {
+  const local = localPort(admin);
+  if (local !== null && (await portProblem(local.ip, local.port)) === undefined) {
+    return { state: 'note', detail: `does not run yet; port ${local.port} is free` };
+  }
+  return { state: 'missing', detail: reason };
+}
+
+async function dataPort(name: string, data: string): Promise<Check | null> {
+  const local = localPort(data);
+  return local === null ? null : checkPort(`gateway ${name}`, local.ip, local.port);
+}
+
+async function checkPort(owner: string, ip: string, port: number): Promise<Check> {
+  const problem = await portProblem(ip, port);
+  const name = `port ${port}`;
+  if (problem === undefined) return { name, state: 'ok', detail: `free, for ${owner}` };
+  const detail = problem === 'EADDRINUSE' ? `in use, by ${owner} or something else` : problem;
+  return { name, state: 'note', detail };
+}
+
+function localPort(address: string): { ip: string; port: number } | null {
+  const { hostname, port, protocol } = new URL(address);
+  if (!['127.0.0.1', 'localhost', '[::1]'].includes(hostname)) return null;
+  const ip = hostname === '[::1]' ? '::1' : '127.0.0.1';
+  return { ip, port: port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port) };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

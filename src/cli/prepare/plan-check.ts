@@ -1,0 +1,162 @@
+import { existsSync } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import { loadPlan } from '../../client/plan-file';
+import { configurationPath, environment, loadConfiguration } from '../../config';
+import type { Configuration } from '../../core/configuration/configuration-schema';
+import { InvalidDocument } from '../../core/configuration/schema-parts';
+import { planEffectProblems } from '../../core/effects/plan-effects';
+import type { Plan } from '../../core/plan/plan';
+import { estimatePlan, isDecidable, type StageEstimate } from '../../core/plan/plan-estimate';
+import { decidingPlan, leastTraffic } from '../../core/plan/plan-suggestion';
+import type { Traffic } from '../../core/plan/traffic';
+import { formatDuration, HOUR_MS, parseDuration } from '../../core/text/duration';
+import { CliError, EXIT } from '../options/cli-error';
+import { printJson, printLine, printNote, printTable } from '../options/output';
+import { observeTraffic } from './observed-traffic';
+import { printAssess, printConditions, printGates, printStages } from './plan-table';
+import { type TrafficFlags, trafficGiven, trafficKindText, trafficText, withTraffic } from './traffic-source';
+
+interface CheckFlags extends TrafficFlags {
+  readonly config?: string;
+  readonly observe?: number;
+  readonly json?: boolean;
+}
+
+/** Adds `cutover plan check`. */
+export function registerPlanCheck(plan: Command): void {
+  withTraffic(
+    plan
+      .command('check')
+      .description('check a plan, print it with every default, and estimate how long its stages take')
+      .argument('<file>', 'the plan, YAML or JSON'),
+  )
+    .option('--config <path>', 'also check the route (default: CUTOVER_CONFIG, then ./cutover.yaml if there)')
+    .option('--observe <duration>', "count the gateways' requests for so long", duration)
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      "\nThe route's traffic is given by --requests-per-day or --traffic, or else asked of the configured gateways.\n" +
+        'Exit code 2: it is not valid. Exit code 5: on that traffic a stage is not likely to decide before it is held;\n' +
+        'the fields of a plan that would are printed.\n' +
+        '\nExamples:\n  cutover plan check plan.yaml\n  cutover plan check plan.yaml --requests-per-day 900',
+    )
+    .action(checkPlan);
+}
+
+const LONGEST_OBSERVATION_MS = HOUR_MS;
+
+function duration(value: string): number {
+  const ms = parseDuration(value);
+  if (ms === null || ms < 1_000 || ms > LONGEST_OBSERVATION_MS) {
+    throw new InvalidArgumentError('expected a duration from 1s to 1h, such as 30s');
+  }
+  return ms;
+}
+
+async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
+  const plan = loadPlan(file);
+  const path = configurationPath(flags.config);
+  const named = flags.config !== undefined || environment['CUTOVER_CONFIG'] !== undefined;
+  const configuration = named || existsSync(path) ? loadConfiguration(path) : null;
+  if (configuration !== null) checkAgainst(configuration, { plan, file, path });
+  const traffic = await trafficOf(plan, flags, configuration);
+  const estimates = traffic === null ? null : estimatePlan(plan, traffic);
+  const decides = estimates === null || isDecidable(estimates);
+  // A plan that decides on even traffic and not on this kind of it has no later deadline to be given.
+  const suggestion =
+    decides || traffic === null || onlyRehearsalsFail(estimates) ? null : decidingPlan(plan, even(traffic));
+  if (flags.json === true) {
+    const { source, requestsPerDay, failureRate } = traffic ?? {};
+    const estimated = { traffic: { source, requestsPerDay, failureRate }, estimates, decides, suggestion };
+    printJson({ valid: true, plan, ...(traffic === null ? {} : estimated) });
+  } else {
+    const against = configuration === null ? '' : `, and ${path} has its route`;
+    printLine(`${file} is valid: route ${plan.route}${against}`);
+    printStages(plan);
+    printGates(plan);
+    printAssess(plan);
+    printConditions(plan, Date.now());
+    printLine();
+    if (traffic === null || estimates === null) {
+      printLine('How long its stages take: not known; --requests-per-day or --traffic says how much comes.');
+      return;
+    }
+    printEstimates(estimates, traffic);
+    if (suggestion !== null) {
+      printLine();
+      printLine('A plan that is likely to decide differs in:');
+      for (const { path: field, from, to } of suggestion.changes) printLine(`  ${field}: ${from} -> ${to}`);
+    }
+  }
+  if (decides || traffic === null || estimates === null) return;
+  throw new CliError(refusal(plan, traffic, estimates), EXIT.negative);
+}
+
+function checkAgainst(
+  { routes: configured, effects }: Configuration,
+  { plan, file, path }: { readonly plan: Plan; readonly file: string; readonly path: string },
+): void {
+  const routes = Object.keys(configured);
+  if (!routes.includes(plan.route)) {
+    throw new CliError(
+      `${file}: route: expected one of the routes of ${path} (${routes.join(', ')}), got "${plan.route}"`,
+      EXIT.badInput,
+    );
+  }
+  const problems = planEffectProblems(plan, { effects });
+  if (problems.length > 0) throw new InvalidDocument(file, problems);
+}
+
+async function trafficOf(
+  plan: Plan,
+  flags: CheckFlags,
+  configuration: Configuration | null,
+): Promise<Traffic | null> {
+  if (flags.requestsPerDay !== undefined || flags.traffic !== undefined) return trafficGiven(flags);
+  if (configuration === null) return null;
+  const observed = await observeTraffic(configuration, plan.route, flags.observe ?? null);
+  if (typeof observed !== 'string') return observed;
+  printNote(observed);
+  return null;
+}
+
+function printEstimates(estimates: readonly StageEstimate[], traffic: Traffic): void {
+  printLine(`On traffic ${trafficText(traffic)}, a candidate as good as legacy passes:`);
+  printTable(
+    ['STAGE', 'REQUESTS', 'AFTER ABOUT', 'NINE OF TEN AFTER', 'HOLD AFTER', 'DECIDES', 'TAKES LONGEST'],
+    estimates.map(({ stage, requests, expectedMs, likelyMs, holdMs, decides, heldUpBy }) => [
+      stage,
+      requests === null ? 'never' : requests.toLocaleString('en-US'),
+      expectedMs === null ? 'never' : formatDuration(expectedMs),
+      likelyMs === null ? 'never' : formatDuration(likelyMs),
+      formatDuration(holdMs),
+      decides ? 'yes' : 'NO',
+      heldUpBy,
+    ]),
+  );
+}
+
+/** The same traffic without days, incidents, keys and models: what can be estimated without a rehearsal. */
+function even({ kind: _kind, models: _models, ...traffic }: Traffic): Traffic {
+  return traffic;
+}
+
+function onlyRehearsalsFail(estimates: readonly StageEstimate[]): boolean {
+  return estimates.every(({ decides, passed }) => decides || passed !== undefined);
+}
+
+function refusal(plan: Plan, traffic: Traffic, estimates: readonly StageEstimate[]): string {
+  const late = estimates.filter(({ decides }) => !decides).map(({ stage }) => stage);
+  if (onlyRehearsalsFail(estimates)) {
+    const passes = estimates.flatMap(({ stage, passed, decides }) =>
+      passed === undefined || decides ? [] : [`${passed.passes} of ${passed.rehearsals} of ${stage}`],
+    );
+    return `${late.join(', ')} ${late.length === 1 ? 'is' : 'are'} not likely to decide before being held: of rehearsals with an equal candidate on this traffic (${trafficKindText(traffic)}) ${passes.join(', ')} passed, expected nine of ten`;
+  }
+  const least = leastTraffic(plan, even(traffic));
+  const enough =
+    least === null
+      ? 'no traffic is enough: its errors or latencies are beyond its own margins'
+      : `it would take about ${least.toLocaleString('en-US')} requests a day`;
+  return `${late.join(', ')} ${late.length === 1 ? 'is' : 'are'} not likely to decide before being held: ${enough}`;
+}

@@ -1,0 +1,120 @@
+import {
+  formatShare,
+  type Plan,
+  type RolloutPlan,
+  type StagePlan,
+  stageShareText,
+} from '../../core/plan/plan';
+import { nextPossible } from '../../core/plan/rollout-hours';
+import { formatDuration } from '../../core/text/duration';
+import { instantText } from '../options/instant';
+import { printLine, printTable } from '../options/output';
+
+/** Prints a plan's stages: what each applies, and how long and on how much it is judged. */
+export function printStages({ stages }: Plan): void {
+  printTable(
+    ['STAGE', 'SHARE', 'SOAK', 'WINDOW', 'REQUESTS', 'KEYS', 'BURN-IN', 'HOLD AFTER', 'ROLL BACK AFTER'],
+    stages.map((stage) => {
+      const { name, soakMs, windowMs, minimumSample, minimumKeys, burnIn, deadline } = stage;
+      return [
+        name,
+        stageShareText(stage),
+        soakMs === 0 ? '-' : formatDuration(soakMs),
+        formatDuration(windowMs),
+        String(minimumSample),
+        String(minimumKeys),
+        `${formatDuration(burnIn.timeMs)}, ${burnIn.requests} requests`,
+        formatDuration(deadline.holdMs),
+        deadline.rollbackMs === null ? 'never' : formatDuration(deadline.rollbackMs),
+      ];
+    }),
+  );
+}
+
+/** Prints what the usage logs have to show before anything is moved. */
+export function printAssess({ assess }: Plan): void {
+  if (assess === undefined) return;
+  const { usage, windowDays, targets, checklist, attestations, ask } = assess;
+  const { p50Ms, errorRate, savingPercent } = targets;
+  const wanted = [
+    ...(p50Ms === null ? [] : [`p50 at most ${formatDuration(p50Ms)}`]),
+    ...(errorRate === null ? [] : [`errors at most ${formatShare(errorRate)}`]),
+    ...(savingPercent === null ? [] : [`saves at least ${Number(savingPercent.toFixed(2))}%`]),
+  ];
+  const attested = attestations.map(({ item }) => item);
+  const open = [
+    ...checklist.attested.filter((item) => !attested.includes(item)),
+    ...checklist.further.filter(({ attestedBy }) => attestedBy === null).map(({ text }) => text),
+  ];
+  printLine();
+  printTable(
+    ['ASSESS', ''],
+    [
+      ['usage', usage.join(', ')],
+      ['window', `${windowDays} days`],
+      ['candidate', ask ? 'is asked and probed' : 'is sent nothing'],
+      ['targets', wanted.join('; ') || 'none'],
+      [`asks ${checklist.asks ?? 'anyone'} for`, open.join('; ') || 'nothing: all is attested'],
+    ],
+  );
+}
+
+/** Prints what else has to be there before a share is raised, and what happens in the world when it is. */
+export function printConditions({ stages, rollout, notify = [] }: Plan, nowMs: number): void {
+  const rows = stages.flatMap(({ name, approval, confirm = [], effects = [] }): string[][] => [
+    ...(approval === undefined
+      ? []
+      : [
+          [
+            name,
+            `is left with an approval: ${formatDuration(approval.expiresMs)}, then ${approval.onExpiry}`,
+          ],
+        ]),
+    ...(confirm.length === 0 ? [] : [[name, `is entered when ${confirm.join(', ')} confirm`]]),
+    ...(effects.length === 0 ? [] : [[name, `sets ${effects.map((effect) => effect.name).join(', ')}`]]),
+  ]);
+  rows.push(...stages.filter(({ share }) => share === 1).map(holdbackRow));
+  if (rollout !== undefined) rows.push(['rollout', nextPossibleText(rollout, nowMs)]);
+  for (const { name, moments } of notify)
+    rows.push([name, `is told of ${moments?.join(', ') ?? 'everything'}`]);
+  if (rows.length === 0) return;
+  printLine();
+  printTable(['ALSO', ''], rows);
+}
+
+function holdbackRow({ name, holdback }: StagePlan): string[] {
+  const text =
+    holdback === undefined
+      ? 'holds nothing back: it is compared with what legacy did in the stage before, as if traffic never changed'
+      : `holds ${formatShare(holdback)} back at legacy to compare with, until its soak has passed`;
+  return [name, text];
+}
+
+function nextPossibleText(rollout: RolloutPlan, nowMs: number): string {
+  const { atMs, why } = nextPossible(rollout, nowMs);
+  if (atMs === null) return why;
+  return atMs <= nowMs ? 'possible now' : `next possible at ${instantText(atMs)}: ${why}`;
+}
+
+/** Prints the margins of each stage's gates: beyond the first it rolls back, within the second it promotes. */
+export function printGates({ stages }: Plan): void {
+  printLine();
+  printTable(
+    ['GATES', 'ERRORS', 'P95', 'INTER-TOKEN', 'SUCCESS', 'PROBES', 'SAMPLE RATIO'],
+    stages.map(gateRow),
+  );
+}
+
+function gateRow({ name, gates }: StagePlan): string[] {
+  const { errors, latency, interToken, floor, probes, sampleRatio } = gates;
+  const within = latency.promotionIncrease;
+  return [
+    name,
+    `beyond x${errors.rollbackRatio}; within +${formatShare(errors.promotionExcess)}`,
+    `beyond +${formatShare(latency.rollbackIncrease)}; ${within === null ? 'not judged' : `within +${formatShare(within)}`}`,
+    `beyond +${formatShare(interToken.rollbackIncrease)}`,
+    `at least ${formatShare(floor.success)}`,
+    `${probes.rollbackStreak} failed; last ${probes.promotionStreak} passed`,
+    `pause at p < ${sampleRatio.pausePValue}`,
+  ];
+}

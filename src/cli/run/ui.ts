@@ -1,0 +1,125 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { MigrationClient } from '../../client';
+import { resolveSecret } from '../../config';
+import { openConsole } from '../../console/server/open-console';
+import { connectLazily } from '../../console/source/console-client';
+import { failedLoginText } from '../../core/access/failed-logins';
+import { parseDuration } from '../../core/text/duration';
+import { openListenerTls } from '../../gateway/sockets/listener-tls';
+import { CliError, EXIT } from '../options/cli-error';
+import { type ConnectionFlags, withConnection } from '../options/connection';
+import { recordedOperator } from '../options/operator-name';
+import { printJson, printLine, printNote } from '../options/output';
+import { consoleHosts, consoleIdentity } from './console-identity';
+import { consoleParts } from './console-parts';
+import { untilStopped } from './until-stopped';
+
+interface UiFlags extends ConnectionFlags {
+  readonly port: number;
+  readonly host: string;
+  readonly allowHost: readonly string[];
+  readonly by?: string;
+  readonly interval: number;
+}
+
+const LOOPBACK = ['127.0.0.1', '::1', 'localhost'];
+
+/** Adds `cutover ui`: the console as a web page, served until Ctrl-C. */
+export function registerUi(program: Command): void {
+  withConnection(
+    program.command('ui').description('serve a web page with all migrations, live, and their commands'),
+  )
+    .option('--port <port>', 'where to listen; 0 takes a free one', port, 8421)
+    .option('--host <address>', 'the address to listen on', '127.0.0.1')
+    .option('--allow-host <name>', 'another name that the page is reached by; may be repeated', collect, [])
+    .option('--by <name>', 'who gives the commands of this page, recorded beside the user that runs it')
+    .option('--interval <duration>', 'how often to look at an open migration', interval, 1_000)
+    .addHelpText(
+      'after',
+      '\nThe address that it prints bears a token: whoever has it can read everything and give commands. It changes at every start.\n' +
+        'With `console.identity` in the configuration people log in by name instead, as operators or viewers (docs/console.md).\n' +
+        'It starts without Temporal as well, and shows that it waits.\n' +
+        '\nExamples:\n  cutover ui\n  cutover ui --port 9000 --config cutover.yaml\n  ssh -L 8421:127.0.0.1:8421 host   # then open the printed address here',
+    )
+    .action(runUi);
+}
+
+async function runUi(flags: UiFlags): Promise<void> {
+  const parts = consoleParts(flags.config);
+  const { gateways, providersOf, tls: configured } = parts;
+  const identity = consoleIdentity(parts.console, resolveSecret, printNote);
+  const tls = openListenerTls('tls.console', configured.console, { resolveSecret, warn: printNote });
+  const { address, namespace, host, port: wanted } = flags;
+  const client = connectLazily(() =>
+    MigrationClient.connect({
+      ...(address === undefined ? {} : { address }),
+      ...(namespace === undefined ? {} : { namespace }),
+    }),
+  );
+  const running = await openConsole({
+    client,
+    gateways,
+    providersOf,
+    by: (name) => recordedOperator('ui', name ?? flags.by),
+    identity,
+    host,
+    port: wanted,
+    hosts: [...flags.allowHost, ...consoleHosts(parts.console)],
+    tls,
+    intervalMs: flags.interval,
+    loginFailed: (failure) => printNote(failedLoginText(failure)),
+  }).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === undefined) throw cause;
+    throw new CliError(
+      `expected to listen on ${host}, port ${wanted}, but it failed (${cause.code}): --port 0 takes a free one`,
+      EXIT.badInput,
+      { cause },
+    );
+  });
+  const { url, token } = running;
+  // Where people log in by name the token opens nothing.
+  if (flags.json === true) printJson(identity === null ? { url, token } : { url });
+  else printLine(identity === null ? `${url}#token=${token}` : url);
+  if (tls === null && !LOOPBACK.includes(host)) {
+    printNote(
+      'this page is plain HTTP on a network: configure tls.console, or use --host 127.0.0.1 and ssh -L',
+    );
+  }
+  printNote('open it in a browser; Ctrl-C stops it');
+  client().catch((error: Error) => printNote(`${error.message}; still trying`));
+  await untilStopped([
+    {
+      stopped: new Promise(() => undefined),
+      stop: async () => {
+        await running.stop();
+        await gateways?.close();
+        await client().then(
+          (connected) => connected.close(),
+          () => undefined,
+        );
+      },
+    },
+  ]);
+}
+
+function port(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) {
+    throw new InvalidArgumentError('expected a port from 0 to 65535');
+  }
+  return number;
+}
+
+const SHORTEST_INTERVAL_MS = 200;
+
+function interval(value: string): number {
+  const intervalMs = parseDuration(value);
+  if (intervalMs === null || intervalMs < SHORTEST_INTERVAL_MS) {
+    throw new InvalidArgumentError(`expected a duration of at least ${SHORTEST_INTERVAL_MS}ms, such as 2s`);
+  }
+  return intervalMs;
+}
+
+function collect(value: string, before: readonly string[]): readonly string[] {
+  return [...before, value];
+}

@@ -1,0 +1,114 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import {
+  cacheDirectory,
+  configurationPath,
+  environment,
+  loadConfiguration,
+  resolveSecret,
+} from '../../config';
+import { SEARCH_ATTRIBUTES } from '../../contract';
+import { startGateway } from '../../gateway/main';
+import { startTemporalServer } from '../../temporal-server/dev-server';
+import { findTemporal } from '../../temporal-server/temporal-source';
+import { startWorker } from '../../worker';
+import { printJson, printNote } from '../options/output';
+import { keepWorker } from './kept-worker';
+import { type Stoppable, untilStopped } from './until-stopped';
+
+interface UpOptions {
+  readonly config?: string;
+  readonly gateway?: string;
+  readonly data: string;
+  readonly temporalPort: string;
+  readonly uiPort: string;
+  readonly reports?: string;
+  readonly json?: true;
+}
+
+/** `cutover up`: Temporal with a database file, worker and gateway in one terminal; Ctrl-C stops all. */
+export function registerUp(program: Command): void {
+  program
+    .command('up')
+    .description('run Temporal (embedded, unless one is configured), worker and gateway in one terminal')
+    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
+    .option('--gateway <name>', 'which gateway of the configuration to run (default: the first)')
+    .option('--data <folder>', "where Temporal's database is kept", '.cutover')
+    .option('--temporal-port <port>', "the embedded Temporal's port", '7233')
+    .option('--ui-port <port>', "the embedded Temporal's UI", '8233')
+    .option('--reports <folder>', 'write a report of every migration that ends, as HTML and Markdown')
+    .option('--json', 'print the addresses as one JSON line once all runs')
+    .addHelpText('after', '\nExample:\n  $ cutover up --config cutover.yaml')
+    .action(async (options: UpOptions) => {
+      const configuration = loadConfiguration(configurationPath(options.config));
+      const parts: Stoppable[] = [];
+      try {
+        const temporal = await startTemporal(options, parts);
+        const startOne = () =>
+          startWorker({
+            connection: temporal.connection,
+            namespace: temporal.namespace,
+            configuration,
+            resolveSecret,
+            ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
+          });
+        const worker = await keepWorker(startOne, { note: printNote });
+        parts.push(worker);
+        printNote('worker: running');
+        const gateway = await startGateway({
+          configuration,
+          resolveSecret,
+          ...(options.gateway === undefined ? {} : { name: options.gateway }),
+        });
+        parts.push({ stopped: new Promise(() => undefined), stop: () => gateway.stop() });
+        printNote(`gateway ${gateway.name}: ${gateway.dataUrl}, admin ${gateway.adminUrl}`);
+        const { address, uiUrl } = temporal;
+        if (options.json)
+          printJson({ temporal: address, ui: uiUrl, gateway: gateway.dataUrl, admin: gateway.adminUrl });
+        printNote('running; Ctrl-C stops all');
+      } catch (error) {
+        for (const part of parts.reverse()) await part.stop();
+        throw error;
+      }
+      await untilStopped(parts);
+    });
+}
+
+async function startTemporal(options: UpOptions, parts: Stoppable[]) {
+  const source = await findTemporal({ env: environment, cacheDir: cacheDirectory(), report: printNote });
+  if (source.kind === 'address') {
+    const { tls, apiKey, metadata } = source.connectionOptions ?? {};
+    printNote(`Temporal: ${source.address}, namespace ${source.namespace} (${source.foundBy})`);
+    return {
+      connection: {
+        address: source.address,
+        ...(tls === undefined ? {} : { tls }),
+        ...(apiKey === undefined ? {} : { apiKey }),
+        ...(metadata === undefined ? {} : { metadata }),
+      },
+      namespace: source.namespace,
+      address: source.address,
+      uiUrl: null,
+    };
+  }
+  const server = await startTemporalServer({
+    executable: source.path,
+    searchAttributes: SEARCH_ATTRIBUTES,
+    dbFilename: resolve(options.data, 'temporal.db'),
+    port: Number(options.temporalPort),
+    uiPort: Number(options.uiPort),
+  });
+  let stopping = false;
+  parts.push({
+    stopped: server.ended.then((how) => {
+      if (!stopping) throw new Error(`Temporal ended by itself: ${how}`);
+    }),
+    stop: () => {
+      stopping = true;
+      return server.stop();
+    },
+  });
+  printNote(`Temporal: ${server.address}, UI ${server.uiUrl}`);
+  const { address, namespace, uiUrl = null } = server;
+  return { connection: { address }, namespace, address, uiUrl };
+}

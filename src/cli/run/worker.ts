@@ -1,0 +1,82 @@
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import {
+  configurationPath,
+  environment,
+  loadConfiguration,
+  metricsAddress,
+  resolveSecret,
+} from '../../config';
+import { configuredAddress } from '../../temporal-server/configured-address';
+import { startWorker } from '../../worker';
+import { listenAddress } from '../options/option-value';
+import { printJson, printNote } from '../options/output';
+import { untilStopped } from './until-stopped';
+
+const EXIT_AFTER_MS = 1_000;
+
+interface WorkerFlags {
+  readonly config?: string;
+  readonly address?: string;
+  readonly namespace?: string;
+  readonly metrics?: string;
+  readonly reports?: string;
+  readonly json?: true;
+}
+
+/** `cutover worker`: serves the task queues until it is told to stop. */
+export function registerWorker(program: Command): void {
+  program
+    .command('worker')
+    .description('run the Temporal worker: workflow, routing and watching')
+    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
+    .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS, the profile, or 127.0.0.1:7233)')
+    .option('--namespace <name>', 'Temporal namespace')
+    .option(
+      '--metrics <host:port>',
+      'show /metrics, /healthz and /readyz there (default: CUTOVER_METRICS, else nowhere)',
+    )
+    .option('--reports <folder>', 'write a report of every migration that ends, as HTML and Markdown')
+    .option('--json', 'print where it serves as one JSON line')
+    .addHelpText(
+      'after',
+      '\nBeyond loopback the metrics need `metricsToken` in the configuration.\n' +
+        '\nExamples:\n  $ cutover worker --config cutover.yaml\n  $ cutover worker --metrics 127.0.0.1:9464',
+    )
+    .action(async (options: WorkerFlags) => {
+      const configuration = loadConfiguration(configurationPath(options.config));
+      const found = configuredAddress({
+        ...environment,
+        ...(options.address === undefined ? {} : { TEMPORAL_ADDRESS: options.address }),
+        ...(options.namespace === undefined ? {} : { TEMPORAL_NAMESPACE: options.namespace }),
+      });
+      const { tls, apiKey, metadata } = found?.connectionOptions ?? {};
+      const address = found?.address ?? '127.0.0.1:7233';
+      const namespace = found?.namespace ?? 'default';
+      const metrics = metricsAddress(options.metrics);
+      const worker = await startWorker({
+        connection: {
+          address,
+          ...(tls === undefined ? {} : { tls }),
+          ...(apiKey === undefined ? {} : { apiKey }),
+          ...(metadata === undefined ? {} : { metadata }),
+        },
+        namespace,
+        configuration,
+        resolveSecret,
+        ...(metrics === undefined ? {} : { metrics: listenAddress(metrics) }),
+        ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
+      });
+      const { metricsUrl } = worker;
+      if (options.json) printJson({ address, namespace, metrics: metricsUrl });
+      else {
+        const shown = metricsUrl === null ? '' : `, metrics at ${metricsUrl}`;
+        printNote(`worker: serving ${namespace} at ${address}${shown}; Ctrl-C stops it`);
+      }
+      await untilStopped([worker]).catch((error: unknown) => {
+        // What a failed worker still holds must not keep the process alive: only then a supervisor starts it again.
+        setTimeout(() => process.exit(), EXIT_AFTER_MS).unref();
+        throw error;
+      });
+    });
+}

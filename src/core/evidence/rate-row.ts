@@ -1,0 +1,207 @@
+import type { Side } from '../routing/routing';
+import { type EvidenceCell, failureCount } from './evidence';
+import { decodeNumbers, encodeNumbers } from './number-list';
+
+/** Requests and failures of both arms, in this order: legacy's requests, its failures, the candidate's two. */
+export type RateNumbers = readonly [number, number, number, number];
+
+/** What one window, or several in a row, have counted of requests; windows add up. */
+export interface RateRow {
+  /** What was answered or failed; requests that were never sent, and callers who left, are outside. */
+  readonly rates: RateNumbers;
+  /** Callers who left before their answer. */
+  readonly left: { readonly legacy: number; readonly candidate: number };
+  /** Requests that were drawn while the candidate took none (breaker, cap, its own Retry-After). */
+  readonly shed: { readonly legacy: number; readonly candidate: number };
+  /** `rates` by stratum, in the order of the stage's strata; later strata may be absent. */
+  readonly strata: readonly RateNumbers[];
+  /** By each window's own share. Absent where a window of an older release is among them. */
+  readonly expected?: ExpectedEvents;
+}
+
+/**
+ * How many of the events of both arms the candidate would have if both had them alike: for each window its share of
+ * the requests times the events of both, added up. One share for a whole stage is wrong where it moves along with the
+ * rate of events: in an outage while keys of the candidate happen to be busy, say.
+ */
+export interface ExpectedEvents {
+  /** Of `rates`. */
+  readonly failures: number;
+  /** Of `left`. */
+  readonly left: number;
+  /** Of `strata`. */
+  readonly strata: readonly number[];
+}
+
+/** A row as text (`encodeNumbers`): counts, then hundredths of what is expected, if it is known. */
+export type PackedRow = string;
+
+const SEPARATOR = '|';
+const HUNDREDTHS = 100;
+const HEAD = 8;
+const NOTHING: RateNumbers = [0, 0, 0, 0];
+
+/** Packs a row. */
+export function packRow({ rates, left, shed, strata, expected }: RateRow): PackedRow {
+  const counts = encodeNumbers([
+    ...rates,
+    ...[left.legacy, left.candidate, shed.legacy, shed.candidate],
+    ...strata.flat(),
+  ]);
+  if (expected === undefined) return counts;
+  const parts = [expected.failures, expected.left, ...expected.strata];
+  const hundredths = parts.map((part) => Math.round(part * HUNDREDTHS));
+  // Most windows have failures in few strata: zeros at the end need not be kept.
+  return `${counts}${SEPARATOR}${encodeNumbers(hundredths.slice(0, 1 + hundredths.findLastIndex((part) => part > 0)))}`;
+}
+
+/** The row of a packed one. */
+export function unpackRow(packed: PackedRow): RateRow {
+  const [counts = '', parts] = packed.split(SEPARATOR);
+  const numbers = decodeNumbers(counts);
+  const four = (at: number): RateNumbers => [
+    numbers[at] ?? 0,
+    numbers[at + 1] ?? 0,
+    numbers[at + 2] ?? 0,
+    numbers[at + 3] ?? 0,
+  ];
+  const [, , , , leftLegacy = 0, left = 0, shedLegacy = 0, shed = 0] = numbers;
+  return {
+    rates: four(0),
+    left: { legacy: leftLegacy, candidate: left },
+    shed: { legacy: shedLegacy, candidate: shed },
+    strata: Array.from({ length: Math.ceil((numbers.length - HEAD) / 4) }, (_, index) =>
+      four(HEAD + 4 * index),
+    ),
+    ...(parts === undefined ? {} : { expected: unpackExpected(parts) }),
+  };
+}
+
+function unpackExpected(packed: string): ExpectedEvents {
+  const [failures = 0, left = 0, ...strata] = decodeNumbers(packed).map((part) => part / HUNDREDTHS);
+  return { failures, left, strata };
+}
+
+/** Packed rows of adjoining windows together. */
+export function addPackedRows(a: PackedRow, b: PackedRow): PackedRow {
+  const [[counts = '', parts], [laterCounts = '', laterParts]] = [a.split(SEPARATOR), b.split(SEPARATOR)];
+  const sum = addPacked(counts, laterCounts);
+  return parts === undefined || laterParts === undefined
+    ? sum
+    : `${sum}${SEPARATOR}${addPacked(parts, laterParts)}`;
+}
+
+function addPacked(a: string, b: string): string {
+  const [shorter, longer] = [decodeNumbers(a), decodeNumbers(b)].sort((x, y) => x.length - y.length);
+  return encodeNumbers((longer ?? []).map((value, index) => value + (shorter?.[index] ?? 0)));
+}
+
+/** Rows of adjoining windows together. */
+export function addRows(a: RateRow, b: RateRow): RateRow {
+  const length = Math.max(a.strata.length, b.strata.length);
+  return {
+    rates: addRates(a.rates, b.rates),
+    left: addArms(a.left, b.left),
+    shed: addArms(a.shed, b.shed),
+    strata: Array.from({ length }, (_, index) => addRates(a.strata[index], b.strata[index])),
+    ...(a.expected === undefined || b.expected === undefined
+      ? {}
+      : { expected: addExpected(a.expected, b.expected, length) }),
+  };
+}
+
+function addExpected(a: ExpectedEvents, b: ExpectedEvents, length: number): ExpectedEvents {
+  return {
+    failures: a.failures + b.failures,
+    left: a.left + b.left,
+    strata: Array.from({ length }, (_, index) => (a.strata[index] ?? 0) + (b.strata[index] ?? 0)),
+  };
+}
+
+/** A row of nothing. */
+export const NO_ROW: RateRow = {
+  rates: NOTHING,
+  left: { legacy: 0, candidate: 0 },
+  shed: { legacy: 0, candidate: 0 },
+  strata: [],
+  expected: { failures: 0, left: 0, strata: [] },
+};
+
+function addRates(a: RateNumbers = NOTHING, b: RateNumbers = NOTHING): RateNumbers {
+  return [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]];
+}
+
+function addArms(a: RateRow['left'], b: RateRow['left']): RateRow['left'] {
+  return { legacy: a.legacy + b.legacy, candidate: a.candidate + b.candidate };
+}
+
+/** The row of a window's live cells; `stratumOf` names the stratum by number. */
+export function rowOf(
+  cells: readonly EvidenceCell[],
+  strata: number,
+  stratumOf: (cell: EvidenceCell) => number,
+): RateRow {
+  const byStratum = Array.from({ length: strata }, (_, index) =>
+    ratesOf(cells.filter((cell) => stratumOf(cell) === index)),
+  );
+  const ofArms = (read: (cell: EvidenceCell) => number) => ({
+    legacy: sumOf(cells, 'legacy', read),
+    candidate: sumOf(cells, 'candidate', read),
+  });
+  const rates = ratesOf(cells);
+  const left = ofArms(leftOf);
+  return {
+    rates,
+    left,
+    shed: ofArms(shedOf),
+    strata: byStratum,
+    expected: {
+      failures: expectedFailures(rates, shareOfRates(rates)),
+      left: shareOf(rates[0] + left.legacy, rates[2] + left.candidate) * (left.legacy + left.candidate),
+      strata: byStratum.map((own) => expectedFailures(own, shareOfRates(own))),
+    },
+  };
+}
+
+/** The candidate's part of a window's requests; 0 without any. */
+export function shareOfRates([stayed, , moved]: RateNumbers): number {
+  return shareOf(stayed, moved);
+}
+
+function shareOf(stayed: number, moved: number): number {
+  return moved === 0 ? 0 : moved / (stayed + moved);
+}
+
+/** Failures of both arms that the candidate would have at a share of the requests if both failed alike. */
+export function expectedFailures([, failures, , failed]: RateNumbers, share: number): number {
+  return share * (failures + failed);
+}
+
+/**
+ * Requests and failures of some cells. What was shed is in neither: only the candidate can be avoided, and its own
+ * Retry-After or an outage of both would be counted against it alone.
+ */
+export function ratesOf(cells: readonly EvidenceCell[]): RateNumbers {
+  const judged = (cell: EvidenceCell) => cell.attempts - cell.aborted - shedOf(cell);
+  const failed = (cell: EvidenceCell) => failureCount(cell) - shedOf(cell);
+  return [
+    sumOf(cells, 'legacy', judged),
+    sumOf(cells, 'legacy', failed),
+    sumOf(cells, 'candidate', judged),
+    sumOf(cells, 'candidate', failed),
+  ];
+}
+
+/** Requests of the cell's arm that were drawn while the candidate took none. */
+function shedOf({ failures }: EvidenceCell): number {
+  return failures.shed ?? 0;
+}
+
+/** Callers of the cell who left; 0 where a gateway of an older release did not count them apart. */
+function leftOf({ aborted, refused }: EvidenceCell): number {
+  return refused === undefined ? 0 : aborted - refused;
+}
+
+function sumOf(cells: readonly EvidenceCell[], side: Side, read: (cell: EvidenceCell) => number): number {
+  return cells.reduce((total, cell) => total + (cell.side === side ? read(cell) : 0), 0);
+}

@@ -1,0 +1,49 @@
+import type { GuardrailWeights, PlanAlpha, StageAlpha } from '../plan/plan';
+
+/** How a stage's chance of a false rollback is divided where the plan does not say. */
+export const GUARDRAIL_WEIGHTS: GuardrailWeights = {
+  errors: 0.5,
+  latency: 0.225,
+  tail: 0.1,
+  leavers: 0.075,
+  floor: 0.1,
+};
+
+/**
+ * The chances of a wrong decision of the `entry`-th entry (from 1) into any stage that moves traffic, here into the
+ * stage of this index. Every entry begins with fresh evidence, so each may spend a part of its own, fixed beforehand
+ * by its number: the parts of all entries, however many, add up to at most the plan's alpha.
+ */
+export function alphaAtEntry(plan: PlanAlpha, entry: number, stageIndex: number): StageAlpha {
+  // Stages are entered one after the other: what is above the stage's own number are repetitions.
+  const repetitions = Math.max(0, entry - stageIndex);
+  return {
+    rollback: plan.rollback * rollbackPart(entry),
+    promotion: plan.promotion * promotionPart(repetitions),
+    weights: plan.weights,
+  };
+}
+
+/** A half, a quarter, an eighth, then slowly less: harm is most likely seen at once. The sum over all entries is 1. */
+function rollbackPart(entry: number): number {
+  return entry < 3 ? 2 ** -entry : 1 / (4 * (entry - 2) * (entry - 1));
+}
+
+/** Nine tenths for the first entry into a stage; the sum over all is 1. */
+function promotionPart(repetitions: number): number {
+  return repetitions === 0 ? 0.9 : 0.1 / (repetitions * (repetitions + 1));
+}
+
+/**
+ * The weight of one of several guardrails of a kind (the latencies of models and shapes) by the order in which they
+ * were first seen: those of the first judged window, `first` of them, have three quarters, later ones an eighth in
+ * all. A weight never changes, so all that is ever judged adds up to at most 1 with `POOL_WEIGHT`.
+ */
+export function orderWeight(index: number, first: number): number {
+  if (index < first) return 0.75 / first;
+  const later = index - first + 1;
+  return 0.125 / (later * (later + 1));
+}
+
+/** The weight of what is pooled because it is small, all shapes together. */
+export const POOL_WEIGHT = 0.125;

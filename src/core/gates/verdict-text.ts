@@ -1,0 +1,73 @@
+import { formatShare } from '../plan/plan';
+import { percentText, pointsText } from './gate-metric';
+import type { GateVerdict, MetricUnit, MetricVerdict } from './verdict';
+
+/** What a verdict says in a word or two; a pass on little traffic is told apart. */
+export function outcomeText({ outcome, lowPower }: Pick<GateVerdict, 'outcome' | 'lowPower'>): string {
+  return outcome === 'pass' && lowPower !== undefined ? 'pass, low power' : outcome;
+}
+
+/** The numbers of one metric as people read them; empty where there is none. */
+export interface MetricTexts {
+  readonly n: string;
+  readonly legacy: string;
+  readonly candidate: string;
+  readonly estimate: string;
+  readonly interval: string;
+  readonly evidence: string;
+  readonly margin: string;
+  readonly more: string;
+}
+
+/** Writes a metric's numbers in its unit. */
+export function metricTexts(metric: MetricVerdict): MetricTexts {
+  const { unit, n, legacy, candidate, margin } = metric;
+  // Verdicts that an earlier version recorded have fewer numbers.
+  const { estimate = null, interval = null, eValue = null, threshold = null, moreRequests = null } = metric;
+  const of = (value: number | null) => (value === null ? '' : valueText(unit, value));
+  const change = (value: number | null) => (value === null ? '' : changeText(unit, value));
+  return {
+    n: `${n.legacy.toLocaleString('en-US')} / ${n.candidate.toLocaleString('en-US')}`,
+    legacy: of(legacy),
+    candidate: of(candidate),
+    estimate: change(estimate),
+    interval: interval === null ? '' : `${change(interval[0]) || '-∞'} to ${change(interval[1]) || '∞'}`,
+    evidence:
+      eValue === null ? '' : `${shortText(eValue)}${threshold === null ? '' : ` of ${shortText(threshold)}`}`,
+    margin: marginText(metric, margin),
+    more: moreRequests === null ? '' : moreRequests.toLocaleString('en-US'),
+  };
+}
+
+function valueText(unit: MetricUnit, value: number): string {
+  switch (unit) {
+    case 'rate':
+      return percentText(value);
+    case 'ms':
+      return `${value >= 10 ? Math.round(value).toLocaleString('en-US') : value} ms`;
+    case 'usd':
+      return `$${value}`;
+    default:
+      return Number.isInteger(value) ? value.toLocaleString('en-US') : String(value);
+  }
+}
+
+/** Rates differ by points, everything else by a part of legacy's value. */
+function changeText(unit: MetricUnit, value: number): string {
+  const sign = value > 0 ? '+' : '';
+  return unit === 'rate' || unit === 'p-value'
+    ? `${sign}${pointsText(value).replace(/ points?$/, ' pt')}`
+    : `${sign}${formatShare(value)}`;
+}
+
+function marginText({ metric, unit }: MetricVerdict, margin: number | null): string {
+  if (margin === null) return '';
+  if (unit === 'rate' && metric !== 'floor') return changeText(unit, margin);
+  if (unit === 'ms') return changeText(unit, margin);
+  return valueText(unit, margin);
+}
+
+function shortText(value: number): string {
+  if (value >= 1e6) return '1,000,000+';
+  return value < 100 ? String(Number(value.toPrecision(2))) : Math.round(value).toLocaleString('en-US');
+}

@@ -1,0 +1,188 @@
+import { type EffectRun, isOpen } from '../effects/effect-run';
+import { runsOf } from '../effects/effect-runs';
+import { inOneSegment } from '../evidence/stage-evidence';
+import type { Baseline } from '../gates/verdict';
+import { judgedShare, type StagePlan, stageKind } from '../plan/plan';
+import { formatDuration } from '../text/duration';
+import { askForApproval, expireApproval, missingApproval, withdrawApproval } from './approval';
+import { mayRollBackByItself, rollBackByItself } from './automatic-rollback';
+import { checkpointCount } from './checkpoint';
+import { askOthers, unconfirmed, withdrawConfirmations } from './confirmation';
+import { follows, isHoldingBack, type MigrationState, openApproval, stageAt } from './migration-state';
+import { intend, record } from './routing-change';
+
+/**
+ * Law 2: the stage is left only on a pass, with its soak behind it, while nothing holds it. What follows is a
+ * health check, then the change of routing; after the last stage, the handover.
+ */
+export function advanceIfDue(state: MigrationState, atMs: number): MigrationState {
+  const stage = stageAt(state.plan, state.stageIndex);
+  if (!hasPassed(state, stage) || state.stage.held !== null || isTooEarly(state, atMs)) return state;
+  if (state.phase !== 'observing' || state.paused !== null || state.drift !== null) return state;
+  if (state.promotion !== null || pendingEffects(state).length > 0) return state;
+  const asks = missingApproval(state);
+  if (asks.length > 0) return askForApproval(state, asks, atMs);
+  const others = unconfirmed(state);
+  if (others.length > 0) return askOthers(state, others, atMs);
+  const reason = state.stage.verdict?.sentence ?? '';
+  return promote(state, { by: 'cutover', reason, commandId: null, atMs });
+}
+
+/** Effects of the current stage that are not done: it is not left before they are. */
+function pendingEffects(state: MigrationState): readonly EffectRun[] {
+  return runsOf(state).filter((run) => run.purpose === 'apply' && isOpen(run));
+}
+
+/** What a stage that has passed waits for, in words; null where there is nothing. */
+export function waitsFor(state: MigrationState): string | null {
+  if (state.paused !== null) return 'paused';
+  const approval = openApproval(state);
+  if (approval !== null) {
+    return `waiting for an approval of checkpoint ${approval.checkpoint}: ${approval.asks.join('; ')}`;
+  }
+  if (state.stage.notBefore != null) return state.stage.notBefore.reason;
+  if (state.stage.verdict?.outcome !== 'pass' || state.stage.held !== null) return null;
+  const effects = pendingEffects(state).map(({ effect }) => effect.name);
+  if (effects.length > 0) return `waiting for the effects ${effects.join(', ')}`;
+  const others = runsOf(state).some((run) => run.purpose === 'confirm' && isOpen(run))
+    ? unconfirmed(state)
+    : [];
+  return others.length > 0 ? `waiting for ${others.join(', ')} to confirm the next stage` : null;
+}
+
+/** Takes back what was asked for a pass that no longer stands. */
+export function takeBack(state: MigrationState, reason: string, atMs: number): MigrationState {
+  return withdrawApproval(withdrawConfirmations(state), reason, atMs);
+}
+
+/** Remembers when the current stage first passed. */
+export function notePass(state: MigrationState, atMs: number): MigrationState {
+  const { stage } = state;
+  if (stage.passedAtMs != null || !hasPassed(state, stageAt(state.plan, state.stageIndex))) return state;
+  return { ...state, stage: { ...stage, passedAtMs: atMs } };
+}
+
+/** Whether the plan's rollout hours keep the stage from being left now. */
+function isTooEarly({ stage: { notBefore } }: MigrationState, atMs: number): boolean {
+  return notBefore != null && atMs < notBefore.atMs;
+}
+
+function hasPassed({ stage: { verdict, observedMs } }: MigrationState, stage: StagePlan): boolean {
+  return verdict?.outcome === 'pass' && observedMs >= stage.soakMs;
+}
+
+/** Begins to leave the current stage, when it can be left at all at this moment. */
+export function promote(
+  state: MigrationState,
+  order: {
+    readonly by: string;
+    readonly reason: string;
+    readonly commandId: string | null;
+    readonly atMs: number;
+    readonly override?: boolean;
+  },
+): MigrationState {
+  if (state.phase !== 'observing' || state.promotion !== null || state.drift !== null) return state;
+  if (state.paused !== null && order.override !== true) return state;
+  const holdingBack = isHoldingBack(state);
+  if (state.stageIndex + 1 === state.plan.stages.length && !holdingBack) {
+    return record(
+      { ...state, phase: 'handover' },
+      { what: 'handover', by: order.by, reason: order.reason, commandId: order.commandId, atMs: order.atMs },
+    );
+  }
+  // What was held back moves within the same stage, once it has passed.
+  const toIndex = holdingBack ? state.stageIndex : state.stageIndex + 1;
+  const { by, reason, commandId, atMs } = order;
+  const leaving = { ...state, retry: null, baseline: baselineOf(state, toIndex) };
+  if (order.override === true) {
+    return intend(leaving, {
+      cause: 'advance',
+      stageIndex: toIndex,
+      ...(holdingBack ? { share: stageAt(state.plan, toIndex).share } : {}),
+      by,
+      reason,
+      commandId,
+      leaseConfirms: true,
+      atMs,
+    });
+  }
+  const since = follows(state, 2) ? { since: checkpointCount(state) } : {};
+  return { ...leaving, promotion: { toIndex, ...since, by, reason, commandId } };
+}
+
+/**
+ * Legacy's numbers as the stage that is left saw them. Where the next one has no control arm, with all that it counted:
+ * estimates are not known exactly, so a comparison with them has to know on how much they rest.
+ */
+function baselineOf(state: MigrationState, toIndex: number): Baseline | null {
+  const baseline = state.stage.verdict?.baseline ?? state.baseline;
+  const { evidence } = state.stage;
+  const alone = judgedShare(stageAt(state.plan, toIndex)) === 1 && toIndex !== state.stageIndex;
+  if (!follows(state, 3) || baseline === null || !alone || evidence.judged.windows === 0) return baseline;
+  return { ...baseline, before: inOneSegment(evidence) };
+}
+
+/** Law 3: at a stage's deadline the plan's default acts: first hold and tell, later roll back. */
+export function applyDeadlines(state: MigrationState, atMs: number): MigrationState {
+  if (state.phase !== 'observing' || state.promotion !== null) return state;
+  const stage = stageAt(state.plan, state.stageIndex);
+  const inStageMs = atMs - state.stage.enteredAtMs;
+  const { holdMs } = stage.deadline;
+  const rollbackMs = rollsBackAfterMs(state, stage);
+  if (rollbackMs !== null && inStageMs >= rollbackMs) {
+    const reason = `${stage.name} has not passed within ${formatDuration(rollbackMs)}`;
+    return rollBackByItself(state, { what: 'deadline', reason, atMs });
+  }
+  if (inStageMs >= holdMs && mayBeHeld(state, stage)) {
+    const reason = `${stage.name} has not passed within ${formatDuration(holdMs)}: ${state.stage.verdict?.sentence ?? 'not evaluated'}`;
+    const told = record(state, { what: 'held', reason, atMs });
+    return { ...told, stage: { ...told.stage, held: { atMs, reason } } };
+  }
+  return state;
+}
+
+/** Whether the hold of a stage is still to come; what has passed and lost its verdict to a health check is judged first. */
+function mayBeHeld(state: MigrationState, stage: StagePlan): boolean {
+  const { held, verdict, passedAtMs } = state.stage;
+  if (held !== null || hasPassed(state, stage)) return false;
+  return !(follows(state, 2) && passedAtMs != null && verdict === null);
+}
+
+/** How long after its entry a stage is rolled back; null where it is not: assess, and what has passed before. */
+function rollsBackAfterMs(state: MigrationState, stage: StagePlan): number | null {
+  if (stageKind(stage) === 'assess') return null;
+  return follows(state, 2) && state.stage.passedAtMs != null ? null : stage.deadline.rollbackMs;
+}
+
+/** Does what has fallen due while other things happened: a deadline, an approval's expiry, the end of rollout hours. */
+export function takeTurn(before: MigrationState, atMs: number): MigrationState {
+  if (before.phase !== 'observing' || before.promotion !== null) return before;
+  const state = expireApproval(follows(before, 2) ? applyDeadlines(before, atMs) : before, atMs);
+  const { notBefore } = state.stage;
+  if (state.phase !== 'observing' || notBefore == null || atMs < notBefore.atMs) return state;
+  return advanceIfDue({ ...state, stage: { ...state.stage, notBefore: null } }, atMs);
+}
+
+/**
+ * When something falls due in the current stage without an event: a deadline, an expiry, the next rollout hours.
+ * Null where nothing does, and while a change of routing or a health check is under way: those come first.
+ */
+export function nextTurnMs(state: MigrationState): number | null {
+  if (state.phase !== 'observing' || state.promotion !== null) return null;
+  const turns = [
+    nextDeadlineMs(state),
+    state.stage.notBefore?.atMs ?? null,
+    openApproval(state)?.expiresAtMs ?? null,
+  ].filter((atMs) => atMs !== null);
+  return turns.length === 0 ? null : Math.min(...turns);
+}
+
+/** When the next deadline of the current stage falls due; null when none is left. A stage that passed is not held. */
+export function nextDeadlineMs(state: MigrationState): number | null {
+  const stage = stageAt(state.plan, state.stageIndex);
+  const { enteredAtMs } = state.stage;
+  if (mayBeHeld(state, stage)) return enteredAtMs + stage.deadline.holdMs;
+  const rollbackMs = rollsBackAfterMs(state, stage);
+  return rollbackMs === null || !mayRollBackByItself(state) ? null : enteredAtMs + rollbackMs;
+}

@@ -1,0 +1,251 @@
+import type { UsageDigest } from '../assessment/usage-digest';
+import { type EffectRun, isOpen } from '../effects/effect-run';
+import { runsOf } from '../effects/effect-runs';
+import type { GateVerdict, ProbeRecord } from '../gates/verdict';
+import { formatShare } from '../plan/plan';
+import { type Checkpoint, checkpointCount, routingEffectsOf } from './checkpoint';
+import { refusalOf } from './command-handling';
+import { goneGateways } from './gateway-roster';
+import { nextDecision } from './migration';
+import {
+  type ApprovalRequest,
+  highestShareOut,
+  isHoldingBack,
+  type MigrationState,
+  type Outcome,
+  type Phase,
+  type SeenCommand,
+  stageAt,
+} from './migration-state';
+import { nextDeadlineMs, waitsFor } from './stage-exit';
+
+/** What the `status` query answers: everything that a person needs to know now, on one page. */
+export interface MigrationStatus {
+  readonly migrationId: string;
+  readonly route: string;
+  readonly phase: Phase;
+  readonly outcome: Outcome | null;
+  readonly stage: string;
+  readonly stages: readonly {
+    readonly name: string;
+    readonly share: number;
+    /** What stays at legacy until the stage has passed; absent: nothing. */
+    readonly holdback?: number;
+    readonly state: 'done' | 'now' | 'next';
+  }[];
+  /** The share that took effect, and what is asked for while a change is under way. */
+  readonly share: number;
+  readonly shareAsked: number;
+  readonly observedShare: number | null;
+  readonly epoch: number;
+  readonly paused: MigrationState['paused'];
+  readonly held: MigrationState['stage']['held'];
+  readonly drift: MigrationState['drift'];
+  readonly verdict: GateVerdict | null;
+  readonly probes: ProbeRecord;
+  /** What the usage logs showed; null where none were read. */
+  readonly usage: UsageDigest | null;
+  readonly soak: { readonly observedMs: number; readonly requiredMs: number; readonly windows: number };
+  readonly deadlineAtMs: number | null;
+  /** What a person is asked to approve. */
+  readonly approval: ApprovalRequest | null;
+  /** Outside of the plan's rollout hours: when the share may next be raised. */
+  readonly nextPossibleAtMs: number | null;
+  /** Effects that are not done, oldest first; `lastError` says why one is tried again. */
+  readonly effects: readonly {
+    readonly name: string;
+    readonly purpose: EffectRun['purpose'];
+    readonly stage: string;
+    readonly attempts: number;
+    readonly lastError: string | null;
+    readonly sinceMs: number;
+  }[];
+  /** A change of routing under way: who confirmed, who is missing. */
+  readonly pending: {
+    readonly checkpoint: number;
+    readonly share: number;
+    readonly confirmed: readonly string[];
+    readonly missing: readonly string[];
+  } | null;
+  readonly roster: readonly string[];
+  /** Where the gateways of the roster were found last, by name. Absent from older releases. */
+  readonly addresses?: Readonly<Record<string, string>>;
+  /** Gateways that an operator attested to be gone for good. Absent from older releases. */
+  readonly forgotten?: readonly string[];
+  readonly unreachable: readonly string[];
+  /** Why, by name; a refusal is one too. */
+  readonly unreachableBecause: Readonly<Record<string, string>>;
+  readonly settled: readonly string[];
+  /** What the migration does or waits for, in words. */
+  readonly doing: string;
+  readonly checkpoints: number;
+  /** The last five, oldest first. */
+  readonly lastCheckpoints: readonly Checkpoint[];
+  readonly inEffect: number | null;
+  readonly commands: readonly SeenCommand[];
+  readonly refusals: MigrationState['refusals'];
+  readonly badMessages: MigrationState['badMessages'];
+  readonly startedAtMs: number;
+  /**
+   * How Temporal ended the run where the migration itself did not: `terminated`, `failed`, `timed out`. Set by
+   * clients, which ask Temporal as well as the migration: its own answer is as old as its last task.
+   */
+  readonly endedByTemporal?: string;
+}
+
+/** The status of a run that Temporal ended: nobody watches or carries out anything there. */
+export function endedStatus(status: MigrationStatus, ended: string): MigrationStatus {
+  return {
+    ...status,
+    phase: 'closed',
+    outcome: null,
+    pending: null,
+    doing: `nothing: its run was ${ended}, and nobody watches the gateways`,
+    endedByTemporal: ended,
+  };
+}
+
+const LAST_CHECKPOINTS = 5;
+
+/** The status of a migration at a moment of workflow time. */
+export function statusOf(state: MigrationState, nowMs: number): MigrationStatus {
+  const stage = stageAt(state.plan, state.stageIndex);
+  const { pending } = state;
+  return {
+    migrationId: state.migrationId,
+    route: state.plan.route,
+    phase: state.phase,
+    outcome: state.outcome,
+    stage: stage.name,
+    stages: state.plan.stages.map(({ name, share, holdback }, index) => ({
+      name,
+      share,
+      ...(holdback === undefined ? {} : { holdback }),
+      state: stageState(state, index),
+    })),
+    share: state.inEffect?.record.share ?? 0,
+    shareAsked: pending?.record.share ?? state.inEffect?.record.share ?? 0,
+    observedShare: state.stage.verdict?.observedShare ?? null,
+    epoch: state.inEffect?.record.epoch ?? 0,
+    paused: state.paused,
+    held: state.stage.held,
+    drift: state.drift,
+    verdict: state.stage.verdict,
+    probes: state.probes,
+    usage: state.assessment?.usage?.digest ?? null,
+    soak: { observedMs: state.stage.observedMs, requiredMs: stage.soakMs, windows: state.stage.windows },
+    deadlineAtMs: state.phase === 'observing' ? nextDeadlineMs(state) : null,
+    pending:
+      pending === null
+        ? null
+        : {
+            checkpoint: pending.checkpoint,
+            share: pending.record.share,
+            confirmed: pending.confirmations?.confirmed ?? [],
+            missing: pending.confirmations?.missing ?? state.roster.map(({ name }) => name),
+          },
+    approval: state.approval ?? null,
+    nextPossibleAtMs:
+      state.stage.notBefore != null && state.stage.notBefore.atMs > nowMs ? state.stage.notBefore.atMs : null,
+    effects: runsOf(state)
+      .filter(isOpen)
+      .map(({ effect, purpose, about, attempts, lastError, createdAtMs }) => ({
+        ...{ name: effect.name, purpose, stage: about.stage, attempts, lastError, sinceMs: createdAtMs },
+      })),
+    roster: state.roster.map(({ name }) => name),
+    addresses: Object.fromEntries(state.roster.map(({ name, admin }) => [name, admin])),
+    forgotten: goneGateways(state).map(({ name }) => name),
+    unreachable: state.unreachable,
+    unreachableBecause: state.unreachableBecause ?? {},
+    settled: state.settled,
+    doing: doingNow(state, nowMs),
+    checkpoints: checkpointCount(state),
+    lastCheckpoints: state.checkpoints.slice(-LAST_CHECKPOINTS),
+    inEffect: state.inEffect?.checkpoint ?? null,
+    commands: state.seen,
+    refusals: state.refusals,
+    badMessages: state.badMessages,
+    startedAtMs: state.startedAtMs,
+  };
+}
+
+/** What the `rollbackEligibility` query answers. */
+export interface RollbackEligibility {
+  readonly eligible: boolean;
+  readonly reason: string;
+  readonly phase: Phase;
+  readonly share: number;
+  /** Checkpoints that a rollback may go to, newest first. */
+  readonly targets: readonly {
+    readonly checkpoint: number;
+    readonly stage: string;
+    readonly share: number;
+    readonly atMs: number;
+  }[];
+}
+
+const NOBODY = { by: 'unknown', reason: '', commandId: null } as const;
+
+/** Where a rollback could go now; back to share 0 is possible in every state that is not closed. */
+export function rollbackEligibilityOf(state: MigrationState): RollbackEligibility {
+  const share = highestShareOut(state);
+  const targets = routingEffectsOf(state)
+    .filter(({ seq }) => refusalOf(state, { ...NOBODY, name: 'rollback', to: seq }) === null)
+    .map(({ seq, stage, share: to, atMs }) => ({ checkpoint: seq, stage, share: to, atMs }))
+    .reverse();
+  const closed = state.phase === 'closed';
+  return {
+    eligible: !closed,
+    reason: closed ? `the migration is closed: ${state.outcome}` : 'a rollback to share 0 is always accepted',
+    phase: state.phase,
+    share,
+    targets,
+  };
+}
+
+/** What is kept at legacy to compare with, in words; null where nothing is. */
+function heldBackText(state: MigrationState): string | null {
+  const { stageIndex, plan } = state;
+  if (!isHoldingBack(state) || state.inEffect?.stageIndex !== stageIndex) return null;
+  const { holdback = 0 } = stageAt(plan, stageIndex);
+  return `${formatShare(holdback)} stay at legacy to compare with until the stage has passed`;
+}
+
+function stageState(state: MigrationState, index: number): 'done' | 'now' | 'next' {
+  if (state.outcome === 'completed' || index < state.stageIndex) return 'done';
+  if (index > state.stageIndex || state.phase === 'closed') return 'next';
+  return state.phase === 'handover' ? 'done' : 'now';
+}
+
+function doingNow(state: MigrationState, nowMs: number): string {
+  const decision = nextDecision(state, nowMs);
+  switch (decision.type) {
+    case 'close':
+      return `closed: ${state.outcome}${runsOf(state).some(isOpen) ? '; effects are pending' : ''}`;
+    case 'wait':
+      return decision.why;
+    case 'read routing':
+      return 'reading what the gateways hold';
+    case 'assess':
+      return state.plan.assess === undefined
+        ? 'assessing both providers'
+        : 'analysing usage and assessing both providers';
+    case 'check health':
+      return 'checking the health of both providers before the next step';
+    case 'apply routing':
+      return decision.missing === null
+        ? 'applying routing'
+        : `waiting for ${decision.missing.map((name) => missingText(state, name)).join(', ')} to confirm`;
+    case 'watch':
+      return decision.handover
+        ? 'waiting for every gateway to be settled on the candidate'
+        : ['watching', heldBackText(state), waitsFor(state)].filter((part) => part !== null).join('; ');
+    default:
+      return decision satisfies never;
+  }
+}
+
+function missingText({ pending }: MigrationState, name: string): string {
+  const isInMemory = pending?.confirmations?.undurable?.includes(name) === true;
+  return isInMemory ? `${name} (applied in memory, its disk refuses)` : name;
+}

@@ -1,0 +1,51 @@
+import type { MigrationStatus } from '../migration/status';
+import { formatShare } from '../plan/plan';
+import type { AdminError, GatewayStatus } from './routing';
+
+/** What a gateway said when it was asked, or why it said nothing. */
+export type GatewayWord =
+  | { readonly kind: 'ok'; readonly value: GatewayStatus }
+  | { readonly kind: 'refused'; readonly refusal: AdminError }
+  | { readonly kind: 'unreachable'; readonly reason: string };
+
+type Verified = Pick<MigrationStatus, 'inEffect' | 'pending' | 'share'>;
+
+/** What one gateway serves at this moment, or why that is not known. */
+export function servingText(answer: GatewayWord): string {
+  switch (answer.kind) {
+    case 'ok':
+      return `serves ${formatShare(answer.value.effectiveShare)}, ${whyServed(answer.value)}`;
+    case 'refused':
+      return `not known: refused (${answer.refusal.error.code}: ${answer.refusal.error.message})`;
+    case 'unreachable':
+      return `not known: ${answer.reason}`;
+    default:
+      return answer satisfies never;
+  }
+}
+
+/**
+ * How what a gateway serves differs from what the migration verified last; null where it does not, while a change of
+ * routing is under way, and before anything was verified.
+ */
+export function contradiction(
+  { inEffect, pending, share }: Verified,
+  { effectiveShare }: Pick<GatewayStatus, 'effectiveShare'>,
+): string | null {
+  if (inEffect === null || pending !== null || effectiveShare === share) return null;
+  return `the migration last verified ${formatShare(share)}`;
+}
+
+function whyServed({ record, kill, leaseRemainingMs, settled, unconfirmed }: GatewayStatus): string {
+  if (kill !== null) return `kill switch set by ${kill.by} at ${kill.at}`;
+  if (record === null) return `without a record: settled on ${settled}`;
+  if (unconfirmed === true) {
+    return `epoch ${record.epoch} waits to be confirmed after a restart: settled on ${settled}`;
+  }
+  return `epoch ${record.epoch}, ${leaseText(leaseRemainingMs)}`;
+}
+
+function leaseText(remainingMs: number | null): string {
+  if (remainingMs === null) return 'pinned';
+  return remainingMs > 0 ? `lease for ${Math.ceil(remainingMs / 1_000)} s` : 'no lease';
+}

@@ -1,0 +1,177 @@
+import type { BucketCount, BucketCounts, Evidence, EvidenceCell } from '../../core/evidence/evidence';
+import { CellCounters, type Observation } from './evidence-cell';
+import { LegacyLatencies, type Slowness } from './legacy-latencies';
+
+const BUCKETS = 256;
+/** Together with the pooled stream and plain ones: 12. */
+const OWN_STRATA = 10;
+const NAMED_AT_MOST = 100;
+
+/** The name of the strata that hold what has no stratum of its own. */
+const POOLED_MODEL = 'other';
+
+type Stratum = Pick<EvidenceCell, 'side' | 'kind' | 'shape' | 'model'>;
+
+/** What one process has counted under an epoch since it last said so. */
+export interface EvidenceAddition {
+  readonly evidence: Evidence;
+  /** Failures of the candidate in a row at the end of it. */
+  readonly candidateFailureStreak: number;
+  /** A judged live request of the candidate succeeded in it, so that no earlier failure is in the row. */
+  readonly candidateSucceeded: boolean;
+}
+
+/** Everything counted under one epoch of a route. Both arms and all kinds share their strata. */
+export class EpochEvidence {
+  readonly #cells = new Map<string, CellCounters>();
+  readonly #ownStrata: number;
+  readonly #latencies: LegacyLatencies;
+  readonly #strata = new Set<string>();
+  readonly #pooled = new Set<string>();
+  readonly #buckets = { legacy: new BucketTally(), candidate: new BucketTally() };
+
+  #candidateFailureStreak = 0;
+  #candidateSucceeded = false;
+
+  /** `ownStrata`: how many strata get counters of their own; the rest is pooled. */
+  constructor(ownStrata = OWN_STRATA, latencies = new LegacyLatencies()) {
+    this.#ownStrata = ownStrata;
+    this.#latencies = latencies;
+  }
+
+  /** Failures of the candidate in a row, up to its last judged live request. */
+  get candidateFailureStreak(): number {
+    return this.#candidateFailureStreak;
+  }
+
+  add(seen: Observation): void {
+    this.#cellOf(seen).add(seen);
+    const { outcome } = seen;
+    const isJudged =
+      seen.kind === 'live' && outcome !== 'aborted' && outcome !== 'refused' && outcome !== 'shed';
+    if (isJudged && seen.side === 'candidate') {
+      this.#candidateFailureStreak = seen.outcome === 'success' ? 0 : this.#candidateFailureStreak + 1;
+      if (seen.outcome === 'success') this.#candidateSucceeded = true;
+    }
+    if (seen.bucket === null || !isJudged) return;
+    const ms = seen.shape === 'plain' ? seen.totalMs : (seen.firstTokenMs ?? seen.totalMs);
+    const slowness = this.#latencies.slownessOf(`${seen.shape} ${seen.model}`, ms, seen.side === 'legacy');
+    this.#buckets[seen.side].add(seen.bucket, outcome !== 'success', slowness);
+  }
+
+  /** All of this as an addition to what another process holds. */
+  addition(epoch: number): EvidenceAddition {
+    return {
+      evidence: this.since(new EpochEvidence(), epoch),
+      candidateFailureStreak: this.#candidateFailureStreak,
+      candidateSucceeded: this.#candidateSucceeded,
+    };
+  }
+
+  /** Adds what another process has counted; rows of failures are joined in the order of the additions. */
+  merge({ evidence, candidateFailureStreak, candidateSucceeded }: EvidenceAddition): void {
+    for (const cell of evidence.cells) this.#cellOf(cell).merge(cell);
+    for (const side of ['legacy', 'candidate'] as const) this.#buckets[side].merge(evidence.buckets[side]);
+    this.#candidateFailureStreak = candidateSucceeded
+      ? candidateFailureStreak
+      : this.#candidateFailureStreak + candidateFailureStreak;
+  }
+
+  copy(): EpochEvidence {
+    const copy = new EpochEvidence();
+    for (const [key, cell] of this.#cells) copy.#cells.set(key, cell.copy());
+    for (const side of ['legacy', 'candidate'] as const) {
+      copy.#buckets[side].copyFrom(this.#buckets[side]);
+    }
+    return copy;
+  }
+
+  /** What was counted after an earlier copy. */
+  since(earlier: EpochEvidence, epoch: number): Evidence {
+    const cells: EvidenceCell[] = [];
+    for (const [key, cell] of this.#cells) {
+      const counted = cell.since(earlier.#cells.get(key));
+      if (counted !== null) cells.push(counted);
+    }
+    const buckets: BucketCounts = {
+      legacy: this.#buckets.legacy.since(earlier.#buckets.legacy),
+      candidate: this.#buckets.candidate.since(earlier.#buckets.candidate),
+    };
+    return { epoch, cells, buckets, pooled: [...this.#pooled].sort() };
+  }
+
+  #cellOf(seen: Stratum): CellCounters {
+    const model = this.#stratumModel(seen);
+    const key = `${seen.side} ${seen.kind} ${seen.shape} ${model}`;
+    let cell = this.#cells.get(key);
+    if (cell === undefined) {
+      cell = new CellCounters({ side: seen.side, kind: seen.kind, shape: seen.shape, model });
+      this.#cells.set(key, cell);
+    }
+    return cell;
+  }
+
+  /** The first strata seen get their own counters: busy ones are seen first. */
+  #stratumModel({ shape, model }: Stratum): string {
+    const stratum = `${shape} ${model}`;
+    if (this.#strata.has(stratum)) return model;
+    if (this.#strata.size < this.#ownStrata) {
+      this.#strata.add(stratum);
+      return model;
+    }
+    if (this.#pooled.size < NAMED_AT_MOST) this.#pooled.add(model);
+    return POOLED_MODEL;
+  }
+}
+
+/** The counts of one arm by key bucket; they only grow. */
+class BucketTally {
+  readonly #requests = new Uint32Array(BUCKETS);
+  readonly #failures = new Uint32Array(BUCKETS);
+  readonly #aboveMedian = new Uint32Array(BUCKETS);
+  readonly #aboveP95 = new Uint32Array(BUCKETS);
+
+  add(bucket: number, failed: boolean, slowness: Slowness): void {
+    this.#requests[bucket] = (this.#requests[bucket] as number) + 1;
+    if (failed) this.#failures[bucket] = (this.#failures[bucket] as number) + 1;
+    if (slowness === 'fast') return;
+    this.#aboveMedian[bucket] = (this.#aboveMedian[bucket] as number) + 1;
+    if (slowness === 'above p95') this.#aboveP95[bucket] = (this.#aboveP95[bucket] as number) + 1;
+  }
+
+  /** Adds what another process has counted. */
+  merge(counts: readonly BucketCount[]): void {
+    for (const [bucket, requests, failures, aboveMedian = 0, aboveP95 = 0] of counts) {
+      this.#requests[bucket] = (this.#requests[bucket] as number) + requests;
+      this.#failures[bucket] = (this.#failures[bucket] as number) + failures;
+      this.#aboveMedian[bucket] = (this.#aboveMedian[bucket] as number) + aboveMedian;
+      this.#aboveP95[bucket] = (this.#aboveP95[bucket] as number) + aboveP95;
+    }
+  }
+
+  copyFrom(other: BucketTally): void {
+    this.#requests.set(other.#requests);
+    this.#failures.set(other.#failures);
+    this.#aboveMedian.set(other.#aboveMedian);
+    this.#aboveP95.set(other.#aboveP95);
+  }
+
+  /** What was counted after an earlier copy. */
+  since(earlier: BucketTally): BucketCount[] {
+    const counts: BucketCount[] = [];
+    for (let bucket = 0; bucket < BUCKETS; bucket += 1) {
+      const grown = (now: Uint32Array, before: Uint32Array) =>
+        (now[bucket] as number) - (before[bucket] as number);
+      const requests = grown(this.#requests, earlier.#requests);
+      if (requests === 0) continue;
+      counts.push([
+        bucket,
+        requests,
+        grown(this.#failures, earlier.#failures),
+        grown(this.#aboveMedian, earlier.#aboveMedian),
+        grown(this.#aboveP95, earlier.#aboveP95),
+      ]);
+    }
+    return counts;
+  }
+}

@@ -1,0 +1,79 @@
+import type { EvidenceKind, FailureClass } from '../../core/evidence/evidence';
+import type { Side } from '../../core/routing/routing';
+import { costUsd, type TokenUsage } from '../answers/token-usage';
+import type { RequestFacts } from '../request/request-facts';
+import type { Assignment } from '../routing/arm-draw';
+import { mappingOf } from '../routing/route';
+import type { Call } from '../serving/call';
+import type { Attempt } from '../upstream/attempt';
+import type { Observation } from './evidence-cell';
+
+type Outcome = Observation['outcome'];
+
+const NO_GAPS: readonly number[] = [];
+/** What an English token takes in a request body, for the estimate where no provider counted. */
+const BYTES_A_TOKEN = 4;
+
+/** The usage of an attempt as its provider counted it, null when it did not. */
+export function usageOf(attempt: Attempt): TokenUsage | null {
+  return attempt.scanner?.usage ?? attempt.plain?.usage ?? null;
+}
+
+/** Milliseconds to the first token, null when none came. */
+export function firstTokenOf(attempt: Attempt): number | null {
+  const at = attempt.scanner?.firstContentMs ?? null;
+  return at === null ? null : at - attempt.startedMs;
+}
+
+/** What is counted for an attempt; null attempt: it was drawn and never made (shed). */
+export function observeAttempt(
+  call: Call,
+  facts: RequestFacts,
+  assignment: Assignment,
+  seen: {
+    readonly side: Side;
+    readonly kind: EvidenceKind;
+    readonly outcome: Outcome;
+    readonly attempt: Attempt | null;
+  },
+): Observation {
+  const { attempt, outcome, side } = seen;
+  const usage = attempt === null ? null : (usageOf(attempt) ?? estimate(attempt, outcome));
+  return {
+    epoch: assignment.epoch,
+    side,
+    kind: seen.kind,
+    shape: facts.stream || (facts.oddStream && attempt?.scanner != null) ? 'stream' : 'plain',
+    model: facts.model,
+    outcome,
+    retry: call.head.retry,
+    totalMs: attempt === null ? 0 : attempt.endedMs - attempt.startedMs,
+    firstTokenMs: attempt === null ? null : firstTokenOf(attempt),
+    interTokenMs: attempt?.scanner?.gapsMs ?? NO_GAPS,
+    tokensIn: usage?.input ?? 0,
+    tokensCached: usage?.cached ?? 0,
+    tokensOut: usage?.output ?? 0,
+    costUsd: usage === null ? null : costOf(call, facts, side, usage),
+    bucket: assignment.bucket,
+  };
+
+  /** A failure that the provider may have worked for is charged with the tokens of its request. */
+  function estimate(failed: Attempt, how: Outcome): TokenUsage | null {
+    const isCharged =
+      how !== 'success' && how !== 'aborted' && how !== 'refused' && failed.failure?.ambiguous === true;
+    return isCharged ? { input: Math.ceil(call.bodyBytes / BYTES_A_TOKEN), cached: 0, output: 0 } : null;
+  }
+}
+
+/** The model's name at a side, and what tokens cost there. */
+function costOf(call: Call, facts: RequestFacts, side: Side, usage: TokenUsage): number | null {
+  const { prices } = call.route.providers[side].configuration;
+  const mapped = side === 'candidate' ? mappingOf(call.route, facts.model)?.candidate : undefined;
+  return costUsd(prices, mapped ?? facts.model, usage);
+}
+
+/** The failure class of an attempt that counts as evidence; null for what is nobody's fault. */
+export function failureClassOf(attempt: Attempt): FailureClass | null {
+  const kind = attempt.failure?.kind ?? null;
+  return kind === null || kind === 'withdrawn' || kind === 'aborted' ? null : kind;
+}

@@ -1,0 +1,216 @@
+import { FieldsReader, isString, readString } from '../json/json-fields';
+import { scanJson, spaceEnd } from '../json/json-scanner';
+
+/** Keys that the gateway looks for; where one stands here is its number. */
+const NAMES = [
+  'model',
+  'stream',
+  'stream_options',
+  'safety_identifier',
+  'user',
+  'prompt_cache_key',
+  'messages',
+  'input',
+  'tools',
+  'functions',
+  'response_format',
+  'text',
+  'web_search_options',
+  'background',
+  'previous_response_id',
+  'conversation',
+  'prompt',
+  'store',
+  'n',
+  'role',
+  'content',
+  'type',
+] as const;
+
+export type FieldName = (typeof NAMES)[number];
+
+const NUMBERS = Object.fromEntries(NAMES.map((name, number) => [name, number])) as Record<FieldName, number>;
+const { messages: MESSAGES, input: INPUT, tools: TOOLS, role: ROLE, content: CONTENT, type: TYPE } = NUMBERS;
+const UNKNOWN = -1;
+
+const BY_LENGTH: readonly (readonly number[])[] = Array.from({ length: 24 }, (_, length) =>
+  NAMES.flatMap((name, number) => (name.length === length ? [number] : [])),
+);
+
+/** What the elements of `messages`, `input` and `tools` are. */
+const ASSISTANT = 1;
+const IMAGE = 2;
+const HOSTED = 4;
+
+/**
+ * Finds the fields of a request in one pass over its bytes. One reader serves all requests, since a scan leaves
+ * nothing unfinished: what it found is valid until the next one. Of fields that come twice the last one counts,
+ * as for `JSON.parse`.
+ */
+export class RequestReader extends FieldsReader {
+  /** A key names a file or a vector store, at whatever depth. */
+  namesFiles = false;
+  #raw: Buffer = Buffer.alloc(0);
+  readonly #starts = new Int32Array(NAMES.length);
+  readonly #ends = new Int32Array(NAMES.length);
+  /** What the elements of each array are, by its field. */
+  readonly #kinds = new Uint8Array(NAMES.length);
+  #field = UNKNOWN;
+  /** An object in one of the three arrays is open; then its key, and what it is so far. */
+  #inElement = false;
+  #elementKey = UNKNOWN;
+  #elementKind = 0;
+  /** An object in the `content` of such an object is open; then its key. */
+  #inPart = false;
+  #partKey = UNKNOWN;
+  #partIsImage = false;
+
+  /** Whether a body is one sound JSON object that is neither too deep nor has too many fields. */
+  scan(raw: Buffer): boolean {
+    this.fields = [];
+    this.overflows = false;
+    this.namesFiles = false;
+    this.#raw = raw;
+    this.#starts.fill(0);
+    this.#kinds.fill(0);
+    this.#inElement = false;
+    this.#inPart = false;
+    const from = spaceEnd(raw, 0);
+    const end = raw[from] === 0x7b ? scanJson(raw, from, this) : 0;
+    return end !== 0 && spaceEnd(raw, end) === raw.length && !this.overflows;
+  }
+
+  /** Lets go of the body. */
+  release(): void {
+    this.fields = [];
+    this.#raw = NOTHING;
+  }
+
+  /** The first byte of a field's value, 0 when the body does not have the field. */
+  first(name: FieldName): number {
+    const start = this.#starts[NUMBERS[name]] as number;
+    return start === 0 ? 0 : (this.#raw[start] as number);
+  }
+
+  start(name: FieldName): number {
+    return this.#starts[NUMBERS[name]] as number;
+  }
+
+  end(name: FieldName): number {
+    return this.#ends[NUMBERS[name]] as number;
+  }
+
+  get hasAssistantTurns(): boolean {
+    return (((this.#kinds[MESSAGES] as number) | (this.#kinds[INPUT] as number)) & ASSISTANT) !== 0;
+  }
+
+  get hasImages(): boolean {
+    return (((this.#kinds[MESSAGES] as number) | (this.#kinds[INPUT] as number)) & IMAGE) !== 0;
+  }
+
+  get hasHostedTools(): boolean {
+    return ((this.#kinds[TOOLS] as number) & HOSTED) !== 0;
+  }
+
+  override key(start: number, end: number, depth: number, escaped: boolean): void {
+    super.key(start, end, depth, escaped);
+    if (!this.namesFiles) this.namesFiles = namesFile(this.#raw, start, end, escaped);
+    if (depth === 1) {
+      this.#field = this.#number(start, end, escaped);
+      if (this.#field !== UNKNOWN) this.#kinds[this.#field] = 0;
+    } else if (depth === 3 && this.#inElement) {
+      this.#elementKey = this.#number(start, end, escaped);
+      if (this.#elementKey === ROLE) this.#elementKind &= ~ASSISTANT;
+      else if (this.#elementKey === CONTENT) this.#elementKind &= ~IMAGE;
+      else if (this.#elementKey === TYPE) this.#elementKind &= ~HOSTED;
+    } else if (depth === 5 && this.#inPart) {
+      this.#partKey = this.#number(start, end, escaped);
+      if (this.#partKey === TYPE) this.#partIsImage = false;
+    }
+  }
+
+  override scalar(start: number, end: number, depth: number): void {
+    super.scalar(start, end, depth);
+    const raw = this.#raw;
+    if (depth === 1) this.#found(start, end);
+    else if (depth === 3 && this.#inElement) {
+      if (this.#elementKey === ROLE) {
+        if (isString(raw, start, end, 'assistant')) this.#elementKind |= ASSISTANT;
+      } else if (this.#elementKey === TYPE && raw[start] === 0x22) {
+        const isOurs = isString(raw, start, end, 'function') || isString(raw, start, end, 'custom');
+        if (!isOurs) this.#elementKind |= HOSTED;
+      }
+    } else if (depth === 5 && this.#inPart && this.#partKey === TYPE) {
+      this.#partIsImage = isString(raw, start, end, 'image_url') || isString(raw, start, end, 'input_image');
+    }
+  }
+
+  override open(isObject: boolean, start: number, depth: number): boolean {
+    super.open(isObject, start, depth);
+    switch (depth) {
+      case 0:
+        return true;
+      case 1:
+        this.#found(start, 0);
+        return !isObject && (this.#field === MESSAGES || this.#field === INPUT || this.#field === TOOLS);
+      case 2:
+        this.#inElement = isObject;
+        this.#elementKind = 0;
+        return isObject;
+      case 3:
+        return !isObject && this.#elementKey === CONTENT;
+      case 4:
+        this.#inPart = isObject;
+        this.#partIsImage = false;
+        return isObject;
+      default:
+        return false;
+    }
+  }
+
+  override close(end: number, depth: number): void {
+    super.close(end, depth);
+    if (depth === 1) {
+      if (this.#field !== UNKNOWN) this.#ends[this.#field] = end;
+    } else if (depth === 2 && this.#inElement) {
+      this.#inElement = false;
+      this.#kinds[this.#field] = (this.#kinds[this.#field] as number) | this.#elementKind;
+    } else if (depth === 4 && this.#inPart) {
+      this.#inPart = false;
+      if (this.#partIsImage) this.#elementKind |= IMAGE;
+    }
+  }
+
+  #found(start: number, end: number): void {
+    if (this.#field === UNKNOWN) return;
+    this.#starts[this.#field] = start;
+    this.#ends[this.#field] = end;
+  }
+
+  #number(start: number, end: number, escaped: boolean): number {
+    const raw = this.#raw;
+    if (escaped) return NAMES.indexOf(readString(raw, start, end) as FieldName);
+    const candidates = BY_LENGTH[end - start - 2];
+    if (candidates === undefined) return UNKNOWN;
+    for (const number of candidates) {
+      if (isString(raw, start, end, NAMES[number] as string)) return number;
+    }
+    return UNKNOWN;
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+const FILE = 'file_id';
+const VECTOR_STORE = 'vector_store_id';
+
+/** Whether a key begins with the name of a file's or a vector store's id; there are plurals. */
+function namesFile(raw: Buffer, start: number, end: number, escaped: boolean): boolean {
+  if (escaped) {
+    const key = readString(raw, start, end);
+    return key.startsWith(FILE) || key.startsWith(VECTOR_STORE);
+  }
+  const first = raw[start + 1];
+  if (first === 0x66) return isString(raw, start, Math.min(end, start + 2 + FILE.length), FILE);
+  if (first !== 0x76) return false;
+  return isString(raw, start, Math.min(end, start + 2 + VECTOR_STORE.length), VECTOR_STORE);
+}

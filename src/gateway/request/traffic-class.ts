@@ -1,0 +1,65 @@
+/**
+ * How a request may be moved. `randomised`: split by share. `whole`: never split. `stateful`: bound to the
+ * provider that made what it names. `other`: legacy, unchanged.
+ */
+export type TrafficClass = 'randomised' | 'whole' | 'stateful' | 'other';
+
+/** What answers of an endpoint look like, which decides how they are read on the side. */
+export type Endpoint =
+  | 'chat'
+  | 'completions'
+  | 'responses'
+  | 'moderations'
+  | 'speech'
+  | 'transcript'
+  | 'images'
+  | 'json'
+  | 'opaque';
+
+export interface RequestClass {
+  readonly class: TrafficClass;
+  readonly endpoint: Endpoint;
+}
+
+const OTHER: RequestClass = { class: 'other', endpoint: 'opaque' };
+const STATEFUL: RequestClass = { class: 'stateful', endpoint: 'opaque' };
+
+const POSTED: Readonly<Record<string, RequestClass>> = {
+  '/chat/completions': { class: 'randomised', endpoint: 'chat' },
+  '/completions': { class: 'randomised', endpoint: 'completions' },
+  '/responses': { class: 'randomised', endpoint: 'responses' },
+  '/moderations': { class: 'randomised', endpoint: 'moderations' },
+  '/audio/speech': { class: 'randomised', endpoint: 'speech' },
+  '/audio/transcriptions': { class: 'randomised', endpoint: 'transcript' },
+  '/audio/translations': { class: 'randomised', endpoint: 'transcript' },
+  '/images/generations': { class: 'randomised', endpoint: 'images' },
+  '/images/edits': { class: 'randomised', endpoint: 'images' },
+  '/images/variations': { class: 'randomised', endpoint: 'images' },
+  '/embeddings': { class: 'whole', endpoint: 'opaque' },
+};
+
+const STATEFUL_ROOTS = new Set([
+  'files',
+  'uploads',
+  'batches',
+  'fine_tuning',
+  'fine-tunes',
+  'vector_stores',
+  'assistants',
+  'threads',
+  'conversations',
+  'responses',
+  'containers',
+  'evals',
+  'videos',
+  'realtime',
+]);
+
+/** The class of a request by its method and its path below /v1 (without query). */
+export function classify(method: string, path: string): RequestClass {
+  if (method === 'POST' && Object.hasOwn(POSTED, path)) return POSTED[path] as RequestClass;
+  const root = path.split('/', 2)[1] ?? '';
+  if (STATEFUL_ROOTS.has(root)) return STATEFUL;
+  if (path === '/chat/completions' || path.startsWith('/chat/completions/')) return STATEFUL;
+  return OTHER;
+}

@@ -1,0 +1,105 @@
+import { assignmentDigest, digestBucket, digestPosition } from '../../core/routing/assignment';
+import type { Side } from '../../core/routing/routing';
+import type { KeyCounts } from '../evidence/key-statistics';
+import type { ConversationTable } from './conversation-table';
+
+/** The arm that a randomised request was drawn into. */
+export interface Assignment {
+  readonly side: Side;
+  readonly epoch: number;
+  /** 0 to 255 when the request has a key, else null. */
+  readonly bucket: number | null;
+  /**
+   * False when a conversation's past decided instead of the draw (`newConversationsOnly`): such a request
+   * belongs to no arm and is no evidence.
+   */
+  readonly randomised: boolean;
+}
+
+/** The routing that a draw follows. */
+export interface DrawRules {
+  readonly salt: string;
+  readonly epoch: number;
+  /** The effective share at this moment. */
+  readonly share: number;
+  readonly newConversationsOnly: boolean;
+}
+
+/** What a draw looks at of a request. */
+export interface DrawSubject {
+  /** Null when the route is not sticky or the request bears no key; then `randomId` decides. */
+  readonly key: string | null;
+  readonly randomId: string;
+  /** The request carries assistant turns. */
+  readonly continued: boolean;
+}
+
+/** Draws of one epoch that another process has made. */
+export interface CountedDraws {
+  readonly epoch: number;
+  readonly assigned: Readonly<Record<Side, number>>;
+  /** Hashes of the keys, one for each draw that had a key. */
+  readonly keys: readonly number[];
+  /** For the A/A check of the salt: draws whose position was below one half, and all. */
+  readonly low: number;
+  readonly total: number;
+}
+
+/** Draws requests into arms and counts what it drew. */
+export class ArmDraw {
+  readonly #keys: KeyCounts;
+  readonly #conversations: ConversationTable;
+  #assigned: Record<Side, number> = { legacy: 0, candidate: 0 };
+
+  constructor(keys: KeyCounts, conversations: ConversationTable) {
+    this.#keys = keys;
+    this.#conversations = conversations;
+  }
+
+  /** Draws of the current epoch. */
+  get assigned(): Readonly<Record<Side, number>> {
+    return { ...this.#assigned };
+  }
+
+  draw(rules: DrawRules, subject: DrawSubject): Assignment {
+    const digest = assignmentDigest(rules.salt, subject.key ?? subject.randomId);
+    const position = digestPosition(digest);
+    this.#keys.observe(subject.key, position);
+    const drawn: Assignment = {
+      side: position < rules.share ? 'candidate' : 'legacy',
+      epoch: rules.epoch,
+      bucket: subject.key === null ? null : digestBucket(digest),
+      randomised: true,
+    };
+    const assignment = rules.newConversationsOnly ? this.#keepConversation(rules, subject, drawn) : drawn;
+    if (assignment.randomised) this.#assigned[assignment.side] += 1;
+    return assignment;
+  }
+
+  /** Adds draws of the current epoch that another process has made. */
+  add({ legacy, candidate }: Readonly<Record<Side, number>>): void {
+    this.#assigned.legacy += legacy;
+    this.#assigned.candidate += candidate;
+  }
+
+  /** A new epoch counts from 0, and a new salt is checked from 0. */
+  restart(saltChanged: boolean): void {
+    this.#assigned = { legacy: 0, candidate: 0 };
+    if (saltChanged) this.#keys.restartSaltCheck();
+  }
+
+  /**
+   * A conversation that began under the current epoch counts in its arm, on both sides alike; an older one
+   * stays where it is and counts nowhere, or the arms would differ in how many long conversations they hold.
+   */
+  #keepConversation(rules: DrawRules, { key, continued }: DrawSubject, drawn: Assignment): Assignment {
+    if (!continued) {
+      if (key !== null) this.#conversations.begin(key, { side: drawn.side, epoch: drawn.epoch });
+      return drawn;
+    }
+    const begun = key === null ? null : this.#conversations.find(key);
+    const recorded = begun?.side ?? (rules.share === 1 ? 'candidate' : 'legacy');
+    const side = rules.share === 0 ? 'legacy' : recorded;
+    return { ...drawn, side, randomised: begun?.epoch === drawn.epoch && side === drawn.side };
+  }
+}

@@ -1,0 +1,95 @@
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { MINUTE_MS } from '../../core/text/duration';
+
+/**
+ * How far the state directory can be believed at a start. `stopped`: the process before stopped in order a short while
+ * ago and left nothing unwritten. `recent`: it was alive a short while ago, but what it did last may be missing. `old`:
+ * nobody wrote here for long (a restored copy, a long outage), or the directory cannot be written.
+ */
+export type Restart = 'stopped' | 'recent' | 'old';
+
+/** Beyond this a directory may be a copy of one that has lived on elsewhere. */
+const BELIEVED_MS = 10 * MINUTE_MS;
+const SIGN_EVERY_MS = 30_000;
+/** Clocks of hosts differ a little. */
+const AHEAD_MS = 60_000;
+
+const signSchema = z.object({ atMs: z.number(), stopped: z.boolean() });
+
+/**
+ * The file `gateway.alive`: when a process last lived in a state directory, by the wall clock, and whether it stopped in
+ * order. A restored copy brings back what it says with everything else, so it is believed only for a while.
+ */
+export class LifeSign {
+  readonly restart: Restart;
+  readonly #path: string;
+  readonly #wallNow: () => number;
+  #timer: NodeJS.Timeout | null = null;
+
+  /** Reads the sign of the process before, and replaces it. */
+  constructor(stateDirectory: string, wallNow: () => number, warn: (message: string) => void) {
+    this.#path = join(stateDirectory, 'gateway.alive');
+    this.#wallNow = wallNow;
+    const before = this.#read();
+    try {
+      mkdirSync(stateDirectory, { recursive: true });
+      this.#write(false);
+      this.restart = before;
+    } catch (error) {
+      warn(`The state directory ${stateDirectory} cannot be written: ${(error as Error).message}`);
+      this.restart = 'old';
+    }
+    this.#timer = setInterval(() => this.#tryToWrite(false), SIGN_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  /** The last sign of this process; `inOrder` when all that it confirmed is on the disk. */
+  stop(inOrder: boolean): void {
+    if (this.#timer === null) return;
+    clearInterval(this.#timer);
+    this.#timer = null;
+    if (inOrder) this.#tryToWrite(true);
+  }
+
+  #read(): Restart {
+    let text: string;
+    try {
+      text = readFileSync(this.#path, 'utf8');
+    } catch (error) {
+      // A first start, or a directory of a release that left no signs.
+      return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'recent' : 'old';
+    }
+    let sign: z.infer<typeof signSchema>;
+    try {
+      sign = signSchema.parse(JSON.parse(text));
+    } catch {
+      return 'old';
+    }
+    const ageMs = this.#wallNow() - sign.atMs;
+    if (ageMs > BELIEVED_MS || ageMs < -AHEAD_MS) return 'old';
+    return sign.stopped ? 'stopped' : 'recent';
+  }
+
+  #tryToWrite(stopped: boolean): void {
+    try {
+      this.#write(stopped);
+    } catch {
+      // Then the sign grows old: the next start believes less.
+    }
+  }
+
+  /** In place: it must not need room on a full disk. A torn write is no sign at all. */
+  #write(stopped: boolean): void {
+    const file = openSync(this.#path, 'a+', 0o600);
+    closeSync(file);
+    const held = openSync(this.#path, 'r+');
+    try {
+      writeSync(held, `${JSON.stringify({ atMs: this.#wallNow(), stopped }).padEnd(63)}\n`, 0);
+      fsyncSync(held);
+    } finally {
+      closeSync(held);
+    }
+  }
+}

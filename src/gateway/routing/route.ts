@@ -1,0 +1,83 @@
+import type { Configuration, ModelMapping } from '../../core/configuration/configuration-schema';
+import type { Side } from '../../core/routing/routing';
+import { withheldFrom } from '../request/forwarding';
+import { ReplayBudget } from '../request/replay-budget';
+import { Provider, type ProviderParts } from '../upstream/provider';
+import type { RouteToServe } from './gateway-routes';
+
+const MIRROR_CONNECTIONS = 32;
+
+/** A route with everything that serving it needs. */
+export interface Route extends RouteToServe {
+  readonly providers: Readonly<Record<Side, Provider>>;
+  /** The candidate once more for copies of legacy's traffic: its own pool, cap and breaker. */
+  readonly mirror: Provider;
+  readonly replays: ReplayBudget;
+  /** For hedges that turn out to have been needless. */
+  readonly hedges: ReplayBudget;
+}
+
+/** One `Provider` a provider of the configuration, shared by the routes that name it. */
+export function openProviders(
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+): Map<string, Provider> {
+  return new Map(
+    Object.entries(configuration.providers).map(([name, provider]) => [
+      name,
+      new Provider(name, provider, providerParts(name, configuration, resolveSecret)),
+    ]),
+  );
+}
+
+export interface RouteParts {
+  readonly configuration: Configuration;
+  readonly providers: ReadonlyMap<string, Provider>;
+  readonly resolveSecret: (reference: string) => string;
+}
+
+/** Adds providers and budget to a route. */
+export function completeRoute<Held extends RouteToServe>(route: Held, parts: RouteParts): Held & Route {
+  const { legacy, candidate, replayBudget } = route.configuration;
+  const { configuration, providers } = parts;
+  const candidateProvider = providerOf(providers, candidate);
+  return {
+    ...route,
+    providers: { legacy: providerOf(providers, legacy), candidate: candidateProvider },
+    mirror: new Provider(
+      candidate,
+      { ...candidateProvider.configuration, maxConcurrent: MIRROR_CONNECTIONS },
+      providerParts(candidate, configuration, parts.resolveSecret),
+      MIRROR_CONNECTIONS,
+    ),
+    replays: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
+    hedges: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
+  };
+}
+
+/** How the route maps a model, null for one that it does not name. */
+export function mappingOf(route: RouteToServe, model: string): ModelMapping | null {
+  const { models } = route.configuration;
+  return Object.hasOwn(models, model) ? (models[model] ?? null) : null;
+}
+
+function providerParts(
+  name: string,
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+): ProviderParts {
+  const { breaker } = configuration.gateway;
+  const references = configuration.callers.flatMap(({ keys }) => keys[name] ?? []);
+  return {
+    breaker,
+    resolveSecret,
+    callersKeys: references.map((reference) => resolveSecret(reference)),
+    withheld: withheldFrom(name, configuration),
+  };
+}
+
+function providerOf(providers: ReadonlyMap<string, Provider>, name: string): Provider {
+  const provider = providers.get(name);
+  if (provider === undefined) throw new RangeError(`expected a configured provider, got "${name}"`);
+  return provider;
+}

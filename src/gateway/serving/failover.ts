@@ -1,0 +1,328 @@
+import type { ModelMapping } from '../../core/configuration/configuration-schema';
+import type { Side } from '../../core/routing/routing';
+import type { StreamScanner } from '../answers/stream-scanner';
+import { ArmRecord } from '../evidence/arm-record';
+import { firstTokenOf, usageOf } from '../evidence/observation';
+import { candidateBody, legacyBody, type MappedBody } from '../request/model-mapping';
+import { upstreamError } from '../request/openai-error';
+import { assignmentKey, type RequestFacts } from '../request/request-facts';
+import { refusesUsageOption } from '../request/usage-option';
+import type { Assignment } from '../routing/arm-draw';
+import { Attempt, type AttemptOwner } from '../upstream/attempt';
+import type { AnswerSink } from '../upstream/attempt-options';
+import type { Failure } from '../upstream/failure';
+import type { Answering, Call } from './call';
+import { callerLeavesAt, mayHedge, patienceMs } from './hedge';
+import { attemptLimits } from './limits';
+import { NOWHERE } from './nowhere';
+import { copyToCandidate } from './shadow';
+
+/** Serves a request of the randomised class whose model the route maps. */
+export function serveRandomised(call: Call, facts: RequestFacts, mapping: ModelMapping): void {
+  new RandomisedCall(call, facts, mapping).start();
+}
+
+/** Why an attempt was made, as the log tells it. */
+type Purpose = 'drawn' | 'failover' | 'hedge' | 'routing changed' | 'without usage option';
+
+/**
+ * Draws the arm, asks that arm's provider, and lets legacy answer where the candidate fails, or takes long,
+ * before its commit point. Nothing ever goes from legacy to the candidate.
+ */
+class RandomisedCall implements AttemptOwner, Answering {
+  readonly #call: Call;
+  readonly #facts: RequestFacts;
+  readonly #mapping: ModelMapping;
+  readonly #assignment: Assignment;
+  readonly #record: ArmRecord;
+  /** The last attempt at each side. */
+  #candidate: Attempt | null = null;
+  #legacy: Attempt | null = null;
+  #candidatePurpose: Purpose = 'drawn';
+  #legacyPurpose: Purpose = 'drawn';
+  /** The attempt whose answer is passed on. */
+  #answering: Attempt | null = null;
+  /** Why the candidate gives no answer, once it is known. */
+  #failure: Failure | null = null;
+
+  constructor(call: Call, facts: RequestFacts, mapping: ModelMapping) {
+    this.#call = call;
+    this.#facts = facts;
+    this.#mapping = mapping;
+    const { state } = call.route;
+    const key = assignmentKey(state.stickyKey, call.head.sticky, call.body, facts);
+    this.#assignment = state.draw(key, key ?? call.services.randomId(), facts.isContinued);
+    this.#record = new ArmRecord(call, facts, this.#assignment);
+  }
+
+  start(): void {
+    const { side, epoch, randomised } = this.#assignment;
+    const call = this.#call;
+    call.epoch = epoch;
+    call.side = randomised ? side : null;
+    call.current = this;
+    call.route.replays.earn();
+    call.route.hedges.earn();
+    if (side === 'candidate') this.#askCandidate();
+    else this.#ask('legacy', 'drawn');
+  }
+
+  get scanner(): StreamScanner | null {
+    return this.#answering?.scanner ?? null;
+  }
+
+  resume(): void {
+    this.#answering?.resume();
+  }
+
+  abandon(why: string): void {
+    // A candidate that legacy was faster than is only counted, and has its own end.
+    const [one, other] = this.#answering === null ? [this.#candidate, this.#legacy] : [this.#answering];
+    one?.abandon(why);
+    other?.abandon(why);
+  }
+
+  attemptCommitted(attempt: Attempt): AnswerSink {
+    const isCandidate = attempt === this.#candidate;
+    const purpose = isCandidate ? this.#candidatePurpose : this.#legacyPurpose;
+    const { provider, endpoint } = attempt.options;
+    if (purpose === 'without usage option') provider.stopAskingUsage(endpoint);
+    if (this.#answering !== null) return NOWHERE;
+    this.#answering = attempt;
+    this.#claim(attempt);
+    if (isCandidate) this.#candidateIsFirst();
+    else if (isRunning(this.#candidate)) this.#candidate.leaveAt(callerLeavesAt(this.#call));
+    return this.#call;
+  }
+
+  attemptEnded(attempt: Attempt): void {
+    const isCandidate = attempt === this.#candidate;
+    this.#call.note(attempt, isCandidate ? this.#candidatePurpose : this.#legacyPurpose);
+    if (isCandidate) this.#candidateEnded(attempt);
+    else this.#legacyEnded(attempt);
+  }
+
+  /** The candidate takes a good part of the caller's time: legacy is asked as well. */
+  attemptWaits(): void {
+    if (this.#legacy === null && mayHedge(this.#call)) this.#ask('legacy', 'hedge');
+  }
+
+  discard(): void {
+    this.#candidate?.discard();
+    this.#legacy?.discard();
+  }
+
+  attemptBroke(): void {
+    this.#call.endBroken();
+  }
+
+  #askCandidate(): void {
+    const { route, caller, services } = this.#call;
+    const provider = route.providers.candidate;
+    const shed = provider.sheds(caller, services.now());
+    if (shed === null) {
+      this.#ask('candidate', 'drawn');
+      return;
+    }
+    this.#call.notes.push({ provider: provider.name, purpose: 'drawn', outcome: 'shed', why: shed, ms: 0 });
+    this.#failure = { kind: 'shed', why: shed, ambiguous: false };
+    this.#ask('legacy', 'failover');
+  }
+
+  #ask(side: Side, purpose: Purpose): void {
+    const call = this.#call;
+    const { route, services, head, caller } = call;
+    const provider = route.providers[side];
+    const isCandidate = side === 'candidate';
+    if (!isCandidate && provider.inFlight >= provider.configuration.maxConcurrent) {
+      this.#refuseBusy(provider.name);
+      return;
+    }
+    const { endpoint } = call.traffic;
+    const mapped = this.#body(side, purpose !== 'without usage option' && provider.asksUsage(endpoint));
+    const limits = attemptLimits(call, side);
+    const attempt = new Attempt(
+      {
+        provider,
+        caller,
+        method: 'POST',
+        path: provider.path(call.path, call.query, caller),
+        headers: provider.headers(head.forward, caller),
+        body: mapped.body,
+        endpoint,
+        streams: this.#facts.stream,
+        mayStream: this.#facts.oddStream,
+        choices: this.#facts.choices,
+        holds: isCandidate || purpose === 'hedge',
+        reads: true,
+        removesUsage: mapped.addsUsage,
+        replayable: !this.#facts.usesHostedTools,
+        limits: isCandidate ? { ...limits, patienceMs: patienceMs(call, this.#facts) } : limits,
+        maxHeldBytes: services.configuration.gateway.maxBodyBytes,
+        permit: isCandidate ? route.state.permit(this.#assignment.epoch) : null,
+      },
+      this,
+      services,
+    );
+    if (isCandidate) {
+      this.#candidate = attempt;
+      this.#candidatePurpose = purpose;
+    } else {
+      this.#legacy = attempt;
+      this.#legacyPurpose = purpose;
+    }
+    attempt.dispatch();
+  }
+
+  #body(side: Side, usage: boolean): MappedBody {
+    return side === 'candidate'
+      ? candidateBody(this.#call.body, this.#facts, this.#mapping, usage)
+      : legacyBody(this.#call.body, this.#facts, usage);
+  }
+
+  /** The hedge was needless; only these count against its budget, so that a candidate that hangs cannot spend it. */
+  #candidateIsFirst(): void {
+    if (this.#legacyPurpose === 'hedge') this.#call.route.hedges.charge();
+    this.#legacy?.abandon('the candidate answered first');
+  }
+
+  #candidateEnded(attempt: Attempt): void {
+    const { failure } = attempt;
+    if (this.#answering === attempt || failure === null) {
+      this.#record.candidate(attempt);
+      if (this.#answering === attempt) this.#finish(attempt);
+      return;
+    }
+    if (failure.kind === 'withdrawn') this.#withdraw();
+    if (this.#answering !== null) this.#record.failedCandidate(attempt, failure, this.#answering);
+    else if (failure.kind === 'aborted' || this.#call.callerIsGone) this.#abandoned(attempt);
+    else if (refusesUsageOption(attempt)) this.#ask('candidate', 'without usage option');
+    else this.#candidateFailed(attempt, failure);
+  }
+
+  /** Not the candidate's failure, so in no arm. */
+  #withdraw(): void {
+    this.#record.inArm = false;
+    this.#call.side = null;
+  }
+
+  #abandoned(attempt: Attempt): void {
+    this.#record.leftCandidate(attempt);
+    if (!isRunning(this.#legacy)) this.#finish(attempt);
+  }
+
+  /** Legacy answers in its place, if it has not failed already and if what may have begun may be done twice. */
+  #candidateFailed(attempt: Attempt, failure: Failure): void {
+    const legacy = this.#legacy;
+    const isWithdrawn = failure.kind === 'withdrawn';
+    if (!isWithdrawn) this.#failure = failure;
+    if (legacy === null) {
+      const mayAsk =
+        !failure.ambiguous || (isWithdrawn ? attempt.options.replayable : this.#mayReplay(attempt));
+      if (mayAsk) this.#ask('legacy', isWithdrawn ? 'routing changed' : 'failover');
+      else {
+        this.#record.candidate(attempt);
+        this.#giveUp(attempt, failure);
+      }
+    } else if (legacy.ended) {
+      this.#record.failedCandidate(attempt, failure, legacy);
+      this.#giveUp(legacy, legacy.failure ?? failure);
+    } else legacy.release();
+  }
+
+  #mayReplay(attempt: Attempt): boolean {
+    if (!attempt.options.replayable) return false;
+    const { route, notes } = this.#call;
+    if (route.replays.spend()) return true;
+    const why = 'replay budget exhausted';
+    notes.push({ provider: route.providers.legacy.name, purpose: 'failover', outcome: 'shed', why, ms: 0 });
+    return false;
+  }
+
+  #legacyEnded(attempt: Attempt): void {
+    const { failure } = attempt;
+    if (this.#answering === attempt) {
+      this.#recordLegacy(attempt);
+      if (this.#assignment.side === 'legacy' && failure === null) {
+        copyToCandidate(this.#call, this.#facts, this.#mapping, this.#assignment, attempt);
+      }
+      this.#finish(attempt);
+    } else if (this.#answering !== null) this.#record.rescue(attempt);
+    else if (failure?.kind !== 'aborted' && refusesUsageOption(attempt)) {
+      this.#ask('legacy', 'without usage option');
+    } else {
+      this.#recordLegacy(attempt);
+      // The candidate may still answer.
+      if (isRunning(this.#candidate)) return;
+      if (failure === null || failure.kind === 'aborted') this.#finish(attempt);
+      else this.#giveUp(attempt, failure);
+    }
+  }
+
+  /** Counts legacy, and the candidate whose failure it makes good; null: legacy's cap let no attempt be made. */
+  #recordLegacy(attempt: Attempt | null): void {
+    if (this.#assignment.side === 'legacy') {
+      this.#record.legacy(attempt);
+      return;
+    }
+    if (this.#failure !== null) this.#record.failedCandidate(this.#candidate, this.#failure, attempt);
+    this.#record.rescue(attempt);
+  }
+
+  /** The caller gets what there is: the answer that was held back, or the gateway's word that there is none. */
+  #giveUp(attempt: Attempt, failure: Failure): void {
+    this.#claim(attempt);
+    if (attempt.holdsAnswer) this.#call.deliver(attempt);
+    else this.#call.refuse(this.#call.upstreamFailure(failure));
+    this.#finish(attempt);
+  }
+
+  #refuseBusy(name: string): void {
+    const message = `${name} has as many requests in flight as its maxConcurrent allows.`;
+    this.#recordLegacy(null);
+    this.#call.refuse({ ...upstreamError(503, 'concurrency_cap', message), retryAfterS: 1 });
+    this.#call.measure(null, 'legacy', this.#facts);
+    this.#call.finish();
+  }
+
+  #claim(attempt: Attempt): void {
+    const call = this.#call;
+    const isCandidate = attempt === this.#candidate;
+    call.servedBy = attempt.options.provider;
+    call.servedModel = isCandidate ? this.#mapping.candidate : this.#facts.model;
+    const isHedge = !isCandidate && this.#legacyPurpose === 'hedge';
+    call.failover = isCandidate ? null : (this.#failure?.kind ?? (isHedge ? 'hedge' : null));
+  }
+
+  #finish(attempt: Attempt): void {
+    const call = this.#call;
+    const side = attempt === this.#candidate ? 'candidate' : 'legacy';
+    call.usage = usageOf(attempt);
+    call.firstTokenMs = firstTokenOf(attempt);
+    call.outcome = attempt.failure?.kind ?? 'success';
+    this.#rememberMaker(attempt, side);
+    if (side === 'legacy' && isRunning(this.#candidate)) this.#noteOutrun(this.#candidate);
+    call.measure(attempt, side, this.#facts);
+    call.finish();
+  }
+
+  /** The log line is written before the candidate's end is known. */
+  #noteOutrun({ options, startedMs }: Attempt): void {
+    const { notes, services } = this.#call;
+    const ms = services.now() - startedMs;
+    notes.push({ provider: options.provider.name, purpose: this.#candidatePurpose, outcome: 'outrun', ms });
+  }
+
+  /** Responses, and completions that are stored, can be asked for later by their id. */
+  #rememberMaker(attempt: Attempt, side: Side): void {
+    const { endpoint } = this.#call.traffic;
+    const { store } = this.#facts;
+    const isKept = endpoint === 'responses' ? store !== false : endpoint === 'chat' && store === true;
+    const id = attempt.scanner?.objectId ?? attempt.plain?.objectId ?? null;
+    if (isKept && id !== null) this.#call.route.makers.remember(id, side);
+  }
+}
+
+function isRunning(attempt: Attempt | null): attempt is Attempt {
+  return attempt !== null && !attempt.ended;
+}

@@ -1,0 +1,38 @@
+import type { FailedLogins } from '../../core/access/failed-logins';
+import type { Configuration } from '../../core/configuration/configuration-schema';
+import type { Callers } from '../callers/callers';
+import type { Forwarding } from '../request/forwarding';
+import type { Route } from '../routing/route';
+import type { Placed, SwapList } from '../sockets/swap-list';
+import type { GatewayMetrics } from '../telemetry/metrics';
+import type { GatewayLog } from '../telemetry/request-log';
+import type { AttemptServices } from '../upstream/attempt-options';
+import type { ShadowPair } from './shadow-pair';
+import type { Tunnels } from './tunnels';
+
+/** A call that is not over. */
+export interface ActiveCall extends Placed {
+  /** Ends it now; its caller sees a cut connection. */
+  abandon(why: string): void;
+}
+
+/** What all requests of one gateway share. */
+export interface Services extends AttemptServices {
+  readonly configuration: Configuration;
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly defaultRoute: Route;
+  readonly callers: Callers;
+  readonly failedLogins: FailedLogins;
+  /** What of callers' heads reaches providers. */
+  readonly forwarding: Forwarding;
+  readonly log: GatewayLog;
+  readonly metrics: GatewayMetrics;
+  readonly active: SwapList<ActiveCall>;
+  readonly tunnels: Tunnels;
+  /** A fresh id a request, for the draw of one without a key. */
+  readonly randomId: () => string;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  readonly compareShadow: ((pair: ShadowPair) => void) | null;
+  readonly isStopping: () => boolean;
+}

@@ -1,0 +1,112 @@
+import type { ModelMapping } from '../../core/configuration/configuration-schema';
+import type { Observation } from '../evidence/evidence-cell';
+import { observeAttempt, usageOf } from '../evidence/observation';
+import { candidateBody } from '../request/model-mapping';
+import type { RequestFacts } from '../request/request-facts';
+import { refusesUsageOption } from '../request/usage-option';
+import type { Assignment } from '../routing/arm-draw';
+import { Attempt, type AttemptOwner } from '../upstream/attempt';
+import type { Call } from './call';
+import { attemptLimits } from './limits';
+import { NOWHERE } from './nowhere';
+import type { ShadowSide } from './shadow-pair';
+
+/**
+ * Sends a copy of a request that legacy has answered to the candidate, for the fraction that the routing asks
+ * for. Its answer is drained and counted apart; the caller never notices.
+ */
+export function copyToCandidate(
+  call: Call,
+  facts: RequestFacts,
+  mapping: ModelMapping,
+  assignment: Assignment,
+  legacy: Attempt,
+): void {
+  const { route, services, caller } = call;
+  const shadow = route.state.effectiveShadow();
+  if (shadow === 0 || services.random() >= shadow || facts.usesHostedTools) return;
+  const provider = route.mirror;
+  if (provider.sheds(caller, services.now()) !== null || !call.memory.take(call.bodyBytes)) return;
+  const { endpoint } = call.traffic;
+  // The call lets go of it when it is over, and a copy may be sent once more.
+  const { body } = call;
+  let held = body.length;
+  const give = () => {
+    call.memory.give(held);
+    held = 0;
+  };
+  const send = (asksUsage: boolean): void => {
+    const mapped = candidateBody(body, facts, mapping, asksUsage);
+    const owner: AttemptOwner = {
+      attemptCommitted: () => {
+        if (!asksUsage && provider.asksUsage(endpoint)) provider.stopAskingUsage(endpoint);
+        return NOWHERE;
+      },
+      attemptBroke: give,
+      attemptEnded: (attempt) => {
+        if (refusesUsageOption(attempt)) send(false);
+        else end(attempt);
+      },
+    };
+    new Attempt(
+      {
+        provider,
+        caller,
+        method: 'POST',
+        path: provider.path(call.path, call.query, caller),
+        headers: provider.headers(call.head.forward, caller),
+        body: mapped.body,
+        endpoint,
+        streams: facts.stream,
+        mayStream: facts.oddStream,
+        choices: facts.choices,
+        holds: true,
+        reads: true,
+        removesUsage: mapped.addsUsage,
+        replayable: true,
+        limits: attemptLimits(call, 'candidate'),
+        maxHeldBytes: services.configuration.gateway.maxBodyBytes,
+        permit: route.state.permit(assignment.epoch, 'mirror'),
+      },
+      owner,
+      services,
+    ).dispatch();
+  };
+  const end = (attempt: Attempt): void => {
+    give();
+    if (attempt.failure?.kind === 'withdrawn' || attempt.failure?.kind === 'aborted') return;
+    const outcome = judge(attempt);
+    route.evidence.record(
+      observeAttempt(call, facts, assignment, { side: 'candidate', kind: 'shadow', outcome, attempt }),
+    );
+    services.compareShadow?.({
+      route: route.name,
+      model: facts.model,
+      legacy: sideOf(legacy, 'success'),
+      candidate: sideOf(attempt, outcome),
+    });
+  };
+  try {
+    send(provider.asksUsage(endpoint));
+  } catch (error) {
+    // Legacy's answer is the caller's whatever becomes of the copy.
+    services.defects.report(error, { during: 'shadow copy' });
+    give();
+  }
+}
+
+/** Legacy has accepted the request, so a refusal by the candidate is a rejection. */
+function judge(attempt: Attempt): Observation['outcome'] {
+  const kind = attempt.failure?.kind;
+  if (kind === undefined) return 'success';
+  return kind === 'status_4xx' ? 'rejected' : (kind as Observation['outcome']);
+}
+
+function sideOf(attempt: Attempt, outcome: string): ShadowSide {
+  return {
+    status: attempt.status,
+    outcome,
+    totalMs: attempt.endedMs - attempt.startedMs,
+    tokensOut: usageOf(attempt)?.output ?? null,
+  };
+}

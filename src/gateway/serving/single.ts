@@ -1,0 +1,113 @@
+import type { Readable } from 'node:stream';
+import type { Side } from '../../core/routing/routing';
+import { usageOf } from '../evidence/observation';
+import { LongBody } from '../request/long-body';
+import { upstreamError } from '../request/openai-error';
+import { Attempt, type AttemptOwner } from '../upstream/attempt';
+import type { AnswerSink, AttemptOptions } from '../upstream/attempt-options';
+import type { Call } from './call';
+import { attemptLimits } from './limits';
+
+/** What to ask of one provider, outside of the arms. */
+export interface SingleAsk {
+  readonly side: Side;
+  readonly body: Buffer | LongBody | Readable | null;
+  readonly model: string | null;
+  /** Sent under the routing's permit, for what belongs to the candidate only while it is completely there. */
+  readonly permitted: boolean;
+  /** Read the answer's id on the side. */
+  readonly reads: boolean;
+}
+
+/** Told how an attempt ended before anything was passed on; true when it takes over from here. */
+export type TakeOver = (attempt: Attempt) => boolean;
+
+/** Serves a request from one provider as it is; its errors are the caller's to see. */
+export function serveSingle(call: Call, ask: SingleAsk, takeOver: TakeOver = () => false): void {
+  const { route, services, caller, head } = call;
+  const provider = route.providers[ask.side];
+  if (provider.inFlight >= provider.configuration.maxConcurrent) {
+    const message = `${provider.name} has as many requests in flight as its maxConcurrent allows.`;
+    call.refuse({ ...upstreamError(503, 'concurrency_cap', message), retryAfterS: 1 });
+    call.measure(null, ask.side, call.facts);
+    call.finish();
+    return;
+  }
+  const options: AttemptOptions = {
+    provider,
+    caller,
+    method: call.request.method ?? 'GET',
+    path: provider.path(call.path, call.query, caller),
+    headers: withLength(provider.headers(head.forward, caller), ask.body, head.contentLength),
+    body: ask.body,
+    endpoint: ask.reads ? (call.traffic.endpoint === 'responses' ? 'responses' : 'json') : 'opaque',
+    streams: call.facts?.stream ?? false,
+    mayStream: true,
+    choices: 1,
+    holds: false,
+    reads: ask.reads,
+    removesUsage: false,
+    replayable: false,
+    limits: attemptLimits(call, 'legacy'),
+    maxHeldBytes: services.configuration.gateway.maxBodyBytes,
+    permit: ask.permitted ? route.state.permit(route.state.epoch) : null,
+  };
+  const attempt = new Attempt(options, new SingleOwner(call, ask, takeOver), services);
+  call.current = attempt;
+  attempt.dispatch();
+}
+
+class SingleOwner implements AttemptOwner {
+  constructor(
+    private readonly call: Call,
+    private readonly ask: SingleAsk,
+    private readonly takeOver: TakeOver,
+  ) {}
+
+  attemptCommitted(attempt: Attempt): AnswerSink {
+    this.#claim(attempt);
+    return this.call;
+  }
+
+  attemptEnded(attempt: Attempt): void {
+    const { call } = this;
+    const { failure, committed } = attempt;
+    call.note(attempt, call.traffic.class);
+    if (failure !== null && !committed && !call.callerIsGone) {
+      if (this.takeOver(attempt)) return;
+      this.#claim(attempt);
+      if (attempt.holdsAnswer) call.deliver(attempt);
+      else call.refuse(call.upstreamFailure(failure));
+    }
+    call.outcome = failure?.kind ?? 'success';
+    call.usage = usageOf(attempt);
+    if (this.ask.reads) this.#rememberMade(attempt);
+    call.measure(attempt, this.ask.side, call.facts);
+    call.finish();
+  }
+
+  attemptBroke(): void {
+    this.call.endBroken();
+  }
+
+  /** Keeps who made what a creation's answer names. */
+  #rememberMade(attempt: Attempt): void {
+    const { call, ask } = this;
+    if (call.request.method !== 'POST' || !attempt.committed) return;
+    const id = attempt.scanner?.objectId ?? attempt.plain?.objectId ?? null;
+    if (id !== null) call.route.makers.remember(id, ask.side);
+  }
+
+  #claim(attempt: Attempt): void {
+    this.call.servedBy = attempt.options.provider;
+    this.call.servedModel = this.ask.model;
+  }
+}
+
+/** A body that is passed on as it comes keeps the length that its caller gave. */
+function withLength(headers: string[], body: SingleAsk['body'], length: number | null): string[] {
+  if (body !== null && !Buffer.isBuffer(body) && !(body instanceof LongBody) && length !== null) {
+    headers.push('content-length', `${length}`);
+  }
+  return headers;
+}

@@ -1,0 +1,72 @@
+import { visibleJson } from '../../core/text/visible-text';
+import type { TokenUsage } from '../answers/token-usage';
+import type { RequestFacts } from '../request/request-facts';
+import type { RequestHead } from '../request/request-head';
+import type { Services } from '../serving/services';
+import type { AttemptNote } from './request-log';
+
+/** What a call tells its log line. */
+interface LoggedCall {
+  readonly request: { readonly method?: string | undefined };
+  readonly response: { readonly statusCode: number };
+  readonly route: { readonly name: string };
+  readonly caller: { readonly team: string };
+  readonly head: RequestHead;
+  readonly facts: RequestFacts | null;
+  readonly path: string;
+  readonly traffic: { readonly class: string };
+  readonly epoch: number;
+  readonly side: string | null;
+  readonly servedBy: { readonly name: string } | null;
+  readonly servedModel: string | null;
+  readonly failover: string | null;
+  readonly outcome: string;
+  readonly startedMs: number;
+  readonly firstTokenMs: number | null;
+  readonly usage: TokenUsage | null;
+  readonly notes: readonly AttemptNote[];
+}
+
+/**
+ * The log line of a request that is over, as pino would write it. Made by concatenation: through pino a line
+ * took a tenth of a request's time (measured).
+ */
+export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): string {
+  const { request, route, facts, caller, head } = call;
+  let line = `{"level":30,"time":${wallNow()},${log.base},"route":${quoted(route.name)},"team":${quoted(caller.team)},"method":"${request.method}","path":${quoted(call.path)},"class":"${call.traffic.class}"`;
+  if (facts !== null) line += `,"model":${quoted(facts.model)},"stream":${facts.stream}${featuresOf(facts)}`;
+  line += `,"epoch":${call.epoch}`;
+  if (call.side !== null) line += `,"arm":"${call.side}"`;
+  if (call.servedBy !== null) line += `,"provider":${quoted(call.servedBy.name)}`;
+  if (call.servedModel !== null) line += `,"servedModel":${quoted(call.servedModel)}`;
+  if (call.failover !== null) line += `,"failover":"${call.failover}"`;
+  line += `,"status":${call.response.statusCode},"outcome":"${call.outcome}","ms":${hundredths(now() - call.startedMs)}`;
+  if (call.firstTokenMs !== null) line += `,"firstTokenMs":${hundredths(call.firstTokenMs)}`;
+  const { usage } = call;
+  if (usage !== null) {
+    line += `,"tokensIn":${usage.input},"tokensCached":${usage.cached},"tokensOut":${usage.output}`;
+  }
+  if (head.retry) line += ',"retry":true';
+  return `${line},"attempts":[${call.notes.map(noteOf).join()}],"msg":"request"}\n`;
+}
+
+/** What the answer has to be able to do: `cutover assess` asks a candidate for it. */
+function featuresOf(facts: RequestFacts): string {
+  const { tools, jsonSchema, vision } = facts.features;
+  return `,"tools":${tools},"jsonSchema":${jsonSchema},"vision":${vision}`;
+}
+
+function noteOf({ provider, purpose, outcome, why, status, ms }: AttemptNote): string {
+  const reason = why === undefined ? '' : `,"why":${quoted(why)}`;
+  const code = status === undefined ? '' : `,"status":${status}`;
+  return `{"provider":${quoted(provider)},"purpose":"${purpose}","outcome":"${outcome}"${reason}${code},"ms":${hundredths(ms)}}`;
+}
+
+/** Models and reasons are others' texts: C1 and direction characters would steer who reads the log. */
+function quoted(text: string): string {
+  return visibleJson(JSON.stringify(text));
+}
+
+function hundredths(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}

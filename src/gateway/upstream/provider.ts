@@ -1,0 +1,191 @@
+import type { ProviderConfiguration } from '../../core/configuration/configuration-schema';
+import type { Caller } from '../callers/callers';
+import { ConnectionPool } from '../http1/connection-pool';
+import { type Forwarding, queryOf } from '../request/forwarding';
+import type { Endpoint } from '../request/traffic-class';
+import { Breaker, type BreakerSettings } from './breaker';
+import { ProviderKeys } from './provider-keys';
+
+/** Why a provider is not asked now: its breaker, its concurrency cap, or its own Retry-After. */
+export type ShedReason = 'breaker open' | 'concurrency cap' | 'retry-after';
+
+const MAX_HOLD_OFF_MS = 60_000;
+
+/** These of a caller's headers never reach the list of forwarded ones, so nothing needs to be put over them. */
+const NEVER_FORWARDED = new Set(['accept-encoding', 'authorization', 'api-key']);
+
+interface OwnHeaders {
+  /** Flat list. */
+  readonly list: readonly string[];
+  /** Lower-case names of the caller's that are replaced or withheld; null when there are none. */
+  readonly overrides: ReadonlySet<string> | null;
+}
+
+export interface ProviderParts {
+  readonly breaker: BreakerSettings;
+  readonly resolveSecret: (reference: string) => string;
+  /** Callers' own keys of this provider. */
+  readonly callersKeys: readonly string[];
+  /** What of callers' heads other providers get and this one does not. */
+  readonly withheld: Forwarding;
+}
+
+/** One provider of this gateway: its pool (shared with no other), breaker, cap and the way its key is sent. */
+export class Provider {
+  readonly pool: ConnectionPool;
+  readonly breaker: Breaker;
+  readonly base: URL;
+  /** All that must not be in an answer. */
+  readonly keys: ProviderKeys;
+  inFlight = 0;
+  /** Where it has refused `stream_options.include_usage`, and answered without it. */
+  readonly #refusesUsage = new Set<Endpoint>();
+  readonly #basePath: string;
+  readonly #query: string;
+  /** Names of query parameters of the caller's that are replaced or withheld; null when there are none. */
+  readonly #queryOverrides: ReadonlySet<string> | null;
+  readonly #withheldHeaders: ReadonlySet<string>;
+  readonly #key: string | null;
+  readonly #ownHeaders = new Map<Caller, OwnHeaders>();
+  /** By caller where it has an identity of its own here, else under null for all who share one. */
+  readonly #heldOffUntilMs = new Map<Caller | null, number>();
+
+  constructor(
+    readonly name: string,
+    readonly configuration: ProviderConfiguration,
+    { breaker, resolveSecret, callersKeys, withheld }: ProviderParts,
+    connections = configuration.maxConnections,
+  ) {
+    this.base = new URL(configuration.baseUrl);
+    this.#basePath = this.base.pathname.replace(/\/+$/, '');
+    this.breaker = new Breaker(breaker);
+    this.#key = resolveKey(configuration, resolveSecret);
+    this.keys = new ProviderKeys(this.#key === null ? callersKeys : [this.#key, ...callersKeys]);
+    this.#query = new URLSearchParams(configuration.query).toString();
+    const overrides = new Set([...withheld.query, ...ownParameters(configuration)]);
+    this.#queryOverrides = overrides.size === 0 ? null : overrides;
+    this.#withheldHeaders = withheld.headers;
+    this.pool = new ConnectionPool({
+      origin: this.base,
+      connections,
+      connectMs: configuration.timeouts.connect,
+    });
+  }
+
+  /** Path with the provider's base and query; `rest` is below /v1 and starts with a slash. */
+  path(rest: string, query: string, caller: Caller): string {
+    if (this.#query === '' && query === '' && !this.#keyInQuery) return this.#basePath + rest;
+    const passed = this.#queryOverrides === null ? query : queryOf(query, this.#queryOverrides, true);
+    const parts = [passed, this.#query, this.#queryKey(caller)].filter((part) => part !== '');
+    return `${this.#basePath}${rest}${parts.length === 0 ? '' : `?${parts.join('&')}`}`;
+  }
+
+  /** A request's own headers with the provider's and the caller's configured ones put over them. */
+  headers(forward: readonly string[], caller: Caller): string[] {
+    const own = this.#ownHeaders.get(caller) ?? this.#buildHeaders(caller);
+    if (own.overrides === null) return forward.concat(own.list);
+    const kept: string[] = [];
+    for (let index = 0; index < forward.length; index += 2) {
+      const name = forward[index] as string;
+      if (!own.overrides.has(name.toLowerCase())) kept.push(name, forward[index + 1] as string);
+    }
+    return kept.concat(own.list);
+  }
+
+  /** Whether usage may be asked for in a stream of this endpoint: where the option exists and is not refused. */
+  asksUsage(endpoint: Endpoint): boolean {
+    if (endpoint !== 'chat' && endpoint !== 'completions') return false;
+    return this.configuration.streamUsage && !this.#refusesUsage.has(endpoint);
+  }
+
+  /** It has refused the option at this endpoint, and then answered the same request without it. */
+  stopAskingUsage(endpoint: Endpoint): void {
+    this.#refusesUsage.add(endpoint);
+  }
+
+  /** Why the candidate's part of the work is not sent now, null when it may be. */
+  sheds(caller: Caller, nowMs: number): ShedReason | null {
+    const reason = this.closedTo(caller, nowMs);
+    if (reason !== null) return reason;
+    return this.breaker.admits(nowMs) ? null : 'breaker open';
+  }
+
+  /** Why a request of this caller would not be sent at this moment, null when it would; asking changes nothing. */
+  closedTo(caller: Caller, nowMs: number): ShedReason | null {
+    if (this.inFlight >= this.configuration.maxConcurrent) return 'concurrency cap';
+    if (this.#heldOffUntilMs.size > 0 && this.#isHeldOff(caller, nowMs)) return 'retry-after';
+    return this.breaker.wouldAdmit(nowMs) ? null : 'breaker open';
+  }
+
+  /** The provider said how long it wants to be left alone with the key that this caller uses. */
+  holdOff(caller: Caller, forMs: number, nowMs: number): void {
+    const whose = this.#hasOwnIdentity(caller) ? caller : null;
+    this.#heldOffUntilMs.set(whose, nowMs + Math.min(forMs, MAX_HOLD_OFF_MS));
+  }
+
+  /** Whether a status may be about this caller's own key or organisation, and so says nothing of the others. */
+  blamesOnly(caller: Caller, status: number): boolean {
+    const isAboutKey = status === 401 || status === 402 || status === 403 || status === 429;
+    return isAboutKey && this.#hasOwnIdentity(caller);
+  }
+
+  #isHeldOff(caller: Caller, nowMs: number): boolean {
+    const whose = this.#hasOwnIdentity(caller) ? caller : null;
+    const untilMs = this.#heldOffUntilMs.get(whose);
+    if (untilMs === undefined) return false;
+    if (nowMs < untilMs) return true;
+    this.#heldOffUntilMs.delete(whose);
+    return false;
+  }
+
+  #hasOwnIdentity(caller: Caller): boolean {
+    return caller.keys.has(this.name) || Object.keys(caller.headers).length > 0;
+  }
+
+  #keyOf(caller: Caller): string | null {
+    return caller.keys.get(this.name) ?? this.#key;
+  }
+
+  get #keyInQuery(): boolean {
+    return this.configuration.auth !== undefined && 'query' in this.configuration.auth;
+  }
+
+  #queryKey(caller: Caller): string {
+    const { auth } = this.configuration;
+    const key = this.#keyOf(caller);
+    if (auth === undefined || !('query' in auth) || key === null) return '';
+    return `${encodeURIComponent(auth.query)}=${encodeURIComponent(key)}`;
+  }
+
+  #buildHeaders(caller: Caller): OwnHeaders {
+    const { auth, headers } = this.configuration;
+    const key = this.#keyOf(caller);
+    const list: string[] = ['accept-encoding', 'identity'];
+    if (auth !== undefined && key !== null) {
+      if ('bearer' in auth) list.push('authorization', `Bearer ${key}`);
+      if ('header' in auth) list.push(auth.header, key);
+    }
+    for (const [name, value] of Object.entries({ ...headers, ...caller.headers })) list.push(name, value);
+    const names = list.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
+    const overrides = new Set([
+      ...this.#withheldHeaders,
+      ...names.filter((name) => !NEVER_FORWARDED.has(name)),
+    ]);
+    const own = { list, overrides: overrides.size === 0 ? null : overrides };
+    this.#ownHeaders.set(caller, own);
+    return own;
+  }
+}
+
+/** Names of the query parameters that the provider's configuration sets itself. */
+function ownParameters({ auth, query }: ProviderConfiguration): string[] {
+  return [...Object.keys(query), ...(auth !== undefined && 'query' in auth ? [auth.query] : [])];
+}
+
+function resolveKey(
+  { auth }: ProviderConfiguration,
+  resolveSecret: (reference: string) => string,
+): string | null {
+  if (auth === undefined) return null;
+  return resolveSecret('bearer' in auth ? auth.bearer : auth.key);
+}

@@ -1,0 +1,108 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import Ajv2020 from 'ajv/dist/2020';
+import { parse } from 'yaml';
+import { defaultPlan } from '../../../src/client';
+import { runCli } from '../../support/cli';
+import { configurationDocument, folderWith } from '../../support/migrations/migration-fixture';
+
+let folder: string;
+
+beforeEach(() => {
+  folder = folderWith({});
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const run = (...args: string[]) => runCli(args, { cwd: folder });
+
+it('writes a plan that says every default and is the default plan', async () => {
+  expect(await run('plan', 'init', 'chat')).toMatchObject({ code: 0 });
+  const text = readFileSync(join(folder, 'plan.yaml'), 'utf8');
+  expect(text).toContain('soak: 24h');
+  const checked = await run('plan', 'check', 'plan.yaml', '--json');
+  expect(checked.code).toBe(0);
+  expect(JSON.parse(checked.stdout)).toEqual({ valid: true, plan: defaultPlan('chat') });
+});
+
+it('never writes over a plan that is there', async () => {
+  await run('plan', 'init', 'chat');
+  const { code, stderr } = await run('plan', 'init', 'other');
+  expect(stderr).toContain('expected to write plan.yaml, but it is there already');
+  expect(code).toBe(2);
+  expect(readFileSync(join(folder, 'plan.yaml'), 'utf8')).toContain('route: chat');
+  expect(await run('plan', 'init', 'other', '--out', 'other.yaml', '--json')).toMatchObject({
+    code: 0,
+    stdout: '{"route":"other","file":"other.yaml"}\n',
+  });
+});
+
+it('prints the stages and margins of a plan', async () => {
+  await run('plan', 'init', 'chat');
+  const { stdout } = await run('plan', 'check', 'plan.yaml');
+  expect(stdout).toMatch(/^canary +10% +24 h +30 min +400 +50 /m);
+  expect(stdout).toMatch(/^canary +beyond x1.5; within \+2% +beyond \+50%; not judged /m);
+});
+
+it('estimates the days of every stage on the traffic that is given', async () => {
+  await run('plan', 'init', 'chat');
+  const known = await run('plan', 'check', 'plan.yaml', '--requests-per-day', '20000');
+  expect(known.stdout).toMatch(/^canary +[\d,]+ +24 h +\S+ h +72 h +yes +soak$/m);
+  expect(known).toMatchObject({ code: 0, stderr: '' });
+  const unknown = await run('plan', 'check', 'plan.yaml');
+  expect(unknown.stdout).toContain('How long its stages take: not known');
+});
+
+it('rehearses a plan on the kind of traffic that is given, and refuses one that does not decide there', async () => {
+  const plan = {
+    route: 'chat',
+    stages: [
+      { name: 'assess' },
+      { name: 'canary', soak: '8h', window: '1h', deadline: { hold: '14h', rollback: '7d' } },
+      { name: 'complete' },
+    ],
+  };
+  writeFileSync(join(folder, 'quick.json'), JSON.stringify(plan));
+  const check = (traffic: object) => {
+    writeFileSync(join(folder, 'traffic.json'), JSON.stringify({ requestsPerDay: 60_000, ...traffic }));
+    return run('plan', 'check', 'quick.json', '--traffic', 'traffic.json');
+  };
+  const { code, stdout, stderr } = await check({ kind: 'sticky keys' });
+  expect(stdout).toMatch(/^canary +\S+ +\S+( h)? +never +14 h +NO /m);
+  expect(stderr).toMatch(
+    /canary is not likely to decide before being held: of rehearsals with an equal candidate on this traffic \(sticky keys\) \d of 10 of canary passed, expected nine of ten/,
+  );
+  expect(code).toBe(5);
+  const unknown = await check({ kind: 'sunny' });
+  expect(unknown.stderr).toContain('kind: expected one of days, weekend,');
+  expect(unknown.stderr).toContain('got "sunny"');
+  expect(unknown.code).toBe(2);
+});
+
+it('refuses a plan that cannot decide before it is held, and names one that can', async () => {
+  await run('plan', 'init', 'chat');
+  const { code, stdout, stderr } = await run('plan', 'check', 'plan.yaml', '--requests-per-day', '500');
+  expect(stdout).toMatch(/A plan that is likely to decide differs in:\n {2}profile: standard -> small\n/);
+  expect(stderr).toMatch(
+    /^canary, rolling, complete are not likely to decide before being held: it would take about [\d,]+ requests a day\n$/,
+  );
+  expect(code).toBe(5);
+  const json = await run('plan', 'check', 'plan.yaml', '--requests-per-day', '500', '--json');
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    valid: true,
+    decides: false,
+    suggestion: { changes: [{ path: 'profile', to: 'small' }, { path: 'stages' }] },
+  });
+  expect(await run('plan', 'check', 'plan.yaml', '--requests-per-day', '-1')).toMatchObject({ code: 2 });
+});
+
+it('prints JSON Schemas that accept what the parser accepts', async () => {
+  await run('plan', 'init', 'chat');
+  const ajv = new Ajv2020({ strict: false });
+  const plan = ajv.compile(JSON.parse((await run('plan', 'schema')).stdout));
+  expect(plan(parse(readFileSync(join(folder, 'plan.yaml'), 'utf8')))).toBe(true);
+  expect(plan({ route: 'chat', unknown: 1 })).toBe(false);
+  const configuration = ajv.compile(JSON.parse((await run('plan', 'schema', '--configuration')).stdout));
+  expect(configuration(configurationDocument(['chat']))).toBe(true);
+  expect(configuration({ routes: {} })).toBe(false);
+});

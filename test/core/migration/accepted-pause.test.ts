@@ -1,0 +1,108 @@
+import { type StageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
+import { judgeStage } from '../../../src/core/gates/judge-stage';
+import { judgedStage } from '../../../src/core/gates/judged-stage';
+import type { GateVerdict } from '../../../src/core/gates/verdict';
+import { aCell, aStage, evidenceOf, judged, metricOf, PROBES } from '../../support/migrations/gate-evidence';
+import { givenMigration } from '../../support/migrations/migration-world';
+
+type World = ReturnType<typeof givenMigration>;
+
+/** A window of 900 requests of legacy and 100 of the candidate, of which it took none of some. */
+function aDay(epoch: number, shed: number, moved = 100) {
+  const candidate = aCell('candidate', { requests: moved });
+  const cells = [
+    aCell('legacy', { requests: 900 }),
+    { ...candidate, successes: moved - shed, failures: shed === 0 ? {} : { shed } },
+  ];
+  return { ...evidenceOf(cells), epoch };
+}
+
+/** Watches a window and judges it, as the activity does: on the evidence that the state held when it began. */
+function watch(world: World, shed: number, moved?: number): GateVerdict {
+  const { state } = world;
+  const epoch = state.inEffect?.record.epoch ?? 0;
+  const kind = { burnIn: false, shareApplied: true, share: 0.1 };
+  const evidence = withWindow(state.stage.evidence, aDay(epoch, shed, moved), kind);
+  const verdict = judgeStage(judgedStage(state), epoch, {
+    evidence,
+    windowRequests: { legacy: 900, candidate: 100 },
+    probes: PROBES,
+    burnIn: false,
+    silent: [],
+    baseline: null,
+  });
+  world.watches({ evidence, verdict });
+  return verdict;
+}
+
+function shedOf(evidence: StageEvidence): boolean {
+  const verdict = judged(aStage('canary'), { ...evidence, epoch: 4 });
+  return verdict.metrics.some(({ metric }) => metric === 'candidate closed');
+}
+
+/** In canary, paused because the candidate took too little. */
+function givenClosed(): World {
+  const world = givenMigration().reaches('canary');
+  watch(world, 0);
+  watch(world, 90);
+  watch(world, 90);
+  expect(world.state.paused).toMatchObject({ by: 'cutover', cause: 'candidate closed' });
+  return world;
+}
+
+describe('a resume after the candidate was closed too often', () => {
+  it('is not paused again by what was counted before, nor by the window during which it came', () => {
+    const world = givenClosed().says('resume', { reason: 'its rate limit was raised' });
+    expect(watch(world, 30).pause).toMatch(/^the candidate took none of /);
+    expect(world.state.paused).toBeNull();
+    expect(shedOf(world.state.stage.evidence)).toBe(false);
+    expect(watch(world, 0).pause).toBeNull();
+    expect(world.state.paused).toBeNull();
+    expect(world.state.stage.accepted).toBeUndefined();
+  });
+
+  it('is paused again where the candidate is closed from then on', () => {
+    const world = givenClosed().says('resume', { reason: 'its rate limit was raised' });
+    watch(world, 0);
+    watch(world, 90);
+    watch(world, 90);
+    expect(world.state.paused).toMatchObject({ cause: 'candidate closed' });
+  });
+
+  it('keeps all other evidence of the stage', () => {
+    const world = givenClosed().says('resume', { reason: 'its rate limit was raised' });
+    watch(world, 0);
+    const { requests } = watch(world, 0);
+    expect(requests).toEqual({ legacy: 5 * 900, candidate: 3 * 100 + 2 * 10 });
+  });
+
+  it('follows the older decisions in a run that an older release began', () => {
+    const world = givenClosed();
+    const older = givenMigration().reaches('canary');
+    older.state = { ...world.state, revision: 2 };
+    older.says('resume', { reason: 'its rate limit was raised' });
+    expect(older.state.stage.accepted).toBeUndefined();
+  });
+});
+
+it('counts the split anew after a resume from an uneven one', () => {
+  const world = givenMigration().reaches('canary');
+  watch(world, 0, 300);
+  expect(world.state.paused).toMatchObject({ cause: 'sample ratio' });
+  world.says('resume', { reason: 'one gateway was doubled' });
+  watch(world, 0);
+  expect(world.state.paused).toBeNull();
+  expect(watch(world, 0).pause).toBeNull();
+  expect(world.state.paused).toBeNull();
+});
+
+it('pauses for a closed candidate by 5% where the plan is of a release that did not know the gate', () => {
+  const { shed: _, ...gates } = aStage('canary').gates;
+  const stage = { ...aStage('canary'), gates };
+  const verdict = judged(stage, {
+    ...givenClosed().state.stage.evidence,
+    epoch: 4,
+  });
+  expect(metricOf(verdict, 'candidate closed')).toMatchObject({ outcome: 'fail', margin: 0.05 });
+  expect(verdict.pause).toMatch(/at most 5%$/);
+});

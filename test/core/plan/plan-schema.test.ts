@@ -1,0 +1,423 @@
+import { InvalidDocument, parseDocument } from '../../../src/core/configuration/schema-parts';
+import { planSchema } from '../../../src/core/plan/plan-schema';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+function parse(value: unknown) {
+  return parseDocument(planSchema, value, 'plan.yaml');
+}
+
+function problems(value: unknown): string[] {
+  try {
+    parse(value);
+  } catch (error) {
+    if (!(error instanceof InvalidDocument)) throw error;
+    expect(error.message).toMatch(/^plan\.yaml is not valid:\n/);
+    return error.problems.map(({ path, message }) => `${path}: ${message}`);
+  }
+  return [];
+}
+
+/** A plan with one stage between assess and complete. */
+const between = (stage: Record<string, unknown>) => ({
+  route: 'chat',
+  stages: [{ name: 'assess' }, stage, { name: 'complete' }],
+});
+
+describe('a holdback', () => {
+  const last = (document: unknown) => parse(document).stages.at(-1);
+
+  it('is 5% of the traffic by default, 10% for little traffic, and half of what is left where that is less', () => {
+    expect(last({ route: 'chat' })).toMatchObject({ name: 'complete', share: 1, holdback: 0.05 });
+    expect(last({ route: 'chat', profile: 'small' })).toMatchObject({ holdback: 0.1 });
+    expect(last(between({ name: 'most', share: 0.98 }))).toMatchObject({ holdback: 0.01 });
+    expect(last({ route: 'chat', holdback: '2%' })).toMatchObject({ holdback: 0.02 });
+  });
+
+  it('belongs to the last stage alone, and may be none', () => {
+    const { stages } = parse({ route: 'chat' });
+    expect(stages.map(({ holdback }) => holdback)).toEqual([undefined, undefined, undefined, 0.05]);
+    expect(last({ route: 'chat', holdback: 0 })).not.toHaveProperty('holdback');
+  });
+});
+
+describe('the defaults', () => {
+  const plan = parse({ route: 'chat' });
+
+  it('are the four stages of the design', () => {
+    expect(
+      plan.stages.map(({ name, share, soakMs, minimumSample, minimumKeys, deadline, windowMs }) => ({
+        name,
+        share,
+        soakMs,
+        minimumSample,
+        minimumKeys,
+        windowMs,
+        ...deadline,
+      })),
+    ).toEqual([
+      {
+        name: 'assess',
+        share: 0,
+        soakMs: 0,
+        minimumSample: 30,
+        minimumKeys: 0,
+        windowMs: 60_000,
+        holdMs: DAY_MS,
+        rollbackMs: null,
+      },
+      {
+        name: 'canary',
+        share: 0.1,
+        soakMs: DAY_MS,
+        minimumSample: 400,
+        minimumKeys: 50,
+        windowMs: HOUR_MS / 2,
+        holdMs: 3 * DAY_MS,
+        rollbackMs: 7 * DAY_MS,
+      },
+      {
+        name: 'rolling',
+        share: 0.5,
+        soakMs: 2 * DAY_MS,
+        minimumSample: 2_000,
+        minimumKeys: 200,
+        windowMs: HOUR_MS,
+        holdMs: 5 * DAY_MS,
+        rollbackMs: 10 * DAY_MS,
+      },
+      {
+        name: 'complete',
+        share: 1,
+        soakMs: DAY_MS,
+        minimumSample: 2_000,
+        minimumKeys: 0,
+        windowMs: HOUR_MS / 2,
+        holdMs: 5 * DAY_MS,
+        rollbackMs: null,
+      },
+    ]);
+  });
+
+  it('are the gates, leases and probes of the design', () => {
+    const [, canary, rolling] = plan.stages;
+    expect(canary?.gates).toEqual({
+      errors: { rollbackRatio: 1.5, promotionExcess: 0.02 },
+      latency: {
+        rollbackIncrease: 0.5,
+        promotionIncrease: null,
+        quantile: 0.95,
+        tailIncrease: 2,
+        ignoreBelowMs: 10,
+      },
+      interToken: { rollbackIncrease: 1, ignoreBelowMs: 2 },
+      leavers: { rollbackRatio: 2 },
+      shed: { pausePart: 0.05 },
+      sampleRatio: { pausePValue: 0.001 },
+      floor: { success: 0.97 },
+      probes: { rollbackStreak: 5, promotionStreak: 12 },
+    });
+    expect(rolling?.gates).toMatchObject({
+      errors: { promotionExcess: 0.01 },
+      latency: { promotionIncrease: 0.2 },
+    });
+    expect(canary?.burnIn).toEqual({ timeMs: 600_000, requests: 50 });
+    expect(plan).toMatchObject({ leaseMs: 45_000, renewalMs: 5_000, watchHeartbeatMs: 10_000 });
+  });
+
+  it('are replaced where the plan says something, null included, and only there', () => {
+    const changed = parse(
+      between({
+        name: 'canary',
+        share: '12.5%',
+        deadline: { rollback: null },
+        gates: { latency: { promotionIncrease: 0.3 }, floor: {} },
+      }),
+    ).stages[1];
+    expect(changed).toMatchObject({ share: 0.125, deadline: { holdMs: 3 * DAY_MS, rollbackMs: null } });
+    expect(changed?.gates.latency).toMatchObject({ rollbackIncrease: 0.5, promotionIncrease: 0.3 });
+    expect(changed?.gates.floor).toEqual({ success: 0.97 });
+  });
+});
+
+describe('a plan that is not valid names path, what was expected and what arrived', () => {
+  const canary = { name: 'canary' };
+  it.each([
+    ['nothing', undefined, '(document): expected an object, got nothing'],
+    ['a text', 'chat', '(document): expected an object, got "chat"'],
+    ['a list', [], '(document): expected an object, got a list of 0'],
+    ['no route', {}, 'route: expected a text, got nothing'],
+    [
+      'a route that fits into no path',
+      { route: '../x' },
+      'route: expected a name of a-z, 0-9, dot, dash and underscore, at most 63 long, got "../x"',
+    ],
+    ['an unknown field', { route: 'chat', sahre: 1 }, 'sahre: expected no such field: check its spelling'],
+    [
+      'an unknown field inside',
+      between({ ...canary, deadline: { holds: '3d' } }),
+      'stages[1].deadline.holds: expected no such field: check its spelling',
+    ],
+    [
+      'a field with a prototype',
+      JSON.parse('{"route":"chat","__proto__":{"lease":"1s"}}'),
+      '__proto__: expected no such field: check its spelling',
+    ],
+    [
+      'a share of 140%',
+      between({ ...canary, share: '140%' }),
+      'stages[1].share: expected a share from 0 to 1 (100%), got "140%"',
+    ],
+    [
+      'a share of 1.4',
+      between({ ...canary, share: 1.4 }),
+      'stages[1].share: expected a share from 0 to 1 (100%), got 1.4',
+    ],
+    [
+      'a share below 0',
+      between({ ...canary, share: -0.1 }),
+      'stages[1].share: expected a share from 0 to 1, got -0.1',
+    ],
+    [
+      'a share in words',
+      between({ ...canary, share: 'half' }),
+      'stages[1].share: expected a number from 0 to 1, or a percentage such as "10%", got "half"',
+    ],
+    [
+      'a share that is no number',
+      between({ ...canary, share: Number.NaN }),
+      'stages[1].share: expected a number from 0 to 1, or a percentage such as "10%", got NaN',
+    ],
+    [
+      'duplicate stages',
+      { route: 'chat', stages: [{ name: 'assess' }, canary, canary, { name: 'complete' }] },
+      'stages[2].name: expected names that differ, got "canary" twice',
+    ],
+    [
+      'shares that do not rise',
+      { route: 'chat', stages: [{ name: 'assess' }, { name: 'rolling' }, canary, { name: 'complete' }] },
+      'stages[2].share: expected more than the 0.5 of "rolling" before it, got 0.1',
+    ],
+    [
+      'a stage without a share',
+      between({ name: 'middle' }),
+      'stages[1].share: expected a share for the stage "middle": only assess, canary, rolling, complete have one by default, got nothing',
+    ],
+    [
+      'no assess',
+      { route: 'chat', stages: [canary, { name: 'complete' }] },
+      'stages[0].share: expected the first stage to move nothing (share 0), got 0.1',
+    ],
+    [
+      'no complete',
+      { route: 'chat', stages: [{ name: 'assess' }, canary] },
+      'stages[1].share: expected the last stage to move everything (share 1), got 0.1',
+    ],
+    [
+      'one stage',
+      { route: 'chat', stages: [{ name: 'assess' }] },
+      'stages: expected at least two stages: one that moves nothing and one that moves everything, got a list of 1',
+    ],
+    [
+      'a duration without a unit',
+      { route: 'chat', lease: 45 },
+      'lease: expected a duration such as "45s", "10m", "24h" or "7d", got 45',
+    ],
+    [
+      'a duration in words',
+      between({ ...canary, soak: 'a day' }),
+      'stages[1].soak: expected a duration such as "45s", "10m", "24h" or "7d", got "a day"',
+    ],
+    [
+      'an endless duration',
+      between({ ...canary, soak: '999999999999d' }),
+      'stages[1].soak: expected at most 366d, got "999999999999d"',
+    ],
+    ['a lease of nothing', { route: 'chat', lease: '0s' }, 'lease: expected at least 1 s, got "0s"'],
+    [
+      'a renewal that a lease does not outlive',
+      { route: 'chat', lease: '10s' },
+      'renewal: expected at most a third of the lease, got nothing',
+    ],
+    [
+      'a heartbeat shorter than what feeds it',
+      { route: 'chat', watchHeartbeat: '5s' },
+      'watchHeartbeat: expected at least twice the renewal, with which a watch shows its life, got "5s"',
+    ],
+    [
+      'a window too short',
+      between({ ...canary, window: '100ms' }),
+      'stages[1].window: expected at least 500ms, got "100ms"',
+    ],
+    [
+      'a hold before the soak is over',
+      between({ ...canary, soak: '4d' }),
+      'stages[1].deadline.hold: expected a longer time than the soak, got nothing',
+    ],
+    [
+      'a rollback before the hold',
+      between({ ...canary, deadline: { rollback: '1d' } }),
+      'stages[1].deadline.rollback: expected a later time than hold, got "1d"',
+    ],
+    [
+      'a soak where nothing is served',
+      { route: 'chat', stages: [{ name: 'assess', soak: '1h' }, { name: 'complete' }] },
+      'stages[0].soak: expected no soak at share 0: nothing is served there, got "1h"',
+    ],
+    [
+      'a fraction of a request',
+      between({ ...canary, minimumSample: 1.5 }),
+      'stages[1].minimumSample: expected a whole number, got 1.5',
+    ],
+    [
+      'a ratio that is none',
+      between({ ...canary, gates: { errors: { rollbackRatio: 1 } } }),
+      'stages[1].gates.errors.rollbackRatio: expected a ratio above 1, got 1',
+    ],
+    [
+      'a success rate in percent',
+      between({ ...canary, gates: { floor: { success: 97 } } }),
+      'stages[1].gates.floor.success: expected a number above 0 and below 1, got 97',
+    ],
+    ['no probe at all', between({ ...canary, gates: { probes: { rollbackStreak: 0 } } }), 'got 0'],
+  ])('%s', (_name, value, expected) => {
+    expect(problems(value).join('\n')).toContain(expected);
+  });
+
+  it('tells all problems at once', () => {
+    expect(problems({ lease: 5, renewal: 'soon', stages: 'none' })).toHaveLength(4);
+  });
+
+  it('stays readable for a document that is large nonsense', () => {
+    const [problem] = problems({ route: 'x'.repeat(1 << 20) });
+    expect(problem?.length).toBeLessThan(300);
+  });
+});
+
+describe('what usage logs have to show', () => {
+  const withUsage = (assess: Record<string, unknown>) => ({
+    route: 'chat',
+    assess: { usage: ['a.csv'], ...assess },
+  });
+
+  it('is nothing where the plan names no logs', () => {
+    expect(parse({ route: 'chat' })).not.toHaveProperty('assess');
+  });
+
+  it('has defaults, and every point of the checklist in it', () => {
+    expect(parse(withUsage({})).assess).toMatchObject({
+      windowDays: 30,
+      rejectedRowsMost: 0.01,
+      ask: true,
+      targets: { p50Ms: null, errorRate: null, savingPercent: null },
+      checklist: { attested: ['sla', 'dataResidency', 'payment', 'contract'], further: [], asks: null },
+      report: null,
+    });
+  });
+
+  it('takes parts as percentages and times as durations', () => {
+    const targets = { p50: '800ms', errorRate: '2%', saving: '15%' };
+    expect(parse(withUsage({ targets })).assess?.targets).toEqual({
+      p50Ms: 800,
+      errorRate: 0.02,
+      savingPercent: 15,
+    });
+  });
+
+  it.each([
+    ['no file', { usage: [] }, 'assess.usage: expected at least one file or glob'],
+    ['an unknown point', { checklist: { attested: ['luck'] } }, 'assess.checklist.attested[0]'],
+    [
+      'an attestation without a date',
+      { attestations: [{ item: 'sla', by: 'ana' }] },
+      'assess.attestations[0].on',
+    ],
+    [
+      'a ratio upside down',
+      { tokenizerRatio: { low: 2, point: 1, high: 3 } },
+      'expected low <= point <= high',
+    ],
+    ['a format that is a path', { format: '../x' }, 'expected the name of a format'],
+  ])('refuses %s', (_name, assess, problem) => {
+    expect(problems(withUsage(assess)).join()).toContain(problem);
+  });
+});
+
+describe('the profile small', () => {
+  const small = parse({ route: 'chat', profile: 'small' });
+
+  it('has half of the traffic in canary, wide margins, the median and longer deadlines', () => {
+    expect(small.stages.map(({ name, share }) => [name, share])).toEqual([
+      ['assess', 0],
+      ['canary', 0.5],
+      ['complete', 1],
+    ]);
+    const [, canary] = small.stages;
+    expect(canary).toMatchObject({ profile: 'small', minimumSample: 200, soakMs: 2 * DAY_MS });
+    expect(canary?.gates.errors.promotionExcess).toBe(0.05);
+    expect(canary?.gates.latency.quantile).toBe(0.5);
+    expect(canary?.deadline.holdMs).toBe(14 * DAY_MS);
+    expect(parse({ route: 'chat' }).stages.some(({ profile }) => profile === 'small')).toBe(false);
+  });
+
+  it('gives way to what the plan says', () => {
+    const stages = [{ name: 'assess' }, { name: 'canary', share: 0.3, soak: '1d' }, { name: 'complete' }];
+    const [, canary] = parse({ route: 'chat', profile: 'small', stages }).stages;
+    expect(canary).toMatchObject({
+      share: 0.3,
+      soakMs: DAY_MS,
+      gates: { errors: { promotionExcess: 0.05 } },
+    });
+  });
+
+  it('is one of two', () => {
+    expect(problems({ route: 'chat', profile: 'tiny' })).toEqual([
+      expect.stringMatching(/^profile: .*got "tiny"$/),
+    ]);
+    expect(problems(between({ name: 'rest', share: 0.7, gates: { latency: { quantile: 0.7 } } }))).toEqual([
+      expect.stringMatching(/^stages\[1\]\.gates\.latency\.quantile: expected 0.5 or 0.95, got 0.7$/),
+    ]);
+  });
+});
+
+it.each([
+  [
+    'alpha 0',
+    { alpha: { rollback: 0 } },
+    /^alpha\.rollback: expected a chance above 0 and at most 0\.5, got 0$/,
+  ],
+  [
+    'alpha 2',
+    { alpha: { promotion: 2 } },
+    /^alpha\.promotion: expected a chance above 0 and at most 0\.5, got 2$/,
+  ],
+  ['a holdback of 60%', { holdback: '60%' }, /^holdback: expected a part from 0% to 20%, got "60%"$/],
+  [
+    'a holdback of all that the stage before leaves',
+    { stages: between({ name: 'm', share: 0.96 }).stages, holdback: 0.04 },
+    /^holdback: expected less than the 4% that "m" leaves at legacy, got 4%$/,
+  ],
+  [
+    'weights that do not add up',
+    { alpha: { weights: { errors: 0.6 } } },
+    /^alpha\.weights: expected weights that add up to 1, got 1\.1$/,
+  ],
+  [
+    'a weight of 0',
+    { alpha: { weights: { floor: 0, errors: 0.6 } } },
+    /^alpha\.weights\.floor: expected a weight above 0 and below 1, got 0$/,
+  ],
+  [
+    'a negative margin of errors',
+    { stages: between({ name: 'm', share: 0.5, gates: { errors: { promotionExcess: -0.01 } } }).stages },
+    /promotionExcess: expected a number above 0 and below 1, got -0\.01$/,
+  ],
+  [
+    'a negative margin of latency',
+    { stages: between({ name: 'm', share: 0.5, gates: { latency: { rollbackIncrease: -0.5 } } }).stages },
+    /rollbackIncrease: expected an increase above 0, .*got -0\.5$/,
+  ],
+])('refuses %s in one sentence', (_name, said, sentence) => {
+  expect(problems({ route: 'chat', ...said })).toEqual([expect.stringMatching(sentence)]);
+});

@@ -1,0 +1,121 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { DemoProvider } from '../../../src/demo/provider';
+import { readFacts } from '../../../src/gateway/request/request-facts';
+import {
+  ADMIN_TOKEN,
+  MODEL,
+  startTestGateway,
+  type TestGateway,
+} from '../../support/gateways/running-gateway';
+import { startFakeProvider } from '../../support/providers/fake-provider';
+import { analyzeFiles } from '../../support/usage-analysis';
+
+let legacy: DemoProvider;
+let candidate: DemoProvider;
+let gateway: TestGateway;
+
+beforeAll(async () => {
+  legacy = await startFakeProvider({ name: 'old' });
+  candidate = await startFakeProvider({ name: 'new' });
+  gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url });
+});
+afterAll(async () => {
+  await gateway?.stop();
+  await legacy?.stop();
+  await candidate?.stop();
+});
+
+const ask = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
+const tool = { type: 'function' as const, function: { name: 'weather', parameters: { type: 'object' } } };
+const image = { type: 'image_url' as const, image_url: { url: 'data:image/png;base64,AAAA' } };
+
+it('is what cutover assess takes it for: calls, tokens, times, features and failures', async () => {
+  const client = gateway.client();
+  const plain = await client.chat.completions.create(ask);
+  for await (const _ of await client.chat.completions.create({ ...ask, stream: true, tools: [tool] }));
+  await client.chat.completions.create({ ...ask, messages: [{ role: 'user', content: [image] }] });
+  await client.embeddings.create({ model: 'text-embedding-3-small', input: 'Hello?' });
+  await client.models.list();
+  legacy.behaviour.failureRatio = 1;
+  await client.chat.completions.create(ask, { maxRetries: 0 }).catch(() => undefined);
+  legacy.behaviour.failureRatio = 0;
+
+  const folder = mkdtempSync(join(tmpdir(), 'request-log-'));
+  const file = join(folder, 'gateway.jsonl');
+  writeFileSync(file, gateway.log.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  try {
+    const { analysis } = await analyzeFiles([file]);
+    expect(analysis.sources[0]).toMatchObject({ format: 'gateway', rejects: { total: 0 } });
+    const { prompt_tokens: input = 0, completion_tokens: output = 0 } = plain.usage ?? {};
+    expect(analysis.totals).toMatchObject({ calls: 5, failed: 1, outputTokens: 3 * output, cachedTokens: 0 });
+    expect(analysis.totals.inputTokens).toBeGreaterThanOrEqual(3 * input);
+    expect(analysis.latencyMs?.count).toBe(5);
+    expect(analysis.firstTokenMs?.count).toBe(1);
+    const features = Object.fromEntries(analysis.features.map(({ feature, calls }) => [feature, calls]));
+    expect(features).toEqual({ streaming: 1, tools: 1, jsonSchema: 0, vision: 1, embeddings: 1 });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+it('shows characters that steer a terminal or turn the direction of text as escapes', async () => {
+  const lines: string[] = [];
+  const other = await startTestGateway({
+    legacyUrl: legacy.url,
+    candidateUrl: candidate.url,
+    options: { log: { write: (line: string) => void lines.push(line) } },
+  });
+  const model = 'gpt\u009b31m\u202e\u2028\u200b\u{e0041}\u007f-4o';
+  await other
+    .client()
+    .chat.completions.create({ ...ask, model })
+    .catch(() => undefined);
+  const by = 'ada\u009b2J\u202e';
+  await fetch(`${other.adminUrl}/admin/v1/routes/chat/kill`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    body: JSON.stringify({ by, reason: 'odd' }),
+  });
+  await other.stop();
+  const text = lines.join('');
+  expect(text.replaceAll('\n', '')).toMatch(/^[ -~]+$/);
+  expect(lines.map((line) => JSON.parse(line).model)).toContain(model);
+  expect(text).toContain('gpt\\u009b31m\\u202e\\u2028\\u200b\\udb40\\udc41\\u007f-4o');
+  expect(text).toContain('ada\\u009b2J\\u202e');
+});
+
+it('says nothing of tokens that nobody counted', () => {
+  const [embeddings] = gateway.log.filter(({ path }) => path === '/embeddings');
+  expect(embeddings).toMatchObject({ outcome: 'success', model: 'text-embedding-3-small' });
+  expect(embeddings).not.toHaveProperty('tokensIn');
+});
+
+describe('the features that a request asks for', () => {
+  const features = (body: object) =>
+    readFacts(Buffer.from(JSON.stringify({ model: 'm', ...body })))?.features;
+  const NONE = { tools: false, jsonSchema: false, vision: false };
+
+  it.each<[string, object, Partial<typeof NONE>]>([
+    ['none', { messages: [{ role: 'user', content: 'an image_url' }], tools: [], response_format: null }, {}],
+    ['tools', { tools: [tool] }, { tools: true }],
+    ['functions of old', { functions: [tool.function] }, { tools: true }],
+    ['a schema', { response_format: { type: 'json_schema', json_schema: {} } }, { jsonSchema: true }],
+    ['JSON without a schema', { response_format: { type: 'json_object' } }, {}],
+    ['a schema of Responses', { text: { format: { type: 'json_schema' } } }, { jsonSchema: true }],
+    [
+      'an image',
+      { messages: [{ role: 'user', content: [{ type: 'text', text: '' }, image] }] },
+      { vision: true },
+    ],
+    ['an image of Responses', { input: [{ content: [{ type: 'input_image' }] }] }, { vision: true }],
+    [
+      'odd shapes',
+      { messages: [null, { content: [null, 'image'] }], input: 'image', tools: {}, text: 7 },
+      {},
+    ],
+  ])('are %s', (_, body, expected) => {
+    expect(features(body)).toEqual({ ...NONE, ...expected });
+  });
+});
