@@ -247,6 +247,19 @@ describe('law 3: missing data is never a pass', () => {
       expect(world.says('rollback').state.phase).toBe('rolling back');
     });
 
+    it('below complete harm rolls back to a legacy that is dead too: most of the traffic is there', () => {
+      const world = givenMigration().reaches('rolling');
+      world.watches({ probes: LEGACY_DEAD, verdict: { outcome: 'fail', harm: 'floor' } });
+      expect(world.state.phase).toBe('rolling back');
+    });
+
+    it.each([
+      ['harm', 'harm'],
+      ['a deadline', 'deadline'],
+    ])('%s is recorded as what caused it', (name, what) => {
+      expect(TIMES[name]?.(ANSWERING).recorded).toContain(what);
+    });
+
     it('a deadline that was due acts when legacy is back', () => {
       const world = TIMES['a deadline']?.(LEGACY_DEAD) as MigrationWorld;
       world.watches({ probes: LEGACY_DEAD, verdict: { outcome: 'inconclusive' } });
