@@ -37,7 +37,7 @@ describe('commands', () => {
   let program: CommandNode;
 
   beforeAll(async () => {
-    const files = ['program.js', 'command-tree.js'].map((file) => built('src', 'cli', file));
+    const files = [built('src', 'cli', 'program.js'), built('src', 'cli', 'completion', 'command-tree.js')];
     const { stdout } = await runNode('--eval', [PRINT_TREE, ...files]);
     program = JSON.parse(stdout) as CommandNode;
   });
