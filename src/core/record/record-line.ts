@@ -1,4 +1,9 @@
-import type { Checkpoint } from '../migration/checkpoint';
+import type {
+  Checkpoint,
+  ClosingCheckpoint,
+  IntendedCheckpoint,
+  RecordedCheckpoint,
+} from '../migration/checkpoint';
 import { canonicalJson, digestOf } from './digest';
 import { ENTRY_KINDS, type RecordEntry } from './record-entry';
 import { SEALED_KINDS } from './record-seal';
@@ -90,11 +95,13 @@ function readObject(
   return unknown === undefined ? value : `expected no field "${unknown.slice(0, 60)}"`;
 }
 
-type FieldType = 'text' | 'text or null' | 'number' | 'texts';
+type FieldType = 'text' | 'text or null' | 'number' | 'texts' | 'texts or absent';
 type Shape = Readonly<Record<string, FieldType>>;
+/** Every field that the type has, so that none is written that cannot be read. */
+type ShapeOf<Entry> = { readonly [Field in Exclude<keyof Entry, 'seal'>]-?: FieldType };
 
-const BASE: Shape = { seq: 'number', atMs: 'number', kind: 'text', stage: 'text' };
-const CLOSING: Shape = {
+const BASE = { seq: 'number', atMs: 'number', kind: 'text', stage: 'text' } as const satisfies Shape;
+const CLOSING: ShapeOf<ClosingCheckpoint> = {
   ...BASE,
   closes: 'number',
   share: 'number',
@@ -102,15 +109,24 @@ const CLOSING: Shape = {
   gateways: 'texts',
   lapsed: 'texts',
   missing: 'texts',
+  undurable: 'texts or absent',
   reason: 'text',
 };
-const SAID: Shape = { by: 'text', reason: 'text', commandId: 'text or null' };
+const SAID = { by: 'text', reason: 'text', commandId: 'text or null' } as const satisfies Shape;
+const INTENDED: ShapeOf<IntendedCheckpoint> = {
+  ...BASE,
+  ...SAID,
+  cause: 'text',
+  share: 'number',
+  epoch: 'number',
+};
+const RECORDED: ShapeOf<RecordedCheckpoint> = { ...BASE, ...SAID, what: 'text' };
 const SHAPES: Readonly<Record<Checkpoint['kind'], Shape>> = {
-  intended: { ...BASE, ...SAID, cause: 'text', share: 'number', epoch: 'number' },
+  intended: INTENDED,
   'took effect': CLOSING,
   superseded: CLOSING,
   failed: CLOSING,
-  recorded: { ...BASE, ...SAID, what: 'text' },
+  recorded: RECORDED,
 };
 const SEAL: Shape = {
   ...(Object.fromEntries(SEALED_KINDS.map((kind) => [kind, 'number'])) as Shape),
@@ -156,16 +172,19 @@ function isCheckpoint(value: unknown, version: number): value is Checkpoint {
 }
 
 function hasShape(value: Readonly<Record<string, unknown>>, shape: Shape): boolean {
-  const fields = Object.keys(shape);
   return (
-    Object.keys(value).length === fields.length &&
-    fields.every((field) => Object.hasOwn(value, field) && fits(value[field], shape[field] as FieldType))
+    Object.keys(value).every((field) => Object.hasOwn(shape, field)) &&
+    Object.entries(shape).every(([field, type]) =>
+      Object.hasOwn(value, field) ? fits(value[field], type) : type === 'texts or absent',
+    )
   );
 }
 
 function fits(value: unknown, type: FieldType): boolean {
   if (type === 'number') return typeof value === 'number';
-  if (type === 'texts') return Array.isArray(value) && value.every((item) => typeof item === 'string');
+  if (type === 'texts' || type === 'texts or absent') {
+    return Array.isArray(value) && value.every((item) => typeof item === 'string');
+  }
   return typeof value === 'string' || (type === 'text or null' && value === null);
 }
 

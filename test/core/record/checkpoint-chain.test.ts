@@ -55,6 +55,20 @@ it('can be checked by anyone with SHA-256: the hash covers the rest of its line'
   }
 });
 
+it('verifies a record that names gateways which confirmed in memory only, as a full disk makes it', () => {
+  const list = givenMigration()
+    .reaches('rolling')
+    .says('rollback', { commandId: 'c-1' })
+    .applies({ undurable: ['gw-b'] }).checkpoints;
+  expect(list.filter((entry) => 'undurable' in entry)).toHaveLength(1);
+  expect(verifyExport(sealed(list))).toMatchObject({ ok: true, checkpoints: list.length });
+  const other = list.map((entry) => ('undurable' in entry ? { ...entry, undurable: 'gw-b' } : entry));
+  expect(verifyExport(forged(other))).toMatchObject({
+    ok: false,
+    problem: expect.stringContaining('expected'),
+  });
+});
+
 it('gives the same bytes whatever the order of fields', () => {
   const reversed = checkpoints().map((entry) => Object.fromEntries(Object.entries(entry).reverse()));
   expect(forged(reversed)).toBe(TEXT);
