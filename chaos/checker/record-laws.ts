@@ -112,11 +112,14 @@ export function evidenceCountedOnce({ exports, gateways, callers }: Evidence): s
 
 /**
  * Nothing that gateways counted is lost to a verdict: the last one of an epoch has what was over before its window
- * began. Only where every gateway ran and could be asked throughout; what lapsed or was withdrawn is not judged.
+ * began. Only where every gateway ran and could be asked throughout, and no provider was told to fail; what lapsed or was
+ * withdrawn is not judged.
  */
 export function evidenceLost({ exports, gateways, events, operators }: Evidence): string[] {
   const isDisturbed =
-    events.some(({ what, way, process, signal }) => {
+    events.some(({ what, way, process, signal, failPart }) => {
+      // While the candidate takes nothing, requests of both arms are in no ratio.
+      if (what === 'provider') return Number(failPart) > 0;
       if (what === 'way') return !String(way).startsWith('temporal:');
       return (
         what === 'disk' || (what === 'signal' && signal !== 'SIGUSR2' && String(process).startsWith('gw-'))
