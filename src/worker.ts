@@ -81,6 +81,8 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       activities: { ...routing },
       // A worker that keeps what it built while it answered a query can poison the history: docs/known-problems.md.
       maxCachedWorkflows: 0,
+      // Without that cache the core keeps one waiting task per run and drops others, such as queries that come together.
+      maxConcurrentWorkflowTaskExecutions: 1,
       ...oneTaskAtRisk,
     }),
     Worker.create({

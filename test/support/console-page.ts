@@ -39,8 +39,6 @@ export class ConsolePage {
   async open(options: BrowserContextOptions = {}): Promise<{ page: Page; problems: string[] }> {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     const page = await context.newPage();
-    // A worker replays the run for each query; on a busy machine that takes its time.
-    page.setDefaultTimeout(100_000);
     const problems: string[] = [];
     page.on('pageerror', (error) => problems.push(error.message));
     page.on('console', (message) => {
