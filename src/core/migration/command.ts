@@ -82,8 +82,7 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
   const bad = (problem: string): BadMessage => ({ name, problem, arrived: cut(payload) });
   const bytes = bytesOf(payload);
   if (bytes > MESSAGE_MOST_BYTES) {
-    const problem = `expected at most ${MESSAGE_MOST_BYTES / 1_000} KB, got ${Math.round(bytes / 1_000)} KB`;
-    return { name, problem, arrived: '' };
+    return bad(`expected at most ${MESSAGE_MOST_BYTES / 1_000} KB, got ${Math.round(bytes / 1_000)} KB`);
   }
   if (payload !== undefined && payload !== null && !isPlainObject(payload)) {
     return bad(`expected one object such as {"by":"ana","reason":"p95 doubled"}, got ${kindOf(payload)}`);
@@ -154,8 +153,7 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
 
 /** A message whose name is not a command's. */
 export function unknownCommand(name: string, payload: unknown): BadMessage {
-  const arrived = bytesOf(payload) > MESSAGE_MOST_BYTES ? '' : cut(payload);
-  return { name: name.slice(0, 100), problem: 'there is no command of this name', arrived };
+  return { name: name.slice(0, 100), problem: 'there is no command of this name', arrived: cut(payload) };
 }
 
 /** What a command asks for, as JSON without who sent it and why: a repeated one says the same. */
@@ -224,7 +222,9 @@ function kindOf(value: unknown): string {
 /** Characters: what is kept of a bad message. */
 const ARRIVED_LIMIT = 1_024;
 
+/** The beginning of what arrived; nothing of what is too large. */
 function cut(payload: unknown): string {
+  if (bytesOf(payload) > MESSAGE_MOST_BYTES) return '';
   let text: string;
   try {
     text = JSON.stringify(payload) ?? String(payload);

@@ -177,42 +177,20 @@ function meetDrifts(state: MigrationState, result: ApplyResult, atMs: number): M
 
 /** Ends a migration that was taken back before it moved anything, over a route that is settled on the candidate. */
 function leftSettled(state: Settling, gateways: readonly string[], atMs: number): MigrationState {
-  const { pending, plan } = state;
+  const { plan } = state;
   const reason = `nothing was moved, and nothing is: ${plan.route} is settled on the candidate at ${gateways.join(', ')}`;
-  const checkpoints = append(state, {
-    ...{ kind: 'failed', atMs, closes: pending.checkpoint, stage: pending.record.stage },
-    ...{
-      share: pending.record.share,
-      epoch: pending.record.epoch,
-      gateways: [],
-      lapsed: [],
-      missing: [],
-      reason,
-    },
-  });
+  const checkpoints = closedAsFailed(state, { confirmed: [], lapsed: [], missing: [] }, reason, atMs);
   return close({ ...state, checkpoints, pending: null }, 'rejected', reason, atMs);
 }
 
 function failed(state: Settling, result: ApplyResult, atMs: number): MigrationState {
   const { pending } = state;
-  const { confirmed, lapsed, missing } = pending.confirmations as Confirmations;
   const reason = result.notes.join('; ') || 'no gateway confirmed';
   const closed: MigrationState = {
     ...state,
     pending: null,
     phase: isWhole(state) ? 'handover' : 'observing',
-    checkpoints: append(state, {
-      kind: 'failed',
-      atMs,
-      closes: pending.checkpoint,
-      stage: stageAt(state.plan, pending.stageIndex).name,
-      share: pending.record.share,
-      epoch: pending.record.epoch,
-      gateways: confirmed,
-      lapsed,
-      missing,
-      reason,
-    }),
+    checkpoints: closedAsFailed(state, pending.confirmations as Confirmations, reason, atMs),
     stage: { ...state.stage, verdict: null },
   };
   if (result.drift !== null) return meetDrifts(closed, result, atMs);
@@ -226,5 +204,20 @@ function failed(state: Settling, result: ApplyResult, atMs: number): MigrationSt
     commandId: null,
     leaseConfirms: true,
     atMs,
+  });
+}
+
+/** The checkpoints with one that says that the change under way came to nothing. */
+function closedAsFailed(
+  state: Settling,
+  { confirmed, lapsed, missing }: Pick<Confirmations, 'confirmed' | 'lapsed' | 'missing'>,
+  reason: string,
+  atMs: number,
+): MigrationState['checkpoints'] {
+  const { checkpoint, record: wanted } = state.pending;
+  const { stage, share, epoch } = wanted;
+  return append(state, {
+    ...{ kind: 'failed', atMs, closes: checkpoint, stage, share, epoch },
+    ...{ gateways: confirmed, lapsed, missing, reason },
   });
 }

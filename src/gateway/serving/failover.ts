@@ -14,6 +14,7 @@ import type { Failure } from '../upstream/failure';
 import type { Answering, Call } from './call';
 import { callerLeavesAt, mayHedge, patienceMs } from './hedge';
 import { attemptLimits } from './limits';
+import { modelRequest } from './model-request';
 import { NOWHERE } from './nowhere';
 import { copyToCandidate } from './shadow';
 
@@ -131,7 +132,7 @@ class RandomisedCall implements AttemptOwner, Answering {
 
   #ask(side: Side, purpose: Purpose): void {
     const call = this.#call;
-    const { route, services, head, caller } = call;
+    const { route, services } = call;
     const provider = route.providers[side];
     const isCandidate = side === 'candidate';
     if (!isCandidate && provider.inFlight >= provider.configuration.maxConcurrent) {
@@ -142,25 +143,14 @@ class RandomisedCall implements AttemptOwner, Answering {
     const mapped = this.#body(side, purpose !== 'without usage option' && provider.asksUsage(endpoint));
     const limits = attemptLimits(call, side);
     const attempt = new Attempt(
-      {
+      modelRequest(call, this.#facts, {
         provider,
-        caller,
-        method: 'POST',
-        path: provider.path(call.path, call.query, caller),
-        headers: provider.headers(head.forward, caller),
-        body: mapped.body,
-        endpoint,
-        streams: this.#facts.stream,
-        mayStream: this.#facts.oddStream,
-        choices: this.#facts.choices,
+        mapped,
         holds: isCandidate || purpose === 'hedge',
-        reads: true,
-        removesUsage: mapped.addsUsage,
         replayable: !this.#facts.usesHostedTools,
         limits: isCandidate ? { ...limits, patienceMs: patienceMs(call, this.#facts) } : limits,
-        maxHeldBytes: services.configuration.gateway.maxBodyBytes,
         permit: isCandidate ? route.state.permit(this.#assignment.epoch) : null,
-      },
+      }),
       this,
       services,
     );

@@ -3,6 +3,7 @@ import type { RequestFacts } from '../request/request-facts';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { Call } from './call';
 import { attemptLimits } from './limits';
+import { modelRequest } from './model-request';
 import { NOWHERE } from './nowhere';
 
 /** What legacy said when it was asked once more: it accepts, it refuses again, or it could not say. */
@@ -48,26 +49,9 @@ export function askLegacyAgain(
   };
   try {
     const mapped = legacyBody(body, facts, false);
+    const limits = attemptLimits(call, 'legacy');
     new Attempt(
-      {
-        provider,
-        caller,
-        method: 'POST',
-        path: provider.path(call.path, call.query, caller),
-        headers: provider.headers(call.head.forward, caller),
-        body: mapped.body,
-        endpoint: call.traffic.endpoint,
-        streams: facts.stream,
-        mayStream: facts.oddStream,
-        choices: facts.choices,
-        holds: true,
-        reads: true,
-        removesUsage: mapped.addsUsage,
-        replayable: true,
-        limits: attemptLimits(call, 'legacy'),
-        maxHeldBytes: services.configuration.gateway.maxBodyBytes,
-        permit: null,
-      },
+      modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permit: null }),
       owner,
       services,
     ).dispatch();

@@ -8,6 +8,7 @@ import type { Assignment } from '../routing/arm-draw';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { Call } from './call';
 import { attemptLimits } from './limits';
+import { modelRequest } from './model-request';
 import { NOWHERE } from './nowhere';
 import type { ShadowSide } from './shadow-pair';
 
@@ -48,26 +49,10 @@ export function copyToCandidate(
         else end(attempt);
       },
     };
+    const permit = route.state.permit(assignment.epoch, 'mirror');
+    const limits = attemptLimits(call, 'candidate');
     new Attempt(
-      {
-        provider,
-        caller,
-        method: 'POST',
-        path: provider.path(call.path, call.query, caller),
-        headers: provider.headers(call.head.forward, caller),
-        body: mapped.body,
-        endpoint,
-        streams: facts.stream,
-        mayStream: facts.oddStream,
-        choices: facts.choices,
-        holds: true,
-        reads: true,
-        removesUsage: mapped.addsUsage,
-        replayable: true,
-        limits: attemptLimits(call, 'candidate'),
-        maxHeldBytes: services.configuration.gateway.maxBodyBytes,
-        permit: route.state.permit(assignment.epoch, 'mirror'),
-      },
+      modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permit }),
       owner,
       services,
     ).dispatch();

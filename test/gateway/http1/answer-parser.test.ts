@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:net';
 import fc from 'fast-check';
 import { Client } from 'undici';
 import { AnswerParser } from '../../../src/gateway/http1/answer-parser';
+import { brokenMessages } from '../../support/gateways/broken-messages';
 import { closeServer, listenOn } from '../../support/gateways/raw-server';
 
 interface Read {
@@ -217,37 +218,7 @@ describe('beside undici', () => {
     `HTTP/1.1 103 Early Hints\r\n\r\n${OK}content-length: 5\r\n\r\nhello`,
     'HTTP/1.1 204 No Content\r\n\r\n',
   ];
-  const inserts = [
-    ...[
-      '\r',
-      '\n',
-      '\0',
-      ' ',
-      '\t',
-      ':',
-      ';',
-      ',',
-      '0',
-      '5',
-      'a',
-      'f',
-      '-',
-      '+',
-      'x',
-      '"',
-      '\x0b',
-      '\x7f',
-      '\xff',
-    ],
-    ...['\r\n', '\r\n\r\n', 'chunked', 'content-length: 5\r\n', 'Content-Length: 3\r\n', 'close'],
-    ...['transfer-encoding: chunked\r\n', 'Transfer-Encoding: gzip, chunked\r\n', 'HTTP/1.1 200 OK\r\n'],
-  ];
-  const mutation = fc.record({
-    at: fc.nat(200),
-    deletes: fc.constantFrom(0, 0, 1, 2),
-    insert: fc.constantFrom('', ...inserts),
-  });
-  const cases = fc.tuple(fc.constantFrom(...bases), fc.array(mutation, { minLength: 1, maxLength: 3 }));
+  const cases = brokenMessages(bases, ['close', 'HTTP/1.1 200 OK\r\n']);
 
   async function readByUndici(text: Buffer): Promise<{ status: number; body: string } | string> {
     answer = text;
@@ -265,12 +236,7 @@ describe('beside undici', () => {
   it('accepts nothing that undici refuses, and reads what both accept alike', async () => {
     let both = 0;
     await fc.assert(
-      fc.asyncProperty(cases, async ([base, mutations]) => {
-        let text = base;
-        for (const { at, deletes, insert } of mutations) {
-          const place = at % (text.length + 1);
-          text = text.slice(0, place) + insert + text.slice(place + deletes);
-        }
+      fc.asyncProperty(cases, async (text) => {
         const own = read([bytes(text)]);
         if (typeof own === 'string') return;
         // undici does not skip 100, and takes an answer without a length behind an interim one for an error.
