@@ -12,8 +12,8 @@ const ABOUT = `Rehearses the whole default plan, stage after stage, on traffic a
 
 Groups:
   equal             a candidate exactly as good as legacy, on each traffic; a held stage is left by an override
-  promotion margin  errors or latency exactly at what may not be promoted, on each traffic
-  rollback margin   errors or latency exactly at what is no harm yet, on each traffic
+  promotion margin  errors or latency exactly at the limit that must not be promoted, on each traffic
+  rollback margin   errors or latency exactly at the limit that is not harm yet, on each traffic
   planted           harm that has to be rolled back or held; a held stage ends the run
 
 Seed after seed over all cases, in one process: stop it at any time, and start it again to go on. A file of another

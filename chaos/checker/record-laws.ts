@@ -111,9 +111,9 @@ export function evidenceCountedOnce({ exports, gateways, callers }: Evidence): s
 }
 
 /**
- * Nothing that gateways counted is lost to a verdict: the last one of an epoch has what was over before its window
- * began. Only where every gateway ran and could be asked throughout, and no provider was told to fail; what lapsed or was
- * withdrawn is not judged.
+ * Nothing that gateways counted is lost to a verdict: the last one of an epoch has every request that was over before
+ * its window began. This is checked only in episodes in which all gateways kept running and answering and no provider was
+ * made to fail; requests that lapsed or were withdrawn are not judged.
  */
 export function evidenceLost({ exports, gateways, events, operators }: Evidence): string[] {
   const isDisturbed =

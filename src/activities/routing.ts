@@ -1,7 +1,7 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { ApplyRoutingInput, ReadRoutingInput, RoutingActivities, VerifyRoutingInput } from '../contract';
 import type { ApplyResult, RoutingReading } from '../core/migration/events';
-import { highestEpochOf, servesSettledCandidate } from '../core/routing/routing';
+import { highestEpochOf, leaseOverAfterMs, servesSettledCandidate } from '../core/routing/routing';
 import { MINUTE_MS } from '../core/text/duration';
 import type { ChangeTelemetry, Ports } from '../ports';
 import { withHeartbeats } from './heartbeats';
@@ -92,7 +92,7 @@ async function applyRouting(telling: Telling, input: ApplyRoutingInput): Promise
 async function verifyRouting(telling: Telling, input: VerifyRoutingInput): Promise<ApplyResult> {
   const { ports } = telling;
   const startedMs = ports.clock.now();
-  const fenceMs = input.record.leaseMs * 1.01;
+  const fenceMs = leaseOverAfterMs(input.record.leaseMs);
   const patienceMs = Math.min(VERIFY_MOST_MS, 30_000 * 2 ** Math.min(input.attempts, 10));
   const waitMs = input.leaseConfirms ? fenceMs : patienceMs;
   const result = await pushUntil(

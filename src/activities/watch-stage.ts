@@ -11,7 +11,7 @@ import {
 } from '../core/gates/verdict';
 import type { WindowResult } from '../core/migration/events';
 import { driftKey } from '../core/routing/drift';
-import type { Side } from '../core/routing/routing';
+import { leaseOverAfterMs, type Side } from '../core/routing/routing';
 import type { Ports, StageTelemetry } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
@@ -245,7 +245,7 @@ function hasSilenceChanged(
 ): boolean {
   if (knownSilent === undefined) return false;
   return [...lastAnswerMs].some(([name, atMs]) =>
-    knownSilent.includes(name) ? answered.includes(name) : nowMs - atMs > record.leaseMs * 1.01,
+    knownSilent.includes(name) ? answered.includes(name) : nowMs - atMs > leaseOverAfterMs(record.leaseMs),
   );
 }
 
@@ -258,5 +258,5 @@ function leftBy(
 ): readonly string[] {
   return absent
     .filter((name) => unreachable.includes(name) && !record.pinned)
-    .filter((name) => nowMs - (lastGrantMs.get(name) ?? nowMs) > record.leaseMs * 1.01);
+    .filter((name) => nowMs - (lastGrantMs.get(name) ?? nowMs) > leaseOverAfterMs(record.leaseMs));
 }

@@ -28,8 +28,8 @@ export function configuredRoute(configuration: Configuration, name: string): Rou
 export type ProviderEndpoint = Pick<ProviderConfiguration, 'baseUrl' | 'auth' | 'headers' | 'query'>;
 
 /**
- * The official client of a provider, and the only one there is. `maxRetries` is 0: those who call decide what is worth a second try, and a
- * retried probe would hide what it looks for. Throws `UnresolvedSecret`.
+ * The official client of a provider, and the only one there is. `maxRetries` is 0: those who call decide what is worth
+ * a second try, and a retried probe would hide what it looks for. Throws `UnresolvedSecret`.
  */
 export function providerClient(
   provider: ProviderEndpoint,

@@ -82,8 +82,15 @@ export function nextDecision(state: MigrationState, nowMs: number): Decision {
     return { type: 'wait', key: `retry:${atMs}`, untilMs: atMs, why: reason };
   }
   if (state.pending !== null) {
-    const { checkpoint, record: wanted, direction, inFlight, leaseConfirms, confirmations } = state.pending;
-    const { forgotten = [] } = state.pending;
+    const {
+      checkpoint,
+      record: wanted,
+      direction,
+      inFlight,
+      leaseConfirms,
+      confirmations,
+      forgotten = [],
+    } = state.pending;
     return {
       type: 'apply routing',
       key: `apply:${checkpoint}${forgotten.map((name) => `:without ${name}`).join('')}`,

@@ -10,7 +10,7 @@ import type { SealedEntries } from './record-seal';
 export type RecordEntry =
   | { readonly start: RecordedStart }
   | { readonly command: RecordedCommand }
-  | { readonly verdict: SealedWindow }
+  | { readonly verdict: WindowEntry }
   | { readonly checkpoint: Checkpoint }
   | { readonly end: RecordedEnd };
 
@@ -42,7 +42,7 @@ export interface RecordedCommand {
 }
 
 /** An observation window that came to its end, with what its gate said. */
-export interface SealedWindow {
+export interface WindowEntry {
   readonly atMs: number;
   readonly epoch: number;
   readonly ended: string;

@@ -168,3 +168,8 @@ export function sameRecord(a: RoutingRecord, b: RoutingRecord): boolean {
     a.shadow === b.shadow
   );
 }
+
+/** How long after it was granted a lease is over for certain: clocks of hosts run at the same speed within 1%. */
+export function leaseOverAfterMs(leaseMs: number): number {
+  return leaseMs * 1.01;
+}

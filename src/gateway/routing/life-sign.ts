@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { MINUTE_MS } from '../../core/text/duration';
@@ -14,7 +14,7 @@ export type Restart = 'stopped' | 'recent' | 'old';
 const BELIEVED_MS = 10 * MINUTE_MS;
 const SIGN_EVERY_MS = 30_000;
 /** Clocks of hosts differ a little. */
-const AHEAD_MS = 60_000;
+const AHEAD_MS = MINUTE_MS;
 
 const signSchema = z.object({ atMs: z.number(), stopped: z.boolean() });
 
@@ -82,14 +82,12 @@ export class LifeSign {
 
   /** In place: it must not need room on a full disk. A torn write is no sign at all. */
   #write(stopped: boolean): void {
-    const file = openSync(this.#path, 'a+', 0o600);
-    closeSync(file);
-    const held = openSync(this.#path, 'r+');
+    const file = openSync(this.#path, constants.O_RDWR | constants.O_CREAT, 0o600);
     try {
-      writeSync(held, `${JSON.stringify({ atMs: this.#wallNow(), stopped }).padEnd(63)}\n`, 0);
-      fsyncSync(held);
+      writeSync(file, `${JSON.stringify({ atMs: this.#wallNow(), stopped }).padEnd(63)}\n`, 0);
+      fsyncSync(file);
     } finally {
-      closeSync(held);
+      closeSync(file);
     }
   }
 }
