@@ -1,11 +1,10 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import type { CommandOutcome, MigrationClient } from '../../client';
 import type { MigrationStatus } from '../../core/migration/status';
-import { parseDuration } from '../../core/text/duration';
 import { CliError, EXIT } from '../options/cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from '../options/connection';
 import { recordedOperator } from '../options/operator-name';
-import { positive } from '../options/option-value';
+import { durationOf, positive } from '../options/option-value';
 import { printJson, printLine, printNote } from '../options/output';
 import { KillFallback } from './kill-fallback';
 
@@ -72,6 +71,7 @@ Exit code 0: verified at every gateway. 3: refused. 4: Temporal or a worker does
 
 const PROGRESS_AFTER_MS = 2_000;
 const KILL_AFTER_MS = 10_000;
+const patience = durationOf('a duration, such as 10s', { leastMs: 1 });
 
 async function rollBack(
   name: 'rollback' | 'emergencyRollback',
@@ -169,13 +169,6 @@ async function withWayOut(error: unknown, route: string, fallback: KillFallback 
       ? `\`cutover kill ${route}\` takes the candidate off now, without Temporal`
       : `${await fallback.kill('Temporal or a worker does not answer')}; \`cutover kill ${route}\` takes the candidate off now, without Temporal, and \`--clear\` ends that`;
   return new CliError(`${message}\n${kept}${way}`, EXIT.unreachable, { cause: error });
-}
-
-function patience(value: string): number {
-  const durationMs = parseDuration(value);
-  if (durationMs === null || durationMs <= 0)
-    throw new InvalidArgumentError('expected a duration, such as 10s');
-  return durationMs;
 }
 
 function target(value: string): number | 'previous' {

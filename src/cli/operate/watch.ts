@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { MigrationClient } from '../../client';
 import { environment } from '../../config';
 import type { MigrationStatus } from '../../core/migration/status';
-import { parseDuration } from '../../core/text/duration';
 import { CliError, EXIT } from '../options/cli-error';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from '../options/connection';
 import { failureOf } from '../options/failure';
+import { durationOf } from '../options/option-value';
 import { printJson, printLine, printNote } from '../options/output';
 import { type GatewayAnswers, readConfiguredGateways } from './gateway-answers';
 import { differencesIn, statusLine } from './status-view';
@@ -18,7 +18,7 @@ interface WatchFlags extends ConnectionFlags {
 }
 
 const INTERVAL_MS = 1_000;
-const SHORTEST_INTERVAL_MS = 100;
+const interval = durationOf('a duration of at least 100ms, such as 10s', { leastMs: 100 });
 
 /** Adds `cutover watch`: a live view on a terminal, one line a change elsewhere, until the migration closes. */
 export function registerWatch(program: Command): void {
@@ -96,12 +96,4 @@ async function watchUntilClosed(
       trouble = message;
     }
   }
-}
-
-function interval(value: string): number {
-  const intervalMs = parseDuration(value);
-  if (intervalMs === null || intervalMs < SHORTEST_INTERVAL_MS) {
-    throw new InvalidArgumentError(`expected a duration of at least ${SHORTEST_INTERVAL_MS}ms, such as 10s`);
-  }
-  return intervalMs;
 }

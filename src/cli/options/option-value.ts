@@ -1,4 +1,5 @@
 import { InvalidArgumentError } from 'commander';
+import { parseDuration } from '../../core/text/duration';
 import { type ListenAddress, parseListenAddress } from '../../gateway/sockets/listen-address';
 import { CliError, EXIT } from './cli-error';
 
@@ -22,6 +23,20 @@ export function fraction(value: string): number {
   const number = amount(value);
   if (number > 1) throw new InvalidArgumentError('expected a number above 0, at most 1');
   return number;
+}
+
+/** Parses a duration within bounds, to milliseconds; `expected` is what the error says of others. */
+export function durationOf(
+  expected: string,
+  { leastMs, mostMs = Number.POSITIVE_INFINITY }: { readonly leastMs: number; readonly mostMs?: number },
+): (value: string) => number {
+  return (value) => {
+    const durationMs = parseDuration(value);
+    if (durationMs === null || durationMs < leastMs || durationMs > mostMs) {
+      throw new InvalidArgumentError(`expected ${expected}`);
+    }
+    return durationMs;
+  };
 }
 
 /** Reads where a listener is to listen; throws `CliError`. */

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { loadPlan } from '../../client/plan-file';
 import { configurationPath, environment, loadConfiguration } from '../../config';
 import type { Configuration } from '../../core/configuration/configuration-schema';
@@ -9,8 +9,9 @@ import type { Plan } from '../../core/plan/plan';
 import { estimatePlan, isDecidable, type StageEstimate } from '../../core/plan/plan-estimate';
 import { decidingPlan, leastTraffic } from '../../core/plan/plan-suggestion';
 import type { Traffic } from '../../core/plan/traffic';
-import { formatDuration, HOUR_MS, parseDuration } from '../../core/text/duration';
+import { formatDuration, HOUR_MS } from '../../core/text/duration';
 import { CliError, EXIT } from '../options/cli-error';
+import { durationOf } from '../options/option-value';
 import { printJson, printLine, printNote, printTable } from '../options/output';
 import { observeTraffic } from './observed-traffic';
 import { printAssess, printConditions, printGates, printStages } from './plan-table';
@@ -43,15 +44,7 @@ export function registerPlanCheck(plan: Command): void {
     .action(checkPlan);
 }
 
-const LONGEST_OBSERVATION_MS = HOUR_MS;
-
-function duration(value: string): number {
-  const ms = parseDuration(value);
-  if (ms === null || ms < 1_000 || ms > LONGEST_OBSERVATION_MS) {
-    throw new InvalidArgumentError('expected a duration from 1s to 1h, such as 30s');
-  }
-  return ms;
-}
+const duration = durationOf('a duration from 1s to 1h, such as 30s', { leastMs: 1_000, mostMs: HOUR_MS });
 
 async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
   const plan = loadPlan(file);

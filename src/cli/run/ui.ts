@@ -4,11 +4,11 @@ import { resolveSecret } from '../../config';
 import { openConsole } from '../../console/server/open-console';
 import { connectLazily } from '../../console/source/console-client';
 import { failedLoginText } from '../../core/access/failed-logins';
-import { parseDuration } from '../../core/text/duration';
 import { openListenerTls } from '../../gateway/sockets/listener-tls';
 import { CliError, EXIT } from '../options/cli-error';
 import { type ConnectionFlags, withConnection } from '../options/connection';
 import { recordedOperator } from '../options/operator-name';
+import { durationOf } from '../options/option-value';
 import { printJson, printLine, printNote } from '../options/output';
 import { consoleHosts, consoleIdentity } from './console-identity';
 import { consoleParts } from './console-parts';
@@ -110,15 +110,7 @@ function port(value: string): number {
   return number;
 }
 
-const SHORTEST_INTERVAL_MS = 200;
-
-function interval(value: string): number {
-  const intervalMs = parseDuration(value);
-  if (intervalMs === null || intervalMs < SHORTEST_INTERVAL_MS) {
-    throw new InvalidArgumentError(`expected a duration of at least ${SHORTEST_INTERVAL_MS}ms, such as 2s`);
-  }
-  return intervalMs;
-}
+const interval = durationOf('a duration of at least 200ms, such as 2s', { leastMs: 200 });
 
 function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
