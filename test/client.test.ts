@@ -22,6 +22,7 @@ import {
   startedInCanary,
   startFakeWorker,
   startTestTemporal,
+  untilEnded,
   untilStatus,
 } from './support/migrations/migration-fixture';
 
@@ -93,6 +94,7 @@ it('refuses a second start by the name of the first, and allows one after its en
   );
   const { commandId } = await client.command('second', 'rollback', by);
   await client.follow('second', commandId);
+  await untilEnded(client, 'second');
   const next = await startedInCanary(client, 'second');
   expect(next).not.toBe(first);
   expect((await client.describe('second')).migrationId).toBe(next);
@@ -105,7 +107,7 @@ it('names the migration that a start follows, and when that one ended', async ()
   expect(first.replaced).toBeNull();
   const { commandId } = await client.command('third', 'rollback', by);
   await client.follow('third', commandId);
-  await untilStatus(client, 'third', ({ phase }) => phase === 'closed');
+  await untilEnded(client, 'third');
   const { replaced } = await start();
   const { closedAt } = replaced ?? {};
   expect(replaced).toEqual({ migrationId: first.migrationId, wasOpen: false, closedAt: expect.any(Date) });

@@ -149,7 +149,7 @@ class RandomisedCall implements AttemptOwner, Answering {
         holds: isCandidate || purpose === 'hedge',
         replayable: !this.#facts.usesHostedTools,
         limits: isCandidate ? { ...limits, patienceMs: patienceMs(call, this.#facts) } : limits,
-        permit: isCandidate ? route.state.permit(this.#assignment.epoch) : null,
+        permitted: isCandidate ? { purpose: 'live', epoch: this.#assignment.epoch } : null,
       }),
       this,
       services,

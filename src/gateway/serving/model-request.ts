@@ -1,6 +1,6 @@
 import type { MappedBody } from '../request/model-mapping';
 import type { RequestFacts } from '../request/request-facts';
-import type { CandidatePermit } from '../routing/candidate-permits';
+import type { PermitPurpose } from '../routing/candidate-permits';
 import type { AttemptLimits, AttemptOptions } from '../upstream/attempt-options';
 import type { Provider } from '../upstream/provider';
 import type { Call } from './call';
@@ -12,14 +12,15 @@ export interface AskedModel {
   readonly holds: boolean;
   readonly replayable: boolean;
   readonly limits: AttemptLimits;
-  readonly permit: CandidatePermit | null;
+  /** What the candidate is asked for, and the epoch of the draw; null asks legacy. */
+  readonly permitted: { readonly purpose: PermitPurpose; readonly epoch: number } | null;
 }
 
 /** A request that names a model as it is asked of one provider: drawn, copied or asked again, all in one form. */
 export function modelRequest(
-  { caller, path, query, head, traffic, services }: Call,
+  { caller, path, query, head, route, traffic, services }: Call,
   facts: RequestFacts,
-  { provider, mapped, holds, replayable, limits, permit }: AskedModel,
+  { provider, mapped, holds, replayable, limits, permitted }: AskedModel,
 ): AttemptOptions {
   return {
     provider,
@@ -38,6 +39,7 @@ export function modelRequest(
     replayable,
     limits,
     maxHeldBytes: services.configuration.gateway.maxBodyBytes,
-    permit,
+    // Last: a permit that is taken must be given back, and what stands above can throw.
+    permit: permitted === null ? null : route.state.permit(permitted.epoch, permitted.purpose),
   };
 }

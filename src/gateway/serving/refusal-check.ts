@@ -51,7 +51,7 @@ export function askLegacyAgain(
     const mapped = legacyBody(body, facts, false);
     const limits = attemptLimits(call, 'legacy');
     new Attempt(
-      modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permit: null }),
+      modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permitted: null }),
       owner,
       services,
     ).dispatch();

@@ -49,10 +49,10 @@ export function copyToCandidate(
         else end(attempt);
       },
     };
-    const permit = route.state.permit(assignment.epoch, 'mirror');
+    const permitted = { purpose: 'mirror', epoch: assignment.epoch } as const;
     const limits = attemptLimits(call, 'candidate');
     new Attempt(
-      modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permit }),
+      modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permitted }),
       owner,
       services,
     ).dispatch();

@@ -18,6 +18,7 @@ import {
   startedInCanary,
   startFakeWorker,
   startTestTemporal,
+  untilEnded,
   untilStatus,
 } from '../../support/migrations/migration-fixture';
 import { unpackedProgram } from '../../support/servers/debian-program';
@@ -269,6 +270,7 @@ it('keeps who asked for what, from where and why, of past migrations too', async
   await client.command('audited', 'promote', { by: 'eve', stage: 'rolling' }, { via: 'signal' });
   const { commandId } = await client.command('audited', 'rollback', { by: 'ana', reason: 'enough' });
   await client.follow('audited', commandId);
+  await untilEnded(client, 'audited');
   const second = await startedInCanary(client, 'audited');
 
   const { migrations } = await json<{ migrations: PastMigration[] }>('history', 'audited');

@@ -97,6 +97,11 @@ export async function untilStatus(
   while (!wanted(await client.status(route))) await sleep(50);
 }
 
+/** Waits until Temporal has ended the newest run of a route, a moment after what it came to can be read. */
+export async function untilEnded(client: MigrationClient, route: string): Promise<void> {
+  while ((await client.describe(route)).closedAt === null) await sleep(50);
+}
+
 /** A folder of its own with the given files. */
 export function folderWith(files: Readonly<Record<string, string>>): string {
   const folder = mkdtempSync(join(tmpdir(), 'cutover-cli-'));
