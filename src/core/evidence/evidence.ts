@@ -23,6 +23,52 @@ export type FailureClass =
   | 'rejected'
   | 'shed';
 
+/** How an answer ended: by its finish reason, in a refusal of the model, or in none of these ways. */
+export type AnswerEnd = 'stop' | 'length' | 'content_filter' | 'tool_calls' | 'refusal' | 'nothing';
+
+/**
+ * What an answer with a status of success broke of its contract. Where several apply, the first in this order counts:
+ * a request breaches its contract at most once.
+ */
+export type BreachClass =
+  /** Nothing that a caller can use: no content, call or refusal. */
+  | 'empty'
+  | 'reasoning_only'
+  /** It ended at the limit of tokens. */
+  | 'cut'
+  | 'content_filter'
+  | 'refusal'
+  /** JSON was asked for, and the answer does not parse. */
+  | 'json_unparsed'
+  | 'json_schema'
+  /** A call of a tool that the request does not name. */
+  | 'tool_unknown'
+  /** Arguments that do not parse, or that do not keep to the schema of their tool. */
+  | 'tool_unparsed'
+  | 'tool_schema'
+  /** A tool was required, and none was called. */
+  | 'tool_missing';
+
+/**
+ * What answers kept of their contract. A verdict may come a moment after its request was counted, so that what came
+ * between two readings may hold more answers than requests; the breaches are always among the `checked` beside them.
+ */
+export interface AnswerCounts {
+  /** Answers that were judged whole, breached or not. */
+  readonly checked: number;
+  /** Answers that could not be judged: too long, a schema that does not compile, no time. Never as good. */
+  readonly unchecked: number;
+  readonly breaches: Readonly<Partial<Record<BreachClass, number>>>;
+  /** How answers ended, checked or not. */
+  readonly ends: Readonly<Partial<Record<AnswerEnd, number>>>;
+}
+
+/** How often answers named a model as their own; beyond `ECHOED_AT_MOST` models they are counted as `other`. */
+export interface EchoedModel {
+  readonly model: string;
+  readonly count: number;
+}
+
 /** Sums of one arm, kind and stratum. All are counts or sums, so that merging is addition. */
 export interface EvidenceCell {
   readonly side: Side;
@@ -51,6 +97,12 @@ export interface EvidenceCell {
   /** Natural log of the cost in USD: count, sum, and sum of squares, for the geometric mean; 0s when unpriced. */
   readonly costLog: LogMoments;
   readonly costUsd: number;
+  /** Of chat, completions and responses. Absent from gateways of older releases. */
+  readonly answers?: AnswerCounts;
+  /** The models that answers named, the most frequent first. Absent from gateways of older releases. */
+  readonly echoed?: readonly EchoedModel[];
+  /** How often `system_fingerprint` differed from that of the answer before. Absent from gateways of older releases. */
+  readonly fingerprintChanges?: number;
 }
 
 /** Sufficient statistics of ln(x). */
@@ -61,8 +113,9 @@ export interface LogMoments {
 }
 
 /**
- * What one key bucket counted. The last two are the requests slower than legacy's median and p95 of their stratum at
- * that time: by them it is known how latencies cluster. Absent from gateways of older releases.
+ * What one key bucket counted. `aboveMedian` and `aboveP95` are the requests slower than legacy's median and p95 of
+ * their stratum at that time: by them it is known how latencies cluster. `checked` and `breaches` are answers as in
+ * `AnswerCounts`: by them it is known how breaches do. Absent from gateways of older releases.
  */
 export type BucketCount = readonly [
   bucket: number,
@@ -70,6 +123,8 @@ export type BucketCount = readonly [
   failures: number,
   aboveMedian?: number,
   aboveP95?: number,
+  checked?: number,
+  breaches?: number,
 ];
 
 /** Requests by the 256 key buckets of each arm; sparse, sorted by bucket. */
@@ -112,6 +167,7 @@ export function evidenceProblem({ evidence, gamma }: EvidenceReading, epoch: num
     const counts = [
       ...[cell.attempts, cell.aborted, cell.successes, cell.retries],
       ...Object.values(cell.failures),
+      ...answerNumbers(cell),
       ...[cell.totalMs, cell.firstTokenMs, cell.interTokenMs].flatMap(({ zero, buckets }) => [
         zero,
         ...buckets.map(([, count]) => count),
@@ -120,9 +176,30 @@ export function evidenceProblem({ evidence, gamma }: EvidenceReading, epoch: num
     if (counts.some((count) => !(count >= 0)) || failureCount(cell) > judged) {
       return `its counters went backwards (${cell.side} ${cell.shape})`;
     }
+    if (cell.answers !== undefined && breachCount(cell.answers) > cell.answers.checked) {
+      return `it has more breaches than answers that were checked (${cell.side} ${cell.shape})`;
+    }
   }
   return null;
 }
+
+function answerNumbers({ answers, echoed = [], fingerprintChanges = 0 }: EvidenceCell): number[] {
+  const { checked, unchecked, breaches, ends } = answers ?? NO_ANSWERS;
+  return [
+    ...[checked, unchecked, fingerprintChanges],
+    ...Object.values(breaches),
+    ...Object.values(ends),
+    ...echoed.map(({ count }) => count),
+  ];
+}
+
+/** Echoed models that a cell names. */
+const ECHOED_AT_MOST = 8;
+/** The name under which further models are counted. */
+const OTHER_MODELS = 'other';
+
+/** No answer looked at. */
+const NO_ANSWERS: AnswerCounts = { checked: 0, unchecked: 0, breaches: {}, ends: {} };
 
 /** Evidence of nothing. */
 export function noEvidence(epoch: number): Evidence {
@@ -163,6 +240,11 @@ export function failureCount(cell: EvidenceCell): number {
   return Object.values(cell.failures).reduce((sum, count) => sum + count, 0);
 }
 
+/** Breaches of all classes. */
+export function breachCount({ breaches }: AnswerCounts): number {
+  return Object.values(breaches).reduce((sum, count) => sum + count, 0);
+}
+
 function mergeCells(cells: readonly EvidenceCell[]): EvidenceCell {
   const first = cells[0];
   if (first === undefined) throw new RangeError('expected at least one cell to merge, got none');
@@ -174,7 +256,7 @@ function mergeCells(cells: readonly EvidenceCell[]): EvidenceCell {
     model: first.model,
     attempts: sum((cell) => cell.attempts),
     successes: sum((cell) => cell.successes),
-    failures: mergeFailures(cells),
+    failures: mergeCounts(cells.map(({ failures }) => failures)),
     aborted: sum((cell) => cell.aborted),
     ...(cells.every(({ refused }) => refused !== undefined)
       ? { refused: sum((cell) => cell.refused ?? 0) }
@@ -192,13 +274,45 @@ function mergeCells(cells: readonly EvidenceCell[]): EvidenceCell {
       sumOfSquares: sum((cell) => cell.costLog.sumOfSquares),
     },
     costUsd: sum((cell) => cell.costUsd),
+    ...mergeAnswers(cells),
   };
 }
 
-function mergeFailures(cells: readonly EvidenceCell[]): Partial<Record<FailureClass, number>> {
-  const merged: Partial<Record<FailureClass, number>> = {};
-  for (const cell of cells) {
-    for (const [name, count] of Object.entries(cell.failures) as [FailureClass, number][]) {
+/** Answers of gateways that did not look at them are unchecked beside those of gateways that did. */
+function mergeAnswers(
+  cells: readonly EvidenceCell[],
+): Pick<EvidenceCell, 'answers' | 'echoed' | 'fingerprintChanges'> {
+  if (cells.every(({ answers }) => answers === undefined)) return {};
+  const counted = cells.map(({ answers, successes }) => answers ?? { ...NO_ANSWERS, unchecked: successes });
+  return {
+    answers: {
+      checked: counted.reduce((sum, { checked }) => sum + checked, 0),
+      unchecked: counted.reduce((sum, { unchecked }) => sum + unchecked, 0),
+      breaches: mergeCounts(counted.map(({ breaches }) => breaches)),
+      ends: mergeCounts(counted.map(({ ends }) => ends)),
+    },
+    echoed: mergeEchoed(cells.flatMap(({ echoed = [] }) => echoed)),
+    fingerprintChanges: cells.reduce((sum, cell) => sum + (cell.fingerprintChanges ?? 0), 0),
+  };
+}
+
+function mergeEchoed(lists: readonly EchoedModel[]): EchoedModel[] {
+  const merged = new Map<string, number>();
+  for (const { model, count } of lists) merged.set(model, (merged.get(model) ?? 0) + count);
+  const rest = merged.get(OTHER_MODELS) ?? 0;
+  merged.delete(OTHER_MODELS);
+  const sorted = [...merged].sort(([a, more], [b, less]) => less - more || (a < b ? -1 : 1));
+  const beyond = sorted.slice(ECHOED_AT_MOST).reduce((sum, [, count]) => sum + count, rest);
+  const named = sorted.slice(0, ECHOED_AT_MOST).map(([model, count]) => ({ model, count }));
+  return beyond === 0 ? named : [...named, { model: OTHER_MODELS, count: beyond }];
+}
+
+function mergeCounts<K extends string>(
+  parts: readonly Readonly<Partial<Record<K, number>>>[],
+): Partial<Record<K, number>> {
+  const merged: Partial<Record<K, number>> = {};
+  for (const part of parts) {
+    for (const [name, count] of Object.entries(part) as [K, number][]) {
       merged[name] = (merged[name] ?? 0) + count;
     }
   }
@@ -214,12 +328,19 @@ function mergeBuckets(lists: readonly (readonly BucketCount[])[]): BucketCount[]
   return [...merged.values()].sort((a, b) => a[0] - b[0]);
 }
 
+/** A number that one of both did not count is not counted, nor are those after it. */
 function addBucket(a: BucketCount, b: BucketCount): BucketCount {
-  const sums = [a[0], a[1] + b[1], a[2] + b[2]] as const;
-  const [medianA, medianB, p95A, p95B] = [a[3], b[3], a[4], b[4]];
-  return medianA === undefined || medianB === undefined || p95A === undefined || p95B === undefined
-    ? sums
-    : [...sums, medianA + medianB, p95A + p95B];
+  const sums = [a[1] + b[1], a[2] + b[2]] as const;
+  const latencies = sumsOf(a[3], b[3], a[4], b[4]);
+  if (latencies === null) return [a[0], ...sums];
+  const answers = sumsOf(a[5], b[5], a[6], b[6]);
+  return answers === null ? [a[0], ...sums, ...latencies] : [a[0], ...sums, ...latencies, ...answers];
+}
+
+function sumsOf(a1?: number, b1?: number, a2?: number, b2?: number): readonly [number, number] | null {
+  return a1 === undefined || b1 === undefined || a2 === undefined || b2 === undefined
+    ? null
+    : [a1 + b1, a2 + b2];
 }
 
 /** A cell with every count at zero. */
