@@ -68,8 +68,16 @@ export class KillFallback {
             ? []
             : [`${name} (${answer.kind === 'refused' ? answer.refusal.error.message : answer.reason})`],
         );
-        const set = done.length === 0 ? 'no kill switch is set' : `kill switch set at ${done.join(', ')}`;
-        return missed.length === 0 ? set : `${set}; NOT at ${missed.join(', ')}`;
+        const inMemory = answers.flatMap(({ name, answer }) =>
+          answer.kind === 'ok' && answer.value.durable === false ? [name] : [],
+        );
+        return [
+          done.length === 0 ? 'no kill switch is set' : `kill switch set at ${done.join(', ')}`,
+          ...(missed.length === 0 ? [] : [`NOT at ${missed.join(', ')}`]),
+          ...(inMemory.length === 0
+            ? []
+            : [`in memory only at ${inMemory.join(', ')}, whose disk refuses: a restart would forget it`]),
+        ].join('; ');
       } finally {
         await admin.close();
       }

@@ -43,7 +43,8 @@ export function registerKill(program: Command): void {
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
-      '\nExit code 4: a gateway could not be reached. Run it again: it does no harm twice.\n' +
+      '\nExit code 4: a gateway could not be reached. 5: the disk of one refused, so that a restart would forget it.\n' +
+        'Run it again then: it does no harm twice.\n' +
         '\nExamples:\n  cutover kill main --reason "wrong answers since 14:05"\n  cutover kill main --clear',
     )
     .action(runKill);
@@ -77,7 +78,7 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
     );
     if (options.json === true) printJson({ route, gateways: results.map(asJson) });
     else printTable(['GATEWAY', 'RESULT', 'SHARE', 'EPOCH', 'KILL SWITCH'], results.map(asRow));
-    throwUnlessAllDone(results);
+    throwUnlessAllDone(results, options.clear === true);
   } finally {
     await admin.close();
   }
@@ -177,16 +178,39 @@ function asRow(result: KillResult): string[] {
   }
 }
 
-function throwUnlessAllDone(results: readonly KillResult[]): void {
-  const missed = (kind: 'refused' | 'unreachable') =>
-    results.filter(({ answer }) => answer.kind === kind).map(nameOf);
-  const unreachable = missed('unreachable');
-  if (unreachable.length > 0) {
-    throw new CliError(
-      `could not reach ${unreachable.join(', ')}: the switch is not known to be set there; run this again, or stop them`,
-      EXIT.unreachable,
-    );
-  }
-  const refused = missed('refused');
-  if (refused.length > 0) throw new CliError(`refused by ${refused.join(', ')}`, EXIT.refused);
+/** Ends with every problem in one message; the exit code is the one of the gravest. */
+function throwUnlessAllDone(results: readonly KillResult[], isClear: boolean): void {
+  const namesOf = (kind: 'unreachable' | 'refused' | 'in memory only') =>
+    results.filter(({ answer }) => problemOf(answer) === kind).map(nameOf);
+  const unreachable = namesOf('unreachable');
+  const refused = namesOf('refused');
+  const inMemory = namesOf('in memory only').join(', ');
+  const problems = [
+    ...(unreachable.length === 0
+      ? []
+      : [
+          `could not reach ${unreachable.join(', ')}: the switch is not known to be ${isClear ? 'cleared' : 'set'} there; run this again, or stop them`,
+        ]),
+    ...(refused.length === 0 ? [] : [`refused by ${refused.join(', ')}`]),
+    ...(inMemory === '' ? [] : [isClear ? clearedInMemory(inMemory) : killedInMemory(inMemory)]),
+  ];
+  if (problems.length === 0) return;
+  const exitCode =
+    unreachable.length > 0 ? EXIT.unreachable : refused.length > 0 ? EXIT.refused : EXIT.negative;
+  throw new CliError(problems.join('\n'), exitCode);
+}
+
+function problemOf(
+  answer: GatewayAnswer<GatewayStatus>,
+): 'unreachable' | 'refused' | 'in memory only' | null {
+  if (answer.kind !== 'ok') return answer.kind;
+  return answer.value.durable === false ? 'in memory only' : null;
+}
+
+function killedInMemory(names: string): string {
+  return `the switch is set at ${names} in memory only, because the disk refuses to keep it: nothing goes to the candidate now, but a restart would forget the switch. Make the state directory writable, do not restart the gateway before, and run this again until it exits with 0`;
+}
+
+function clearedInMemory(names: string): string {
+  return `the switch is cleared at ${names} in memory only, because the disk refuses to keep that: a restart would set it again. Make the state directory writable and run this again until it exits with 0`;
 }

@@ -1,7 +1,8 @@
-import { writeFileSync } from 'node:fs';
+import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { registerKill } from '../../../src/cli/operate/kill';
+import { KillFallback } from '../../../src/cli/operate/kill-fallback';
 import { CliError } from '../../../src/cli/options/cli-error';
 import { TestClock, TestGateway, temporaryDirectory } from '../../support/gateways/gateway-fixture';
 
@@ -61,6 +62,19 @@ async function kill(...args: string[]): Promise<{ printed: string; failure: CliE
   }
 }
 
+/** Puts a file in the place of a directory, which refuses every write as a full disk does, for root too. */
+function blockDirectory(path: string): { giveBack(): void } {
+  const kept = `${path}.kept`;
+  renameSync(path, kept);
+  writeFileSync(path, '');
+  return {
+    giveBack: () => {
+      rmSync(path);
+      renameSync(kept, path);
+    },
+  };
+}
+
 describe('cutover kill', () => {
   it('takes the route off the candidate on every gateway and says so', async () => {
     const { printed, failure } = await kill('main', '--reason', 'wrong answers', '--config', configPath);
@@ -118,6 +132,56 @@ describe('cutover kill', () => {
     expect((await kill('main', '--gateway', 'gw-1', '--config', configDiscovered)).failure).toMatchObject({
       ...{ exitCode: 2, message: 'expected one of the gateways (gw-2), got "gw-1"' },
     });
+  });
+
+  it('ends with 5 while the disk of a gateway refuses to keep the switch, and with 0 once it has kept it', async () => {
+    const killed = ['main', '--gateway', 'gw-2', '--config', configPath];
+    await kill(...killed, '--clear', '--accept-settled');
+    const disk = blockDirectory(join(root, 'gw-2'));
+    const { printed, failure } = await kill(...killed);
+    expect(gateways[1]?.state.effectiveShare()).toBe(0);
+    expect(printed).toMatch(/gw-2 +done, in memory only: the disk refused/);
+    expect(failure).toMatchObject({
+      exitCode: 5,
+      message: expect.stringMatching(/set at gw-2 in memory only.*a restart would forget the switch/),
+    });
+    disk.giveBack();
+    expect((await kill(...killed)).failure).toBeNull();
+  });
+
+  it('ends with 5 where the disk refuses to keep that the switch is cleared: a restart sets it again', async () => {
+    const disk = blockDirectory(join(root, 'gw-2'));
+    const cleared = ['main', '--gateway', 'gw-2', '--clear', '--accept-settled', '--config', configPath];
+    expect((await kill(...cleared)).failure).toMatchObject({
+      exitCode: 5,
+      message: expect.stringMatching(/cleared at gw-2 in memory only.*a restart would set it again/),
+    });
+    disk.giveBack();
+    expect((await kill(...cleared)).failure).toBeNull();
+  });
+
+  it('names every problem at once, and ends with the code of the gravest', async () => {
+    const disk = blockDirectory(join(root, 'gw-2'));
+    const { failure } = await kill('main', '--config', configWithLost);
+    expect(failure).toMatchObject({
+      exitCode: 4,
+      message: expect.stringMatching(/could not reach gw-lost.*\n.*set at gw-2 in memory only/),
+    });
+    disk.giveBack();
+  });
+
+  it('says where a rollback has set the switch in memory only', async () => {
+    const disk = blockDirectory(join(root, 'gw-2'));
+    const notes: string[] = [];
+    const fallback = new KillFallback({
+      ...{ route: 'main', config: configPath, words: { by: 'ana', reason: '' }, afterMs: 60_000 },
+      note: (line) => notes.push(line),
+    });
+    await fallback.kill('Temporal does not answer');
+    expect(notes).toEqual([
+      'Temporal does not answer: kill switch set at gw-1, gw-2; in memory only at gw-2, whose disk refuses: a restart would forget it',
+    ]);
+    disk.giveBack();
   });
 
   it('ends with 3 when the gateways refuse the token, without showing it', async () => {
