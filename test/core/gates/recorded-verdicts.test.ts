@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { judgeStage } from '../../../src/core/gates/judge-stage';
+import type { GateInput, GateVerdict } from '../../../src/core/gates/verdict';
+import type { StagePlan } from '../../../src/core/plan/plan';
+
+interface RecordedVerdict {
+  readonly name: string;
+  readonly stage: StagePlan;
+  readonly input: GateInput;
+  readonly verdict: GateVerdict;
+}
+
+const recorded = readFileSync(join(__dirname, 'verdicts-rules-3.jsonl'), 'utf8')
+  .trim()
+  .split('\n')
+  .map((line) => JSON.parse(line) as RecordedVerdict);
+
+/** Latencies are judged by other processes since; everything else of an older plan is judged as it was. */
+const isLatency = (metric: string) => /^p\d/.test(metric);
+
+it.each(recorded.map((each) => [each.name, each] as const))(
+  'judges what rules 3 recorded to the same digits: %s',
+  (_name, { stage, input, verdict }) => {
+    const today = JSON.parse(JSON.stringify(judgeStage(stage, verdict.epoch, input))) as GateVerdict;
+    const others = ({ metrics }: GateVerdict) => metrics.filter(({ metric }) => !isLatency(metric));
+    expect(others(today)).toEqual(others(verdict));
+    expect({ outcome: today.outcome, harm: today.harm, pause: today.pause }).toEqual({
+      outcome: verdict.outcome,
+      harm: verdict.harm,
+      pause: verdict.pause,
+    });
+  },
+);
