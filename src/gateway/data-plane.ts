@@ -2,6 +2,7 @@ import type { AddressInfo, Server as NetServer } from 'node:net';
 import { FailedLogins } from '../core/access/failed-logins';
 import type { Configuration } from '../core/configuration/configuration-schema';
 import type { Callers } from './callers/callers';
+import type { OutcomeTokens } from './outcomes/outcome-tokens';
 import { forwardingOf } from './request/forwarding';
 import type { RouteToServe } from './routing/gateway-routes';
 import { completeRoute, type Route } from './routing/route';
@@ -36,6 +37,8 @@ export interface DataPlaneOptions<Held extends RouteToServe> {
   readonly tls: ListenerTls | null;
   /** Called with each pair of answers that shadow traffic gives. */
   readonly compareShadow: ((pair: ShadowPair) => void) | null;
+  /** Null: answers bear no token, and outcomes are not taken. */
+  readonly outcomes: OutcomeTokens | null;
 }
 
 /** What serves callers in one process: providers, calls and the data listener. */
@@ -84,6 +87,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     },
     random: Math.random,
     compareShadow: options.compareShadow,
+    outcomes: options.outcomes,
     isStopping: () => stopping,
   };
   const { active, tunnels, defects, memory, metrics } = services;

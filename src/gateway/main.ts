@@ -8,6 +8,7 @@ import type { Configuration, GatewayAddress } from '../core/configuration/config
 import { createAdminServer } from './admin/admin';
 import { Callers } from './callers/callers';
 import { listen, openDataPlane, urlOf } from './data-plane';
+import { openOutcomeTokens } from './outcomes/outcome-tokens';
 import { countProcesses } from './processes/process-count';
 import { openServingGroup } from './processes/serving-group';
 import { gatewayName } from './routing/gateway-name';
@@ -69,7 +70,7 @@ class OpenGateway extends Error {
 
 /**
  * Starts the data and the admin listener of one gateway. Throws `OpenGateway`, `UnresolvedSecret`,
- * `StateDirectoryTaken`, `IndivisibleLimit`, `UnusableTls`, and the system's error when an address cannot be listened on.
+ * `StateDirectoryTaken`, `IndivisibleLimit`, `WeakOutcomeKey`, `UnusableTls`, and the system's error when an address cannot be listened on.
  */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const { configuration } = options;
@@ -83,6 +84,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       ? {}
       : { metricsToken: resolveSecret(configuration.metricsToken) };
   const providers = openProviders(configuration, resolveSecret);
+  const outcomes = openOutcomeTokens(configuration, resolveSecret);
   const processes = countProcesses(configuration, availableParallelism());
   const target = options.log ?? 'stdout';
   const incarnation = randomUUID();
@@ -109,7 +111,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const compareShadow = options.compareShadow ?? null;
     const dataPlane = openDataPlane({
       ...{ configuration, routes: decided, providers, callers, resolveSecret, log, metrics },
-      ...{ idPrefix: incarnation, now, tls: dataTls, compareShadow },
+      ...{ idPrefix: incarnation, now, tls: dataTls, compareShadow, outcomes },
     });
     return { ...dataPlane, metrics, listen: () => dataPlane.listen(data) };
   };

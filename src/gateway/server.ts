@@ -12,6 +12,7 @@ import { findTarget, type Target } from './request/target';
 import { classify, type RequestClass } from './request/traffic-class';
 import type { Route } from './routing/route';
 import { Call } from './serving/call';
+import { OUTCOMES_PATH, takeOutcomes } from './serving/outcomes';
 import { serve } from './serving/serve';
 import type { Services } from './serving/services';
 import { refuseUpgrade, Tunnel } from './serving/tunnel';
@@ -98,6 +99,10 @@ function receive(services: Services, request: CallerRequest, response: CallerAns
     return;
   }
   const { target, query, head, caller } = admitted;
+  if (target.path === OUTCOMES_PATH) {
+    takeOutcomes({ services, route: target.route, request, response, head, caller });
+    return;
+  }
   const traffic = classify(request.method ?? '', target.path);
   const tokens =
     caller.limits === null || !usesModel(traffic) ? 0 : caller.limits.estimate(head.contentLength ?? 0);

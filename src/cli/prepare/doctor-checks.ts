@@ -146,12 +146,14 @@ async function checkConfigured(flags: ConnectionFlags, { would }: TemporalInspec
 }
 
 function checkKeys(configuration: Configuration): Check[] {
+  const { outcomes } = configuration.gateway;
   const references = new Set([
     configuration.adminToken,
     ...Object.values(configuration.providers).flatMap(({ auth }) =>
       auth === undefined ? [] : ['bearer' in auth ? auth.bearer : auth.key],
     ),
     ...configuration.callers.flatMap(({ keys }) => Object.values(keys)),
+    ...(outcomes === undefined ? [] : [outcomes.key, ...outcomes.oldKeys]),
     ...Object.values(configuration.effects).flatMap(secretsOf),
   ]);
   return [...references].map((reference): Check => {

@@ -217,6 +217,17 @@ const tunnelsSchema = z.strictObject({
   idle: durationSchema('10m', 'A WebSocket without a byte in either direction for this long is closed.'),
 });
 
+const outcomesSchema = z.strictObject({
+  key: referenceSchema.describe(
+    'Signs the x-cutover-request of answers: at least 32 characters, the same at all gateways of a route.',
+  ),
+  oldKeys: z
+    .array(referenceSchema)
+    .max(4)
+    .default([])
+    .describe('Earlier keys, whose answers may still be reported on.'),
+});
+
 const PROCESSES_EXPECTED = 'expected a number from 1 to 256, or "auto"';
 
 const gatewaySettingsSchema = z.strictObject({
@@ -256,6 +267,9 @@ const gatewaySettingsSchema = z.strictObject({
     .describe('Open connections of callers in one process; above it new ones are closed at once.'),
   tunnels: tunnelsSchema.prefault({}),
   breaker: breakerSchema.prefault({}),
+  outcomes: outcomesSchema
+    .optional()
+    .describe('Takes what applications say of answers at /v1/outcomes; absent: not taken.'),
 });
 
 const listenerTlsSchema = z.strictObject({

@@ -1,5 +1,6 @@
 import type { Side } from '../routing/routing';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, mergeHistograms } from '../statistics/histogram';
+import { mergeOutcomes, type OutcomeCounts, outcomesProblem } from './outcome-counts';
 
 /** What kind of request was counted. Only `live` is in an arm of the comparison. */
 export type EvidenceKind = 'live' | 'probe' | 'shadow' | 'failover';
@@ -141,6 +142,8 @@ export interface Evidence {
   readonly buckets: BucketCounts;
   /** Names of the models that were pooled into `other`. */
   readonly pooled: readonly string[];
+  /** What applications said of answers. Absent where they said nothing, and from gateways of older releases. */
+  readonly outcomes?: readonly OutcomeCounts[];
 }
 
 /** Answer to `GET /admin/v1/routes/ROUTE/evidence?epoch=E&since=CURSOR`, or `&peek=1` for whoever only looks. */
@@ -180,7 +183,7 @@ export function evidenceProblem({ evidence, gamma }: EvidenceReading, epoch: num
       return `it has more breaches than answers that were checked (${cell.side} ${cell.shape})`;
     }
   }
-  return null;
+  return outcomesProblem(evidence.outcomes ?? []);
 }
 
 function answerNumbers({ answers, echoed = [], fingerprintChanges = 0 }: EvidenceCell): number[] {
@@ -226,6 +229,9 @@ export function mergeEvidence(parts: readonly Evidence[], epoch: number): Eviden
       candidate: mergeBuckets(parts.map((part) => part.buckets.candidate)),
     },
     pooled: [...new Set(parts.flatMap((part) => part.pooled))].sort(),
+    ...(parts.some(({ outcomes }) => outcomes !== undefined)
+      ? { outcomes: mergeOutcomes(parts.map(({ outcomes = [] }) => outcomes)) }
+      : {}),
   };
 }
 

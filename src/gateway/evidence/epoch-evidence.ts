@@ -1,4 +1,6 @@
 import type { BucketCount, BucketCounts, Evidence, EvidenceCell } from '../../core/evidence/evidence';
+import type { Outcome } from '../outcomes/outcome';
+import { OutcomeTally } from '../outcomes/outcome-tally';
 import { CellCounters, type Observation } from './evidence-cell';
 import { LegacyLatencies, type Slowness } from './legacy-latencies';
 
@@ -29,6 +31,7 @@ export class EpochEvidence {
   readonly #strata = new Set<string>();
   readonly #pooled = new Set<string>();
   readonly #buckets = { legacy: new BucketTally(), candidate: new BucketTally() };
+  #outcomes = new OutcomeTally();
 
   #candidateFailureStreak = 0;
   #candidateSucceeded = false;
@@ -59,6 +62,11 @@ export class EpochEvidence {
     this.#buckets[seen.side].add(seen.bucket, outcome !== 'success', slowness);
   }
 
+  /** Counts what an application said of an answer; false when it has used too many names. */
+  addOutcome(outcome: Outcome): boolean {
+    return this.#outcomes.add(outcome);
+  }
+
   /** All of this as an addition to what another process holds. */
   addition(epoch: number): EvidenceAddition {
     return {
@@ -83,6 +91,7 @@ export class EpochEvidence {
     for (const side of ['legacy', 'candidate'] as const) {
       copy.#buckets[side].copyFrom(this.#buckets[side]);
     }
+    copy.#outcomes = this.#outcomes.copy();
     return copy;
   }
 
@@ -97,7 +106,9 @@ export class EpochEvidence {
       legacy: this.#buckets.legacy.since(earlier.#buckets.legacy),
       candidate: this.#buckets.candidate.since(earlier.#buckets.candidate),
     };
-    return { epoch, cells, buckets, pooled: [...this.#pooled].sort() };
+    const outcomes = this.#outcomes.since(earlier.#outcomes);
+    const pooled = [...this.#pooled].sort();
+    return { epoch, cells, buckets, pooled, ...(outcomes.length === 0 ? {} : { outcomes }) };
   }
 
   #cellOf(seen: Stratum): CellCounters {

@@ -1,5 +1,6 @@
 import type { EvidenceReading } from '../../core/evidence/evidence';
 import { GAMMA } from '../../core/statistics/histogram';
+import type { Outcome } from '../outcomes/outcome';
 import { EpochEvidence, type EvidenceAddition } from './epoch-evidence';
 import type { Observation } from './evidence-cell';
 
@@ -33,6 +34,12 @@ export class EvidenceStore {
   record(seen: Observation): void {
     const epoch = this.#epochs.get(seen.epoch) ?? this.#begin(seen.epoch);
     epoch?.add(seen);
+  }
+
+  /** Counts what an application said of an answer; false when its epoch is too old, or it uses too many names. */
+  recordOutcome(outcome: Outcome): boolean {
+    const epoch = this.#epochs.get(outcome.epoch) ?? this.#begin(outcome.epoch);
+    return epoch?.addOutcome(outcome) ?? false;
   }
 
   /** Adds what another process of this gateway has counted. */

@@ -1,4 +1,6 @@
 import type { RouteConfiguration } from '../../core/configuration/configuration-schema';
+import type { Outcome } from '../outcomes/outcome';
+import { OutcomeIntake } from '../outcomes/outcome-intake';
 import { ArmDraw } from '../routing/arm-draw';
 import { ConversationTable } from '../routing/conversation-table';
 import type { RouteToServe } from '../routing/gateway-routes';
@@ -19,6 +21,8 @@ export interface FollowedRouteOptions {
   readonly counted: () => void;
   /** Called with each thing that all processes must know. */
   readonly learned: (learned: Learned) => void;
+  /** Called with the outcomes that arrive here. */
+  readonly outcomes: (outcomes: readonly Outcome[]) => void;
 }
 
 /** One route in a process that serves it by what the primary has decided. */
@@ -28,6 +32,7 @@ export class FollowedRoute implements RouteToServe {
   readonly state: ServedRoute;
   readonly evidence: RouteCounts;
   readonly makers: MakerTable;
+  readonly outcomes: OutcomeIntake;
   readonly #draws: ArmDraw;
   readonly #conversations: ConversationTable;
   #change: number;
@@ -37,6 +42,10 @@ export class FollowedRoute implements RouteToServe {
     this.name = name;
     this.configuration = configuration;
     this.evidence = new RouteCounts(options.counted);
+    this.outcomes = new OutcomeIntake((outcomes) => {
+      options.outcomes(outcomes);
+      return [];
+    });
     this.makers = new MakerTable({
       path: null,
       warn: () => {},

@@ -18,7 +18,7 @@ export class GroupMetrics {
 
   constructor(
     group: ProcessGroup,
-    routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration'>>,
+    routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration' | 'outcomes'>>,
     statusesIn: (round: Round) => GatewayStatus[],
   ) {
     this.#group = group;

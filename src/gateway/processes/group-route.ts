@@ -7,6 +7,7 @@ import type {
   RenewRequest,
 } from '../../core/routing/routing';
 import type { AdministeredRoute } from '../admin/admin';
+import type { Outcome } from '../outcomes/outcome';
 import { ConversationTable } from '../routing/conversation-table';
 import type { GatewayRoute } from '../routing/gateway-routes';
 import type { PushRefusal } from '../routing/push-decision';
@@ -132,6 +133,11 @@ export class GroupRoute implements AdministeredRoute {
   count({ evidence, draws }: Counted): void {
     for (const addition of evidence) this.#route.evidence.merge(addition);
     this.#route.state.addDraws(draws);
+  }
+
+  /** Counts outcomes that a process was sent, each once in all processes. */
+  countOutcomes(outcomes: readonly Outcome[]): void {
+    this.#route.outcomes.count(outcomes);
   }
 
   /** Keeps what a process has learned. */

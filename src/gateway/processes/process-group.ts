@@ -202,6 +202,7 @@ export class ProcessGroup {
         return;
       case 'counted':
       case 'learned':
+      case 'outcomes':
       case 'spent':
         this.#options.heard(report, member);
     }

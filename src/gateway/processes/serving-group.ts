@@ -82,6 +82,7 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
 
   function heard(report: Report, from: Member): void {
     if (report.report === 'counted') routes.get(report.route)?.count(report.counted);
+    if (report.report === 'outcomes') routes.get(report.route)?.countOutcomes(report.outcomes);
     if (report.report === 'spent') {
       spendings.add(from, report.spendings, hostNowMs());
       group.send({ order: 'spend', spendings: report.spendings }, from);

@@ -2,6 +2,8 @@ import { resolveSecret } from '../../config';
 import { Callers } from '../callers/callers';
 import { type DataPlane, openDataPlane } from '../data-plane';
 import { serveOn } from '../gateway-process';
+import type { Outcome } from '../outcomes/outcome';
+import { openOutcomeTokens } from '../outcomes/outcome-tokens';
 import { openProviders } from '../routing/route';
 import { openListenerTls } from '../sockets/listener-tls';
 import type { Defects } from '../telemetry/defects';
@@ -43,6 +45,7 @@ class ServingProcess {
             ...timing,
             counted,
             learned: sayLearned(name),
+            outcomes: sayOutcomes(name),
           }),
         ];
       }),
@@ -69,6 +72,7 @@ class ServingProcess {
         warn: (message) => this.#log.logger.warn(message),
       }),
       compareShadow: null,
+      outcomes: openOutcomeTokens(configuration, resolveSecret),
     });
   }
 
@@ -142,6 +146,11 @@ class ServingProcess {
 /** At once: the next request about what was made here may already be on its way to another process. */
 function sayLearned(route: string): (learned: Learned) => void {
   return (learned) => send({ report: 'learned', route, learned });
+}
+
+/** They are counted where all processes are added up, each once. */
+function sayOutcomes(route: string): (outcomes: readonly Outcome[]) => void {
+  return (outcomes) => send({ report: 'outcomes', route, outcomes });
 }
 
 function send(report: Report): void {

@@ -2,6 +2,8 @@ import { join } from 'node:path';
 import type { Configuration, RouteConfiguration } from '../../core/configuration/configuration-schema';
 import type { Observation } from '../evidence/evidence-cell';
 import { EvidenceStore } from '../evidence/evidence-store';
+import { OutcomeIntake } from '../outcomes/outcome-intake';
+import { OutcomeLedger } from '../outcomes/outcome-ledger';
 import type { Restart } from './life-sign';
 import { MakerTable } from './maker-table';
 import { RecordFile } from './record-file';
@@ -15,6 +17,8 @@ export interface RouteToServe {
   readonly state: ServedRoute;
   readonly evidence: { record(seen: Observation): void };
   readonly makers: MakerTable;
+  /** Where outcomes arrive. */
+  readonly outcomes: OutcomeIntake;
 }
 
 /** One route where its routing is decided and its evidence is kept. */
@@ -63,7 +67,9 @@ export function openRoutes(options: GatewayRoutesOptions): ReadonlyMap<string, G
       });
       const evidence = new EvidenceStore(incarnation);
       const makers = new MakerTable({ path: join(stateDirectory, `${name}.makers`), warn });
-      return [name, { name, configuration: route, state, evidence, makers }];
+      const ledger = new OutcomeLedger({ stateDirectory, route: name, evidence, warn });
+      const outcomes = new OutcomeIntake((arrived) => ledger.count(arrived));
+      return [name, { name, configuration: route, state, evidence, makers, outcomes }];
     }),
   );
 }

@@ -1,3 +1,4 @@
+import { assignmentDigest, digestBucket, digestPosition } from '../../core/routing/assignment';
 import type { Side, StickyKey } from '../../core/routing/routing';
 import type { ArmDraw, Assignment } from './arm-draw';
 import { type CandidatePermit, CandidatePermits, type PermitPurpose } from './candidate-permits';
@@ -127,9 +128,29 @@ export class ServedRoute {
       salt: record?.salt ?? OBSERVATION_SALT,
       epoch: this.epoch,
       share: this.effectiveShare(),
-      newConversationsOnly: record?.newConversationsOnly ?? this.#options.defaults.newConversationsOnly,
+      newConversationsOnly: this.keepsConversations,
     };
     return this.#draws.draw(rules, { key, randomId, continued });
+  }
+
+  /** Whether draws are made at the record's own share: neither a lapsed lease nor a kill switch says otherwise. */
+  get splitsAsAsked(): boolean {
+    const { record } = this.#inForce.stored;
+    return record !== null && this.effectiveShare() === record.share;
+  }
+
+  /** Whether a conversation's past decides where it is served. */
+  get keepsConversations(): boolean {
+    return this.#inForce.stored.record?.newConversationsOnly ?? this.#options.defaults.newConversationsOnly;
+  }
+
+  /** The arm of a key as the record draws it, counted nowhere; null while nothing is drawn at its share. */
+  armOf(key: string): Pick<Assignment, 'epoch' | 'side' | 'bucket'> | null {
+    const { record } = this.#inForce.stored;
+    if (record === null || !this.splitsAsAsked) return null;
+    const digest = assignmentDigest(record.salt, key);
+    const side = digestPosition(digest) < record.share ? 'candidate' : 'legacy';
+    return { epoch: record.epoch, side, bucket: digestBucket(digest) };
   }
 
   /** Registers an attempt that is not sent yet; every permit must be closed in the end. */

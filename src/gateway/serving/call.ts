@@ -42,6 +42,10 @@ export class Call implements AnswerSink, ActiveCall {
   /** The arm as drawn, null outside of the arms. */
   side: Side | null = null;
   epoch: number;
+  /** 0 to 255 when the request has a key. */
+  bucket: number | null = null;
+  /** Where outcomes are taken: it was drawn, at the share that was asked for or at another; only the first counts. */
+  draw: 'none' | 'as asked' | 'otherwise' = 'none';
   /** What the answer's headers and the log say about who served. */
   servedBy: Provider | null = null;
   servedModel: string | null = null;
@@ -293,7 +297,14 @@ export class Call implements AnswerSink, ActiveCall {
       headers.push('x-cutover-model', this.servedModel);
     }
     if (this.failover !== null) headers.push('x-cutover-failover', this.failover);
+    if (this.draw !== 'none') headers.push('x-cutover-request', this.#token());
     return headers;
+  }
+
+  /** By what an application reports on this answer. */
+  #token(): string {
+    const side = this.draw === 'as asked' ? this.side : null;
+    return this.services.outcomes?.issue(this.route.name, this.epoch, side, this.bucket) ?? '';
   }
 
   #callerGone(): void {

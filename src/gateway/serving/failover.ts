@@ -57,10 +57,14 @@ class RandomisedCall implements AttemptOwner, Answering {
   }
 
   start(): void {
-    const { side, epoch, randomised } = this.#assignment;
+    const { side, epoch, randomised, bucket } = this.#assignment;
     const call = this.#call;
     call.epoch = epoch;
     call.side = randomised ? side : null;
+    if (call.services.outcomes !== null) {
+      call.bucket = bucket;
+      call.draw = call.route.state.splitsAsAsked ? 'as asked' : 'otherwise';
+    }
     call.current = this;
     call.route.replays.earn();
     call.route.hedges.earn();

@@ -1,6 +1,7 @@
 import type { FailedLogins } from '../../core/access/failed-logins';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import type { Callers } from '../callers/callers';
+import type { OutcomeTokens } from '../outcomes/outcome-tokens';
 import type { Forwarding } from '../request/forwarding';
 import type { Route } from '../routing/route';
 import type { Placed, SwapList } from '../sockets/swap-list';
@@ -34,5 +35,7 @@ export interface Services extends AttemptServices {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly compareShadow: ((pair: ShadowPair) => void) | null;
+  /** Signs and reads what outcomes are reported by; null where it is not configured. */
+  readonly outcomes: OutcomeTokens | null;
   readonly isStopping: () => boolean;
 }

@@ -66,7 +66,7 @@ export interface ProcessCounts {
 
 /** The gateway's Prometheus metrics, with OpenTelemetry's GenAI names where they exist. */
 export class GatewayMetrics {
-  readonly #routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration'>>;
+  readonly #routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration' | 'outcomes'>>;
   readonly #readStatuses: () => StatusesSoon;
   readonly #registry = new Registry();
   readonly #series = new Map<string, Series>();
@@ -77,13 +77,14 @@ export class GatewayMetrics {
 
   /** `readStatuses` is null in a process that only serves: another one shows the routing. */
   constructor(
-    routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration'>>,
+    routes: ReadonlyMap<string, Pick<RouteToServe, 'configuration' | 'outcomes'>>,
     readStatuses: (() => StatusesSoon) | null,
   ) {
     this.#routes = routes;
     this.#readStatuses = readStatuses ?? (() => []);
     collectDefaultMetrics({ register: this.#registry });
     this.#registerRequests();
+    this.#registerOutcomes();
     if (readStatuses !== null) this.#registerRouting();
     this.#registerConnections();
   }
@@ -239,6 +240,18 @@ export class GatewayMetrics {
         ...series.tokensIn.samples(name, { ...labels, gen_ai_token_type: 'input' }),
         ...series.tokensOut.samples(name, { ...labels, gen_ai_token_type: 'output' }),
       ]),
+    });
+  }
+
+  #registerOutcomes(): void {
+    registerScraped(this.#registry, {
+      name: 'cutover_outcomes_total',
+      help: 'What applications said of answers, by what became of it; `refused` counts calls.',
+      type: 'counter',
+      samples: () =>
+        [...this.#routes].flatMap(([route, { outcomes }]) =>
+          Object.entries(outcomes.results).map(([result, value]) => ({ labels: { route, result }, value })),
+        ),
     });
   }
 

@@ -1,0 +1,33 @@
+import { join } from 'node:path';
+import type { EvidenceStore } from '../evidence/evidence-store';
+import { CountedOutcomes, type Remembered } from './counted-outcomes';
+import type { Outcome, OutcomeResult } from './outcome';
+
+export interface OutcomeLedgerOptions {
+  readonly stateDirectory: string;
+  readonly route: string;
+  readonly evidence: EvidenceStore;
+  readonly warn: (message: string) => void;
+}
+
+/** Counts a route's outcomes into its evidence, each request's once under each name. */
+export class OutcomeLedger {
+  readonly #evidence: EvidenceStore;
+  readonly #counted: CountedOutcomes;
+
+  constructor({ stateDirectory, route, evidence, warn }: OutcomeLedgerOptions) {
+    this.#evidence = evidence;
+    this.#counted = new CountedOutcomes({ path: join(stateDirectory, `${route}.outcomes`), warn });
+  }
+
+  /** What became of each. */
+  count(outcomes: readonly Outcome[]): OutcomeResult[] {
+    const ofRequests = this.#counted.remember(outcomes.filter(({ request }) => request !== null));
+    let next = 0;
+    return outcomes.map((outcome) => {
+      const remembered = outcome.request === null ? 'new' : (ofRequests[next++] as Remembered);
+      if (remembered === 'seen') return 'duplicate';
+      return remembered === 'new' && this.#evidence.recordOutcome(outcome) ? 'counted' : 'dropped';
+    });
+  }
+}
