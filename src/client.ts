@@ -7,6 +7,7 @@ import {
   CommandRefused,
   InvalidCommand,
   MigrationAlreadyRuns,
+  MigrationClosed,
   MigrationEnded,
   NoMigration,
   NoWorker,
@@ -17,6 +18,7 @@ import { type MigrationRecord, recordOfHistories } from './client/migration-reco
 import {
   endedByTemporal,
   endOf,
+  endText,
   isNamed,
   type MigrationRun,
   type PastMigration,
@@ -56,6 +58,7 @@ export {
   CommandRefused,
   InvalidCommand,
   MigrationAlreadyRuns,
+  MigrationClosed,
   MigrationEnded,
   NoMigration,
   NoWorker,
@@ -64,7 +67,7 @@ export {
 export type { FetchedRun } from './client/history';
 export type { ListedMigration } from './client/listed-migration';
 export type { MigrationRecord } from './client/migration-record';
-export type { MigrationRun, PastMigration } from './client/migration-run';
+export { endText, type MigrationRun, type PastMigration } from './client/migration-run';
 export type { StartRequest } from './client/migration-start';
 export { defaultPlan, loadPlan } from './client/plan-file';
 export type { ConnectOptions } from './client/temporal-service';
@@ -216,8 +219,8 @@ export class MigrationClient {
       return { commandId, via: 'signal', answer: null };
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
-      const { migrationId, status } = await this.describe(route);
-      throw new CommandRefused(name, `the migration ${migrationId} is closed (${status.toLowerCase()})`);
+      const past = await this.newestPast(route);
+      throw new MigrationClosed(name, past.migrationId, past.result?.outcome ?? null, endText(past));
     }
   }
 
@@ -326,6 +329,12 @@ export class MigrationClient {
     return runOf(await this.known(route, () => this.service.ask(() => handle.describe())));
   }
 
+  /** The newest migration of a route, with what it came to where it has ended; needs no worker. Throws `NoMigration`. */
+  async newestPast(route: string): Promise<PastMigration> {
+    const run = await this.describe(route);
+    return this.service.ask(() => this.withResult(run));
+  }
+
   /** All migrations of a route that Temporal still keeps, newest first; needs no worker. */
   async history(route: string): Promise<readonly PastMigration[]> {
     const workflowId = JSON.stringify(workflowIdOf(route));
@@ -333,8 +342,7 @@ export class MigrationClient {
     return this.service.ask(async () => {
       const past: PastMigration[] = [];
       for await (const info of this.service.workflows.list({ query })) {
-        const run = runOf(info);
-        past.push({ ...run, result: run.status === 'COMPLETED' ? await this.resultOf(run) : null });
+        past.push(await this.withResult(runOf(info)));
       }
       return past;
     });
@@ -493,8 +501,13 @@ export class MigrationClient {
     }
   }
 
-  private resultOf({ workflowId, runId }: MigrationRun): Promise<MigrationResult> {
-    return this.service.workflows.getHandle(workflowId, runId, { followRuns: false }).result();
+  private async withResult(run: MigrationRun): Promise<PastMigration> {
+    const { workflowId, runId, status } = run;
+    if (status !== 'COMPLETED') return { ...run, result: null };
+    const handle = this.service.workflows.getHandle<() => Promise<MigrationResult>>(workflowId, runId, {
+      followRuns: false,
+    });
+    return { ...run, result: await handle.result() };
   }
 }
 

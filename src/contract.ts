@@ -58,10 +58,15 @@ export interface MigrationInput {
 
 /** What the workflow returns. */
 export interface MigrationResult {
+  /** What became of it and why, in a line; first, so that Temporal shows it first. Absent from older releases. */
+  readonly headline?: string;
   readonly migrationId: string;
   readonly route: string;
   readonly outcome: Outcome;
   readonly reason: string;
+  /** Who asked for the end; absent where cutover decided by itself. */
+  readonly by?: string;
+  readonly endedAtMs?: number;
   readonly checkpoints: number;
 }
 

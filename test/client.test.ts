@@ -162,7 +162,14 @@ it('follows a rollback until the last gateway has confirmed, and past the end of
   expect(outcome).toMatchObject({ accepted: true, verified: true, share: 0, gateways: ['gw-1', 'gw-2'] });
   expect(outcome.epoch).toBe(appliedTo('rolled').at(-1)?.epoch);
   expect(seen.some(({ pending }) => pending?.missing.join() === 'gw-2')).toBe(true);
-  await expect(client.command('rolled', 'pause', by)).rejects.toThrow('is closed (completed)');
+  await expect(client.command('rolled', 'pause', by)).rejects.toThrow(
+    /^pause was refused: rolled-\S+ is over: Rolled back 20\S+ \d\d:\d\d UTC by ana: p95 doubled$/,
+  );
+  const { result } = await client.newestPast('rolled');
+  expect(Object.keys(result ?? {})[0]).toBe('headline');
+  expect(result).toMatchObject({ headline: expect.stringMatching(/^Rolled back /), by: by.by });
+  const [listed] = (await client.list()).filter(({ route }) => route === 'rolled');
+  expect(listed).toMatchObject({ stage: 'rolled back', headline: result?.headline });
   expect(await client.status('rolled')).toMatchObject({ phase: 'closed', outcome: 'rolled back' });
 });
 

@@ -1,3 +1,5 @@
+import type { Outcome } from '../core/migration/migration-state';
+
 /** Thrown when Temporal does not answer, or refuses to serve this client at all. */
 export class TemporalUnreachable extends Error {
   override readonly name = 'TemporalUnreachable';
@@ -71,6 +73,18 @@ export class CommandRefused extends Error {
     reason: string,
   ) {
     super(`${command} was refused: ${reason}`);
+  }
+}
+
+/** Thrown when a command arrives after the end; `outcome` is null where Temporal ended the run. */
+export class MigrationClosed extends CommandRefused {
+  constructor(
+    command: string,
+    readonly migrationId: string,
+    readonly outcome: Outcome | null,
+    how: string,
+  ) {
+    super(command, `${migrationId} is over: ${how}`);
   }
 }
 

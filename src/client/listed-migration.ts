@@ -13,6 +13,8 @@ export interface ListedMigration {
   readonly closedAtMs: number | null;
   readonly by: string;
   readonly reason: string;
+  /** How it ended and why, in a line; empty before that, and where an older release did not keep it. */
+  readonly headline: string;
 }
 
 /** What is read of Temporal's own record of a run. */
@@ -46,6 +48,7 @@ export function listedMigration(
     closedAtMs: closeTime?.getTime() ?? null,
     by: text(memo['by']),
     reason: text(memo['reason']),
+    headline: text(memo['headline']),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import type { MigrationResult } from '../contract';
+import { utcMinuteText } from '../core/migration/ending';
 import type { RecordEntry } from '../core/record/record-entry';
 
 /** One migration of a route as Temporal itself knows it, with no worker needed. */
@@ -49,6 +50,15 @@ export function endedByTemporal({ status }: Pick<MigrationRun, 'status'>): strin
   return status === 'TERMINATED' || status === 'FAILED' || status === 'TIMED_OUT' || status === 'CANCELLED'
     ? status.toLowerCase().replace('_', ' ')
     : null;
+}
+
+/** How a migration ended and why, in a line; results of older releases say what was verified in place of why. */
+export function endText({ status, closedAt, result }: PastMigration): string {
+  if (result === null) return `its run was ${endedByTemporal({ status }) ?? status.toLowerCase()}`;
+  const { headline, outcome, reason } = result;
+  if (headline !== undefined) return headline;
+  const when = closedAt === null ? '' : ` ${utcMinuteText(closedAt.getTime())}`;
+  return `${outcome.charAt(0).toUpperCase()}${outcome.slice(1)}${when}${reason === '' ? '' : `: ${reason}`}`;
 }
 
 /** Whether a migration or run id names this one. */

@@ -12,6 +12,7 @@ import {
   setCurrentDetails,
   setDefaultSignalHandler,
   setHandler,
+  upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
 import {
@@ -37,6 +38,7 @@ import {
 } from '../core/migration/command';
 import { repeatedUpdate, updateRefusal, withBadMessage } from '../core/migration/command-handling';
 import { currentDetails } from '../core/migration/details';
+import { endingOfState, headlineOf, utcMinuteText } from '../core/migration/ending';
 import type { Decision, MigrationEvent } from '../core/migration/events';
 import { nextDecision, transition } from '../core/migration/migration';
 import { follows, type MigrationState, REVISION } from '../core/migration/migration-state';
@@ -49,6 +51,8 @@ import { requestReport } from './report';
 import { publishSearchAttributes } from './search-attributes';
 import { takeTurns } from './turn-timer';
 
+/** Characters of a headline in a list of runs. */
+const HEADLINE_MOST = 500;
 const PAGE_DEFAULT = 100;
 const PAGE_MOST = 500;
 
@@ -117,6 +121,9 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
       if (event !== null) apply(event);
     }
     await effectsDone;
+    const { headline } = resultOf(state);
+    // Kept beside the run, so that lists say why it ended without asking a worker.
+    if (headline !== undefined) upsertMemo({ headline: headline.slice(0, HEADLINE_MOST) });
     if (state.plan.report === true) await requestReport(resultOf(state));
     // In here too: a cancelled workflow that waits out there ends as cancelled, its result unsaid.
     await condition(allHandlersFinished);
@@ -243,11 +250,14 @@ function resultOf(state: MigrationState): MigrationResult {
   if (state.outcome === null) throw new Error('expected an outcome at the end of a migration');
   const { outcome } = state;
   const last = state.checkpoints.findLast((entry) => entry.kind === 'recorded' && entry.what === outcome);
+  const ending = follows(state, 4) ? endingOfState(state) : null;
   return {
+    ...(ending === null ? {} : { headline: headlineOf(ending, utcMinuteText) }),
     migrationId: state.migrationId,
     route: state.plan.route,
     outcome: state.outcome,
     reason: last?.kind === 'recorded' ? last.reason : '',
+    ...(ending === null ? {} : { endedAtMs: ending.atMs, ...(ending.by === null ? {} : { by: ending.by }) }),
     checkpoints: checkpointCount(state),
   };
 }

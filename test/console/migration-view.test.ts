@@ -166,7 +166,7 @@ describe('banners', () => {
       .applies({ confirmed: ['gw-a'] });
     const { banners, gateways } = viewOf(world);
     expect(banners[0]).toMatchObject({ id: 'rolling back', tone: 'danger', title: 'Rolling back to 0%' });
-    expect(banners[0]?.text).toBe('Not confirmed yet: gw-b. By ben: p95 doubled. Checkpoint 6.');
+    expect(banners[0]?.text).toBe('By ben: p95 doubled. Not confirmed yet: gw-b. Checkpoint 6.');
     expect(gateways.map(({ name, note }) => `${name} ${note}`)).toEqual([
       'gw-a confirmed',
       'gw-b not confirmed yet',

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { PastMigration } from '../../client';
+import { endText, type PastMigration } from '../../client';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from '../options/connection';
 import { instantText } from '../options/instant';
 import { printJson, printNote, printTable } from '../options/output';
@@ -21,21 +21,20 @@ async function runHistory(given: string | undefined, flags: ConnectionFlags): Pr
   if (flags.json === true) return printJson({ route, migrations });
   if (migrations.length === 0) return printNote(`Temporal keeps no migration of the route "${route}"`);
   printTable(
-    ['MIGRATION', 'STARTED', 'ENDED', 'OUTCOME', 'CHECKPOINTS', 'BY', 'WHY', 'HOW IT ENDED'],
+    ['MIGRATION', 'STARTED', 'ENDED', 'HOW IT ENDED', 'CHECKPOINTS', 'STARTED BY', 'STARTED FOR'],
     migrations.map(row),
   );
 }
 
-function row({ migrationId, startedAt, closedAt, status, by, reason, result }: PastMigration): string[] {
+function row(past: PastMigration): string[] {
+  const { migrationId, startedAt, closedAt, status, by, reason, result } = past;
   return [
     migrationId,
     instantText(startedAt.getTime()),
     closedAt === null ? '-' : instantText(closedAt.getTime()),
-    // Temporal's own word, such as `terminated`, where a migration came to no outcome.
-    result?.outcome ?? status.toLowerCase(),
+    closedAt === null ? status.toLowerCase() : endText(past),
     result === null ? '-' : String(result.checkpoints),
     by,
     reason,
-    result?.reason ?? '',
   ];
 }

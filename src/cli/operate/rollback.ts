@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import type { CommandOutcome, MigrationClient } from '../../client';
+import { type CommandOutcome, CommandRefused, type MigrationClient } from '../../client';
+import { utcMinuteText } from '../../core/migration/ending';
 import type { MigrationStatus } from '../../core/migration/status';
 import { CliError, EXIT } from '../options/cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from '../options/connection';
@@ -66,7 +67,7 @@ function withKillFallback(command: Command): Command {
 const CODES = `
 Sent as a signal: Temporal keeps it even with no worker alive. Where the migration does not record it in time, the
 gateways' kill switches are set as by \`cutover kill\`, but not for a rollback to an earlier checkpoint.
-Exit code 0: verified at every gateway. 3: refused. 4: Temporal or a worker does not answer.
+Exit code 0: verified at every gateway, now or by an earlier rollback. 3: refused. 4: Temporal or a worker does not answer.
 `;
 
 const PROGRESS_AFTER_MS = 2_000;
@@ -90,8 +91,17 @@ async function rollBack(
         })
       : null;
   const outcome = await withClient(flags, async (client) => {
-    const { commandId } = await client.command(route, name, { by, reason, ...payload });
-    return follow(client, route, commandId, () => fallback?.cancel());
+    try {
+      const { commandId } = await client.command(route, name, { by, reason, ...payload });
+      const followed = await follow(client, route, commandId, () => fallback?.cancel());
+      if (followed.accepted || payload.to !== undefined) return followed;
+      return (await alreadyBack(client, route)) ?? followed;
+    } catch (error) {
+      if (!(error instanceof CommandRefused) || payload.to !== undefined) throw error;
+      const already = await alreadyBack(client, route);
+      if (already === null) throw error;
+      return already;
+    }
   })
     .catch(async (error: unknown) => {
       throw await withWayOut(error, route, fallback);
@@ -104,6 +114,23 @@ async function rollBack(
   if (!outcome.accepted) throw new CliError(`${name} was refused: ${outcome.message}`, EXIT.refused);
   if (flags.json !== true) printOutcome(outcome);
   if (!outcome.verified) throw new CliError(`not verified: ${outcome.message}`, EXIT.negative);
+}
+
+/** What was asked for is so already: the newest migration of the route was rolled back before. Null where it was not. */
+async function alreadyBack(client: MigrationClient, route: string): Promise<CommandOutcome | null> {
+  const { result, closedAt } = await client.newestPast(route);
+  if (result?.outcome !== 'rolled back') return null;
+  const { headline, reason, by = 'cutover', endedAtMs = closedAt?.getTime() ?? 0 } = result;
+  // Results of older releases do not say who.
+  const who = headline === undefined ? '' : ` by ${by}`;
+  return {
+    ...{ commandId: '', accepted: true, verified: true, checkpoint: null, share: 0, epoch: null },
+    ...{ gateways: [], lapsed: [], missing: [] },
+    message: [
+      `already rolled back at ${utcMinuteText(endedAtMs)}${who}, ${reason}`,
+      ...(headline === undefined ? [] : [headline]),
+    ].join('\n'),
+  };
 }
 
 async function follow(

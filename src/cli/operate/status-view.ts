@@ -1,5 +1,6 @@
 import { probeSummary } from '../../core/assessment/probe-streak';
 import { usageLines } from '../../core/assessment/usage-digest';
+import { headlineOf, utcMinuteText } from '../../core/migration/ending';
 import { withReasons } from '../../core/migration/gateway-roster';
 import { openApproval } from '../../core/migration/migration-state';
 import type { MigrationStatus } from '../../core/migration/status';
@@ -42,9 +43,15 @@ export function statusLines(status: MigrationStatus, answers: GatewayAnswers): s
     ['doing', status.doing],
   ];
   return [
+    ...headlines(status),
     ...rows.flatMap(([name, text]) => (text === null ? [] : [lineOf(name, text)])),
     ...gatewayLines(answers, status),
   ];
+}
+
+/** Why it ended or goes back, before everything else. */
+function headlines({ ending = null }: MigrationStatus): string[] {
+  return ending === null ? [] : [headlineOf(ending, utcMinuteText)];
 }
 
 /** A line for each gateway: what it serves, and how that differs from what the migration last verified. */
@@ -88,17 +95,19 @@ function lineOf(name: string, text: string): string {
 
 /** A status as one line, without the time, so that equal lines mean that nothing has changed. */
 export function statusLine(status: MigrationStatus): string {
-  const { verdict, pending, paused, drift, held, doing } = status;
+  const { verdict, pending, paused, drift, held, doing, ending = null } = status;
   const approval = openApproval(status);
   const stage =
     status.outcome ?? status.endedByTemporal ?? (status.phase === 'observing' ? status.stage : status.phase);
   const parts = [
-    stage,
+    ending === null ? stage : headlineOf(ending, utcMinuteText),
     `share ${shareText(status)}`,
     `epoch ${status.epoch}`,
     status.phase === 'observing' ? `soak ${soakText(status)}` : null,
-    verdict === null ? null : `requests ${verdict.requests.legacy}/${verdict.requests.candidate}`,
-    verdict === null ? null : `${verdict.outcome}: ${verdict.sentence}`,
+    verdict === null || ending !== null
+      ? null
+      : `requests ${verdict.requests.legacy}/${verdict.requests.candidate}`,
+    verdict === null || ending !== null ? null : `${verdict.outcome}: ${verdict.sentence}`,
     pending === null ? null : pendingText(pending),
     drift === null ? null : `DRIFT at ${drift.gateway}: ${drift.kind}`,
     paused === null ? null : `PAUSED by ${paused.by}`,

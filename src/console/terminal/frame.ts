@@ -37,6 +37,8 @@ export interface Glyphs {
   readonly done: string;
   readonly now: string;
   readonly next: string;
+  /** The stage that a rollback left. */
+  readonly ended: string;
   readonly rule: string;
   readonly arrow: string;
   readonly more: string;
@@ -48,6 +50,7 @@ export const UNICODE: Glyphs = {
   done: '●',
   now: '◉',
   next: '○',
+  ended: '⊗',
   rule: '─',
   arrow: '→',
   more: '…',
@@ -60,6 +63,7 @@ export const ASCII: Glyphs = {
   done: '*',
   now: '@',
   next: 'o',
+  ended: 'x',
   rule: '-',
   arrow: '->',
   more: '~',
@@ -120,18 +124,20 @@ function headLines({ head }: MigrationView, { columns, glyphs }: FrameOptions): 
 }
 
 function stageLines({ stages }: MigrationView, { columns, glyphs }: FrameOptions): Line[] {
-  const mark = { done: glyphs.done, now: glyphs.now, next: glyphs.next };
-  const style: Record<'done' | 'now' | 'next', Style> = { done: 'candidate', now: 'strong', next: 'dim' };
+  const { done, now: current, next, ended } = glyphs;
+  const mark = { done, now: current, next, ended };
+  const style: Record<keyof typeof mark, Style> = {
+    ...{ done: 'candidate', now: 'strong', next: 'dim', ended: 'bad' },
+  };
   const rail = stages.flatMap((stage, index) => [
     ...(index === 0 ? [] : [span(` ${glyphs.rule}${glyphs.rule} `, 'dim')]),
-    span(mark[stage.state], stage.state === 'next' ? 'dim' : 'candidate'),
+    span(mark[stage.state], stage.state === 'now' ? 'candidate' : style[stage.state]),
     span(` ${stage.name} ${stageShareText(stage)}`, style[stage.state]),
   ]);
   if (lineWidth(rail) <= columns) return [rail];
-  const now = stages.findIndex(({ state }) => state === 'now');
-  const current = stages[now];
+  const at = stages.find(({ state }) => state === 'now' || state === 'ended');
   const marks = stages.map(({ state }) => mark[state]).join('');
-  const where = current === undefined ? '' : ` ${current.name} ${stageShareText(current)}`;
+  const where = at === undefined ? '' : ` ${at.name} ${stageShareText(at)}`;
   return [[span(marks, 'candidate'), span(where, 'strong')]];
 }
 

@@ -1,3 +1,4 @@
+import type { Ending } from '../../core/migration/ending';
 import type { MigrationStatus } from '../../core/migration/status';
 import { formatShare } from '../../core/plan/plan';
 import type { AdminError } from '../../core/routing/routing';
@@ -79,20 +80,26 @@ function driftBanner({ drift }: MigrationStatus): Banner[] {
   return [{ id: 'drift', tone: 'danger', title: `Drift at ${drift.gateway}`, text, sinceMs: null }];
 }
 
-function rollbackBanner({ phase, pending, checkpoints, lastCheckpoints }: MigrationStatus): Banner[] {
+function rollbackBanner(status: MigrationStatus): Banner[] {
+  const { phase, pending, checkpoints, lastCheckpoints, ending = null } = status;
   if (phase !== 'rolling back') return [];
   const intent = lastCheckpoints.findLast((entry) => entry.kind === 'intended');
   const waiting =
     pending === null || pending.missing.length === 0
       ? 'Being verified.'
       : `Not confirmed yet: ${pending.missing.join(', ')}.`;
-  const why = intent?.kind === 'intended' ? ` By ${intent.by}${because(intent.reason)}` : '';
+  const why =
+    ending !== null
+      ? endingText(ending)
+      : intent?.kind === 'intended'
+        ? `By ${intent.by}${because(intent.reason)}`
+        : '';
   return [
     {
       id: 'rolling back',
       tone: 'danger',
       title: `Rolling back to ${formatShare(pending?.share ?? 0)}`,
-      text: `${waiting}${why} Checkpoint ${pending?.checkpoint ?? checkpoints}.`,
+      text: `${why} ${waiting} Checkpoint ${pending?.checkpoint ?? checkpoints}.`,
       sinceMs: intent?.atMs ?? null,
     },
   ];
@@ -202,17 +209,28 @@ function unreadableBanner({ badMessages }: MigrationStatus): Banner[] {
 }
 
 function closedBanner(status: MigrationStatus): Banner[] {
-  const { route, phase, outcome, lastCheckpoints, endedByTemporal } = status;
+  const { route, phase, outcome, lastCheckpoints, endedByTemporal, ending = null } = status;
   if (endedByTemporal !== undefined) {
     const text = `Nobody watches it any more. Leases run out by themselves; what is pinned stays. \`cutover kill ${route}\` takes the candidate off.`;
     return [{ id: 'ended', tone: 'danger', title: `Its run was ${endedByTemporal}`, text, sinceMs: null }];
   }
   if (phase !== 'closed' || outcome === null) return [];
   const last = lastCheckpoints.at(-1);
-  const text = last?.kind === 'recorded' && last.reason !== '' ? sentence(last.reason) : '';
+  const recorded = last?.kind === 'recorded' && last.reason !== '' ? sentence(last.reason) : '';
+  const text = ending === null ? recorded : endingText(ending);
   const titles = { completed: 'Completed', 'rolled back': 'Rolled back', rejected: 'Rejected' };
   const tone = outcome === 'completed' ? 'good' : 'warning';
   return [{ id: 'closed', tone, title: titles[outcome], text, sinceMs: last?.atMs ?? null }];
+}
+
+/** Why it ended or goes back, with what was verified: the title says what it is. */
+function endingText({ by, cause, verified }: Ending): string {
+  const why = sentence(`${cause.charAt(0).toUpperCase()}${cause.slice(1)}`);
+  const who = by === null ? '' : `By ${by}: `;
+  return [
+    who === '' ? why : `${who}${sentence(cause)}`,
+    ...(verified === '' ? [] : [sentence(`${verified.charAt(0).toUpperCase()}${verified.slice(1)}`)]),
+  ].join(' ');
 }
 
 function codeOf(refusal: AdminError): string {

@@ -2,6 +2,7 @@ import { usageLines } from '../assessment/usage-digest';
 import { formatShare, stageShareText } from '../plan/plan';
 import { formatDuration } from '../text/duration';
 import type { Checkpoint } from './checkpoint';
+import { headlineOf, utcMinuteText } from './ending';
 import { openApproval } from './migration-state';
 import type { MigrationStatus } from './status';
 
@@ -12,6 +13,7 @@ const NAMES_SHOWN = 10;
 /** A short Markdown summary for the Temporal UI: the same status always gives the same text. */
 export function currentDetails(status: MigrationStatus): string {
   return [
+    ...ended(status),
     headline(status),
     ...banners(status),
     `Now: ${shown(status.doing)}`,
@@ -21,6 +23,11 @@ export function currentDetails(status: MigrationStatus): string {
   ]
     .filter((block) => block !== '')
     .join('\n\n');
+}
+
+/** What whoever looks after a rollback wants to know first. */
+function ended({ ending = null }: MigrationStatus): string[] {
+  return ending === null ? [] : [`**${shown(headlineOf(ending, utcMinuteText))}**`];
 }
 
 function headline(status: MigrationStatus): string {

@@ -280,7 +280,7 @@ export interface MigrationStart {
  * The decisions of this release. A history that an earlier one recorded replays by the decisions with which it was
  * made, so whatever decides otherwise since then asks `follows` first.
  */
-export const REVISION = 3;
+export const REVISION = 4;
 
 /** Whether a migration follows the decisions that came with a revision. */
 export function follows({ revision = 1 }: Pick<MigrationState, 'revision'>, since: number): boolean {

@@ -5,6 +5,7 @@ import type { GateVerdict, ProbeRecord } from '../gates/verdict';
 import { formatShare } from '../plan/plan';
 import { type Checkpoint, checkpointCount, routingEffectsOf } from './checkpoint';
 import { refusalOf } from './command-handling';
+import { type Ending, endingOfState } from './ending';
 import { goneGateways } from './gateway-roster';
 import { nextDecision } from './migration';
 import {
@@ -25,13 +26,16 @@ export interface MigrationStatus {
   readonly route: string;
   readonly phase: Phase;
   readonly outcome: Outcome | null;
+  /** How it ended, or why it goes back; null before. Absent from older releases. */
+  readonly ending?: Ending | null;
   readonly stage: string;
   readonly stages: readonly {
     readonly name: string;
     readonly share: number;
     /** What stays at legacy until the stage has passed; absent: nothing. */
     readonly holdback?: number;
-    readonly state: 'done' | 'now' | 'next';
+    /** `ended`: where a rollback found it. */
+    readonly state: 'done' | 'now' | 'next' | 'ended';
   }[];
   /** The share that took effect, and what is asked for while a change is under way. */
   readonly share: number;
@@ -111,17 +115,19 @@ const LAST_CHECKPOINTS = 5;
 export function statusOf(state: MigrationState, nowMs: number): MigrationStatus {
   const stage = stageAt(state.plan, state.stageIndex);
   const { pending } = state;
+  const ending = endingOfState(state);
   return {
     migrationId: state.migrationId,
     route: state.plan.route,
     phase: state.phase,
     outcome: state.outcome,
+    ending,
     stage: stage.name,
     stages: state.plan.stages.map(({ name, share, holdback }, index) => ({
       name,
       share,
       ...(holdback === undefined ? {} : { holdback }),
-      state: stageState(state, index),
+      state: stageState(state, index, ending),
     })),
     share: state.inEffect?.record.share ?? 0,
     shareAsked: pending?.record.share ?? state.inEffect?.record.share ?? 0,
@@ -211,7 +217,16 @@ function heldBackText(state: MigrationState): string | null {
   return `${formatShare(holdback)} stay at legacy to compare with until the stage has passed`;
 }
 
-function stageState(state: MigrationState, index: number): 'done' | 'now' | 'next' {
+function stageState(
+  state: MigrationState,
+  index: number,
+  ending: Ending | null,
+): MigrationStatus['stages'][number]['state'] {
+  if (ending !== null && ending.what !== 'completed') {
+    // A rollback takes the state back to its first stage: what is shown is how far it had come.
+    const reached = state.plan.stages.findIndex(({ name }) => name === ending.stage);
+    return index < reached ? 'done' : index === reached ? 'ended' : 'next';
+  }
   if (state.outcome === 'completed' || index < state.stageIndex) return 'done';
   if (index > state.stageIndex || state.phase === 'closed') return 'next';
   return state.phase === 'handover' ? 'done' : 'now';

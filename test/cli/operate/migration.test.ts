@@ -90,17 +90,33 @@ it('starts a migration, refuses a second one, and rolls it back verified with ep
   expect(rolledBack.stdout).toContain(`verified: true, epoch ${epoch}, gateways gw-1, gw-2\n`);
 
   const watched = await run('watch', 'chat');
-  expect(watched.stdout).toMatch(/^\d\d:\d\d:\d\d {2}rolled back {2}share 0% /);
+  expect(watched.stdout).toMatch(
+    /^\d\d:\d\d:\d\d {2}Rolled back \S+ \d\d:\d\d UTC by ana \(\S+ via cli\): p95 doubled {2}share 0% /,
+  );
   expect(watched.stderr).toBe(`${migrationId} ended: rolled back\n`);
   expect(watched.code).toBe(5);
   const history = await run('history', 'chat');
-  expect(history.stdout).toMatch(/^MIGRATION +STARTED +ENDED +OUTCOME/);
+  expect(history.stdout).toMatch(/^MIGRATION +STARTED +ENDED +HOW IT ENDED/);
   expect(history.stdout).toMatch(
     new RegExp(
-      `^${migrationId} .*Z +20.*Z +rolled back +\\d+ +\\S+@\\S+ via cli +contract ends +share 0 is`,
+      `^${migrationId} .*Z +20.*Z +Rolled back .* by ana .*: p95 doubled +\\d+ +\\S+@\\S+ via cli +contract ends$`,
       'm',
     ),
   );
+  const status = await run('status', 'chat');
+  expect(status.stdout).toMatch(/^Rolled back 20\S+ \d\d:\d\d UTC by ana \(\S+ via cli\): p95 doubled\n/);
+  for (const command of ['rollback', 'emergency-rollback']) {
+    const repeated = await run(command, 'chat', '--reason', 'to be sure');
+    expect(repeated).toMatchObject({ code: 0, stderr: '' });
+    expect(repeated.stdout).toMatch(
+      /^already rolled back at 20\S+ \d\d:\d\d UTC by ana \(.*\), share 0 is verified on every gateway/,
+    );
+  }
+  expect(await json('rollback', 'chat')).toMatchObject({ accepted: true, verified: true, share: 0 });
+  expect(await run('rollback', 'chat', '--to', 'previous')).toMatchObject({ code: 3 });
+  const pause = await run('pause', 'chat');
+  expect(pause.code).toBe(3);
+  expect(pause.stderr).toMatch(/is over: Rolled back .*: p95 doubled$/m);
   const { stdout: checkpoints } = await run('checkpoints', 'chat');
   expect(checkpoints).toMatch(/ana \(\S+@\S+ via cli\) +p95 doubled$/m);
 });
