@@ -53,7 +53,7 @@ export function headElement(head: HeadView): HTMLElement {
 
 /** The stages from left to right: done, now, next. */
 export function stageRail({ stages, head }: Pick<MigrationView, 'stages' | 'head'>): HTMLElement {
-  const words = { done: 'done', now: 'now', next: 'next' } as const;
+  const words = { done: 'done', now: 'now', next: 'next', ended: 'ended here' } as const;
   return h(
     'ol',
     { class: `rail ${head.outcome === 'completed' ? 'completed' : ''}` },
