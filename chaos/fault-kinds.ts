@@ -223,7 +223,7 @@ export const FAULT_KINDS: Readonly<Record<string, Draw>> = {
       ['start', ROUTE, '--plan', 'plan.json', '--json'],
       ['kill', ROUTE, '--json'],
       ['kill', ROUTE, '--clear', '--json'],
-      ['resume', ROUTE, '--reapply'],
+      ['resume', ROUTE, '--reapply', '--yes'],
     ];
     return {
       steps: Array.from({ length: random.whole(4, 7) }, (_, index) =>
@@ -288,7 +288,7 @@ export const FAULT_KINDS: Readonly<Record<string, Draw>> = {
         ...(random.chance(0.5)
           ? [
               at(clearMs, ask('ana', 'kill', ROUTE, '--clear', '--json')),
-              at(clearMs + 2_500, ask('ana', 'resume', ROUTE, '--reapply')),
+              at(clearMs + 2_500, ask('ana', 'resume', ROUTE, '--reapply', '--yes')),
             ]
           : []),
       ],

@@ -79,6 +79,7 @@ class Player {
       ROUTE,
       '--plan',
       'plan.json',
+      '--yes',
       '--json',
       '--reason',
       'chaos',
@@ -168,7 +169,7 @@ class Player {
 
   async #resume(status: MigrationStatus): Promise<void> {
     await this.stack.operators.cutover('ana', ['kill', ROUTE, '--clear', '--json']);
-    const reapply = status.drift === null ? [] : ['--reapply'];
+    const reapply = status.drift === null ? [] : ['--reapply', '--yes'];
     await this.stack.operators.cutover('ana', ['resume', ROUTE, ...reapply]);
   }
 

@@ -1,22 +1,22 @@
 import { parseArgs } from 'node:util';
-import { configurationPath, defaultPlan, loadConfiguration, loadPlan, MigrationClient } from '../src/client';
+import { configurationPath, loadConfiguration, loadPlan, MigrationClient } from '../src/client';
 
-/** Starts a migration: `node dist/scripts/start-migration.js --route chat [--plan plan.yaml]`. */
+/** Starts a migration by a plan, unasked: `node dist/scripts/start-migration.js --plan plan.yaml`. */
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
-      route: { type: 'string', default: 'chat' },
       plan: { type: 'string' },
       config: { type: 'string' },
       by: { type: 'string', default: 'start-migration' },
       reason: { type: 'string', default: '' },
     },
   });
-  const { route, plan, by, reason } = values;
+  const { plan, by, reason } = values;
+  if (plan === undefined) throw new Error('expected --plan: `cutover plan init` writes one');
   const client = await MigrationClient.connect();
   try {
     const started = await client.start({
-      plan: plan === undefined ? defaultPlan(route) : loadPlan(plan),
+      plan: loadPlan(plan),
       configuration: loadConfiguration(configurationPath(values.config)),
       by,
       reason,

@@ -59,7 +59,11 @@ function shadowCost({ projection, shadow }: MigrationTraffic, { split }: Migrati
   };
 }
 
-function probeCost({ probed }: MigrationTraffic, { probes }: MigrationEffort): EffortCost {
+/** What the probes of a migration cost at both providers. */
+export function probeCost(
+  { probed }: Pick<MigrationTraffic, 'probed'>,
+  { probes }: Pick<MigrationEffort, 'probes'>,
+): EffortCost {
   const side = (rates: Rates) =>
     probes.reduce((sum, { kind, count }) => sum + count * costOf(rates, probeTokens(kind)), 0);
   const count = probes.reduce((sum, each) => sum + each.count, 0);

@@ -44,7 +44,10 @@ it('moves nothing where a start is taken back before it has read every gateway',
 });
 
 it('moves the traffic back where that is asked for in so many words', async () => {
-  expect(await harness.cutover('start', 'chat', '--move-back')).toMatchObject({ code: 0, stderr: '' });
+  expect(await harness.cutover('start', 'chat', '--move-back', '--yes')).toMatchObject({
+    code: 0,
+    stderr: '',
+  });
   await harness.until('chat', ({ phase }) => phase === 'observing');
   expect(await harness.gatewayStatus('gw-1', 'chat')).toMatchObject({ effectiveShare: 0 });
   await harness.command('chat', 'emergencyRollback');

@@ -25,19 +25,24 @@ export function runCli(
   return runNode(CLI, args, options);
 }
 
+/** What a command is run with: nothing of this machine's Temporal or cutover settings. */
+export function cliEnvironment(env: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const { PATH = '', HOME = '' } = process.env;
+  return { PATH, HOME, TEMPORAL_CONFIG_FILE: join(__dirname, 'no-temporal.toml'), ...env };
+}
+
 /** Runs a file of the build with node, such as a script. */
 export function runNode(
   file: string,
   args: readonly string[],
   options: { readonly env?: Readonly<Record<string, string>>; readonly cwd?: string } = {},
 ): Promise<CliResult> {
-  const { PATH = '', HOME = '' } = process.env;
   return new Promise((resolve) => {
     execFile(
       process.execPath,
       [file, ...args],
       {
-        env: { PATH, HOME, TEMPORAL_CONFIG_FILE: join(__dirname, 'no-temporal.toml'), ...options.env },
+        env: cliEnvironment(options.env),
         timeout: LONGEST_MS,
         maxBuffer: 16 * 1024 * 1024,
         ...(options.cwd === undefined ? {} : { cwd: options.cwd }),

@@ -9,16 +9,16 @@ import type { FoundGateway } from '../../core/routing/gateway-identity';
 import type { GatewayStatus } from '../../core/routing/routing';
 import type { GatewayAnswer } from '../../ports';
 import { CliError, EXIT } from '../options/cli-error';
+import { type ConfirmationFlags, canAsk, confirm, withConfirmation } from '../options/confirmation';
 import { recordedOperator } from '../options/operator-name';
-import { printJson, printTable } from '../options/output';
+import { printJson, printNote, printTable } from '../options/output';
 
-interface KillOptions {
+interface KillOptions extends ConfirmationFlags {
   readonly clear?: boolean;
   readonly acceptSettled?: boolean;
   readonly reason: string;
   readonly gateway?: string;
   readonly config?: string;
-  readonly json?: boolean;
 }
 
 interface KillResult {
@@ -28,10 +28,12 @@ interface KillResult {
 
 /** Adds `cutover kill`: the gateways' own switch, which needs no Temporal. */
 export function registerKill(program: Command): void {
-  program
-    .command('kill')
-    .description('set share 0 on every gateway at once and latch it; works with Temporal down')
-    .argument('<route>', 'the route to take off the candidate')
+  withConfirmation(
+    program
+      .command('kill')
+      .description('set share 0 on every gateway at once and latch it; works with Temporal down')
+      .argument('<route>', 'the route to take off the candidate'),
+  )
     .option(
       '--clear',
       'clear the latch instead; the gateway then obeys `settled` until a newer record is pushed',
@@ -43,9 +45,10 @@ export function registerKill(program: Command): void {
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
-      '\nExit code 4: a gateway could not be reached. 5: the disk of one refused, so that a restart would forget it.\n' +
+      '\nAt a terminal it asks first; --yes does not. A script is never asked.\n' +
+        'Exit code 4: a gateway could not be reached. 5: the disk of one refused, so that a restart would forget it.\n' +
         'Run it again then: it does no harm twice.\n' +
-        '\nExamples:\n  cutover kill main --reason "wrong answers since 14:05"\n  cutover kill main --clear',
+        '\nExamples:\n  cutover kill main --yes --reason "wrong answers since 14:05"\n  cutover kill main --clear',
     )
     .action(runKill);
 }
@@ -57,6 +60,7 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
     throw new CliError(`expected one of the routes (${known}), got "${route}"`, EXIT.badInput);
   }
   const found = await findGateways(configuration);
+  if (options.clear !== true) await askAtTerminal(route, found, options);
   const tls = adminClientTls(configuration, resolveSecret);
   const admin = new GatewayAdmin({
     token: resolveSecret(configuration.adminToken),
@@ -82,6 +86,18 @@ async function runKill(route: string, options: KillOptions): Promise<void> {
   } finally {
     await admin.close();
   }
+}
+
+/** Only a person at a terminal is asked: what is scripted against a bad day waits for nobody. */
+async function askAtTerminal(
+  route: string,
+  found: readonly FoundGateway[],
+  options: KillOptions,
+): Promise<void> {
+  if (options.yes === true || !canAsk(options)) return;
+  const names = options.gateway ?? found.map(({ name }) => name).join(', ');
+  printNote(`${route}: share 0 at ${names} at once, and latched until \`cutover kill ${route} --clear\``);
+  await confirm(`Take ${route} off the candidate?`, options);
 }
 
 /**

@@ -22,9 +22,7 @@ export interface OperatorFlags extends ConnectionFlags {
 
 /** Adds the route and the flags of `ConnectionFlags` to a command. */
 export function forRoute(command: Command): Command {
-  return withConnection(
-    command.argument('[route]', 'the route; may be left out where the configuration has only one'),
-  );
+  return withConnection(command.argument('[route]', 'the route; optional if only one is configured'));
 }
 
 /** Adds the flags of `ConnectionFlags` to a command. */

@@ -12,7 +12,7 @@ function head(plan: Plan): string[] {
   return [
     '# What to do with one route. Every field but route may be left out: these are the defaults.',
     '# Durations: 500ms, 45s, 10m, 24h, 7d. Shares: 0.1 or "10%".',
-    '# `cutover plan check FILE` checks it, `cutover start --plan FILE` starts it.',
+    '# `cutover plan check FILE` checks it, `cutover start --plan FILE` shows what it comes to and asks.',
     '',
     '# A route of cutover.yaml.',
     `route: ${plan.route}`,

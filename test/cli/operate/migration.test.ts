@@ -11,6 +11,7 @@ import type { MigrationStatus } from '../../../src/core/migration/status';
 import { sshString } from '../../../src/history/ssh-wire';
 import type { RunningTemporal } from '../../../src/temporal-server/dev-server';
 import { built, type CliResult, runCli, runNode } from '../../support/cli';
+import { TestClock, TestGateway, temporaryDirectory } from '../../support/gateways/gateway-fixture';
 import { type FakeWorld, fakeWorld } from '../../support/migrations/fake-activities';
 import {
   configurationDocument,
@@ -41,13 +42,19 @@ let temporal: RunningTemporal;
 let client: MigrationClient;
 let worker: { stop(): Promise<void> };
 let folder: string;
+let gateways: readonly TestGateway[];
+const root = temporaryDirectory();
 
 beforeAll(async () => {
+  gateways = ['gw-1', 'gw-2'].map(
+    (name) => new TestGateway({ directory: join(root, name), clock: new TestClock(), name, routes: ROUTES }),
+  );
+  const admins = await Promise.all(gateways.map((gateway) => gateway.listen()));
   temporal = await startTestTemporal();
   client = await MigrationClient.connect({ address: temporal.address });
   worker = await startFakeWorker(temporal, world);
   folder = folderWith({
-    'cutover.yaml': JSON.stringify(configurationDocument(ROUTES)),
+    'cutover.yaml': JSON.stringify(configurationDocument(ROUTES, admins)),
     'plan.yaml': 'route: chat\n',
   });
 });
@@ -58,10 +65,11 @@ afterAll(async () => {
   await worker.stop();
   await client.close();
   await temporal.stop();
+  await Promise.all(gateways.map((gateway) => gateway.close()));
   await rm(folder, { recursive: true });
 });
 
-const env = () => ({ TEMPORAL_ADDRESS: temporal.address });
+const env = () => ({ TEMPORAL_ADDRESS: temporal.address, CUTOVER_ADMIN_TOKEN: 'test-token' });
 const run = (...args: string[]): Promise<CliResult> => runCli(args, { cwd: folder, env: env() });
 
 async function json<T>(...args: string[]): Promise<T> {
@@ -75,11 +83,11 @@ function untilCanary(route: string): Promise<void> {
 }
 
 it('starts a migration, refuses a second one, and rolls it back verified with epoch and gateways', async () => {
-  const started = await run('start', '--plan', 'plan.yaml', '--reason', 'contract ends');
+  const started = await run('start', '--plan', 'plan.yaml', '--yes', '--reason', 'contract ends');
   expect(started.stderr).toBe('');
-  expect(started.stdout).toMatch(/^started (chat-\S+)\nSTAGE/);
-  const migrationId = /^started (\S+)/.exec(started.stdout)?.[1] ?? '';
-  const again = await run('start', 'chat');
+  expect(started.stdout).toMatch(/^started chat-\S+$/m);
+  const migrationId = /^started (\S+)/m.exec(started.stdout)?.[1] ?? '';
+  const again = await run('start', 'chat', '--default-plan');
   expect(again.stderr).toContain(`${migrationId} is running`);
   expect(again.code).toBe(3);
   await untilCanary('chat');
@@ -146,7 +154,7 @@ it('steers a migration through pause, refusal, resume, promotion and back to the
   expect(status.stdout).toMatch(/^paused +by cutover \(rollback\)/m);
   const verdicts = await run('verdicts', 'steered');
   expect(verdicts.stdout).toMatch(/canary +\d+ +pass +90 +10 /);
-  expect(await run('finish', 'steered', '--reason', 'no')).toMatchObject({ code: 3 });
+  expect(await run('finish', 'steered', '--yes', '--reason', 'no')).toMatchObject({ code: 3 });
   expect(await run('finish', 'steered')).toMatchObject({ code: 2 });
 
   const emergency = await json<object>('emergency-rollback', 'steered');
@@ -332,11 +340,17 @@ it('keeps who asked for what, from where and why, of past migrations too', async
 
 it('does the same by the scripts', async () => {
   const script = (name: string, ...args: string[]) =>
-    runNode(built('scripts', `${name}-migration.js`), ['--route', 'scripted', ...args], {
-      cwd: folder,
-      env: env(),
-    });
+    runNode(
+      built('scripts', `${name}-migration.js`),
+      name === 'start' ? args : ['--route', 'scripted', ...args],
+      { cwd: folder, env: env() },
+    );
   expect(await script('start')).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('expected --plan'),
+  });
+  writeFileSync(join(folder, 'scripted.yaml'), 'route: scripted\n');
+  expect(await script('start', '--plan', 'scripted.yaml')).toMatchObject({
     code: 0,
     stdout: expect.stringContaining('cutover/scripted'),
   });

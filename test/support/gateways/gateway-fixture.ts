@@ -95,12 +95,19 @@ export class TestGateway {
       readonly clock: TestClock;
       readonly name?: string;
       readonly route?: object;
+      /** Names of its routes; `main` when absent. */
+      readonly routes?: readonly string[];
       readonly restart?: Restart;
     },
   ) {
     this.routes = openRoutes({
       configuration: configuration({
-        routes: { main: { legacy: 'old', candidate: 'new', ...options.route } },
+        routes: Object.fromEntries(
+          (options.routes ?? ['main']).map((name) => [
+            name,
+            { legacy: 'old', candidate: 'new', ...options.route },
+          ]),
+        ),
         gateway: { stateDirectory: options.directory, drain: '1s' },
       }),
       gateway: options.name ?? 'gw-1',

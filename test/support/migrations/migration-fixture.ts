@@ -61,16 +61,19 @@ export async function startFakeWorker(
   };
 }
 
-/** A configuration document with two providers, two gateways and the given routes. */
-export function configurationDocument(routes: readonly string[]): object {
+/** A configuration document with two providers, two gateways and the given routes; `admins` are where those answer. */
+export function configurationDocument(
+  routes: readonly string[],
+  admins: readonly string[] = ['http://127.0.0.1:1', 'http://127.0.0.1:2'],
+): object {
   const sides = { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'gpt-4o' } };
   return {
     providers: { old: { baseUrl: 'http://127.0.0.1:9/v1' }, new: { baseUrl: 'http://127.0.0.1:9/v1' } },
     routes: Object.fromEntries(routes.map((route) => [route, sides])),
-    gateways: [1, 2].map((number) => ({
-      name: `gw-${number}`,
-      data: `http://127.0.0.1:${number}`,
-      admin: `http://127.0.0.1:${number}`,
+    gateways: admins.map((admin, index) => ({
+      name: `gw-${index + 1}`,
+      data: `http://127.0.0.1:${index + 1}`,
+      admin,
     })),
   };
 }
