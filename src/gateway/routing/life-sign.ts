@@ -1,4 +1,14 @@
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { MINUTE_MS } from '../../core/text/duration';
@@ -6,7 +16,7 @@ import { MINUTE_MS } from '../../core/text/duration';
 /**
  * How far the state directory can be believed at a start. `stopped`: the process before stopped in order a short while
  * ago and left nothing unwritten. `recent`: it was alive a short while ago, but what it did last may be missing. `old`:
- * nobody wrote here for long (a restored copy, a long outage), or the directory cannot be written.
+ * nobody wrote here for long (a long outage), it is a copy of another directory, or it cannot be written.
  */
 export type Restart = 'stopped' | 'recent' | 'old';
 
@@ -16,11 +26,13 @@ const SIGN_EVERY_MS = 30_000;
 /** Clocks of hosts differ a little. */
 const AHEAD_MS = MINUTE_MS;
 
-const signSchema = z.object({ atMs: z.number(), stopped: z.boolean() });
+/** `born`: when the system created the file, in nanoseconds; absent where it is not known, and from older releases. */
+const signSchema = z.object({ atMs: z.number(), stopped: z.boolean(), born: z.string().optional() });
 
 /**
  * The file `gateway.alive`: when a process last lived in a state directory, by the wall clock, and whether it stopped in
- * order. A restored copy brings back what it says with everything else, so it is believed only for a while.
+ * order. A restored copy brings back what it says with everything else, but not the time at which the system created the
+ * file: that nobody can set. Where the system knows no such time, a copy is believed for a while.
  */
 export class LifeSign {
   readonly restart: Restart;
@@ -35,6 +47,8 @@ export class LifeSign {
     const before = this.#read();
     try {
       mkdirSync(stateDirectory, { recursive: true });
+      this.#write(false);
+      // The first write creates the file; the next one knows when that was.
       this.#write(false);
       this.restart = before;
     } catch (error) {
@@ -55,8 +69,10 @@ export class LifeSign {
 
   #read(): Restart {
     let text: string;
+    let bornNow: bigint;
     try {
       text = readFileSync(this.#path, 'utf8');
+      bornNow = statSync(this.#path, { bigint: true }).birthtimeNs;
     } catch (error) {
       // A first start, or a directory of a release that left no signs.
       return (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'recent' : 'old';
@@ -67,6 +83,7 @@ export class LifeSign {
     } catch {
       return 'old';
     }
+    if (sign.born !== undefined && sign.born !== String(bornNow)) return 'old';
     const ageMs = this.#wallNow() - sign.atMs;
     if (ageMs > BELIEVED_MS || ageMs < -AHEAD_MS) return 'old';
     return sign.stopped ? 'stopped' : 'recent';
@@ -84,10 +101,17 @@ export class LifeSign {
   #write(stopped: boolean): void {
     const file = openSync(this.#path, constants.O_RDWR | constants.O_CREAT, 0o600);
     try {
-      writeSync(file, `${JSON.stringify({ atMs: this.#wallNow(), stopped }).padEnd(63)}\n`, 0);
+      const sign = { atMs: this.#wallNow(), stopped, ...bornOf(file) };
+      writeSync(file, `${JSON.stringify(sign).padEnd(127)}\n`, 0);
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
   }
+}
+
+/** Nothing where the time of creation is unknown, or given as the one of the last change, which moves with each write. */
+function bornOf(file: number): { born?: string } {
+  const { birthtimeNs, ctimeNs } = fstatSync(file, { bigint: true });
+  return birthtimeNs > 0n && birthtimeNs < ctimeNs ? { born: String(birthtimeNs) } : {};
 }

@@ -1,5 +1,6 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PushAccepted } from '../../../src/core/routing/routing';
 import { LifeSign, type Restart } from '../../../src/gateway/routing/life-sign';
 import { record, TestClock, TestGateway, temporaryDirectory } from '../../support/gateways/gateway-fixture';
@@ -165,6 +166,37 @@ describe('the sign of life in a state directory', () => {
     const third = new LifeSign(where, Date.now, noWarning);
     expect([second.restart, third.restart]).toEqual(['stopped', 'recent']);
     for (const sign of [second, third]) sign.stop(false);
+  });
+
+  it.each(['in order', 'crash'])(
+    'is not believed in a copy of the directory, however young (%s)',
+    async (stop) => {
+      const where = directory();
+      const first = new LifeSign(where, Date.now, noWarning);
+      // A system's times move in steps of some milliseconds.
+      await sleep(50);
+      first.stop(stop === 'in order');
+      await sleep(50);
+      const next = new LifeSign(where, Date.now, noWarning);
+      next.stop(stop === 'in order');
+      const copy = directory();
+      cpSync(where, copy, { recursive: true, preserveTimestamps: true });
+      const original = new LifeSign(where, Date.now, noWarning);
+      const copied = new LifeSign(copy, Date.now, noWarning);
+      expect([original.restart, copied.restart]).toEqual([stop === 'in order' ? 'stopped' : 'recent', 'old']);
+      for (const sign of [original, copied]) sign.stop(false);
+    },
+  );
+
+  it('is as good as before where the system does not say when a file was created', () => {
+    const where = directory();
+    new LifeSign(where, Date.now, noWarning).stop(true);
+    const path = join(where, 'gateway.alive');
+    const { born: _, ...sign } = JSON.parse(readFileSync(path, 'utf8'));
+    writeFileSync(path, JSON.stringify(sign));
+    const next = new LifeSign(where, Date.now, noWarning);
+    expect(next.restart).toBe('stopped');
+    next.stop(false);
   });
 
   it('is believed of nobody where the directory cannot be written, or the sign cannot be read', () => {
