@@ -263,6 +263,8 @@ export interface ConfirmInput {
   readonly name: string;
   readonly key: string;
   readonly context: EffectContext;
+  /** For how long earlier runs of the workflow have asked, milliseconds. Absent from older releases: not at all. */
+  readonly askedMs?: number;
 }
 
 /** On `EFFECT_TASK_QUEUE`; each heartbeats every 2 s while it works, and stops when it is cancelled. */

@@ -156,9 +156,13 @@ export interface EffectPort {
   ): Promise<string>;
   /** Asks until there is an answer or the gate's own time is over. */
   confirm(
-    name: string,
-    key: string,
-    context: EffectContext,
+    question: {
+      readonly name: string;
+      readonly key: string;
+      readonly context: EffectContext;
+      /** For how long it has been asked before, milliseconds: part of the gate's own time. Absent: not at all. */
+      readonly askedMs?: number;
+    },
     signal: AbortSignal,
   ): Promise<{ readonly answer: ConfirmAnswer; readonly note: string }>;
 }

@@ -358,6 +358,22 @@ const LONG_SCENES: typeof SCENES = {
     await until(isClosed);
   },
 
+  /** A question that is asked again in the next run, and answered there. */
+  async asked({ world, begin, order, handle, until }) {
+    world.verdict = PASS;
+    world.undecided = true;
+    await begin({
+      stages: stages({ canary: { soak: '500ms' }, rolling: { confirm: ['change-board'] } }),
+    });
+    const { runId } = await handle.describe();
+    while ((await handle.describe()).runId === runId) await sleep(POLL_MS);
+    world.undecided = false;
+    await until(isIn('rolling'));
+    world.verdict = {};
+    await order('rollback');
+    await until(isClosed);
+  },
+
   /** More checkpoints than a run hands on at once. */
   async pages({ world, begin, order, handle, until }) {
     await begin({ stages: stages() });

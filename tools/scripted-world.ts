@@ -38,6 +38,8 @@ export interface ScriptedWorld {
   readonly assessments: Partial<AssessmentSummary>[];
   readonly health: (Partial<HealthCheckResult> | 'fails')[];
   readonly confirms: ConfirmAnswer[];
+  /** Whether whoever is asked to confirm says to wait. */
+  undecided: boolean;
   /** Attempts at effects that fail, by the name of the target. */
   readonly failing: Record<string, ('unavailable' | 'refused')[]>;
 }
@@ -47,7 +49,7 @@ export function scriptedWorld(): ScriptedWorld {
   return {
     gateways: ['gw-1', 'gw-2'].map(entryOf),
     ...{ silent: [], leaseOver: [], drifts: [], settled: [], verdict: {}, windows: [], readings: [] },
-    ...{ assessments: [], health: [], confirms: [], failing: {} },
+    ...{ assessments: [], health: [], confirms: [], undecided: false, failing: {} },
   };
 }
 
@@ -135,6 +137,7 @@ export function scriptedActivities(worlds: ReadonlyMap<string, ScriptedWorld>): 
         return attempted(worldOf(context.route), effect.name);
       },
       async confirm({ context }) {
+        while (worldOf(context.route).undecided) await paced(ROUND_MS);
         return { answer: worldOf(context.route).confirms.shift() ?? 'yes', note: 'asked' };
       },
       async writeReport() {

@@ -13,7 +13,7 @@ export function createEffectActivities({ effects }: Ports): EffectActivities {
       alive(async (signal) => ({ note: await effects.apply(effect, key, context, signal) })),
     restoreEffect: ({ effect, captured, key, context }) =>
       alive(async (signal) => ({ note: await effects.restore(effect, captured, key, context, signal) })),
-    confirm: ({ name, key, context }) => alive((signal) => effects.confirm(name, key, context, signal)),
+    confirm: (question) => alive((signal) => effects.confirm(question, signal)),
   };
 }
 

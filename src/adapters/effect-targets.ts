@@ -74,9 +74,7 @@ export class EffectTargets implements EffectPort {
   }
 
   async confirm(
-    name: string,
-    key: string,
-    context: EffectContext,
+    { name, key, context, askedMs = 0 }: Parameters<EffectPort['confirm']>[0],
     signal: AbortSignal,
   ): ReturnType<EffectPort['confirm']> {
     const target = this.#configured(name);
@@ -86,7 +84,7 @@ export class EffectTargets implements EffectPort {
       ]);
     }
     const values = effectValues(context, this.#links(), key);
-    return askGate(target, { context, values, key }, limitsOf(target), this.tools, signal);
+    return askGate(target, { context, values, key, askedMs }, limitsOf(target), this.tools, signal);
   }
 
   #job(effect: PlannedEffect, context: EffectContext, key: string): EffectJob {

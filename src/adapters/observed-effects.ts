@@ -12,7 +12,7 @@ export function observedEffects(effects: EffectPort, telemetry: TelemetryPort): 
       told(telemetry.effect({ route: context.route, effect: effect.name, key }), signal, () =>
         effects.restore(effect, captured, key, context, signal),
       ),
-    confirm: (name, key, context, signal) => effects.confirm(name, key, context, signal),
+    confirm: (question, signal) => effects.confirm(question, signal),
   };
 }
 

@@ -12,7 +12,15 @@ import { EFFECT_TASK_QUEUE, type EffectActivities, FAILURES } from '../contract'
 import { type EffectRun, isOpen } from '../core/effects/effect-run';
 import { dueRuns, runsOf } from '../core/effects/effect-runs';
 import type { EffectEvent } from '../core/migration/events';
-import type { MigrationState } from '../core/migration/migration-state';
+import { follows, type MigrationState } from '../core/migration/migration-state';
+
+/** An attempt that is under way. */
+interface RunningEffect {
+  readonly id: number;
+  readonly purpose: EffectRun['purpose'];
+  readonly startedAtMs: number;
+  readonly scope: CancellationScope;
+}
 
 /**
  * Does the migration's effects beside its main loop: a target that hangs holds up neither a decision nor a
@@ -22,16 +30,25 @@ export class EffectRunner {
   readonly #current: () => MigrationState;
   readonly #apply: (event: EffectEvent) => void;
   /** By target: what is under way there. */
-  readonly #running = new Map<string, { readonly id: number; readonly scope: CancellationScope }>();
+  readonly #running = new Map<string, RunningEffect>();
 
   constructor(current: () => MigrationState, apply: (event: EffectEvent) => void) {
     this.#current = current;
     this.#apply = apply;
   }
 
-  /** Whether nothing is under way: only then can the workflow go on in a new run. */
-  get isIdle(): boolean {
-    return this.#running.size === 0;
+  /**
+   * Whether the workflow can continue in a new run: nothing is under way, or only questions, which change nothing and
+   * which the new run asks again under the same key.
+   */
+  get canBeCarried(): boolean {
+    const mayAskAgain = follows(this.#current(), 4);
+    return [...this.#running.values()].every(({ purpose }) => mayAskAgain && purpose === 'confirm');
+  }
+
+  /** For how long this run has asked each question that is under way, milliseconds by the id of its run. */
+  askedMs(): ReadonlyMap<number, number> {
+    return new Map([...this.#running.values()].map(({ id, startedAtMs }) => [id, Date.now() - startedAtMs]));
   }
 
   /** Resolves when the migration is closed and no effect is left to do. */
@@ -73,7 +90,8 @@ export class EffectRunner {
 
   async #start(run: EffectRun): Promise<void> {
     const scope = new CancellationScope();
-    this.#running.set(run.effect.name, { id: run.id, scope });
+    const { id, purpose, effect } = run;
+    this.#running.set(effect.name, { id, purpose, scope, startedAtMs: Date.now() });
     let event: EffectEvent | null;
     try {
       event = await scope.run(() => perform(run));
@@ -91,7 +109,7 @@ export class EffectRunner {
 }
 
 async function perform(run: EffectRun): Promise<EffectEvent> {
-  const { id, key, effect, captured, about } = run;
+  const { id, key, effect, captured, about, askedMs } = run;
   const { workflowId, runId } = workflowInfo();
   const context = { ...about, workflowId, runId };
   const activities = effectActivities(run);
@@ -113,7 +131,10 @@ async function perform(run: EffectRun): Promise<EffectEvent> {
       return { type: 'effect ended', id, note, answer: null };
     }
     case 'confirm': {
-      const { answer, note } = await activities.confirm({ name: effect.name, key, context });
+      const { answer, note } = await activities.confirm({
+        ...{ name: effect.name, key, context },
+        ...(askedMs === undefined ? {} : { askedMs }),
+      });
       return { type: 'effect ended', id, note, answer };
     }
     default:

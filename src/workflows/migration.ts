@@ -24,6 +24,7 @@ import {
   QUERIES,
   revisionPatchOf,
 } from '../contract';
+import { withAsked } from '../core/effects/effect-runs';
 import { carriedOn, isPageFull, stateOfRun } from '../core/migration/carried-state';
 import { checkpointCount } from '../core/migration/checkpoint';
 import {
@@ -111,10 +112,11 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
     for (;;) {
       const decision = nextDecision(state, Date.now());
       if (decision.type === 'close') break;
-      if (isRunLong() && mayContinueAsNew(state, decision) && effects.isIdle) {
+      if (isRunLong() && mayContinueAsNew(state, decision) && effects.canBeCarried) {
         await condition(allHandlersFinished);
-        if (nextDecision(state, Date.now()).key !== decision.key || !effects.isIdle) continue;
-        await continueAsNew<typeof migration>({ ...input, carried: carriedOn(state, checkpointsBefore) });
+        if (nextDecision(state, Date.now()).key !== decision.key || !effects.canBeCarried) continue;
+        const carried = carriedOn(withAsked(state, effects.askedMs()), checkpointsBefore);
+        await continueAsNew<typeof migration>({ ...input, carried });
       }
       const preempted = () => nextDecision(state, Date.now()).key !== decision.key;
       const event = await carryOut(decision, state, preempted);

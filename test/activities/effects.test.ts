@@ -34,7 +34,7 @@ it('hands effect, key and what was captured to the target, and its words back', 
       seen.push(args.slice(0, 3));
       return 'as before';
     },
-    confirm: async (name) => ({ answer: 'yes', note: name }),
+    confirm: async ({ name, askedMs }) => ({ answer: 'yes', note: `${name}, asked for ${askedMs} ms` }),
   });
   const environment = () => quietEnvironment();
   const captured = await environment().run(captureEffect, INPUT);
@@ -43,9 +43,9 @@ it('hands effect, key and what was captured to the target, and its words back', 
     note: 'as before',
   });
   expect(seen).toEqual([[INPUT.effect, { value: 1 }, 'k']]);
-  expect(await environment().run(confirm, { ...INPUT, name: 'board' })).toEqual({
+  expect(await environment().run(confirm, { ...INPUT, name: 'board', askedMs: 5 })).toEqual({
     answer: 'yes',
-    note: 'board',
+    note: 'board, asked for 5 ms',
   });
 });
 

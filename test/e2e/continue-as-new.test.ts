@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workflowIdOf } from '../../src/contract';
+import { readMigration } from '../../src/history/recorded-migration';
 import { MigrationHarness } from '../support/migrations/migration-harness';
 import { quickPlan, staying } from '../support/migrations/quick-plan';
+import { type EffectReceiver, startEffectReceiver } from '../support/servers/effect-receiver';
 
 jest.setTimeout(150_000);
 
@@ -10,18 +14,37 @@ let harness: MigrationHarness;
 /** Far below what Temporal suggests by itself (4,096): a run then holds a few windows. */
 const EVENTS_A_RUN = 40;
 
+/** For how long the gate that never answers is asked: several runs. */
+const SILENCE_MS = 12_000;
+
+let receiver: EffectReceiver;
+let said = 'wait';
+
+function gate(timeout: string): object {
+  const local = { allowPrivate: true, allowHttp: true };
+  const { url } = receiver;
+  return { type: 'confirm', url, secret: 'env:WEBHOOK_SECRET', interval: '200ms', timeout, ...local };
+}
+
 beforeAll(async () => {
+  receiver = await startEffectReceiver((_request, response) => {
+    response.end(JSON.stringify({ answer: said }));
+  });
   harness = await MigrationHarness.start({
-    routes: ['long'],
+    routes: ['long', 'asked', 'unanswered'],
+    effects: { board: gate('5m'), 'slow-board': gate(`${SILENCE_MS}ms`) },
     dynamicConfig: { 'limit.historyCount.suggestContinueAsNew': EVENTS_A_RUN },
   });
   await harness.startWorker();
 });
-afterAll(() => harness?.stop());
+afterAll(async () => {
+  await harness?.stop();
+  await receiver?.stop();
+});
 
-async function runs(): Promise<number> {
+async function runs(route = 'long'): Promise<number> {
   let count = 0;
-  const query = `WorkflowId = "${workflowIdOf('long')}"`;
+  const query = `WorkflowId = "${workflowIdOf(route)}"`;
   for await (const _ of harness.workflows.list({ query })) count += 1;
   return count;
 }
@@ -70,4 +93,52 @@ it('rolls back in whatever run it is, and its chain of runs counts as one migrat
   const [count, events] = [await runs(), await harness.client.historyEventCount('long')];
   harness.measured(`${events} events in ${count} runs, continued as new from ${EVENTS_A_RUN} events on`);
   expect(events).toBeGreaterThan(EVENTS_A_RUN * (count - 1));
+});
+
+/** The keys under which a gate was asked in a route's migration. */
+function keysOf(route: string): Set<unknown> {
+  const asked = receiver.received.filter(({ body }) => JSON.parse(body).route === route);
+  return new Set(asked.map(({ headers }) => headers['webhook-id']));
+}
+
+describe('a gate by others that does not answer', () => {
+  const stagesWith = (gate: string) => ({
+    canary: { window: '500ms' },
+    rolling: { ...staying(), confirm: [gate] },
+  });
+
+  it('is asked in run after run, the same question each time, until it says yes', async () => {
+    const load = harness.load('asked');
+    await harness.begin(quickPlan('asked', stagesWith('board')));
+    await harness.until('asked', ({ doing }) => doing.includes('waiting for board to confirm'));
+    const before = await runs('asked');
+    await harness.eventually('three more runs', async () => (await runs('asked')) >= before + 3);
+    expect(keysOf('asked').size).toBe(1);
+    expect(await harness.client.status('asked')).toMatchObject({ stage: 'canary', held: null });
+    said = 'yes';
+    await harness.until('asked', ({ stage, phase }) => stage === 'rolling' && phase === 'observing');
+    await load.stop();
+    await harness.command('asked', 'rollback');
+    await harness.handle('asked').result();
+    const file = join(harness.folder, 'asked.json');
+    expect(await harness.cutover('export', 'asked', '--history', file)).toMatchObject({ code: 0 });
+    const { runs: histories } = JSON.parse(readFileSync(file, 'utf8')) as { runs: unknown[] };
+    expect(readMigration({ runs: histories }).checkpoints).toMatchObject({
+      problem: null,
+      list: await harness.checkpoints('asked'),
+    });
+  });
+
+  it('is asked in all runs together for no longer than its own time', async () => {
+    said = 'wait';
+    const load = harness.load('unanswered');
+    await harness.begin(quickPlan('unanswered', stagesWith('slow-board')));
+    await harness.until('unanswered', ({ doing }) => doing.includes('waiting for slow-board to confirm'));
+    const before = await runs('unanswered');
+    await harness.until('unanswered', ({ held }) => held?.reason.includes('no answer') === true);
+    await load.stop();
+    expect(await runs('unanswered')).toBeGreaterThan(before);
+    expect(keysOf('unanswered').size).toBe(1);
+    await harness.command('unanswered', 'rollback');
+  });
 });

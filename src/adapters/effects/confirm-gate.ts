@@ -20,17 +20,23 @@ const DEFAULTS = { yes: 'yes', no: 'no', hold: 'no answer' } as const;
  */
 export async function askGate(
   configuration: ConfirmConfiguration,
-  question: { readonly context: EffectContext; readonly values: TemplateValues; readonly key: string },
+  question: {
+    readonly context: EffectContext;
+    readonly values: TemplateValues;
+    readonly key: string;
+    readonly askedMs: number;
+  },
   limits: Omit<HttpLimits, 'timeoutMs'>,
   tools: TargetTools,
   signal: AbortSignal,
 ): Promise<{ readonly answer: ConfirmAnswer; readonly note: string }> {
-  const { context, values, key } = question;
+  const { context, values, key, askedMs } = question;
   const { resolveSecret, nowMs, sleep } = tools;
   const body = { ...standardBody(context, values, key), question: 'may this stage be entered?' };
-  const endMs = nowMs() + configuration.timeout;
+  const endMs = nowMs() + configuration.timeout - askedMs;
+  // However little time is left, whoever may have decided meanwhile is asked once more.
+  let timeoutMs = Math.min(QUESTION_MOST_MS, configuration.timeout);
   for (;;) {
-    const timeoutMs = Math.max(1, Math.min(QUESTION_MOST_MS, endMs - nowMs()));
     const call = signedCall(configuration, { key, body, nowMs: nowMs() }, resolveSecret);
     let last: string;
     try {
@@ -50,6 +56,7 @@ export async function askGate(
       };
     }
     await sleep(configuration.interval, signal);
+    timeoutMs = Math.max(1, Math.min(QUESTION_MOST_MS, endMs - nowMs()));
   }
 }
 

@@ -68,7 +68,7 @@ async function test(name: string, flags: TestFlags): Promise<void> {
   const signal = new AbortController().signal;
   const trial: Trial =
     type === 'confirm'
-      ? { name, type, ...(await targets.confirm(name, key, context, signal)) }
+      ? { name, type, ...(await targets.confirm({ name, key, context }, signal)) }
       : { name, type, ...(await tryEffect(targets, { name, set: flags.set }, key, context, flags, signal)) };
   if (flags.json === true) printJson(trial);
   else printTrial(trial);

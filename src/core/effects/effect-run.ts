@@ -22,6 +22,8 @@ export interface EffectRun {
   readonly restores: number | null;
   /** What a gate by others said. */
   readonly answer: 'yes' | 'no' | 'no answer' | null;
+  /** For how long a question has been asked in earlier runs of the workflow, milliseconds. Absent: not at all. */
+  readonly askedMs?: number;
   readonly attempts: number;
   readonly lastError: string | null;
   readonly createdAtMs: number;

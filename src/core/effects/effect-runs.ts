@@ -60,6 +60,14 @@ export function changeRun(
   return { ...state, effects: runsOf(state).map((run) => (run.id === id ? { ...run, ...change } : run)) };
 }
 
+/** The state for the next run, which asks open questions again, in all not for longer; `askedMs` by id of their runs. */
+export function withAsked(state: MigrationState, askedMs: ReadonlyMap<number, number>): MigrationState {
+  return [...askedMs].reduce((carried, [id, ms]) => {
+    const before = runsOf(carried).find((run) => run.id === id)?.askedMs ?? 0;
+    return changeRun(carried, id, { askedMs: before + ms });
+  }, state);
+}
+
 /** Attempts after which what is compensated before no longer holds up the rest. */
 const PATIENT_ATTEMPTS = 3;
 

@@ -16,12 +16,15 @@ beforeEach(async () => {
 
 afterEach(() => receiver.stop());
 
-function ask(fields: object, signal = NEVER) {
+function ask(fields: object, signal = NEVER, askedMs = 0) {
   const board = {
     ...{ type: 'confirm', url: `${receiver.url}/ask`, secret: 'env:SECRET' },
     ...{ interval: '100ms', timeout: '30s', ...ON_LOOPBACK, ...fields },
   };
-  return effectTargets({ board }, { 'env:SECRET': SECRET }).confirm('board', 'k', effectContext(), signal);
+  return effectTargets({ board }, { 'env:SECRET': SECRET }).confirm(
+    { name: 'board', key: 'k', context: effectContext(), askedMs },
+    signal,
+  );
 }
 
 it.each([
@@ -64,6 +67,18 @@ it.each([
       new RegExp(`^no answer within 0.15 s, so the default \\(${byDefault}\\) counts; `),
     ),
   });
+});
+
+it('counts the time for which it was asked before', async () => {
+  answers = [[200, '{"answer":"wait"}']];
+  const asked = await ask({ timeout: '1h' }, NEVER, 3_600_000);
+  expect(asked).toMatchObject({ answer: 'no answer', note: expect.stringContaining('within 3600 s') });
+  expect(receiver.received).toHaveLength(1);
+});
+
+it('hears what was decided meanwhile, however little of its time is left', async () => {
+  answers = [[200, '{"answer":"no"}']];
+  expect(await ask({ timeout: '1h', default: 'yes' }, NEVER, 3_600_000)).toMatchObject({ answer: 'no' });
 });
 
 it.each(['true', '{"answer":true}', '{"answer":"YES"}', '[]', 'yes'])(
