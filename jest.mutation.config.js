@@ -1,17 +1,13 @@
 const config = require('./jest.config.js');
 
 /**
- * The tests of src/core that a mutant of the state machine is tried against. Random orders are not among them: each
- * mutant would take minutes.
+ * What a mutant of the state machine is tried against: its quick tests, as one file, until the first that fails.
  * @type {import('jest').Config}
  */
 module.exports = {
   transform: config.transform,
-  roots: ['<rootDir>/test/core'],
-  testMatch: [
-    '**/(migration|approval|effects|evidence|accepted|durable|gateway-|alpha|carried|bounded|state-)*.test.ts',
-  ],
-  testPathIgnorePatterns: ['migration-properties'],
-  testEnvironment: '@stryker-mutator/jest-runner/jest-env/node',
+  roots: ['<rootDir>/test/mutation'],
+  testMatch: ['**/quick-tests.ts'],
+  testEnvironment: require.resolve('./test/mutation/first-failure-environment.js'),
   testTimeout: 60_000,
 };

@@ -18,8 +18,7 @@ it('shows stage, share, verdict and soak of a running canary', () => {
     observedMs: HOUR_MS,
     verdict: { outcome: 'inconclusive', sentence: '120 of 400 candidate requests', observedShare: 0.098 },
   });
-  expect(details(world)).toMatchInlineSnapshot(`
-"**chat**: canary; share 10%, observed 9.8%; epoch 2
+  expect(details(world)).toBe(`**chat**: canary; share 10%, observed 9.8%; epoch 2
 
 Now: watching
 
@@ -42,8 +41,7 @@ Now: watching
 | 4 | 2026-01-05T09:00:00.000Z | advance to canary, 10%, epoch 2, by cutover: both providers answer |
 | 3 | 2026-01-05T09:00:00.000Z | assessed, by cutover: pass: both providers answer |
 | 2 | 2026-01-05T09:00:00.000Z | 1 took effect: assess, 0%, epoch 1 |
-| 1 | 2026-01-05T09:00:00.000Z | baseline to assess, 0%, epoch 1, by ana: cheaper |"
-`);
+| 1 | 2026-01-05T09:00:00.000Z | baseline to assess, 0%, epoch 1, by ana: cheaper |`);
 });
 
 it('shows what is asked for, who is missing, and every banner', () => {
