@@ -244,7 +244,6 @@ function resume(
     by: note.by,
     reason: note.reason,
     commandId: note.commandId,
-    leaseConfirms: true,
     atMs: note.atMs,
   });
 }

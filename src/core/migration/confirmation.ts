@@ -12,16 +12,14 @@ export function unconfirmed(state: MigrationState): readonly string[] {
   );
 }
 
-/** Asks every gate by others that has not been asked since the stage passed. */
+/** Asks gates by others, all at once, where none has been asked since the stage passed. */
 export function askOthers(before: MigrationState, names: readonly string[], atMs: number): MigrationState {
-  const asked = asksOf(before);
+  if (asksOf(before).length > 0) return before;
   const { share = 0 } = before.plan.stages[before.stageIndex + 1] ?? {};
   const reason = `may the share be raised to ${share}? ${before.stage.verdict?.sentence ?? ''}`;
   const facts = { by: 'cutover', reason, fromShare: before.inEffect?.record.share ?? 0, atMs };
-  const open = names.filter((name) => !asked.some(({ effect }) => effect.name === name));
-  if (open.length === 0) return before;
-  const told = record(before, { what: 'confirmation asked', reason: open.join(', '), atMs });
-  return open.reduce(
+  const told = record(before, { what: 'confirmation asked', reason: names.join(', '), atMs });
+  return names.reduce(
     (state, name) =>
       addRun(
         state,

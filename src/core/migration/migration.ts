@@ -182,7 +182,6 @@ function routingRead(state: MigrationState, reading: RoutingReading, atMs: numbe
     by: state.by,
     reason: state.reason || 'start of the migration',
     commandId: null,
-    leaseConfirms: false,
     atMs,
   });
 }
@@ -252,7 +251,6 @@ function assessed(
         by: 'cutover',
         reason: "legacy's traffic is split unevenly by this salt",
         commandId: null,
-        leaseConfirms: true,
         atMs,
       },
     );
@@ -288,7 +286,7 @@ function activityFailed(
 
 function healthChecked(state: MigrationState, check: HealthCheckResult, atMs: number): MigrationState {
   const promotion = state.promotion;
-  if (promotion === null || state.pending !== null) return state;
+  if (promotion === null) return state;
   const cleared = { ...state, promotion: null };
   const { healthy, sentence, notBefore = null } = check;
   if (notBefore !== null) {
@@ -316,7 +314,6 @@ function healthChecked(state: MigrationState, check: HealthCheckResult, atMs: nu
     by: promotion.by,
     reason: promotion.reason,
     commandId: promotion.commandId,
-    leaseConfirms: true,
     atMs,
   });
 }

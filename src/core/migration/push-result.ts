@@ -202,7 +202,6 @@ function failed(state: Settling, result: ApplyResult, atMs: number): MigrationSt
     by: 'cutover',
     reason,
     commandId: null,
-    leaseConfirms: true,
     atMs,
   });
 }

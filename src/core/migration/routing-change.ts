@@ -20,7 +20,6 @@ export interface Intention {
   readonly by: string;
   readonly reason: string;
   readonly commandId: string | null;
-  readonly leaseConfirms: boolean;
   readonly inFlight?: 'drain' | 'cut';
   readonly rollback?: RollbackRequest;
   /** The share to apply; the one at which the stage is judged when absent. */
@@ -68,7 +67,7 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     stageIndex,
     direction,
     inFlight: intention.inFlight ?? 'drain',
-    leaseConfirms: intention.leaseConfirms && direction === 'lower' && !state.mayHold.pinned,
+    leaseConfirms: direction === 'lower' && !state.mayHold.pinned,
     confirmations: null,
     rollback,
     pauseOnEntry: intention.pauseOnEntry ?? false,
@@ -119,7 +118,6 @@ export function rollBack(state: MigrationState, wanted: RollbackIntention): Migr
     by: wanted.by,
     reason: wanted.reason,
     commandId: wanted.commandId,
-    leaseConfirms: true,
     inFlight: wanted.emergency ? 'cut' : 'drain',
     rollback: { share: wanted.share, emergency: wanted.emergency, final: wanted.final },
     pauseOnEntry: !wanted.final,

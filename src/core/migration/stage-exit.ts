@@ -71,7 +71,7 @@ function hasPassed({ stage: { verdict, observedMs } }: MigrationState, stage: St
   return verdict?.outcome === 'pass' && observedMs >= stage.soakMs;
 }
 
-/** Begins to leave the current stage, when it can be left at all at this moment. */
+/** Begins to leave the current stage, which `advanceIfDue` or `refusalOf` has found that it can be left. */
 export function promote(
   state: MigrationState,
   order: {
@@ -82,8 +82,6 @@ export function promote(
     readonly override?: boolean;
   },
 ): MigrationState {
-  if (state.phase !== 'observing' || state.promotion !== null || state.drift !== null) return state;
-  if (state.paused !== null && order.override !== true) return state;
   const holdingBack = isHoldingBack(state);
   if (state.stageIndex + 1 === state.plan.stages.length && !holdingBack) {
     return record(
@@ -103,7 +101,6 @@ export function promote(
       by,
       reason,
       commandId,
-      leaseConfirms: true,
       atMs,
     });
   }
