@@ -1,4 +1,11 @@
-import { COMMAND_NAMES, isBadMessage, readCommand } from '../../../src/core/migration/command';
+import {
+  askedBy,
+  badCommand,
+  COMMAND_NAMES,
+  isBadMessage,
+  readCommand,
+  unknownCommand,
+} from '../../../src/core/migration/command';
 
 const BASE = { by: 'unknown', reason: '', commandId: null };
 
@@ -132,5 +139,141 @@ describe('anything else becomes a bad message, which never throws and stays smal
   it('takes nothing from a prototype', () => {
     const tricked = Object.assign(Object.create({ override: true }), { stage: 'canary' });
     expect(isBadMessage(readCommand('promote', tricked))).toBe(true);
+  });
+});
+
+describe('what a command says', () => {
+  const problemOf = (name: Parameters<typeof readCommand>[0], payload: unknown) => {
+    const read = readCommand(name, payload);
+    return isBadMessage(read) ? read.problem : null;
+  };
+
+  it.each([
+    ['by', 1_000],
+    ['reason', 1_000],
+    ['commandId', 200],
+  ] as const)('is a text: %s of at most %d characters', (field, most) => {
+    expect(problemOf('pause', { [field]: 'x'.repeat(most) })).toBeNull();
+    expect(problemOf('pause', { [field]: 'x'.repeat(most + 1) })).toBe(
+      `expected ${field} to be a text of at most ${most} characters, got a text of ${most + 1} characters`,
+    );
+    expect(problemOf('pause', { [field]: 5 })).toBe(
+      `expected ${field} to be a text of at most ${most} characters, got 5`,
+    );
+  });
+
+  it.each([
+    ['resume', 'accept'],
+    ['promote', 'stage, override, checkpoint'],
+    ['rollback', 'to'],
+    ['approve', 'checkpoint, digest'],
+    ['forget', 'gateway'],
+  ] as const)('of %s is who, why, an id, and %s', (name, fields) => {
+    expect(problemOf(name, { nobody: 1 })).toBe(
+      `expected only the fields by, reason, commandId, ${fields}, got "nobody"`,
+    );
+  });
+
+  it.each(['pause', 'emergencyRollback', 'reevaluate', 'finish'] as const)('of %s is no more', (name) => {
+    expect(problemOf(name, { ['y'.repeat(200)]: 1 })).toBe(
+      `expected only the fields by, reason, commandId, got "${'y'.repeat(100)}"`,
+    );
+  });
+
+  it('of forget is which gateway is gone, and who says so, and why', () => {
+    const whole = { gateway: ' gw-a ', by: 'ana', reason: 'burnt' };
+    expect(readCommand('forget', whole)).toEqual({
+      ...{ name: 'forget', gateway: 'gw-a', by: 'ana', reason: 'burnt', commandId: null },
+    });
+    for (const gateway of [undefined, '', '  ']) {
+      expect(problemOf('forget', gateway === undefined ? { by: 'ana' } : { ...whole, gateway })).toBe(
+        'expected gateway to be the name of the one that is gone, got none',
+      );
+    }
+    for (const missing of ['by', 'reason']) {
+      expect(problemOf('forget', { ...whole, [missing]: '' })).toBe(
+        'expected by and reason: who attests that the gateway is gone for good, and why',
+      );
+    }
+  });
+
+  it('of approve is which checkpoint asked, and which evidence was seen', () => {
+    const base = { name: 'approve', by: 'ana', reason: '', commandId: null };
+    expect(readCommand('approve', { by: 'ana', checkpoint: 3 })).toEqual({
+      ...base,
+      checkpoint: 3,
+      digest: null,
+    });
+    expect(readCommand('approve', { by: 'ana', checkpoint: 3, digest: 'ab' })).toEqual({
+      ...base,
+      checkpoint: 3,
+      digest: 'ab',
+    });
+    expect(problemOf('approve', { by: 'ana', checkpoint: 0 })).toBe(
+      'expected checkpoint to be the number of the one that asks, got 0',
+    );
+  });
+
+  it('of promote without an override needs no more than the stage', () => {
+    expect(readCommand('promote', { stage: 'canary' })).toEqual({
+      ...{ name: 'promote', stage: 'canary', override: false, checkpoint: null },
+      ...{ by: 'unknown', reason: '', commandId: null },
+    });
+    for (const wrong of [{ by: 'ana' }, { reason: 'go' }, { checkpoint: 3 }]) {
+      const all = { stage: 'canary', override: true, by: 'ana', reason: 'go', checkpoint: 3 };
+      expect(problemOf('promote', all)).toBeNull();
+      const without = Object.fromEntries(Object.entries(all).filter(([field]) => !(field in wrong)));
+      expect(problemOf('promote', without)).toContain('it records who, why and on what');
+    }
+  });
+
+  it.each([
+    ['[]', [], 'an array'],
+    ['"stop"', 'stop', '"stop"'],
+    ['60 characters', 'x'.repeat(60), `"${'x'.repeat(60)}"`],
+    ['61 characters', 'x'.repeat(61), 'a text of 61 characters'],
+    ['a date', new Date(0), 'an object'],
+    ['a long number', 10n ** 80n, `1${'0'.repeat(59)}`],
+  ])('is one object: not %s', (_name, payload, got) => {
+    expect(problemOf('pause', payload)).toBe(
+      `expected one object such as {"by":"ana","reason":"p95 doubled"}, got ${got}`,
+    );
+  });
+
+  it('is at most 64 KB, of which nothing is kept above that', () => {
+    const sized = (bytes: number) => ({ bye: 'x'.repeat(bytes - '{"bye":""}'.length) });
+    const [fits, large] = [sized(64_000), sized(64_001)].map((payload) => readCommand('pause', payload));
+    expect(fits).toMatchObject({ problem: expect.stringContaining('got "bye"') });
+    expect(fits).toMatchObject({ arrived: `{"bye":"${'x'.repeat(1_024 - 8)}` });
+    expect(large).toEqual({ name: 'pause', problem: 'expected at most 64 KB, got 64 KB', arrived: '' });
+  });
+
+  it.each([
+    ['a number that JSON does not know', 10n, '10 that is no JSON'],
+    ['an object in itself', cyclic, 'an object that is no JSON'],
+    ['nothing that JSON could show', Symbol('x'), 'Symbol(x)'],
+  ])('is kept as it can be shown: %s', (_name, payload, arrived) => {
+    expect(readCommand('pause', payload)).toMatchObject({ arrived });
+  });
+});
+
+describe('a command that is none', () => {
+  it('keeps the beginning of its name', () => {
+    expect(unknownCommand('z'.repeat(200), { by: 'ana' })).toEqual({
+      name: 'z'.repeat(100),
+      problem: 'there is no command of this name',
+      arrived: '{"by":"ana"}',
+    });
+  });
+
+  it('is kept with all that it said where it cannot stand', () => {
+    const command = readCommand('rollback', { to: 4, by: 'ana', reason: 'p95', commandId: 'x' });
+    if (isBadMessage(command)) throw new Error(command.problem);
+    expect(askedBy(command)).toBe('{"name":"rollback","to":4}');
+    expect(badCommand(command, 'used already')).toEqual({
+      name: 'rollback',
+      problem: 'used already',
+      arrived: JSON.stringify(command),
+    });
   });
 });
