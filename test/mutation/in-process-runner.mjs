@@ -122,7 +122,7 @@ function loadTests() {
       delete require.cache[file];
     }
   }
-  const { SLOW } = require('./test/mutation/slow-tests.js');
+  const { SLOW } = require(join(process.cwd(), 'test/mutation/slow-tests.js'));
   const { bind } = require('jest-each');
   const { expect } = require('expect');
   const tests = [];
@@ -146,7 +146,7 @@ function loadTests() {
   describe.each = bind(describe, false);
   it.each = bind(it, true);
   Object.assign(globalThis, { describe, it, test: it, expect, beforeEach: (hook) => hooks.push(hook) });
-  require('./test/mutation/quick-tests.ts');
+  require(join(process.cwd(), 'test/mutation/quick-tests.ts'));
   return tests;
 }
 
