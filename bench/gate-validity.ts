@@ -7,7 +7,7 @@ import {
   sumCells,
 } from '../src/core/evidence/evidence';
 import { noStageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
-import { orderWeight } from '../src/core/gates/alpha-spending';
+import { orderWeight, TOGETHER_WEIGHT } from '../src/core/gates/alpha-spending';
 import { guardrailAlpha } from '../src/core/gates/judge-rates';
 import { judgeStage } from '../src/core/gates/judge-stage';
 import type { Plan, StagePlan } from '../src/core/plan/plan';
@@ -70,7 +70,7 @@ const LATENCIES = 3;
 const ALPHA = {
   errors: guardrailAlpha(FIRST_STAGE, 'errors'),
   floor: guardrailAlpha(FIRST_STAGE, 'floor'),
-  latency: guardrailAlpha(FIRST_STAGE, 'latency', orderWeight(0, LATENCIES)),
+  latency: guardrailAlpha(FIRST_STAGE, 'latency', (1 - TOGETHER_WEIGHT) * orderWeight(0, LATENCIES)),
 };
 const PROMOTION_ALPHA = FIRST_STAGE.alpha.promotion;
 
@@ -109,7 +109,9 @@ const SIMULATIONS: Readonly<Record<string, Simulation>> = {
   ],
   'p95 doubled': (runs) =>
     [0.4, 0.5, 0.6, 0.8].flatMap((sigma) => [...p95Doubles(Math.ceil(runs / 10), sigma)]),
-  'whole gate': (runs) => wholeGate(Math.ceil(runs / 20)),
+  'whole gate: errors': (runs) => wholeGate('errors 1% to 5%', Math.ceil(runs / 20)),
+  'whole gate: p95': (runs) => wholeGate('p95 doubled', Math.ceil(runs / 10)),
+  'whole gate: late': (runs) => wholeGate('errors 1% to 5% after 200,000', Math.ceil(runs / 100)),
   'sticky keys': (runs) => stickyKeys(Math.ceil(runs / 2)),
 };
 
@@ -142,7 +144,7 @@ function watched(watch: Watch, evidence: Evidence): Watch {
   };
 }
 
-const P95_HARM = { p: 0.95, margin: 0.5 };
+const P95_HARM = { p: 0.95, margin: 0.5, share: 0.1 };
 
 /** The guardrail that asks for a rollback, or null. */
 function harmIn(watch: Watch, share: number): string | null {
@@ -332,68 +334,68 @@ function* p95Doubles(runs: number, sigma: number): Iterable<string> {
  * How soon the default canary rolls back, by evidence and verdict as a watch has them: judged every 100 requests within
  * windows of 1,000.
  */
-function* wholeGate(runs: number): Iterable<string> {
+function* wholeGate(name: keyof typeof HARMS, runs: number): Iterable<string> {
   const [WINDOW, LOOK] = [1_000, 100];
   const stage = firstSplit(planSchema.parse({ route: 'rehearsed' }));
-  const harms = [
-    { name: 'errors 1% to 5%', parity: 0, harm: { failureRate: 0.05, latencyFactor: 1 } },
-    { name: 'p95 doubled', parity: 0, harm: { failureRate: 0.01, latencyFactor: 2 } },
-    { name: 'errors 1% to 5% after 200,000', parity: 200_000, harm: { failureRate: 0.05, latencyFactor: 1 } },
-  ];
+  const { parity, harm } = HARMS[name];
   const well = { probes: 20, failures: 0, passedInARow: 20, failedInARow: 0, meanMs: null };
-  for (const { name, parity, harm } of harms) {
-    for (const models of [1, 5]) {
-      const needed: number[] = [];
-      const metrics = new Set<string>();
-      for (let run = 0; run < runs; run += 1) {
-        const same = { failureRate: 0.01, latencyFactor: 1 };
-        const drawn = rehearse(
-          {
-            share: stage.share,
-            requestsPerWindow: LOOK,
-            streamShare: 0.5,
-            totalMs: latencyShape(2_000, 6_000),
-            firstTokenMs: latencyShape(400, 1_000),
-            legacy: same,
-            candidate: (look) => (look * LOOK < parity ? same : harm),
-            keys: null,
-            models,
-          },
-          EPOCH,
-          seededRandom(run),
-        );
-        const kind = { burnIn: false, shareApplied: true, share: stage.share };
-        let [held, window] = [noStageEvidence(EPOCH), noEvidence(EPOCH)];
-        let moved = 0;
-        for (let look = 0; moved < 20_000; look += 1) {
-          const { value: evidence } = drawn.next();
-          window = mergeEvidence([window, evidence], EPOCH);
-          const harms = look * LOOK >= parity;
-          if (harms) moved += arm(evidence, 'candidate')?.attempts ?? 0;
-          const ends = (look + 1) % (WINDOW / LOOK) === 0;
-          if (!harms && !ends) continue;
-          const seen = withWindow(held, window, kind);
-          const verdict = judgeStage(stage, EPOCH, {
-            evidence: seen,
-            windowRequests: { legacy: 0, candidate: 0 },
-            probes: { legacy: well, candidate: well },
-            burnIn: false,
-            silent: [],
-            baseline: null,
-            foresees: false,
-          });
-          if (verdict.harm !== null) {
-            metrics.add(verdict.harm);
-            break;
-          }
-          if (ends) [held, window] = [seen, noEvidence(EPOCH)];
+  for (const models of [1, 5]) {
+    const needed: number[] = [];
+    const metrics = new Set<string>();
+    for (let run = 0; run < runs; run += 1) {
+      const same = { failureRate: 0.01, latencyFactor: 1 };
+      const drawn = rehearse(
+        {
+          share: stage.share,
+          requestsPerWindow: LOOK,
+          streamShare: 0.5,
+          totalMs: latencyShape(2_000, 6_000),
+          firstTokenMs: latencyShape(400, 1_000),
+          legacy: same,
+          candidate: (look) => (look * LOOK < parity ? same : harm),
+          keys: null,
+          models,
+        },
+        EPOCH,
+        seededRandom(run),
+      );
+      const kind = { burnIn: false, shareApplied: true, share: stage.share };
+      let [held, window] = [noStageEvidence(EPOCH), noEvidence(EPOCH)];
+      let moved = 0;
+      for (let look = 0; moved < 20_000; look += 1) {
+        const { value: evidence } = drawn.next();
+        window = mergeEvidence([window, evidence], EPOCH);
+        const harms = look * LOOK >= parity;
+        if (harms) moved += arm(evidence, 'candidate')?.attempts ?? 0;
+        const ends = (look + 1) % (WINDOW / LOOK) === 0;
+        if (!harms && !ends) continue;
+        const seen = withWindow(held, window, kind);
+        const verdict = judgeStage(stage, EPOCH, {
+          evidence: seen,
+          windowRequests: { legacy: 0, candidate: 0 },
+          probes: { legacy: well, candidate: well },
+          burnIn: false,
+          silent: [],
+          baseline: null,
+          foresees: false,
+        });
+        if (verdict.harm !== null) {
+          metrics.add(verdict.harm);
+          break;
         }
-        needed.push(moved);
+        if (ends) [held, window] = [seen, noEvidence(EPOCH)];
       }
-      yield `${name}, ${models} model(s), ${runs} runs: candidate requests ${spread(needed)}; by ${[...metrics].join(', ')}`;
+      needed.push(moved);
     }
+    yield `${name}, ${models} model(s), ${runs} runs: candidate requests ${spread(needed)}; by ${[...metrics].join(', ')}`;
   }
 }
+
+const HARMS = {
+  'errors 1% to 5%': { parity: 0, harm: { failureRate: 0.05, latencyFactor: 1 } },
+  'p95 doubled': { parity: 0, harm: { failureRate: 0.01, latencyFactor: 2 } },
+  'errors 1% to 5% after 200,000': { parity: 200_000, harm: { failureRate: 0.05, latencyFactor: 1 } },
+} as const;
 
 const EPOCH = 1;
 

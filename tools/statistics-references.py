@@ -109,7 +109,7 @@ def at_or_below(pairs, bucket):
     return sum(count for index, count in pairs if index <= bucket)
 
 
-def quantile(p, margin, legacy, candidate, direction):
+def quantile(p, margin, share, legacy, candidate, direction):
     """The minimum over all cells, one by one."""
     p, n = mpf(p), {"legacy": sum(c for _, c in legacy), "candidate": sum(c for _, c in candidate)}
 
@@ -118,7 +118,7 @@ def quantile(p, margin, legacy, candidate, direction):
 
     if direction == "exceeds":
         ratio, larger, smaller, n1, n2 = 1 + mpf(margin), candidate, legacy, n["candidate"], n["legacy"]
-        prior1, prior2 = prior(mpf(1.5), 5), prior(mpf("0.85"), 15)
+        prior1, prior2 = prior(exp(mpf("0.7") * (1 - mpf(share))), 8), prior(exp(-mpf(share)), 40)
     else:
         ratio, larger, smaller, n1, n2 = 1 / (1 + mpf(margin)), legacy, candidate, n["legacy"], n["candidate"]
         prior1, prior2 = prior(1 / mpf("0.85"), 15), prior(1 / mpf(1.5), 5)
@@ -142,11 +142,13 @@ def quantiles():
     draw = random.Random(5)
     for p, margin, factor, n_legacy, n_candidate in [(0.95, 0.5, 2, 900, 100), (0.5, 0.1, 1, 400, 400),
                                                      (0.95, 0.2, 1, 1500, 1500), (0.99, 0.5, 3, 1800, 200)]:
+        share = n_candidate / (n_legacy + n_candidate)
         legacy = histogram(1000 * draw.lognormvariate(0, 0.6) for _ in range(n_legacy))
         candidate = histogram(1000 * factor * draw.lognormvariate(0, 0.6) for _ in range(n_candidate))
         for direction in ("exceeds", "within"):
-            value = float(quantile(p, margin, legacy, candidate, direction))
-            yield dict(p=p, margin=margin, direction=direction, legacy=legacy, candidate=candidate, logEvidence=value)
+            value = float(quantile(p, margin, share, legacy, candidate, direction))
+            yield dict(p=p, margin=margin, share=share, direction=direction, legacy=legacy, candidate=candidate,
+                       logEvidence=value)
 
 
 references = dict(

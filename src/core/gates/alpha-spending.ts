@@ -47,3 +47,6 @@ export function orderWeight(index: number, first: number): number {
 
 /** The weight of what is pooled because it is small, all shapes together. */
 export const POOL_WEIGHT = 0.125;
+
+/** What a process over all answers together has of the weight of latencies; models and shapes by themselves share the rest. */
+export const TOGETHER_WEIGHT = 0.5;

@@ -36,7 +36,7 @@ import {
   quantileWithinAll,
 } from '../statistics/quantile-ratio';
 import { scaleSamples } from '../statistics/scaled-samples';
-import { orderWeight, POOL_WEIGHT } from './alpha-spending';
+import { orderWeight, POOL_WEIGHT, TOGETHER_WEIGHT } from './alpha-spending';
 import {
   eValueOf,
   evidenceText,
@@ -212,7 +212,10 @@ function countOf({ legacy, candidate }: ArmSamples): number {
 }
 
 /** How many answers a group rests on, before they are divided by the design effect. */
-function counted({ samples, designEffect }: LatencyGroup): { legacy: number; candidate: number } {
+export function countedAnswers({ samples, designEffect }: LatencyGroup): {
+  legacy: number;
+  candidate: number;
+} {
   return {
     legacy: Math.round(histogramCount(samples.legacy) * designEffect),
     candidate: Math.round(histogramCount(samples.candidate) * designEffect),
@@ -267,13 +270,17 @@ export function legacyLatencies(
  * p95 of each latency: harm and, where the plan has a margin, promotion. Models are watched one by one, but the goal is
  * their answers of one shape together: the arms have the same mix, and ten goals would take ten times the traffic.
  */
-export function judgeLatencies(judged: Judged, groups: readonly LatencyGroup[]): MetricVerdict[] {
+export function judgeLatencies(
+  judged: Judged,
+  groups: readonly LatencyGroup[],
+  shapes: readonly LatencyGroup[],
+): MetricVerdict[] {
   const several = new Set(groups.map(({ model }) => model)).size > 1;
   const subject = (group: LatencyGroup) => subjectOf(judged, group, several);
   if (stageKind(judged.stage) === 'complete') {
     return groups.map((group) => judgeAlone(judged, group, subject(group)));
   }
-  const together = (['total', 'first token'] as const).flatMap((what) => allModels(groups, what));
+  const together = shapes.filter(({ model }) => model === ALL_MODELS);
   return [
     ...together.map((group) => judgeTogether(judged, group)),
     ...groups.map((group) => {
@@ -283,11 +290,15 @@ export function judgeLatencies(judged: Judged, groups: readonly LatencyGroup[]):
   ];
 }
 
-/** All answers of one shape as one group; none where they are one group anyway. */
-function allModels(groups: readonly LatencyGroup[], what: LatencyMeasure['what']): LatencyGroup[] {
+/** The answers of each shape as one group, all models together: plain ones by their whole time, streams by the first token. */
+export function answersByShape(groups: readonly LatencyGroup[]): LatencyGroup[] {
+  return (['total', 'first token'] as const).flatMap((what) => answersOfShape(groups, what));
+}
+
+function answersOfShape(groups: readonly LatencyGroup[], what: LatencyMeasure['what']): LatencyGroup[] {
   const own = groups.filter((group) => group.what === what);
   const [first] = own;
-  if (own.length < 2 || first === undefined) return [];
+  if (own.length < 2 || first === undefined) return own;
   const group = {
     ...first,
     model: ALL_MODELS,
@@ -318,7 +329,7 @@ export function judgeTails(judged: Judged, groups: readonly LatencyGroup[]): Met
     const { samples, resolution, state, arms, weights } = group;
     const alpha = guardrailAlpha(stage, 'tail', weights.tail);
     const margin = onCells(tailIncrease, resolution.step, Math.ceil);
-    const logHarm = detectQuantileExceeds({ p: P99, margin, least }, state, arms);
+    const logHarm = detectQuantileExceeds({ p: P99, margin, least, share: stage.share }, state, arms);
     if (logHarm < -Math.log(alpha)) return [];
     const legacy = sketchQuantile(samples.legacy, P99, resolution);
     const candidate = sketchQuantile(samples.candidate, P99, resolution);
@@ -332,7 +343,7 @@ export function judgeTails(judged: Judged, groups: readonly LatencyGroup[]): Met
         metric,
         unit: 'ms',
         role: 'guardrail',
-        n: counted(group),
+        n: countedAnswers(group),
         legacy,
         candidate,
         margin: tailIncrease,
@@ -343,7 +354,7 @@ export function judgeTails(judged: Judged, groups: readonly LatencyGroup[]): Met
   });
 }
 
-const NAMES = {
+export const LATENCY_NAMES = {
   total: 'of plain answers',
   'first token': 'to first token',
   'between tokens': 'between tokens',
@@ -364,7 +375,7 @@ function named(
   { what, model, pooled }: LatencyGroup,
   several: boolean,
 ): Subject {
-  const name = `${quantile} ${NAMES[what]}`;
+  const name = `${quantile} ${LATENCY_NAMES[what]}`;
   if (!several) return { metric: name, text: name };
   const others = names.length === 0 ? 'small models' : names.slice(0, 3).join(', ');
   const named = names.length > 3 ? `${others} and ${names.length - 3} more` : others;
@@ -386,7 +397,7 @@ function judgeAgainst(
 ): MetricVerdict {
   const { stage } = judged;
   const { samples, resolution } = group;
-  const alpha = guardrailAlpha(stage, 'latency', group.weights.latency);
+  const alpha = guardrailAlpha(stage, 'latency', (1 - TOGETHER_WEIGHT) * group.weights.latency);
   const gate = gatesOf(judged, group);
   const p = judgedQuantile(stage);
   const n = { legacy: histogramCount(samples.legacy), candidate: histogramCount(samples.candidate) };
@@ -397,7 +408,7 @@ function judgeAgainst(
     metric,
     unit: 'ms',
     role: goal && !sharesGoal ? 'guardrail and goal' : 'guardrail',
-    n: counted(group),
+    n: countedAnswers(group),
     legacy,
     candidate,
     margin: gate.promotionIncrease,
@@ -412,11 +423,7 @@ function judgeAgainst(
   const shown = candidate ?? GAMMA ** ((resolution.edge ?? 0) * resolution.step);
   const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}${clusterText(group.designEffect, 'latencies')}`;
   const numbers = { ...base, estimate: shown / legacy - 1, interval: [low - 1, high - 1] } as const;
-  const logHarm = detectQuantileExceeds(
-    { p, margin: onCells(gate.rollbackIncrease, resolution.step, Math.ceil), least: gate.ignoreBelowMs ?? 0 },
-    group.state,
-    group.arms,
-  );
+  const logHarm = detectQuantileExceeds(harmClaim(stage, gate, p, resolution.step), group.state, group.arms);
   const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, alpha)}`;
   if (logHarm >= -Math.log(alpha)) {
     return metricVerdict({
@@ -438,11 +445,7 @@ function judgeAgainst(
   }
   if (!sharesGoal) return goalVerdict(judged, group, { ...numbers, sentence: against });
   const seems = quantileExceedsSince(
-    {
-      p,
-      margin: onCells(gate.promotionIncrease, resolution.step, Math.ceil),
-      least: gate.ignoreBelowMs ?? 0,
-    },
+    harmClaim(stage, { ...gate, rollbackIncrease: gate.promotionIncrease }, p, resolution.step),
     group.arms,
     0,
   );
@@ -456,11 +459,24 @@ function judgeAgainst(
   });
 }
 
+/** What would be harm in a latency. */
+export function harmClaim(
+  { share }: Pick<StagePlan, 'share'>,
+  {
+    rollbackIncrease,
+    ignoreBelowMs = 0,
+  }: Pick<StagePlan['gates']['latency'], 'rollbackIncrease' | 'ignoreBelowMs'>,
+  p: LatencyQuantile,
+  step: number,
+): QuantileMargin {
+  return { p, margin: onCells(rollbackIncrease, step, Math.ceil), least: ignoreBelowMs, share };
+}
+
 /** The goal of all models together. */
 function judgeTogether(judged: Judged, group: LatencyGroup): MetricVerdict {
   const { samples, resolution } = group;
   const p = judgedQuantile(judged.stage);
-  const text = `p${100 * p} ${NAMES[group.what]}`;
+  const text = `p${100 * p} ${LATENCY_NAMES[group.what]}`;
   const [legacy, candidate] = [samples.legacy, samples.candidate].map((one) =>
     sketchQuantile(one, p, resolution),
   ) as [number | null, number | null];
@@ -469,7 +485,7 @@ function judgeTogether(judged: Judged, group: LatencyGroup): MetricVerdict {
     metric: text,
     unit: 'ms',
     role: 'goal',
-    n: counted(group),
+    n: countedAnswers(group),
     legacy,
     candidate,
     margin,
@@ -521,6 +537,7 @@ function goalVerdict(judged: Judged, group: LatencyGroup, numbers: MetricNumbers
     p,
     margin: Math.max(margin, GAMMA - 1),
     least: ignoreBelowMs,
+    share: stage.share,
   });
   return metricVerdict({
     ...numbers,
@@ -551,7 +568,7 @@ function judgeAlone(judged: Judged, group: LatencyGroup, { metric, text }: Subje
   const { resolution, state, samples, arms } = group;
   const gate = gatesOf(judged, group);
   const p = judgedQuantile(stage);
-  const n = { legacy: 0, candidate: counted(group).candidate };
+  const n = { legacy: 0, candidate: countedAnswers(group).candidate };
   const frozen = frozenQuantile(baseline, group, p);
   const candidate = sketchQuantile(samples.candidate, p, resolution);
   const goal = gate.promotionIncrease !== null && group.part >= SMALL_PART && frozen !== null;

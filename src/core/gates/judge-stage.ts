@@ -4,7 +4,9 @@ import { formatShare, type StagePlan, stageKind } from '../plan/plan';
 import { geometricMeanRatio } from '../statistics/geometric-mean';
 import { HOUR_MS } from '../text/duration';
 import { metricVerdict, worseText } from './gate-metric';
+import { judgeAllAnswers } from './judge-all-answers';
 import {
+  answersByShape,
   judgedQuantile,
   judgeLatencies,
   judgeTails,
@@ -48,6 +50,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const evidence = foreign ? noStageEvidence(epoch) : input.evidence;
   const rates = stageRates(evidence);
   const groups = latencyGroups(evidence);
+  const shapes = answersByShape(groups);
   const judged: Judged = {
     stage,
     rates,
@@ -63,7 +66,8 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     : [
         ...missing,
         judgeErrors(judged),
-        ...judgeLatencies(judged, groups),
+        ...judgeLatencies(judged, groups, shapes),
+        ...judgeAllAnswers(judged, shapes),
         ...judgeTails(judged, groups),
         judgeFloor(judged),
         ...judgeLeavers(judged),

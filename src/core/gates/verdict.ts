@@ -49,9 +49,10 @@ export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
  * windows whose share was not applied everywhere are not judged; errors by stratum, callers who left, far tails;
  * what was shed is outside of ratios; goals hold in the last quarter of the soak as well. 3: guardrails and strata have
  * weights that are fixed beforehand, every entry into a stage a part of alpha of its own; events are compared by the
- * share that each window really had.
+ * share that each window really had. 4: latencies of all answers are judged together as well, by half of what latencies
+ * may spend; bets for harm in latencies go by the share.
  */
-export const JUDGING_RULES = 3;
+export const JUDGING_RULES = 4;
 
 /** A stage's gate, judged once: recorded in history and never recomputed there. */
 export interface GateVerdict {

@@ -44,6 +44,31 @@ function plenty(said: { candidateMedian?: number; failures?: number } = {}) {
   );
 }
 
+/** 1,800 plain answers of legacy and 200 of the candidate, and as many streams, in some models alike. */
+function slowModels(
+  models: number,
+  said: { candidateMedian: number; shapes?: readonly ('plain' | 'stream')[] },
+) {
+  const { candidateMedian, shapes = ['plain', 'stream'] } = said;
+  return afterWindows([evidenceOf(shapes.flatMap((shape) => shapeCells(shape, models, candidateMedian)))]);
+}
+
+function shapeCells(shape: 'plain' | 'stream', models: number, candidateMedian: number) {
+  return Array.from({ length: models }, (_, model) =>
+    (['legacy', 'candidate'] as const).map((side) => {
+      const requests = (side === 'legacy' ? 1_800 : 200) / models;
+      const median = side === 'legacy' ? 100 : candidateMedian;
+      const seed = 2 * model + (side === 'legacy' ? 1 : 2) + (shape === 'plain' ? 0 : 100);
+      return aCell(side, {
+        requests,
+        shape,
+        model: `model-${model}`,
+        latencies: latencies(requests, median, seed),
+      });
+    }),
+  ).flat();
+}
+
 describe('errors of two arms', () => {
   it.each([
     ['equal and rare', [3_600, 7], [400, 1], 'pass', false],
@@ -143,8 +168,36 @@ describe('latency', () => {
     const slow = judged(stage, afterWindows([plenty({ candidateMedian: 200 })]));
     expect(slow).toMatchObject({ outcome: 'fail', harm: 'p95 of plain answers' });
     expect(slow.sentence).toMatch(
-      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(5.63% of alpha 1.25%\)$/,
+      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(2.81% of alpha 1.25%\)$/,
     );
+  });
+
+  it.each([1, 5])('sees all answers twice as slow about as soon with %p models as with one', (models) => {
+    const verdict = judged(aStage('canary'), slowModels(models, { candidateMedian: 200 }));
+    const all = metricOf(verdict, 'p95 of all answers');
+    expect(all).toMatchObject({ harm: true, n: { legacy: 3_600, candidate: 400 } });
+    expect(all.sentence).toMatch(
+      /^candidate p95 of plain answers \d+ ms against \d+ ms \(\d+% worse\), to first token \d+ ms .*together e-value .* of 356 needed \(11% of alpha 2.5%\)$/,
+    );
+    if (models === 5) expect(verdict.harm).toBe('p95 of all answers');
+    expect(judged(aStage('canary'), slowModels(models, { candidateMedian: 100 })).harm).toBeNull();
+  });
+
+  it('finds no harm in all answers where plain ones alone exist, or the candidate has none of a shape', () => {
+    const streamless = slowModels(1, { candidateMedian: 100, shapes: ['plain'] });
+    expect(metricOf(judged(aStage('canary'), streamless), 'p95 of all answers').harm).toBe(false);
+    const onlyPlainAtCandidate = afterWindows([
+      evidenceOf([
+        ...shapeCells('plain', 1, 200),
+        ...shapeCells('stream', 1, 100).filter(({ side }) => side === 'legacy'),
+      ]),
+    ]);
+    const verdict = metricOf(judged(aStage('canary'), onlyPlainAtCandidate), 'p95 of all answers');
+    expect(verdict.eValue).toBeGreaterThan(0.04);
+    const silent = afterWindows([evidenceOf(shapeCells('plain', 1, 100).slice(0, 1))]);
+    expect(
+      judged(aStage('canary'), silent).metrics.filter(({ metric }) => metric === 'p95 of all answers'),
+    ).toEqual([]);
   });
 
   it('sees a far tail that p95 does not', () => {

@@ -19,7 +19,9 @@ import {
 } from '../../../src/core/statistics/quantile-bound';
 import {
   type ArmSamples,
+  cumulateArms,
   detectQuantileExceeds,
+  detectQuantilesExceed,
   type QuantileMargin,
   quantileExceeds,
   quantileWithin,
@@ -158,7 +160,9 @@ describe('the detector on quantiles', () => {
       state = appendWindow(state, drawArms(400, window < 50 ? 1 : 2, 0.1, random), mergeSamples);
     }
     const all = state.segments.map((segment) => segment.evidence).reduce(mergeSamples);
-    expect(detectQuantileExceeds({ p: 0.95, margin: 0.5 }, state)).toBeGreaterThan(-Math.log(0.00625));
+    expect(detectQuantileExceeds({ p: 0.95, margin: 0.5, share: 0.1 }, state)).toBeGreaterThan(
+      -Math.log(0.00625),
+    );
     expect(quantileExceeds({ p: 0.95, margin: 0.5 }, all)).toBeLessThan(0);
   });
 
@@ -190,6 +194,94 @@ describe('the detector on quantiles', () => {
     expect(rejected).toBeLessThanOrEqual(mostFalseDecisions(runs, ALPHA));
   });
 });
+
+describe('the process of several samples together', () => {
+  it('adds up what each says, but for what the constant weighs', () => {
+    const claim = { p: 0.95, margin: 0.5, share: 0.1 };
+    const shapes = [11, 12].map((seed) => drawArms(2_000, 2, 0.1, seededRandom(seed)));
+    const alone = shapes.reduce((sum, samples) => sum + quantileExceeds(claim, samples), 0);
+    const together = togetherOf(claim, [shapes]);
+    expect(together).toBeCloseTo(alone + 2 * Math.log(0.95) + Math.log(0.6 + 0.4 / 201), 1);
+  });
+
+  it('loses little to a sample that says nothing, and none to one that has no values', () => {
+    const claim = { p: 0.95, margin: 0.5, share: 0.1 };
+    const slow = drawArms(2_000, 2.5, 0.1, seededRandom(13));
+    const same = drawArms(40_000, 1, 0.1, seededRandom(14));
+    const none = { legacy: EMPTY, candidate: EMPTY };
+    const alone = togetherOf(claim, [[slow]]);
+    expect(togetherOf(claim, [[slow, none]])).toBeCloseTo(alone, 9);
+    expect(togetherOf(claim, [[slow, { ...none, legacy: same.legacy }]])).toBeCloseTo(
+      alone + Math.log(0.05),
+      4,
+    );
+    expect(togetherOf(claim, [[slow, same]])).toBeGreaterThan(alone - 3.1);
+  });
+
+  it.each([
+    ['independent samples multiply', togetherOf, 30, false],
+    ['one sample is counted eight times, which is wrong', eightTimesTheSame, 30, true],
+    ['the margin is forgotten, which is wrong', withoutMargin, 30, true],
+  ] as const)('is wrong at most at its alpha at the margin of both: %s', (_, judge, windows, wrong) => {
+    const claim = { p: 0.5, margin: 0.5, share: 0.5 };
+    const runs = 80;
+    let rejected = 0;
+    for (let run = 0; run < runs; run += 1) {
+      const random = seededRandom(run);
+      const seen: ArmSamples[][] = [];
+      for (let window = 0; window < windows; window += 1) {
+        seen.push([drawArms(60, 1.5, 0.5, random), drawArms(60, 1.5, 0.5, random)]);
+        if (judge(claim, seen) < -Math.log(ALPHA)) continue;
+        rejected += 1;
+        break;
+      }
+    }
+    expect(rejected > mostFalseDecisions(runs, ALPHA)).toBe(wrong);
+  });
+
+  it.each([
+    ['the arms have the same mix of models', 0.3, false],
+    ['the candidate gets more of the slow one, which draws at random never do', 0.7, true],
+  ])('takes models of other levels together, as long as %s', (_, slowPart, wrong) => {
+    const random = seededRandom(15);
+    const mixed = (count: number, part: number) =>
+      mergeHistograms([
+        drawLatencies(Math.round(count * part), 3_000, 0.4, random),
+        drawLatencies(Math.round(count * (1 - part)), 200, 0.4, random),
+      ]);
+    const samples = { legacy: mixed(9_000, 0.02), candidate: mixed(1_000, wrong ? slowPart : 0.02) };
+    const found = togetherOf({ p: 0.95, margin: 0.5, share: 0.1 }, [[samples]]);
+    expect(found >= -Math.log(0.003)).toBe(wrong);
+  });
+});
+
+/** Windows of several samples each, judged as one. */
+function togetherOf(claim: QuantileMargin, windows: readonly (readonly ArmSamples[])[]): number {
+  const samples = (windows[0] ?? []).map((_, index) => windows.map((window) => window[index] as ArmSamples));
+  const states = samples.map((each) =>
+    each.reduce<DetectorState<ArmSamples>>(
+      (state, window) => appendWindow(state, window, mergeSamples),
+      NO_WINDOWS,
+    ),
+  );
+  const parts = states.map((state) => ({
+    claim,
+    arms: cumulateArms(state.segments.map((segment) => segment.evidence)),
+  }));
+  return detectQuantilesExceed(parts, states[0] ?? NO_WINDOWS);
+}
+
+/** The wrong product: a sample is not independent of itself. */
+function eightTimesTheSame(claim: QuantileMargin, windows: readonly (readonly ArmSamples[])[]): number {
+  return togetherOf(
+    claim,
+    windows.map(([first]) => Array.from({ length: 8 }, () => first as ArmSamples)),
+  );
+}
+
+function withoutMargin(claim: QuantileMargin, windows: readonly (readonly ArmSamples[])[]): number {
+  return togetherOf({ ...claim, margin: 0.2 }, windows);
+}
 
 describe('quantiles against fixed bounds', () => {
   it('find the quantile above a bound that it exceeds, and below one that it does not reach', () => {
