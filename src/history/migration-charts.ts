@@ -4,7 +4,7 @@ import { formatShare } from '../core/plan/plan';
 import { DAY_MS } from '../core/text/duration';
 import { markup } from '../core/text/markup';
 import type { Tone } from '../report/report-document';
-import type { RecordedMigration } from './recorded-migration';
+import type { ReportedMigration } from './reported-migration';
 
 const WIDTH = 1000;
 const HEIGHT = 260;
@@ -12,7 +12,7 @@ const PLOT = { left: 80, right: 14, top: 16, bottom: 40 };
 
 /** Shares over time: what was asked for as a line, what each window observed as dots in its verdict's colour. */
 export function shareChart(
-  migration: Pick<RecordedMigration, 'windows' | 'changes'>,
+  migration: Pick<ReportedMigration, 'windows' | 'changes'>,
   fromMs: number,
   toMs: number,
   toneOf: (outcome: string) => Tone,

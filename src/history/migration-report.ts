@@ -4,7 +4,6 @@ import { metricTexts, outcomeText } from '../core/gates/verdict-text';
 import type { Checkpoint } from '../core/migration/checkpoint';
 import { formatShare, type StagePlan, stageShareText } from '../core/plan/plan';
 import { recordHash, sequenceProblem } from '../core/record/checkpoint-chain';
-import type { RecordedWindow } from '../core/rehearsal/recorded-window';
 import { formatDuration } from '../core/text/duration';
 import {
   type ReportCell,
@@ -15,11 +14,11 @@ import {
   type Tone,
 } from '../report/report-document';
 import { evidenceBar, intervalChart, shareChart } from './migration-charts';
-import type { RecordedMigration } from './recorded-migration';
+import type { ReportedMigration, ReportedWindow } from './reported-migration';
 
 /** What a migration's history tells, fit for a change ticket; `madeAtMs` is when. */
-export function migrationReport(migration: RecordedMigration, madeAtMs: number): ReportDocument {
-  const untilMs = migration.endedAtMs ?? madeAtMs;
+export function migrationReport(migration: ReportedMigration, madeAtMs: number): ReportDocument {
+  const untilMs = migration.endedAtMs ?? migration.asOfMs ?? madeAtMs;
   return {
     title: `Migration of ${migration.route}`,
     status: { text: migration.outcome, tone: toneOf(migration.outcome) },
@@ -46,7 +45,7 @@ function badge(text: string, of = text): ReportCell {
   return { text, tone: toneOf(of) };
 }
 
-function summary(migration: RecordedMigration, untilMs: number): ReportSection {
+function summary(migration: ReportedMigration, untilMs: number): ReportSection {
   const { startedAtMs, endedAtMs, windows, checkpoints: listed, changes } = migration;
   const last = windows.at(-1)?.result.verdict;
   const lines = [
@@ -56,6 +55,7 @@ function summary(migration: RecordedMigration, untilMs: number): ReportSection {
       ? []
       : ['The history begins in the middle: windows and changes of earlier runs are not in it.']),
     ...(listed.problem === null ? [] : [`Checkpoints are not complete: ${listed.problem}.`]),
+    ...(migration.notes ?? []),
   ];
   const highest = Math.max(0, ...changes.flatMap((one) => (one.confirmedAtMs === null ? [] : [one.share])));
   return section({
@@ -63,7 +63,7 @@ function summary(migration: RecordedMigration, untilMs: number): ReportSection {
     facts: [
       ['Migration', migration.migrationId],
       ['Started', instant(startedAtMs)],
-      ['Ended', endedAtMs === null ? 'still open' : instant(endedAtMs)],
+      ['Ended', endedAtMs === null ? openText(migration) : instant(endedAtMs)],
       ['Lasted', formatDuration(untilMs - startedAtMs)],
       ['Started by', migration.by],
       ['Why', migration.reason === '' ? 'not said' : migration.reason],
@@ -74,7 +74,11 @@ function summary(migration: RecordedMigration, untilMs: number): ReportSection {
   });
 }
 
-function shares(migration: RecordedMigration, untilMs: number): ReportSection {
+function openText({ asOfMs }: ReportedMigration): string {
+  return asOfMs === undefined ? 'still open' : `still open at ${instant(asOfMs)}`;
+}
+
+function shares(migration: ReportedMigration, untilMs: number): ReportSection {
   return section({
     title: 'Shares asked and confirmed',
     figure: shareChart(migration, migration.startedAtMs, untilMs, toneOf),
@@ -97,8 +101,8 @@ function shares(migration: RecordedMigration, untilMs: number): ReportSection {
 }
 
 /** Windows of one epoch are one visit of a stage. */
-function verdicts({ windows }: RecordedMigration): ReportSection[] {
-  const visits: RecordedWindow[][] = [];
+function verdicts({ windows }: ReportedMigration): ReportSection[] {
+  const visits: ReportedWindow[][] = [];
   for (const window of windows) {
     const current = visits.at(-1);
     if (current?.[0]?.epoch === window.epoch) current.push(window);
@@ -109,7 +113,7 @@ function verdicts({ windows }: RecordedMigration): ReportSection[] {
   return [section({ title, table: visitTable(visits) }), ...visits.flatMap(visitSections)];
 }
 
-function visitTable(visits: readonly (readonly RecordedWindow[])[]): ReportTable {
+function visitTable(visits: readonly (readonly ReportedWindow[])[]): ReportTable {
   return {
     head: ['stage', 'asked', 'observed', 'windows', 'soak', 'legacy', 'candidate', 'verdict', 'why'],
     numeric: [1, 2, 3, 5, 6],
@@ -120,7 +124,7 @@ function visitTable(visits: readonly (readonly RecordedWindow[])[]): ReportTable
       return [
         [
           last.stage.name,
-          formatShare(last.share),
+          askedText(last),
           observedText(verdict),
           String(visit.length),
           formatDuration(last.observedBeforeMs + observedMs),
@@ -134,11 +138,11 @@ function visitTable(visits: readonly (readonly RecordedWindow[])[]): ReportTable
   };
 }
 
-function visitSections(visit: readonly RecordedWindow[]): ReportSection[] {
+function visitSections(visit: readonly ReportedWindow[]): ReportSection[] {
   const last = visit.at(-1);
   if (last === undefined) return [];
   const { verdict } = last.result;
-  const name = `${last.stage.name} at ${formatShare(last.share)}`;
+  const name = `${last.stage.name} at ${askedText(last)}`;
   return [
     section({
       title: `${name}: the last verdict, by metric`,
@@ -159,7 +163,7 @@ function visitSections(visit: readonly RecordedWindow[]): ReportSection[] {
   ];
 }
 
-function windowRow({ number, endedAtMs, result: { verdict } }: RecordedWindow): ReportCell[] {
+function windowRow({ number, endedAtMs, result: { verdict } }: ReportedWindow): ReportCell[] {
   const errors = verdict.metrics.find(({ metric }) => metric === 'errors');
   const texts = errors === undefined ? null : metricTexts(errors);
   return [
@@ -204,7 +208,7 @@ function charted(text: string, chart: string | null): ReportCell {
   return chart === null ? text : { text, chart };
 }
 
-function assessment({ assessment: found }: RecordedMigration): ReportSection[] {
+function assessment({ assessment: found }: ReportedMigration): ReportSection[] {
   if (found === null) return [];
   const lines = [
     ...found.blockers.map((text) => `Blocker: ${text}`),
@@ -216,7 +220,7 @@ function assessment({ assessment: found }: RecordedMigration): ReportSection[] {
   return [section({ title: `Assessment: ${found.outcome}`, lines })];
 }
 
-function whoDidWhat({ messages, by, startedAtMs, reason }: RecordedMigration): ReportSection {
+function whoDidWhat({ messages, by, startedAtMs, reason }: ReportedMigration): ReportSection {
   return section({
     title: 'Who did what',
     table: {
@@ -236,7 +240,7 @@ function whoDidWhat({ messages, by, startedAtMs, reason }: RecordedMigration): R
 }
 
 /** Effects are recorded as checkpoints of their own. */
-function effects({ checkpoints: { list } }: RecordedMigration): ReportSection {
+function effects({ checkpoints: { list } }: ReportedMigration): ReportSection {
   const recorded = list.flatMap((entry) =>
     entry.kind === 'recorded' && entry.what.startsWith('effect') ? [entry] : [],
   );
@@ -251,7 +255,7 @@ function effects({ checkpoints: { list } }: RecordedMigration): ReportSection {
   });
 }
 
-function checkpoints({ checkpoints: { list, source, archived }, migrationId }: RecordedMigration) {
+function checkpoints({ checkpoints: { list, source, archived }, migrationId }: ReportedMigration) {
   const problem = sequenceProblem(list, archived?.count);
   const open = list.filter(({ kind }) => kind === 'intended').length;
   const verified =
@@ -305,7 +309,7 @@ const RECORDED_TONES: Readonly<Record<string, string>> = {
   deadline: 'inconclusive',
 };
 
-function planned({ plan }: RecordedMigration): ReportSection {
+function planned({ plan }: ReportedMigration): ReportSection {
   return section({
     title: 'The plan',
     table: {
@@ -339,6 +343,10 @@ function planRow(stage: StagePlan): ReportCell[] {
     `errors x${errors.rollbackRatio}, p95 +${formatShare(latency.rollbackIncrease)}, success under ${formatShare(floor.success)}`,
     `errors +${formatShare(errors.promotionExcess)}${latencyGoal === null ? '' : `, p95 +${formatShare(latencyGoal)}`}`,
   ];
+}
+
+function askedText({ share }: ReportedWindow): string {
+  return share === null ? 'an unknown share' : formatShare(share);
 }
 
 function observedText({ observedShare }: GateVerdict): string {

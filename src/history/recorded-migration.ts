@@ -63,7 +63,7 @@ export interface RecordedMessage {
 /** The checkpoints and where they come from; `problem` says what of them is missing or does not fit. */
 export interface RecordedCheckpoints {
   readonly list: readonly Checkpoint[];
-  readonly source: 'the migration' | 'its history, retraced';
+  readonly source: 'the migration' | 'its history, retraced' | 'an exported record';
   readonly problem: string | null;
   /** How many come before the list, in runs that are not here, and the hash over them; null where none do. */
   readonly archived: Pick<ArchivedCheckpoints, 'count' | 'head'> | null;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { reportHtml } from '../report/report-html';
 import { reportMarkdown } from '../report/report-markdown';
 import { migrationReport } from './migration-report';
-import type { RecordedMigration } from './recorded-migration';
+import type { ReportedMigration } from './reported-migration';
 
 /** A report in both formats. */
 export interface WrittenReport {
@@ -12,7 +12,7 @@ export interface WrittenReport {
 }
 
 /** The report of a migration as texts; `madeAtMs` is when it was made. */
-export function renderReport(migration: RecordedMigration, madeAtMs: number): WrittenReport {
+export function renderReport(migration: ReportedMigration, madeAtMs: number): WrittenReport {
   const report = migrationReport(migration, madeAtMs);
   return { html: reportHtml(report, new Date(madeAtMs).toISOString()), markdown: reportMarkdown(report) };
 }
@@ -21,7 +21,7 @@ export function renderReport(migration: RecordedMigration, madeAtMs: number): Wr
  * Writes MIGRATION.html and MIGRATION.md into a folder, which is made where there is none, and returns their
  * paths. Whole files replace older ones, so that a retried write does no harm.
  */
-export function writeReport(migration: RecordedMigration, folder: string, madeAtMs: number): WrittenReport {
+export function writeReport(migration: ReportedMigration, folder: string, madeAtMs: number): WrittenReport {
   const { html, markdown } = renderReport(migration, madeAtMs);
   mkdirSync(folder, { recursive: true });
   // A migration's id is its route and random digits; whatever else stands in a history is no path.

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type MigrationClient, NoWorker } from '../../client';
 import type { Checkpoint } from '../../core/migration/checkpoint';
+import { isExport } from '../../core/record/checkpoint-chain';
 import { type RecordedMigration, readMigration } from '../../history/recorded-migration';
 import { InvalidHistory } from '../../history/temporal-history';
 import { CliError, EXIT } from '../options/cli-error';
@@ -81,6 +82,12 @@ function migrationIn(file: string, route: string | undefined): RecordedMigration
 
 function read(file: string): RecordedMigration {
   const text = readTextFile(file);
+  if (isExport(text)) {
+    throw new CliError(
+      `${file}: expected a history, got an exported record, which only \`cutover report --record\` reads`,
+      EXIT.badInput,
+    );
+  }
   let document: unknown;
   try {
     document = JSON.parse(text);

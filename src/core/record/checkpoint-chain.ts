@@ -78,12 +78,22 @@ export interface RecordCoverage {
   readonly seal: Seal | null;
 }
 
+/** Whether a text is meant to be an export, whole or not. */
+export function isExport(text: string): boolean {
+  return (text.split('\n', 1)[0] ?? '').includes(`"format":"${FORMAT}"`);
+}
+
+/** The entries of an export that was verified. */
+export function entriesOf(text: string): readonly RecordEntry[] {
+  const links = text.trimEnd().split('\n').slice(1);
+  return links.map((line) => JSON.parse(line) as RecordEntry);
+}
+
 /** What of a verified export a record hash covers, or null when it is of another record. */
 export function coveredBy(text: string, migrationId: string, hash: string): RecordCoverage | null {
-  const links = text.trimEnd().split('\n').slice(1);
-  const entries = links.map((line) => JSON.parse(line) as { checkpoint?: Checkpoint; start?: RecordedStart });
-  const checkpoints = entries.flatMap(({ checkpoint }) => checkpoint ?? []);
-  const archived = entries.find(({ start }) => start !== undefined)?.start?.archived;
+  const entries = entriesOf(text);
+  const checkpoints = entries.flatMap((entry) => ('checkpoint' in entry ? [entry.checkpoint] : []));
+  const archived = entries.flatMap((entry) => ('start' in entry ? [entry.start] : []))[0]?.archived;
   const first = archived?.count ?? 0;
   const count = countCovered({ migrationId, checkpoints, archived }, hash);
   if (count !== null) return { checkpoints: first + count, seal: checkpoints[count - 1]?.seal ?? null };

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { runCli } from '../../support/cli';
 import { folderWith } from '../../support/migrations/migration-fixture';
+import { exportOf, sealedText } from '../../support/migrations/recorded-export';
 import { historyOf, historyPath, judgedToday, withPayloads } from '../../support/migrations/recorded-history';
 
 /** A canary of an hour in three windows: quick to rehearse. */
@@ -13,6 +14,7 @@ stages:
   - name: complete
 `;
 
+const exported = exportOf('harm-2');
 let folder: string;
 
 beforeAll(() => {
@@ -24,6 +26,8 @@ beforeAll(() => {
     'completed.json': JSON.stringify(judgedToday(historyOf('completed-2'))),
     'harm.json': JSON.stringify(judgedToday(historyOf('harm-2'))),
     'nothing.json': '{"events":[]}',
+    'harm.jsonl': sealedText(exported, exported.entries),
+    'changed.jsonl': sealedText(exported, exported.entries).replace('"by":"', '"by":"not '),
     'text.json': 'nothing',
   });
 });
@@ -152,4 +156,30 @@ it('writes a report from a history without Temporal or a worker', async () => {
   expect(
     (await run('report', '--history', historyPath('harm-2'), '--html', 'no/such/folder.html')).code,
   ).toBe(2);
+});
+
+it('writes a report from an exported record, without Temporal and past its retention', async () => {
+  const { code, stderr } = await run('report', '--record', 'harm.jsonl', '--html', 'record.html');
+  expect({ code, stderr }).toEqual({
+    code: 0,
+    stderr: expect.stringMatching(/^wrote record.html: harm-\S+, rolled back\n$/),
+  });
+  const { stdout } = await run('report', 'harm', '--record', 'harm.jsonl');
+  expect(stdout).toMatch(/^# Migration of harm: rolled back\n/);
+  expect(JSON.parse((await run('report', '--record', 'harm.jsonl', '--json')).stdout)).toMatchObject({
+    ...{ route: 'harm', outcome: 'rolled back', source: 'an exported record', problem: null },
+  });
+});
+
+it.each([
+  [['--record', 'changed.jsonl'], 5, 'changed.jsonl, line 2: its content does not match its hash'],
+  [['--record', 'harm.json'], 2, 'harm.json: expected a record that `cutover export --out` wrote'],
+  [['--history', 'harm.jsonl'], 2, 'which only `cutover report --record` reads'],
+  [['--record', 'harm.jsonl', '--history', 'harm.json'], 2, 'expected one of --record and --history'],
+  [['chat', '--record', 'harm.jsonl'], 2, 'expected the record of "chat", harm.jsonl is of "harm"'],
+  [['--record', 'absent.jsonl'], 2, 'expected to read absent.jsonl, but it failed (ENOENT)'],
+])('makes no report of %j, and says why', async (args, exitCode, problem) => {
+  const { code, stdout, stderr } = await run('report', ...args);
+  expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' });
+  expect(stderr).toContain(problem);
 });
