@@ -43,9 +43,7 @@ export function applyCommand(before: MigrationState, command: Command, atMs: num
   const next = carryOut(state, command, atMs);
   const appended = next.checkpoints.slice(state.checkpoints.length);
   const checkpoint =
-    appended.findLast((entry) => entry.kind === 'intended')?.seq ??
-    appended.at(-1)?.seq ??
-    (isRollback(command) ? (next.pending?.checkpoint ?? null) : null);
+    appended.at(-1)?.seq ?? (isRollback(command) ? (next.pending?.checkpoint ?? null) : null);
   return seen(next, command, {
     accepted: true,
     message: effectText(next, command, appended.length),
@@ -120,7 +118,7 @@ function rollbackRefusal(state: MigrationState, command: Command & { name: 'roll
   }
   const running = state.pending?.rollback ?? null;
   if (target.share > 0 && running?.emergency === true) return 'after an emergency only share 0 is accepted';
-  if (target.share > 0 && running !== null && running.share < target.share) {
+  if (running !== null && running.share < target.share) {
     return `a rollback to ${formatShare(running.share)} is under way: the lower share wins`;
   }
   return null;
@@ -302,9 +300,7 @@ function effectText(state: MigrationState, command: Command, appended: number): 
     const share = formatShare(state.pending?.record.share ?? 0);
     return appended === 0 ? `a rollback to ${share} is already under way` : `rolling back to ${share}`;
   }
-  return appended === 0
-    ? `already ${command.name === 'pause' ? 'paused' : 'done'}`
-    : `${command.name} accepted`;
+  return appended === 0 ? 'already paused' : `${command.name} accepted`;
 }
 
 function isRollback(command: Command): boolean {
@@ -328,7 +324,7 @@ export function updateRefusal(state: MigrationState, command: Command): string |
     command.name === 'rollback' ? rollbackTarget(state, command.to) : { share: 0, stageIndex: 0 };
   if (typeof target === 'string') return target;
   const emergency = command.name === 'emergencyRollback';
-  return covers(running, { share: target.share, emergency, final: target.share === 0 })
+  return covers(running, { share: target.share, emergency })
     ? `a rollback to ${formatShare(running.share)} is already under way: follow checkpoint ${state.pending?.checkpoint}`
     : null;
 }

@@ -142,7 +142,7 @@ export function rollBackToLegacy(
 }
 
 /** Whether a running rollback already does all that another one asks for. */
-export function covers(running: RollbackRequest, wanted: RollbackRequest): boolean {
+export function covers(running: RollbackRequest, wanted: Omit<RollbackRequest, 'final'>): boolean {
   if (running.emergency) return true;
   if (wanted.emergency) return false;
   return running.share <= wanted.share;

@@ -377,3 +377,131 @@ describe('updates', () => {
     }
   });
 });
+
+describe('the answer to a command', () => {
+  const answered = (world: ReturnType<typeof givenMigration>) => world.state.seen.at(-1);
+
+  it('names what came of it, and the checkpoint to follow', () => {
+    const world = givenMigration().reaches('canary');
+    world.says('pause', { commandId: 'c-1' });
+    expect(answered(world)).toMatchObject({
+      message: 'pause accepted',
+      checkpoint: world.checkpoints.at(-1)?.seq,
+    });
+    world.says('reevaluate', { commandId: 'c-2' });
+    expect(answered(world)).toMatchObject({
+      message: 'reevaluate accepted',
+      checkpoint: world.checkpoints.at(-1)?.seq,
+    });
+    world.says('resume', { commandId: 'c-3', accept: 'reapply' });
+    expect(answered(world)).toMatchObject({ message: 'resume accepted', checkpoint: world.intended.seq });
+    expect(world.state).toMatchObject({ lapses: [], drifts: [], paused: null });
+  });
+
+  it('of an emergency is that of a rollback', () => {
+    const world = givenMigration().reaches('canary').says('emergencyRollback', { commandId: 'c-1' });
+    expect(answered(world)).toMatchObject({ message: 'rolling back to 0%', checkpoint: world.intended.seq });
+    world.says('emergencyRollback', { commandId: 'c-2' });
+    expect(answered(world)).toMatchObject({
+      message: 'a rollback to 0% is already under way',
+      checkpoint: world.intended.seq,
+    });
+  });
+
+  it('to a promotion stands for the reason that was given, else for that of the verdict', () => {
+    const promoted = (reason?: string) =>
+      givenMigration()
+        .reaches('canary')
+        .watches({ verdict: { sentence: 'errors are alike' } })
+        .says('promote', { stage: 'canary', ...(reason === undefined ? {} : { reason }) })
+        .checksHealth().intended.reason;
+    expect(promoted('it looks well')).toBe('it looks well');
+    expect(promoted()).toBe('errors are alike');
+  });
+
+  it('to an override says which checkpoint is in effect', () => {
+    const world = givenMigration().reaches('canary');
+    const inEffect = world.state.inEffect?.checkpoint;
+    world.says('promote', { stage: 'canary', override: true, by: 'ana', reason: 'go', checkpoint: 999 });
+    expect(world.lastRefusal).toBe(
+      `expected the checkpoint in effect (${inEffect}), got 999: look again before you override`,
+    );
+  });
+});
+
+describe('a resume', () => {
+  it('while a change of routing is under way lets the next stage advance by itself', () => {
+    const world = givenMigration().reaches('canary').says('pause').overrides().says('resume');
+    expect(world.state).toMatchObject({ phase: 'applying', paused: null });
+  });
+
+  it('takes a reapply for drift that is gone by now', () => {
+    const world = givenMigration().reaches('canary').watches({ drift: OVERTAKEN }).watches();
+    expect(world.state.drift).toBeNull();
+    expect(world.says('resume').lastRefusal).toContain('the routing was changed by someone else');
+    expect(world.says('resume', { accept: 'reapply' }).intended.cause).toBe('reapply');
+  });
+
+  it('forgets what was known of another hand once its share is applied again', () => {
+    const world = givenMigration().reaches('canary').watches({ drift: OVERTAKEN });
+    expect(world.says('resume', { accept: 'reapply' }).state).toMatchObject({ drift: null, drifts: [] });
+  });
+
+  it('accepts nothing of what is counted where an operator paused', () => {
+    const world = givenMigration().reaches('canary').says('pause').says('resume');
+    expect(world.state.stage).not.toHaveProperty('accepted');
+  });
+});
+
+describe('a rollback', () => {
+  it('to the previous checkpoint is one to share 0 where nothing has moved yet', () => {
+    for (const world of [givenMigration(), givenMigration().reaches('assess')]) {
+      world.says('rollback', { to: 'previous' });
+      expect(world.intended).toMatchObject({ stage: 'assess', share: 0, cause: 'rollback' });
+      expect(world.applies().state.outcome).toBe('rolled back');
+    }
+  });
+
+  it('that is asked for once more, to the same share, is accepted and changes nothing', () => {
+    const world = givenMigration().reaches('rolling').says('rollback', { to: 'previous' });
+    const { length } = world.checkpoints;
+    world.says('rollback', { to: 'previous', commandId: 'c-1' });
+    expect(world.state.refusals).toEqual([]);
+    expect(world.checkpoints).toHaveLength(length);
+    const message = `a rollback to 10% is already under way: follow checkpoint ${world.intended.seq}`;
+    expect(updateRefusal(world.state, command('rollback', { to: 'previous' }))).toBe(message);
+    expect(updateRefusal(world.state, command('rollback'))).toBeNull();
+  });
+
+  it('to an archived checkpoint is refused as such, up to the last of them', () => {
+    const world = givenMigration().reaches('canary');
+    world.state = { ...world.state, archived: { ...world.state.archived, count: 3 } };
+    expect(world.says('rollback', { to: 3 }).lastRefusal).toContain('checkpoint 3 is archived and no target');
+    expect(world.says('rollback', { to: 6 }).lastRefusal).toContain('checkpoint 6 never took effect');
+  });
+
+  it('above share 0 is refused under the id of another command, as everything else is', () => {
+    for (const to of ['previous', 999]) {
+      const world = givenMigration().reaches('rolling').says('pause', { commandId: 'x' });
+      const { length } = world.checkpoints;
+      world.says('rollback', { to, commandId: 'x' });
+      expect(world.state).toMatchObject({ phase: 'observing', refusals: [], badMessages: { count: 1 } });
+      expect(world.checkpoints).toHaveLength(length);
+    }
+  });
+
+  it('under the id of another command takes its place', () => {
+    const world = givenMigration().reaches('rolling').says('pause', { commandId: 'x' });
+    world.says('emergencyRollback', { commandId: 'x' });
+    expect(world.state.seen).toMatchObject([{ commandId: 'x', name: 'emergencyRollback' }]);
+  });
+
+  it('that was refused is carried out when it is sent again and nothing stands against it any more', () => {
+    const world = givenMigration().reaches('rolling').watches({ drift: KILLED });
+    const again = { to: 'previous', commandId: 'x' };
+    expect(world.says('rollback', again).lastRefusal).toContain('nothing above 0% is applied');
+    expect(repeatedUpdate(world.state, command('rollback', again))).toBeNull();
+    expect(world.watches().says('rollback', again).state.phase).toBe('rolling back');
+    expect(world.state.seen).toHaveLength(1);
+  });
+});

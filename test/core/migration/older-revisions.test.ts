@@ -100,6 +100,12 @@ describe('a migration of the first revision decides as it did', () => {
     expect(world.says('pause', { commandId: 'x' }).state).toBe(before);
   });
 
+  it('keeps one answer per id and name: that of a rollback which was refused before', () => {
+    const world = givenOf(1).reaches('canary').says('rollback', { to: 999, commandId: 'y' });
+    world.says('rollback', { commandId: 'y' });
+    expect(world.state.seen).toMatchObject([{ commandId: 'y', message: 'rolling back to 0%' }]);
+  });
+
   it('answers an update whose id another command bore', () => {
     const world = givenOf(1).reaches('canary').says('pause', { commandId: 'x' });
     const resume = readCommand('resume', { commandId: 'x' });
