@@ -1,9 +1,12 @@
 import { noStageEvidence, type StageEvidence } from '../../../src/core/evidence/stage-evidence';
-import type { MigrationState } from '../../../src/core/migration/migration-state';
+import type { Drift, MigrationState } from '../../../src/core/migration/migration-state';
+import { aMetric } from '../../support/migrations/migration-sighting';
 import {
+  aRoster,
   DAY_MS,
   givenMigration,
   HOUR_MS,
+  KILLED,
   MINUTE_MS,
   OVERTAKEN,
 } from '../../support/migrations/migration-world';
@@ -108,5 +111,264 @@ describe('a change of routing', () => {
     world.says('rollback', { to: 'previous' }).applies().says('resume').overrides();
     expect(world.state.pending?.record.share).toBe(0.5);
     expect(world.says('rollback', { to: rolling }).lastRefusal).toContain('above the current 10%');
+  });
+});
+
+describe('a window', () => {
+  it('is counted, and its verdict kept with its number and time, the last twenty of them', () => {
+    const world = givenMigration().reaches('canary');
+    const before = world.state.verdicts.length;
+    world.elapse(MINUTE_MS).watches({ verdict: { outcome: 'inconclusive', sentence: 'too few' } });
+    expect(world.state.stage.windows).toBe(1);
+    expect(world.state.verdicts).toHaveLength(before + 1);
+    expect(world.state.verdicts.at(-1)).toMatchObject({ sentence: 'too few', window: 1, atMs: world.nowMs });
+    for (let window = 0; window < 25; window += 1) world.watches({ verdict: { outcome: 'inconclusive' } });
+    expect(world.state.verdicts.map(({ window }) => window)).toEqual(
+      Array.from({ length: 20 }, (_, index) => index + 7),
+    );
+  });
+
+  it('that was watched in assess, for a kill latch, is no evidence', () => {
+    const world = givenMigration().reads().applies({ drift: KILLED });
+    world.watches({ drift: KILLED, observedMs: HOUR_MS }).watches({ observedMs: HOUR_MS });
+    expect(world.state.stage).toMatchObject({ observedMs: 0, verdict: null });
+  });
+
+  it('without a pass takes a question back for its own reason, or for drift', () => {
+    const stages = [{ name: 'assess' }, { name: 'canary', approval: {} }, { name: 'complete' }];
+    const asked = () => givenMigration({ stages }).reaches('canary').watches({ observedMs: DAY_MS });
+    const reasonOf = (world: ReturnType<typeof asked>) =>
+      world.checkpoints.find((entry) => entry.kind === 'recorded' && entry.what === 'approval withdrawn')
+        ?.reason;
+    expect(reasonOf(asked().watches({ verdict: { outcome: 'fail', sentence: 'p95 rises' } }))).toBe(
+      'p95 rises',
+    );
+    expect(reasonOf(asked().watches({ drift: OVERTAKEN }))).toBe('drift');
+    expect(reasonOf(asked().watches())).toBeUndefined();
+  });
+
+  it('of a worker that does not say who answered leaves open who is silent, and names its own drift', () => {
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({ answered: ['gw-a'] });
+    const older = { answered: undefined as never, drifts: undefined as never };
+    expect(world.watches({ ...older, drift: OVERTAKEN }).state).toMatchObject({
+      unreachable: ['gw-b'],
+      drift: OVERTAKEN,
+    });
+    expect(world.watches(older).state.drift).toBeNull();
+  });
+
+  it('ends a hold that was judged again, and no other', () => {
+    const world = givenMigration()
+      .reaches('canary')
+      .timePasses(3 * DAY_MS);
+    expect(world.watches().state.stage.held).not.toBeNull();
+    expect(world.says('reevaluate').watches({ observedMs: DAY_MS }).state.stage).toMatchObject({
+      held: null,
+      reevaluating: false,
+    });
+  });
+
+  it('rolls back for the reason of the metric that harms', () => {
+    const metrics = [
+      aMetric({ metric: 'latency', sentence: 'as slow as legacy' }),
+      aMetric({ metric: 'errors', sentence: 'twice the errors', harm: true, outcome: 'fail' }),
+    ];
+    const world = givenMigration().reaches('canary');
+    world.watches({ verdict: { outcome: 'fail', harm: 'errors', sentence: 'fails', metrics } });
+    expect(world.intended).toMatchObject({ by: 'cutover', reason: 'twice the errors', share: 0 });
+    expect(world.recorded.at(-1)).toBe('harm');
+  });
+
+  it('pauses for what its metrics say, and for an uneven sample where none does', () => {
+    const causeOf = (metric: string, outcome: 'fail' | 'pass') =>
+      givenMigration()
+        .reaches('canary')
+        .watches({
+          verdict: { pause: 'look', metrics: [aMetric({ metric: 'errors' }), aMetric({ metric, outcome })] },
+        }).state.paused;
+    expect(causeOf('candidate closed', 'fail')).toMatchObject({ cause: 'candidate closed', reason: 'look' });
+    expect(causeOf('candidate closed', 'pass')).toMatchObject({ cause: 'sample ratio', by: 'cutover' });
+    expect(causeOf('failures in a row', 'pass')).toMatchObject({ cause: 'failures in a row' });
+    expect(causeOf('errors', 'fail')).toMatchObject({ cause: 'sample ratio' });
+  });
+});
+
+describe('of a verdict with many strata', () => {
+  const kept = (metrics: readonly ReturnType<typeof aMetric>[]) =>
+    givenMigration()
+      .reaches('canary')
+      .watches({ verdict: { outcome: 'inconclusive', metrics } })
+      .state.stage.verdict?.metrics.map(({ metric }) => metric);
+  const some = (count: number, name: string, said: Parameters<typeof aMetric>[0] = {}) =>
+    Array.from({ length: count }, (_, index) => aMetric({ metric: `${name} ${index}`, ...said }));
+
+  it('all are kept up to twelve', () => {
+    expect(kept(some(12, 'report', { role: 'report' }))).toHaveLength(12);
+  });
+
+  it('those are kept that say most, in the order in which they were judged', () => {
+    const report = some(3, 'report', { role: 'report', outcome: 'fail' });
+    const passed = some(8, 'passed', { outcome: 'pass' });
+    const open = some(2, 'open', { outcome: 'inconclusive' });
+    const none = some(3, 'none', { outcome: 'not applicable' });
+    const [harm] = some(1, 'harm', { harm: true, outcome: 'fail', role: 'report' });
+    const [more] = some(1, 'more', { outcome: 'fail' });
+    if (harm === undefined || more === undefined) throw new Error('expected two metrics');
+    const names = (...metrics: ReturnType<typeof aMetric>[]) => metrics.map(({ metric }) => metric);
+    expect(kept([...report, ...none, ...passed, ...open, more, harm])).toEqual(
+      names(...passed, ...open, more, harm),
+    );
+    expect(kept([...report, ...none, ...passed, ...open])).toEqual(
+      names(...none.slice(0, 2), ...passed, ...open),
+    );
+    expect(kept([...report, ...none, ...open, ...open, ...open, ...open])).toEqual(
+      names(...report.slice(0, 1), ...none, ...open, ...open, ...open, ...open),
+    );
+  });
+});
+
+describe('the roster after a window', () => {
+  it('is without who left and was in it, and with who was found and was not', () => {
+    const world = givenMigration().reaches('canary');
+    const { length } = world.checkpoints;
+    world.watches({ discovered: aRoster(['gw-a']), left: ['gw-x'] });
+    expect(world.state.roster).toEqual(aRoster());
+    expect(world.checkpoints).toHaveLength(length);
+    world.watches({ discovered: aRoster(['gw-a', 'gw-c']), left: ['gw-x', 'gw-b'] });
+    expect(world.checkpoints.at(-1)?.reason).toBe('gw-c joined, gw-b left');
+    expect(world.state.roster).toEqual(aRoster(['gw-a', 'gw-c']));
+  });
+
+  it('is never empty: the last ones stay until another joins', () => {
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({ left: ['gw-a', 'gw-b'] });
+    expect(world.state.roster).toEqual(aRoster());
+    world.watches({ left: ['gw-a', 'gw-b'], discovered: aRoster(['gw-c']) });
+    expect(world.state.roster).toEqual(aRoster(['gw-c']));
+  });
+
+  it('takes nobody in for being located', () => {
+    const world = givenMigration()
+      .reaches('canary')
+      .watches({ located: aRoster(['gw-a', 'gw-c']) });
+    expect(world.state.roster).toEqual(aRoster());
+  });
+});
+
+describe('what contradicts the routing', () => {
+  const at = (gateway: string, drift: Drift): Drift => ({ ...drift, gateway });
+
+  it('is recorded once per gateway and kind, and when it is over', () => {
+    const world = givenMigration().reaches('canary');
+    world.watches({ drift: OVERTAKEN, drifts: [OVERTAKEN, at('gw-b', OVERTAKEN)] });
+    expect(world.recorded.filter((what) => what === 'drift')).toHaveLength(2);
+    expect(world.state.paused?.reason).toBe(`gw-b: ${OVERTAKEN.detail}`);
+    world.watches({ drift: at('gw-b', OVERTAKEN) });
+    expect(world.checkpoints.at(-1)).toMatchObject({
+      what: 'drift cleared',
+      reason: 'gw-a: newer epoch is gone; resume with accept "reapply" goes on',
+    });
+    const other: Drift = { gateway: 'gw-b', kind: 'other content', detail: 'other', kill: null };
+    world.watches({ drift: other });
+    expect(world.recorded.slice(-2)).toEqual(['drift cleared', 'drift']);
+  });
+
+  it('keeps the pause when it is over: only an operator resumes', () => {
+    const world = givenMigration().reaches('canary').watches({ drift: OVERTAKEN }).watches();
+    expect(world.state).toMatchObject({ drift: null, drifts: [], paused: { cause: 'drift' } });
+  });
+
+  it('says how a latch was cleared', () => {
+    const world = givenMigration().reaches('canary').watches({ drift: KILLED }).watches();
+    expect(world.checkpoints.at(-1)?.reason).toBe(
+      'gw-a: its kill switch is no longer set; resume with accept "reapply" goes on',
+    );
+  });
+
+  it('raises nothing of what gateways may hold where it is a latch', () => {
+    const world = givenMigration().reaches('canary').watches({ drift: KILLED }).says('rollback');
+    expect(world.decision).toMatchObject({ leaseConfirms: true });
+  });
+});
+
+describe('lapses', () => {
+  const lapse = (gateway: string, what = 'its lease had lapsed') => ({ gateway, what });
+
+  it('of several gateways in one window are one outage, each recorded', () => {
+    const world = givenMigration().reaches('canary');
+    world.watches({ lapses: [lapse('gw-a', 'silent'), lapse('gw-b', 'behind')] });
+    expect(world.state.lapses).toEqual([{ gateway: 'gw-a, gw-b', what: 'silent', atMs: world.nowMs }]);
+    expect(world.checkpoints.slice(-2).map(({ reason }) => reason)).toEqual(['gw-a: silent', 'gw-b: behind']);
+  });
+
+  it('are kept with two hundred characters of who and how', () => {
+    const long = 'n'.repeat(300);
+    const world = givenMigration().reaches('canary');
+    world.watches({ lapses: [lapse(long, long), { ...lapse(long), routine: true }] });
+    expect(world.state.lapses).toEqual([
+      { gateway: 'n'.repeat(200), what: 'it restarted in order', atMs: world.nowMs, routine: true },
+      { gateway: 'n'.repeat(200), what: 'n'.repeat(200), atMs: world.nowMs },
+    ]);
+  });
+
+  it('pause a migration once, and a pause that is there already stays', () => {
+    const world = givenMigration().reaches('canary').says('pause', { by: 'ana' });
+    for (let count = 0; count < 3; count += 1) world.watches({ lapses: [lapse('gw-b')] });
+    expect(world.state.paused).toMatchObject({ cause: 'operator', by: 'ana' });
+    expect(world.state.lapses).toHaveLength(3);
+    expect(world.recorded.filter((what) => what === 'paused')).toHaveLength(1);
+  });
+
+  it('count for a day and not a moment longer', () => {
+    const paused = (laterMs: number) => {
+      const world = givenMigration()
+        .reaches('canary')
+        .watches({ lapses: [lapse('gw-b')] });
+      world.elapse(laterMs).watches({ lapses: [lapse('gw-b')] });
+      return world.watches({ lapses: [lapse('gw-b')] }).state.paused;
+    };
+    expect(paused(DAY_MS)).toBeNull();
+    expect(paused(DAY_MS - 1)).toMatchObject({
+      by: 'cutover',
+      reason: '3 lapses within a day, the last at gw-b',
+    });
+  });
+
+  it('are the last fifty', () => {
+    const world = givenMigration().reaches('canary');
+    for (let count = 0; count < 60; count += 1) world.elapse(1).watches({ lapses: [lapse(`gw-${count}`)] });
+    expect(world.state.lapses).toHaveLength(50);
+    expect(world.state.lapses.at(-1)?.gateway).toBe('gw-59');
+    world.watches();
+    expect(world.state.lapses).toHaveLength(50);
+  });
+});
+
+describe('the handover', () => {
+  const handedOver = () => givenMigration().reaches('complete').watches({ observedMs: DAY_MS });
+
+  it('remembers who is settled, and ends with the last of them, for that reason', () => {
+    const world = handedOver().watches({ settled: ['gw-b'] });
+    expect(world.state.settled).toEqual(['gw-b']);
+    world.watches({ settled: ['gw-b', 'gw-a', 'gw-x'] });
+    expect(world.checkpoints.at(-1)).toMatchObject({
+      what: 'completed',
+      reason: "complete has passed and every gateway's configuration says settled: candidate",
+    });
+  });
+
+  it('does not end where nobody is there to be settled', () => {
+    const world = handedOver();
+    world.state = { ...world.state, roster: [] };
+    expect(world.watches({ settled: [], answered: [] }).state.phase).toBe('handover');
+  });
+
+  it('acts on no deadline', () => {
+    const world = handedOver().elapse(90 * DAY_MS);
+    world.watches({ verdict: { outcome: 'inconclusive' } });
+    expect(world.state).toMatchObject({ phase: 'handover', stage: { held: null } });
   });
 });
