@@ -8,8 +8,8 @@ import {
 } from '../src/core/evidence/evidence';
 import { noStageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
 import { orderWeight, TOGETHER_WEIGHT } from '../src/core/gates/alpha-spending';
-import { guardrailAlpha } from '../src/core/gates/judge-rates';
 import { judgeStage } from '../src/core/gates/judge-stage';
+import { guardrailAlpha } from '../src/core/gates/stage-rates';
 import type { Plan, StagePlan } from '../src/core/plan/plan';
 import { planSchema } from '../src/core/plan/plan-schema';
 import {

@@ -1,9 +1,17 @@
 import type { Side } from '../routing/routing';
+import {
+  type AnswerRow,
+  addAnswers,
+  answerRowOf,
+  type PackedAnswers,
+  packAnswers,
+  uncheckedRow,
+  unpackAnswers,
+  unseenRow,
+} from './answer-row';
 import { type EvidenceCell, failureCount } from './evidence';
 import { decodeNumbers, encodeNumbers } from './number-list';
-
-/** Requests and failures of both arms, in this order: legacy's requests, its failures, the candidate's two. */
-export type RateNumbers = readonly [number, number, number, number];
+import { addRates, expectedEvents, NO_RATES, type RateNumbers, ratesAt, shareOfRates } from './rate-numbers';
 
 /** What one window, or several in a row, have counted of requests; windows add up. */
 export interface RateRow {
@@ -17,6 +25,8 @@ export interface RateRow {
   readonly strata: readonly RateNumbers[];
   /** By each window's own share. Absent where a window of an older release is among them. */
   readonly expected?: ExpectedEvents;
+  /** What answers kept of their contract. Absent in evidence of older releases. */
+  readonly answers?: AnswerRow;
 }
 
 /**
@@ -33,47 +43,72 @@ export interface ExpectedEvents {
   readonly strata: readonly number[];
 }
 
-/** A row as text (`encodeNumbers`): counts, then hundredths of what is expected, if it is known. */
+/**
+ * A row as text (`encodeNumbers`): counts, then hundredths of what is expected, if it is known; then the same two of
+ * answers, if they are.
+ */
 export type PackedRow = string;
 
 const SEPARATOR = '|';
+/** In place of what is expected where it is not known and answers follow. */
+const UNKNOWN = '-';
 const HUNDREDTHS = 100;
 const HEAD = 8;
-const NOTHING: RateNumbers = [0, 0, 0, 0];
 
 /** Packs a row. */
-export function packRow({ rates, left, shed, strata, expected }: RateRow): PackedRow {
+export function packRow({ rates, left, shed, strata, expected, answers }: RateRow): PackedRow {
   const counts = encodeNumbers([
     ...rates,
     ...[left.legacy, left.candidate, shed.legacy, shed.candidate],
     ...strata.flat(),
   ]);
-  if (expected === undefined) return counts;
-  const parts = [expected.failures, expected.left, ...expected.strata];
-  const hundredths = parts.map((part) => Math.round(part * HUNDREDTHS));
+  return joined({
+    counts,
+    ...(expected === undefined ? {} : { expected: packExpected(expected) }),
+    ...(answers === undefined ? {} : { answers: packAnswers(answers) }),
+  });
+}
+
+function packExpected({ failures, left, strata }: ExpectedEvents): string {
+  const hundredths = [failures, left, ...strata].map((part) => Math.round(part * HUNDREDTHS));
   // Most windows have failures in few strata: zeros at the end need not be kept.
-  return `${counts}${SEPARATOR}${encodeNumbers(hundredths.slice(0, 1 + hundredths.findLastIndex((part) => part > 0)))}`;
+  return encodeNumbers(hundredths.slice(0, 1 + hundredths.findLastIndex((part) => part > 0)));
+}
+
+interface PackedParts {
+  readonly counts: string;
+  readonly expected?: string;
+  readonly answers?: PackedAnswers;
+}
+
+function joined({ counts, expected, answers }: PackedParts): PackedRow {
+  if (answers !== undefined) return [counts, expected ?? UNKNOWN, ...answers].join(SEPARATOR);
+  return expected === undefined ? counts : `${counts}${SEPARATOR}${expected}`;
+}
+
+function partsOf(packed: PackedRow): PackedParts {
+  const [counts = '', expected, answers, expectedBreaches = ''] = packed.split(SEPARATOR);
+  return {
+    counts,
+    ...(expected === undefined || expected === UNKNOWN ? {} : { expected }),
+    ...(answers === undefined ? {} : { answers: [answers, expectedBreaches] }),
+  };
 }
 
 /** The row of a packed one. */
 export function unpackRow(packed: PackedRow): RateRow {
-  const [counts = '', parts] = packed.split(SEPARATOR);
+  const { counts, expected, answers } = partsOf(packed);
   const numbers = decodeNumbers(counts);
-  const four = (at: number): RateNumbers => [
-    numbers[at] ?? 0,
-    numbers[at + 1] ?? 0,
-    numbers[at + 2] ?? 0,
-    numbers[at + 3] ?? 0,
-  ];
   const [, , , , leftLegacy = 0, left = 0, shedLegacy = 0, shed = 0] = numbers;
   return {
-    rates: four(0),
+    rates: ratesAt(numbers, 0),
     left: { legacy: leftLegacy, candidate: left },
     shed: { legacy: shedLegacy, candidate: shed },
     strata: Array.from({ length: Math.ceil((numbers.length - HEAD) / 4) }, (_, index) =>
-      four(HEAD + 4 * index),
+      ratesAt(numbers, HEAD + 4 * index),
     ),
-    ...(parts === undefined ? {} : { expected: unpackExpected(parts) }),
+    ...(expected === undefined ? {} : { expected: unpackExpected(expected) }),
+    ...(answers === undefined ? {} : { answers: unpackAnswers(answers) }),
   };
 }
 
@@ -84,11 +119,30 @@ function unpackExpected(packed: string): ExpectedEvents {
 
 /** Packed rows of adjoining windows together. */
 export function addPackedRows(a: PackedRow, b: PackedRow): PackedRow {
-  const [[counts = '', parts], [laterCounts = '', laterParts]] = [a.split(SEPARATOR), b.split(SEPARATOR)];
-  const sum = addPacked(counts, laterCounts);
-  return parts === undefined || laterParts === undefined
-    ? sum
-    : `${sum}${SEPARATOR}${addPacked(parts, laterParts)}`;
+  const [earlier, later] = [partsOf(a), partsOf(b)];
+  const answers = addedAnswers(answersOf(earlier), answersOf(later));
+  return joined({
+    counts: addPacked(earlier.counts, later.counts),
+    ...(earlier.expected === undefined || later.expected === undefined
+      ? {}
+      : { expected: addPacked(earlier.expected, later.expected) }),
+    ...(answers === undefined ? {} : { answers: packAnswers(answers) }),
+  });
+}
+
+type KnownAnswers = Pick<RateRow, 'rates' | 'answers'>;
+
+function answersOf({ counts, answers }: PackedParts): KnownAnswers {
+  return {
+    rates: ratesAt(decodeNumbers(counts), 0),
+    ...(answers === undefined ? {} : { answers: unpackAnswers(answers) }),
+  };
+}
+
+/** Answers of a window of an older release are unchecked beside those of one that counts them. */
+function addedAnswers(a: KnownAnswers, b: KnownAnswers): AnswerRow | undefined {
+  if (a.answers === undefined && b.answers === undefined) return undefined;
+  return addAnswers(a.answers ?? unseenRow(a.rates), b.answers ?? unseenRow(b.rates));
 }
 
 function addPacked(a: string, b: string): string {
@@ -99,6 +153,7 @@ function addPacked(a: string, b: string): string {
 /** Rows of adjoining windows together. */
 export function addRows(a: RateRow, b: RateRow): RateRow {
   const length = Math.max(a.strata.length, b.strata.length);
+  const answers = addedAnswers(a, b);
   return {
     rates: addRates(a.rates, b.rates),
     left: addArms(a.left, b.left),
@@ -107,6 +162,7 @@ export function addRows(a: RateRow, b: RateRow): RateRow {
     ...(a.expected === undefined || b.expected === undefined
       ? {}
       : { expected: addExpected(a.expected, b.expected, length) }),
+    ...(answers === undefined ? {} : { answers }),
   };
 }
 
@@ -120,26 +176,26 @@ function addExpected(a: ExpectedEvents, b: ExpectedEvents, length: number): Expe
 
 /** A row of nothing. */
 export const NO_ROW: RateRow = {
-  rates: NOTHING,
+  rates: NO_RATES,
   left: { legacy: 0, candidate: 0 },
   shed: { legacy: 0, candidate: 0 },
   strata: [],
   expected: { failures: 0, left: 0, strata: [] },
 };
 
-function addRates(a: RateNumbers = NOTHING, b: RateNumbers = NOTHING): RateNumbers {
-  return [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]];
-}
-
 function addArms(a: RateRow['left'], b: RateRow['left']): RateRow['left'] {
   return { legacy: a.legacy + b.legacy, candidate: a.candidate + b.candidate };
 }
 
-/** The row of a window's live cells; `stratumOf` names the stratum by number. */
+/**
+ * The row of a window's live cells; `stratumOf` names the stratum by number. Where it is not known how breaches cluster
+ * by key (`clustersKnown`), answers are as good as unchecked: breaches of one key would count as independent.
+ */
 export function rowOf(
   cells: readonly EvidenceCell[],
   strata: number,
   stratumOf: (cell: EvidenceCell) => number,
+  clustersKnown = true,
 ): RateRow {
   const byStratum = Array.from({ length: strata }, (_, index) =>
     ratesOf(cells.filter((cell) => stratumOf(cell) === index)),
@@ -150,31 +206,23 @@ export function rowOf(
   });
   const rates = ratesOf(cells);
   const left = ofArms(leftOf);
+  const answers = answerRowOf(cells, strata, stratumOf);
   return {
     rates,
     left,
     shed: ofArms(shedOf),
     strata: byStratum,
     expected: {
-      failures: expectedFailures(rates, shareOfRates(rates)),
+      failures: expectedEvents(rates, shareOfRates(rates)),
       left: shareOf(rates[0] + left.legacy, rates[2] + left.candidate) * (left.legacy + left.candidate),
-      strata: byStratum.map((own) => expectedFailures(own, shareOfRates(own))),
+      strata: byStratum.map((own) => expectedEvents(own, shareOfRates(own))),
     },
+    answers: clustersKnown ? answers : uncheckedRow(answers),
   };
-}
-
-/** The candidate's part of a window's requests; 0 without any. */
-export function shareOfRates([stayed, , moved]: RateNumbers): number {
-  return shareOf(stayed, moved);
 }
 
 function shareOf(stayed: number, moved: number): number {
   return moved === 0 ? 0 : moved / (stayed + moved);
-}
-
-/** Failures of both arms that the candidate would have at a share of the requests if both failed alike. */
-export function expectedFailures([, failures, , failed]: RateNumbers, share: number): number {
-  return share * (failures + failed);
 }
 
 /**

@@ -29,17 +29,15 @@ import {
   unpack,
 } from './latency-sketch';
 import { decodeNumbers, encodeNumbers } from './number-list';
+import { addRates, expectedEvents, type RateNumbers, shareOfRates } from './rate-numbers';
 import {
   addPackedRows,
-  expectedFailures,
   NO_ROW,
   type PackedRow,
   packRow,
-  type RateNumbers,
   type RateRow,
   ratesOf,
   rowOf,
-  shareOfRates,
   unpackRow,
 } from './rate-row';
 
@@ -58,6 +56,8 @@ export interface WindowCounts {
   readonly rates?: RateNumbers;
   /** Four numbers a key bucket as in `rates`, `KEY_BUCKETS` times (`encodeNumbers`); null when not sticky. */
   readonly keys: string | null;
+  /** As `keys`, but checked answers and their breaches; absent when not sticky, and in evidence of older releases. */
+  readonly answerKeys?: string;
   /** Legacy's and the candidate's counts by measure, in the order of `measures`; later measures may be absent. */
   readonly latencies: readonly (readonly [legacy: PackedCounts, candidate: PackedCounts])[];
 }
@@ -117,7 +117,16 @@ export const POOLED_MODEL = 'other';
 
 /** Characters of JSON that a stage's evidence may take. */
 const SIZE_LIMIT = 9_000;
-/** From the most detail to the least: how many starts of a late change are kept, how fine latencies are. */
+interface Detail {
+  /** How many starts of a late change are kept, of latencies and keys. */
+  readonly segments: number;
+  /** How fine latencies are. */
+  readonly step: number;
+  /** How many starts are kept of rates; `RATE_SEGMENTS` when absent. */
+  readonly rates?: number;
+}
+
+/** From the most detail to the least. */
 const DETAIL = [
   { segments: 24, step: 1 },
   { segments: 16, step: 1 },
@@ -130,7 +139,8 @@ const DETAIL = [
   { segments: 3, step: 6 },
   { segments: 2, step: 6 },
   { segments: 1, step: 6 },
-] as const;
+  { segments: 1, step: 6, rates: 12 },
+] as const satisfies readonly Detail[];
 const FLOOR_SEGMENTS = 12;
 const RATE_SEGMENTS = 24;
 
@@ -195,9 +205,12 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
       pack(histogramOfMeasure(cells, side, measure, measures), resolutionOf(measure, step));
     return [samples('legacy'), samples('candidate')] as const;
   });
-  const counts: WindowCounts = { keys: keyNumbers(evidence.buckets), latencies };
+  const keys = keyNumbers(evidence.buckets);
+  const answerKeys = answerNumbers(evidence.buckets);
+  const counts: WindowCounts = { keys, ...answerKeysOf(answerKeys), latencies };
   const strata = strataOf(measures);
-  const row = rowOf(cells, strata.length, stratumFinder(strata));
+  const clustersKnown = keys === null || answerKeys !== null;
+  const row = rowOf(cells, strata.length, stratumFinder(strata), clustersKnown);
   const lumped = mapCounts(stage.judged, (held) => ({
     ...held,
     latencies: held.latencies.map(([legacy, candidate], index) => {
@@ -243,7 +256,7 @@ function floorCounts(rates: RateNumbers, { shareApplied, share = 0 }: WindowKind
     successes: failed,
     trials: moved,
     legacy: { successes: failures, trials: requests },
-    expected: thousandths(expectedFailures(rates, shareApplied ? realised : Math.max(realised, share))),
+    expected: thousandths(expectedEvents(rates, shareApplied ? realised : Math.max(realised, share))),
   };
 }
 
@@ -276,8 +289,9 @@ function mergeCounts(
   step: number,
 ): WindowCounts {
   return {
-    ...(a.rates === undefined || b.rates === undefined ? {} : { rates: addNumbers(a.rates, b.rates) }),
+    ...(a.rates === undefined || b.rates === undefined ? {} : { rates: addRates(a.rates, b.rates) }),
     keys: mergeKeys(a.keys, b.keys),
+    ...answerKeysOf(mergeKeys(a.answerKeys ?? null, b.answerKeys ?? null)),
     latencies: measures.slice(0, Math.max(a.latencies.length, b.latencies.length)).map((measure, index) => {
       const resolution = resolutionOf(measure, step);
       const [left, right] = [a.latencies[index], b.latencies[index]];
@@ -347,8 +361,8 @@ function splitOf({ rates, shed }: RateRow): RateCounts {
   return { successes: moved, trials: rates[0] + shed.legacy + moved };
 }
 
-function addNumbers(a: RateNumbers, b: RateNumbers): RateNumbers {
-  return [a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]];
+function answerKeysOf(answerKeys: string | null): Pick<WindowCounts, 'answerKeys'> {
+  return answerKeys === null ? {} : { answerKeys };
 }
 
 /** Key buckets of adjoining windows together. */
@@ -438,30 +452,40 @@ function edged(
 }
 
 function keyNumbers(buckets: BucketCounts): string | null {
-  return numbersOf(buckets, ([, , failures]) => failures);
+  return numbersOf(buckets, ([, requests, failures]) => [requests, failures]);
+}
+
+/** Null where a gateway of an older release did not count them. */
+function answerNumbers(buckets: BucketCounts): string | null {
+  const known = [...buckets.legacy, ...buckets.candidate].every(
+    ([, , , , , checked]) => checked !== undefined,
+  );
+  return known ? numbersOf(buckets, ([, , , , , checked = 0, breaches = 0]) => [checked, breaches]) : null;
 }
 
 /** Null where a gateway of an older release did not count them. */
 function slowNumbers(buckets: BucketCounts, quantile: LatencyQuantile): string | null {
   const known = [...buckets.legacy, ...buckets.candidate].every(([, , , slow]) => slow !== undefined);
   return known
-    ? numbersOf(buckets, ([, , , aboveMedian = 0, aboveP95 = 0]) =>
+    ? numbersOf(buckets, ([, requests, , aboveMedian = 0, aboveP95 = 0]) => [
+        requests,
         quantile === 0.5 ? aboveMedian : aboveP95,
-      )
+      ])
     : null;
 }
 
 function numbersOf(
   { legacy, candidate }: BucketCounts,
-  eventsOf: (count: BucketCount) => number,
+  read: (count: BucketCount) => readonly [requests: number, events: number],
 ): string | null {
   if (legacy.length + candidate.length === 0) return null;
   const numbers = new Array<number>(4 * KEY_BUCKETS).fill(0);
   const add = (counts: BucketCounts['legacy'], offset: number) => {
     for (const count of counts) {
       const at = 4 * (count[0] % KEY_BUCKETS) + offset;
-      numbers[at] = (numbers[at] ?? 0) + count[1];
-      numbers[at + 1] = (numbers[at + 1] ?? 0) + eventsOf(count);
+      const [requests, events] = read(count);
+      numbers[at] = (numbers[at] ?? 0) + requests;
+      numbers[at + 1] = (numbers[at + 1] ?? 0) + events;
     }
   };
   add(legacy, 0);
@@ -518,11 +542,15 @@ function mapCounts<T, U>(state: DetectorState<T>, change: (counts: T) => U): Det
 
 function fitted(stage: StageEvidence): StageEvidence {
   let fit = stage;
-  for (const { segments, step } of DETAIL) {
+  for (const { segments, step, rates = RATE_SEGMENTS } of DETAIL as readonly Detail[]) {
     if (step < fit.step) continue;
     fit = coarser(fit, step);
     const judged = thinned(fit.judged, segments, (a, b) => mergeCounts(a, b, fit.measures, fit.step));
-    fit = { ...fit, judged };
+    fit = {
+      ...fit,
+      judged,
+      ...(fit.rates === undefined ? {} : { rates: thinned(fit.rates, rates, addPackedRows) }),
+    };
     if (JSON.stringify(fit).length <= SIZE_LIMIT) return fit;
   }
   return fit;

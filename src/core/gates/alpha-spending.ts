@@ -1,13 +1,39 @@
 import type { GuardrailWeights, PlanAlpha, StageAlpha } from '../plan/plan';
 
-/** How a stage's chance of a false rollback is divided where the plan does not say. */
-export const GUARDRAIL_WEIGHTS: GuardrailWeights = {
+/** How a stage's chance of a false rollback is divided where a plan does not say: of all weights together. */
+export const GUARDRAIL_WEIGHTS = {
+  errors: 0.4,
+  latency: 0.18,
+  tail: 0.08,
+  leavers: 0.06,
+  floor: 0.08,
+  answers: 0.2,
+} as const satisfies GuardrailWeights;
+
+/** What stages of plans without weights are judged by: those of releases before there were any. */
+export const FORMER_WEIGHTS: GuardrailWeights = {
   errors: 0.5,
   latency: 0.225,
   tail: 0.1,
   leavers: 0.075,
   floor: 0.1,
 };
+
+/** Each weight as its part of all of them, so that they add up to 1 whatever a plan names. */
+export function asParts(weights: Required<GuardrailWeights>): Required<GuardrailWeights> {
+  const sum = Object.values(weights).reduce((total, each) => total + each, 0);
+  const part = (weight: number) => (Math.abs(sum - 1) < ROUNDING ? weight : weight / sum);
+  return {
+    errors: part(weights.errors),
+    latency: part(weights.latency),
+    tail: part(weights.tail),
+    leavers: part(weights.leavers),
+    floor: part(weights.floor),
+    answers: part(weights.answers),
+  };
+}
+
+const ROUNDING = 1e-9;
 
 /**
  * The chances of a wrong decision of the `entry`-th entry (from 1) into any stage that moves traffic, here into the

@@ -13,7 +13,7 @@ import {
   worseText,
 } from './gate-metric';
 import { countedAnswers, harmClaim, judgedQuantile, LATENCY_NAMES, type LatencyGroup } from './judge-latency';
-import { alphaText, guardrailAlpha, type Judged } from './judge-rates';
+import { alphaText, guardrailAlpha, type Judged } from './stage-rates';
 import type { MetricVerdict } from './verdict';
 
 /**

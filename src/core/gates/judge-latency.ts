@@ -59,7 +59,7 @@ import {
   INTERVAL_ALPHA,
   isHandedOver,
   type Judged,
-} from './judge-rates';
+} from './stage-rates';
 import type { Baseline, MetricVerdict } from './verdict';
 
 const P95 = 0.95;

@@ -5,6 +5,7 @@ import { geometricMeanRatio } from '../statistics/geometric-mean';
 import { HOUR_MS } from '../text/duration';
 import { metricVerdict, worseText } from './gate-metric';
 import { judgeAllAnswers } from './judge-all-answers';
+import { judgeContract } from './judge-contract';
 import {
   answersByShape,
   judgedQuantile,
@@ -15,20 +16,16 @@ import {
   pooledP95,
 } from './judge-latency';
 import {
-  INTERVAL_ALPHA,
   isBaselineUnhealthy,
-  isHandedOver,
-  type Judged,
   judgeErrors,
   judgeFloor,
   judgeLeavers,
   judgeMinimumKeys,
   judgeSampleRatio,
   judgeShed,
-  rateOf,
-  stageRates,
 } from './judge-rates';
 import { lowPowerOf } from './low-power';
+import { INTERVAL_ALPHA, isHandedOver, type Judged, rateOf, stageRates } from './stage-rates';
 import {
   type Baseline,
   FAILURES_IN_A_ROW,
@@ -66,6 +63,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     : [
         ...missing,
         judgeErrors(judged),
+        ...judgeContract(judged),
         ...judgeLatencies(judged, groups, shapes),
         ...judgeAllAnswers(judged, shapes),
         ...judgeTails(judged, groups),
@@ -287,8 +285,11 @@ function summary(
 function baselineOf({ stage, rates }: Judged, groups: Parameters<typeof judgeLatencies>[1]): Baseline | null {
   const errorRate = rateOf(rates.counted.legacy);
   if (errorRate === null) return null;
+  const breachRate = rates.breaches === null ? null : rateOf(rates.breaches.counted.legacy);
   return {
     errorRate,
+    // A plan without the gate has no use for it, and its verdicts are what they were.
+    ...(breachRate === null || stage.gates.answers === undefined ? {} : { breachRate }),
     plainP95Ms: pooledP95(groups, 'total', 'legacy'),
     firstTokenP95Ms: pooledP95(groups, 'first token', 'legacy'),
     latencies: legacyLatencies(groups, judgedQuantile(stage)),

@@ -10,7 +10,8 @@ import { scaleSamples } from '../statistics/scaled-samples';
 import { TOGETHER_WEIGHT } from './alpha-spending';
 import { percentText, pointsText } from './gate-metric';
 import { judgedQuantile, type LatencyGroup } from './judge-latency';
-import { errorBound, guardrailAlpha, type Judged, rateOf, realisedShare } from './judge-rates';
+import { errorBound } from './rate-ladder';
+import { guardrailAlpha, type Judged, rateOf, realisedShare } from './stage-rates';
 import type { LowPower } from './verdict';
 
 /** What a pass on little traffic could have seen: regressions whose expected counts would show as harm. */

@@ -1,3 +1,4 @@
+import type { BreachClass } from '../evidence/evidence';
 import type { LatencyMeasure, StageEvidence } from '../evidence/stage-evidence';
 
 /** What a gate or one of its metrics says. `not applicable` neither passes nor holds. */
@@ -29,6 +30,17 @@ export interface MetricVerdict {
   readonly threshold: number | null;
   /** How many more requests are expected to decide; null when it is decided or not to be foreseen. */
   readonly moreRequests: number | null;
+  /** Of answers: how many broke their contract, by class; classes without any, and an empty list, are absent. */
+  readonly breaches?: readonly BreachCount[];
+  /** Of answers: how many could not be checked; absent where all were. */
+  readonly unchecked?: { readonly legacy: number; readonly candidate: number };
+}
+
+/** Answers of both arms that broke their contract in one way. */
+export interface BreachCount {
+  readonly class: BreachClass;
+  readonly legacy: number;
+  readonly candidate: number;
 }
 
 /** What `legacy` and `candidate` count. */
@@ -40,6 +52,9 @@ export const FAILURES_IN_A_ROW = 'failures in a row';
 /** The metric of requests that the candidate did not take; among a verdict's metrics only where there are some. */
 export const SHED = 'candidate closed';
 
+/** The metric of answers that break their contract; in verdicts by a plan that gates them. */
+export const ANSWERS = 'answers';
+
 /** A guardrail is watched for harm, a goal has to be met for a promotion; what is reported is neither. */
 export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
 
@@ -50,7 +65,8 @@ export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
  * what was shed is outside of ratios; goals hold in the last quarter of the soak as well. 3: guardrails and strata have
  * weights that are fixed beforehand, every entry into a stage a part of alpha of its own; events are compared by the
  * share that each window really had. 4: latencies of all answers are judged together as well, by half of what latencies
- * may spend; bets for harm in latencies go by the share.
+ * may spend; bets for harm in latencies go by the share; answers that break their contract are a guardrail and a goal
+ * of plans that say so.
  */
 export const JUDGING_RULES = 4;
 
@@ -97,6 +113,8 @@ export interface LowPower {
 /** Legacy's rates of the last stage that had a control arm. */
 export interface Baseline {
   readonly errorRate: number;
+  /** Of its answers that were checked, how many broke their contract; absent where none was. */
+  readonly breachRate?: number;
   readonly plainP95Ms: number | null;
   readonly firstTokenP95Ms: number | null;
   /** Each latency by itself; absent where a stage had no strata to tell apart. */

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { durationSchema, durationTextSchema, nameSchema, shareSchema } from '../configuration/schema-parts';
 import { EFFECT_MOMENTS, type EffectMoment, type PlannedNotification } from '../effects/effect';
 import { plannedEffectSchema } from '../effects/effect-schema';
-import { alphaAtEntry, GUARDRAIL_WEIGHTS } from '../gates/alpha-spending';
+import { alphaAtEntry, asParts, GUARDRAIL_WEIGHTS } from '../gates/alpha-spending';
 import { DAY_MS, MINUTE_MS } from '../text/duration';
 import { assessPlanSchema } from './assess-plan-schema';
 import {
@@ -41,15 +41,9 @@ const weights = z
     tail: weight.default(GUARDRAIL_WEIGHTS.tail).describe('All far tails of latencies together.'),
     leavers: weight.default(GUARDRAIL_WEIGHTS.leavers).describe('Callers who left.'),
     floor: weight.default(GUARDRAIL_WEIGHTS.floor).describe('The floor of success.'),
+    answers: weight.default(GUARDRAIL_WEIGHTS.answers).describe('Answers that break their contract.'),
   })
-  .superRefine((given, context) => {
-    const sum = Object.values(given).reduce((total, each) => total + each, 0);
-    if (Math.abs(sum - 1) < 1e-6) return;
-    context.addIssue({
-      code: 'custom',
-      message: `expected weights that add up to 1, got ${Number(sum.toPrecision(4))}`,
-    });
-  });
+  .transform(asParts);
 
 const HOLDBACK_MOST = 0.2;
 const HOLDBACK = 0.05;
@@ -77,6 +71,24 @@ const gatesSchema = z.strictObject({
         .describe("Promote when the candidate's error rate is at most this much above legacy's, absolute."),
     })
     .optional(),
+  answers: z
+    .strictObject({
+      rollbackRatio: ratio
+        .optional()
+        .describe(
+          "Roll back when the candidate's answers break their contract this many times as often as legacy's.",
+        ),
+      promotionExcess: probability
+        .optional()
+        .describe('Promote when they break it at most this much more often, absolute.'),
+      minimum: z.int().min(0).optional().describe('Answers of the candidate that have to be checked.'),
+      maxUnchecked: probability
+        .optional()
+        .describe('Not evaluated while more than this part of either provider could not be checked.'),
+    })
+    .nullable()
+    .optional()
+    .describe('Answers that break their contract; null: not judged.'),
   latency: z
     .strictObject({
       rollbackIncrease: increase
@@ -352,7 +364,9 @@ export const planSchema = z
         promotion: alpha.default(0.05).describe('Chance of a false promotion in a stage, for each goal.'),
         weights: weights
           .prefault({})
-          .describe('How the chance of a false rollback is divided over guardrails; the sum is 1.'),
+          .describe(
+            'How the chance of a false rollback is divided over guardrails: each has its part of their sum.',
+          ),
       })
       .prefault({}),
     assess: assessPlanSchema
@@ -493,6 +507,7 @@ function smallStageDefaults(share: number, holdback: number): StageDefaults {
     gates: {
       ...gates,
       errors: { ...gates.errors, promotionExcess: 0.05 },
+      answers: { ...gates.answers, promotionExcess: 0.06, minimum: 50 },
       latency: { ...gates.latency, promotionIncrease: holdback > 0 ? 0.5 : 0.3, quantile: 0.5 },
       floor: { success: 0.93 },
     },
@@ -565,6 +580,13 @@ function stageDefaults(share: number, holdback: number): StageDefaults {
 function gateDefaults(promotionExcess: number, promotionIncrease: number | null): Required<Gates> {
   return {
     errors: { rollbackRatio: 1.5, promotionExcess },
+    // Some answers of every route are cut or refused: a point wider than errors, which are rarer.
+    answers: {
+      rollbackRatio: 1.5,
+      promotionExcess: promotionExcess + 0.01,
+      minimum: 100,
+      maxUnchecked: 0.2,
+    },
     latency: { rollbackIncrease: 0.5, promotionIncrease, quantile: 0.95, tailIncrease: 2, ignoreBelowMs: 10 },
     interToken: { rollbackIncrease: 1, ignoreBelowMs: 2 },
     leavers: { rollbackRatio: 2 },
@@ -643,6 +665,9 @@ function resolveStage(
     deadline: { holdMs, rollbackMs },
     gates: {
       errors: given(defaults.gates.errors, gates.errors),
+      ...(gates.answers === undefined || gates.answers === null
+        ? {}
+        : { answers: given(defaults.gates.answers, gates.answers) }),
       latency: given(defaults.gates.latency, gates.latency),
       interToken: given(defaults.gates.interToken, gates.interToken),
       leavers: given(defaults.gates.leavers, gates.leavers),

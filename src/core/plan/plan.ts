@@ -116,6 +116,8 @@ export interface GuardrailWeights {
   readonly tail: number;
   readonly leavers: number;
   readonly floor: number;
+  /** Answers that break their contract. Absent in plans of older releases, which have no such gate. */
+  readonly answers?: number;
 }
 
 /** The margins of a stage; null means that the side of the gate is not judged. */
@@ -126,6 +128,8 @@ export interface Gates {
     /** Promotion: the candidate's error rate at most this much above legacy's, absolute. */
     readonly promotionExcess: number;
   };
+  /** Answers that break their contract (`BreachClass`); absent in plans of older releases: not judged. */
+  readonly answers?: AnswerGate;
   readonly latency: {
     /** Harm: p95 (total of plain answers, first token of streams) more than this part above legacy's. */
     readonly rollbackIncrease: number;
@@ -151,6 +155,18 @@ export interface Gates {
     /** Promotion: the last so many probes passed. */
     readonly promotionStreak: number;
   };
+}
+
+/** What of the answers with a status of success may break its contract: empty, cut, JSON or calls that were not asked for. */
+export interface AnswerGate {
+  /** Harm: the candidate breaks its contract more than this many times as often as legacy. */
+  readonly rollbackRatio: number;
+  /** Promotion: the candidate breaks it at most this much more often than legacy, absolute. */
+  readonly promotionExcess: number;
+  /** So many answers of the candidate have to be checked for a promotion. */
+  readonly minimum: number;
+  /** Not evaluated while more than this part of the answers of either arm could not be checked. */
+  readonly maxUnchecked: number;
 }
 
 /** The median or p95. */

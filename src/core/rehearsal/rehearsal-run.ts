@@ -7,7 +7,7 @@ import type { Traffic } from '../plan/traffic';
 import { quantile } from '../statistics/histogram';
 import { DAY_MS } from '../text/duration';
 import { type ArmBehaviour, CALM, modelName, rehearse, seededRandom } from './rehearsal';
-import { isFit, isHarm, onTraffic, type Scenario } from './rehearsal-scenario';
+import { breachRate, isFit, isHarm, onTraffic, type Scenario } from './rehearsal-scenario';
 
 /** One stage, rehearsed once. */
 export interface StageRehearsal {
@@ -50,9 +50,9 @@ export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
   const endsAtMs = (window: number) => burnInMs + window * stage.windowMs;
   const startsAtMs = (window: number) => (window === 0 ? 0 : endsAtMs(window - 1));
   const middleMs = (window: number) => (startsAtMs(window) + endsAtMs(window)) / 2;
-  const doing = (window: number) => scenario.candidate(stage, traffic, middleMs(window));
+  const base = baseOf(traffic, scenario);
+  const doing = (window: number) => ({ ...base, ...scenario.candidate(stage, traffic, middleMs(window)) });
   const conditions = (window: number) => scenario.conditions?.(middleMs(window), seed) ?? CALM;
-  const base = { failureRate: traffic.failureRate, latencyFactor: 1 };
   const windows = rehearse(
     {
       share: stage.share,
@@ -74,7 +74,10 @@ export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
   const baseline =
     stageKind(stage) === 'complete' && input.before !== undefined
       ? baselineAfter(input.before, { ...input, scenario })
-      : baselineOf(traffic, typeof models === 'number' ? models : models.length);
+      : {
+          ...baselineOf(traffic, typeof models === 'number' ? models : models.length),
+          breachRate: breachRate(scenario.breaches),
+        };
   let evidence = noStageEvidence(EPOCH);
   let [candidateRequests, requests, hurt] = [0, 0, 0];
   let wasHarm = false;
@@ -87,7 +90,7 @@ export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
     candidateRequests += moved;
     requests += sumCells(drawn, () => true)?.attempts ?? 0;
     hurt += moved * hurtPart(base, behaviour);
-    wasHarm ||= isHarm(stage, traffic.failureRate, behaviour);
+    wasHarm ||= isHarm(stage, base, behaviour);
     evidence = withWindow(evidence, drawn, {
       burnIn,
       shareApplied: conditions(window).lapsed !== true,
@@ -107,15 +110,22 @@ export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
     if (verdict.harm !== null) return { ...at, decision: 'rolled back', wrong: !wasHarm };
     if (verdict.pause !== null) return { ...at, decision: 'paused', wrong: true };
     if (verdict.outcome === 'pass' && afterMs >= stage.soakMs) {
-      return { ...at, decision: 'promoted', wrong: !isFit(stage, traffic.failureRate, behaviour) };
+      return { ...at, decision: 'promoted', wrong: !isFit(stage, base, behaviour) };
     }
     if (afterMs >= stage.deadline.holdMs) return { ...at, decision: 'undecided', wrong: false };
   }
 }
 
+/** What legacy does, and a candidate that does as well. */
+function baseOf({ failureRate }: Traffic, { breaches }: Scenario): ArmBehaviour {
+  return { failureRate, latencyFactor: 1, ...(breaches === undefined ? {} : { breaches }) };
+}
+
 /** The part of the candidate's requests that are worse off than with legacy. */
-function hurtPart(base: ArmBehaviour, { failureRate, latencyFactor }: ArmBehaviour): number {
-  return latencyFactor > 1 ? 1 : Math.max(0, failureRate - base.failureRate);
+function hurtPart(base: ArmBehaviour, behaviour: ArmBehaviour): number {
+  const { failureRate, latencyFactor } = behaviour;
+  const more = breachRate(behaviour.breaches) - breachRate(base.breaches);
+  return latencyFactor > 1 ? 1 : Math.max(0, failureRate - base.failureRate) + Math.max(0, more);
 }
 
 const WELL: ProbeRecord = {
@@ -128,7 +138,7 @@ function baselineAfter(given: StagePlan, { traffic, scenario, seed }: StageRehea
   const before = { ...given, share: judgedShare(given) };
   const count = Math.ceil(before.soakMs / before.windowMs);
   const perWindow = Math.round((traffic.requestsPerDay / DAY_MS) * before.windowMs);
-  const base = { failureRate: traffic.failureRate, latencyFactor: 1 };
+  const base = baseOf(traffic, scenario);
   const windows = rehearse(
     {
       share: before.share,

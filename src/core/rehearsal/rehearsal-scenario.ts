@@ -4,6 +4,7 @@ import type { Traffic } from '../plan/traffic';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../text/duration';
 import {
   type ArmBehaviour,
+  type Breaches,
   CALM,
   type Conditions,
   drawNormal,
@@ -26,6 +27,8 @@ export interface Scenario {
   readonly models?: number;
   /** As in `TrafficModel`. */
   readonly retried?: number;
+  /** What legacy's answers break of their contract, and the candidate's where it does nothing else; none when absent. */
+  readonly breaches?: Breaches;
 }
 
 /** Errors of a regression are multiples of legacy's rate, which is taken to be at least this. */
@@ -45,6 +48,9 @@ const CLUSTERED_KEYS: KeyModel = {
 
 /** Keys with a latency level of their own, a few of which fail together. */
 const LEVELLED_KEYS: KeyModel = { ...CLUSTERED_KEYS, levelSd: 0.8 };
+
+/** What answers of real traffic break of their contract now and then. */
+const USUAL_BREACHES: Breaches = { cut: 0.01, refusal: 0.003, json_schema: 0.003, empty: 0.001 };
 
 /** Every scenario that a rehearsal knows. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -176,6 +182,30 @@ export const SCENARIOS: readonly Scenario[] = [
     keys: { keys: 500, skew: 0.8, failingKeys: 0, failingRate: 0, episodes: 0 },
   },
   planted('faster, more errors', '40% faster with twice the errors', { latency: 0.6, errors: 2 }),
+  {
+    ...scenario(
+      'broken answers',
+      'no difference; answers of both break, most of all those of some of 500 sticky keys, 20 of which send half',
+      () => ({}),
+    ),
+    breaches: USUAL_BREACHES,
+    keys: { ...CLUSTERED_KEYS, skew: 1, breakingKeys: 0.02 },
+    models: 5,
+  },
+  breaking('tool arguments 1% to 6%', { tool_schema: 0.01 }, { tool_schema: 0.06 }),
+  breaking('empty 0.2% to 4%', { empty: 0.002 }, { empty: 0.04 }),
+  breaking('cut 2% to 12%', { cut: 0.02 }, { cut: 0.12 }),
+  {
+    ...breaking('tool arguments in one model', { tool_schema: 0.01 }, { tool_schema: 0.1 }, true),
+    models: 5,
+  },
+  {
+    ...breaking('tool arguments late', { tool_schema: 0.01 }, { tool_schema: 0.06 }),
+    candidate: (stage, { failureRate }, atMs) => ({
+      ...{ failureRate, latencyFactor: 1 },
+      breaches: { tool_schema: isLate(stage, atMs) ? 0.06 : 0.01 },
+    }),
+  },
 ];
 
 /** Scenarios without a difference, as kinds of traffic on which anything else can be rehearsed. */
@@ -248,7 +278,16 @@ function planted(name: string, description: string, regression: Regression, mode
   return { ...scenario(name, description, () => regression), models };
 }
 
-interface Regression extends Pick<ArmBehaviour, 'hangs' | 'tail' | 'failingKeys' | 'firstModelOnly'> {
+/** A candidate whose answers break their contract more often than legacy's from the start. */
+function breaking(name: string, legacy: Breaches, candidate: Breaches, firstModelOnly = false): Scenario {
+  const where = firstModelOnly ? ' of one model of five' : '';
+  const description = `answers${where} break their contract: ${name}`;
+  const regression = { breaches: { ...legacy, ...candidate }, firstModelOnly };
+  return { ...scenario(name, description, () => regression), breaches: legacy };
+}
+
+interface Regression
+  extends Pick<ArmBehaviour, 'hangs' | 'tail' | 'failingKeys' | 'firstModelOnly' | 'breaches'> {
   readonly errors?: number;
   readonly excess?: number;
   readonly failureRate?: number;
@@ -282,16 +321,26 @@ function isLate({ soakMs }: StagePlan, atMs: number): boolean {
 
 const ROUNDING = 1e-9;
 
+/** Part of the answers that break their contract. */
+export function breachRate(breaches: Breaches = {}): number {
+  return Object.values(breaches).reduce((sum, part) => sum + part, 0);
+}
+
 /** Whether a rollback is right: the candidate does worse than the stage's margins for harm. */
-export function isHarm(stage: StagePlan, base: number, behaviour: ArmBehaviour): boolean {
+export function isHarm(stage: StagePlan, base: ArmBehaviour, behaviour: ArmBehaviour): boolean {
   const { failureRate, latencyFactor } = behaviour;
   const { errors, latency, floor } = stage.gates;
-  const limit = stageKind(stage) === 'complete' ? base + errors.promotionExcess : base * errors.rollbackRatio;
+  const limitOf = (
+    rate: number,
+    gate: { readonly rollbackRatio: number; readonly promotionExcess: number },
+  ) => (stageKind(stage) === 'complete' ? rate + gate.promotionExcess : rate * gate.rollbackRatio);
   return (
     harmsSome(behaviour) ||
-    failureRate > limit + ROUNDING ||
+    failureRate > limitOf(base.failureRate, errors) + ROUNDING ||
     failureRate > 1 - floor.success + ROUNDING ||
-    latencyFactor > 1 + latency.rollbackIncrease + ROUNDING
+    latencyFactor > 1 + latency.rollbackIncrease + ROUNDING ||
+    (stage.gates.answers !== undefined &&
+      breachRate(behaviour.breaches) > limitOf(breachRate(base.breaches), stage.gates.answers) + ROUNDING)
   );
 }
 
@@ -301,13 +350,15 @@ function harmsSome({ hangs = 0, tail, failingKeys }: ArmBehaviour): boolean {
 }
 
 /** Whether a promotion is right: the candidate does better than the stage's margins for a promotion. */
-export function isFit(stage: StagePlan, base: number, behaviour: ArmBehaviour): boolean {
+export function isFit(stage: StagePlan, base: ArmBehaviour, behaviour: ArmBehaviour): boolean {
   const { failureRate, latencyFactor } = behaviour;
-  const { errors, latency } = stage.gates;
+  const { errors, latency, answers } = stage.gates;
   const { promotionIncrease } = latency;
   return (
     !harmsSome(behaviour) &&
-    failureRate < base + errors.promotionExcess - ROUNDING &&
-    (promotionIncrease === null || latencyFactor < 1 + promotionIncrease - ROUNDING)
+    failureRate < base.failureRate + errors.promotionExcess - ROUNDING &&
+    (promotionIncrease === null || latencyFactor < 1 + promotionIncrease - ROUNDING) &&
+    (answers === undefined ||
+      breachRate(behaviour.breaches) < breachRate(base.breaches) + answers.promotionExcess - ROUNDING)
   );
 }

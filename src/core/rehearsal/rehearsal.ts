@@ -1,4 +1,5 @@
 import {
+  type BreachClass,
   type BucketCounts,
   type Evidence,
   type EvidenceCell,
@@ -39,9 +40,14 @@ export interface ArmBehaviour {
   readonly tail?: { readonly part: number; readonly factor: number };
   /** Part of the keys whose requests fail at a rate of their own; none when absent. */
   readonly failingKeys?: { readonly part: number; readonly failureRate: number };
+  /** Part of the answers that break their contract, by class; none when absent. */
+  readonly breaches?: Breaches;
   /** All of the above but the latency factor is done to requests of the first model only. */
   readonly firstModelOnly?: boolean;
 }
+
+/** Parts of the answers, 0 to 1 together. */
+export type Breaches = Readonly<Partial<Record<BreachClass, number>>>;
 
 /** What both providers go through in a window: a day, a weekend, an incident that they share. */
 export interface Conditions {
@@ -70,6 +76,8 @@ export interface KeyModel {
   readonly failingRate: number;
   /** Chance that a key fails with every request of a window, such as a retry storm. */
   readonly episodes: number;
+  /** Part of the keys whose answers break their contract half of the time, such as those with a broken schema; 0 when absent. */
+  readonly breakingKeys?: number;
   /** Each key has a latency level of its own: standard deviation of its logarithm; 0 when absent. */
   readonly levelSd?: number;
 }
@@ -133,7 +141,11 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
       const bucket = fate.inTail
         ? Math.round(tails[shape] + Math.log(does.tail?.factor ?? 1) / Math.log(GAMMA))
         : Math.round(samplers[shape](random) + shift);
-      tallies[side].add({ shape, model: asked, failed, left: fate.left, bucket, key: key?.bucket ?? null });
+      const breach = failed || fate.left ? null : breachOf(fate.breaches, key, random);
+      tallies[side].add({
+        ...{ shape, model: asked, failed, left: fate.left, breach, bucket },
+        key: key?.bucket ?? null,
+      });
       if (key !== null && !fate.left) {
         tallies[side].addSlow(key.bucket, quantiles.slownessOf(shape, asked, bucket));
       }
@@ -160,7 +172,7 @@ const LONG_FACTOR = 3;
 
 /** What becomes of one request, by what its provider does. */
 function fateOf(
-  { failureRate, hangs = 0, tail, failingKeys }: ArmBehaviour,
+  { failureRate, hangs = 0, tail, failingKeys, breaches }: ArmBehaviour,
   key: Key | null,
   random: Random,
 ) {
@@ -169,7 +181,22 @@ function fateOf(
     failureRate: fails ? Math.max(failureRate, failingKeys.failureRate) : failureRate,
     left: hangs > 0 && random() < hangs,
     inTail: tail !== undefined && random() < tail.part,
+    breaches,
   };
+}
+
+const BREAKING_RATE = 0.5;
+
+/** How an answer breaks its contract; null where it keeps it. Nothing is drawn where nothing breaks. */
+function breachOf(breaches: Breaches | undefined, key: Key | null, random: Random): BreachClass | null {
+  if (key?.breaks === true && random() < BREAKING_RATE) return 'json_schema';
+  if (breaches === undefined) return null;
+  let rest = random();
+  for (const [name, part] of Object.entries(breaches) as [BreachClass, number][]) {
+    rest -= part;
+    if (rest < 0) return name;
+  }
+  return null;
 }
 
 function quantileBucket(histogram: Histogram): number {
@@ -208,6 +235,8 @@ interface Key {
   readonly level: number;
   /** From 0 to 1, independent of all else: which keys a provider treats otherwise. */
   readonly order: number;
+  /** Whether its answers break their contract half of the time. */
+  readonly breaks: boolean;
 }
 
 interface Keys {
@@ -231,6 +260,7 @@ function drawKeys(model: KeyModel, share: number, random: Random): Keys {
       failureRate: random() < model.failingKeys ? model.failingRate : 0,
       level: model.levelSd === undefined ? 1 : Math.exp(model.levelSd * drawNormal(random)),
       order: random(),
+      breaks: model.breakingKeys !== undefined && random() < model.breakingKeys,
     });
   }
   if (keys.length === 0) throw new RangeError(`expected keys to draw from at share ${share}, got none`);
@@ -298,27 +328,34 @@ interface Counted {
   readonly model: number;
   readonly failed: boolean;
   readonly left: boolean;
+  readonly breach: BreachClass | null;
   readonly bucket: number;
   readonly key: number | null;
 }
 
+/** Requests, failures, two of latencies, and checked answers and their breaches, as in `BucketCount`. */
+type KeyCounts = [number, number, number, number, number, number];
+
 /** Counts of one arm in one window. */
 class ArmTally {
   readonly strata = new Map<string, StratumTally>();
-  readonly byKey = new Map<number, [number, number, number, number]>();
+  readonly byKey = new Map<number, KeyCounts>();
 
-  add({ shape, model, failed, left, bucket, key }: Counted): void {
+  add(counted: Counted): void {
+    const { shape, model, failed, left, breach, key } = counted;
     const name = `${shape} ${model}`;
     let stratum = this.strata.get(name);
     if (stratum === undefined) {
       stratum = new StratumTally(shape, model);
       this.strata.set(name, stratum);
     }
-    stratum.add(failed, left, bucket);
+    stratum.add(counted);
     if (key === null || left) return;
     const held = this.#keyOf(key);
     held[0] += 1;
     held[1] += Number(failed);
+    held[4] += Number(!failed);
+    held[5] += Number(breach !== null);
   }
 
   addSlow(key: number, slowness: Slowness): void {
@@ -328,8 +365,8 @@ class ArmTally {
     if (slowness === 2) held[3] += 1;
   }
 
-  #keyOf(key: number): [number, number, number, number] {
-    const held = this.byKey.get(key) ?? [0, 0, 0, 0];
+  #keyOf(key: number): KeyCounts {
+    const held = this.byKey.get(key) ?? [0, 0, 0, 0, 0, 0];
     this.byKey.set(key, held);
     return held;
   }
@@ -339,6 +376,7 @@ class StratumTally {
   attempts = 0;
   failures = 0;
   left = 0;
+  readonly breaches: Partial<Record<BreachClass, number>> = {};
   readonly values = new Map<number, number>();
 
   constructor(
@@ -346,8 +384,9 @@ class StratumTally {
     readonly model: number,
   ) {}
 
-  add(failed: boolean, left: boolean, bucket: number): void {
+  add({ failed, left, breach, bucket }: Counted): void {
     this.attempts += 1;
+    if (breach !== null) this.breaches[breach] = (this.breaches[breach] ?? 0) + 1;
     if (left) this.left += 1;
     else this.failures += Number(failed);
     this.values.set(bucket, (this.values.get(bucket) ?? 0) + 1);
@@ -365,14 +404,16 @@ function evidenceOf(tallies: Record<Side, ArmTally>, epoch: number): Evidence {
   for (const side of ['candidate', 'legacy'] as const) {
     const strata = [...tallies[side].strata.values()];
     for (const tally of strata.sort((a, b) => a.shape.localeCompare(b.shape) || a.model - b.model)) {
-      const { shape, attempts, failures, left } = tally;
+      const { shape, attempts, failures, left, breaches } = tally;
+      const successes = attempts - failures - left;
       const cell = emptyCell({ side, kind: LIVE, shape, model: modelName(tally.model) });
       cells.push({
         ...cell,
         attempts,
-        successes: attempts - failures - left,
+        successes,
         failures: failures === 0 ? {} : { status_5xx: failures },
         aborted: left,
+        answers: { checked: successes, unchecked: 0, breaches, ends: {} },
         [shape === 'plain' ? 'totalMs' : 'firstTokenMs']: tally.histogram(),
       });
     }

@@ -77,12 +77,17 @@ interface Cell {
 /** Cells are a twentieth of the margin wide up to five margins, then widen by 5% each: about 180 in all. */
 const CELLS_PER_MARGIN = 20;
 
-let lastCells: { readonly margin: number; readonly cells: readonly Cell[] } | null = null;
+const MARGINS_KEPT = 4;
+const cellsByMargin = new Map<number, readonly Cell[]>();
 
-/** The cells of a margin; those of the last one are kept, since a stage asks for the same at each evaluation. */
+/** The cells of a margin; those of the last few are kept, since a stage asks for the same at each evaluation. */
 function cellsOf(margin: number): readonly Cell[] {
-  if (lastCells?.margin !== margin) lastCells = { margin, cells: newCells(margin) };
-  return lastCells.cells;
+  const known = cellsByMargin.get(margin);
+  if (known !== undefined) return known;
+  const cells = newCells(margin);
+  if (cellsByMargin.size >= MARGINS_KEPT) cellsByMargin.clear();
+  cellsByMargin.set(margin, cells);
+  return cells;
 }
 
 function newCells(margin: number): Cell[] {

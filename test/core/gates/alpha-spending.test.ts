@@ -139,7 +139,7 @@ describe('weights of guardrails', () => {
     const stage = aStage('canary');
     const failing = (model: string) => [
       aCell('legacy', { model, requests: 900, failures: 3 }),
-      aCell('candidate', { model, requests: 100, failures: 4 }),
+      aCell('candidate', { model, requests: 100, failures: 6 }),
     ];
     const healthy = (model: string) => [
       aCell('legacy', { model, requests: 900 }),

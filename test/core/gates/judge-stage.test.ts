@@ -147,11 +147,11 @@ describe('errors of two arms', () => {
     expect(errors.interval?.[1]).toBeGreaterThan(0.02);
   });
 
-  it('spends half of the stage alpha on errors, and less in later stages', () => {
+  it('spends two fifths of the stage alpha on errors, and less in later stages', () => {
     const at = (name: 'canary' | 'rolling', candidate: [number, number]) =>
       metricOf(judged(aStage(name), afterWindows([rates([900, 0], candidate)])), 'errors').threshold;
-    expect(at('canary', [100, 40])).toBe(80);
-    expect(at('rolling', [900, 300])).toBe(160);
+    expect(at('canary', [100, 40])).toBe(100);
+    expect(at('rolling', [900, 300])).toBe(200);
   });
 });
 
@@ -168,7 +168,7 @@ describe('latency', () => {
     const slow = judged(stage, afterWindows([plenty({ candidateMedian: 200 })]));
     expect(slow).toMatchObject({ outcome: 'fail', harm: 'p95 of plain answers' });
     expect(slow.sentence).toMatch(
-      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(2.81% of alpha 1.25%\)$/,
+      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(2.25% of alpha 1.25%\)$/,
     );
   });
 
@@ -177,7 +177,7 @@ describe('latency', () => {
     const all = metricOf(verdict, 'p95 of all answers');
     expect(all).toMatchObject({ harm: true, n: { legacy: 3_600, candidate: 400 } });
     expect(all.sentence).toMatch(
-      /^candidate p95 of plain answers \d+ ms against \d+ ms \(\d+% worse\), to first token \d+ ms .*together e-value .* of 356 needed \(11% of alpha 2.5%\)$/,
+      /^candidate p95 of plain answers \d+ ms against \d+ ms \(\d+% worse\), to first token \d+ ms .*together e-value .* of 444 needed \(9% of alpha 2.5%\)$/,
     );
     if (models === 5) expect(verdict.harm).toBe('p95 of all answers');
     expect(judged(aStage('canary'), slowModels(models, { candidateMedian: 100 })).harm).toBeNull();

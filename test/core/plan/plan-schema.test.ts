@@ -1,4 +1,5 @@
 import { InvalidDocument, parseDocument } from '../../../src/core/configuration/schema-parts';
+import { GUARDRAIL_WEIGHTS } from '../../../src/core/gates/alpha-spending';
 import { planSchema } from '../../../src/core/plan/plan-schema';
 
 const HOUR_MS = 3_600_000;
@@ -399,11 +400,6 @@ it.each([
     /^holdback: expected less than the 4% that "m" leaves at legacy, got 4%$/,
   ],
   [
-    'weights that do not add up',
-    { alpha: { weights: { errors: 0.6 } } },
-    /^alpha\.weights: expected weights that add up to 1, got 1\.1$/,
-  ],
-  [
     'a weight of 0',
     { alpha: { weights: { floor: 0, errors: 0.6 } } },
     /^alpha\.weights\.floor: expected a weight above 0 and below 1, got 0$/,
@@ -414,10 +410,52 @@ it.each([
     /promotionExcess: expected a number above 0 and below 1, got -0\.01$/,
   ],
   [
+    'a part of unchecked answers of 100%',
+    { stages: between({ name: 'm', share: 0.5, gates: { answers: { maxUnchecked: 1 } } }).stages },
+    /gates\.answers\.maxUnchecked: expected a number above 0 and below 1, got 1$/,
+  ],
+  [
+    'a ratio of answers below 1',
+    { stages: between({ name: 'm', share: 0.5, gates: { answers: { rollbackRatio: 0.5 } } }).stages },
+    /gates\.answers\.rollbackRatio: expected a ratio above 1, got 0\.5$/,
+  ],
+  [
     'a negative margin of latency',
     { stages: between({ name: 'm', share: 0.5, gates: { latency: { rollbackIncrease: -0.5 } } }).stages },
     /rollbackIncrease: expected an increase above 0, .*got -0\.5$/,
   ],
 ])('refuses %s in one sentence', (_name, said, sentence) => {
   expect(problems({ route: 'chat', ...said })).toEqual([expect.stringMatching(sentence)]);
+});
+
+describe('weights of guardrails', () => {
+  const weightsOf = (weights: Record<string, number>) =>
+    planSchema.parse({ route: 'chat', alpha: { weights } }).alpha?.weights;
+
+  it('are parts of their sum, so that a plan that names some of them is valid', () => {
+    expect(weightsOf({})).toEqual(GUARDRAIL_WEIGHTS);
+    const named = weightsOf({ errors: 0.8 });
+    expect(named?.errors).toBeCloseTo(0.8 / 1.4, 12);
+    expect(named?.floor).toBeCloseTo(0.08 / 1.4, 12);
+  });
+
+  it('of a plan that an older release has written out leave a sixth to answers', () => {
+    const before = { errors: 0.5, latency: 0.225, tail: 0.1, leavers: 0.075, floor: 0.1 };
+    const weights = weightsOf(before);
+    expect(weights?.answers).toBeCloseTo(1 / 6, 12);
+    expect(weights?.errors).toBeCloseTo(0.5 / 1.2, 12);
+  });
+});
+
+it('judges answers where a plan says so, and none where it says null', () => {
+  const gates = (answers: object | null) =>
+    planSchema.parse({
+      route: 'chat',
+      stages: between({ name: 'm', share: 0.5, gates: { answers } }).stages,
+    }).stages[1]?.gates.answers;
+  expect(gates({ minimum: 7 })).toEqual({
+    ...{ rollbackRatio: 1.5, promotionExcess: 0.02 },
+    ...{ minimum: 7, maxUnchecked: 0.2 },
+  });
+  expect(gates(null)).toBeUndefined();
 });

@@ -1,4 +1,10 @@
-import type { AnswerShape, BucketCounts, Evidence, EvidenceCell } from '../../../src/core/evidence/evidence';
+import type {
+  AnswerCounts,
+  AnswerShape,
+  BucketCounts,
+  Evidence,
+  EvidenceCell,
+} from '../../../src/core/evidence/evidence';
 import { emptyCell } from '../../../src/core/evidence/evidence';
 import { noStageEvidence, type StageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
@@ -36,11 +42,16 @@ interface CellSaid {
   readonly model?: string;
   readonly latencies?: Histogram;
   readonly gaps?: Histogram;
+  /** Of what succeeded, which is all checked; null: the gateway does not look at answers. */
+  readonly breaches?: AnswerCounts['breaches'] | null;
+  readonly unchecked?: number;
 }
 
 /** A live cell of one arm. */
 export function aCell(side: Side, said: CellSaid): EvidenceCell {
   const { requests, failures = 0, shape = 'plain', model = 'large-chat', latencies, gaps } = said;
+  const { breaches = {}, unchecked = 0 } = said;
+  const checked = requests - failures - unchecked;
   return {
     ...emptyCell({ side, kind: 'live', shape, model }),
     attempts: requests,
@@ -48,6 +59,7 @@ export function aCell(side: Side, said: CellSaid): EvidenceCell {
     failures: failures === 0 ? {} : { status_5xx: failures },
     ...(latencies === undefined ? {} : { [shape === 'plain' ? 'totalMs' : 'firstTokenMs']: latencies }),
     ...(gaps === undefined ? {} : { interTokenMs: gaps }),
+    ...(breaches === null ? {} : { answers: { checked, unchecked, breaches, ends: {} } }),
   };
 }
 
