@@ -1,5 +1,5 @@
 import type { GateVerdict, MetricVerdict } from '../../core/gates/verdict';
-import { metricTexts } from '../../core/gates/verdict-text';
+import { breachTexts, metricTexts } from '../../core/gates/verdict-text';
 import { printLine, printTable } from '../options/output';
 
 /** Prints every number of a verdict's metrics, then what each says. */
@@ -12,8 +12,12 @@ export function printMetrics({ metrics }: Pick<GateVerdict, 'metrics'>): void {
     metrics.map(row),
   );
   printLine();
-  for (const { metric, harm, sentence } of metrics)
-    printLine(`${metric}: ${sentence}${harm ? ' (HARM)' : ''}`);
+  for (const metric of metrics) {
+    printLine(`${metric.metric}: ${metric.sentence}${metric.harm ? ' (HARM)' : ''}`);
+    for (const { what, candidate, legacy } of breachTexts(metric)) {
+      printLine(`  ${what}: ${candidate || 'none'} against ${legacy || 'none'}`);
+    }
+  }
 }
 
 function row(metric: MetricVerdict): string[] {

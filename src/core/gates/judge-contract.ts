@@ -1,5 +1,4 @@
 import { type AnswerRow, BREACH_CLASSES, NO_ANSWER_ROW } from '../evidence/answer-row';
-import type { BreachClass } from '../evidence/evidence';
 import { addRows, NO_ROW } from '../evidence/rate-row';
 import { type AnswerGate, stageKind } from '../plan/plan';
 import type { Side } from '../routing/routing';
@@ -9,21 +8,7 @@ import type { RateEvents, RatioHarm } from './rate-events';
 import { judgeRate, type LegacyBefore, timesText } from './rate-ladder';
 import { isHandedOver, type Judged, stageRates } from './stage-rates';
 import { ANSWERS, type BreachCount, type MetricVerdict } from './verdict';
-
-/** What each class of a breach is called. */
-export const BREACH_TEXTS: Readonly<Record<BreachClass, string>> = {
-  empty: 'empty answers',
-  reasoning_only: 'nothing but reasoning',
-  cut: 'answers cut at their token limit',
-  content_filter: 'filtered content',
-  refusal: 'refusals',
-  json_unparsed: 'JSON that does not parse',
-  json_schema: 'JSON outside its schema',
-  tool_unknown: 'calls of unknown tools',
-  tool_unparsed: 'tool arguments that do not parse',
-  tool_schema: 'tool arguments outside their schema',
-  tool_missing: 'required tools that were not called',
-};
+import { BREACH_TEXTS } from './verdict-text';
 
 /**
  * Answers with a status of success that break their contract: harm by their ratio, promotion by their difference, as

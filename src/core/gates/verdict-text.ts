@@ -1,3 +1,4 @@
+import type { BreachClass } from '../evidence/evidence';
 import { formatShare } from '../plan/plan';
 import { percentText, pointsText } from './gate-metric';
 import type { GateVerdict, MetricUnit, MetricVerdict } from './verdict';
@@ -70,4 +71,47 @@ function marginText({ metric, unit }: MetricVerdict, margin: number | null): str
 function shortText(value: number): string {
   if (value >= 1e6) return '1,000,000+';
   return value < 100 ? String(Number(value.toPrecision(2))) : Math.round(value).toLocaleString('en-US');
+}
+
+/** What each way of breaking a contract is called. */
+export const BREACH_TEXTS: Readonly<Record<BreachClass, string>> = {
+  empty: 'empty answers',
+  reasoning_only: 'nothing but reasoning',
+  cut: 'answers cut at their token limit',
+  content_filter: 'filtered content',
+  refusal: 'refusals',
+  json_unparsed: 'JSON that does not parse',
+  json_schema: 'JSON outside its schema',
+  tool_unknown: 'calls of unknown tools',
+  tool_unparsed: 'tool arguments that do not parse',
+  tool_schema: 'tool arguments outside their schema',
+  tool_missing: 'required tools that were not called',
+};
+
+/** One class of breaches, or what could not be checked, as people read it. */
+export interface BreachText {
+  readonly what: string;
+  readonly legacy: string;
+  readonly candidate: string;
+}
+
+/** The answers of a metric by what they broke, the most frequent first, and what could not be checked. */
+export function breachTexts({ n, breaches = [], unchecked }: MetricVerdict): BreachText[] {
+  const part = (count: number, of: number) => (of === 0 ? '' : percentText(count / of));
+  const sorted = breaches.toSorted((a, b) => b.candidate + b.legacy - (a.candidate + a.legacy));
+  const rows = sorted.map(({ class: name, legacy, candidate }) => ({
+    what: BREACH_TEXTS[name],
+    legacy: part(legacy, n.legacy),
+    candidate: part(candidate, n.candidate),
+  }));
+  if (unchecked === undefined) return rows;
+  const { legacy, candidate } = unchecked;
+  return [
+    ...rows,
+    {
+      what: 'could not be checked',
+      legacy: part(legacy, n.legacy + legacy),
+      candidate: part(candidate, n.candidate + candidate),
+    },
+  ];
 }

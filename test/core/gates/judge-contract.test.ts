@@ -2,6 +2,7 @@ import type { AnswerCounts, BucketCount } from '../../../src/core/evidence/evide
 import { addPackedRows, packRow, unpackRow } from '../../../src/core/evidence/rate-row';
 import { noStageEvidence, type StageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
 import { FORMER_WEIGHTS } from '../../../src/core/gates/alpha-spending';
+import { breachTexts } from '../../../src/core/gates/verdict-text';
 import type { StagePlan } from '../../../src/core/plan/plan';
 import { seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import {
@@ -278,4 +279,15 @@ describe('by chance', () => {
     const verdict = judged(stage, afterWindows([calm, calm, busy]));
     expect(metricOf(verdict, 'answers')).toMatchObject({ harm: false });
   });
+});
+
+it('reads as lines, the most frequent first, then what could not be checked', () => {
+  const evidence = afterWindows([
+    window(LEGACY, { requests: 1_000, unchecked: 100, breaches: { tool_schema: 45, cut: 9 } }),
+  ]);
+  expect(breachTexts(answersOf(evidence))).toEqual([
+    { what: 'answers cut at their token limit', legacy: '1%', candidate: '1%' },
+    { what: 'tool arguments outside their schema', legacy: '0.1%', candidate: '5%' },
+    { what: 'could not be checked', legacy: '0%', candidate: '10%' },
+  ]);
 });
