@@ -1,0 +1,84 @@
+import { cpSync, readdirSync } from 'node:fs';
+import { dirname, join, normalize, relative } from 'node:path';
+import { defineConfig } from 'vitepress';
+
+const DOCS = join(import.meta.dirname, '..');
+const ROOT = join(DOCS, '..');
+/** What documents link to outside their folder; it is copied into the site. */
+const SOURCES = ['examples', 'deploy', 'schemas', 'CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE'];
+
+const pages = (...names: readonly string[]) =>
+  names.map((name) => ({
+    text: name
+      .replace(/^.*\//, '')
+      .replaceAll('-', ' ')
+      .replace(/^./, (c) => c.toUpperCase()),
+    link: `/${name}`,
+  }));
+
+/** The documents as static pages with a search that needs no server: `npm run docs:build`. */
+export default defineConfig({
+  title: 'Cutover',
+  description: 'Moves production LLM traffic from one OpenAI-compatible provider to another, in stages.',
+  outDir: join(ROOT, 'dist-site'),
+  cacheDir: join(ROOT, 'node_modules', '.cache', 'vitepress'),
+  ignoreDeadLinks: [/^\/source\//, /^http:\/\/127\.0\.0\.1/],
+  markdown: {
+    config: (markdown) => {
+      // Braces of our templates are text, not expressions of the page.
+      markdown.renderer.rules.text = (tokens, index) =>
+        markdown.utils.escapeHtml(tokens[index]?.content ?? '').replaceAll('{{', '&#123;&#123;');
+      const render = markdown.renderer.rules.link_open;
+      markdown.renderer.rules.link_open = (tokens, index, options, environment, self) => {
+        const token = tokens[index];
+        const href = token?.attrGet('href') ?? '';
+        const path = join(dirname(environment.relativePath), href);
+        if (!/^[a-z]+:|^#/.test(href) && path.startsWith('..')) {
+          token?.attrSet('href', `/source/${relative(ROOT, normalize(join(DOCS, path)))}`);
+          token?.attrSet('target', '_self');
+        }
+        return (
+          render?.(tokens, index, options, environment, self) ?? self.renderToken(tokens, index, options)
+        );
+      };
+    },
+  },
+  themeConfig: {
+    search: { provider: 'local' },
+    outline: [2, 3],
+    sidebar: [
+      {
+        text: 'Begin',
+        items: pages('concepts', 'quickstart', 'recipes', 'clients', 'endpoints', 'costs', 'leaving'),
+      },
+      { text: 'Decide', items: pages('assess', 'parity', 'statistics', 'capacity') },
+      {
+        text: 'Run',
+        items: pages(
+          'production',
+          'runbook',
+          'security',
+          'console',
+          'effects',
+          'reliability',
+          'known-problems',
+        ),
+      },
+      {
+        text: 'Reference',
+        items: pages('plan-reference', 'configuration-reference', 'benchmarks', 'testing', 'architecture'),
+      },
+      {
+        text: 'Decisions',
+        collapsed: true,
+        items: pages(
+          ...readdirSync(join(DOCS, 'decisions')).map((file) => `decisions/${file.replace(/\.md$/, '')}`),
+        ),
+      },
+    ],
+  },
+  buildEnd: ({ outDir }) => {
+    for (const source of SOURCES)
+      cpSync(join(ROOT, source), join(outDir, 'source', source), { recursive: true });
+  },
+});
