@@ -54,7 +54,7 @@ module.exports = {
     only(
       'gateway-imports-core',
       '^src/gateway/(?!(main|processes/serving-process)\\.ts$)',
-      '^src/(core/|gateway/)',
+      '^src/(core/|gateway/|schemas/)',
       'the gateway stands alone; its entry points read the configuration',
     ),
     {
@@ -94,7 +94,23 @@ module.exports = {
       '^src/(core/|guarded-fetch\\.ts$|ports\\.ts$|contract\\.ts$|adapters/|assess/|parity/|history/)',
       'one file an outside system; usage logs are one, golden prompts and Temporal histories others',
     ),
-    only('parity-imports-core', '^src/parity/', '^src/(core/|parity/)', 'parity stands alone'),
+    only('parity-imports-core', '^src/parity/', '^src/(core/|parity/|schemas/)', 'parity stands alone'),
+    only(
+      'schemas-are-alone',
+      '^src/schemas/',
+      '^src/schemas/',
+      'a schema from outside, and the thread it runs in',
+    ),
+    {
+      name: 'schemas-are-compiled-in-threads',
+      severity: 'error',
+      comment: 'a pattern from outside may never end',
+      from: {
+        path: '^src/',
+        pathNot: '^src/(schemas/|parity/schema-thread\\.ts$|gateway/contract/contract-thread\\.ts$)',
+      },
+      to: { path: '^src/schemas/compile-schema\\.ts$' },
+    },
     only(
       'console-views-are-pure',
       '^src/console/(view|page)/',

@@ -1,7 +1,7 @@
 import { parentPort } from 'node:worker_threads';
-import Ajv2020, { type ValidateFunction } from 'ajv/dist/2020';
-import draft7 from 'ajv/dist/refs/json-schema-draft-07.json';
-import addFormats from 'ajv-formats';
+import type { ValidateFunction } from 'ajv';
+import { compileSchema } from '../schemas/compile-schema';
+import { THREAD_READY } from '../schemas/deadlined-thread';
 
 /** What a thread is asked: whether a schema compiles, or, with a value as JSON, whether the value keeps to it. */
 export interface SchemaQuestion {
@@ -14,11 +14,6 @@ export interface SchemaAnswer {
   readonly problem: string | null;
   readonly keeps: boolean;
 }
-
-// Schemas of tools come from many hands: unknown keywords are theirs to have.
-const ajv = new Ajv2020({ strict: false, logger: false, unicodeRegExp: false });
-ajv.addMetaSchema(draft7);
-addFormats(ajv);
 
 const compiled = new Map<string, ValidateFunction>();
 const COMPILED_KEPT = 1_000;
@@ -38,13 +33,10 @@ function validatorOf(schema: string): ValidateFunction {
   const known = compiled.get(schema);
   if (known !== undefined) return known;
   if (compiled.size >= COMPILED_KEPT) compiled.clear();
-  // An $id would be remembered, and the same tool stands in many prompts.
-  const { $id: _, ...anonymous } = JSON.parse(schema) as { $id?: unknown };
-  const validate = ajv.compile(anonymous);
-  // It keeps what it compiled for good; we keep what we need of it.
-  ajv.removeSchema(anonymous);
+  const validate = compileSchema(JSON.parse(schema) as object);
   compiled.set(schema, validate);
   return validate;
 }
 
 parentPort?.on('message', (question: SchemaQuestion) => parentPort?.postMessage(answer(question)));
+parentPort?.postMessage(THREAD_READY);
