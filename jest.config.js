@@ -6,7 +6,10 @@ module.exports = {
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   reporters: ['default', '<rootDir>/test/support/closing-line-reporter.js'],
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
-  moduleNameMapper: { '/schema-thread-file$': '<rootDir>/test/support/schema-thread-file.ts' },
+  moduleNameMapper: {
+    '/schema-thread-file$': '<rootDir>/test/support/schema-thread-file.ts',
+    '/contract-thread-file$': '<rootDir>/test/support/contract-thread-file.ts',
+  },
   transform: {
     '^.+\\.ts$': [
       '@swc/jest',

@@ -2,6 +2,7 @@ import type { AddressInfo, Server as NetServer } from 'node:net';
 import { FailedLogins } from '../core/access/failed-logins';
 import type { Configuration } from '../core/configuration/configuration-schema';
 import type { Callers } from './callers/callers';
+import { AnswerChecks } from './contract/answer-checks';
 import type { OutcomeTokens } from './outcomes/outcome-tokens';
 import { forwardingOf } from './request/forwarding';
 import type { RouteToServe } from './routing/gateway-routes';
@@ -61,6 +62,8 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
   const deadlines = new Deadlines(now);
   let stopping = false;
   let drawn = 0;
+  const defects = new Defects(log.logger);
+  const answerChecks = new AnswerChecks(now, (error) => defects.report(error, { during: 'answer checks' }));
   const services: Services = {
     configuration,
     routes,
@@ -80,7 +83,8 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     wallNow: Date.now,
     active: new SwapList<ActiveCall>(),
     tunnels: new Tunnels(configuration.gateway.tunnels),
-    defects: new Defects(log.logger),
+    defects,
+    answerChecks,
     randomId: () => {
       drawn += 1;
       return `${options.idPrefix}${drawn}`;
@@ -90,7 +94,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     outcomes: options.outcomes,
     isStopping: () => stopping,
   };
-  const { active, tunnels, defects, memory, metrics } = services;
+  const { active, tunnels, memory, metrics } = services;
   const listener = new DataServer(services, options.tls);
   const { server } = listener;
   const connections = new Connections(server, configuration.gateway.maxConnections);
@@ -128,6 +132,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     async release() {
       server.close();
       deadlines.stop();
+      await answerChecks.close();
       for (const route of routes.values()) {
         route.state.close();
         await route.makers.flush();

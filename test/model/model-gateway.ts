@@ -181,6 +181,7 @@ export class ModelGateway {
       tokensOut: 1,
       costUsd: null,
       bucket: null,
+      answer: null,
     });
     this.world.ledger.counted(this.process?.incarnation ?? '', epoch, side);
   }

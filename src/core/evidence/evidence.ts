@@ -24,8 +24,8 @@ export type FailureClass =
   | 'rejected'
   | 'shed';
 
-/** How an answer ended: by its finish reason, in a refusal of the model, or in none of these ways. */
-export type AnswerEnd = 'stop' | 'length' | 'content_filter' | 'tool_calls' | 'refusal' | 'nothing';
+/** How an answer ended: by its finish reason, `nothing` without one, or in a refusal of the model. */
+export type AnswerEnd = 'stop' | 'length' | 'content_filter' | 'tool_calls' | 'refusal' | 'other' | 'nothing';
 
 /**
  * What an answer with a status of success broke of its contract. Where several apply, the first in this order counts:

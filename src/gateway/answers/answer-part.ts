@@ -1,12 +1,15 @@
-import { type FinishReason, readFinishReason } from './finish-reason';
+import type { AnswerEnd } from '../../core/evidence/evidence';
+import { type FinishReason, readEnd, readFinishReason } from './finish-reason';
+import { type Holdings, isFilled, messageHoldings, NOTHING_HELD, TEXT } from './holdings';
 
 /** What one choice of an answer, or of a piece of one, says. */
 export interface ChoiceFacts {
   readonly index: number;
-  /** Something that a caller can use is in it. */
-  readonly content: boolean;
+  /** Nothing when a caller cannot use anything of it. */
+  readonly holds: Holdings;
   readonly error: boolean;
   readonly finish: FinishReason | null;
+  readonly end: AnswerEnd;
 }
 
 /** Reads a choice whose content is under `holder`; null when it is not an object. */
@@ -14,31 +17,18 @@ export function readChoice(choice: unknown, holder: 'delta' | 'message' | 'text'
   if (typeof choice !== 'object' || choice === null) return null;
   const index: unknown = Reflect.get(choice, 'index');
   const held: unknown = Reflect.get(choice, holder);
-  const finish = readFinishReason(Reflect.get(choice, 'finish_reason'));
+  const reason: unknown = Reflect.get(choice, 'finish_reason');
+  const finish = readFinishReason(reason);
   return {
     index: typeof index === 'number' ? index : 0,
-    content: holder === 'text' ? isFilled(held) : hasContent(held),
+    holds: holder === 'text' ? (isFilled(held) ? TEXT : NOTHING_HELD) : messageHoldings(held),
     error: finish === 'failed' || isFilled(Reflect.get(choice, 'error')),
     finish,
+    end: finish === null ? 'nothing' : readEnd(reason),
   };
 }
 
 /** Whether an object is an error, in the ways that servers write one under a status of success. */
 export function isError(json: Readonly<Record<string, unknown>>): boolean {
   return isFilled(json['error']) || json['object'] === 'error';
-}
-
-/** Whether a value says something: neither null, nor empty, nor false. */
-export function isFilled(value: unknown): boolean {
-  if (value === null || value === undefined || value === '' || value === false) return false;
-  return !(Array.isArray(value) && value.length === 0);
-}
-
-/** A message or a part of one that holds more than its role. */
-function hasContent(message: unknown): boolean {
-  if (typeof message !== 'object' || message === null) return false;
-  for (const [name, value] of Object.entries(message)) {
-    if (name !== 'role' && isFilled(value)) return true;
-  }
-  return false;
 }

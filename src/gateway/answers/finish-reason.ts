@@ -1,3 +1,5 @@
+import type { AnswerEnd } from '../../core/evidence/evidence';
+
 /** Reasons that say no more than that a model was done; an answer without content needs another one to be credible. */
 const ORDINARY = new Set(['stop', 'eos', 'eos_token', 'end_turn', 'stop_sequence']);
 /** Reasons that are errors: OpenRouter's, DeepSeek's, and what inference servers say of requests they dropped. */
@@ -15,4 +17,26 @@ export function readFinishReason(value: unknown): FinishReason | null {
   const reason = value.toLowerCase();
   if (FAILED.has(reason)) return 'failed';
   return ORDINARY.has(reason) ? 'ordinary' : 'other';
+}
+
+/** Reasons as servers write them that are not OpenAI's own. */
+const ENDS: Readonly<Record<string, AnswerEnd>> = {
+  length: 'length',
+  max_tokens: 'length',
+  max_output_tokens: 'length',
+  model_length: 'length',
+  content_filter: 'content_filter',
+  safety: 'content_filter',
+  tool_calls: 'tool_calls',
+  tool_use: 'tool_calls',
+  function_call: 'tool_calls',
+};
+
+/** What a finish reason says of the answer's end; `nothing` for one that says that the answer goes on. */
+export function readEnd(value: unknown): AnswerEnd {
+  const reason = readFinishReason(value);
+  if (reason === null) return 'nothing';
+  if (reason === 'ordinary') return 'stop';
+  const name = (value as string).toLowerCase();
+  return Object.hasOwn(ENDS, name) ? (ENDS[name] as AnswerEnd) : 'other';
 }

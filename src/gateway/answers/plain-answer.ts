@@ -3,7 +3,9 @@ import { SparseJson, type SparseObject } from '../json/sparse-json';
 import { lengthOf } from '../request/long-body';
 import { parseObject } from '../request/request-facts';
 import type { Endpoint } from '../request/traffic-class';
-import { isError, isFilled, readChoice } from './answer-part';
+import { AnswerGist } from './answer-gist';
+import { isError, readChoice } from './answer-part';
+import { NOTHING_HELD } from './holdings';
 import { readUsage, type TokenUsage } from './token-usage';
 
 /** What is wrong with an answer that came under a status of success. */
@@ -18,6 +20,8 @@ export interface PlainFacts {
   readonly fault: AnswerFault | null;
   readonly usage: TokenUsage | null;
   readonly objectId: string | null;
+  /** Null of endpoints other than chat, completions and responses, and of what is an error. */
+  readonly gist: AnswerGist | null;
 }
 
 /** Of a longer answer no objects are made: they could take thirty times its room. */
@@ -48,29 +52,39 @@ export function readPlainObject(
 ): PlainFacts {
   if (json === null) {
     const fault = malformed('expected a JSON object, got something else or a part of one');
-    return { fault, usage: null, objectId: null };
+    return { fault, usage: null, objectId: null, gist: null };
   }
+  const gist = hasGist(endpoint) ? new AnswerGist(choices) : null;
+  const fault: AnswerFault | null = isError(json)
+    ? { kind: 'error_event', why: 'an error under a status of success' }
+    : faultOf(endpoint, json, choices, gist);
+  gist?.takeNames(json);
   return {
-    fault: isError(json)
-      ? { kind: 'error_event', why: 'an error under a status of success' }
-      : faultOf(endpoint, json, choices),
+    fault,
     usage: readUsage(json['usage']),
     objectId: typeof json['id'] === 'string' ? json['id'] : null,
+    gist: fault?.kind === 'error_event' ? null : gist,
   };
+}
+
+/** Whether answers of an endpoint are judged by what they hold. */
+export function hasGist(endpoint: Endpoint): boolean {
+  return endpoint === 'chat' || endpoint === 'completions' || endpoint === 'responses';
 }
 
 function faultOf(
   endpoint: Endpoint,
   json: Readonly<Record<string, unknown>>,
   choices: number,
+  gist: AnswerGist | null,
 ): AnswerFault | null {
   switch (endpoint) {
     case 'chat':
-      return choicesFault(json['choices'], 'message', choices);
+      return choicesFault(json['choices'], 'message', choices, gist);
     case 'completions':
-      return choicesFault(json['choices'], 'text', choices);
+      return choicesFault(json['choices'], 'text', choices, gist);
     case 'responses':
-      return responseFault(json);
+      return responseFault(json, gist);
     case 'images':
       return isFilledList(json['data']) ? null : malformed('expected images in data, got none');
     case 'moderations':
@@ -85,27 +99,35 @@ function faultOf(
   }
 }
 
-function choicesFault(list: unknown, holder: 'message' | 'text', asked: number): AnswerFault | null {
+function choicesFault(
+  list: unknown,
+  holder: 'message' | 'text',
+  asked: number,
+  gist: AnswerGist | null,
+): AnswerFault | null {
   if (!Array.isArray(list) || list.length === 0) return malformed('expected choices, got none');
   let content = false;
   for (const part of list) {
     const choice = readChoice(part, holder);
     if (choice === null) continue;
     if (choice.error) return { kind: 'error_event', why: 'an error in a choice' };
-    content ||= choice.content || choice.finish === 'other';
+    gist?.takeChoice(choice);
+    content ||= choice.holds !== NOTHING_HELD || choice.finish === 'other';
   }
-  if (!content) return { kind: 'truncated', why: 'an answer without any content' };
+  if (!content) return EMPTY;
   if (list.length >= asked) return null;
   return { kind: 'truncated', why: `expected ${asked} choices, got ${list.length}` };
 }
 
-function responseFault(json: Readonly<Record<string, unknown>>): AnswerFault | null {
+function responseFault(json: Readonly<Record<string, unknown>>, gist: AnswerGist | null): AnswerFault | null {
   const { status, output } = json;
   if (status === 'failed') return { kind: 'error_event', why: 'a response that failed' };
   if (!Array.isArray(output)) return malformed('expected an output, got none');
-  if (status !== 'completed' || isFilled(output)) return null;
-  return { kind: 'truncated', why: 'an answer without any content' };
+  gist?.takeResponse(json);
+  return status === 'completed' && gist?.holds === NOTHING_HELD ? EMPTY : null;
 }
+
+const EMPTY: AnswerFault = { kind: 'truncated', why: 'an answer without any content' };
 
 function isFilledList(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0;

@@ -1,13 +1,26 @@
 import { parseObject } from '../request/request-facts';
 import type { Endpoint } from '../request/traffic-class';
-import { isError, isFilled, readChoice } from './answer-part';
+import { type ChoiceFacts, isError, readChoice } from './answer-part';
 import type { FinishReason } from './finish-reason';
+import {
+  CALL,
+  deltaHoldings,
+  type Holdings,
+  itemHoldings,
+  NOTHING_HELD,
+  outputHoldings,
+  REASONING,
+  REFUSAL,
+  TEXT,
+} from './holdings';
 import { readUsage, type TokenUsage } from './token-usage';
 
 /** What one event of a stream says. */
 export interface EventFacts {
   /** Text, reasoning, a tool call: what a caller can use; not a role, a comment or a mere status. */
   readonly content: boolean;
+  /** What is in it of an answer without choices, or of all of its choices. */
+  readonly holds: Holdings;
   readonly error: boolean;
   /** Why the answer, or one of its choices, ended; null while it goes on. */
   readonly finish: FinishReason | null;
@@ -15,24 +28,26 @@ export interface EventFacts {
   /** Nothing but usage is in it: the event that `include_usage` adds. */
   readonly usageOnly: boolean;
   readonly objectId: string | null;
-  /** Indexes of the choices that are in it, and of those that ended. */
-  readonly choices: readonly number[];
-  readonly endedChoices: readonly number[];
+  /** The choices that are in it. */
+  readonly choices: readonly ChoiceFacts[];
+  /** The object that names the answer's model: the event itself, or the response in it. */
+  readonly answer: Readonly<Record<string, unknown>> | null;
 }
 
-const NO_CHOICES: readonly number[] = [];
+const NO_CHOICES: readonly ChoiceFacts[] = [];
 const STATUS: EventFacts = {
   content: false,
+  holds: NOTHING_HELD,
   error: false,
   finish: null,
   usage: null,
   usageOnly: false,
   objectId: null,
   choices: NO_CHOICES,
-  endedChoices: NO_CHOICES,
+  answer: null,
 };
 /** What is recognised by its text alone: one more piece of an answer under way. */
-export const TOKEN: EventFacts = { ...STATUS, content: true };
+export const TOKEN: EventFacts = { ...STATUS, content: true, holds: TEXT };
 const ERROR: EventFacts = { ...STATUS, error: true };
 
 /**
@@ -45,8 +60,10 @@ export function readEvent(
   data: string,
   byText: boolean,
 ): EventFacts | null {
-  if (byText && (isChunked(endpoint) ? name === '' && isPlainToken(data) : name.endsWith('.delta'))) {
-    return TOKEN;
+  if (byText) {
+    if (isChunked(endpoint)) {
+      if (name === '' && isPlainToken(data)) return TOKEN;
+    } else if (name.endsWith('.delta')) return pieceOf(name);
   }
   const json = parseObject(data);
   return json === null ? null : readEventObject(endpoint, name, json);
@@ -102,25 +119,25 @@ function readChunk(
   const list: readonly unknown[] = Array.isArray(json['choices']) ? json['choices'] : [];
   const usage = readUsage(json['usage']);
   let error = name === 'error' || isError(json);
-  let content = false;
+  let holds = NOTHING_HELD;
   let finish: FinishReason | null = null;
-  const choices: number[] = [];
-  const endedChoices: number[] = [];
+  const choices: ChoiceFacts[] = [];
   for (const part of list) {
     const choice = readChoice(part, endpoint === 'chat' ? 'delta' : 'text');
     if (choice === null) continue;
-    choices.push(choice.index);
-    content ||= choice.content;
+    choices.push(choice);
+    holds |= choice.holds;
     error ||= choice.error;
-    if (choice.finish === null) continue;
-    endedChoices.push(choice.index);
-    if (finish !== 'other') finish = choice.finish;
+    if (choice.finish !== null && finish !== 'other') finish = choice.finish;
   }
   const usageOnly = usage !== null && !error && list.length === 0 && Array.isArray(json['choices']);
   const objectId = typeof json['id'] === 'string' ? json['id'] : null;
   // An error is neither content nor an end, whatever stands beside it.
   if (error) return { ...ERROR, usage, objectId };
-  return { content, error, finish, usage, usageOnly, objectId, choices, endedChoices };
+  return {
+    ...{ content: holds !== NOTHING_HELD, holds, error, finish, usage, usageOnly, objectId, choices },
+    answer: json,
+  };
 }
 
 const TERMINAL = new Set(['response.completed', 'response.incomplete', 'response.cancelled']);
@@ -130,22 +147,35 @@ const FAILED = new Set(['error', 'response.failed', 'response.error']);
 function readTyped(name: string, json: Readonly<Record<string, unknown>>): EventFacts {
   const type = typeof json['type'] === 'string' ? json['type'] : name;
   if (FAILED.has(type) || isError(json)) return ERROR;
-  if (type.endsWith('.delta') || type.endsWith('.partial_image')) return TOKEN;
-  const { response } = json;
-  const isObject = typeof response === 'object' && response !== null;
-  const usage = readUsage(isObject ? Reflect.get(response, 'usage') : json['usage']);
-  const id: unknown = isObject ? Reflect.get(response, 'id') : null;
+  if (type.endsWith('.delta') || type.endsWith('.partial_image')) return pieceOf(type);
+  const response = objectIn(json['response']);
+  const usage = readUsage(response === null ? json['usage'] : response['usage']);
+  const id = response?.['id'];
   const objectId = typeof id === 'string' ? id : null;
   if (TERMINAL.has(type)) {
-    if (isObject && Reflect.get(response, 'status') === 'failed') return { ...ERROR, usage, objectId };
-    const isEmpty = isObject && isEmptyList(Reflect.get(response, 'output'));
+    if (response?.['status'] === 'failed') return { ...ERROR, usage, objectId };
+    const holds = outputHoldings(response?.['output']);
+    const isEmpty = Array.isArray(response?.['output']) && holds === NOTHING_HELD;
     const finish = type === 'response.completed' && isEmpty ? 'ordinary' : 'other';
-    return { ...STATUS, finish, usage, objectId };
+    return { ...STATUS, finish, usage, objectId, answer: response };
   }
   const ends = !type.startsWith('response.') && (type.endsWith('.done') || type.endsWith('.completed'));
-  return { ...STATUS, finish: ends ? 'other' : null, usage, objectId };
+  const holds = type === 'response.output_item.done' ? itemHoldings(json['item']) : NOTHING_HELD;
+  return { ...STATUS, holds, finish: ends ? 'other' : null, usage, objectId, answer: response };
 }
 
-function isEmptyList(value: unknown): boolean {
-  return Array.isArray(value) && !isFilled(value);
+const REASONING_PIECE: EventFacts = { ...TOKEN, holds: REASONING };
+const REFUSAL_PIECE: EventFacts = { ...TOKEN, holds: REFUSAL };
+const CALL_PIECE: EventFacts = { ...TOKEN, holds: CALL };
+
+/** A piece of an answer by the type of its event. */
+function pieceOf(type: string): EventFacts {
+  const holds = deltaHoldings(type);
+  if (holds === TEXT) return TOKEN;
+  if (holds === REASONING) return REASONING_PIECE;
+  return holds === REFUSAL ? REFUSAL_PIECE : CALL_PIECE;
+}
+
+function objectIn(value: unknown): Readonly<Record<string, unknown>> | null {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null;
 }

@@ -1,9 +1,12 @@
 import { latin1 } from '../json/latin1';
+import { parseObject } from '../request/request-facts';
 import type { Endpoint } from '../request/traffic-class';
+import { AnswerGist } from './answer-gist';
+import { NOTHING_HELD, REASONING } from './holdings';
 import { LongEvent } from './long-event';
-import type { AnswerFault } from './plain-answer';
+import { type AnswerFault, hasGist } from './plain-answer';
 import { type EventFacts, readEvent, readEventObject, TOKEN } from './stream-event';
-import { TokenShape } from './token-shape';
+import { REASONING_TEXT, TokenShape } from './token-shape';
 import type { TokenUsage } from './token-usage';
 
 /** Longer events are read piece by piece, so that they take no memory of their length. */
@@ -22,6 +25,16 @@ export interface ScannerOptions {
   readonly choices: number;
   /** How much of an event may be kept back, in bytes, while it can still turn out to be the usage event. */
   readonly maxHeldBytes: number;
+  /** Keeps what the answer says, to be judged by what was asked of it; null where nothing was. */
+  readonly kept: KeptStream | null;
+}
+
+/** Takes the events of a stream whose texts are to be judged. */
+export interface KeptStream {
+  /** An event's data, in UTF-16. */
+  addEvent(json: Readonly<Record<string, unknown>>): void;
+  /** An event that is too long to be kept, and what is known of it; null when it was not a JSON object. */
+  addLongEvent(json: Readonly<Record<string, unknown>> | null): void;
 }
 
 /**
@@ -39,6 +52,8 @@ export class StreamScanner {
   objectId: string | null = null;
   /** Milliseconds between content events. */
   readonly gapsMs: number[] = [];
+  /** What the answer comes to; null of endpoints other than chat, completions and responses. */
+  readonly gist: AnswerGist | null;
 
   readonly #options: ScannerOptions;
   /** The beginning of an event whose end has not come, unless it is long. */
@@ -61,6 +76,7 @@ export class StreamScanner {
 
   constructor(options: ScannerOptions) {
     this.#options = options;
+    this.gist = hasGist(options.endpoint) ? new AnswerGist(options.choices) : null;
   }
 
   /** Whether anything has come that a caller can use: the point of no return. */
@@ -71,6 +87,12 @@ export class StreamScanner {
   /** Whether the stream may end here without having been cut. */
   get mayEnd(): boolean {
     return this.#done || this.#isFinished || !NEEDS_END.has(this.#options.endpoint);
+  }
+
+  /** The answer is complete, and nothing is in it that a caller could use. */
+  get isEmpty(): boolean {
+    if (this.errorEvent || this.malformed || !this.mayEnd) return false;
+    return this.gist !== null && this.gist.holds === NOTHING_HELD;
   }
 
   /** What is wrong with a stream that ends here, null when nothing is. */
@@ -200,6 +222,7 @@ export class StreamScanner {
       return false;
     }
     const json = long.end();
+    this.#options.kept?.addLongEvent(json);
     return this.#take(json === null ? null : readEventObject(this.#options.endpoint, long.name, json), nowMs);
   }
 
@@ -225,12 +248,33 @@ export class StreamScanner {
       this.#done = true;
       return false;
     }
-    const { endpoint, choices } = this.#options;
-    // Which choice a piece belongs to is not in its text alone.
-    const byText = this.firstContentMs !== null && choices <= 1;
-    const facts = readEvent(endpoint, name, data, byText);
+    if (this.#options.kept !== null)
+      return this.#take(this.#keepEvent(this.#options.kept, name, data), nowMs);
+    const facts = this.#read(name, data);
     if (facts === TOKEN) this.#shape.learn(text, start, end);
+    else if (facts !== null && this.#isReasoning(facts)) this.#shape.learn(text, start, end, REASONING_TEXT);
     return this.#take(facts, nowMs);
+  }
+
+  #read(name: string, data: string): EventFacts | null {
+    const { endpoint, choices } = this.#options;
+    // Which choice a piece belongs to is not in its text alone, nor is whether it is more than reasoning.
+    const isKnown = this.gist === null || this.gist.isUsable || endpoint === 'responses';
+    return readEvent(endpoint, name, data, this.firstContentMs !== null && choices <= 1 && isKnown);
+  }
+
+  /** Reads an event whose text is kept: bytes are decoded first, as escapes stand for more than a byte. */
+  #keepEvent(kept: KeptStream, name: string, data: string): EventFacts | null {
+    const json = parseObject(BEYOND_ASCII.test(data) ? Buffer.from(data, 'latin1').toString('utf8') : data);
+    if (json === null) return null;
+    kept.addEvent(json);
+    return readEventObject(this.#options.endpoint, name, json);
+  }
+
+  /** A piece of reasoning alone, in a stream that has brought nothing else so far. */
+  #isReasoning({ holds, finish, usage, answer }: EventFacts): boolean {
+    if (holds !== REASONING || finish !== null || usage !== null || answer === null) return false;
+    return this.#options.choices <= 1;
   }
 
   /** Takes what an event says, null for one that is not a JSON object; true when it is to be taken out. */
@@ -247,9 +291,12 @@ export class StreamScanner {
     if (facts.usage !== null) this.usage = facts.usage;
     if (facts.objectId !== null) this.objectId = facts.objectId;
     if (this.#options.choices > 1) {
-      for (const index of facts.choices) this.#choices.add(index);
-      for (const index of facts.endedChoices) this.#endedChoices.add(index);
+      for (const { index, finish } of facts.choices) {
+        this.#choices.add(index);
+        if (finish !== null) this.#endedChoices.add(index);
+      }
     }
+    if (this.gist !== null) takeGist(this.gist, facts);
     if (facts.content) this.#countContent(nowMs);
     return facts.usageOnly && this.#options.removesUsage;
   }
@@ -258,6 +305,17 @@ export class StreamScanner {
     if (this.firstContentMs === null) this.firstContentMs = nowMs;
     else if (this.gapsMs.length < MAX_GAPS) this.gapsMs.push(nowMs - this.#lastContentMs);
     this.#lastContentMs = nowMs;
+  }
+}
+
+const BEYOND_ASCII = /[\x80-\xff]/;
+
+function takeGist(gist: AnswerGist, { answer, choices, holds, finish }: EventFacts): void {
+  if (answer !== null && gist.model === null) gist.takeNames(answer);
+  for (const choice of choices) gist.takeChoice(choice);
+  if (choices.length === 0) {
+    gist.hold(holds);
+    if (finish !== null && answer !== null) gist.takeResponse(answer);
   }
 }
 

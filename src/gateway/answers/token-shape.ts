@@ -1,5 +1,13 @@
 /** Keys whose text comes piece by piece in the chunks of a chat or a completion, as they stand before that text. */
-const BEFORE_TEXT = ['"content":"', '"text":"', '"arguments":"', '"reasoning_content":"', '"reasoning":"'];
+const BEFORE_TEXT: readonly string[] = [
+  '"content":"',
+  '"text":"',
+  '"arguments":"',
+  '"reasoning_content":"',
+  '"reasoning":"',
+];
+/** The same for reasoning alone: until something else has come, what is more than reasoning has to be seen. */
+export const REASONING_TEXT: readonly string[] = ['"reasoning_content":"', '"reasoning":"'];
 /** Streams whose chunks differ in more than one text are read without a shape after this many attempts in a row. */
 const MAX_ATTEMPTS = 8;
 const BACKSLASH = 92;
@@ -27,11 +35,11 @@ export class TokenShape {
   }
 
   /** Takes an event for the shape of those that follow, if it has such a text. */
-  learn(text: string, start: number, end: number): void {
+  learn(text: string, start: number, end: number, keys = BEFORE_TEXT): void {
     if (this.#attempts === MAX_ATTEMPTS) return;
     this.#attempts += 1;
     const event = text.slice(start, end);
-    for (const key of BEFORE_TEXT) {
+    for (const key of keys) {
       const at = event.indexOf(key);
       if (at < 0) continue;
       const from = at + key.length;

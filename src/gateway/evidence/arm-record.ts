@@ -7,7 +7,8 @@ import { askLegacyAgain, type SecondAnswer } from '../serving/refusal-check';
 import type { Attempt } from '../upstream/attempt';
 import type { Failure } from '../upstream/failure';
 import type { Observation } from './evidence-cell';
-import { failureClassOf, observeAttempt } from './observation';
+import { failureClassOf } from './observation';
+import { recordAttempt } from './record-attempt';
 
 type Outcome = Observation['outcome'];
 
@@ -81,8 +82,9 @@ export class ArmRecord {
 
   #record(side: Side, kind: 'live' | 'failover', attempt: Attempt | null, outcome: Outcome): void {
     if (!this.inArm) return;
-    const seen = { side, kind, outcome, attempt };
-    this.#call.route.evidence.record(observeAttempt(this.#call, this.#facts, this.#assignment, seen));
+    const call = this.#call;
+    const request = { facts: this.#facts, body: call.body };
+    recordAttempt(call, request, this.#assignment, { side, kind, outcome, attempt });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { BucketCount, BucketCounts, Evidence, EvidenceCell } from '../../core/evidence/evidence';
 import type { Outcome } from '../outcomes/outcome';
 import { OutcomeTally } from '../outcomes/outcome-tally';
+import { breachOf, LastFingerprints, type SeenAnswer } from './answer-tally';
 import { CellCounters, type Observation } from './evidence-cell';
 import { LegacyLatencies, type Slowness } from './legacy-latencies';
 
@@ -13,6 +14,13 @@ const NAMED_AT_MOST = 100;
 const POOLED_MODEL = 'other';
 
 type Stratum = Pick<EvidenceCell, 'side' | 'kind' | 'shape' | 'model'>;
+
+/** An answer whose judgement came after its request was counted. */
+export interface LateAnswer extends Stratum {
+  readonly epoch: number;
+  readonly bucket: number | null;
+  readonly answer: SeenAnswer;
+}
 
 /** What one process has counted under an epoch since it last said so. */
 export interface EvidenceAddition {
@@ -28,6 +36,7 @@ export class EpochEvidence {
   readonly #cells = new Map<string, CellCounters>();
   readonly #ownStrata: number;
   readonly #latencies: LegacyLatencies;
+  readonly #fingerprints: LastFingerprints;
   readonly #strata = new Set<string>();
   readonly #pooled = new Set<string>();
   readonly #buckets = { legacy: new BucketTally(), candidate: new BucketTally() };
@@ -37,9 +46,14 @@ export class EpochEvidence {
   #candidateSucceeded = false;
 
   /** `ownStrata`: how many strata get counters of their own; the rest is pooled. */
-  constructor(ownStrata = OWN_STRATA, latencies = new LegacyLatencies()) {
+  constructor(
+    ownStrata = OWN_STRATA,
+    latencies = new LegacyLatencies(),
+    fingerprints = new LastFingerprints(),
+  ) {
     this.#ownStrata = ownStrata;
     this.#latencies = latencies;
+    this.#fingerprints = fingerprints;
   }
 
   /** Failures of the candidate in a row, up to its last judged live request. */
@@ -48,8 +62,10 @@ export class EpochEvidence {
   }
 
   add(seen: Observation): void {
-    this.#cellOf(seen).add(seen);
-    const { outcome } = seen;
+    const cell = this.#cellOf(seen);
+    cell.add(seen);
+    const { outcome, answer } = seen;
+    if (answer !== null) this.#addAnswer(cell, seen, answer);
     const isJudged =
       seen.kind === 'live' && outcome !== 'aborted' && outcome !== 'refused' && outcome !== 'shed';
     if (isJudged && seen.side === 'candidate') {
@@ -65,6 +81,11 @@ export class EpochEvidence {
   /** Counts what an application said of an answer; false when it has used too many names. */
   addOutcome(outcome: Outcome): boolean {
     return this.#outcomes.add(outcome);
+  }
+
+  /** Adds the judgement of an answer whose request has been added before. */
+  addAnswer(late: LateAnswer): void {
+    this.#addAnswer(this.#cellOf(late), late, late.answer);
   }
 
   /** All of this as an addition to what another process holds. */
@@ -111,6 +132,20 @@ export class EpochEvidence {
     return { epoch, cells, buckets, pooled, ...(outcomes.length === 0 ? {} : { outcomes }) };
   }
 
+  #addAnswer(
+    cell: CellCounters,
+    { side, kind, shape, model, bucket }: Omit<LateAnswer, 'answer'>,
+    answer: SeenAnswer,
+  ): void {
+    const { fingerprint } = answer;
+    const isNew =
+      fingerprint !== null && this.#fingerprints.changes(`${side} ${kind} ${shape} ${model}`, fingerprint);
+    cell.answers.add(answer, isNew);
+    if (bucket !== null && kind === 'live' && answer.judgement !== 'unchecked') {
+      this.#buckets[side].addAnswer(bucket, breachOf(answer) !== null);
+    }
+  }
+
   #cellOf(seen: Stratum): CellCounters {
     const model = this.#stratumModel(seen);
     const key = `${seen.side} ${seen.kind} ${seen.shape} ${model}`;
@@ -141,6 +176,13 @@ class BucketTally {
   readonly #failures = new Uint32Array(BUCKETS);
   readonly #aboveMedian = new Uint32Array(BUCKETS);
   readonly #aboveP95 = new Uint32Array(BUCKETS);
+  readonly #checked = new Uint32Array(BUCKETS);
+  readonly #breaches = new Uint32Array(BUCKETS);
+
+  addAnswer(bucket: number, isBreach: boolean): void {
+    this.#checked[bucket] = (this.#checked[bucket] as number) + 1;
+    if (isBreach) this.#breaches[bucket] = (this.#breaches[bucket] as number) + 1;
+  }
 
   add(bucket: number, failed: boolean, slowness: Slowness): void {
     this.#requests[bucket] = (this.#requests[bucket] as number) + 1;
@@ -152,11 +194,14 @@ class BucketTally {
 
   /** Adds what another process has counted. */
   merge(counts: readonly BucketCount[]): void {
-    for (const [bucket, requests, failures, aboveMedian = 0, aboveP95 = 0] of counts) {
+    for (const [bucket, requests, failures, ...rest] of counts) {
+      const [aboveMedian = 0, aboveP95 = 0, checked = 0, breaches = 0] = rest;
       this.#requests[bucket] = (this.#requests[bucket] as number) + requests;
       this.#failures[bucket] = (this.#failures[bucket] as number) + failures;
       this.#aboveMedian[bucket] = (this.#aboveMedian[bucket] as number) + aboveMedian;
       this.#aboveP95[bucket] = (this.#aboveP95[bucket] as number) + aboveP95;
+      this.#checked[bucket] = (this.#checked[bucket] as number) + checked;
+      this.#breaches[bucket] = (this.#breaches[bucket] as number) + breaches;
     }
   }
 
@@ -165,6 +210,8 @@ class BucketTally {
     this.#failures.set(other.#failures);
     this.#aboveMedian.set(other.#aboveMedian);
     this.#aboveP95.set(other.#aboveP95);
+    this.#checked.set(other.#checked);
+    this.#breaches.set(other.#breaches);
   }
 
   /** What was counted after an earlier copy. */
@@ -174,13 +221,16 @@ class BucketTally {
       const grown = (now: Uint32Array, before: Uint32Array) =>
         (now[bucket] as number) - (before[bucket] as number);
       const requests = grown(this.#requests, earlier.#requests);
-      if (requests === 0) continue;
+      const checked = grown(this.#checked, earlier.#checked);
+      if (requests + checked === 0) continue;
       counts.push([
         bucket,
         requests,
         grown(this.#failures, earlier.#failures),
         grown(this.#aboveMedian, earlier.#aboveMedian),
         grown(this.#aboveP95, earlier.#aboveP95),
+        checked,
+        grown(this.#breaches, earlier.#breaches),
       ]);
     }
     return counts;

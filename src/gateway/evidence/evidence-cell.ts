@@ -1,5 +1,6 @@
 import type { AnswerShape, EvidenceCell, EvidenceKind, FailureClass } from '../../core/evidence/evidence';
 import type { Side } from '../../core/routing/routing';
+import { AnswerTally, type SeenAnswer } from './answer-tally';
 import { DenseHistogram } from './dense-histogram';
 
 /** One finished request (or probe, mirror, failover attempt), as it is counted. */
@@ -26,6 +27,8 @@ export interface Observation {
   /** Null when the model has no price. */
   readonly costUsd: number | null;
   readonly bucket: number | null;
+  /** Null for what is no answer, and for one whose judgement comes later. */
+  readonly answer: SeenAnswer | null;
 }
 
 const FAILURES: readonly FailureClass[] = [
@@ -66,6 +69,7 @@ export class CellCounters {
   totalMs = new DenseHistogram();
   firstTokenMs = new DenseHistogram();
   interTokenMs = new DenseHistogram();
+  answers = new AnswerTally();
 
   constructor(identity: CellIdentity) {
     this.identity = identity;
@@ -112,6 +116,8 @@ export class CellCounters {
     this.costLogSum += cell.costLog.sum;
     this.costLogSumOfSquares += cell.costLog.sumOfSquares;
     this.costUsd += cell.costUsd;
+    const { answers, echoed = [], fingerprintChanges = 0 } = cell;
+    if (answers !== undefined) this.answers.merge(answers, echoed, fingerprintChanges);
   }
 
   copy(): CellCounters {
@@ -120,15 +126,18 @@ export class CellCounters {
     copy.totalMs = this.totalMs.copy();
     copy.firstTokenMs = this.firstTokenMs.copy();
     copy.interTokenMs = this.interTokenMs.copy();
+    copy.answers = this.answers.copy();
     return copy;
   }
 
   /** What was counted after an earlier copy, null when nothing was. */
   since(earlier: CellCounters = new CellCounters(this.identity)): EvidenceCell | null {
     const attempts = this.attempts - earlier.attempts;
-    if (attempts === 0) return null;
+    const seen = this.answers.since(earlier.answers);
+    if (attempts === 0 && seen.answers.checked + seen.answers.unchecked === 0) return null;
     return {
       ...this.identity,
+      ...seen,
       attempts,
       successes: this.successes - earlier.successes,
       failures: this.#failuresSince(earlier),

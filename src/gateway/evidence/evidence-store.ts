@@ -1,7 +1,8 @@
 import type { EvidenceReading } from '../../core/evidence/evidence';
 import { GAMMA } from '../../core/statistics/histogram';
 import type { Outcome } from '../outcomes/outcome';
-import { EpochEvidence, type EvidenceAddition } from './epoch-evidence';
+import { LastFingerprints } from './answer-tally';
+import { EpochEvidence, type EvidenceAddition, type LateAnswer } from './epoch-evidence';
 import type { Observation } from './evidence-cell';
 
 const EPOCHS_KEPT = 4;
@@ -24,6 +25,7 @@ export class UnknownCursor extends Error {
 export class EvidenceStore {
   readonly #incarnation: string;
   readonly #epochs = new Map<number, EpochEvidence>();
+  readonly #fingerprints = new LastFingerprints();
   readonly #snapshots = new Map<string, EpochEvidence>();
   #sequence = 0;
 
@@ -40,6 +42,10 @@ export class EvidenceStore {
   recordOutcome(outcome: Outcome): boolean {
     const epoch = this.#epochs.get(outcome.epoch) ?? this.#begin(outcome.epoch);
     return epoch?.addOutcome(outcome) ?? false;
+  }
+
+  recordAnswer(late: LateAnswer): void {
+    (this.#epochs.get(late.epoch) ?? this.#begin(late.epoch))?.addAnswer(late);
   }
 
   /** Adds what another process of this gateway has counted. */
@@ -81,7 +87,7 @@ export class EvidenceStore {
       if (epoch < oldest) return null;
       this.#epochs.delete(oldest);
     }
-    const begun = new EpochEvidence();
+    const begun = new EpochEvidence(undefined, undefined, this.#fingerprints);
     this.#epochs.set(epoch, begun);
     return begun;
   }

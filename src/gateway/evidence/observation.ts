@@ -6,6 +6,7 @@ import type { Assignment } from '../routing/arm-draw';
 import { mappingOf } from '../routing/route';
 import type { Call } from '../serving/call';
 import type { Attempt } from '../upstream/attempt';
+import type { SeenAnswer } from './answer-tally';
 import type { Observation } from './evidence-cell';
 
 type Outcome = Observation['outcome'];
@@ -25,17 +26,21 @@ export function firstTokenOf(attempt: Attempt): number | null {
   return at === null ? null : at - attempt.startedMs;
 }
 
-/** What is counted for an attempt; null attempt: it was drawn and never made (shed). */
+/** An attempt that is counted; null attempt: it was drawn and never made (shed). */
+export interface SeenAttempt {
+  readonly side: Side;
+  readonly kind: EvidenceKind;
+  readonly outcome: Outcome;
+  readonly attempt: Attempt | null;
+}
+
+/** What is counted for an attempt; `answer` is null where it is judged later, or is none. */
 export function observeAttempt(
   call: Call,
   facts: RequestFacts,
   assignment: Assignment,
-  seen: {
-    readonly side: Side;
-    readonly kind: EvidenceKind;
-    readonly outcome: Outcome;
-    readonly attempt: Attempt | null;
-  },
+  seen: SeenAttempt,
+  answer: SeenAnswer | null,
 ): Observation {
   const { attempt, outcome, side } = seen;
   const usage = attempt === null ? null : (usageOf(attempt) ?? estimate(attempt, outcome));
@@ -55,6 +60,7 @@ export function observeAttempt(
     tokensOut: usage?.output ?? 0,
     costUsd: usage === null ? null : costOf(call, facts, side, usage),
     bucket: assignment.bucket,
+    answer,
   };
 
   /** A failure that the provider may have worked for is charged with the tokens of its request. */

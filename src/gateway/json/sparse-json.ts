@@ -4,10 +4,14 @@ export type SparseObject = { [name: string]: unknown };
 /** Containers of these names are kept; of others only whether they are empty lists. */
 const KEPT_CONTAINERS = new Set([
   'choices',
+  'content',
   'delta',
   'error',
+  'incomplete_details',
   'input_tokens_details',
+  'item',
   'message',
+  'output',
   'prompt_tokens_details',
   'response',
   'usage',

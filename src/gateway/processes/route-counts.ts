@@ -1,5 +1,6 @@
 import type { Side } from '../../core/routing/routing';
-import { EpochEvidence } from '../evidence/epoch-evidence';
+import { LastFingerprints } from '../evidence/answer-tally';
+import { EpochEvidence, type LateAnswer } from '../evidence/epoch-evidence';
 import type { Observation } from '../evidence/evidence-cell';
 import { type KeyCounts, keyHash } from '../evidence/key-statistics';
 import { LegacyLatencies } from '../evidence/legacy-latencies';
@@ -9,6 +10,7 @@ import type { Counted } from './process-messages';
 export class RouteCounts implements KeyCounts {
   readonly #counted: () => void;
   readonly #latencies = new LegacyLatencies();
+  readonly #fingerprints = new LastFingerprints();
   #evidence = new Map<number, EpochEvidence>();
   #keys: number[] = [];
   #low = 0;
@@ -31,14 +33,23 @@ export class RouteCounts implements KeyCounts {
   restartSaltCheck(): void {}
 
   record(seen: Observation): void {
-    let evidence = this.#evidence.get(seen.epoch);
+    this.#evidenceOf(seen.epoch).add(seen);
+    this.#counted();
+  }
+
+  recordAnswer(late: LateAnswer): void {
+    this.#evidenceOf(late.epoch).addAnswer(late);
+    this.#counted();
+  }
+
+  #evidenceOf(epoch: number): EpochEvidence {
+    let evidence = this.#evidence.get(epoch);
     if (evidence === undefined) {
       // Which strata are pooled is decided where all processes are added up.
-      evidence = new EpochEvidence(Number.POSITIVE_INFINITY, this.#latencies);
-      this.#evidence.set(seen.epoch, evidence);
+      evidence = new EpochEvidence(Number.POSITIVE_INFINITY, this.#latencies, this.#fingerprints);
+      this.#evidence.set(epoch, evidence);
     }
-    evidence.add(seen);
-    this.#counted();
+    return evidence;
   }
 
   /** The draws of a new epoch are counted from 0. */

@@ -32,11 +32,23 @@ export interface RequestFacts {
   readonly store: boolean | null;
   /** What a model has to be able to do, in the shapes of Chat Completions and of Responses. */
   readonly features: Features;
+  /** What an answer is judged by; null for a request that asks for text and nothing more. */
+  readonly asks: AskedForm | null;
   /** Where the value stands that names the end user, both 0 without one. */
   readonly userStart: number;
   readonly userEnd: number;
   /** Where the fields of a JSON body are; null for a form, which is never rewritten. */
   readonly fields: JsonFields | null;
+}
+
+/** What a request asks of the form of its answer. */
+export interface AskedForm {
+  /** JSON, of any or of a certain schema. */
+  readonly json: boolean;
+  /** Tools may be called. */
+  readonly tools: boolean;
+  /** A tool has to be called. */
+  readonly call: boolean;
 }
 
 interface Features {
@@ -52,6 +64,7 @@ const MAX_USER_BYTES = 1_024;
 
 const QUOTE = 0x22;
 const OPEN_ARRAY = 0x5b;
+const OPEN_OBJECT = 0x7b;
 /** How values begin: there is one value for each of these letters. */
 const TRUE = 0x74;
 const FALSE = 0x66;
@@ -124,6 +137,7 @@ function factsOf(raw: Buffer, read: RequestReader): RequestFacts | null {
     continuesResponse,
     store: store === TRUE ? true : store === FALSE ? false : null,
     features: featuresOf(raw, read),
+    asks: asksOf(raw, read),
     userStart: user === null ? 0 : read.start(user),
     userEnd: user === null ? 0 : read.end(user),
     fields: read.fields,
@@ -182,27 +196,55 @@ function innerFirst(raw: Buffer, read: RequestReader, name: FieldName, inner: st
 }
 
 function featuresOf(raw: Buffer, read: RequestReader): Features {
-  const tools =
-    (read.first('tools') !== 0 && hasElements(raw, read.start('tools'))) ||
-    (read.first('functions') !== 0 && hasElements(raw, read.start('functions')));
-  const jsonSchema = isSchema(raw, read, 'response_format') || isSchemaOfText(raw, read);
+  const tools = hasTools(raw, read);
+  const jsonSchema = jsonForm(raw, read) === 'json_schema';
   const vision = read.hasImages;
   if (!tools && !jsonSchema && !vision) return NO_FEATURES;
   return { tools, jsonSchema, vision };
 }
 
-function isSchema(raw: Buffer, read: RequestReader, name: FieldName): boolean {
-  return read.first(name) !== 0 && isSchemaAt(raw, read.start(name));
+function asksOf(raw: Buffer, read: RequestReader): AskedForm | null {
+  const tools = hasTools(raw, read);
+  const json = jsonForm(raw, read) !== null;
+  return tools || json ? { json, tools, call: tools && asksForCall(raw, read) } : null;
 }
 
-function isSchemaOfText(raw: Buffer, read: RequestReader): boolean {
+function hasTools(raw: Buffer, read: RequestReader): boolean {
+  return (
+    (read.first('tools') !== 0 && hasElements(raw, read.start('tools'))) ||
+    (read.first('functions') !== 0 && hasElements(raw, read.start('functions')))
+  );
+}
+
+/** Whether a tool has to be called: any, a certain one, or one of some. */
+function asksForCall(raw: Buffer, read: RequestReader): boolean {
+  if (read.first('function_call') === OPEN_OBJECT) return true;
+  const start = read.start('tool_choice');
+  if (read.first('tool_choice') === QUOTE) {
+    const end = read.end('tool_choice');
+    return isString(raw, start, end, 'required') || isString(raw, start, end, 'any');
+  }
+  if (read.first('tool_choice') !== OPEN_OBJECT) return false;
+  const type = spanOf(raw, start, 'type');
+  if (type === null || !isString(raw, type.start, type.end, 'allowed_tools')) return true;
+  const inner = spanOf(raw, start, 'allowed_tools');
+  const mode = spanOf(raw, inner?.start ?? start, 'mode');
+  return mode !== null && isString(raw, mode.start, mode.end, 'required');
+}
+
+/** In which form JSON is asked for; null where it is not. */
+function jsonForm(raw: Buffer, read: RequestReader): 'json_object' | 'json_schema' | null {
+  const ofChat = read.first('response_format') === 0 ? null : jsonFormAt(raw, read.start('response_format'));
+  if (ofChat !== null) return ofChat;
   const format = read.first('text') === 0 ? null : spanOf(raw, read.start('text'), 'format');
-  return format !== null && isSchemaAt(raw, format.start);
+  return format === null ? null : jsonFormAt(raw, format.start);
 }
 
-function isSchemaAt(raw: Buffer, at: number): boolean {
+function jsonFormAt(raw: Buffer, at: number): 'json_object' | 'json_schema' | null {
   const type = spanOf(raw, at, 'type');
-  return type !== null && isString(raw, type.start, type.end, 'json_schema');
+  if (type === null) return null;
+  if (isString(raw, type.start, type.end, 'json_schema')) return 'json_schema';
+  return isString(raw, type.start, type.end, 'json_object') ? 'json_object' : null;
 }
 
 const NO_FEATURES: Features = { tools: false, jsonSchema: false, vision: false };
@@ -219,6 +261,7 @@ const OF_A_FORM: RequestFacts = {
   continuesResponse: false,
   store: null,
   features: NO_FEATURES,
+  asks: null,
   userStart: 0,
   userEnd: 0,
   fields: null,

@@ -13,6 +13,8 @@ const NAMES = [
   'input',
   'tools',
   'functions',
+  'tool_choice',
+  'function_call',
   'response_format',
   'text',
   'web_search_options',

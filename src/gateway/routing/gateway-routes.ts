@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Configuration, RouteConfiguration } from '../../core/configuration/configuration-schema';
+import type { LateAnswer } from '../evidence/epoch-evidence';
 import type { Observation } from '../evidence/evidence-cell';
 import { EvidenceStore } from '../evidence/evidence-store';
 import { OutcomeIntake } from '../outcomes/outcome-intake';
@@ -15,7 +16,7 @@ export interface RouteToServe {
   readonly name: string;
   readonly configuration: RouteConfiguration;
   readonly state: ServedRoute;
-  readonly evidence: { record(seen: Observation): void };
+  readonly evidence: { record(seen: Observation): void; recordAnswer(late: LateAnswer): void };
   readonly makers: MakerTable;
   /** Where outcomes arrive. */
   readonly outcomes: OutcomeIntake;

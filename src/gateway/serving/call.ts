@@ -1,3 +1,4 @@
+import type { BreachClass } from '../../core/evidence/evidence';
 import type { Side } from '../../core/routing/routing';
 import type { StreamScanner } from '../answers/stream-scanner';
 import type { TokenUsage } from '../answers/token-usage';
@@ -51,6 +52,16 @@ export class Call implements AnswerSink, ActiveCall {
   servedModel: string | null = null;
   failover: string | null = null;
   readonly notes: AttemptNote[] = [];
+  /** The attempt whose answer the caller gets. */
+  answering: Attempt | null = null;
+  /** What the caller's answer broke of its contract. */
+  breach: BreachClass | null = null;
+  /** The caller's answer is being judged, which the line of the log waits for and nothing else. */
+  awaitsJudgement = false;
+  /** The body is needed by an attempt that goes on when the call is over. */
+  keepsBody = false;
+  /** When it was over; null before. */
+  endedMs: number | null = null;
   current: Answering | null = null;
   firstTokenMs: number | null = null;
   /** As the provider that served counted; null when it did not, or its answer was not read. */
@@ -220,6 +231,12 @@ export class Call implements AnswerSink, ActiveCall {
     this.finish();
   }
 
+  /** What was found of the caller's answer is known. */
+  judged(): void {
+    this.awaitsJudgement = false;
+    if (this.ended) this.#log();
+  }
+
   /** Counts the request in the metrics, by who served it in the end; null attempt: a cap let none be made. */
   measure(attempt: Attempt | null, side: Side, facts: RequestFacts | null): void {
     const kind = attempt === null ? 'shed' : (attempt.failure?.kind ?? 'success');
@@ -242,14 +259,15 @@ export class Call implements AnswerSink, ActiveCall {
   /** Nothing more comes from providers: the call is over once its caller has read what there is. */
   finish(): void {
     if (this.ended) return;
-    this.#letBodyGo();
+    if (!this.keepsBody) this.letBodyGo();
     const { response } = this;
     if (this.#unsent === null && response.writableLength > 0 && !response.destroyed) this.#sendRest([]);
     this.#isFinished = true;
     if (this.#unsent === null) this.#close();
   }
 
-  #letBodyGo(): void {
+  /** Gives the body back; for good. */
+  letBodyGo(): void {
     this.memory.give(this.body.length);
     this.body = NOTHING;
   }
@@ -278,6 +296,11 @@ export class Call implements AnswerSink, ActiveCall {
     this.ended = true;
     this.caller.limits?.end(this.estimatedTokens, this.usage);
     this.services.active.remove(this);
+    this.endedMs = this.services.now();
+    if (!this.awaitsJudgement) this.#log();
+  }
+
+  #log(): void {
     try {
       this.services.log.request?.(requestLine(this, this.services));
     } catch (error) {

@@ -103,8 +103,10 @@ class RandomisedCall implements AttemptOwner, Answering {
   attemptEnded(attempt: Attempt): void {
     const isCandidate = attempt === this.#candidate;
     this.#call.note(attempt, isCandidate ? this.#candidatePurpose : this.#legacyPurpose);
-    if (isCandidate) this.#candidateEnded(attempt);
-    else this.#legacyEnded(attempt);
+    if (isCandidate) {
+      this.#candidateEnded(attempt);
+      this.#letBodyGo();
+    } else this.#legacyEnded(attempt);
   }
 
   /** The candidate takes a good part of the caller's time: legacy is asked as well. */
@@ -118,7 +120,16 @@ class RandomisedCall implements AttemptOwner, Answering {
   }
 
   attemptBroke(): void {
+    this.#letBodyGo();
     this.#call.endBroken();
+  }
+
+  /** Nothing that outlives the call needs the body any more. */
+  #letBodyGo(): void {
+    const call = this.#call;
+    if (!call.keepsBody || isRunning(this.#candidate)) return;
+    call.keepsBody = false;
+    if (call.ended) call.letBodyGo();
   }
 
   #askCandidate(): void {
@@ -282,6 +293,7 @@ class RandomisedCall implements AttemptOwner, Answering {
   #claim(attempt: Attempt): void {
     const call = this.#call;
     const isCandidate = attempt === this.#candidate;
+    call.answering = attempt;
     call.servedBy = attempt.options.provider;
     call.servedModel = isCandidate ? this.#mapping.candidate : this.#facts.model;
     const isHedge = !isCandidate && this.#legacyPurpose === 'hedge';
@@ -303,6 +315,8 @@ class RandomisedCall implements AttemptOwner, Answering {
   /** The log line is written before the candidate's end is known. */
   #noteOutrun({ options, startedMs }: Attempt): void {
     const { notes, services } = this.#call;
+    // Its answer is judged by what the request asks for.
+    this.#call.keepsBody = this.#facts.asks !== null;
     const ms = services.now() - startedMs;
     notes.push({ provider: options.provider.name, purpose: this.#candidatePurpose, outcome: 'outrun', ms });
   }

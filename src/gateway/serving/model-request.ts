@@ -33,6 +33,7 @@ export function modelRequest(
     streams: facts.stream,
     mayStream: facts.oddStream,
     choices: facts.choices,
+    asks: facts.asks,
     holds,
     reads: true,
     removesUsage: mapped.addsUsage,

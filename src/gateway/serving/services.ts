@@ -1,6 +1,7 @@
 import type { FailedLogins } from '../../core/access/failed-logins';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import type { Callers } from '../callers/callers';
+import type { AnswerChecks } from '../contract/answer-checks';
 import type { OutcomeTokens } from '../outcomes/outcome-tokens';
 import type { Forwarding } from '../request/forwarding';
 import type { Route } from '../routing/route';
@@ -34,6 +35,8 @@ export interface Services extends AttemptServices {
   readonly randomId: () => string;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Judges answers by what was asked of them, later than they are given. */
+  readonly answerChecks: AnswerChecks;
   readonly compareShadow: ((pair: ShadowPair) => void) | null;
   /** Signs and reads what outcomes are reported by; null where it is not configured. */
   readonly outcomes: OutcomeTokens | null;

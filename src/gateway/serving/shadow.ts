@@ -1,6 +1,7 @@
 import type { ModelMapping } from '../../core/configuration/configuration-schema';
 import type { Observation } from '../evidence/evidence-cell';
-import { observeAttempt, usageOf } from '../evidence/observation';
+import { usageOf } from '../evidence/observation';
+import { recordAttempt } from '../evidence/record-attempt';
 import { candidateBody } from '../request/model-mapping';
 import type { RequestFacts } from '../request/request-facts';
 import { refusesUsageOption } from '../request/usage-option';
@@ -58,12 +59,14 @@ export function copyToCandidate(
     ).dispatch();
   };
   const end = (attempt: Attempt): void => {
-    give();
-    if (attempt.failure?.kind === 'withdrawn' || attempt.failure?.kind === 'aborted') return;
+    const isJudged = attempt.failure?.kind !== 'withdrawn' && attempt.failure?.kind !== 'aborted';
     const outcome = judge(attempt);
-    route.evidence.record(
-      observeAttempt(call, facts, assignment, { side: 'candidate', kind: 'shadow', outcome, attempt }),
-    );
+    if (isJudged) {
+      const seen = { side: 'candidate', kind: 'shadow', outcome, attempt } as const;
+      recordAttempt(call, { facts, body }, assignment, seen);
+    }
+    give();
+    if (!isJudged) return;
     services.compareShadow?.({
       route: route.name,
       model: facts.model,

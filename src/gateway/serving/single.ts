@@ -44,6 +44,7 @@ export function serveSingle(call: Call, ask: SingleAsk, takeOver: TakeOver = () 
     streams: call.facts?.stream ?? false,
     mayStream: true,
     choices: 1,
+    asks: null,
     holds: false,
     reads: ask.reads,
     removesUsage: false,

@@ -3,6 +3,7 @@ import type { FailedLogins } from '../../core/access/failed-logins';
 import type { FailureClass } from '../../core/evidence/evidence';
 import type { GatewayStatus, Side } from '../../core/routing/routing';
 import type { Callers } from '../callers/callers';
+import type { Judgement } from '../contract/judge-answer';
 import type { RouteToServe } from '../routing/gateway-routes';
 import type { Connections } from '../sockets/connections';
 import { BoundedHistogram, type Labels, registerScraped, type Sample } from './metric-series';
@@ -48,6 +49,13 @@ class Series {
   ) {}
 }
 
+interface JudgedAnswers {
+  readonly route: string;
+  readonly side: Side;
+  readonly judgement: Judgement;
+  count: number;
+}
+
 type StatusesSoon = readonly GatewayStatus[] | Promise<readonly GatewayStatus[]>;
 
 /** The metrics of one process, as prom-client adds them up. */
@@ -70,6 +78,8 @@ export class GatewayMetrics {
   readonly #readStatuses: () => StatusesSoon;
   readonly #registry = new Registry();
   readonly #series = new Map<string, Series>();
+  /** By route, side and what was found; answers that kept their contract are not shown. */
+  readonly #answers = new Map<string, JudgedAnswers>();
   readonly #connections = new Map<string, Connections>();
   readonly #failedLogins = new Map<string, FailedLogins>();
   /** Read once a scrape: key statistics take a moment to sum up. */
@@ -102,6 +112,15 @@ export class GatewayMetrics {
     for (const gapMs of request.interTokenMs) series.perChunk.observe(gapMs / 1_000);
     if (request.tokensIn > 0) series.tokensIn.observe(request.tokensIn);
     if (request.tokensOut > 0) series.tokensOut.observe(request.tokensOut);
+  }
+
+  /** Counts what was found of an answer of an arm. */
+  answerJudged(route: string, side: Side, judgement: Judgement): void {
+    if (judgement === 'kept') return;
+    const key = `${route} ${side} ${judgement}`;
+    const held = this.#answers.get(key);
+    if (held === undefined) this.#answers.set(key, { route, side, judgement, count: 1 });
+    else held.count += 1;
   }
 
   /** Adds what a process holds; once. */
@@ -220,6 +239,7 @@ export class GatewayMetrics {
       type: 'counter',
       samples: each(({ labels, outcome, count }) => [{ labels: { ...labels, outcome }, value: count }]),
     });
+    this.#registerAnswers();
     histogram('gen_ai_client_operation_duration_seconds', 'GenAI operation duration.', (s) => s.duration);
     histogram(
       'gen_ai_client_operation_time_to_first_chunk_seconds',
@@ -252,6 +272,31 @@ export class GatewayMetrics {
         [...this.#routes].flatMap(([route, { outcomes }]) =>
           Object.entries(outcomes.results).map(([result, value]) => ({ labels: { route, result }, value })),
         ),
+    });
+  }
+
+  #registerAnswers(): void {
+    const judged = () => [...this.#answers.values()];
+    registerScraped(this.#registry, {
+      name: 'cutover_answer_breaches_total',
+      help: 'Answers of an arm that broke their contract.',
+      type: 'counter',
+      samples: () =>
+        judged()
+          .filter(({ judgement }) => judgement !== 'unchecked')
+          .map(({ route, side, judgement, count }) => ({
+            labels: { route, side, class: judgement },
+            value: count,
+          })),
+    });
+    registerScraped(this.#registry, {
+      name: 'cutover_answers_unchecked_total',
+      help: 'Answers of an arm that could not be checked: too long, no room, no time, an unusable schema.',
+      type: 'counter',
+      samples: () =>
+        judged()
+          .filter(({ judgement }) => judgement === 'unchecked')
+          .map(({ route, side, count }) => ({ labels: { route, side }, value: count })),
     });
   }
 

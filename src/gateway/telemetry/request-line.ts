@@ -1,3 +1,4 @@
+import type { BreachClass } from '../../core/evidence/evidence';
 import { visibleJson } from '../../core/text/visible-text';
 import type { TokenUsage } from '../answers/token-usage';
 import type { RequestFacts } from '../request/request-facts';
@@ -21,7 +22,9 @@ interface LoggedCall {
   readonly servedModel: string | null;
   readonly failover: string | null;
   readonly outcome: string;
+  readonly breach: BreachClass | null;
   readonly startedMs: number;
+  readonly endedMs: number | null;
   readonly firstTokenMs: number | null;
   readonly usage: TokenUsage | null;
   readonly notes: readonly AttemptNote[];
@@ -40,7 +43,8 @@ export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): 
   if (call.servedBy !== null) line += `,"provider":${quoted(call.servedBy.name)}`;
   if (call.servedModel !== null) line += `,"servedModel":${quoted(call.servedModel)}`;
   if (call.failover !== null) line += `,"failover":"${call.failover}"`;
-  line += `,"status":${call.response.statusCode},"outcome":"${call.outcome}","ms":${hundredths(now() - call.startedMs)}`;
+  line += `,"status":${call.response.statusCode},"outcome":"${call.outcome}","ms":${hundredths((call.endedMs ?? now()) - call.startedMs)}`;
+  if (call.breach !== null) line += `,"breach":"${call.breach}"`;
   if (call.firstTokenMs !== null) line += `,"firstTokenMs":${hundredths(call.firstTokenMs)}`;
   const { usage } = call;
   if (usage !== null) {

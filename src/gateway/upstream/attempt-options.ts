@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import type { Caller } from '../callers/callers';
 import type { LongBody } from '../request/long-body';
+import type { AskedForm } from '../request/request-facts';
 import type { Endpoint } from '../request/traffic-class';
 import type { CandidatePermit } from '../routing/candidate-permits';
 import type { MemoryBudget } from '../sockets/memory-budget';
@@ -49,6 +50,8 @@ export interface AttemptOptions {
   readonly mayStream: boolean;
   /** How many choices were asked for. */
   readonly choices: number;
+  /** What the answer is to be judged by, for which its text is kept; null where it is not. */
+  readonly asks: AskedForm | null;
   /** Keep the answer back until its commit point, so that another attempt can still take its place. */
   readonly holds: boolean;
   /** Read usage and times on the side. */

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { AnswerGist } from '../answers/answer-gist';
 import { type AnswerHead, readAnswerHead } from '../answers/answer-head';
 import {
   answerMode,
@@ -7,8 +8,16 @@ import {
   readingByFirstByte,
   redirectFailure,
 } from '../answers/answer-mode';
-import { type AnswerFault, type PlainFacts, readPlain, readPlainObject } from '../answers/plain-answer';
+import { NOTHING_HELD } from '../answers/holdings';
+import {
+  type AnswerFault,
+  hasGist,
+  type PlainFacts,
+  readPlain,
+  readPlainObject,
+} from '../answers/plain-answer';
 import { StreamScanner } from '../answers/stream-scanner';
+import { KeptAnswer } from '../contract/kept-answer';
 import type { Exchange, ExchangeHandler } from '../http1/exchange';
 import { latin1 } from '../json/latin1';
 import { SparseJson } from '../json/sparse-json';
@@ -76,6 +85,8 @@ export class Attempt implements ExchangeHandler, Timed {
   #headFault: AnswerFault | null = null;
   /** Reads a plain answer that is passed on before it is complete. */
   #object: SparseJson | null = null;
+  /** What the answer says, where it is to be judged. */
+  #kept: KeptAnswer | null = null;
   #hasBody = false;
   #held: Buffer[] = [];
   #heldBytes = 0;
@@ -136,11 +147,29 @@ export class Attempt implements ExchangeHandler, Timed {
       this.#giveBack();
     }
     this.#held = [];
+    this.#letKeptGo();
     try {
       this.#exchange?.abort();
     } catch {
       // Its connection had gone before.
     }
+  }
+
+  /** What the answer has come to; null when it was not read. */
+  get gist(): AnswerGist | null {
+    return this.scanner === null ? (this.plain?.gist ?? null) : this.scanner.gist;
+  }
+
+  /** The answer is complete, and nothing is in it that a caller could use. */
+  get isEmpty(): boolean {
+    return this.scanner === null ? this.plain?.gist?.holds === NOTHING_HELD : this.scanner.isEmpty;
+  }
+
+  /** What the answer says, where it is to be judged; the receiver's from then on. */
+  takeKept(): KeptAnswer | null {
+    const kept = this.#kept;
+    this.#kept = null;
+    return kept;
   }
 
   /** The complete answer that was kept back, for an owner that passes it on after all. */
@@ -252,6 +281,7 @@ export class Attempt implements ExchangeHandler, Timed {
     if (chunk.length === 0) return true;
     this.#hasBody = true;
     if (this.#reading === 'first byte') this.#readFirstByte(chunk);
+    if (this.#reading === 'object' && this.options.asks !== null) this.#keepBody(chunk);
     const nowMs = this.#services.now();
     const bytes = this.scanner === null ? chunk : this.scanner.push(chunk, nowMs);
     if (this.committed) {
@@ -294,11 +324,20 @@ export class Attempt implements ExchangeHandler, Timed {
   }
 
   #readEvents(): void {
-    const { endpoint, removesUsage, choices, maxHeldBytes, limits } = this.options;
-    this.scanner = new StreamScanner({ endpoint, removesUsage, choices, maxHeldBytes });
+    const { endpoint, removesUsage, choices, maxHeldBytes, limits, asks } = this.options;
+    if (asks !== null && hasGist(endpoint)) this.#kept = new KeptAnswer(this.#account, endpoint);
+    const kept = this.#kept;
+    this.scanner = new StreamScanner({ endpoint, removesUsage, choices, maxHeldBytes, kept });
     if (!this.#holds) return;
     this.#answerByMs = this.startedMs + limits.firstContentMs;
     this.deadlineMs = Math.min(this.#answerByMs, this.#waitsFromMs, this.#leaveMs);
+  }
+
+  #keepBody(chunk: Buffer): void {
+    const { endpoint } = this.options;
+    if (!hasGist(endpoint)) return;
+    this.#kept ??= new KeptAnswer(this.#account, endpoint);
+    this.#kept.addBody(chunk);
   }
 
   #readFirstByte(chunk: Buffer): void {
@@ -470,7 +509,13 @@ export class Attempt implements ExchangeHandler, Timed {
       provider.holdOff(this.options.caller, retryAfterMs, nowMs);
     }
     this.#owner.attemptEnded(this);
+    this.#letKeptGo();
     if (this.committed || this.#heldBytes > MAX_ERROR_BYTES) this.#letGo();
+  }
+
+  #letKeptGo(): void {
+    this.#kept?.release();
+    this.#kept = null;
   }
 
   /** A short answer is kept for an owner that waits for another attempt before it decides. */

@@ -14,6 +14,7 @@ function scannerOf(options: Partial<ScannerOptions> = {}): StreamScanner {
     removesUsage: false,
     choices: 1,
     maxHeldBytes: 33_554_432,
+    kept: null,
     ...options,
   });
 }

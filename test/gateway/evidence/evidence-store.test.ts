@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { failureCount, mergeEvidence, noEvidence, sumCells } from '../../../src/core/evidence/evidence';
 import { bucketOf, histogramCount, histogramOf, quantile } from '../../../src/core/statistics/histogram';
+import type { SeenAnswer } from '../../../src/gateway/evidence/answer-tally';
 import type { Observation } from '../../../src/gateway/evidence/evidence-cell';
 import { EvidenceStore, UnknownCursor } from '../../../src/gateway/evidence/evidence-store';
 import { observation } from '../../support/gateways/gateway-fixture';
 
 const INCARNATION = 'inc-1';
+const KEPT: SeenAnswer = { judgement: 'kept', end: 'stop', model: null, fingerprint: null };
 
 function store(): EvidenceStore {
   return new EvidenceStore(INCARNATION);
@@ -89,8 +91,8 @@ describe('evidence', () => {
     it.record(observation({ bucket: 0, side: 'legacy' }));
     it.record(observation({ bucket: 7, kind: 'failover' }));
     expect(it.read(1).evidence.buckets).toEqual({
-      legacy: [[0, 1, 0, 0, 0]],
-      candidate: [[255, 2, 1, 0, 0]],
+      legacy: [[0, 1, 0, 0, 0, 0, 0]],
+      candidate: [[255, 2, 1, 0, 0, 0, 0]],
     });
   });
 
@@ -101,7 +103,57 @@ describe('evidence', () => {
     for (const totalMs of [20, 50, 2_000]) it.record(observation({ bucket: 9, totalMs }));
     it.record(observation({ bucket: 9, totalMs: 5_000, model: 'another' }));
     it.record(observation({ bucket: 9, outcome: 'shed', totalMs: 5_000 }));
-    expect(it.read(1, before).evidence.buckets.candidate).toEqual([[9, 4, 0, 2, 1]]);
+    expect(it.read(1, before).evidence.buckets.candidate).toEqual([[9, 4, 0, 2, 1, 0, 0]]);
+  });
+
+  it('counts answers by what was found of them, in their cell and in the bucket of their key', () => {
+    const it = store();
+    for (const judgement of ['kept', 'unchecked', 'cut', 'cut', 'tool_schema'] as const) {
+      it.record(observation({ bucket: 9, answer: { ...KEPT, judgement } }));
+    }
+    it.record(observation({ bucket: 9, answer: null }));
+    it.record(observation({ bucket: 9, kind: 'shadow', answer: { ...KEPT, judgement: 'empty' } }));
+    const { cells, buckets } = it.read(1).evidence;
+    expect(cells.find(({ kind }) => kind === 'live')?.answers).toEqual({
+      checked: 4,
+      unchecked: 1,
+      breaches: { cut: 2, tool_schema: 1 },
+      ends: { stop: 5 },
+    });
+    expect(cells.find(({ kind }) => kind === 'shadow')?.answers?.breaches).toEqual({ empty: 1 });
+    expect(buckets.candidate).toEqual([[9, 6, 0, 0, 0, 4, 3]]);
+  });
+
+  it('counts a judgement that comes late under its own epoch, and gives it to who has read the request', () => {
+    const it = store();
+    it.record(observation({ bucket: 9 }));
+    const { cursor } = it.read(1);
+    it.record(observation({ epoch: 2, bucket: 9 }));
+    const { epoch, side, kind, shape, model, bucket } = observation({ bucket: 9 });
+    const answer = { ...KEPT, judgement: 'json_schema' } as const;
+    it.recordAnswer({ epoch, side, kind, shape, model, bucket, answer });
+    const { cells, buckets } = it.read(1, cursor).evidence;
+    expect(cells[0]).toMatchObject({ attempts: 0, answers: { checked: 1, breaches: { json_schema: 1 } } });
+    expect(buckets.candidate).toEqual([[9, 0, 0, 0, 0, 1, 1]]);
+    expect(it.read(2).evidence.cells[0]?.answers).toMatchObject({ checked: 0, breaches: {} });
+  });
+
+  it('counts the models that answers name, and how often the fingerprint was another one', () => {
+    const it = store();
+    const names = ['m-1', 'm-1', 'm-2', 'not a name', `m${'x'.repeat(200)}`];
+    names.forEach((model, index) => {
+      it.record(observation({ answer: { ...KEPT, model, fingerprint: index < 2 ? 'fp_1' : 'fp_2' } }));
+    });
+    it.record(observation({ side: 'legacy', answer: { ...KEPT, model: 'm-9', fingerprint: 'fp_9' } }));
+    const { cells } = it.read(1).evidence;
+    const cell = cells.find(({ side }) => side === 'candidate');
+    expect(cell?.echoed).toEqual([
+      { model: 'm-1', count: 2 },
+      { model: 'other', count: 2 },
+      { model: 'm-2', count: 1 },
+    ]);
+    expect(cell?.fingerprintChanges).toBe(1);
+    expect(cells.find(({ side }) => side === 'legacy')?.fingerprintChanges).toBe(0);
   });
 
   it('survives values that are no times at all', () => {
@@ -168,6 +220,12 @@ describe('cursors', () => {
   });
 });
 
+const answers: fc.Arbitrary<SeenAnswer> = fc.record({
+  judgement: fc.constantFrom('kept', 'unchecked', 'empty', 'tool_schema'),
+  end: fc.constantFrom('stop', 'length', null),
+  model: fc.constantFrom('a', 'b', null),
+  fingerprint: fc.constant(null),
+});
 const observations = fc.array(
   fc.record({
     side: fc.constantFrom('legacy', 'candidate'),
@@ -178,6 +236,7 @@ const observations = fc.array(
     totalMs: fc.double({ min: 0, max: 100_000, noNaN: true }),
     bucket: fc.option(fc.integer({ min: 0, max: 255 })),
     costUsd: fc.constant(null),
+    answer: fc.option(answers),
   }) as fc.Arbitrary<Partial<Observation>>,
   { maxLength: 60 },
 );

@@ -18,6 +18,10 @@ function expected(json: Json, text: string) {
     return typeof type === 'string' && type !== 'function' && type !== 'custom' && !Array.isArray(tool);
   });
   const parts = turns.flatMap((turn) => list(inner(turn, 'content')));
+  const tools = list(json['tools']).length > 0 || list(json['functions']).length > 0;
+  const form = [json['response_format'], inner(json['text'], 'format')]
+    .map((format) => inner(format, 'type'))
+    .find((type) => type === 'json_schema' || type === 'json_object');
   const search = json['web_search_options'];
   return {
     model: json['model'],
@@ -36,16 +40,30 @@ function expected(json: Json, text: string) {
     continuesResponse: filled(json['previous_response_id']),
     store: typeof json['store'] === 'boolean' ? json['store'] : null,
     features: {
-      tools: list(json['tools']).length > 0 || list(json['functions']).length > 0,
-      jsonSchema:
-        inner(json['response_format'], 'type') === 'json_schema' ||
-        inner(inner(json['text'], 'format'), 'type') === 'json_schema',
+      tools,
+      jsonSchema: form === 'json_schema',
       vision: parts.some((part) => ['image_url', 'input_image'].includes(inner(part, 'type') as string)),
     },
+    asks:
+      tools || form !== undefined
+        ? { json: form !== undefined, tools, call: tools && asksForCall(json) }
+        : null,
     key:
       [json['safety_identifier'], json['user'], json['prompt_cache_key']].find((value) => filled(value)) ??
       null,
   };
+}
+
+function asksForCall({ tool_choice: choice, function_call: functionCall }: Json): boolean {
+  if (isObject(functionCall) || choice === 'required' || choice === 'any') return true;
+  if (!isObject(choice)) return false;
+  if (choice['type'] !== 'allowed_tools') return true;
+  const allowed = choice['allowed_tools'];
+  return (allowed === undefined ? choice['mode'] : inner(allowed, 'mode')) === 'required';
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function choicesOf({ n, prompt }: Json): number {
@@ -65,6 +83,7 @@ const KEYS = [
   ...['model', 'stream', 'stream_options', 'safety_identifier', 'user', 'prompt_cache_key', 'messages'],
   ...['input', 'tools', 'functions', 'response_format', 'text', 'web_search_options', 'background'],
   ...['previous_response_id', 'conversation', 'prompt', 'store', 'role', 'content', 'type', 'id', 'format'],
+  ...['tool_choice', 'function_call', 'allowed_tools', 'mode'],
   ...['include_usage', 'file_id', 'file_ids', 'vector_store_ids', 'image_url', 'n', 'x', '__proto__'],
 ];
 const VALUES = [
@@ -84,6 +103,9 @@ const VALUES = [
   ],
   ...[
     '"function"',
+    '"required"',
+    '"allowed_tools"',
+    '"json_object"',
     '"custom"',
     '"web_search"',
     '"json_schema"',

@@ -370,7 +370,9 @@ const GOOD: readonly Row[] = [
     'a response',
     '/responses',
     RESPONSE,
-    plain('{"id":"r","status":"completed","output":[{"type":"message"}]}'),
+    plain(
+      '{"id":"r","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"a"}]}]}',
+    ),
   ],
   [
     'a response that is incomplete',

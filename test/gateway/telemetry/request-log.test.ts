@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { DemoProvider } from '../../../src/demo/provider';
 import { readFacts } from '../../../src/gateway/request/request-facts';
 import {
@@ -42,6 +43,8 @@ it('is what cutover assess takes it for: calls, tokens, times, features and fail
   await client.chat.completions.create(ask, { maxRetries: 0 }).catch(() => undefined);
   legacy.behaviour.failureRatio = 0;
 
+  // The line of a call with tools waits until its answer has been judged.
+  while (gateway.log.length < 6) await sleep(5);
   const folder = mkdtempSync(join(tmpdir(), 'request-log-'));
   const file = join(folder, 'gateway.jsonl');
   writeFileSync(file, gateway.log.map((line) => `${JSON.stringify(line)}\n`).join(''));

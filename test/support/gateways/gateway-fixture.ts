@@ -57,6 +57,7 @@ export function observation(overrides: Partial<Observation> = {}): Observation {
     tokensOut: 5,
     costUsd: 0.001,
     bucket: null,
+    answer: null,
     ...overrides,
   };
 }

@@ -1,0 +1,129 @@
+import type { AnswerEnd, BreachClass } from '../../core/evidence/evidence';
+import type { ChoiceFacts } from './answer-part';
+import { CALL, type Holdings, NOTHING_HELD, outputHoldings, REASONING, REFUSAL, TEXT } from './holdings';
+
+/** Classes that an answer breaches whatever was asked, in the order in which they count. */
+const PLAIN_BREACHES: readonly BreachClass[] = [
+  'empty',
+  'reasoning_only',
+  'cut',
+  'content_filter',
+  'refusal',
+];
+
+/** What one choice has come to. */
+interface ChoiceGist {
+  holds: Holdings;
+  end: AnswerEnd;
+}
+
+/**
+ * What an answer has come to, whether it came as a stream or in one piece: what its choices hold and how they ended.
+ * No text is kept in it but the names of the model and its fingerprint.
+ */
+export class AnswerGist {
+  /** `model` and `system_fingerprint` as the answer gives them. */
+  model: string | null = null;
+  fingerprint: string | null = null;
+  /** The only choice, or the first. */
+  readonly #first: ChoiceGist = { holds: NOTHING_HELD, end: 'nothing' };
+  /** Choices beside the first by index; only where more than one was asked for. */
+  readonly #others: Map<number, ChoiceGist> | null;
+
+  constructor(choices: number) {
+    this.#others = choices > 1 ? new Map() : null;
+  }
+
+  /** What all choices hold together. */
+  get holds(): Holdings {
+    let holds = this.#first.holds;
+    if (this.#others !== null) for (const other of this.#others.values()) holds |= other.holds;
+    return holds;
+  }
+
+  /** A caller can use something of the only choice, and it is more than a refusal. */
+  get isUsable(): boolean {
+    return (this.#first.holds & (TEXT | CALL)) !== 0;
+  }
+
+  /** The first class that one of the choices breaches whatever was asked; null when none does. */
+  get breach(): BreachClass | null {
+    if (this.#others === null) return breachOf(this.#first);
+    const breaches = this.#choices().map(breachOf);
+    return PLAIN_BREACHES.find((name) => breaches.includes(name)) ?? null;
+  }
+
+  /** How the answer ended: by the first choice that breaches, else by the first one. */
+  get end(): AnswerEnd {
+    const { breach } = this;
+    return endOf(this.#choices().find((choice) => breachOf(choice) === breach) ?? this.#first);
+  }
+
+  /** Takes what is known of the answer besides its choices, once. */
+  takeNames(json: Readonly<Record<string, unknown>>): void {
+    const { model, system_fingerprint: fingerprint } = json;
+    if (typeof model === 'string' && model !== '') this.model = model;
+    if (typeof fingerprint === 'string' && fingerprint !== '') this.fingerprint = fingerprint;
+  }
+
+  takeChoice({ index, holds, end }: ChoiceFacts): void {
+    const choice = this.#choiceAt(index);
+    choice.holds |= holds;
+    if (end !== 'nothing') choice.end = end;
+  }
+
+  /** Takes a piece of the only choice. */
+  hold(holds: Holdings): void {
+    this.#first.holds |= holds;
+  }
+
+  /** Takes a response, complete or as far as it has come. */
+  takeResponse(response: Readonly<Record<string, unknown>>): void {
+    this.#first.holds |= outputHoldings(response['output']);
+    this.#first.end = responseEnd(response, this.#first.holds);
+  }
+
+  #choiceAt(index: number): ChoiceGist {
+    if (this.#others === null || index === 0) return this.#first;
+    let other = this.#others.get(index);
+    if (other === undefined) {
+      other = { holds: NOTHING_HELD, end: 'nothing' };
+      this.#others.set(index, other);
+    }
+    return other;
+  }
+
+  #choices(): readonly ChoiceGist[] {
+    return this.#others === null ? [this.#first] : [this.#first, ...this.#others.values()];
+  }
+}
+
+function breachOf({ holds, end }: ChoiceGist): BreachClass | null {
+  if ((holds & (TEXT | CALL | REFUSAL)) === 0) return (holds & REASONING) === 0 ? 'empty' : 'reasoning_only';
+  if (end === 'length') return 'cut';
+  if (end === 'content_filter') return 'content_filter';
+  return (holds & (TEXT | CALL)) === 0 ? 'refusal' : null;
+}
+
+function endOf({ holds, end }: ChoiceGist): AnswerEnd {
+  const isRefusal = (holds & REFUSAL) !== 0 && (holds & (TEXT | CALL)) === 0;
+  return isRefusal && end === 'stop' ? 'refusal' : end;
+}
+
+const REASONS: Readonly<Record<string, AnswerEnd>> = {
+  max_output_tokens: 'length',
+  content_filter: 'content_filter',
+};
+
+function responseEnd(
+  { status, incomplete_details: details }: Readonly<Record<string, unknown>>,
+  holds: Holdings,
+): AnswerEnd {
+  if (typeof status !== 'string') return 'nothing';
+  if (status === 'completed') return (holds & (TEXT | CALL)) === CALL ? 'tool_calls' : 'stop';
+  const reason: unknown =
+    typeof details === 'object' && details !== null ? Reflect.get(details, 'reason') : null;
+  return typeof reason === 'string' && Object.hasOwn(REASONS, reason)
+    ? (REASONS[reason] as AnswerEnd)
+    : 'other';
+}

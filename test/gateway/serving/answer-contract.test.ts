@@ -1,0 +1,206 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { AnswerCounts, BreachClass, EvidenceCell } from '../../../src/core/evidence/evidence';
+import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
+import {
+  type ContractProvider,
+  type PlantedChoice,
+  startContractProvider,
+} from '../../support/providers/contract-provider';
+
+type Endpoint = 'chat' | 'completions' | 'responses';
+type Side = 'legacy' | 'candidate';
+
+let legacy: ContractProvider;
+let candidate: ContractProvider;
+let gateway: TestGateway;
+
+beforeAll(async () => {
+  legacy = await startContractProvider();
+  candidate = await startContractProvider();
+  gateway = await startTestGateway({
+    legacyUrl: legacy.url,
+    candidateUrl: candidate.url,
+    route: { replayBudget: { ratio: 1, burst: 10_000 } },
+  });
+});
+
+afterAll(async () => {
+  await gateway.stop();
+  await legacy.stop();
+  await candidate.stop();
+});
+
+const CITY = {
+  type: 'object',
+  properties: { city: { type: 'string' } },
+  required: ['city'],
+  additionalProperties: false,
+};
+/** What of a request a test asks for, in the terms of chat. */
+interface Asked {
+  readonly json?: 'object' | object;
+  readonly tool?: object | null;
+  readonly choice?: unknown;
+  readonly n?: number;
+}
+
+const TOOL: Asked = { tool: CITY };
+
+/** Calls through the openai client, and reads the answer to its end. */
+async function ask(endpoint: Endpoint, stream: boolean, asked: Asked): Promise<void> {
+  const client = gateway.client();
+  const format =
+    asked.json === 'object'
+      ? { type: 'json_object' }
+      : {
+          type: 'json_schema',
+          name: 'city',
+          schema: asked.json,
+          json_schema: { name: 'city', schema: asked.json },
+        };
+  const tool = { name: 'weather', parameters: asked.tool ?? undefined };
+  const isChat = endpoint === 'chat';
+  const body = {
+    ...{ model: MODEL, stream },
+    ...(isChat ? { messages: [{ role: 'user', content: 'Hello?' }] } : {}),
+    ...(endpoint === 'responses' ? { input: 'Hello?', store: false } : {}),
+    ...(endpoint === 'completions' ? { prompt: 'Hello?' } : {}),
+    ...(asked.tool === undefined
+      ? {}
+      : { tools: [isChat ? { type: 'function', function: tool } : { type: 'function', ...tool }] }),
+    ...(asked.choice === undefined ? {} : { tool_choice: asked.choice }),
+    ...(asked.n === undefined ? {} : { n: asked.n }),
+    ...(asked.json === undefined
+      ? {}
+      : endpoint === 'responses'
+        ? { text: { format } }
+        : { response_format: format }),
+  } as never;
+  const create = {
+    chat: () => client.chat.completions.create(body),
+    completions: () => client.completions.create(body),
+    responses: () => client.responses.create(body),
+  }[endpoint];
+  const answer: unknown = await create();
+  if (stream) for await (const _event of answer as AsyncIterable<unknown>);
+}
+
+function cellsOf(side: Side, kind: EvidenceCell['kind'] = 'live'): readonly EvidenceCell[] {
+  return gateway.cells().filter((cell) => cell.side === side && cell.kind === kind);
+}
+
+/** What was counted of a side's answers under the epoch, once there are as many. */
+async function counted(side: Side, answers = 1, kind: EvidenceCell['kind'] = 'live'): Promise<AnswerCounts> {
+  for (let tries = 0; tries < 2_000; tries += 1) {
+    const [cell] = cellsOf(side, kind);
+    const { checked, unchecked } = cell?.answers ?? { checked: 0, unchecked: 0 };
+    if (cell?.answers !== undefined && checked + unchecked >= answers) return cell.answers;
+    await sleep(5);
+  }
+  throw new Error(`expected ${answers} answers of ${side}, got ${JSON.stringify(gateway.cells())}`);
+}
+
+/** The candidate answers as planted while it has all of the traffic, or legacy while it has none. */
+async function plant(side: Side, ...choices: readonly PlantedChoice[]): Promise<void> {
+  legacy.planted = [{ text: 'Hello!' }];
+  candidate.planted = [{ text: 'Hello!' }];
+  (side === 'candidate' ? candidate : legacy).planted = choices;
+  await gateway.route(side === 'candidate' ? 1 : 0);
+}
+
+type Case = readonly [
+  what: string,
+  breach: BreachClass | null,
+  end: keyof AnswerCounts['ends'],
+  choice: PlantedChoice,
+  asked: Asked,
+];
+
+const call = (args: string, name = 'weather'): PlantedChoice => ({ calls: [{ name, arguments: args }] });
+const CASES: readonly Case[] = [
+  ['text', null, 'stop', { text: 'Hello!' }, {}],
+  ['text after reasoning', null, 'stop', { reasoning: 'hm, hm, hm, hm', text: 'Hello!' }, {}],
+  ['nothing', 'empty', 'stop', { text: '' }, {}],
+  ['reasoning alone', 'reasoning_only', 'stop', { reasoning: 'hm, hm, hm, hm' }, {}],
+  ['a text that was cut', 'cut', 'length', { text: 'Hello', finish: 'length' }, {}],
+  [
+    'a text that was filtered',
+    'content_filter',
+    'content_filter',
+    { text: 'He', finish: 'content_filter' },
+    {},
+  ],
+  ['a refusal', 'refusal', 'refusal', { refusal: 'I cannot help with that.' }, {}],
+  ['JSON', null, 'stop', { text: '{"a":1}' }, { json: 'object' }],
+  ['JSON in words', 'json_unparsed', 'stop', { text: 'Sure: {"a":1}' }, { json: 'object' }],
+  ['a number for an object', 'json_schema', 'stop', { text: '17' }, { json: 'object' }],
+  ['JSON of the schema', null, 'stop', { text: '{"city":"Zürich 京"}' }, { json: CITY }],
+  ['JSON of another schema', 'json_schema', 'stop', { text: '{"town":"Bern"}' }, { json: CITY }],
+  ['half of the JSON', 'json_unparsed', 'stop', { text: '{"city":' }, { json: CITY }],
+  ['JSON that was cut', 'cut', 'length', { text: '{"city":', finish: 'length' }, { json: CITY }],
+  ['a good call', null, 'tool_calls', call('{"city":"Zürich"}'), TOOL],
+  ['a call without arguments', null, 'tool_calls', call(''), { tool: null }],
+  ['text where tools may be called', null, 'stop', { text: 'Hello!' }, TOOL],
+  ['a call of another tool', 'tool_unknown', 'tool_calls', call('{"city":"Bern"}', 'wether'), TOOL],
+  ['a call with half of its arguments', 'tool_unparsed', 'tool_calls', call('{"city":'), TOOL],
+  ['a call with wrong arguments', 'tool_schema', 'tool_calls', call('{"city":1}'), TOOL],
+  [
+    'no call where one is required',
+    'tool_missing',
+    'stop',
+    { text: 'Hello!' },
+    { ...TOOL, choice: 'required' },
+  ],
+  [
+    'a call of the one that is required',
+    null,
+    'tool_calls',
+    call('{"city":"Bern"}'),
+    { ...TOOL, choice: 'required' },
+  ],
+  [
+    'good calls and a wrong one',
+    'tool_schema',
+    'tool_calls',
+    {
+      calls: [
+        { name: 'weather', arguments: '{"city":"Bern"}' },
+        { name: 'weather', arguments: '{}' },
+      ],
+    },
+    TOOL,
+  ],
+];
+
+describe.each([
+  ['chat', 'plain'],
+  ['chat', 'streamed'],
+  ['responses', 'plain'],
+  ['responses', 'streamed'],
+] as const)('an answer of %s, %s', (endpoint, how) => {
+  describe.each(['candidate', 'legacy'] as const)('of the %s', (side) => {
+    it.each(CASES)('with %s counts as %s, ended by %s', async (_what, breach, end, choice, asked) => {
+      await plant(side, choice);
+      await ask(endpoint, how === 'streamed', asked).catch(() => {});
+      expect(await counted(side)).toEqual({
+        checked: 1,
+        unchecked: 0,
+        breaches: breach === null ? {} : { [breach]: 1 },
+        ends: { [end]: 1 },
+      });
+    });
+  });
+});
+
+describe.each(['plain', 'streamed'] as const)('an answer of completions, %s', (how) => {
+  it.each<readonly [string, BreachClass | null, PlantedChoice]>([
+    ['text', null, { text: 'Hello!' }],
+    ['nothing', 'empty', { text: '' }],
+    ['a text that was cut', 'cut', { text: 'Hello', finish: 'length' }],
+  ])('with %s counts as %s', async (_what, breach, choice) => {
+    await plant('candidate', choice);
+    await ask('completions', how === 'streamed', {});
+    const { checked, breaches } = await counted('candidate');
+    expect({ checked, breaches }).toEqual({ checked: 1, breaches: breach === null ? {} : { [breach]: 1 } });
+  });
+});
