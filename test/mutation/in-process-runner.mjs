@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -83,7 +84,14 @@ class InProcessRunner {
   }
 
   #load() {
-    this.#tests = loadTests();
+    const require = createRequire(join(process.cwd(), 'package.json'));
+    loadMutated(require);
+    stryker().mutantCoverage ??= { static: {}, perTest: {} };
+    const { mutantCoverage } = stryker();
+    const loaded = { ...mutantCoverage.static };
+    this.#tests = loadTests(require);
+    // What only a test file runs while it is loaded needs no loading anew for each of its mutants.
+    mutantCoverage.static = loaded;
   }
 }
 
@@ -113,15 +121,19 @@ function messageOf(error) {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** The tests of the working directory's `quick-tests.ts`, collected by the words that Jest gives to tests. */
-function loadTests() {
-  const require = createRequire(join(process.cwd(), 'package.json'));
+/** What is mutated, loaded anew. */
+function loadMutated(require) {
   compileTypeScript(require);
+  const ours = ['src', 'test'].map((folder) => join(process.cwd(), folder));
   for (const file of Object.keys(require.cache)) {
-    if (file.startsWith(join(process.cwd(), 'src')) || file.startsWith(join(process.cwd(), 'test'))) {
-      delete require.cache[file];
-    }
+    if (ours.some((folder) => file.startsWith(folder))) delete require.cache[file];
   }
+  const room = join(process.cwd(), 'src/core/migration');
+  for (const file of readdirSync(room)) require(join(room, file));
+}
+
+/** The tests of the working directory's `quick-tests.ts`, collected by the words that Jest gives to tests. */
+function loadTests(require) {
   const { SLOW } = require(join(process.cwd(), 'test/mutation/slow-tests.js'));
   const { bind } = require('jest-each');
   const { expect } = require('expect');
@@ -157,7 +169,7 @@ function compileTypeScript(require) {
   require.extensions['.ts'] = (module, filename) => {
     let code = compiled.get(filename);
     if (code === undefined) {
-      code = transformSync(readSource(require, filename), {
+      code = transformSync(readFileSync(filename, 'utf8'), {
         filename,
         jsc: { target: 'es2022', parser: { syntax: 'typescript' } },
         module: { type: 'commonjs' },
@@ -166,8 +178,4 @@ function compileTypeScript(require) {
     }
     module._compile(code, filename);
   };
-}
-
-function readSource(require, filename) {
-  return require('node:fs').readFileSync(filename, 'utf8');
 }

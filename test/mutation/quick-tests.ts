@@ -8,7 +8,12 @@ import { join } from 'node:path';
 const ROOMS = ['core/migration', 'core/effects', 'core/routing'];
 
 /** In other rooms, but about the state machine as well. */
-const FURTHER = ['core/gates/holdback', 'core/gates/alpha-spending', 'history/unchanged-records'];
+const FURTHER = [
+  'core/gates/holdback',
+  'core/gates/alpha-spending',
+  'core/record/checkpoint',
+  'history/unchanged-records',
+];
 
 /** Thousands of random orders: they would take minutes per mutant. */
 const RANDOM_ORDERS = 'migration-properties';

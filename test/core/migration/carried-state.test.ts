@@ -10,6 +10,7 @@ import { type Checkpoint, checkpointCount } from '../../../src/core/migration/ch
 import type { MigrationState } from '../../../src/core/migration/migration-state';
 import { rollbackEligibilityOf, statusOf } from '../../../src/core/migration/status';
 import { recordHash } from '../../../src/core/record/checkpoint-chain';
+import { sealedStart } from '../../../src/core/record/record-seal';
 import { jsonBytes } from '../../../src/core/text/json-bytes';
 import { aMetric } from '../../support/migrations/migration-sighting';
 import { givenMigration, MINUTE_MS, type MigrationWorld } from '../../support/migrations/migration-world';
@@ -191,6 +192,110 @@ describe('what a run hands to the next', () => {
     expect(runs.world.assesses({ saltBalanced: false }).state.stage.verdict?.sentence).toContain(
       'split unevenly by 4 salts in a row',
     );
+  });
+});
+
+describe('what is carried of checkpoints', () => {
+  const PAGE_BYTES = 48_000;
+  /** A canary with so many more checkpoints, each of about a kilobyte. */
+  function withNotes(count: number): MigrationState {
+    const { state } = givenMigration().reaches('canary');
+    const before = checkpointCount(state);
+    const notes = Array.from({ length: count }, (_, index): Checkpoint => {
+      const seq = before + index + 1;
+      const said = {
+        what: 'paused',
+        stage: 'canary',
+        by: 'ana',
+        reason: 'x'.repeat(850),
+        commandId: null,
+      } as const;
+      return { kind: 'recorded', seq, atMs: 0, ...said };
+    });
+    return { ...state, checkpoints: [...state.checkpoints, ...notes] };
+  }
+
+  it('is a page full of those that this run appended, and not of earlier ones', () => {
+    const state = withNotes(100);
+    const before = checkpointCount(state) - 1;
+    const [last] = state.checkpoints.slice(-1);
+    if (last === undefined) throw new Error('expected a checkpoint');
+    const sized = (bytes: number) => {
+      const reason = 'x'.repeat(bytes - jsonBytes([{ ...last, reason: '' }]));
+      return { ...state, checkpoints: [...state.checkpoints.slice(0, -1), { ...last, reason }] };
+    };
+    expect(isPageFull(sized(PAGE_BYTES), before)).toBe(false);
+    expect(isPageFull(sized(PAGE_BYTES + 1), before)).toBe(true);
+    expect(isPageFull(sized(PAGE_BYTES), before - 1)).toBe(true);
+  });
+
+  it('is all where it fits, and where this run appended all of it', () => {
+    const few = withNotes(10);
+    expect(carriedOn(few, checkpointCount(few))).toEqual({ ...few, version: CARRIED_VERSION });
+    const many = withNotes(100);
+    expect(carriedOn(many, 0)).toEqual({ ...many, version: CARRIED_VERSION });
+  });
+
+  it('is otherwise the newest as far as there is room', () => {
+    const state = withNotes(100);
+    const carried = carriedOn(state, checkpointCount(state));
+    const kept = carried.checkpoints.length;
+    expect(carried.checkpoints).toEqual(state.checkpoints.slice(-kept));
+    expect(carried.archived.count).toBe(checkpointCount(state) - kept);
+    expect(jsonBytes(carried.checkpoints)).toBeLessThanOrEqual(PAGE_BYTES);
+    expect(jsonBytes(state.checkpoints.slice(-kept - 2))).toBeGreaterThan(PAGE_BYTES);
+    expect(recordHash('m-1', carried.checkpoints, carried.archived)).toBe(
+      recordHash('m-1', state.checkpoints),
+    );
+  });
+
+  it('archives of a change that took effect what a rollback to it needs', () => {
+    const state = withNotes(100);
+    const took = state.checkpoints.flatMap((one) => (one.kind === 'took effect' ? [one] : []));
+    expect(carriedOn(state, checkpointCount(state)).archived).toMatchObject({
+      newSalts: 0,
+      effects: took.map(({ seq, atMs, closes, stage, share }) => ({ seq, atMs, closes, stage, share })),
+    });
+  });
+
+  it('archives the newest fifty changes, and the newest of every stage', () => {
+    const state = withNotes(0);
+    const [assess, canary] = state.checkpoints.flatMap((one) => (one.kind === 'took effect' ? [one] : []));
+    if (assess === undefined || canary === undefined) throw new Error('expected two changes');
+    const again = Array.from({ length: 80 }, (_, index) => ({
+      ...canary,
+      seq: index + 10,
+      closes: index + 9,
+    }));
+    const bulky = { ...again[0], seq: 100, kind: 'superseded', reason: 'x'.repeat(PAGE_BYTES) } as Checkpoint;
+    const checkpoints = [assess, canary, ...again, bulky];
+    const { archived } = carriedOn({ ...state, checkpoints }, 100);
+    expect(archived.effects.map(({ seq }) => seq)).toEqual([
+      assess.seq,
+      ...again.slice(-50).map(({ seq }) => seq),
+    ]);
+  });
+});
+
+describe('a run', () => {
+  const start = () => givenMigration().state;
+
+  it('begins a migration with what its start seals', () => {
+    const state = stateOfRun({ start: start(), carried: null }, 5, 3);
+    expect(state).toMatchObject({ revision: 3, startedAtMs: 5, phase: 'reading' });
+    expect(state.sealed).toEqual(sealedStart(start()));
+    expect(stateOfRun({ start: start(), carried: null }, 5, 1).sealed).toBeDefined();
+  });
+
+  it('follows the decisions of its release, but for the first revision, which said nothing of itself', () => {
+    const { revision: _, ...first } = start();
+    expect(stateOfRun({ start: start(), carried: first }, 5, 2)).toMatchObject({ revision: 2 });
+    expect(stateOfRun({ start: start(), carried: first }, 5, 1)).not.toHaveProperty('revision');
+  });
+
+  it('goes on with what was archived before', () => {
+    const archived = { ...start().archived, count: 7, newSalts: 2 };
+    expect(migrate({ ...start(), version: 2, archived }).archived).toEqual(archived);
   });
 });
 
