@@ -109,7 +109,6 @@ export interface RollbackIntention extends RollbackRequest {
  * far, as hard, goes on, without waiting for a retry.
  */
 export function rollBack(state: MigrationState, wanted: RollbackIntention): MigrationState {
-  if (state.phase === 'closed') return state;
   const running = state.pending?.rollback ?? null;
   if (running !== null && covers(running, wanted)) return { ...state, retry: null };
   return intend(state, {
@@ -149,8 +148,7 @@ export function covers(running: RollbackRequest, wanted: Omit<RollbackRequest, '
 }
 
 /** What drift says about what gateways may hold and about the epochs that are taken. */
-export function driftSeen(state: MigrationState, drift: Drift | null): MigrationState {
-  if (drift === null) return state;
+export function driftSeen(state: MigrationState, drift: Drift): MigrationState {
   return {
     ...state,
     epoch: highestOf(state.epoch, drift.epoch),

@@ -1,6 +1,5 @@
 import { withAccepted } from '../evidence/stage-evidence';
 import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict, SHED } from '../gates/verdict';
-import { stageKind } from '../plan/plan';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from '../routing/drift';
 import { highestOf } from '../routing/routing';
 import { DAY_MS } from '../text/duration';
@@ -28,7 +27,7 @@ const LAPSE_TEXT_MOST = 200;
  */
 export function applyWindow(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   const epoch = state.inEffect?.record.epoch;
-  if (epoch === undefined || window.epoch !== epoch || state.pending !== null) return state;
+  if (window.epoch !== epoch || state.pending !== null) return state;
   let next = notePass(remember(state, window, atMs), atMs);
   if (next.stage.verdict?.outcome !== 'pass') {
     next = takeBack(next, next.stage.verdict?.sentence ?? 'drift', atMs);
@@ -60,9 +59,8 @@ function pauseCause({ metrics }: GateVerdict): Pause['cause'] {
 
 function remember(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   const { accepted, ...stage } = state.stage;
-  const assessing = stageKind(stageAt(state.plan, state.stageIndex)) === 'assess';
   // Law 9: while something contradicts the routing, neither soak nor promotion evidence is gathered.
-  const counts = state.drift === null && window.drift === null && !assessing;
+  const counts = state.drift === null && window.drift === null;
   const verdict = counts ? shortened(window.verdict) : null;
   const seen = accepted === undefined ? window.evidence : withAccepted(window.evidence, accepted);
   return {

@@ -2,6 +2,7 @@ import { readCommand } from '../../../src/core/migration/command';
 import { statusOf } from '../../../src/core/migration/status';
 import {
   aRoster,
+  DAY_MS,
   givenMigration,
   KILLED,
   type MigrationWorld,
@@ -136,4 +137,80 @@ it('follows a gateway to its new address without a checkpoint, and records who j
   expect(world.recorded.at(-1)).toBe('roster');
   world.applies({ confirmed: ['gw-c'] });
   expect(world.state.outcome).toBe('rolled back');
+});
+
+describe('of several gateways', () => {
+  const three = () =>
+    givenMigration()
+      .reads({ roster: aRoster(['gw-a', 'gw-b', 'gw-c']) })
+      .reaches('complete');
+  const goneAt = (world: MigrationWorld, gateway: string) =>
+    world.state.forgotten?.find(({ name }) => name === gateway)?.checkpoint;
+
+  it('one that is forgotten leaves the others as they are', () => {
+    const world = three()
+      .watches({ observedMs: DAY_MS })
+      .watches({ answered: ['gw-a'], settled: ['gw-b', 'gw-a'] });
+    world.says('forget', GONE);
+    expect(world.state).toMatchObject({ unreachable: ['gw-c'], settled: ['gw-a'] });
+    expect(world.state.forgotten).toEqual([
+      { name: 'gw-b', checkpoint: world.checkpoints.at(-1)?.seq, mayServe: true },
+    ]);
+  });
+
+  it('each is known by the checkpoint that forgot it', () => {
+    const world = three().watches({ answered: ['gw-a'] });
+    world.says('forget', GONE).says('forget', { ...GONE, gateway: 'gw-c' });
+    expect(world.says('forget', { ...GONE, gateway: 'gw-c' }).lastRefusal).toBe(
+      `"gw-c" was forgotten already, by checkpoint ${goneAt(world, 'gw-c')}`,
+    );
+    const forgot = goneAt(world, 'gw-c');
+    world.watches({ discovered: aRoster(['gw-c', 'gw-d']) });
+    expect(world.checkpoints.at(-1)?.reason).toBe(
+      `gw-c joined, which checkpoint ${forgot} forgot, gw-d joined`,
+    );
+    expect(statusOf(world.state, world.nowMs).forgotten).toEqual(['gw-b']);
+  });
+
+  it('one that is forgotten during a rollback is asked by nobody any more, the others are', () => {
+    const world = three()
+      .says('rollback')
+      .applies({ confirmed: ['gw-a'], answered: ['gw-a'], located: [] });
+    world.says('forget', GONE);
+    expect(world.state.pending).toMatchObject({ forgotten: ['gw-b'], confirmations: { missing: ['gw-c'] } });
+    expect(world.decision).toMatchObject({ missing: ['gw-c'] });
+  });
+
+  it('the kill switch of another one stays set', () => {
+    const world = three();
+    const both = [KILLED, { ...KILLED, gateway: 'gw-b' }];
+    world
+      .watches({ drift: KILLED, drifts: both })
+      .watches({ drift: KILLED, drifts: both, answered: ['gw-a'] });
+    world.says('forget', GONE).says('resume', { accept: 'reapply' });
+    expect(world.lastRefusal).toContain('the kill switch of gw-a is set');
+  });
+
+  it('the last fifty that were forgotten are kept', () => {
+    const world = three().watches({ answered: ['gw-a'] });
+    const forgotten = Array.from({ length: 50 }, (_, index) => {
+      return { name: `old-${index}`, checkpoint: index, mayServe: false };
+    });
+    world.state = { ...world.state, forgotten };
+    expect(world.says('forget', GONE).state.forgotten?.map(({ name }) => name)).toEqual([
+      ...forgotten.slice(1).map(({ name }) => name),
+      'gw-b',
+    ]);
+  });
+
+  it('all may have moved', () => {
+    const moved = ['gw-a', 'gw-b', 'gw-c'].map((name) => ({ name, admin: `http://${name}.new:8081` }));
+    expect(three().watches({ located: moved }).state.roster).toEqual(moved);
+  });
+});
+
+it('none is forgotten at first', () => {
+  const world = givenMigration().reads({ unreachable: ['gw-b'] });
+  expect(statusOf(world.state, world.nowMs).forgotten).toEqual([]);
+  expect(world.state.retry?.reason).toBe('no answer from gw-b: a start reads every gateway');
 });

@@ -7,6 +7,7 @@ import {
   givenMigration,
   HOUR_MS,
   KILLED,
+  LEGACY_DEAD,
   MINUTE_MS,
   OVERTAKEN,
 } from '../../support/migrations/migration-world';
@@ -70,6 +71,40 @@ describe('what a window saw', () => {
     const world = givenMigration().reaches('canary');
     world.watches({ observedMs: DAY_MS - 3 * MINUTE_MS, verdict: { outcome: 'inconclusive' } });
     expect(world.decision).toMatchObject({ type: 'watch', windowMs: 3 * MINUTE_MS });
+  });
+});
+
+describe('what is pushed', () => {
+  it('bears the copies that the candidate is sent, but for a rollback that is final', () => {
+    const world = givenMigration().reaches('rolling');
+    expect(world.state.inEffect?.record.shadow).toBe(0.2);
+    expect(world.says('rollback', { to: 'previous' }).decision).toMatchObject({ record: { shadow: 0.2 } });
+    expect(world.says('rollback').decision).toMatchObject({ record: { shadow: 0 } });
+  });
+
+  it('is confirmed by lapsed leases where it lowers the share', () => {
+    const world = givenMigration().reaches('canary').overrides();
+    expect(world.decision).toMatchObject({ direction: 'raise', leaseConfirms: false });
+    expect(world.says('rollback').decision).toMatchObject({ direction: 'lower', leaseConfirms: true });
+  });
+
+  it('with another salt at share 0 is waited for at every gateway', () => {
+    const world = givenMigration().reaches('assess').assesses({ saltBalanced: false });
+    expect(world.decision).toMatchObject({ direction: 'lower', leaseConfirms: true });
+    expect(world.applies({ confirmed: ['gw-a'] }).state.phase).toBe('applying');
+  });
+
+  it('says, where something else takes its place, who had confirmed it', () => {
+    const world = givenMigration().reaches('rolling').says('rollback');
+    world.applies({ confirmed: [], lapsed: ['gw-b'] }).says('emergencyRollback');
+    expect(world.closing).toMatchObject({
+      ...{ kind: 'superseded', gateways: [], lapsed: ['gw-b'], missing: ['gw-a'] },
+      reason: expect.stringMatching(
+        /^superseded by emergency under epoch \d+ \(share 0% was not waited for\)$/,
+      ),
+    });
+    const unanswered = givenMigration().reaches('rolling').says('rollback').says('emergencyRollback');
+    expect(unanswered.closing).toMatchObject({ gateways: [], lapsed: [], missing: [] });
   });
 });
 
@@ -181,6 +216,32 @@ describe('a window', () => {
     expect(world.recorded.at(-1)).toBe('harm');
   });
 
+  it('that harms says nothing else beside the rollback', () => {
+    const lapses = [{ gateway: 'gw-b', what: 'behind' }];
+    const harm = { lapses, verdict: { outcome: 'fail', harm: 'floor', pause: 'look' } } as const;
+    const world = givenMigration().reaches('canary').watches(harm);
+    expect(world.recorded.slice(-1)).toEqual(['harm']);
+    expect(world.state.lapses).toEqual([]);
+    // Where legacy is no place to go back to, the stage is held and all the rest is noted.
+    const held = givenMigration()
+      .reaches('complete')
+      .watches({ ...harm, probes: LEGACY_DEAD });
+    expect(held.recorded.slice(-3)).toEqual(['held', 'lapse', 'paused']);
+  });
+
+  it('with a pass leaves a promotion to who asked for it', () => {
+    const world = givenMigration().reaches('canary').watches();
+    world.says('promote', { stage: 'canary', by: 'ana', reason: 'go' }).watches({ observedMs: MINUTE_MS });
+    expect(world.state.promotion).toMatchObject({ by: 'ana', reason: 'go' });
+  });
+
+  it('that brings evidence of another epoch leaves that of its own', () => {
+    const world = givenMigration().reaches('canary');
+    const { evidence } = world.state.stage;
+    world.watches({ evidence: noStageEvidence(1), observedMs: HOUR_MS });
+    expect(world.state.stage.evidence).toBe(evidence);
+  });
+
   it('pauses for what its metrics say, and for an uneven sample where none does', () => {
     const causeOf = (metric: string, outcome: 'fail' | 'pass') =>
       givenMigration()
@@ -220,6 +281,8 @@ describe('of a verdict with many strata', () => {
     expect(kept([...report, ...none, ...passed, ...open, more, harm])).toEqual(
       names(...passed, ...open, more, harm),
     );
+    const goal = some(5, 'goal', { outcome: 'fail' });
+    expect(kept([...passed, ...goal, ...open])).toEqual(names(...passed.slice(0, 5), ...goal, ...open));
     expect(kept([...report, ...none, ...passed, ...open])).toEqual(
       names(...none.slice(0, 2), ...passed, ...open),
     );
@@ -273,7 +336,15 @@ describe('what contradicts the routing', () => {
     });
     const other: Drift = { gateway: 'gw-b', kind: 'other content', detail: 'other', kill: null };
     world.watches({ drift: other });
+    expect(world.checkpoints.slice(-2)[0]?.reason).toContain('gw-b: newer epoch is gone');
     expect(world.recorded.slice(-2)).toEqual(['drift cleared', 'drift']);
+  });
+
+  it('at another gateway as well is another one, and the first is not over', () => {
+    const world = givenMigration().reaches('canary').watches({ drift: OVERTAKEN });
+    const both = { drift: OVERTAKEN, drifts: [OVERTAKEN, at('gw-b', OVERTAKEN)] };
+    world.watches(both).watches(both);
+    expect(world.recorded.filter((what) => what.startsWith('drift'))).toEqual(['drift', 'drift']);
   });
 
   it('keeps the pause when it is over: only an operator resumes', () => {
@@ -312,6 +383,23 @@ describe('lapses', () => {
       { gateway: 'n'.repeat(200), what: 'it restarted in order', atMs: world.nowMs, routine: true },
       { gateway: 'n'.repeat(200), what: 'n'.repeat(200), atMs: world.nowMs },
     ]);
+  });
+
+  it('pause a migration for the last of three', () => {
+    const world = givenMigration().reaches('canary');
+    for (const gateway of ['gw-a', 'gw-b', 'gw-c']) world.watches({ lapses: [lapse(gateway)] });
+    expect(world.state.paused?.reason).toBe('3 lapses within a day, the last at gw-c');
+  });
+
+  it('are no restarts in order, and those no lapses', () => {
+    const world = givenMigration().reaches('canary');
+    const restart = { ...lapse('gw-a'), routine: true as const };
+    world.watches({ lapses: [restart] });
+    expect(world.state.lapses).toEqual([
+      { gateway: 'gw-a', what: 'it restarted in order', atMs: world.nowMs, routine: true },
+    ]);
+    for (const one of [lapse('gw-a'), lapse('gw-a'), restart]) world.watches({ lapses: [one] });
+    expect(world.state.paused).toBeNull();
   });
 
   it('pause a migration once, and a pause that is there already stays', () => {
