@@ -6,13 +6,16 @@ import {
   noEvidence,
   sumCells,
 } from '../src/core/evidence/evidence';
-import { noStageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
+import { noStageEvidence, type StageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
 import { orderWeight, TOGETHER_WEIGHT } from '../src/core/gates/alpha-spending';
 import { judgeStage } from '../src/core/gates/judge-stage';
 import { guardrailAlpha } from '../src/core/gates/stage-rates';
+import type { GateVerdict } from '../src/core/gates/verdict';
 import type { Plan, StagePlan } from '../src/core/plan/plan';
 import { planSchema } from '../src/core/plan/plan-schema';
 import {
+  type ArmBehaviour,
+  type Breaches,
   type KeyModel,
   latencyShape,
   type Random,
@@ -65,7 +68,12 @@ function main(): void {
 type Simulation = (runs: number) => Iterable<string>;
 
 /** What the default plan spends on its first stage that moves traffic (docs/statistics.md, "What divides alpha"). */
-const FIRST_STAGE = firstSplit(planSchema.parse({ route: 'rehearsed' }));
+const FIRST_STAGE = firstSplit(
+  planSchema.parse({
+    route: 'rehearsed',
+    stages: [{ name: 'assess' }, { name: 'canary', gates: { answers: {} } }, { name: 'complete' }],
+  }),
+);
 const LATENCIES = 3;
 const ALPHA = {
   errors: guardrailAlpha(FIRST_STAGE, 'errors'),
@@ -112,6 +120,12 @@ const SIMULATIONS: Readonly<Record<string, Simulation>> = {
   'whole gate: errors': (runs) => wholeGate('errors 1% to 5%', Math.ceil(runs / 20)),
   'whole gate: p95': (runs) => wholeGate('p95 doubled', Math.ceil(runs / 10)),
   'whole gate: late': (runs) => wholeGate('errors 1% to 5% after 200,000', Math.ceil(runs / 100)),
+  'answers from the start': (runs) =>
+    ANSWER_HARMS.flatMap((name) => [...wholeGate(name, Math.ceil(runs / 10), [1])]),
+  'answers late': (runs) =>
+    ANSWER_HARMS.flatMap((name) => [...wholeGate(`${name} after 200,000`, Math.ceil(runs / 40), [1])]),
+  'answers of one model': (runs) => wholeGate('arguments 1% to 10% in one', Math.ceil(runs / 20), [5]),
+  'equal answers': (runs) => equalAnswers(runs),
   'sticky keys': (runs) => stickyKeys(Math.ceil(runs / 2)),
 };
 
@@ -334,16 +348,19 @@ function* p95Doubles(runs: number, sigma: number): Iterable<string> {
  * How soon the default canary rolls back, by evidence and verdict as a watch has them: judged every 100 requests within
  * windows of 1,000.
  */
-function* wholeGate(name: keyof typeof HARMS, runs: number): Iterable<string> {
+function* wholeGate(
+  name: keyof typeof HARMS,
+  runs: number,
+  modelCounts: readonly number[] = [1, 5],
+): Iterable<string> {
   const [WINDOW, LOOK] = [1_000, 100];
-  const stage = firstSplit(planSchema.parse({ route: 'rehearsed' }));
-  const { parity, harm } = HARMS[name];
-  const well = { probes: 20, failures: 0, passedInARow: 20, failedInARow: 0, meanMs: null };
-  for (const models of [1, 5]) {
+  const stage = FIRST_STAGE;
+  const { parity, harm, legacy = {} }: Harm = HARMS[name];
+  for (const models of modelCounts) {
     const needed: number[] = [];
     const metrics = new Set<string>();
     for (let run = 0; run < runs; run += 1) {
-      const same = { failureRate: 0.01, latencyFactor: 1 };
+      const same = { failureRate: 0.01, latencyFactor: 1, ...legacy };
       const drawn = rehearse(
         {
           share: stage.share,
@@ -370,15 +387,7 @@ function* wholeGate(name: keyof typeof HARMS, runs: number): Iterable<string> {
         const ends = (look + 1) % (WINDOW / LOOK) === 0;
         if (!harms && !ends) continue;
         const seen = withWindow(held, window, kind);
-        const verdict = judgeStage(stage, EPOCH, {
-          evidence: seen,
-          windowRequests: { legacy: 0, candidate: 0 },
-          probes: { legacy: well, candidate: well },
-          burnIn: false,
-          silent: [],
-          baseline: null,
-          foresees: false,
-        });
+        const verdict = verdictOf(stage, seen);
         if (verdict.harm !== null) {
           metrics.add(verdict.harm);
           break;
@@ -391,7 +400,94 @@ function* wholeGate(name: keyof typeof HARMS, runs: number): Iterable<string> {
   }
 }
 
+function verdictOf(stage: StagePlan, evidence: StageEvidence): GateVerdict {
+  const well = { probes: 20, failures: 0, passedInARow: 20, failedInARow: 0, meanMs: null };
+  return judgeStage(stage, EPOCH, {
+    evidence,
+    windowRequests: { legacy: 0, candidate: 0 },
+    probes: { legacy: well, candidate: well },
+    burnIn: false,
+    silent: [],
+    baseline: null,
+    foresees: false,
+  });
+}
+
+/**
+ * An equal candidate under every gate of the default canary, on five models and 500 sticky keys of which a few send half
+ * of all, have failures and broken answers together, or have latencies of their own.
+ */
+function* equalAnswers(runs: number): Iterable<string> {
+  const [windows, requestsPerWindow] = [200, 400];
+  const same = {
+    failureRate: 0.005,
+    latencyFactor: 1,
+    breaches: { cut: 0.02, json_schema: 0.005, empty: 0.002 },
+  };
+  const found = new Map<string, number>();
+  let paused = 0;
+  const step = Math.max(1, Math.ceil(runs / 20));
+  for (let run = 0; run < runs; run += 1) {
+    const drawn = rehearse(
+      {
+        ...{ share: FIRST_STAGE.share, requestsPerWindow, streamShare: 0.5, models: 5 },
+        totalMs: latencyShape(2_000, 6_000),
+        firstTokenMs: latencyShape(400, 1_000),
+        legacy: same,
+        candidate: () => same,
+        keys: {
+          ...{ keys: 500, skew: 1, failingKeys: 0.02, failingRate: 0.5, episodes: 0.002 },
+          ...{ breakingKeys: 0.02, levelSd: 0.5 },
+        },
+      },
+      EPOCH,
+      seededRandom(run),
+    );
+    let held = noStageEvidence(EPOCH);
+    let pauses = false;
+    for (let window = 0; window < windows; window += 1) {
+      const kind = { burnIn: false, shareApplied: true, share: FIRST_STAGE.share };
+      held = withWindow(held, drawn.next().value, kind);
+      const { harm, pause } = verdictOf(FIRST_STAGE, held);
+      pauses ||= pause !== null;
+      if (harm === null) continue;
+      found.set(harm, (found.get(harm) ?? 0) + 1);
+      break;
+    }
+    paused += Number(pauses);
+    if ((run + 1) % step !== 0 && run + 1 < runs) continue;
+    const all = [...found.values()].reduce((sum, count) => sum + count, 0);
+    const by = [...found].map(([metric, count]) => `${count} by ${metric}`).join(', ');
+    yield `equal answers, ${windows} windows of ${requestsPerWindow}, ${run + 1} runs: false rollback ${all} (goal ${FIRST_STAGE.alpha.rollback * 100}%)${by === '' ? '' : `, ${by}`}; uneven splits of keys ${paused}`;
+  }
+}
+
+interface Harm {
+  readonly parity: number;
+  readonly harm: ArmBehaviour;
+  /** What legacy does besides, and the candidate before. */
+  readonly legacy?: Partial<ArmBehaviour>;
+}
+
+const ANSWER_HARMS = ['arguments 1% to 6%', 'empty 0.2% to 4%', 'cut 2% to 12%'] as const;
+
+function broken(before: Breaches, after: Breaches, parity = 0, more: Partial<ArmBehaviour> = {}): Harm {
+  const harm = { failureRate: 0.01, latencyFactor: 1, breaches: after, ...more };
+  return { parity, harm, legacy: { breaches: before } };
+}
+
+const LATE = 200_000;
+
 const HARMS = {
+  'arguments 1% to 6%': broken({ tool_schema: 0.01 }, { tool_schema: 0.06 }),
+  'empty 0.2% to 4%': broken({ empty: 0.002 }, { empty: 0.04 }),
+  'cut 2% to 12%': broken({ cut: 0.02 }, { cut: 0.12 }),
+  'arguments 1% to 6% after 200,000': broken({ tool_schema: 0.01 }, { tool_schema: 0.06 }, LATE),
+  'empty 0.2% to 4% after 200,000': broken({ empty: 0.002 }, { empty: 0.04 }, LATE),
+  'cut 2% to 12% after 200,000': broken({ cut: 0.02 }, { cut: 0.12 }, LATE),
+  'arguments 1% to 10% in one': broken({ tool_schema: 0.01 }, { tool_schema: 0.1 }, 0, {
+    firstModelOnly: true,
+  }),
   'errors 1% to 5%': { parity: 0, harm: { failureRate: 0.05, latencyFactor: 1 } },
   'p95 doubled': { parity: 0, harm: { failureRate: 0.01, latencyFactor: 2 } },
   'errors 1% to 5% after 200,000': { parity: 200_000, harm: { failureRate: 0.05, latencyFactor: 1 } },
