@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { VerdictOutcome } from '../core/gates/verdict';
+import { ANSWERS, type GateVerdict, type MetricVerdict, type VerdictOutcome } from '../core/gates/verdict';
 import type { ApplyResult } from '../core/migration/events';
 import type {
   ChangeTelemetry,
@@ -294,6 +294,39 @@ export class WorkerMetrics implements TelemetryPort {
       { labels: { side: 'legacy' }, value: verdict.requests.legacy },
       { labels: { side: 'candidate' }, value: verdict.requests.candidate },
     ]);
+    const sides = ['legacy', 'candidate'] as const;
+    gauge(
+      'cutover_migration_broken_answers_ratio',
+      'Part of the checked answers that broke their contract, as judged.',
+      ['side'],
+      ({ verdict }) =>
+        sides.flatMap((side) => {
+          const value = answersIn(verdict)?.[side] ?? null;
+          return value === null ? [] : [{ labels: { side }, value }];
+        }),
+    );
+    gauge(
+      'cutover_migration_broken_answers',
+      'Answers that the verdict rests on, by what they broke of their contract.',
+      ['side', 'class'],
+      ({ verdict }) =>
+        (answersIn(verdict)?.breaches ?? []).flatMap((breach) =>
+          sides.map((side) => ({ labels: { side, class: breach.class }, value: breach[side] })),
+        ),
+    );
+    gauge(
+      'cutover_migration_unchecked_answers_ratio',
+      'Part of the answers that could not be checked.',
+      ['side'],
+      ({ verdict }) => {
+        const answers = answersIn(verdict);
+        if (answers === null) return [];
+        return sides.map((side) => {
+          const unchecked = answers.unchecked?.[side] ?? 0;
+          return { labels: { side }, value: unchecked === 0 ? 0 : unchecked / (unchecked + answers.n[side]) };
+        });
+      },
+    );
     gauge(
       'cutover_migration_probe_failures_in_a_row',
       'Probes of a provider that failed since the last one that passed.',
@@ -324,6 +357,11 @@ export class WorkerMetrics implements TelemetryPort {
       },
     });
   }
+}
+
+/** What a verdict says of answers; null where its plan does not judge them. */
+function answersIn({ metrics }: GateVerdict): MetricVerdict | null {
+  return metrics.find(({ metric }) => metric === ANSWERS) ?? null;
 }
 
 const SDK_MS = 2_000;

@@ -1,6 +1,6 @@
 import { usageLines } from '../core/assessment/usage-digest';
 import type { GateVerdict, MetricVerdict } from '../core/gates/verdict';
-import { metricTexts, outcomeText } from '../core/gates/verdict-text';
+import { breachTexts, metricTexts, outcomeText } from '../core/gates/verdict-text';
 import type { Checkpoint } from '../core/migration/checkpoint';
 import { formatShare, type StagePlan, stageShareText } from '../core/plan/plan';
 import { recordHash, sequenceProblem } from '../core/record/checkpoint-chain';
@@ -147,7 +147,13 @@ function visitSections(visit: readonly ReportedWindow[]): ReportSection[] {
     section({
       title: `${name}: the last verdict, by metric`,
       level: 3,
-      lines: verdict.metrics.map(({ sentence }) => `${sentence}.`),
+      lines: verdict.metrics.flatMap((metric) => [
+        `${metric.sentence}.`,
+        ...breachTexts(metric).map(
+          ({ what, candidate, legacy }) =>
+            `Answers, ${what}: ${candidate || 'none'} against ${legacy || 'none'}.`,
+        ),
+      ]),
       table: metricTable(verdict.metrics),
     }),
     section({

@@ -1,4 +1,5 @@
 import { WorkerMetrics } from '../../src/adapters/worker-metrics';
+import { metricVerdict } from '../../src/core/gates/gate-metric';
 import type { GateVerdict } from '../../src/core/gates/verdict';
 import { NO_PROBES } from '../../src/core/gates/verdict';
 import type { ApplyResult } from '../../src/core/migration/events';
@@ -88,6 +89,34 @@ describe("a worker's metrics", () => {
     expect(await lines('cutover_migration_probe_failures_in_a_row')).toContain(
       'cutover_migration_probe_failures_in_a_row{route="chat",side="candidate"} 2',
     );
+  });
+
+  it('say how many answers broke their contract, in which way, and how many were not checked', async () => {
+    const answers = metricVerdict({
+      ...{
+        metric: 'answers',
+        outcome: 'inconclusive',
+        sentence: '',
+        unit: 'rate',
+        role: 'guardrail and goal',
+      },
+      ...{ n: { legacy: 900, candidate: 75 }, legacy: 0.01, candidate: 0.04 },
+      breaches: [{ class: 'tool_schema', legacy: 9, candidate: 3 }],
+      unchecked: { legacy: 0, candidate: 25 },
+    });
+    metrics.stage(CANARY).round(round({}, { metrics: [answers] }));
+    expect(await lines('cutover_migration_broken_answers_ratio')).toEqual([
+      'cutover_migration_broken_answers_ratio{route="chat",side="legacy"} 0.01',
+      'cutover_migration_broken_answers_ratio{route="chat",side="candidate"} 0.04',
+    ]);
+    expect(await lines('cutover_migration_broken_answers')).toEqual([
+      'cutover_migration_broken_answers{route="chat",side="legacy",class="tool_schema"} 9',
+      'cutover_migration_broken_answers{route="chat",side="candidate",class="tool_schema"} 3',
+    ]);
+    expect(await lines('cutover_migration_unchecked_answers_ratio')).toEqual([
+      'cutover_migration_unchecked_answers_ratio{route="chat",side="legacy"} 0',
+      'cutover_migration_unchecked_answers_ratio{route="chat",side="candidate"} 0.25',
+    ]);
   });
 
   it('leave nothing of an earlier verdict or stage behind', async () => {

@@ -71,6 +71,27 @@ describe('providers side by side', () => {
     expect(sides.candidate.costUsd).toBeNull();
   });
 
+  it('say which answers broke their contract, and how many were not checked', () => {
+    const world = inCanary();
+    const answered = (side: 'legacy' | 'candidate', breaches: object) =>
+      aCell({
+        ...{ side, attempts: 100, successes: 100 },
+        answers: { checked: 80, unchecked: 20, breaches, ends: {} },
+      });
+    const cells = [answered('legacy', {}), answered('candidate', { cut: 1, tool_schema: 3 })];
+    const { sides } = viewOf(world, { gateways: [aGateway(world, 'gw-a', {}, cells)] });
+    expect(sides.legacy).toMatchObject({ breachRate: 0, breachesByClass: [], unchecked: 20 });
+    expect(sides.candidate).toMatchObject({
+      breachRate: 0.05,
+      breachesByClass: [
+        { name: 'tool_schema', count: 3 },
+        { name: 'cut', count: 1 },
+      ],
+    });
+    const before = viewOf(world, { gateways: [aGateway(world, 'gw-a', {}, [aCell({ side: 'legacy' })])] });
+    expect(before.sides.legacy).toMatchObject({ breachRate: null, unchecked: null });
+  });
+
   it('count nothing of another epoch', () => {
     const world = inCanary();
     const old = aGateway(world, 'gw-a', {}, [aCell({ side: 'legacy', attempts: 9, successes: 9 })]);

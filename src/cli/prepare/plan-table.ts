@@ -100,17 +100,20 @@ function nextPossibleText(rollout: RolloutPlan, nowMs: number): string {
 export function printGates({ stages }: Plan): void {
   printLine();
   printTable(
-    ['GATES', 'ERRORS', 'P95', 'INTER-TOKEN', 'SUCCESS', 'PROBES', 'SAMPLE RATIO'],
+    ['GATES', 'ERRORS', 'ANSWERS', 'P95', 'INTER-TOKEN', 'SUCCESS', 'PROBES', 'SAMPLE RATIO'],
     stages.map(gateRow),
   );
 }
 
 function gateRow({ name, gates }: StagePlan): string[] {
-  const { errors, latency, interToken, floor, probes, sampleRatio } = gates;
+  const { errors, answers, latency, interToken, floor, probes, sampleRatio } = gates;
   const within = latency.promotionIncrease;
   return [
     name,
     `beyond x${errors.rollbackRatio}; within +${formatShare(errors.promotionExcess)}`,
+    answers === undefined
+      ? 'not judged'
+      : `beyond x${answers.rollbackRatio}; within +${formatShare(answers.promotionExcess)}`,
     `beyond +${formatShare(latency.rollbackIncrease)}; ${within === null ? 'not judged' : `within +${formatShare(within)}`}`,
     `beyond +${formatShare(interToken.rollbackIncrease)}`,
     `at least ${formatShare(floor.success)}`,

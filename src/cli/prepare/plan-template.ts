@@ -67,7 +67,7 @@ function head(plan: Plan): string[] {
 }
 
 function stageLines(stage: StagePlan, index: number): string[] {
-  const { errors, latency, interToken, leavers, shed, sampleRatio, floor, probes } = stage.gates;
+  const { errors, answers, latency, interToken, leavers, shed, sampleRatio, floor, probes } = stage.gates;
   const { holdMs, rollbackMs } = stage.deadline;
   // What a line means is said once, at the first stage.
   const why = (text: string): string => (index === 0 ? ` # ${text}` : '');
@@ -88,6 +88,15 @@ function stageLines(stage: StagePlan, index: number): string[] {
     '      errors:',
     `        rollbackRatio: ${errors.rollbackRatio}${why("harm: the candidate's error rate beyond this multiple of legacy's")}`,
     `        promotionExcess: ${errors.promotionExcess}${why("promotion: at most this much above legacy's, absolute")}`,
+    ...(answers === undefined
+      ? [`      answers: null${why('answers that break their contract are not judged')}`]
+      : [
+          `      answers:${why('with a status of success: empty, cut, JSON or tool calls that are not what was asked for')}`,
+          `        rollbackRatio: ${answers.rollbackRatio}${why('harm: they break their contract this many times as often')}`,
+          `        promotionExcess: ${answers.promotionExcess}${why('promotion: at most this much more often, absolute')}`,
+          `        minimum: ${answers.minimum}${why('answers of the candidate that have to be checked')}`,
+          `        maxUnchecked: ${answers.maxUnchecked}${why('not evaluated while more than this part could not be checked')}`,
+        ]),
     '      latency:',
     `        rollbackIncrease: ${latency.rollbackIncrease}${why('harm: p95 more than this part above')}`,
     `        promotionIncrease: ${latency.promotionIncrease}${why('promotion: p95 at most this part above; null: not judged')}`,

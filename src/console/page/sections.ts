@@ -1,3 +1,4 @@
+import { BREACH_TEXTS } from '../../core/gates/verdict-text';
 import { formatShare, stageShareText } from '../../core/plan/plan';
 import { formatDuration } from '../../core/text/duration';
 import type { ProviderNames } from '../view/action';
@@ -120,6 +121,7 @@ export function sidesElement(sides: SidesView, providers: ProviderNames): HTMLEl
   const rows: [string, (side: SideView) => Child][] = [
     ['Requests', ({ requests }) => countText(requests)],
     ['Errors', errorsCell],
+    ['Broken answers', brokenAnswersCell],
     ['Plain answers, p50', ({ plain }) => latencyText(plain?.p50Ms ?? null)],
     ['Plain answers, p95', ({ plain }) => latencyText(plain?.p95Ms ?? null)],
     ['First token, p50', ({ firstToken }) => latencyText(firstToken?.p50Ms ?? null)],
@@ -197,6 +199,20 @@ function errorsCell({ errorRate, failures, failuresByClass }: SideView): Child {
     { class: 'errors' },
     rateText(errorRate),
     failures !== null && failures > 0 && h('span', { class: 'classes' }, classes.join(', ')),
+  );
+}
+
+function brokenAnswersCell({ breachRate, breachesByClass, unchecked }: SideView): Child {
+  if (breachRate === null) return '–';
+  const counts = [
+    ...breachesByClass.map(({ name, count }) => `${BREACH_TEXTS[name]} ${countText(count)}`),
+    ...(unchecked === null || unchecked === 0 ? [] : [`not checked ${countText(unchecked)}`]),
+  ];
+  return h(
+    'span',
+    { class: 'errors' },
+    rateText(breachRate),
+    counts.length > 0 && h('span', { class: 'classes' }, counts.join(', ')),
   );
 }
 

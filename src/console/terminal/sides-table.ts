@@ -23,6 +23,7 @@ export function sidesLines(sides: SidesView, providers: ProviderNames, width: nu
         `  ${name.replace('_', ' ')}`,
         (side) => countText(side.failuresByClass.find((one) => one.name === name)?.count ?? 0),
       ]),
+    ['broken answers', ({ breachRate }) => rateText(breachRate)],
     [isNarrow ? 'plain p95' : 'plain p50, p95', ({ plain }) => quantilesText(plain, isNarrow)],
     [isNarrow ? 'token p95' : 'token p50, p95', ({ firstToken }) => quantilesText(firstToken, isNarrow)],
     ['tokens in, out', tokensText],

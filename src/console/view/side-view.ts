@@ -1,4 +1,6 @@
 import {
+  type BreachClass,
+  breachCount,
   type Evidence,
   type EvidenceCell,
   type FailureClass,
@@ -6,7 +8,7 @@ import {
   mergeEvidence,
   sumCells,
 } from '../../core/evidence/evidence';
-import type { GateVerdict } from '../../core/gates/verdict';
+import { ANSWERS, type GateVerdict } from '../../core/gates/verdict';
 import type { MigrationStatus } from '../../core/migration/status';
 import type { Side } from '../../core/routing/routing';
 import { quantile } from '../../core/statistics/histogram';
@@ -18,6 +20,11 @@ export interface SideView {
   readonly errorRate: number | null;
   readonly failures: number | null;
   readonly failuresByClass: readonly { readonly name: FailureClass; readonly count: number }[];
+  /** Of the answers that were checked, how many broke their contract; null where none was. */
+  readonly breachRate: number | null;
+  readonly breachesByClass: readonly { readonly name: BreachClass; readonly count: number }[];
+  /** Answers that could not be checked; null where nobody looks at them. */
+  readonly unchecked: number | null;
   /** Total time of plain answers. */
   readonly plain: Quantiles | null;
   readonly firstToken: Quantiles | null;
@@ -88,10 +95,8 @@ function fromEvidence(side: Side, evidence: Evidence, status: MigrationStatus): 
     requests,
     failures,
     errorRate: requests === 0 ? null : failures / requests,
-    failuresByClass: (Object.entries(all.failures) as [FailureClass, number][])
-      .filter(([, count]) => count > 0)
-      .map(([name, count]) => ({ name, count }))
-      .sort((a, b) => b.count - a.count),
+    failuresByClass: sortedCounts(all.failures),
+    ...answersOf(all),
     plain: quantilesOf(live('plain')?.totalMs),
     firstToken: quantilesOf(streams?.firstTokenMs),
     interTokenP95Ms: rounded(streams === null ? null : quantile(streams.interTokenMs, 0.95)),
@@ -101,6 +106,28 @@ function fromEvidence(side: Side, evidence: Evidence, status: MigrationStatus): 
     costPerRequestUsd: priced === 0 ? null : Number((all.costUsd / priced).toPrecision(3)),
     probes: probesOf(side, status),
   };
+}
+
+function answersOf({
+  answers,
+}: EvidenceCell): Pick<SideView, 'breachRate' | 'breachesByClass' | 'unchecked'> {
+  if (answers === undefined) return { breachRate: null, breachesByClass: [], unchecked: null };
+  const { checked, unchecked, breaches } = answers;
+  return {
+    breachRate: checked === 0 ? null : breachCount(answers) / checked,
+    breachesByClass: sortedCounts(breaches),
+    unchecked,
+  };
+}
+
+/** What was counted at all, the most frequent first. */
+function sortedCounts<K extends string>(
+  counts: Readonly<Partial<Record<K, number>>>,
+): { readonly name: K; readonly count: number }[] {
+  return (Object.entries(counts) as [K, number][])
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => ({ name, count }))
+    .sort((a, b) => b.count - a.count);
 }
 
 /** Metrics of a gate by the beginning of their name; with several models, the one with most requests. */
@@ -120,6 +147,7 @@ function fromVerdict(side: Side, verdict: GateVerdict | null, status: MigrationS
     ...NOTHING,
     requests: verdict?.requests[side] ?? 0,
     errorRate: metric('errors'),
+    breachRate: metric(ANSWERS),
     plain: p95('p95 of plain answers'),
     firstToken: p95('p95 to first token'),
     interTokenP95Ms: metric('p95 between tokens'),
@@ -132,6 +160,9 @@ const NOTHING: Omit<SideView, 'requests' | 'probes'> = {
   errorRate: null,
   failures: null,
   failuresByClass: [],
+  breachRate: null,
+  breachesByClass: [],
+  unchecked: null,
   plain: null,
   firstToken: null,
   interTokenP95Ms: null,

@@ -6,7 +6,7 @@ import { metricVerdict, percentText } from './gate-metric';
 import { stratumText } from './judge-rates';
 import type { RateEvents, RatioHarm } from './rate-events';
 import { judgeRate, type LegacyBefore, timesText } from './rate-ladder';
-import { isHandedOver, type Judged, stageRates } from './stage-rates';
+import { breachEvents, isHandedOver, type Judged, stageRates } from './stage-rates';
 import { ANSWERS, type BreachCount, type MetricVerdict } from './verdict';
 import { BREACH_TEXTS } from './verdict-text';
 
@@ -15,14 +15,15 @@ import { BREACH_TEXTS } from './verdict-text';
  * errors. What could not be checked is in neither, and too much of it is `not evaluated`.
  */
 export function judgeContract(judged: Judged): MetricVerdict[] {
-  const { stage, rates } = judged;
+  const { stage, rates, evidence } = judged;
   const gate = stage.gates.answers;
   if (gate === undefined) return [];
+  const events = breachEvents(evidence, rates);
   const { answers = NO_ANSWER_ROW } = rates.all;
   const { checked, unchecked } = answers;
   const known = checked[0] + checked[2] + unchecked.legacy + unchecked.candidate > 0;
-  if (rates.breaches === null || !known) return [nothingToCheck(judged)];
-  const verdict = { ...judgeRate(judged, gateOf(judged, gate, rates.breaches)), ...detailsOf(answers) };
+  if (events === null || !known) return [nothingToCheck(judged)];
+  const verdict = { ...judgeRate(judged, gateOf(judged, gate, events)), ...detailsOf(answers) };
   if (verdict.harm || isHandedOver(stage)) return [verdict];
   const tooMany = uncheckedText(judged, answers, gate);
   if (tooMany !== null) return [{ ...verdict, outcome: 'not evaluated', sentence: tooMany }];
@@ -31,10 +32,10 @@ export function judgeContract(judged: Judged): MetricVerdict[] {
   return [{ ...verdict, outcome: 'inconclusive', sentence }];
 }
 
-function nothingToCheck({ stage, rates: { all, breaches } }: Judged): MetricVerdict {
+function nothingToCheck({ stage, rates: { all } }: Judged): MetricVerdict {
   const base = { metric: ANSWERS, unit: 'rate', role: 'guardrail and goal' } as const;
-  const { rates } = all;
-  if (breaches !== null && rates[0] > 0 && rates[2] > 0) {
+  const { rates, answers } = all;
+  if (answers !== undefined && rates[0] > 0 && rates[2] > 0) {
     const sentence = 'answers: no request had an answer to check, as with embeddings';
     return metricVerdict({ ...base, outcome: 'not applicable', sentence });
   }
@@ -42,7 +43,7 @@ function nothingToCheck({ stage, rates: { all, breaches } }: Judged): MetricVerd
     const sentence = 'answers: none has been checked, shown only';
     return metricVerdict({ ...base, role: 'report', outcome: 'not applicable', sentence });
   }
-  const why = breaches === null && rates[2] > 0 ? ': gateways of older releases do not look at them' : '';
+  const why = answers === undefined && rates[2] > 0 ? ': gateways of older releases do not look at them' : '';
   return metricVerdict({
     ...base,
     outcome: 'not evaluated',
@@ -90,7 +91,8 @@ function gateOf(judged: Judged, gate: AnswerGate, events: RateEvents) {
 /** Legacy's breaches in the stage before; null where that stage did not count any. */
 function beforeOf({ baseline }: Judged): LegacyBefore | null {
   if (baseline?.breachRate === undefined) return null;
-  const counted = baseline.before === undefined ? null : stageRates(baseline.before).breaches;
+  const { before } = baseline;
+  const counted = before === undefined ? null : breachEvents(before, stageRates(before));
   return { rate: baseline.breachRate, ...(counted === null ? {} : { counted: counted.deflated.legacy }) };
 }
 

@@ -285,7 +285,8 @@ function summary(
 function baselineOf({ stage, rates }: Judged, groups: Parameters<typeof judgeLatencies>[1]): Baseline | null {
   const errorRate = rateOf(rates.counted.legacy);
   if (errorRate === null) return null;
-  const breachRate = rates.breaches === null ? null : rateOf(rates.breaches.counted.legacy);
+  const [checked = 0, breaches = 0] = rates.all.answers?.checked ?? [];
+  const breachRate = checked === 0 ? null : breaches / checked;
   return {
     errorRate,
     // A plan without the gate has no use for it, and its verdicts are what they were.

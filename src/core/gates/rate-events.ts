@@ -122,6 +122,7 @@ function ratioEvidence(
   const stageShare = weighedShare(moved, stayed, stage);
   return ({ row, designEffect }) => {
     const [, legacy, , candidate] = numbersOf(row, picked);
+    if (legacy + candidate === 0) return 0;
     const expected = expectedOf(row, picked);
     // Where a window of an older release is among them the share of the whole stage stands for theirs.
     const share = expected === null ? stageShare : eventShare(expected, legacy + candidate, stageShare);

@@ -23,8 +23,6 @@ export interface StageRates extends Pick<RateEvents, 'counted' | 'deflated' | 'd
   readonly failures: RateEvents;
   /** Callers who left. */
   readonly left: RateEvents;
-  /** Answers that broke their contract; null where nobody has looked at one. */
-  readonly breaches: RateEvents | null;
   /** The design effect of burn-in and of windows in which the share was not applied as well: what the floor judges. */
   readonly floorDesignEffect: number;
   readonly keys: string | null;
@@ -55,7 +53,6 @@ export function stageRates(stage: StageEvidence): StageRates {
     designEffect,
     failures,
     left,
-    breaches: breachesOf(stage, rows, all),
     floorDesignEffect:
       stage.floorKeys === undefined ? designEffect : designEffectOf(mergeKeys(stage.floorKeys, keys.whole)),
     keys: keys.whole,
@@ -64,12 +61,9 @@ export function stageRates(stage: StageEvidence): StageRates {
   };
 }
 
-function breachesOf(
-  stage: StageEvidence,
-  rows: DetectorState<RateRow>,
-  { answers }: RateRow,
-): RateEvents | null {
-  if (answers === undefined) return null;
+/** Answers of a stage that broke their contract; null where nobody has looked at one. */
+export function breachEvents(stage: StageEvidence, { rows, all }: StageRates): RateEvents | null {
+  if (all.answers === undefined) return null;
   const keys = clustering(stage, (counts) => counts.answerKeys ?? null);
   return eventsOf(rows, keys, ({ strata, answers: own = NO_ANSWER_ROW }) => ({
     numbers: own.checked,

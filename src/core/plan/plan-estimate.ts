@@ -7,8 +7,8 @@ import { quantileWithin } from '../statistics/quantile-ratio';
 import { differenceWithin } from '../statistics/rate-difference';
 import { scaleSamples } from '../statistics/scaled-samples';
 import { DAY_MS } from '../text/duration';
-import { judgedShare, type Plan, type StagePlan, stageKind } from './plan';
-import type { Traffic } from './traffic';
+import { type AnswerGate, judgedShare, type Plan, type StagePlan, stageKind } from './plan';
+import { ASSUMED_BREACH_RATE, type Traffic } from './traffic';
 
 /** How long a stage takes to pass when the candidate is exactly as good as legacy. */
 export interface StageEstimate {
@@ -137,6 +137,7 @@ function taken({ goal, requests }: Goal, factor: number): number {
 
 function goalsOf(stage: StagePlan, traffic: Traffic, before: LegacyBefore | null): Goal[] {
   const { failureRate } = traffic;
+  const { errors, answers } = stage.gates;
   const floor = 1 - failureRate >= stage.gates.floor.success ? 0 : null;
   // Both arms of a stage with two, else legacy's requests of before and the candidate's since.
   const alone = stageKind(stage) === 'complete';
@@ -148,7 +149,10 @@ function goalsOf(stage: StagePlan, traffic: Traffic, before: LegacyBefore | null
   return [
     { goal: MINIMUM_SAMPLE, requests: stage.minimumSample / stage.share },
     { goal: 'floor', requests: floor },
-    { goal: 'errors', requests: comparable ? errorsAgainst(stage, failureRate, armsAt) : null },
+    { goal: 'errors', requests: comparable ? ratesAgainst(stage, errors, failureRate, armsAt) : null },
+    ...(answers === undefined
+      ? []
+      : [{ goal: 'answers', requests: comparable ? answersAgainst(stage, answers, traffic, armsAt) : null }]),
     ...(comparable ? latencyGoals(stage, traffic, armsAt) : []),
   ];
 }
@@ -160,14 +164,32 @@ function target(stage: StagePlan): number {
 /** How many requests each arm is judged on once so many more have come. */
 type Arms = (requests: number) => { readonly legacy: number; readonly candidate: number };
 
-function errorsAgainst(stage: StagePlan, rate: number, armsAt: Arms): number | null {
-  const judge = differenceWithin(stage.gates.errors.promotionExcess);
+function ratesAgainst(
+  stage: StagePlan,
+  { promotionExcess }: { readonly promotionExcess: number },
+  rate: number,
+  armsAt: Arms,
+): number | null {
+  const judge = differenceWithin(promotionExcess);
   const arm = (requests: number) => ({ events: requests * rate, requests });
   const judgeAt = (n: number) => {
     const { legacy, candidate } = armsAt(n);
     return judge({ legacy: arm(legacy), candidate: arm(candidate) });
   };
   return smallestReaching(target(stage), judgeAt, 10, MOST_REQUESTS);
+}
+
+/** Answers of both arms that break their contract alike, and as many of the candidate as have to be checked. */
+function answersAgainst(
+  stage: StagePlan,
+  gate: AnswerGate,
+  { breachRate = ASSUMED_BREACH_RATE, failureRate }: Traffic,
+  armsAt: Arms,
+): number | null {
+  const needed = ratesAgainst(stage, gate, breachRate, armsAt);
+  if (needed === null) return null;
+  const checkedOf = armsAt(1).candidate * (1 - failureRate);
+  return Math.max(needed / (1 - failureRate), checkedOf === 0 ? 0 : gate.minimum / checkedOf);
 }
 
 function latencyGoals(stage: StagePlan, traffic: Traffic, armsAt: Arms): Goal[] {

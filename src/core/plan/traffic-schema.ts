@@ -66,6 +66,7 @@ const modelsSchema = z
 const ownSchema = z.strictObject({
   requestsPerDay: z.number().gt(0, 'expected a number above 0').optional(),
   failureRate: rate.optional(),
+  breachRate: rate.optional(),
   streamShare: z
     .number()
     .min(0, 'expected a part of the requests from 0 to 1')
@@ -102,6 +103,10 @@ const cellSchema = z.looseObject({
   totalMs: histogramSchema,
   firstTokenMs: histogramSchema,
   interTokenMs: histogramSchema,
+  answers: z
+    .object({ checked: count, unchecked: count, breaches: z.record(z.string(), count) })
+    .transform((answers) => ({ ...answers, ends: {} }))
+    .optional(),
 });
 
 /** A gateway's evidence: its admin answer, or the evidence alone. */
@@ -128,12 +133,17 @@ export function readTraffic(value: unknown, document: string, otherwise: Traffic
     source: document,
     requestsPerDay: own.requestsPerDay ?? otherwise.requestsPerDay,
     failureRate: own.failureRate ?? otherwise.failureRate,
+    ...breachRateOf(own.breachRate ?? otherwise.breachRate),
     streamShare: own.streamShare ?? otherwise.streamShare,
     ...(own.kind === undefined ? {} : { kind: own.kind }),
     ...(own.models === undefined ? {} : { models: own.models }),
     totalMs: own.totalMs ?? otherwise.totalMs,
     firstTokenMs: own.firstTokenMs ?? otherwise.firstTokenMs,
   };
+}
+
+function breachRateOf(breachRate: number | undefined): Pick<Traffic, 'breachRate'> {
+  return breachRate === undefined ? {} : { breachRate };
 }
 
 function ofAssessment({ usage }: z.output<typeof assessSchema>, source: string, otherwise: Traffic): Traffic {

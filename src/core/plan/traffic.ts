@@ -1,4 +1,4 @@
-import { type Evidence, failureCount, sumCells } from '../evidence/evidence';
+import { breachCount, type Evidence, failureCount, sumCells } from '../evidence/evidence';
 import { latencyShape } from '../rehearsal/rehearsal';
 import { type Histogram, histogramCount, mergeHistograms } from '../statistics/histogram';
 
@@ -9,6 +9,8 @@ export interface Traffic {
   readonly requestsPerDay: number;
   /** Part of legacy's requests that fail. */
   readonly failureRate: number;
+  /** Part of legacy's answers that break their contract; `ASSUMED_BREACH_RATE` when absent. */
+  readonly breachRate?: number;
   /** Part of the requests that are streams. */
   readonly streamShare: number;
   /** Legacy's latencies in milliseconds; of these only the shape matters. */
@@ -19,6 +21,9 @@ export interface Traffic {
   /** The part of the requests of each model, together 1; one model when absent. */
   readonly models?: readonly number[];
 }
+
+/** Some answers of every route are cut, refused or not what was asked for. */
+export const ASSUMED_BREACH_RATE = 0.01;
 
 /** What is assumed of traffic that nobody has described. */
 export const ASSUMED_TRAFFIC: Traffic = {
@@ -51,6 +56,9 @@ export function trafficOf(
     source,
     requestsPerDay,
     failureRate: failureCount(all) / requests,
+    ...(all.answers === undefined || all.answers.checked < ANSWERS_LEAST
+      ? {}
+      : { breachRate: breachCount(all.answers) / all.answers.checked }),
     streamShare: (streams?.attempts ?? 0) / all.attempts,
     totalMs: known(all.totalMs, otherwise.totalMs),
     firstTokenMs: known(all.firstTokenMs, otherwise.firstTokenMs),

@@ -237,20 +237,20 @@ describe('by chance', () => {
     let evidence = noStageEvidence(EPOCH);
     const rates = Array.from({ length: 256 }, () => (random() < 0.02 ? 0.5 : 0));
     const inCandidate = Array.from({ length: 256 }, () => random() < 0.1);
-    for (let at = 0; at < 20; at += 1) {
+    for (let at = 0; at < 8; at += 1) {
       const arm = (candidate: boolean): BucketCount[] =>
         rates.flatMap((rate, bucket) =>
           inCandidate[bucket] === candidate
-            ? [[bucket, 10, 0, 0, 0, 10, deflated ? drawEvents(10, rate, random) : 0] as const]
+            ? [[bucket, 25, 0, 0, 0, 25, deflated ? drawEvents(25, rate, random) : 0] as const]
             : [],
         );
       const [legacy, candidate] = [arm(false), arm(true)];
       const counted = (counts: readonly BucketCount[]) =>
         deflated
           ? counts.reduce((sum, count) => sum + (count[6] ?? 0), 0)
-          : counts.reduce((sum, count) => sum + drawEvents(10, rates[count[0]] ?? 0, random), 0);
+          : counts.reduce((sum, count) => sum + drawEvents(25, rates[count[0]] ?? 0, random), 0);
       const cell = (side: 'legacy' | 'candidate', counts: readonly BucketCount[]) =>
-        aCell(side, { requests: 10 * counts.length, breaches: { json_schema: counted(counts) } });
+        aCell(side, { requests: 25 * counts.length, breaches: { json_schema: counted(counts) } });
       const drawn = evidenceOf([cell('legacy', legacy), cell('candidate', candidate)], { legacy, candidate });
       evidence = withWindow(evidence, drawn, { burnIn: false, shareApplied: true, share: 0.1 });
     }
