@@ -5,10 +5,15 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci
 COPY tsconfig.json tsconfig.build.json ./
+COPY bin ./bin
 COPY src ./src
 COPY scripts ./scripts
 COPY tools ./tools
-RUN npm run build && npm prune --omit=dev
+# Workers read usage logs by DuckDB, which the package leaves optional; the SDK brings binaries of other systems too.
+RUN npm run build && npm prune --omit=dev \
+  && npm install --no-save --no-audit --no-fund @duckdb/node-api@1.5.6-r.1 \
+  && find node_modules/@temporalio/core-bridge/releases -mindepth 1 -maxdepth 1 \
+    ! -name "$(uname -m)-unknown-linux-gnu" -exec rm -r {} +
 
 FROM node:20.20.2-bookworm-slim
 ENV NODE_ENV=production

@@ -5,7 +5,7 @@ module.exports = {
   testMatch: ['**/*.test.ts'],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   reporters: ['default', '<rootDir>/test/support/closing-line-reporter.js'],
-  modulePathIgnorePatterns: ['<rootDir>/dist/'],
+  modulePathIgnorePatterns: ['<rootDir>/dist/', '<rootDir>/\\.dist-'],
   moduleNameMapper: {
     '/schema-thread-file$': '<rootDir>/test/support/schema-thread-file.ts',
     '/contract-thread-file$': '<rootDir>/test/support/contract-thread-file.ts',

@@ -9,7 +9,7 @@ import { transformSync } from '@swc/core';
 
 const ROOT = join(__dirname, '..', '..');
 const SOURCE = join(ROOT, 'src', 'console', 'page');
-const TARGET = join(ROOT, 'dist', 'page');
+const TARGET = join(__dirname, '..', 'page');
 
 const IMPORT = /(\bfrom\s*|\bimport\s*)(["'])(\.[^"']+)\2/g;
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { type DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
+import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { BadInput } from '../../core/configuration/bad-input';
 import { openWorkFolder } from './files/work-folder';
 import { literal } from './sql-text';
@@ -16,6 +16,22 @@ export type Row = Readonly<Record<string, Value>>;
 type Value = string | number | boolean | null;
 
 const PROGRESS_EVERY_MS = 500;
+
+/** As package.json has it among its optional peers. */
+const DUCKDB_PACKAGE = '@duckdb/node-api@1.5.6-r.1';
+
+/** Only those who read usage logs need its 70 MB: it is no part of an installation, and asked for by name. */
+async function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {
+  try {
+    return await import('@duckdb/node-api');
+  } catch (cause) {
+    if (!/^(ERR_)?MODULE_NOT_FOUND$/.test((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
+    throw new BadInput(
+      `usage logs are read by a package of 70 MB that is not installed: run \`npm install ${DUCKDB_PACKAGE}\` where cutover is installed`,
+      { cause },
+    );
+  }
+}
 
 /** A DuckDB of its own in a temporary folder, which bounds its memory and is gone after `close`. */
 export class UsageDatabase {
@@ -34,9 +50,11 @@ export class UsageDatabase {
   static async open(
     options: { memoryMb?: number; threads?: number; progress?: QueryProgress; earlier?: string | null } = {},
   ): Promise<UsageDatabase> {
+    // Before a folder is made that nobody would remove.
+    const { DuckDBInstance: Instance } = await loadDuckDb();
     const folder = await openWorkFolder(options.earlier ?? null);
     const path = join(folder, `usage-${randomBytes(4).toString('hex')}.duckdb`);
-    const instance = await DuckDBInstance.create(path, {
+    const instance = await Instance.create(path, {
       memory_limit: `${options.memoryMb ?? 600}MB`,
       threads: String(options.threads ?? Math.max(1, cpus().length)),
       temp_directory: join(folder, 'spill'),
