@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { parse as parseYaml } from 'yaml';
+import { BadInput } from './core/configuration/bad-input';
 import { type Configuration, configurationSchema } from './core/configuration/configuration-schema';
-import { InvalidDocument, parseDocument } from './core/configuration/schema-parts';
+import { parseDocument } from './core/configuration/schema-parts';
+import { fileProblem } from './core/text/file-problem';
+import { readYaml } from './yaml-document';
 
 /** The only reader of the process environment. */
 export const environment = process.env as Readonly<Record<string, string | undefined>>;
@@ -34,31 +36,32 @@ export function resolveSecret(reference: string): string {
     try {
       return readFileSync(place, 'utf8').trim();
     } catch (error) {
-      throw new UnresolvedSecret(reference, `but the file cannot be read (${errorCode(error)})`);
+      throw new UnresolvedSecret(reference, `but the file cannot be read: ${fileProblem(error)}`);
     }
   }
   throw new UnresolvedSecret(reference, 'but only env:NAME and file:/path are known');
 }
 
-/** Reads YAML or JSON; throws `InvalidDocument` when it cannot be read or parsed. */
-export function readDocument(path: string): unknown {
+/**
+ * Reads YAML or JSON; throws `InvalidDocument` when it cannot be read or parsed. `whatToDo` is said where there is no
+ * such file.
+ */
+export function readDocument(path: string, whatToDo = ''): unknown {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new InvalidDocument(path, [{ path: '(file)', message: `cannot be read (${errorCode(error)})` }]);
+    const isAbsent = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const hint = isAbsent && whatToDo !== '' ? `: ${whatToDo}` : '';
+    throw new BadInput(`cannot read ${path}: ${fileProblem(error)}${hint}`, { cause: error });
   }
-  try {
-    return parseYaml(text, { maxAliasCount: 100, merge: true });
-  } catch (error) {
-    const message = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-    throw new InvalidDocument(path, [{ path: '(file)', message: `is neither YAML nor JSON: ${message}` }]);
-  }
+  return readYaml(text, path);
 }
 
 /** The configuration file with every default filled in; throws `InvalidDocument`. */
 export function loadConfiguration(path: string): Configuration {
-  return parseDocument(configurationSchema, readDocument(path), path);
+  const whatToDo = '`cutover init` writes one, --config or CUTOVER_CONFIG names another';
+  return parseDocument(configurationSchema, readDocument(path, whatToDo), path);
 }
 
 /** Where the configuration is: the argument, else CUTOVER_CONFIG, else ./cutover.yaml. */
@@ -82,8 +85,4 @@ export function parityDirectories(): { readonly golden: string; readonly answers
     golden: environment['CUTOVER_GOLDEN_DIR'] ?? process.cwd(),
     answers: environment['CUTOVER_PARITY_DIR'] ?? join('.cutover', 'parity'),
   };
-}
-
-function errorCode(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
 }

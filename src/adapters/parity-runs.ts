@@ -7,6 +7,7 @@ import type { Question } from '../core/assessment/question';
 import type { Configuration, RouteConfiguration } from '../core/configuration/configuration-schema';
 import { InvalidDocument } from '../core/configuration/schema-parts';
 import type { Side } from '../core/routing/routing';
+import { fileProblem } from '../core/text/file-problem';
 import { type AnswerJournal, openAnswerJournal, setAnswersAside } from '../parity/answer-journal';
 import { type GoldenPrompt, readGoldenPrompts } from '../parity/golden-prompt';
 import { runParity } from '../parity/run-parity';
@@ -101,8 +102,7 @@ async function readGolden(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new InvalidDocument(path, [{ path: '(file)', message: `cannot be read (${code})` }]);
+    throw new InvalidDocument(path, [{ path: '(file)', message: `cannot be read: ${fileProblem(error)}` }]);
   }
 }
 

@@ -5,7 +5,7 @@ import { planSchema } from '../core/plan/plan-schema';
 
 /** The plan in a YAML or JSON file with every default filled in; throws `InvalidDocument`. */
 export function loadPlan(path: string): Plan {
-  return parseDocument(planSchema, readDocument(path), path);
+  return parseDocument(planSchema, readDocument(path, '`cutover plan init ROUTE` writes one'), path);
 }
 
 /** The plan of a route that says nothing but its route; throws `InvalidDocument` for a name that no route can have. */

@@ -12,6 +12,7 @@ import { lock } from 'proper-lockfile';
 import type { Reply } from '../core/assessment/question';
 import { InvalidDocument } from '../core/configuration/schema-parts';
 import type { Side } from '../core/routing/routing';
+import { fileProblem } from '../core/text/file-problem';
 import { parsedJson } from './canonical-json';
 
 /** One call that need not be made again. */
@@ -106,8 +107,9 @@ function makeDirectory(directory: string): void {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     accessSync(directory, constants.W_OK);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new InvalidDocument(directory, [{ path: '(directory)', message: `cannot be written (${code})` }]);
+    throw new InvalidDocument(directory, [
+      { path: '(directory)', message: `cannot be written: ${fileProblem(error)}` },
+    ]);
   }
 }
 

@@ -149,9 +149,10 @@ async function readLine(
     return { problems: [{ path: where, message: 'expected a JSON object in one line' }] };
   }
   const embeds = 'input' in value;
-  const result = (embeds ? embeddingSchema : chatSchema).safeParse(value, { reportInput: true });
+  const schema = embeds ? embeddingSchema : chatSchema;
+  const result = schema.safeParse(value, { reportInput: true });
   if (!result.success) {
-    const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value));
+    const problems = result.error.issues.flatMap((issue) => problemsOf(issue, value, schema));
     return { problems: problems.map(({ path, message }) => ({ path: `${where}: ${path}`, message })) };
   }
   const { data } = result;

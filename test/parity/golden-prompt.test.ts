@@ -31,7 +31,7 @@ it.each([
     line({ compare: ['vibes'] }),
     'line 1: compare[0]: expected one of finish, tools',
   ],
-  ['an unknown field', line({ mesages: [] }), 'line 1: mesages: expected no such field'],
+  ['an unknown field', line({ mesages: [] }), 'line 1: mesages: unknown field'],
   ['no messages', '{"id":"one","stratum":"chat"}', 'line 1: messages: expected a list, got nothing'],
   ['a role that nobody has', line({ messages: [{ role: 'robot' }] }), 'line 1: messages[0].role: '],
   [

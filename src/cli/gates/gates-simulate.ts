@@ -10,6 +10,7 @@ import {
   type Until,
 } from '../../core/rehearsal/rehearsal-summary';
 import { formatDuration } from '../../core/text/duration';
+import { fileProblem } from '../../core/text/file-problem';
 import { replaceFile } from '../../history/write-report';
 import { CliError, EXIT } from '../options/cli-error';
 import { positive } from '../options/option-value';
@@ -186,7 +187,6 @@ function writeChart(file: string, svg: string): void {
   try {
     replaceFile(file, svg);
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new CliError(`expected to write ${file}, but it failed (${code})`, EXIT.badInput, { cause });
+    throw new CliError(`cannot write ${file}: ${fileProblem(cause)}`, EXIT.badInput, { cause });
   }
 }

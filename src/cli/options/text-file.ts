@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { fileProblem } from '../../core/text/file-problem';
 import { CliError, EXIT } from './cli-error';
 
 /** The text of a file that a person named; throws what to tell them. */
@@ -11,7 +12,6 @@ export function readBytes(file: string): Buffer {
   try {
     return readFileSync(file);
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new CliError(`expected to read ${file}, but it failed (${code})`, EXIT.badInput, { cause });
+    throw new CliError(`cannot read ${file}: ${fileProblem(cause)}`, EXIT.badInput, { cause });
   }
 }

@@ -1,37 +1,48 @@
 import type { z } from 'zod';
+import { type Place, placeOf } from './document-place';
+import { knownFields, nearestWord } from './known-fields';
 
 /** One problem of a document: where, what was expected, what arrived. */
 export interface DocumentProblem {
   readonly path: string;
   readonly message: string;
+  /** Where it stands in its file; null for what was read from no file. */
+  readonly place?: Place | null;
 }
 
 /** What a schema's issue means to the person who wrote the document; never shows what may be a secret. */
-export function problemsOf(issue: z.core.$ZodIssue, root: unknown): DocumentProblem[] {
+export function problemsOf(
+  issue: z.core.$ZodIssue,
+  root: unknown,
+  schema: z.core.$ZodType,
+): readonly DocumentProblem[] {
   const path = pathText(issue.path);
+  const place = placeOf(root, issue.path);
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => ({
         path: pathText([...issue.path, key]),
-        message: 'expected no such field: check its spelling',
+        message: unknownField(key, knownFields(schema, issue.path)),
+        place: placeOf(root, [...issue.path, key]),
       }));
     case 'invalid_key':
       return issue.issues.slice(0, 1).map(({ message }) => ({
         path,
+        place,
         message: `${message}, got ${shown(String(issue.path.at(-1)), issue.path.slice(0, -1))}`,
       }));
     case 'invalid_union': {
       const closest = closestBranch(issue.errors);
       if (closest !== null) {
         return closest.flatMap((inner) =>
-          problemsOf({ ...inner, path: [...issue.path, ...inner.path] }, root),
+          problemsOf({ ...inner, path: [...issue.path, ...inner.path] }, root, schema),
         );
       }
       const kinds = issue.errors.flat().flatMap((inner) => (isType(inner) ? [kindName(inner.expected)] : []));
       const expected = issue.message.startsWith('expected')
         ? issue.message
         : `expected ${[...new Set(kinds)].join(' or ') || 'another value'}`;
-      return [{ path, message: `${expected}, got ${shown(valueAt(root, issue.path), issue.path)}` }];
+      return [{ path, place, message: `${expected}, got ${shown(valueAt(root, issue.path), issue.path)}` }];
     }
     default: {
       const message =
@@ -40,9 +51,15 @@ export function problemsOf(issue: z.core.$ZodIssue, root: unknown): DocumentProb
           : lowerFirst(issue.message);
       const complete = message.includes(', got ');
       const got = complete ? '' : `, got ${shown(valueAt(root, issue.path), issue.path)}`;
-      return [{ path, message: `${message}${got}` }];
+      return [{ path, place, message: `${message}${got}` }];
     }
   }
+}
+
+function unknownField(key: string, known: readonly string[]): string {
+  const meant = nearestWord(key, known);
+  if (meant !== null) return `unknown field: did you mean \`${meant}\`?`;
+  return known.length === 0 ? 'unknown field' : `unknown field: expected one of ${known.join(', ')}`;
 }
 
 /** The branch of a union that the writer meant: of the right type at its root, with the fewest problems. */

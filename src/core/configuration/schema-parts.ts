@@ -97,6 +97,12 @@ function durationAtLeast(minimumMs: number) {
     );
 }
 
+/** A problem in one line: where it stands, the field, what is wrong. */
+export function problemText({ path, message, place }: DocumentProblem): string {
+  const where = place == null ? '' : `line ${place.line}, column ${place.column}: `;
+  return path === '(file)' ? `${where}${message}` : `${where}${path}: ${message}`;
+}
+
 /** Thrown for a document that does not fit its schema; carries every problem, the message shows them all. */
 export class InvalidDocument extends BadInput {
   override readonly name = 'InvalidDocument';
@@ -104,9 +110,7 @@ export class InvalidDocument extends BadInput {
     readonly document: string,
     readonly problems: readonly DocumentProblem[],
   ) {
-    super(
-      `${document} is not valid:\n${problems.map(({ path, message }) => `  ${path}: ${message}`).join('\n')}`,
-    );
+    super(`${document} is not valid:\n${problems.map((problem) => `  ${problemText(problem)}`).join('\n')}`);
   }
 }
 
@@ -116,6 +120,6 @@ export function parseDocument<Output>(schema: z.ZodType<Output>, value: unknown,
   if (result.success) return result.data;
   throw new InvalidDocument(
     document,
-    result.error.issues.flatMap((issue) => problemsOf(issue, value)),
+    result.error.issues.flatMap((issue) => problemsOf(issue, value, schema)),
   );
 }

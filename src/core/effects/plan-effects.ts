@@ -34,11 +34,12 @@ export function effectProblems(
   const wrongName = nameProblems('name', effect.name, configuration, types);
   const target = configuration.effects[effect.name];
   if (wrongName.length > 0 || target === undefined || target.type === 'confirm') return wrongName;
-  const result = EFFECT_SET_SCHEMAS[target.type].safeParse(effect.set, { reportInput: true });
+  const schema = EFFECT_SET_SCHEMAS[target.type];
+  const result = schema.safeParse(effect.set, { reportInput: true });
   if (!result.success) {
     return prefixed(
       'set',
-      result.error.issues.flatMap((issue) => problemsOf(issue, effect.set)),
+      result.error.issues.flatMap((issue) => problemsOf(issue, effect.set, schema)),
     );
   }
   return target.type === 'dns' ? prefixed('set', dnsProblems(result.data as DnsSet, target.zone)) : [];

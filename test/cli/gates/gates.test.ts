@@ -71,7 +71,7 @@ describe('gates explain', () => {
   it.each([
     [['--history', 'nothing.json'], 'nothing.json: expected a Temporal history as JSON'],
     [['--history', 'text.json'], 'text.json: expected a history as JSON'],
-    [['--history', 'absent.json'], 'expected to read absent.json, but it failed (ENOENT)'],
+    [['--history', 'absent.json'], 'cannot read absent.json: there is no such file'],
     [['other', '--history', historyPath('harm-2')], 'expected the history of "other"'],
     [['--history', historyPath('harm-2'), '--window', '99'], 'expected one of its windows, got 99'],
   ])('refuses %j in one sentence', async (args, sentence) => {
@@ -125,7 +125,7 @@ describe('gates simulate', () => {
     ],
     [['hour.yaml', '--runs', '0'], 'expected a whole number above 0'],
     [['hour.yaml', '--traffic', 'gamma.json'], 'expected a histogram of gamma 1.0100'],
-    [['absent.yaml'], 'cannot be read (ENOENT)'],
+    [['absent.yaml'], 'there is no such file'],
   ])('refuses %j in one sentence', async (args, sentence) => {
     const { code, stdout, stderr } = await run('gates', 'simulate', ...args);
     expect(stderr).toContain(sentence);

@@ -130,7 +130,7 @@ it('needs prices only for a cap', async () => {
 });
 
 it.each([
-  [['--golden', 'absent.jsonl'], 'cannot be read (ENOENT)'],
+  [['--golden', 'absent.jsonl'], 'there is no such file'],
   [['--golden', 'empty.jsonl'], '(file): expected at least one prompt, got none'],
   [['--golden', 'broken.jsonl'], 'line 1: compare[0]: expected one of finish, tools, json, text, embedding'],
   [['--golden', 'broken.jsonl'], 'line 2: expected a JSON object in one line'],
@@ -139,7 +139,7 @@ it.each([
   [['--margin', 'decisions=2'], 'expected a part above 0 and below 1'],
   [['--margin', 'vibes=0.1'], 'expected one of decisions, toolArguments'],
   [['--max-cost', '-1'], 'expected a number above 0'],
-  [['--config', 'absent.yaml'], 'cannot be read (ENOENT)'],
+  [['--config', 'absent.yaml'], 'there is no such file'],
 ])('answers %j with what was expected and exit code 2', async (args, message) => {
   const { code, stdout, stderr } = await parity('--state', 'bad', ...args);
   expect(stderr).toContain(message);

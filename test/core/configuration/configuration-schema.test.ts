@@ -92,7 +92,7 @@ describe('a configuration that is not valid names path, what was expected and wh
       { ...GOOD, defaultRoute: 'mail' },
       'defaultRoute: expected one of the routes (chat), got "mail"',
     ],
-    ['an unknown field', { ...GOOD, route: 'chat' }, 'route: expected no such field: check its spelling'],
+    ['an unknown field', { ...GOOD, route: 'chat' }, 'route: unknown field'],
     [
       'a route name that fits into no path',
       { ...GOOD, routes: { 'my chat': ROUTE } },
@@ -176,7 +176,7 @@ describe('what may be a secret is never repeated', () => {
       'providers.openai.auth: expected an object, got a text (not shown)',
     ],
     ['a key under an unknown name', openai({ auth: { token: SECRET } }), 'providers.openai.auth'],
-    ['a key beside auth', openai({ apiKey: SECRET }), 'providers.openai.apiKey: expected no such field'],
+    ['a key beside auth', openai({ apiKey: SECRET }), 'providers.openai.apiKey: unknown field'],
     [
       'a header key without its reference',
       openai({ auth: { header: 'api-key', key: SECRET } }),

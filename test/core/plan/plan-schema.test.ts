@@ -154,16 +154,16 @@ describe('a plan that is not valid names path, what was expected and what arrive
       { route: '../x' },
       'route: expected a name of a-z, 0-9, dot, dash and underscore, at most 63 long, got "../x"',
     ],
-    ['an unknown field', { route: 'chat', sahre: 1 }, 'sahre: expected no such field: check its spelling'],
+    ['an unknown field', { route: 'chat', sahre: 1 }, 'sahre: unknown field'],
     [
       'an unknown field inside',
       between({ ...canary, deadline: { holds: '3d' } }),
-      'stages[1].deadline.holds: expected no such field: check its spelling',
+      'stages[1].deadline.holds: unknown field',
     ],
     [
       'a field with a prototype',
       JSON.parse('{"route":"chat","__proto__":{"lease":"1s"}}'),
-      '__proto__: expected no such field: check its spelling',
+      '__proto__: unknown field',
     ],
     [
       'a share of 140%',

@@ -291,7 +291,7 @@ describe('a start refuses', () => {
     [
       'a file that is not there',
       { ...references(server), certificate: file(join(root, 'absent.pem')) },
-      /tls\.admin\.certificate: expected a secret at file:.*absent\.pem, but the file cannot be read \(ENOENT\)/,
+      /tls\.admin\.certificate: expected a secret at file:.*absent\.pem, but the file cannot be read: there is no such file/,
     ],
     [
       'a certificate that is none',

@@ -1,0 +1,16 @@
+const PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  ENOTDIR: 'there is no such file',
+  EISDIR: 'it is a folder',
+  EACCES: 'this user may not read it',
+  EPERM: 'this user may not read it',
+  EROFS: 'it is on a read-only file system',
+  ENOSPC: 'the disk is full',
+  EEXIST: 'it is there already',
+};
+
+/** Why a file cannot be used, in words; the code of the system where it is a rare one. */
+export function fileProblem(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  return (code === undefined ? undefined : PROBLEMS[code]) ?? `it failed (${code ?? String(error)})`;
+}
