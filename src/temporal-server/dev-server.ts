@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts, portProblem } from './free-port';
+import { heldByText } from './port-holder';
 import { makeReady, type SearchAttributes } from './readiness';
 
 /** How to start a Temporal development server. */
@@ -48,9 +49,10 @@ class TemporalPortTaken extends Error {
     readonly ip: string,
     readonly port: number,
     problem: string,
+    option: string,
   ) {
     super(
-      `expected port ${port} on ${ip} to be free for Temporal, but it cannot be listened on (${problem}): stop what uses it or choose another port`,
+      `expected port ${port} of ${ip} to be free for Temporal, but it cannot be listened on (${problem}${heldByText(port)}): stop what uses it, or choose another port (\`cutover up ${option}\`)`,
     );
   }
 }
@@ -127,10 +129,14 @@ async function choosePorts(
   ip: string,
   wanted: Pick<TemporalServerOptions, 'port' | 'uiPort'>,
 ): Promise<{ port: number; uiPort: number | 'off' }> {
-  for (const port of [wanted.port, wanted.uiPort]) {
+  const asked = [
+    [wanted.port, '--temporal-port'],
+    [wanted.uiPort, '--ui-port'],
+  ] as const;
+  for (const [port, option] of asked) {
     if (typeof port !== 'number') continue;
     const problem = await portProblem(ip, port);
-    if (problem !== undefined) throw new TemporalPortTaken(ip, port, problem);
+    if (problem !== undefined) throw new TemporalPortTaken(ip, port, problem, option);
   }
   const [port, uiPort] = (await freePorts(ip, 2)) as [number, number];
   return { port: wanted.port ?? port, uiPort: wanted.uiPort ?? uiPort };

@@ -25,6 +25,15 @@ export function fraction(value: string): number {
   return number;
 }
 
+/** Parses the number of a port; 0 takes a free one. */
+export function portNumber(value: string): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) {
+    throw new InvalidArgumentError('expected a port from 0 to 65535');
+  }
+  return number;
+}
+
 /** Parses a duration within bounds, to milliseconds; `expected` is what the error says of others. */
 export function durationOf(
   expected: string,

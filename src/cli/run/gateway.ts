@@ -6,6 +6,8 @@ import { isGatewayName } from '../../gateway/routing/gateway-name';
 import { CliError, EXIT } from '../options/cli-error';
 import { listenAddress } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
+import { refuseUnknownGateway } from './configured-gateway';
+import { explainedListenProblem } from './port-taken';
 import { untilStopped } from './until-stopped';
 
 interface GatewayFlags {
@@ -52,6 +54,7 @@ export function registerGateway(program: Command): void {
 async function start(flags: GatewayFlags): Promise<RunningGateway> {
   const configuration = loadConfiguration(configurationPath(flags.config));
   const name = flags.name ?? environment['CUTOVER_GATEWAY_NAME'];
+  refuseUnknownGateway(name, configuration, flags.data !== undefined && flags.admin !== undefined);
   try {
     return await startGateway({
       configuration,
@@ -61,12 +64,7 @@ async function start(flags: GatewayFlags): Promise<RunningGateway> {
       log: flags.log === 'stdout' || flags.log === 'none' ? flags.log : { file: flags.log },
     });
   } catch (error) {
-    const { code, syscall, message } = error as NodeJS.ErrnoException;
-    if (syscall !== 'listen') throw error;
-    throw new CliError(
-      `cannot listen (${code}): ${message}; choose another --data or --admin`,
-      EXIT.unreachable,
-    );
+    throw explainedListenProblem(error, 'stop what uses it, or choose another --data or --admin');
   }
 }
 

@@ -1,17 +1,17 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import { MigrationClient } from '../../client';
 import { resolveSecret } from '../../config';
 import { openConsole } from '../../console/server/open-console';
 import { connectLazily } from '../../console/source/console-client';
 import { failedLoginText } from '../../core/access/failed-logins';
 import { openListenerTls } from '../../gateway/sockets/listener-tls';
-import { CliError, EXIT } from '../options/cli-error';
 import { type ConnectionFlags, withConnection } from '../options/connection';
 import { recordedOperator } from '../options/operator-name';
-import { durationOf } from '../options/option-value';
+import { durationOf, portNumber } from '../options/option-value';
 import { printJson, printLine, printNote } from '../options/output';
 import { consoleHosts, consoleIdentity } from './console-identity';
 import { consoleParts } from './console-parts';
+import { explainedListenProblem } from './port-taken';
 import { untilStopped } from './until-stopped';
 
 interface UiFlags extends ConnectionFlags {
@@ -29,7 +29,7 @@ export function registerUi(program: Command): void {
   withConnection(
     program.command('ui').description('serve a web page with all migrations, live, and their commands'),
   )
-    .option('--port <port>', 'where to listen; 0 takes a free one', port, 8421)
+    .option('--port <port>', 'where to listen; 0 takes a free one', portNumber, 8421)
     .option('--host <address>', 'the address to listen on', '127.0.0.1')
     .option('--allow-host <name>', 'another name that the page is reached by; may be repeated', collect, [])
     .option('--by <name>', 'who gives the commands of this page, recorded beside the user that runs it')
@@ -68,13 +68,8 @@ async function runUi(flags: UiFlags): Promise<void> {
     tls,
     intervalMs: flags.interval,
     loginFailed: (failure) => printNote(failedLoginText(failure)),
-  }).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code === undefined) throw cause;
-    throw new CliError(
-      `expected to listen on ${host}, port ${wanted}, but it failed (${cause.code}): --port 0 takes a free one`,
-      EXIT.badInput,
-      { cause },
-    );
+  }).catch((error: unknown) => {
+    throw explainedListenProblem(error, 'choose another --port (0 takes a free one) or --host');
   });
   const { url, token } = running;
   // Where people log in by name the token opens nothing.
@@ -100,14 +95,6 @@ async function runUi(flags: UiFlags): Promise<void> {
       },
     },
   ]);
-}
-
-function port(value: string): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 0 || number > 65_535) {
-    throw new InvalidArgumentError('expected a port from 0 to 65535');
-  }
-  return number;
 }
 
 const interval = durationOf('a duration of at least 200ms, such as 2s', { leastMs: 200 });

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import {
   cacheDirectory,
@@ -12,16 +12,21 @@ import { startGateway } from '../../gateway/main';
 import { startTemporalServer } from '../../temporal-server/dev-server';
 import { findTemporal } from '../../temporal-server/temporal-source';
 import { startWorker } from '../../worker';
+import { portNumber } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
+import { refuseUnknownGateway } from './configured-gateway';
 import { keepWorker } from './kept-worker';
+import { showMigrations } from './migration-lines';
+import { explainedListenProblem } from './port-taken';
 import { type Stoppable, untilStopped } from './until-stopped';
 
 interface UpOptions {
   readonly config?: string;
   readonly gateway?: string;
   readonly data: string;
-  readonly temporalPort: string;
-  readonly uiPort: string;
+  readonly temporalPort: number;
+  readonly uiPort: number;
+  readonly log?: string;
   readonly reports?: string;
   readonly json?: true;
 }
@@ -34,13 +39,21 @@ export function registerUp(program: Command): void {
     .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
     .option('--gateway <name>', 'which gateway of the configuration to run (default: the first)')
     .option('--data <folder>', "where Temporal's database is kept", '.cutover')
-    .option('--temporal-port <port>', "the embedded Temporal's port", '7233')
-    .option('--ui-port <port>', "the embedded Temporal's UI", '8233')
+    .option('--temporal-port <port>', "the embedded Temporal's port", portNumber, 7_233)
+    .option('--ui-port <port>', "the embedded Temporal's UI", portNumber, 8_233)
+    .option('--log <target>', 'request log: stdout, none, or a file (default: gateway.log in --data)')
     .option('--reports <folder>', 'write a report of every migration that ends, as HTML and Markdown')
     .option('--json', 'print the addresses as one JSON line once all runs')
-    .addHelpText('after', '\nExample:\n  $ cutover up --config cutover.yaml')
+    .addHelpText(
+      'after',
+      '\nAt a terminal it shows where each migration stands; the log of requests goes to a file.\n' +
+        '\nExample:\n  $ cutover up --config cutover.yaml',
+    )
     .action(async (options: UpOptions) => {
-      const configuration = loadConfiguration(configurationPath(options.config));
+      const path = configurationPath(options.config);
+      const configuration = loadConfiguration(path);
+      const gatewayName = options.gateway ?? configuration.gateways[0]?.name;
+      refuseUnknownGateway(gatewayName, configuration, false);
       const parts: Stoppable[] = [];
       try {
         const temporal = await startTemporal(options, parts);
@@ -55,17 +68,29 @@ export function registerUp(program: Command): void {
         const worker = await keepWorker(startOne, { note: printNote });
         parts.push(worker);
         printNote('worker: running');
+        const log = options.log ?? join(options.data, 'gateway.log');
         const gateway = await startGateway({
           configuration,
           resolveSecret,
-          ...(options.gateway === undefined ? {} : { name: options.gateway }),
+          log: log === 'stdout' || log === 'none' ? log : { file: log },
+          ...(gatewayName === undefined ? {} : { name: gatewayName }),
+        }).catch((error: unknown) => {
+          throw explainedListenProblem(
+            error,
+            `stop what uses it, or change \`data\` or \`admin\` of the gateway in ${path}`,
+          );
         });
         parts.push({ stopped: new Promise(() => undefined), stop: () => gateway.stop() });
-        printNote(`gateway ${gateway.name}: ${gateway.dataUrl}, admin ${gateway.adminUrl}`);
+        printNote(`gateway ${gateway.name}: ${gateway.dataUrl}, admin ${gateway.adminUrl}; log: ${log}`);
         const { address, uiUrl } = temporal;
         if (options.json)
           printJson({ temporal: address, ui: uiUrl, gateway: gateway.dataUrl, admin: gateway.adminUrl });
         printNote('running; Ctrl-C stops all');
+        if (process.stderr.isTTY === true) {
+          const { namespace } = temporal;
+          const routes = Object.keys(configuration.routes);
+          parts.push(showMigrations({ address, namespace, routes, print: printNote }));
+        }
       } catch (error) {
         for (const part of parts.reverse()) await part.stop();
         throw error;
@@ -95,8 +120,8 @@ async function startTemporal(options: UpOptions, parts: Stoppable[]) {
     executable: source.path,
     searchAttributes: SEARCH_ATTRIBUTES,
     dbFilename: resolve(options.data, 'temporal.db'),
-    port: Number(options.temporalPort),
-    uiPort: Number(options.uiPort),
+    port: options.temporalPort,
+    uiPort: options.uiPort,
   });
   let stopping = false;
   parts.push({

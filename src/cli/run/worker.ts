@@ -11,6 +11,7 @@ import { configuredAddress } from '../../temporal-server/configured-address';
 import { startWorker } from '../../worker';
 import { listenAddress } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
+import { explainedListenProblem } from './port-taken';
 import { untilStopped } from './until-stopped';
 
 const EXIT_AFTER_MS = 1_000;
@@ -66,6 +67,10 @@ export function registerWorker(program: Command): void {
         resolveSecret,
         ...(metrics === undefined ? {} : { metrics: listenAddress(metrics) }),
         ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
+      }).catch((error: Error) => {
+        throw error.name === 'MetricsAddressTaken'
+          ? explainedListenProblem(error.cause, 'stop what uses it, or choose another --metrics')
+          : error;
       });
       const { metricsUrl } = worker;
       if (options.json) printJson({ address, namespace, metrics: metricsUrl });
