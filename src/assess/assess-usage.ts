@@ -3,6 +3,7 @@ import type { AssessmentReport } from './assessment-report';
 import { type MigrationTraffic, migrationCost } from './migration-cost';
 import type { PriceFinder } from './prices/price-finder';
 import { type Projection, projectCosts, type TokenRatios } from './projection';
+import { migrationTotal, recommend } from './recommendation';
 import { NO_RATE_LIMITS, type RateLimits } from './rate-limit-headers';
 import {
   evaluateReadiness,
@@ -87,7 +88,7 @@ export async function assessUsage(
     const modelMapping = candidate?.modelMapping ?? new Map(names.map((name) => [name, name]));
     const thresholds = thresholdsOf(request, finder, modelMapping, names, ports.now);
     const { analysis, cells } = await analyzeUsage(db, sources, request.window, thresholds, signal);
-    const projection =
+    const projected =
       candidate === null
         ? null
         : projectCosts(analysis, cells, finder, {
@@ -99,23 +100,32 @@ export async function assessUsage(
             contextThresholds: thresholds,
           });
     const { calls } = analysis.totals;
+    const costs =
+      projected === null || request.migration === null
+        ? []
+        : migrationCost(
+            {
+              ...request.migration,
+              projection: projected,
+              callsPerMonth: calls === null ? null : (calls * 30) / analysis.window.days,
+              probed: probedRates(request, finder, projected, analysis.window.toMs),
+            },
+            request.migration.effort,
+          );
+    const days = analysis.window.days;
+    const projection =
+      projected === null
+        ? null
+        : {
+            ...projected,
+            recommendation: recommend({ ...projected, days, migrationUsd: migrationTotal(costs) }),
+          };
     return {
       route: request.route,
       madeAt: ports.now.toISOString(),
       usage: analysis,
       projection,
-      migrationCost:
-        projection === null || request.migration === null
-          ? []
-          : migrationCost(
-              {
-                ...request.migration,
-                projection,
-                callsPerMonth: calls === null ? null : (calls * 30) / analysis.window.days,
-                probed: probedRates(request, finder, projection, analysis.window.toMs),
-              },
-              request.migration.effort,
-            ),
+      migrationCost: costs,
       readiness:
         request.readiness === null
           ? null

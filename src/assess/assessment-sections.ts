@@ -342,13 +342,14 @@ function projection({ projection: found, migrationCost }: AssessmentReport): Par
       },
     },
     {
-      title: 'Prices used, a million tokens',
+      title: 'Prices used, per million tokens',
       table: {
-        head: ['provider', 'model', 'tier', 'input', 'cached', 'output', 'source', 'as of'],
+        head: ['provider', 'model', 'tier', 'window', 'input', 'cached', 'output', 'source', 'as of'],
         rows: found.prices.map((price) => [
           shown(price.provider),
           shown(price.model),
           shown(price.serviceTier ?? 'default'),
+          shown(price.window ?? 'all hours'),
           `${price.inputPerMillion} ${price.currency}`,
           price.cachedInputPerMillion === null
             ? 'as input'

@@ -16,9 +16,10 @@ export function shown(text: string): string {
   return visible.length > 200 ? `${visible.slice(0, 199)}…` : visible;
 }
 
-/** Dollars with as many places as a small sum needs. */
+/** Dollars and cents; two digits of what is less than a cent. */
 export function dollars(usd: number): string {
-  const places = Math.abs(usd) >= 1 || usd === 0 ? 2 : Math.abs(usd) >= 0.01 ? 4 : 8;
+  const size = Math.abs(usd);
+  const places = size >= 0.01 || size === 0 ? 2 : Math.min(12, 1 - Math.floor(Math.log10(size)));
   const sign = usd < 0 ? '-' : '';
   return `${sign}$${Math.abs(usd).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: places })}`;
 }

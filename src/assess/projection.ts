@@ -1,6 +1,7 @@
 import { costOf, type PricedTokens } from '../core/assessment/prices';
 import type { TokenRatioRange } from '../core/plan/assess-plan';
 import { DAY_MS, formatDuration } from '../core/text/duration';
+import { type Recommendation, recommend } from './recommendation';
 import type { PriceFinder, UsedPrice } from './prices/price-finder';
 import type { UsageAnalysis, UsageCell } from './usage/usage-analysis';
 
@@ -45,12 +46,6 @@ export interface Projection {
   readonly mapping: readonly { readonly from: string; readonly to: string }[];
   readonly assumptions: readonly string[];
   readonly prices: readonly UsedPrice[];
-}
-
-/** The article's thresholds: above 30% high, above 15% medium, else low. */
-export interface Recommendation {
-  readonly priority: 'high' | 'medium' | 'low';
-  readonly sentence: string;
 }
 
 /** Candidate tokens for one of legacy's, measured on the same prompts. */
@@ -146,33 +141,10 @@ export function projectCosts(
       })),
     saving,
     savingPercent,
-    recommendation: recommend(savingPercent),
+    recommendation: recommend({ saving, savingPercent, days: analysis.window.days, migrationUsd: null }),
     mapping: [...mapping].map(([from, to]) => ({ from, to })),
     assumptions: assumptionsOf(analysis, question),
     prices: finder.used(),
-  };
-}
-
-/** High above 30%, medium above 15%, else low. */
-export function recommend(saving: Projection['savingPercent']): Recommendation {
-  if (saving === null) {
-    return {
-      priority: 'low',
-      sentence: 'Legacy costs nothing at these prices, so there is nothing to save.',
-    };
-  }
-  const { percent, low, high } = saving;
-  const priority = percent > 30 ? 'high' : percent > 15 ? 'medium' : 'low';
-  const [least, most] = [low.toFixed(1), high.toFixed(1)];
-  const between = least === most ? '' : ` (between ${least}% and ${most}%)`;
-  const bound = { high: 'above 30%', medium: 'above 15%, at most 30%', low: 'at most 15%' }[priority];
-  if (percent <= 0) {
-    const none = Math.abs(percent) < 0.05 ? 'costs the same' : `costs ${(-percent).toFixed(1)}% more`;
-    return { priority, sentence: `The candidate ${none}${between}: money is no reason to move.` };
-  }
-  return {
-    priority,
-    sentence: `The candidate saves ${percent.toFixed(1)}%${between}, which is ${bound}: ${priority} priority.`,
   };
 }
 

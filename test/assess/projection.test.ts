@@ -1,7 +1,8 @@
 import { type MigrationTraffic, migrationCost } from '../../src/assess/migration-cost';
 import { parsePriceBook } from '../../src/assess/prices/price-book-schema';
 import { PriceFinder } from '../../src/assess/prices/price-finder';
-import { type ProjectionQuestion, projectCosts, recommend } from '../../src/assess/projection';
+import { type ProjectionQuestion, projectCosts } from '../../src/assess/projection';
+import { type RecommendationFacts, recommend } from '../../src/assess/recommendation';
 import type { UsageAnalysis, UsageCell } from '../../src/assess/usage/usage-analysis';
 import type { Rates } from '../../src/core/assessment/prices';
 import { plannedEffort } from '../../src/core/plan/migration-effort';
@@ -107,7 +108,47 @@ it.each([
   [0, 'low'],
   [-10, 'low'],
 ])('a saving of %d%% is of %s priority', (percent, priority) => {
-  expect(recommend({ percent, low: percent, high: percent }).priority).toBe(priority);
+  expect(recommendation({ savingPercent: { percent, low: percent, high: percent } }).priority).toBe(priority);
+});
+
+const dollarsSaved = (usd: number) => ({ saving: { usd, lowUsd: usd, highUsd: usd } });
+
+function recommendation(overrides: Partial<RecommendationFacts>) {
+  return recommend({
+    ...dollarsSaved(3_000),
+    savingPercent: { percent: 40, low: 40, high: 40 },
+    days: 30,
+    migrationUsd: 250,
+    ...overrides,
+  });
+}
+
+it('takes what the migration itself costs off what it saves, and says when that is paid back', () => {
+  expect(recommendation({})).toEqual({
+    priority: 'high',
+    sentence:
+      'The candidate saves 40.0%, $3,000.00 in 30 days; the migration itself costs at most $250.00, paid back in 3 days; $35,750.00 net in a year. That is above 30%: high priority.',
+  });
+  expect(recommendation({ migrationUsd: 40_000 })).toMatchObject({
+    priority: 'low',
+    sentence: expect.stringContaining('more than a year saves'),
+  });
+  expect(recommendation({ migrationUsd: null }).sentence).toContain('what the migration itself costs is not known');
+});
+
+it('is of low priority on cents, whatever part of the bill they are', () => {
+  expect(recommendation(dollarsSaved(0.43))).toEqual({
+    priority: 'low',
+    sentence:
+      'The candidate saves 40.0%, $0.43 in 30 days: too little money to be a reason to move, so low priority.',
+  });
+});
+
+it('says in the headline that it was scaled from less than a day', () => {
+  expect(recommendation({ days: 0.125 }).sentence).toMatch(
+    /^Extrapolated from 3 h of usage, less than a day: The candidate saves/,
+  );
+  expect(recommendation({ days: 1 }).sentence).toMatch(/^The candidate saves/);
 });
 
 it('says what the migration itself costs, at most', () => {

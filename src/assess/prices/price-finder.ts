@@ -5,6 +5,7 @@ import {
   type RateCard,
   type Rates,
   ratesAt,
+  windowTextAt,
 } from '../../core/assessment/prices';
 import { BadInput } from '../../core/configuration/bad-input';
 import type { CurrencyRate, PriceBook } from './price-book-schema';
@@ -20,6 +21,8 @@ export interface UsedPrice {
   readonly provider: string;
   readonly model: string;
   readonly serviceTier: string | null;
+  /** The hours that the price is of; null where it holds at all times. */
+  readonly window: string | null;
   readonly currency: string;
   readonly inputPerMillion: number;
   readonly cachedInputPerMillion: number | null;
@@ -78,6 +81,7 @@ export class PriceFinder {
       provider: card.provider,
       model,
       serviceTier: isDefaultTier(moment.serviceTier) ? null : moment.serviceTier,
+      window: windowTextAt(card, moment),
       currency: card.currency,
       inputPerMillion: rates.inputPerMillion,
       cachedInputPerMillion: rates.cachedInputPerMillion,

@@ -81,20 +81,21 @@ function show(
   options: BookOptions & { provider?: string; tier?: string; prompt: number },
 ): void {
   const finder = finderOf(options);
+  const atMs = momentOf(options);
   const { used } = expected(() =>
     finder.find(options.provider ?? null, model, {
-      atMs: momentOf(options),
+      atMs,
       serviceTier: options.tier ?? null,
       contextTokens: options.prompt,
     }),
   );
   if (options.json === true) {
-    printJson(used);
+    printJson({ ...used, at: new Date(atMs).toISOString() });
     return;
   }
   const { currency } = used;
   printLine(
-    `${used.provider} ${used.model}${used.serviceTier === null ? '' : ` (${used.serviceTier})`}, a million tokens`,
+    `${used.provider} ${used.model}${used.serviceTier === null ? '' : ` (${used.serviceTier})`}, per million tokens`,
   );
   printTable(
     ['input', 'cached input', 'output'],
@@ -106,6 +107,7 @@ function show(
       ],
     ],
   );
+  printLine(`holds: ${used.window ?? 'at all hours'}; priced at ${new Date(atMs).toISOString().slice(0, 16)}Z`);
   printLine(`source: ${used.source}, as of ${used.asOf}`);
   if (used.currencyRate !== null) {
     printLine(

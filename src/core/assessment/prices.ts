@@ -79,6 +79,20 @@ export function ratesAt(card: RateCard, moment: PriceMoment): Rates | null {
   return context === undefined ? timed : { ...context, contextTiers: [] };
 }
 
+/** The hours by which a card's rates hold at a moment, as people read them; null where they hold at all times. */
+export function windowTextAt(card: RateCard, { atMs, serviceTier }: PriceMoment): string | null {
+  if (!isDefaultTier(serviceTier) || card.windows.length === 0) return null;
+  const found = card.windows.find(({ window }) => isWithinTier(window, atMs));
+  return found === undefined ? 'outside its windows' : windowText(found.window);
+}
+
+function windowText({ timeZone, days, fromMinute, toMinute }: PriceWindow): string {
+  const clock = (minute: number) =>
+    `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`;
+  const named = days.length === WEEKDAYS.length ? 'daily' : days.map((day) => WEEKDAYS[day]).join(', ');
+  return `${named} ${clock(fromMinute)} to ${clock(toMinute)} ${timeZone}`;
+}
+
 /** What tokens cost; a cached token is charged once, at the cached rate. Throws when more is cached than put in. */
 export function costOf(rates: Rates, tokens: PricedTokens): number {
   const { inputTokens, cachedTokens, outputTokens } = tokens;
