@@ -7,6 +7,8 @@ export function runAtTerminal(
   options: {
     readonly prompt: RegExp;
     readonly types: string;
+    /** What is asked next, and answered likewise. */
+    readonly then?: { readonly prompt: RegExp; readonly types: string };
     readonly env?: Readonly<Record<string, string>>;
     readonly cwd?: string;
   },
@@ -19,12 +21,13 @@ export function runAtTerminal(
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     let shown = '';
-    let hasTyped = false;
+    const questions = [options, ...(options.then === undefined ? [] : [options.then])];
     child.stdout.on('data', (piece) => {
       shown += piece;
-      if (hasTyped || !options.prompt.test(shown)) return;
-      hasTyped = true;
-      child.stdin.write(options.types);
+      const [question] = questions;
+      if (question === undefined || !question.prompt.test(shown)) return;
+      questions.shift();
+      child.stdin.write(question.types);
     });
     child.once('error', reject);
     child.once('close', (code) => resolve({ code: code ?? -1, shown: shown.replaceAll('\r\n', '\n') }));

@@ -33,7 +33,7 @@ export async function confirm(question: string, flags: ConfirmationFlags): Promi
 }
 
 /** What a person types; an empty text where they end the input instead. */
-async function answerTo(question: string): Promise<string> {
+export async function answerTo(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const closed = new Promise<string>((resolve) => {

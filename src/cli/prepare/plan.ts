@@ -2,9 +2,10 @@ import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { configurationSchema } from '../../core/configuration/configuration-schema';
-import { nameSchema, parseDocument } from '../../core/configuration/schema-parts';
 import { planSchema } from '../../core/plan/plan-schema';
+import { fileProblem } from '../../core/text/file-problem';
 import { CliError, EXIT } from '../options/cli-error';
+import { routeOf } from '../options/connection';
 import { printJson, printLine } from '../options/output';
 import { registerPlanCheck } from './plan-check';
 import { planTemplate } from './plan-template';
@@ -19,7 +20,7 @@ export function registerPlan(program: Command): void {
   plan
     .command('init')
     .description('write a plan with every default and what it means')
-    .argument('<route>', 'the route to move')
+    .argument('[route]', 'the route to move; optional if only one is configured')
     .option('--out <file>', 'where to write it; never over a file that is there', 'plan.yaml')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExample:\n  cutover plan init chat --out plans/chat.yaml')
@@ -34,13 +35,13 @@ export function registerPlan(program: Command): void {
     .action(printSchema);
 }
 
-function initPlan(route: string, flags: { readonly out: string; readonly json?: boolean }): void {
-  const name = parseDocument(nameSchema, route, 'the route');
+function initPlan(given: string | undefined, flags: { readonly out: string; readonly json?: boolean }): void {
+  const name = routeOf(given, {});
   try {
     writeFileSync(flags.out, planTemplate(name), { flag: 'wx' });
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const why = code === 'EEXIST' ? 'it is there already; --out names another file' : `it failed (${code})`;
+    const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
+    const why = isThere ? 'it is there already; --out names another file' : fileProblem(cause);
     throw new CliError(`expected to write ${flags.out}, but ${why}`, EXIT.badInput, { cause });
   }
   if (flags.json === true) printJson({ route: name, file: flags.out });

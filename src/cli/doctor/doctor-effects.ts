@@ -41,8 +41,9 @@ export function checkEffects(configuration: Configuration): Promise<Check[]> {
       } catch (error) {
         return {
           name,
-          state: 'missing',
+          state: 'wrong',
           detail: `${type}: ${error instanceof Error ? error.message : String(error)}`,
+          fix: `look at effects.${effect} in the configuration, and whether its target can be reached from here`,
         };
       }
     }),

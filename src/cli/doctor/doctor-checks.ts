@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { createProviderProbes } from '../../adapters/openai/provider-probe';
 import type { Pollers } from '../../client/temporal-service';
 import {
   cacheDirectory,
@@ -8,21 +7,24 @@ import {
   loadConfiguration,
   resolveSecret,
 } from '../../config';
+import { BadInput } from '../../core/configuration/bad-input';
 import type { Configuration } from '../../core/configuration/configuration-schema';
-import { InvalidDocument } from '../../core/configuration/schema-parts';
+import { InvalidDocument, problemText } from '../../core/configuration/schema-parts';
 import type { MigrationStatus } from '../../core/migration/status';
-import type { Side } from '../../core/routing/routing';
 import { contradiction, type GatewayWord, servingText } from '../../core/routing/serving';
 import { portProblem } from '../../temporal-server/free-port';
+import { heldByText } from '../../temporal-server/port-holder';
 import { inspectTemporal, type TemporalInspection } from '../../temporal-server/temporal-inspection';
 import { readGateways } from '../operate/gateway-answers';
 import { type ConnectionFlags, withClient } from '../options/connection';
 import type { Check } from './doctor-check';
 import { checkEffects, secretsOf } from './doctor-effects';
+import { checkProviders } from './doctor-providers';
 
 const NODE_LEAST = [20, 19] as const;
-const PROBE_TIMEOUT_MS = 5_000;
 const STATUS_WAIT_MS = 3_000;
+/** A gateway without a record waits a minute for one before it is ready. */
+const STARTS_WITHIN_MS = 65_000;
 const TEMPORAL_PORTS = [
   ['Temporal', 7233],
   ['the Temporal UI', 8233],
@@ -34,7 +36,7 @@ export async function examine(flags: ConnectionFlags): Promise<readonly Check[]>
   const [temporal, ports, configured] = await Promise.all([
     checkTemporal(flags, inspected),
     Promise.all(TEMPORAL_PORTS.map(([owner, port]) => checkPort(owner, '127.0.0.1', port))),
-    checkConfigured(flags, inspected),
+    checkConfigured(flags),
   ]);
   return [checkNode(process.versions.node), ...temporal, ...ports, ...configured];
 }
@@ -42,8 +44,14 @@ export async function examine(flags: ConnectionFlags): Promise<readonly Check[]>
 function checkNode(version: string): Check {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   const ok = major > NODE_LEAST[0] || (major === NODE_LEAST[0] && minor >= NODE_LEAST[1]);
-  const wanted = ok ? '' : `, expected ${NODE_LEAST.join('.')} or newer`;
-  return { name: 'Node', state: ok ? 'ok' : 'missing', detail: `${version}${wanted}` };
+  const least = NODE_LEAST.join('.');
+  if (ok) return { name: 'Node', state: 'ok', detail: version };
+  return {
+    name: 'Node',
+    state: 'wrong',
+    detail: `${version}, expected ${least} or newer`,
+    fix: 'install a newer Node',
+  };
 }
 
 function inspect({ address, namespace }: ConnectionFlags): Promise<TemporalInspection> {
@@ -64,11 +72,11 @@ async function checkTemporal(flags: ConnectionFlags, { would, steps }: TemporalI
   return [
     { name: 'Temporal', ...sourceText(would) },
     ...looked,
-    ...(would.kind === 'address' ? await checkService(flags) : []),
+    ...(would.kind === 'refuse' ? [] : await checkService(flags)),
   ];
 }
 
-function sourceText(would: TemporalInspection['would']): Pick<Check, 'state' | 'detail'> {
+function sourceText(would: TemporalInspection['would']): Omit<Check, 'name'> {
   switch (would.kind) {
     case 'address':
       return { state: 'ok', detail: `${would.address}, namespace ${would.namespace}, by ${would.foundBy}` };
@@ -77,18 +85,19 @@ function sourceText(would: TemporalInspection['would']): Pick<Check, 'state' | '
     case 'make':
       return { state: 'ok', detail: `none here yet: \`cutover up\` gets one by ${would.by}` };
     case 'refuse':
-      return { state: 'missing', detail: would.reason };
+      return { state: 'wrong', detail: would.reason, fix: 'correct the TEMPORAL_* variables or the profile' };
     default:
       return would satisfies never;
   }
 }
 
+/** Where no address is given, the commands use 127.0.0.1:7233: that is what is asked then. */
 async function checkService(flags: ConnectionFlags): Promise<Check[]> {
   const name = 'Temporal answers';
   try {
     return await withClient(flags, async (client): Promise<Check[]> => {
       const { routing, watching, effects } = await client.workers();
-      const workers = routing.alive > 0 && watching.alive > 0 ? 'ok' : 'note';
+      const workers = routing.alive > 0 && watching.alive > 0 ? 'ok' : 'missing';
       return [
         { name, state: 'ok', detail: `${client.address}, namespace ${client.namespace}` },
         {
@@ -99,11 +108,13 @@ async function checkService(flags: ConnectionFlags): Promise<Check[]> {
             `${pollersText(watching)} for watching`,
             `${pollersText(effects)} for effects`,
           ].join(', '),
+          ...(workers === 'ok' ? {} : { fix: 'start one: `cutover worker`, or `cutover up` on one machine' }),
         },
       ];
     });
   } catch (error) {
-    return [{ name, state: 'missing', detail: messageOf(error) }];
+    const fix = 'start it: `cutover up` on one machine; else name yours by TEMPORAL_ADDRESS or --address';
+    return [{ name, state: 'missing', detail: messageOf(error), fix }];
   }
 }
 
@@ -115,22 +126,26 @@ function pollersText({ alive, silent, lastPollMs }: Pollers): string {
   return `${alive}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
 }
 
-async function checkConfigured(flags: ConnectionFlags, { would }: TemporalInspection): Promise<Check[]> {
+async function checkConfigured(flags: ConnectionFlags): Promise<Check[]> {
   const path = configurationPath(flags.config);
   const name = 'configuration';
   if (flags.config === undefined && environment['CUTOVER_CONFIG'] === undefined && !existsSync(path)) {
-    return [{ name, state: 'note', detail: `there is no ./${path} yet; the demo brings its own` }];
+    const fix = '`cutover init` writes one; `cutover demo` brings its own';
+    return [{ name, state: 'missing', detail: `there is no ./${path}`, fix }];
   }
   let configuration: Configuration;
   try {
     configuration = loadConfiguration(path);
   } catch (error) {
-    if (!(error instanceof InvalidDocument)) throw error;
-    const detail = error.problems.map((problem) => `${problem.path}: ${problem.message}`).join('; ');
-    return [{ name, state: 'missing', detail: `${path}: ${detail}` }];
+    if (!(error instanceof BadInput)) throw error;
+    if (!(error instanceof InvalidDocument)) {
+      return [{ name, state: 'missing', detail: error.message, fix: '`cutover init` writes one' }];
+    }
+    const detail = error.problems.map(problemText).join('; ');
+    return [{ name, state: 'wrong', detail: `${path}: ${detail}`, fix: `correct ${path}` }];
   }
   const routes = Object.keys(configuration.routes);
-  const verified = would.kind === 'address' ? lastVerified(flags, routes) : Promise.resolve(new Map());
+  const verified = lastVerified(flags, routes);
   const [providers, gateways, effects] = await Promise.all([
     checkProviders(configuration),
     checkGateways(configuration, verified),
@@ -162,34 +177,14 @@ function checkKeys(configuration: Configuration): Check[] {
       resolveSecret(reference);
       return { name, state: 'ok', detail: 'is set' };
     } catch (error) {
-      return { name, state: 'missing', detail: messageOf(error) };
+      return { name, state: 'missing', detail: messageOf(error), fix: fixOfSecret(reference) };
     }
   });
 }
 
-async function checkProviders(configuration: Configuration): Promise<Check[]> {
-  const probes = createProviderProbes({ configuration, resolveSecret, now: () => performance.now() });
-  const sides = Object.entries(configuration.routes).flatMap(([route, { legacy, candidate }]) => [
-    { provider: legacy, route, side: 'legacy' as Side },
-    { provider: candidate, route, side: 'candidate' as Side },
-  ]);
-  const once = sides.filter(
-    ({ provider }, index) => sides.findIndex((other) => other.provider === provider) === index,
-  );
-  return Promise.all(
-    once.map(async ({ provider, route, side }): Promise<Check> => {
-      const name = `provider ${provider}`;
-      try {
-        const signal = AbortSignal.timeout(PROBE_TIMEOUT_MS);
-        const probe = await probes.probe(route, side, 'models', { timeoutMs: PROBE_TIMEOUT_MS, signal });
-        return probe.ok
-          ? { name, state: 'ok', detail: `lists ${probe.models?.length ?? 0} models` }
-          : { name, state: 'missing', detail: `its list of models: ${probe.error}` };
-      } catch (error) {
-        return { name, state: 'missing', detail: messageOf(error) };
-      }
-    }),
-  );
+function fixOfSecret(reference: string): string {
+  const place = reference.slice(reference.indexOf(':') + 1);
+  return reference.startsWith('env:') ? `export ${place}=...` : `put the key into ${place}`;
 }
 
 type Verified = ReadonlyMap<string, MigrationStatus>;
@@ -214,11 +209,19 @@ async function checkGateways(configuration: Configuration, asked: Promise<Verifi
   // The token's own line says that it is missing; without it no gateway can be asked.
   if (first === undefined || first.problem !== null) {
     return isTokenSet(configuration)
-      ? [{ name: 'gateways', state: 'missing', detail: first?.problem ?? 'there is no route' }]
+      ? [
+          {
+            name: 'gateways',
+            state: 'missing',
+            detail: first?.problem ?? 'there is no route',
+            fix: 'look at `gateways` and `gatewayDiscovery` in the configuration',
+          },
+        ]
       : [];
   }
   if (first.gateways.length === 0) {
-    return [{ name: 'gateways', state: 'missing', detail: 'expected at least one, none is configured' }];
+    const fix = 'add one under `gateways`, or set `gatewayDiscovery`';
+    return [{ name: 'gateways', state: 'missing', detail: 'expected at least one, none is configured', fix }];
   }
   const verified = await asked;
   const checks = first.gateways.map(async ({ name, admin, answer }, index): Promise<Check> => {
@@ -227,18 +230,31 @@ async function checkGateways(configuration: Configuration, asked: Promise<Verifi
     }
     if (answer.kind === 'refused') {
       const { code, message } = answer.refusal.error;
-      return { name: `gateway ${name}`, state: 'missing', detail: `${admin}: ${code}: ${message}` };
+      const fix =
+        code === 'unauthorized'
+          ? `give it and this machine the same ${configuration.adminToken}`
+          : 'restart it with this configuration';
+      return { name: `gateway ${name}`, state: 'wrong', detail: `${admin}: ${code}: ${message}`, fix };
     }
     const served = routes.map((route, at) =>
       servedText(route, answers[at]?.gateways[index]?.answer, verified),
     );
     const { gateway: reported, ready } = answer.value;
     const isAnother = reported !== '' && reported !== name;
+    const isStarting = !ready && answer.value.asOfMs < STARTS_WITHIN_MS;
+    const isStuck = !ready && !isStarting;
+    const unready =
+      'look at its log, and at GET /readyz on its admin listener: it waits for a record, or doubts the one it has';
     return {
       name: `gateway ${name}`,
-      state: isAnother || served.some(({ differs }) => differs) ? 'note' : 'ok',
+      state: isStuck
+        ? 'wrong'
+        : isStarting || isAnother || served.some(({ differs }) => differs)
+          ? 'note'
+          : 'ok',
+      ...(isStuck ? { fix: unready } : {}),
       detail: [
-        `${admin} answers${ready ? '' : ', not ready'}`,
+        `${admin} answers${ready ? '' : isStarting ? ', not ready yet: started less than a minute ago' : ', not ready'}`,
         ...(isAnother ? [`it calls itself "${reported}": start it with --name ${name}`] : []),
         ...served.map(({ text }) => text),
       ].join('; '),
@@ -269,13 +285,14 @@ function isTokenSet({ adminToken }: Configuration): boolean {
   }
 }
 
-/** A gateway of this machine that does not run yet is nothing to worry about: `cutover up` starts it. */
-async function silentGateway(admin: string, reason: string): Promise<Pick<Check, 'state' | 'detail'>> {
+async function silentGateway(admin: string, reason: string): Promise<Omit<Check, 'name'>> {
   const local = localPort(admin);
   if (local !== null && (await portProblem(local.ip, local.port)) === undefined) {
-    return { state: 'note', detail: `does not run yet; port ${local.port} is free` };
+    const fix = 'start it: `cutover gateway --name NAME`, or `cutover up` on one machine';
+    return { state: 'missing', detail: `does not run; port ${local.port} is free`, fix };
   }
-  return { state: 'missing', detail: reason };
+  const fix = `is it up, and does ${admin} reach it from here?`;
+  return { state: 'missing', detail: reason, fix };
 }
 
 async function dataPort(name: string, data: string): Promise<Check | null> {
@@ -287,7 +304,8 @@ async function checkPort(owner: string, ip: string, port: number): Promise<Check
   const problem = await portProblem(ip, port);
   const name = `port ${port}`;
   if (problem === undefined) return { name, state: 'ok', detail: `free, for ${owner}` };
-  const detail = problem === 'EADDRINUSE' ? `in use, by ${owner} or something else` : problem;
+  const held = heldByText(port) || `, by ${owner} or something else`;
+  const detail = problem === 'EADDRINUSE' ? `in use${held}` : problem;
   return { name, state: 'note', detail };
 }
 

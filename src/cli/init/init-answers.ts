@@ -1,0 +1,88 @@
+import { nameSchema, parseDocument } from '../../core/configuration/schema-parts';
+import { CliError, EXIT } from '../options/cli-error';
+import { answerTo, canAsk } from '../options/confirmation';
+
+export interface InitFlags {
+  readonly route: string;
+  readonly legacy?: string;
+  readonly candidate?: string;
+  readonly legacyKey?: string;
+  readonly candidateKey?: string;
+  readonly model?: readonly string[];
+  readonly port: number;
+  readonly quick?: boolean;
+  readonly offline?: boolean;
+  readonly force?: boolean;
+  readonly json?: boolean;
+}
+
+/** All that a configuration is made of. */
+export interface InitAnswers {
+  readonly route: string;
+  readonly legacy: string;
+  readonly candidate: string;
+  /** A reference; null for a provider without keys. */
+  readonly legacyKey: string | null;
+  readonly candidateKey: string | null;
+  /** Legacy's name of a model, and the candidate's. */
+  readonly models: readonly (readonly [from: string, to: string])[];
+}
+
+const QUESTIONS = [
+  ['legacy', '--legacy', 'Base URL of the provider that you leave', 'https://api.openai.com/v1'],
+  ['legacyKey', '--legacy-key', 'Where its key is (env:NAME, file:/path or none)', 'env:LEGACY_API_KEY'],
+  ['candidate', '--candidate', 'Base URL of the provider that you move to', 'https://api.deepseek.com/v1'],
+  [
+    'candidateKey',
+    '--candidate-key',
+    'Where its key is (env:NAME, file:/path or none)',
+    'env:CANDIDATE_API_KEY',
+  ],
+] as const;
+
+/** The answers that the options give, and a person at a terminal for the rest; throws `CliError` where nobody is asked. */
+export async function completeAnswers(flags: InitFlags): Promise<InitAnswers> {
+  const route = parseDocument(nameSchema, flags.route, 'the route');
+  if (!canAsk(flags)) refuseMissing(flags);
+  const given: Record<(typeof QUESTIONS)[number][0], string> = {
+    legacy: '',
+    legacyKey: '',
+    candidate: '',
+    candidateKey: '',
+  };
+  for (const [field, , question, fallback] of QUESTIONS)
+    given[field] = flags[field] ?? (await answer(question, fallback));
+  return {
+    route,
+    legacy: given.legacy,
+    candidate: given.candidate,
+    legacyKey: keyOf(given.legacyKey),
+    candidateKey: keyOf(given.candidateKey),
+    models: await modelsOf(flags),
+  };
+}
+
+function refuseMissing(flags: InitFlags): void {
+  const missing = QUESTIONS.filter(([field]) => flags[field] === undefined).map(([, option]) => option);
+  if (flags.model === undefined) missing.push('--model' as never);
+  if (missing.length === 0) return;
+  throw new CliError(
+    `expected ${missing.join(', ')}: nobody can be asked here. See cutover init --help`,
+    EXIT.badInput,
+  );
+}
+
+async function modelsOf({ model = [] }: InitFlags): Promise<InitAnswers['models']> {
+  if (model.length > 0) return model.map((each) => each.split('=') as [string, string]);
+  const from = await answer("Legacy's model, as callers name it", 'gpt-4o-mini');
+  return [[from, await answer("The candidate's model that takes its place", 'deepseek-chat')]];
+}
+
+async function answer(question: string, fallback: string): Promise<string> {
+  const typed = (await answerTo(`${question} [${fallback}]: `)).trim();
+  return typed === '' ? fallback : typed;
+}
+
+function keyOf(reference: string): string | null {
+  return reference === 'none' ? null : reference;
+}
