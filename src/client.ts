@@ -354,9 +354,7 @@ export class MigrationClient {
    * `NoMigration` or `NoWorker`.
    */
   async record(route: string, wanted?: string): Promise<MigrationRecord> {
-    const all = await this.history(route);
-    const run = wanted === undefined ? all[0] : all.find((each) => isNamed(each, wanted));
-    if (run === undefined) throw new NoMigration(route, wanted);
+    const run = await this.find(route, wanted);
     const { migrationId, workflowId, runId } = run;
     const { runs, whole } = await this.service.histories(workflowId, runId);
     const { commands } = await this.status(route, { runId });
@@ -368,6 +366,14 @@ export class MigrationClient {
       ...endOf(run),
     ]);
     return { migrationId, route, entries, whole };
+  }
+
+  /** A migration of a route, by its id or the id of its run; the newest without one. Throws `NoMigration`. */
+  async find(route: string, wanted?: string): Promise<PastMigration> {
+    const all = await this.history(route);
+    const run = wanted === undefined ? all[0] : all.find((each) => isNamed(each, wanted));
+    if (run === undefined) throw new NoMigration(route, wanted);
+    return run;
   }
 
   /** Events in the history of the newest migration of a route, over all its runs. */
@@ -383,13 +389,15 @@ export class MigrationClient {
     return events;
   }
 
-  /** The history of the newest migration of a route, all its runs in their order; needs no worker. */
-  async fetchHistory(route: string): Promise<readonly FetchedRun[]> {
+  /** The history of a migration of a route, the newest without `wanted`, all its runs in their order; needs no worker. */
+  async fetchHistory(route: string, wanted?: string): Promise<readonly FetchedRun[]> {
     // Loaded here only: it knows every message of Temporal, and no rollback should wait for that.
     const { fetchRun } = await import('./client/history.js');
     const workflowId = workflowIdOf(route);
     const runs: FetchedRun[] = [];
-    let runId: string | null = (await this.describe(route)).runId;
+    let runId: string | null = (
+      await (wanted === undefined ? this.describe(route) : this.find(route, wanted))
+    ).runId;
     while (runId !== null) {
       const id: string = runId;
       const handle = this.service.workflows.getHandle(workflowId, id);

@@ -12,50 +12,66 @@ Exit codes:
   5  the answer is no: rolled back, rejected, a check failed
 
 Example:
-  cutover doctor && cutover plan init chat && cutover start --plan plan.yaml && cutover watch`;
+  cutover init && cutover up        # then, in another terminal:
+  cutover start --plan plan.yaml && cutover watch`;
 
 type Register = (program: Command) => void;
 
 /**
- * In the order of the help. Each is loaded only when it is asked for: an emergency rollback must not wait until
- * a worker, a database and the rest have been loaded.
+ * In the order of the help, ten to begin with first. Each is loaded only when it is asked for: an emergency rollback must
+ * not wait until a worker, a database and the rest have been loaded.
  */
-const COMMANDS: readonly (readonly [name: string, load: () => Promise<Register>])[] = [
-  ['up', async () => (await import('./run/up.js')).registerUp],
-  ['worker', async () => (await import('./run/worker.js')).registerWorker],
-  ['gateway', async () => (await import('./run/gateway.js')).registerGateway],
-  ['demo', async () => (await import('./run/demo.js')).registerDemo],
-  ['doctor', async () => (await import('./prepare/doctor.js')).registerDoctor],
-  ['plan', async () => (await import('./prepare/plan.js')).registerPlan],
-  ['start', async () => (await import('./operate/start.js')).registerStart],
-  ['status', async () => (await import('./operate/status.js')).registerStatus],
-  ['watch', async () => (await import('./operate/watch.js')).registerWatch],
-  ['ui', async () => (await import('./run/ui.js')).registerUi],
-  ['checkpoints', async () => (await import('./operate/checkpoints.js')).registerCheckpoints],
-  ['verdicts', async () => (await import('./operate/verdicts.js')).registerVerdicts],
-  ['history', async () => (await import('./history/history.js')).registerHistory],
-  ['gates', async () => (await import('./gates/gates.js')).registerGates],
-  ['replay', async () => (await import('./history/replay.js')).registerReplay],
-  ['report', async () => (await import('./history/report.js')).registerReport],
-  ['pause', async () => (await import('./operate/commands.js')).registerPause],
-  ['resume', async () => (await import('./operate/commands.js')).registerResume],
-  ['promote', async () => (await import('./operate/commands.js')).registerPromote],
-  ['reevaluate', async () => (await import('./operate/commands.js')).registerReevaluate],
-  ['approve', async () => (await import('./operate/commands.js')).registerApprove],
-  ['rollback', async () => (await import('./operate/rollback.js')).registerRollback],
-  ['emergency-rollback', async () => (await import('./operate/rollback.js')).registerEmergencyRollback],
-  ['forget', async () => (await import('./operate/forget.js')).registerForget],
-  ['finish', async () => (await import('./operate/commands.js')).registerFinish],
-  ['kill', async () => (await import('./operate/kill.js')).registerKill],
-  ['effects', async () => (await import('./operate/effects.js')).registerEffects],
-  ['export', async () => (await import('./history/export.js')).registerExport],
-  ['verify', async () => (await import('./history/verify.js')).registerVerify],
-  ['assess', async () => (await import('./prepare/assess.js')).registerAssess],
-  ['parity', async () => (await import('./prepare/parity.js')).registerParity],
-  ['prices', async () => (await import('./prepare/prices.js')).registerPrices],
-  ['capacity', async () => (await import('./prepare/capacity.js')).registerCapacity],
-  ['completion', completion],
-];
+const COMMANDS: Readonly<
+  Record<string, readonly (readonly [name: string, load: () => Promise<Register>])[]>
+> = {
+  'Begin here:': [
+    ['init', async () => (await import('./init/init.js')).registerInit],
+    ['doctor', async () => (await import('./doctor/doctor.js')).registerDoctor],
+    ['up', async () => (await import('./run/up.js')).registerUp],
+    ['plan', async () => (await import('./prepare/plan.js')).registerPlan],
+    ['start', async () => (await import('./operate/start.js')).registerStart],
+    ['status', async () => (await import('./operate/status.js')).registerStatus],
+    ['watch', async () => (await import('./operate/watch.js')).registerWatch],
+    ['pause', async () => (await import('./operate/commands.js')).registerPause],
+    ['rollback', async () => (await import('./operate/rollback.js')).registerRollback],
+    ['kill', async () => (await import('./operate/kill.js')).registerKill],
+  ],
+  'Run:': [
+    ['worker', async () => (await import('./run/worker.js')).registerWorker],
+    ['gateway', async () => (await import('./run/gateway.js')).registerGateway],
+    ['ui', async () => (await import('./run/ui.js')).registerUi],
+    ['demo', async () => (await import('./run/demo.js')).registerDemo],
+  ],
+  'Observe:': [
+    ['checkpoints', async () => (await import('./operate/checkpoints.js')).registerCheckpoints],
+    ['verdicts', async () => (await import('./operate/verdicts.js')).registerVerdicts],
+    ['history', async () => (await import('./history/history.js')).registerHistory],
+    ['gates', async () => (await import('./gates/gates.js')).registerGates],
+    ['report', async () => (await import('./history/report.js')).registerReport],
+    ['replay', async () => (await import('./history/replay.js')).registerReplay],
+  ],
+  'Decide:': [
+    ['resume', async () => (await import('./operate/commands.js')).registerResume],
+    ['promote', async () => (await import('./operate/commands.js')).registerPromote],
+    ['approve', async () => (await import('./operate/commands.js')).registerApprove],
+    ['reevaluate', async () => (await import('./operate/commands.js')).registerReevaluate],
+    ['finish', async () => (await import('./operate/commands.js')).registerFinish],
+    ['emergency-rollback', async () => (await import('./operate/rollback.js')).registerEmergencyRollback],
+    ['forget', async () => (await import('./operate/forget.js')).registerForget],
+  ],
+  'Before you move:': [
+    ['assess', async () => (await import('./prepare/assess.js')).registerAssess],
+    ['parity', async () => (await import('./prepare/parity.js')).registerParity],
+    ['prices', async () => (await import('./prepare/prices.js')).registerPrices],
+    ['capacity', async () => (await import('./prepare/capacity.js')).registerCapacity],
+    ['effects', async () => (await import('./operate/effects.js')).registerEffects],
+  ],
+  'Keep and set up:': [
+    ['export', async () => (await import('./history/export.js')).registerExport],
+    ['verify', async () => (await import('./history/verify.js')).registerVerify],
+    ['completion', completion],
+  ],
+};
 
 /** Completes every command, so that it needs the whole program when it runs. */
 async function completion(): Promise<Register> {
@@ -74,7 +90,13 @@ export async function createProgram(asked: string | undefined): Promise<Command>
     .exitOverride()
     .showHelpAfterError('(add --help for its options and an example)')
     .addHelpText('after', HELP);
-  const known = COMMANDS.filter(([name]) => name === asked);
-  for (const [, load] of known.length > 0 ? known : COMMANDS) (await load())(program);
+  const all = Object.entries(COMMANDS).flatMap(([group, commands]) =>
+    commands.map(([name, load]) => ({ name, load, group })),
+  );
+  const known = all.filter(({ name }) => name === asked);
+  for (const { load, group } of known.length > 0 ? known : all) {
+    (await load())(program);
+    program.commands.at(-1)?.helpGroup(group);
+  }
   return program;
 }

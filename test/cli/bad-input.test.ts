@@ -17,6 +17,9 @@ beforeAll(async () => {
     'unknown.yaml': 'route: chat\nstages: [{name: assess}, {name: canary, sahre: 0.1}, {name: complete}]\n',
     'routeless.yaml': 'lease: 45s\n',
     'elsewhere.yaml': 'route: nowhere\n',
+    'stage.yaml': 'route: chat\nstage:\n  - name: assess\n',
+    'merged.yaml':
+      'route: chat\nstages:\n  - name: assess\n    gates: &wide\n      eror: 1\n  - { name: canary, share: 0.1, gates: *wide }\n  - name: complete\n',
     'good.yaml': 'route: chat\n',
   });
   const listener = createServer();
@@ -34,21 +37,46 @@ const run = (args: readonly string[], env?: Record<string, string>) =>
 it.each([
   [['plan', 'check', 'over.yaml'], 'stages[1].share: expected a share from 0 to 1'],
   [['plan', 'check', 'twice.yaml'], 'expected names that differ, got "canary" twice'],
-  [['plan', 'check', 'unknown.yaml'], 'stages[1].sahre: expected no such field'],
+  [
+    ['plan', 'check', 'unknown.yaml'],
+    'line 2, column 41: stages[1].sahre: unknown field: did you mean `share`?',
+  ],
   [['plan', 'check', 'routeless.yaml'], 'route: '],
-  [['plan', 'check', 'absent.yaml'], 'cannot be read (ENOENT)'],
-  [['plan', 'check', 'broken.yaml'], 'is neither YAML nor JSON'],
+  [
+    ['plan', 'check', 'absent.yaml'],
+    'cannot read absent.yaml: there is no such file: `cutover plan init ROUTE` writes one',
+  ],
+  [['plan', 'check', 'broken.yaml'], 'line 1, column 13: is neither YAML nor JSON'],
+  [['plan', 'check', 'stage.yaml'], 'line 2, column 1: stage: unknown field: did you mean `stages`?'],
+  [
+    ['plan', 'check', 'merged.yaml'],
+    'line 5, column 7: stages[1].gates.eror: unknown field: did you mean `errors`?',
+  ],
   [['plan', 'check', 'elsewhere.yaml'], 'expected one of the routes of cutover.yaml (chat), got "nowhere"'],
   [['plan', 'init', 'Not A Name'], 'expected a name'],
   [['start', '--plan', 'over.yaml'], 'expected a share from 0 to 1'],
   [['start', 'search', '--plan', 'good.yaml'], 'expected the route of good.yaml ("chat"), got "search"'],
-  [['start', '--config', 'absent.yaml'], 'cannot be read (ENOENT)'],
+  [
+    ['start', '--config', 'absent.yaml'],
+    'cannot read absent.yaml: there is no such file: `cutover init` writes one, --config or CUTOVER_CONFIG names another',
+  ],
   [['start', '--config', 'broken.yaml'], 'is neither YAML nor JSON'],
   [['status', '--config', 'two-routes.yaml'], 'expected a route: two-routes.yaml has chat, search'],
   [['status', '../chat'], 'expected a name'],
   [['rollback', 'chat', '--to', 'yesterday'], 'expected a checkpoint number, or `previous`'],
   [['watch', 'chat', '--interval', '1'], 'expected a duration of at least 100ms'],
   [['promote'], "missing required argument 'stage'"],
+  [['kill', '--config', 'two-routes.yaml'], 'expected a route: two-routes.yaml has chat, search'],
+  [['plan', 'init', '--out', 'good.yaml'], 'it is there already'],
+  [
+    ['up', '--gateway', 'gw1'],
+    'expected one of the gateways of the configuration (gw-1, gw-2), got "gw1": did you mean gw-1?',
+  ],
+  [
+    ['gateway', '--name', 'gw-9'],
+    'expected one of the gateways of the configuration (gw-1, gw-2), got "gw-9"',
+  ],
+  [['kill', 'chat', '--gateway', 'gw-9'], 'expected a secret at env:CUTOVER_ADMIN_TOKEN'],
   [['status', 'chat', '--nonsense'], "unknown option '--nonsense'"],
   [['stauts'], "unknown command 'stauts'"],
 ])('answers %j with what was expected and exit code 2', async (args, message) => {

@@ -56,6 +56,27 @@ it('shows every command with an example, and with --json where it answers someth
   }
 });
 
+it('shows the commands in groups, ten to begin with first', async () => {
+  const { stdout } = await runCli(['--help']);
+  const groups = [...stdout.matchAll(/^([A-Z][a-z ]+):$/gm)].map(([, group]) => group);
+  expect(groups).toEqual([
+    'Options',
+    'Begin here',
+    'Run',
+    'Observe',
+    'Decide',
+    'Before you move',
+    'Keep and set up',
+    'Commands',
+    'Exit codes',
+    'Example',
+  ]);
+  const [, first = ''] = /^Begin here:\n([\s\S]*?)\n\n/m.exec(stdout) ?? [];
+  expect([...first.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name)).toEqual([
+    ...['init', 'doctor', 'up', 'plan', 'start', 'status', 'watch', 'pause', 'rollback', 'kill'],
+  ]);
+});
+
 it('documents every exit code', async () => {
   const { code, stdout } = await runCli(['--help']);
   expect(code).toBe(0);

@@ -2,6 +2,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { resolveSecret, UnresolvedSecret } from '../../config';
 import { exportRecord, verifyExport } from '../../core/record/checkpoint-chain';
+import { fileProblem } from '../../core/text/file-problem';
 import { readSigningKey, type SigningKey } from '../../history/signing-key';
 import { fingerprintOf, signBytes } from '../../history/ssh-signature';
 import { InvalidSshData } from '../../history/ssh-wire';
@@ -93,8 +94,6 @@ function writeNew(file: string, text: string): void {
   try {
     writeFileSync(file, text, { flag: 'wx' });
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    const why = code === 'EEXIST' ? 'it is there already' : `it failed (${code})`;
-    throw new CliError(`expected to write ${file}, but ${why}`, EXIT.badInput, { cause });
+    throw new CliError(`expected to write ${file}, but ${fileProblem(cause)}`, EXIT.badInput, { cause });
   }
 }

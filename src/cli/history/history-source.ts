@@ -5,18 +5,18 @@ import { isExport } from '../../core/record/checkpoint-chain';
 import { type RecordedMigration, readMigration } from '../../history/recorded-migration';
 import { InvalidHistory } from '../../history/temporal-history';
 import { CliError, EXIT } from '../options/cli-error';
-import { type ConnectionFlags, routeOf, withClient } from '../options/connection';
+import { ofRun, type RunFlags, routeOf, runOf, withClient } from '../options/connection';
 import { printNote } from '../options/output';
 import { readTextFile } from '../options/text-file';
 
 /** What commands that read a history can be given. */
-export interface HistoryFlags extends ConnectionFlags {
+export interface HistoryFlags extends RunFlags {
   readonly history?: string;
 }
 
-/** Adds `--history`. */
+/** Adds `--history` and `--run`. */
 export function withHistory(command: Command): Command {
-  return command.option(
+  return ofRun(command).option(
     '--history <file>',
     "a history instead of Temporal: `temporal workflow show -o json`'s or `cutover export --history`'s",
   );
@@ -37,30 +37,42 @@ export async function migrationOf(
   given: string | undefined,
   flags: HistoryFlags,
 ): Promise<RecordedMigration> {
-  if (flags.history !== undefined) return migrationIn(flags.history, given);
+  if (flags.history !== undefined) {
+    if (flags.run !== undefined) throw new CliError('expected one of --history and --run', EXIT.badInput);
+    return migrationIn(flags.history, given);
+  }
   const route = routeOf(given, flags);
-  return readMigration(await withClient(flags, (client) => fetchDocument(client, route)));
+  return readMigration(await withClient(flags, (client) => fetchDocument(client, route, flags)));
 }
 
 /** Fetches everything that a history file holds; without a worker, without the checkpoints. */
-export async function fetchDocument(client: MigrationClient, route: string): Promise<HistoryDocument> {
-  const runs = await client.fetchHistory(route);
+export async function fetchDocument(
+  client: MigrationClient,
+  route: string,
+  flags: RunFlags,
+): Promise<HistoryDocument> {
+  const runs = await client.fetchHistory(route, flags.run);
   return {
     format: 'cutover-history',
     version: 1,
     route,
     exportedAt: new Date().toISOString(),
     runs,
-    checkpoints: await checkpointsOf(client, route),
+    checkpoints: await checkpointsOf(client, route, await runOf(client, route, flags)),
   };
 }
 
 const WORKER_WAIT_MS = 5_000;
 
-async function checkpointsOf(client: MigrationClient, route: string): Promise<readonly Checkpoint[] | null> {
+async function checkpointsOf(
+  client: MigrationClient,
+  route: string,
+  run: { readonly runId?: string },
+): Promise<readonly Checkpoint[] | null> {
   try {
     const all: Checkpoint[] = [];
-    for await (const entry of client.checkpoints(route, { workerWaitMs: WORKER_WAIT_MS })) all.push(entry);
+    for await (const entry of client.checkpoints(route, { ...run, workerWaitMs: WORKER_WAIT_MS }))
+      all.push(entry);
     return all;
   } catch (error) {
     if (!(error instanceof NoWorker)) throw error;

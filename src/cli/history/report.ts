@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { isExport, verifyExport } from '../../core/record/checkpoint-chain';
+import { fileProblem } from '../../core/text/file-problem';
 import { readExportedRecord } from '../../history/exported-record';
 import type { ReportedMigration } from '../../history/reported-migration';
 import { InvalidHistory } from '../../history/temporal-history';
@@ -29,7 +30,7 @@ export function registerReport(program: Command): void {
     .option('--markdown <file>', 'write it as Markdown (default: to standard output)')
     .addHelpText(
       'after',
-      '\nOf the newest migration of the route, running or closed. A file that is there is replaced.\n' +
+      '\nOf the newest migration of the route, running or closed, or of the one that --run names. A file that is there is replaced.\n' +
         '--record needs no Temporal. A record does not hold what the assessment found, nor each attempt of a push.\n' +
         'Exit code 5: the record was changed since it was exported.\n' +
         '\nExamples:\n  cutover report chat --html chat.html --markdown chat.md\n  cutover report --history chat.json\n  cutover report --record chat.jsonl --html chat.html',
@@ -88,7 +89,6 @@ function write(file: string, text: string): void {
   try {
     replaceFile(file, text);
   } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code;
-    throw new CliError(`expected to write ${file}, but it failed (${code})`, EXIT.badInput, { cause });
+    throw new CliError(`cannot write ${file}: ${fileProblem(cause)}`, EXIT.badInput, { cause });
   }
 }

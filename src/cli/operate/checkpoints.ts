@@ -1,27 +1,29 @@
 import type { Command } from 'commander';
 import type { Checkpoint } from '../../core/migration/checkpoint';
 import { formatShare } from '../../core/plan/plan';
-import { type ConnectionFlags, forRoute, routeOf, withClient } from '../options/connection';
+import { forRoute, ofRun, type RunFlags, routeOf, runOf, withClient } from '../options/connection';
 import { instantText } from '../options/instant';
 import { printJson, printTable } from '../options/output';
 
 /** Adds `cutover checkpoints`: everything that was decided, and what took effect. */
 export function registerCheckpoints(program: Command): void {
-  forRoute(
-    program.command('checkpoints').description('list everything that was decided, and what took effect'),
+  ofRun(
+    forRoute(
+      program.command('checkpoints').description('list everything that was decided, and what took effect'),
+    ),
   )
     .addHelpText(
       'after',
-      '\nWith --json: one checkpoint a line.\n\nExamples:\n  cutover checkpoints chat\n  cutover checkpoints chat --json',
+      '\nWith --json: one checkpoint a line.\n\nExamples:\n  cutover checkpoints chat\n  cutover checkpoints chat --json\n  cutover checkpoints chat --run chat-20261104t091500z-1a2b3c',
     )
     .action(runCheckpoints);
 }
 
-async function runCheckpoints(given: string | undefined, flags: ConnectionFlags): Promise<void> {
+async function runCheckpoints(given: string | undefined, flags: RunFlags): Promise<void> {
   const route = routeOf(given, flags);
   await withClient(flags, async (client) => {
     const rows: string[][] = [];
-    for await (const checkpoint of client.checkpoints(route)) {
+    for await (const checkpoint of client.checkpoints(route, await runOf(client, route, flags))) {
       if (flags.json === true) printJson(checkpoint);
       else rows.push(row(checkpoint));
     }

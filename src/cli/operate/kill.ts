@@ -10,6 +10,7 @@ import type { GatewayStatus } from '../../core/routing/routing';
 import type { GatewayAnswer } from '../../ports';
 import { CliError, EXIT } from '../options/cli-error';
 import { type ConfirmationFlags, canAsk, confirm, withConfirmation } from '../options/confirmation';
+import { routeOf } from '../options/connection';
 import { recordedOperator } from '../options/operator-name';
 import { printJson, printNote, printTable } from '../options/output';
 
@@ -32,7 +33,7 @@ export function registerKill(program: Command): void {
     program
       .command('kill')
       .description('set share 0 on every gateway at once and latch it; works with Temporal down')
-      .argument('<route>', 'the route to take off the candidate'),
+      .argument('[route]', 'the route to take off the candidate; optional if only one is configured'),
   )
     .option(
       '--clear',
@@ -53,8 +54,9 @@ export function registerKill(program: Command): void {
     .action(runKill);
 }
 
-async function runKill(route: string, options: KillOptions): Promise<void> {
+async function runKill(given: string | undefined, options: KillOptions): Promise<void> {
   const configuration = loadConfiguration(configurationPath(options.config));
+  const route = routeOf(given, options);
   if (!Object.hasOwn(configuration.routes, route)) {
     const known = Object.keys(configuration.routes).join(', ');
     throw new CliError(`expected one of the routes (${known}), got "${route}"`, EXIT.badInput);

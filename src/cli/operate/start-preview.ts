@@ -59,7 +59,13 @@ async function durationOf(
   plan: Plan,
 ): Promise<Pick<StartPreview, 'expectedMs' | 'traffic'>> {
   const traffic = await observeTraffic(configuration, plan.route, null);
-  if (typeof traffic === 'string') return { expectedMs: null, traffic };
+  if (typeof traffic === 'string') {
+    const why = traffic.replace(/; give --requests-per-day$/, '');
+    return {
+      expectedMs: null,
+      traffic: `${why}; \`cutover plan check --requests-per-day N\` estimates its stages`,
+    };
+  }
   const estimates = estimatePlan(plan, traffic);
   const rate = `${Math.round(traffic.requestsPerDay).toLocaleString('en-US')} requests per day (${traffic.source})`;
   const undecided = estimates.filter(({ decides }) => !decides).map(({ stage }) => stage);
@@ -147,7 +153,7 @@ export function printPreview(preview: StartPreview, plan: Plan): void {
   printStages(plan);
   printLine(`takes: at least ${formatDuration(leastMs)}; ${expectedText(expectedMs, traffic)}`);
   for (const { item, usd, how } of costs) {
-    printLine(`costs: ${item}${usd === null ? '' : `, at most ${dollarsText(usd)}`}: ${how}`);
+    printLine(`costs: ${item}${usd === null ? '' : `, ${dollarsText(usd)}`}: ${how}`);
   }
 }
 
@@ -156,5 +162,5 @@ function expectedText(expectedMs: number | null, traffic: string): string {
 }
 
 function dollarsText(usd: number): string {
-  return usd > 0 && usd < 0.01 ? 'less than $0.01' : `$${usd.toFixed(2)}`;
+  return usd > 0 && usd < 0.01 ? 'less than $0.01' : `at most $${usd.toFixed(2)}`;
 }

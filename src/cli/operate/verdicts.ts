@@ -5,25 +5,31 @@ import { outcomeText } from '../../core/gates/verdict-text';
 import type { AssessmentSummary } from '../../core/migration/migration-state';
 import { formatShare } from '../../core/plan/plan';
 import { printMetrics } from '../gates/verdict-table';
-import { type ConnectionFlags, forRoute, routeOf, withClient } from '../options/connection';
+import { forRoute, ofRun, type RunFlags, routeOf, runOf, withClient } from '../options/connection';
 import { instantText } from '../options/instant';
 import { printJson, printLine, printTable } from '../options/output';
 
 /** Adds `cutover verdicts`: what the gates said, with the numbers that it rests on. */
 export function registerVerdicts(program: Command): void {
-  forRoute(program.command('verdicts').description('show the last verdicts and the numbers they rest on'))
+  ofRun(
+    forRoute(program.command('verdicts').description('show the last verdicts and the numbers they rest on')),
+  )
     .addHelpText(
       'after',
       '\nESTIMATE is how much worse the candidate is; its interval holds at every look at once. E-VALUE is the evidence\nand what decides. `cutover gates explain` computes a verdict again from what history recorded.\n' +
-        '\nExamples:\n  cutover verdicts chat\n  cutover verdicts chat --json',
+        '\nExamples:\n  cutover verdicts chat\n  cutover verdicts chat --json\n  cutover verdicts chat --run chat-20261104t091500z-1a2b3c',
     )
     .action(runVerdicts);
 }
 
-async function runVerdicts(given: string | undefined, flags: ConnectionFlags): Promise<void> {
+async function runVerdicts(given: string | undefined, flags: RunFlags): Promise<void> {
   const route = routeOf(given, flags);
   await withClient(flags, async (client) => {
-    const [assessment, verdicts] = await Promise.all([client.assessment(route), client.verdicts(route)]);
+    const run = await runOf(client, route, flags);
+    const [assessment, verdicts] = await Promise.all([
+      client.assessment(route, run),
+      client.verdicts(route, run),
+    ]);
     if (flags.json === true) return printJson({ route, assessment, verdicts });
     for (const line of usageOf(assessment)) printLine(line);
     for (const question of assessment?.approvals ?? []) printLine(`question: ${question.text}`);

@@ -44,6 +44,28 @@ export function forOperator(command: Command): Command {
     .option('--reason <text>', 'why; it is recorded', '');
 }
 
+/** What a command that reads a migration can be given. */
+export interface RunFlags extends ConnectionFlags {
+  readonly run?: string;
+}
+
+/** Adds `--run`. */
+export function ofRun(command: Command): Command {
+  return command.option(
+    '--run <id>',
+    'a migration or run id, as `cutover history` lists them (default: the newest)',
+  );
+}
+
+/** The run id that a person's id means, for queries; nothing where none was given. Throws `NoMigration`. */
+export async function runOf(
+  client: MigrationClient,
+  route: string,
+  { run }: RunFlags,
+): Promise<{ readonly runId?: string }> {
+  return run === undefined ? {} : { runId: (await client.find(route, run)).runId };
+}
+
 /** The route that was given, or the only one of the configuration. */
 export function routeOf(given: string | undefined, flags: ConnectionFlags): string {
   if (given !== undefined) return parseDocument(nameSchema, given, 'the route');
