@@ -3,7 +3,6 @@ import type { AssessmentReport } from './assessment-report';
 import { type MigrationTraffic, migrationCost } from './migration-cost';
 import type { PriceFinder } from './prices/price-finder';
 import { type Projection, projectCosts, type TokenRatios } from './projection';
-import { migrationTotal, recommend } from './recommendation';
 import { NO_RATE_LIMITS, type RateLimits } from './rate-limit-headers';
 import {
   evaluateReadiness,
@@ -11,6 +10,7 @@ import {
   type ProviderInquiry,
   type ReadinessFacts,
 } from './readiness';
+import { migrationTotal, recommend } from './recommendation';
 import { analyzeUsage, type WindowChoice } from './usage/analyze-usage';
 import type { FeatureName, UsageAnalysis } from './usage/usage-analysis';
 import { type QueryProgress, UsageDatabase } from './usage/usage-database';

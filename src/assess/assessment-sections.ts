@@ -10,7 +10,8 @@ import {
 import { costChart, distributionChart, hourOfWeekChart, tokensByDayChart } from './assessment-charts';
 import type { AssessmentReport } from './assessment-report';
 import { count, dollars, integer, minute, NOT_HERE, short, shown, WEEKDAYS } from './assessment-texts';
-import { type CostRange, type Projection, WEEK_DAYS } from './projection';
+import type { CostRange } from './cost-range';
+import { type Projection, WEEK_DAYS } from './projection';
 import type { Readiness } from './readiness';
 import { FEATURES, sumOf, sumOfKnown, type UsageSums } from './usage/usage-analysis';
 

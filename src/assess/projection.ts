@@ -1,8 +1,9 @@
 import { costOf, type PricedTokens } from '../core/assessment/prices';
 import type { TokenRatioRange } from '../core/plan/assess-plan';
 import { DAY_MS, formatDuration } from '../core/text/duration';
-import { type Recommendation, recommend } from './recommendation';
+import type { CostRange, PercentRange } from './cost-range';
 import type { PriceFinder, UsedPrice } from './prices/price-finder';
+import { type Recommendation, recommend } from './recommendation';
 import type { UsageAnalysis, UsageCell } from './usage/usage-analysis';
 
 const QUARTER_MS = 900_000;
@@ -11,13 +12,6 @@ const MAX_QUARTERS = 31 * 96;
 const MONTH_DAYS = 30;
 /** What less usage than this comes to in a month is more guessed than known. */
 export const WEEK_DAYS = 7;
-
-/** An amount in dollars with what it may be at least and at most. */
-export interface CostRange {
-  readonly usd: number;
-  readonly lowUsd: number;
-  readonly highUsd: number;
-}
 
 /** One side of the projection. */
 export interface SideCost {
@@ -41,7 +35,7 @@ export interface Projection {
   }[];
   readonly saving: CostRange;
   /** Saving in percent of legacy; null when legacy costs nothing. */
-  readonly savingPercent: { readonly percent: number; readonly low: number; readonly high: number } | null;
+  readonly savingPercent: PercentRange | null;
   readonly recommendation: Recommendation;
   readonly mapping: readonly { readonly from: string; readonly to: string }[];
   readonly assumptions: readonly string[];

@@ -1,6 +1,6 @@
 import { DAY_MS, formatDuration } from '../core/text/duration';
 import { dollars } from './assessment-texts';
-import type { CostRange, Projection } from './projection';
+import type { CostRange, PercentRange } from './cost-range';
 
 /** Whether money is a reason to move: the article's thresholds, above 30% high, above 15% medium, else low. */
 export interface Recommendation {
@@ -12,7 +12,7 @@ export interface Recommendation {
 export interface RecommendationFacts {
   /** For 30 days. */
   readonly saving: CostRange;
-  readonly savingPercent: Projection['savingPercent'];
+  readonly savingPercent: PercentRange | null;
   /** Of usage, from which 30 days are scaled. */
   readonly days: number;
   /** What moving costs once, at most; null where it is not known. */
@@ -31,13 +31,18 @@ export function recommend(facts: RecommendationFacts): Recommendation {
   return {
     priority,
     sentence:
-      days < 1 ? `Extrapolated from ${formatDuration(days * DAY_MS)} of usage, less than a day: ${sentence}` : sentence,
+      days < 1
+        ? `Extrapolated from ${formatDuration(days * DAY_MS)} of usage, less than a day: ${sentence}`
+        : sentence,
   };
 }
 
 function judged({ saving, savingPercent, migrationUsd }: RecommendationFacts): Recommendation {
   if (savingPercent === null) {
-    return { priority: 'low', sentence: 'Legacy costs nothing at these prices, so there is nothing to save.' };
+    return {
+      priority: 'low',
+      sentence: 'Legacy costs nothing at these prices, so there is nothing to save.',
+    };
   }
   const { percent, low, high } = savingPercent;
   const [least, most] = [low.toFixed(1), high.toFixed(1)];
@@ -48,7 +53,10 @@ function judged({ saving, savingPercent, migrationUsd }: RecommendationFacts): R
   }
   const saves = `The candidate saves ${percent.toFixed(1)}%${between}, ${dollars(saving.usd)} in 30 days`;
   if (saving.usd < LEAST_USD) {
-    return { priority: 'low', sentence: `${saves}: too little money to be a reason to move, so low priority.` };
+    return {
+      priority: 'low',
+      sentence: `${saves}: too little money to be a reason to move, so low priority.`,
+    };
   }
   const cost = migrationUsd === null ? '' : `; the migration itself costs at most ${dollars(migrationUsd)}`;
   const netOfYear = YEAR_MONTHS * saving.usd - (migrationUsd ?? 0);
@@ -57,7 +65,10 @@ function judged({ saving, savingPercent, migrationUsd }: RecommendationFacts): R
   }
   const priority = percent > 30 ? 'high' : percent > 15 ? 'medium' : 'low';
   const bound = { high: 'above 30%', medium: 'above 15%, at most 30%', low: 'at most 15%' }[priority];
-  return { priority, sentence: `${saves}${cost}${payback(saving.usd, migrationUsd)}. That is ${bound}: ${priority} priority.` };
+  return {
+    priority,
+    sentence: `${saves}${cost}${payback(saving.usd, migrationUsd)}. That is ${bound}: ${priority} priority.`,
+  };
 }
 
 /** How long the saving takes to pay for the move, and what is left of it in a year. */

@@ -133,7 +133,9 @@ it('takes what the migration itself costs off what it saves, and says when that 
     priority: 'low',
     sentence: expect.stringContaining('more than a year saves'),
   });
-  expect(recommendation({ migrationUsd: null }).sentence).toContain('what the migration itself costs is not known');
+  expect(recommendation({ migrationUsd: null }).sentence).toContain(
+    'what the migration itself costs is not known',
+  );
 });
 
 it('is of low priority on cents, whatever part of the bill they are', () => {

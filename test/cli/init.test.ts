@@ -98,7 +98,7 @@ it('asks a person at a terminal for what no option gives', async () => {
   const { code, shown } = await runAtTerminal(['init', ...args], {
     prompt: /Legacy's model, as callers name it \[gpt-4o-mini\]: /,
     types: '\n',
-    then: { prompt: /The candidate's model that takes its place \[deepseek-chat\]: /, types: '\n' },
+    next: { prompt: /The candidate's model that takes its place \[deepseek-chat\]: /, types: '\n' },
     cwd: folder,
     env: ENV,
   });

@@ -8,7 +8,7 @@ export function runAtTerminal(
     readonly prompt: RegExp;
     readonly types: string;
     /** What is asked next, and answered likewise. */
-    readonly then?: { readonly prompt: RegExp; readonly types: string };
+    readonly next?: { readonly prompt: RegExp; readonly types: string };
     readonly env?: Readonly<Record<string, string>>;
     readonly cwd?: string;
   },
@@ -21,7 +21,7 @@ export function runAtTerminal(
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
     let shown = '';
-    const questions = [options, ...(options.then === undefined ? [] : [options.then])];
+    const questions = [options, ...(options.next === undefined ? [] : [options.next])];
     child.stdout.on('data', (piece) => {
       shown += piece;
       const [question] = questions;

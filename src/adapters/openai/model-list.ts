@@ -79,7 +79,7 @@ function problemOf(
 }
 
 /** Where a provider's key comes from; never the key. */
-export function keyReference({ auth }: Pick<ProviderEndpoint, 'auth'>): string | null {
+function keyReference({ auth }: Pick<ProviderEndpoint, 'auth'>): string | null {
   if (auth === undefined) return null;
   return 'bearer' in auth ? auth.bearer : auth.key;
 }

@@ -107,7 +107,9 @@ function show(
       ],
     ],
   );
-  printLine(`holds: ${used.window ?? 'at all hours'}; priced at ${new Date(atMs).toISOString().slice(0, 16)}Z`);
+  printLine(
+    `holds: ${used.window ?? 'at all hours'}; priced at ${new Date(atMs).toISOString().slice(0, 16)}Z`,
+  );
   printLine(`source: ${used.source}, as of ${used.asOf}`);
   if (used.currencyRate !== null) {
     printLine(

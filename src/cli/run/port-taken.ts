@@ -2,7 +2,7 @@ import { heldByText } from '../../temporal-server/port-holder';
 import { CliError, EXIT } from '../options/cli-error';
 
 /** Whether an error is the system's, of an address that cannot be listened on. */
-export function isListenProblem(error: unknown): error is NodeJS.ErrnoException & { readonly port?: number } {
+function isListenProblem(error: unknown): error is NodeJS.ErrnoException & { readonly port?: number } {
   return error instanceof Error && (error as NodeJS.ErrnoException).syscall === 'listen';
 }
 
@@ -19,7 +19,7 @@ export function explainedListenProblem(error: unknown, whatToDo: string): unknow
   );
 }
 
-export function listenProblemText(
+function listenProblemText(
   { ip, port, code }: { readonly ip: string; readonly port: number; readonly code: string },
   whatToDo: string,
 ): string {
