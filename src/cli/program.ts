@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
+import { withOutputFormats } from './options/output-format';
 
 const HELP = `
 Exit codes:
@@ -98,5 +99,6 @@ export async function createProgram(asked: string | undefined): Promise<Command>
     (await load())(program);
     program.commands.at(-1)?.helpGroup(group);
   }
+  withOutputFormats(program);
   return program;
 }

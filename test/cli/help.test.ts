@@ -1,3 +1,4 @@
+import { parse } from 'yaml';
 import { built, runCli, runNode } from '../support/cli';
 
 /** Prints the help of every command as JSON: one process loads once what each would load for itself. */
@@ -75,6 +76,23 @@ it('shows the commands in groups, ten to begin with first', async () => {
   expect([...first.matchAll(/^ {2}([a-z]+)/gm)].map(([, name]) => name)).toEqual([
     ...['init', 'doctor', 'up', 'plan', 'start', 'status', 'watch', 'pause', 'rollback', 'kill'],
   ]);
+});
+
+it('answers as JSON, as YAML or as a table, by -o', async () => {
+  const show = (...format: string[]) =>
+    runCli(['prices', 'show', 'gpt-4o-mini', '--provider', 'openai', ...format]);
+  const [json, same, yaml, wide, wrong] = await Promise.all([
+    show('--json', '--at', '2026-11-02'),
+    show('-o', 'json', '--at', '2026-11-02'),
+    show('-o', 'yaml', '--at', '2026-11-02'),
+    show('-o', 'wide'),
+    show('-o', 'xml'),
+  ]);
+  expect(same.stdout).toBe(json.stdout);
+  expect(yaml.stdout).toMatch(/^---\n/);
+  expect(parse(yaml.stdout)).toEqual(JSON.parse(json.stdout));
+  expect(wide.stdout).toContain('cached input');
+  expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('json, yaml, wide') });
 });
 
 it('documents every exit code', async () => {

@@ -7,6 +7,8 @@ export interface CommandNode {
   /** Words that its arguments can be, where they are few. */
   readonly choices: readonly string[];
   readonly takesFiles: boolean;
+  /** Names of the configuration that its arguments can be, asked for when they are completed. */
+  readonly words: readonly WordKind[];
   readonly options: readonly OptionNode[];
   readonly commands: readonly CommandNode[];
 }
@@ -20,8 +22,14 @@ export interface OptionNode {
     readonly name: string;
     readonly isFile: boolean;
     readonly choices: readonly string[];
+    readonly words: WordKind | null;
   } | null;
 }
+
+/** What `cutover completion --words` lists. */
+export const WORD_KINDS = ['routes', 'stages', 'gateways'] as const;
+
+export type WordKind = (typeof WORD_KINDS)[number];
 
 const FILES = /^(file|files|path|folder|output)$/;
 
@@ -34,6 +42,7 @@ export function commandTree(command: Command): CommandNode {
     description: command.description(),
     choices: args.flatMap(({ argChoices = [] }) => argChoices),
     takesFiles: args.some((argument) => FILES.test(argument.name())),
+    words: args.flatMap((argument) => wordKind(argument.name()) ?? []),
     options: help.visibleOptions(command).map((option) => {
       const [, name = ''] = /[<[]([^>\]]+)[>\]]/.exec(option.flags) ?? [];
       const takesValue = option.required || option.optional;
@@ -41,10 +50,19 @@ export function commandTree(command: Command): CommandNode {
         flags: [option.long, option.short].filter((flag): flag is string => typeof flag === 'string'),
         description: option.description,
         value: takesValue
-          ? { name, isFile: FILES.test(name.replace(/\.+$/, '')), choices: option.argChoices ?? [] }
+          ? {
+              name,
+              isFile: FILES.test(name.replace(/\.+$/, '')),
+              choices: option.argChoices ?? [],
+              words: wordKind(option.attributeName()),
+            }
           : null,
       };
     }),
     commands: command.commands.map(commandTree),
   };
+}
+
+function wordKind(name: string): WordKind | null {
+  return WORD_KINDS.find((kind) => kind === `${name}s`) ?? null;
 }

@@ -1,4 +1,4 @@
-import type { CommandNode, OptionNode } from './command-tree';
+import type { CommandNode, OptionNode, WordKind } from './command-tree';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
@@ -34,6 +34,9 @@ function quoted(text: string): string {
 
 const firstLine = (text: string): string => text.split('\n')[0] ?? '';
 
+/** What prints the names of the configuration; nothing where there is none. */
+const listing = (kind: WordKind): string => `cutover completion --words ${kind} 2>/dev/null`;
+
 function bashScript(program: CommandNode): string {
   const all = allCommands(program);
   const known = all.filter(({ path }) => path.length > 0).map(({ path }) => quoted(path.join(' ')));
@@ -41,7 +44,8 @@ function bashScript(program: CommandNode): string {
     const flags = command.options.flatMap((option) => option.flags);
     const plain = [...command.commands.map(({ name }) => name), ...command.choices];
     const files = command.takesFiles ? ' files=1' : '';
-    return `    ${quoted(path.join(' '))}) plain=${quoted(plain.join(' '))} flags=${quoted(flags.join(' '))}${files} ;;`;
+    const words = command.words.length === 0 ? '' : ` words=${quoted(command.words.join(' '))}`;
+    return `    ${quoted(path.join(' '))}) plain=${quoted(plain.join(' '))} flags=${quoted(flags.join(' '))}${files}${words} ;;`;
   });
   const values = all.flatMap(({ command, path }) =>
     command.options.flatMap(({ flags, value }) => {
@@ -49,7 +53,9 @@ function bashScript(program: CommandNode): string {
       const cases = flags.map((flag) => quoted(`${path.join(' ')} ${flag}`)).join('|');
       const act = value.isFile
         ? '_cutover_files'
-        : `COMPREPLY=($(compgen -W ${quoted(value.choices.join(' '))} -- "$word"))`;
+        : value.words !== null
+          ? `COMPREPLY=($(compgen -W "$(${listing(value.words)})" -- "$word"))`
+          : `COMPREPLY=($(compgen -W ${quoted(value.choices.join(' '))} -- "$word"))`;
       return [`    ${cases}) ${act}; return ;;`];
     }),
   );
@@ -63,7 +69,7 @@ _cutover_files() {
 
 _cutover() {
   local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
-  local path='' plain='' flags='' files='' at next
+  local path='' plain='' flags='' files='' words='' kind at next
   COMPREPLY=()
   for ((at = 1; at < COMP_CWORD; at++)); do
     next="\${path:+$path }\${COMP_WORDS[at]}"
@@ -82,6 +88,7 @@ ${words.join('\n')}
   elif [[ -n $files ]]; then
     _cutover_files
   else
+    for kind in $words; do plain+=" $(cutover completion --words "$kind" 2>/dev/null)"; done
     COMPREPLY=($(compgen -W "$plain" -- "$word"))
   fi
 }
@@ -114,8 +121,10 @@ function zshFunction(command: CommandNode, path: readonly string[]): string {
       ? '*:file:_files'
       : command.choices.length > 0
         ? `*:word:(${command.choices.join(' ')})`
-        : // A message in place of an empty list would make every option ambiguous.
-          '*:word:()';
+        : command.words.length > 0
+          ? `*:word:{compadd -- $(${command.words.map(listing).join('; ')})}`
+          : // A message in place of an empty list would make every option ambiguous.
+            '*:word:()';
     return `${zshName(path)}() {\n  _arguments -s \\\n${[...options, `    ${quoted(rest)}`].join(' \\\n')}\n}`;
   }
   const described = command.commands.map(
@@ -150,11 +159,14 @@ ${branches.join('\n')}
 function zshOption({ flags, description, value }: OptionNode): string {
   const [flag = ''] = flags;
   const text = firstLine(description).replace(/[\\[\]:]/g, '\\$&');
-  const action =
-    value === null
-      ? ''
-      : `:${value.name.replaceAll(':', '\\:')}:${value.isFile ? '_files' : value.choices.length > 0 ? `(${value.choices.join(' ')})` : ''}`;
+  const action = value === null ? '' : `:${value.name.replaceAll(':', '\\:')}:${zshValue(value)}`;
   return `(${flags.join(' ')})${flag}[${text}]${action}`;
+}
+
+function zshValue({ isFile, choices, words }: NonNullable<OptionNode['value']>): string {
+  if (isFile) return '_files';
+  if (words !== null) return `{compadd -- $(${listing(words)})}`;
+  return choices.length > 0 ? `(${choices.join(' ')})` : '';
 }
 
 function fishScript(program: CommandNode): string {
@@ -167,6 +179,9 @@ function fishScript(program: CommandNode): string {
           `complete -c cutover -n ${quoted(here)} -a ${name} -d ${quoted(firstLine(description))}`,
       ),
       ...command.choices.map((choice) => `complete -c cutover -n ${quoted(here)} -a ${choice}`),
+      ...command.words.map(
+        (kind) => `complete -c cutover -n ${quoted(here)} -a ${quoted(`(${listing(kind)})`)}`,
+      ),
       ...(command.takesFiles ? [`complete -c cutover -n ${quoted(here)} -F`] : []),
       ...command.options.map((option) => fishOption(option, here)),
     ];
@@ -194,6 +209,8 @@ function fishOption({ flags, description, value }: OptionNode, condition: string
         ? ' -r -F'
         : value.choices.length > 0
           ? ` -x -a ${quoted(value.choices.join(' '))}`
-          : ' -x';
+          : value.words !== null
+            ? ` -x -a ${quoted(`(${listing(value.words)})`)}`
+            : ' -x';
   return `complete -c cutover -n ${quoted(condition)} ${names.join(' ')}${action} -d ${quoted(firstLine(description))}`;
 }

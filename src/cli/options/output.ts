@@ -1,7 +1,21 @@
+import { stringify } from 'yaml';
 import { visibleJson, visibleLines } from '../../core/text/visible-text';
 
-/** Prints one JSON document on one line to standard output. */
+let isYaml = false;
+
+/** From now on what would be JSON is printed as YAML documents. */
+export function printAsYaml(): void {
+  isYaml = true;
+}
+
+/** Prints one JSON document on one line to standard output; a YAML document where that was asked for. */
 export function printJson(value: unknown): void {
+  if (isYaml) {
+    // As JSON would have it: without functions, and dates as texts.
+    const text = stringify(JSON.parse(JSON.stringify(value)), { aliasDuplicateObjects: false });
+    process.stdout.write(`---\n${visibleLines(text)}`);
+    return;
+  }
   process.stdout.write(`${visibleJson(JSON.stringify(value))}\n`);
 }
 

@@ -1,9 +1,10 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { runCli } from '../../support/cli';
+import { built, runCli } from '../../support/cli';
+import { configurationDocument } from '../../support/migrations/migration-fixture';
 import { installedProgram } from '../../support/servers/debian-program';
 
 const run = promisify(execFile);
@@ -13,8 +14,16 @@ let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'cutover-completion-'));
   writeFileSync(join(folder, 'plan.yaml'), 'route: chat\n');
+  writeFileSync(join(folder, 'cutover.yaml'), JSON.stringify(configurationDocument(['chat', 'search'])));
+  // The scripts ask the command for names.
+  mkdirSync(join(folder, 'bin'));
+  const command = join(folder, 'bin', 'cutover');
+  writeFileSync(command, `#!/bin/sh\nexec '${process.execPath}' '${built('src', 'cli', 'main.js')}' "$@"\n`);
+  chmodSync(command, 0o755);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
+
+const withCommand = () => ({ ...process.env, PATH: `${join(folder, 'bin')}:${process.env['PATH']}` });
 
 /** Writes the script for a shell as its user would; resolves with the shell's path and the script's. */
 async function prepared(shell: string, path: string): Promise<{ shell: string; script: string }> {
@@ -41,7 +50,10 @@ describe('bash', () => {
       const words = line.split(' ');
       const set = `COMP_WORDS=(${words.map((word) => `'${word}'`).join(' ')}); COMP_CWORD=${words.length - 1}`;
       const told = `source '${script}'; ${set}; _cutover; printf '%s\\n' "\${COMPREPLY[@]}"`;
-      const { stdout, stderr } = await run(shell, ['--norc', '-c', told], { cwd: folder });
+      const { stdout, stderr } = await run(shell, ['--norc', '-c', told], {
+        cwd: folder,
+        env: withCommand(),
+      });
       expect(stderr).toBe('');
       return stdout.split('\n').filter((word) => word !== '');
     };
@@ -65,6 +77,13 @@ describe('bash', () => {
     expect(await complete('cutover completion z')).toEqual(['zsh']);
     expect(await complete('cutover rollback --by pl')).toEqual([]);
   });
+
+  it('completes routes, stages and gateways by the configuration and the plan that are here', async () => {
+    expect(await complete('cutover rollback ')).toEqual(['chat', 'search']);
+    expect(await complete('cutover promote can')).toEqual(['canary']);
+    expect(await complete('cutover forget gw')).toEqual(['gw-1', 'gw-2']);
+    expect(await complete('cutover kill chat --gateway gw-2')).toEqual(['gw-2']);
+  });
 });
 
 /** What is typed before the key for completion, and the arguments that `cutover` then gets. */
@@ -73,6 +92,7 @@ const ZSH = {
   'cutover rollback chat --rea': 'rollback chat --reason',
   'cutover plan che': 'plan check',
   'cutover start --plan pl': 'start --plan plan.yaml',
+  'cutover rollback sea': 'rollback search',
 };
 
 /** Types lines into a zsh with a terminal of its own, in which `cutover` prints its arguments. */
@@ -93,7 +113,7 @@ const ZSH_SESSION = `
   }
   zpty -w inner "PS1=; unsetopt prompt_cr zle_bracketed_paste; stty -echo; autoload -Uz compinit; compinit -u -D"
   zpty -w inner "source '$script'; cd '$folder'"
-  zpty -w inner 'cutover() { print -r -- "<<$*>>" }; print RE""ADY'
+  zpty -w inner 'cutover() { if [[ $1 == completion ]]; then command cutover "$@"; else print -r -- "<<$*>>"; fi }; print RE""ADY'
   until_seen READY
   for line in "$@"; do
     zpty -w -n inner "$line"$'\\t'
@@ -114,6 +134,7 @@ describe('zsh', () => {
         ['-f', '-c', ZSH_SESSION, shell, script, folder, ...Object.keys(ZSH)],
         {
           timeout: MINUTES_MS,
+          env: withCommand(),
         },
       );
       for (const completed of Object.values(ZSH)) expect(stdout).toContain(`<<${completed}>>`);
@@ -131,7 +152,7 @@ describe('fish', () => {
         const told = `source '${script}'; complete -C '${line}'`;
         const { stdout } = await run(shell, ['--no-config', '-c', told], {
           cwd: folder,
-          env: { ...process.env, HOME: folder },
+          env: { ...withCommand(), HOME: folder },
         });
         return stdout
           .trim()
@@ -143,6 +164,8 @@ describe('fish', () => {
       expect(await complete('cutover rollback chat --rea')).toEqual(['--reason']);
       expect(await complete('cutover start --plan pl')).toEqual(['plan.yaml']);
       expect(await complete('cutover completion z')).toEqual(['zsh']);
+      expect(await complete('cutover rollback s')).toEqual(['search']);
+      expect(await complete('cutover kill chat --gateway gw')).toEqual(['gw-1', 'gw-2']);
     },
     5 * MINUTES_MS,
   );
