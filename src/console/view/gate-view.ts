@@ -70,7 +70,7 @@ function metricView(verdict: MetricVerdict): MetricView {
 
 /** How far a metric's evidence has come; null where it has none. */
 export function barOf(verdict: MetricVerdict): EvidenceBar | null {
-  const { eValue, threshold, unit, candidate, margin } = verdict;
+  const { eValue = null, threshold = null, unit, candidate, margin } = verdict;
   if (eValue !== null && threshold !== null && threshold > 1) {
     const fraction = clamp(Math.log(Math.max(eValue, 1)) / Math.log(threshold));
     return { kind: 'e-value', toward: towardOf(verdict), value: eValue, threshold, fraction };

@@ -3,10 +3,11 @@ import type { Side } from '../routing/routing';
 import {
   addCounts,
   appendWindow,
-  type DetectorSegment,
   type DetectorState,
+  mapSegments,
   NO_WINDOWS,
   type RateCounts,
+  thinned,
 } from '../statistics/change-detector';
 import { EMPTY_HISTOGRAM, type Histogram, mergeHistograms } from '../statistics/histogram';
 import {
@@ -29,6 +30,7 @@ import {
   unpack,
 } from './latency-sketch';
 import { decodeNumbers, encodeNumbers } from './number-list';
+import { type PooledLatencies, withPooledWindow } from './pooled-latencies';
 import { addRates, expectedEvents, type RateNumbers, shareOfRates } from './rate-numbers';
 import {
   addPackedRows,
@@ -88,6 +90,8 @@ export interface StageEvidence {
   /** How many measures the first judged window had, by which alpha is divided. Absent in evidence of older releases. */
   readonly measuresAtFirst?: number;
   readonly judged: DetectorState<WindowCounts>;
+  /** Latencies of all models together, finer. Absent while a shape has one stratum, and in evidence of older releases. */
+  readonly together?: PooledLatencies;
   /** Failures of the same windows, with starts of their own: a row is small. Absent in evidence of older releases. */
   readonly rates?: DetectorState<PackedRow>;
   /** Failures of requests, burn-in and windows that are not judged included. */
@@ -116,7 +120,7 @@ const STRATA = 12;
 export const POOLED_MODEL = 'other';
 
 /** Characters of JSON that a stage's evidence may take. */
-const SIZE_LIMIT = 9_000;
+const SIZE_LIMIT = 9_500;
 interface Detail {
   /** How many starts of a late change are kept, of latencies and keys. */
   readonly segments: number;
@@ -140,8 +144,9 @@ const DETAIL = [
   { segments: 2, step: 6 },
   { segments: 1, step: 6 },
   { segments: 1, step: 6, rates: 12 },
+  { segments: 1, step: 6, rates: 8 },
 ] as const satisfies readonly Detail[];
-const FLOOR_SEGMENTS = 12;
+const FLOOR_SEGMENTS = 6;
 const RATE_SEGMENTS = 24;
 
 /** The evidence of a stage that was just entered. */
@@ -211,7 +216,7 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
   const strata = strataOf(measures);
   const clustersKnown = keys === null || answerKeys !== null;
   const row = rowOf(cells, strata.length, stratumFinder(strata), clustersKnown);
-  const lumped = mapCounts(stage.judged, (held) => ({
+  const lumped = mapSegments(stage.judged, (held) => ({
     ...held,
     latencies: held.latencies.map(([legacy, candidate], index) => {
       const from = resolutionOf(stage.measures[index], step);
@@ -219,12 +224,16 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
       return [repack(legacy, from, to), repack(candidate, from, to)] as const;
     }),
   }));
+  const together = hasSeveral(withEdges)
+    ? withPooledWindow(stage, cells, BODY_PARTS[kind.quantile ?? 0.95])
+    : undefined;
   return fitted({
     epoch: stage.epoch,
     step,
     measures: withEdges,
     measuresAtFirst: stage.measuresAtFirst ?? withEdges.length,
     judged: appendWindow(lumped, counts, (a, b) => mergeCounts(a, b, withEdges, step)),
+    ...(together === undefined ? {} : { together }),
     rates: thinned(
       appendWindow(packedRates(stage), packRow(row), addPackedRows),
       RATE_SEGMENTS,
@@ -313,6 +322,12 @@ export function strataOf(measures: readonly LatencyMeasure[]): Stratum[] {
     .map(({ shape, model }) => ({ shape, model }));
 }
 
+/** Whether a shape of answers has several strata. */
+function hasSeveral(measures: readonly LatencyMeasure[]): boolean {
+  const strata = strataOf(measures);
+  return strata.length > new Set(strata.map(({ shape }) => shape)).size;
+}
+
 /** How many measures were there when the stage was first judged; in evidence of older releases all of them. */
 export function measuresAtFirst({ measuresAtFirst: first, measures }: StageEvidence): number {
   return Math.max(1, first ?? measures.length);
@@ -337,7 +352,7 @@ function stratumFinder(strata: readonly Stratum[]): (cell: EvidenceCell) => numb
 function packedRates({ rates, judged }: Pick<StageEvidence, 'rates' | 'judged'>): DetectorState<PackedRow> {
   if (rates !== undefined) return rates;
   const { expected: _, ...none } = NO_ROW;
-  return mapCounts(judged, (held) => packRow({ ...none, rates: held.rates ?? none.rates }));
+  return mapSegments(judged, (held) => packRow({ ...none, rates: held.rates ?? none.rates }));
 }
 
 /** What a stage is paused by until somebody accepts what was counted so far. */
@@ -346,13 +361,13 @@ export type AcceptedCause = 'candidate closed' | 'sample ratio';
 /** The evidence of a stage whose operator has accepted what it was paused by: it is counted anew from here on. */
 export function withAccepted(stage: StageEvidence, cause: AcceptedCause): StageEvidence {
   if (cause === 'sample ratio') return { ...stage, split: { successes: 0, trials: 0 } };
-  const rates = mapCounts(packedRates(stage), (row) => packRow({ ...unpackRow(row), shed: NO_ROW.shed }));
+  const rates = mapSegments(packedRates(stage), (row) => packRow({ ...unpackRow(row), shed: NO_ROW.shed }));
   return { ...stage, rates };
 }
 
 /** What the stage counted of requests, by the windows from which it is looked at. */
 export function rateRows(stage: StageEvidence): DetectorState<RateRow> {
-  return mapCounts(packedRates(stage), unpackRow);
+  return mapSegments(packedRates(stage), unpackRow);
 }
 
 /** Everything that was drawn and seen through counts for the split, sent or not. */
@@ -522,21 +537,14 @@ function withUsage(usage: ArmUsage, cells: readonly EvidenceCell[], side: Side):
     );
 }
 
-/** The same evidence without the windows from which it was looked at. */
-export function inOneSegment(stage: StageEvidence): StageEvidence {
+/** The same evidence without the windows from which it was looked at, and without what strata say together. */
+export function inOneSegment({ together: _, ...stage }: StageEvidence): StageEvidence {
   const { measures, step, rates } = stage;
   return {
     ...stage,
     judged: thinned(stage.judged, 1, (a, b) => mergeCounts(a, b, measures, step)),
     ...(rates === undefined ? {} : { rates: thinned(rates, 1, addPackedRows) }),
     floor: thinned(stage.floor, 1, addFloorCounts),
-  };
-}
-
-function mapCounts<T, U>(state: DetectorState<T>, change: (counts: T) => U): DetectorState<U> {
-  return {
-    windows: state.windows,
-    segments: state.segments.map(({ from, evidence }) => ({ from, evidence: change(evidence) })),
   };
 }
 
@@ -564,7 +572,7 @@ function coarser(stage: StageEvidence, step: number): StageEvidence {
     ...measure,
     edge: measure.edge === null ? null : Math.ceil(measure.edge / factor),
   }));
-  const judged = mapCounts(stage.judged, (held) => ({
+  const judged = mapSegments(stage.judged, (held) => ({
     ...held,
     latencies: held.latencies.map(([legacy, candidate], index) => {
       const from = resolutionOf(stage.measures[index], stage.step);
@@ -573,28 +581,4 @@ function coarser(stage: StageEvidence, step: number): StageEvidence {
     }),
   }));
   return { ...stage, step, measures, judged };
-}
-
-/**
- * A state with at most so many segments. A start that is given up leaves the weighted mean as 0, which only
- * lowers it, whatever it is chosen by; those that stay are spread evenly over the logarithm of their age.
- */
-function thinned<T>(
-  state: DetectorState<T>,
-  most: number,
-  merge: (earlier: T, later: T) => T,
-): DetectorState<T> {
-  const segments = [...state.segments];
-  const age = (index: number) => state.windows - (segments[index]?.from ?? state.windows) + 1;
-  while (segments.length > most) {
-    let at = segments.length - 1;
-    let least = segments.length > 2 ? Number.POSITIVE_INFINITY : 0;
-    for (let index = 1; index + 1 < segments.length; index += 1) {
-      const gap = age(index - 1) / age(index + 1);
-      if (gap < least) [at, least] = [index, gap];
-    }
-    const [earlier, later] = [segments[at - 1], segments[at]] as [DetectorSegment<T>, DetectorSegment<T>];
-    segments.splice(at - 1, 2, { from: earlier.from, evidence: merge(earlier.evidence, later.evidence) });
-  }
-  return { windows: state.windows, segments };
 }

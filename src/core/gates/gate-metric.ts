@@ -10,14 +10,9 @@ const NO_NUMBERS = {
   legacy: null,
   candidate: null,
   margin: null,
-  estimate: null,
-  interval: null,
-  eValue: null,
-  threshold: null,
-  moreRequests: null,
 } as const;
 
-/** A metric's verdict; numbers that are not given are null, the others are cut to what a person reads. */
+/** A metric's verdict; numbers are cut to what a person reads, and what compares nothing has none of the later ones. */
 export function metricVerdict(given: Given): MetricVerdict {
   const { legacy, candidate, margin, estimate, interval, eValue, threshold, moreRequests, ...rest } = {
     ...NO_NUMBERS,
@@ -28,12 +23,17 @@ export function metricVerdict(given: Given): MetricVerdict {
     legacy: rounded(legacy),
     candidate: rounded(candidate),
     margin: rounded(margin),
-    estimate: rounded(estimate),
-    interval: interval === null ? null : [rounded(interval[0]), rounded(interval[1])],
-    eValue: rounded(eValue),
-    threshold: rounded(threshold),
-    moreRequests,
+    ...known('estimate', rounded(estimate ?? null)),
+    ...known('interval', interval == null ? null : [rounded(interval[0]), rounded(interval[1])]),
+    ...known('eValue', rounded(eValue ?? null)),
+    ...known('threshold', rounded(threshold ?? null)),
+    ...known('moreRequests', moreRequests ?? null),
   };
+}
+
+/** Every window keeps every verdict in history: what is null is left out. */
+function known<Name extends keyof MetricVerdict, Value>(name: Name, value: Value | null) {
+  return value === null ? {} : ({ [name]: value } as Record<Name, Value>);
 }
 
 /** Four digits; what JSON cannot hold is null. */

@@ -1,4 +1,5 @@
-import { type Resolution, sketchQuantile, unpack } from '../evidence/latency-sketch';
+import { NO_COUNTS, type Resolution, sketchQuantile, unpack } from '../evidence/latency-sketch';
+import { POOLED_SHAPES, type PooledLatencies } from '../evidence/pooled-latencies';
 import {
   type LatencyMeasure,
   measuresAtFirst,
@@ -9,7 +10,7 @@ import {
 } from '../evidence/stage-evidence';
 import { type LatencyQuantile, type StagePlan, stageKind } from '../plan/plan';
 import type { Side } from '../routing/routing';
-import { type DetectorState, detectSince, lateStarts } from '../statistics/change-detector';
+import { type DetectorState, detectSince, lateStarts, mapSegments } from '../statistics/change-detector';
 import { countAtOrBelow, histogramAt } from '../statistics/cumulative-counts';
 import { smallestReaching } from '../statistics/expected-requests';
 import {
@@ -257,11 +258,11 @@ export function legacyLatencies(
   groups: readonly LatencyGroup[],
   judged: LatencyQuantile,
 ): NonNullable<Baseline['latencies']> {
-  return groups.flatMap(({ what, shape, model, samples, resolution }) => {
+  return groups.flatMap(({ what, model, samples, resolution }) => {
     const p95Ms = sketchQuantile(samples.legacy, P95, resolution);
     if (p95Ms === null) return [];
     const p50Ms = judged === 0.5 ? sketchQuantile(samples.legacy, 0.5, resolution) : null;
-    const read = { what, shape, model, p95Ms: Number(p95Ms.toPrecision(4)) };
+    const read = { what, model, p95Ms: Number(p95Ms.toPrecision(4)) };
     return [p50Ms === null ? read : { ...read, p50Ms: Number(p50Ms.toPrecision(4)) }];
   });
 }
@@ -281,33 +282,60 @@ export function judgeLatencies(
     return groups.map((group) => judgeAlone(judged, group, subject(group)));
   }
   const together = shapes.filter(({ model }) => model === ALL_MODELS);
-  return [
-    ...together.map((group) => judgeTogether(judged, group)),
-    ...groups.map((group) => {
-      const sharesGoal = together.some(({ what }) => what === group.what);
-      return judgeAgainst(judged, group, subject(group), sharesGoal);
-    }),
-  ];
+  const strata = groups.map((group) => {
+    const sharesGoal = together.some(({ what }) => what === group.what);
+    return judgeAgainst(judged, group, subject(group), sharesGoal);
+  });
+  return [...together.map((group) => judgeTogether(judged, group)), ...worthListing(strata)];
+}
+
+/** Of several latencies that are only watched a verdict lists those nearest to harm; all of them are judged. */
+const QUIET_AT_MOST = 2;
+
+function worthListing(strata: readonly MetricVerdict[]): MetricVerdict[] {
+  const isQuiet = ({ outcome }: MetricVerdict) => outcome === 'not applicable';
+  const nearest = strata
+    .filter(isQuiet)
+    .toSorted((a, b) => (b.eValue ?? 0) - (a.eValue ?? 0))
+    .slice(0, QUIET_AT_MOST);
+  return strata.filter((metric) => !isQuiet(metric) || nearest.includes(metric));
 }
 
 /** The answers of each shape as one group, all models together: plain ones by their whole time, streams by the first token. */
-export function answersByShape(groups: readonly LatencyGroup[]): LatencyGroup[] {
-  return (['total', 'first token'] as const).flatMap((what) => answersOfShape(groups, what));
+export function answersByShape(groups: readonly LatencyGroup[], evidence: StageEvidence): LatencyGroup[] {
+  return POOLED_SHAPES.flatMap(({ what }, index) => {
+    const own = groups.filter((group) => group.what === what);
+    const [first] = own;
+    const kept = evidence.together;
+    if (first === undefined || (own.length < 2 && kept === undefined)) return own;
+    const group = {
+      ...first,
+      model: own.length < 2 ? first.model : ALL_MODELS,
+      part: own.reduce((total, { part }) => total + part, 0),
+      ...(kept === undefined ? mergedStrata(first, own) : pooledState(kept, index)),
+    };
+    return [countedGroup(group, first.designEffect)];
+  });
 }
 
-function answersOfShape(groups: readonly LatencyGroup[], what: LatencyMeasure['what']): LatencyGroup[] {
-  const own = groups.filter((group) => group.what === what);
-  const [first] = own;
-  if (own.length < 2 || first === undefined) return own;
-  const group = {
-    ...first,
-    model: ALL_MODELS,
-    part: own.reduce((total, { part }) => total + part, 0),
+function pooledState({ step, edges, state }: PooledLatencies, index: number) {
+  const resolution = { step, edge: edges[index] ?? null };
+  return {
+    resolution,
+    state: mapSegments(state, (counts) => {
+      const [legacy, candidate] = counts[index] ?? [NO_COUNTS, NO_COUNTS];
+      return { legacy: unpack(legacy, resolution), candidate: unpack(candidate, resolution) };
+    }),
+  };
+}
+
+/** In evidence of older releases: at the resolution of the strata. */
+function mergedStrata(first: LatencyGroup, own: readonly LatencyGroup[]) {
+  return {
     // Bodies end at other values for each: what is counted at an edge lies there for both arms.
     resolution: { ...first.resolution, edge: null },
     state: own.map(({ state }) => state).reduce(mergeStates),
   };
-  return [countedGroup(group, first.designEffect)];
 }
 
 const ALL_MODELS = 'all models';
@@ -421,7 +449,7 @@ function judgeAgainst(
   const { low, high } = quantileRatioIntervalOf(group.arms, p, INTERVAL_ALPHA);
   // A candidate below the body of legacy's latencies is at least as fast as that body.
   const shown = candidate ?? GAMMA ** ((resolution.edge ?? 0) * resolution.step);
-  const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}${clusterText(group.designEffect, 'latencies')}`;
+  const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}${sharesGoal ? '' : clusterText(group.designEffect, 'latencies')}`;
   const numbers = { ...base, estimate: shown / legacy - 1, interval: [low - 1, high - 1] } as const;
   const logHarm = detectQuantileExceeds(harmClaim(stage, gate, p, resolution.step), group.state, group.arms);
   const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, alpha)}`;

@@ -47,7 +47,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const evidence = foreign ? noStageEvidence(epoch) : input.evidence;
   const rates = stageRates(evidence);
   const groups = latencyGroups(evidence);
-  const shapes = answersByShape(groups);
+  const shapes = answersByShape(groups, evidence);
   const judged: Judged = {
     stage,
     rates,

@@ -21,15 +21,16 @@ export interface MetricVerdict {
   readonly sentence: string;
   readonly unit: MetricUnit;
   readonly role: MetricRole;
+  // Absent from here on is the same as null.
   /** How much worse the candidate is, where arms are compared: a difference of rates, or a part of legacy's value. */
-  readonly estimate: number | null;
+  readonly estimate?: number | null;
   /** Where `estimate` lies with 95% confidence, at all times at once; null for a bound that is not known. */
-  readonly interval: readonly [low: number | null, high: number | null] | null;
+  readonly interval?: readonly [low: number | null, high: number | null] | null;
   /** Evidence for what the sentence says (harm, or being within the margin), and the value that decides. */
-  readonly eValue: number | null;
-  readonly threshold: number | null;
+  readonly eValue?: number | null;
+  readonly threshold?: number | null;
   /** How many more requests are expected to decide; null when it is decided or not to be foreseen. */
-  readonly moreRequests: number | null;
+  readonly moreRequests?: number | null;
   /** Of answers: how many broke their contract, by class; classes without any, and an empty list, are absent. */
   readonly breaches?: readonly BreachCount[];
   /** Of answers: how many could not be checked; absent where all were. */
@@ -118,7 +119,7 @@ export interface Baseline {
   readonly plainP95Ms: number | null;
   readonly firstTokenP95Ms: number | null;
   /** Each latency by itself; absent where a stage had no strata to tell apart. */
-  readonly latencies?: readonly (Pick<LatencyMeasure, 'what' | 'shape' | 'model'> & {
+  readonly latencies?: readonly (Pick<LatencyMeasure, 'what' | 'model'> & {
     readonly p95Ms: number;
     /** Where the stage judged the median. */
     readonly p50Ms?: number;

@@ -41,19 +41,26 @@ function asJson(value: unknown): unknown {
 
 function* compare(stored: unknown, recomputed: unknown, path: string): Generator<Difference> {
   if (isObject(stored) && isObject(recomputed)) {
-    for (const key of new Set([...Object.keys(stored), ...Object.keys(recomputed)])) {
-      const place = Array.isArray(stored) ? `${path}[${nameOf(stored, recomputed, key)}]` : `${path}.${key}`;
-      yield* compare(stored[key], recomputed[key], place);
+    const [one, other] = [byName(stored), byName(recomputed)];
+    for (const key of new Set([...Object.keys(one), ...Object.keys(other)])) {
+      const place = Array.isArray(stored) ? `${path}[${key}]` : `${path}.${key}`;
+      yield* compare(one[key], other[key], place);
     }
-  } else if (stored !== recomputed) {
+  } else if ((stored ?? null) !== (recomputed ?? null)) {
     yield { path: path.replace(/^\./, ''), stored: shown(stored), recomputed: shown(recomputed) };
   }
 }
 
-/** Metrics are told by their names, other entries by their number. */
-function nameOf(stored: Readonly<Record<string, unknown>>, recomputed: typeof stored, key: string): string {
-  const entry = stored[key] ?? recomputed[key];
-  return isObject(entry) && typeof entry['metric'] === 'string' ? entry['metric'] : key;
+/** Metrics are told by their names, other entries by their number: rules may list other ones. */
+function byName(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  return Array.isArray(value)
+    ? Object.fromEntries(
+        value.map((entry, index) => [
+          isObject(entry) && typeof entry['metric'] === 'string' ? entry['metric'] : index,
+          entry,
+        ]),
+      )
+    : value;
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

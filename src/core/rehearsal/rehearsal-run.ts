@@ -181,7 +181,6 @@ function baselineOf({ failureRate, totalMs, firstTokenMs }: Traffic, models: num
   const read = (histogram: Traffic['totalMs'], p: number) => quantile(histogram, p) ?? 1;
   const latencyOf = (what: 'total' | 'first token', model: number, histogram: Traffic['totalMs']) => ({
     what,
-    shape: what === 'total' ? ('plain' as const) : ('stream' as const),
     model: modelName(model),
     p95Ms: read(histogram, 0.95),
     p50Ms: read(histogram, 0.5),

@@ -45,6 +45,38 @@ export function appendWindow<T>(
   return { windows, segments };
 }
 
+/**
+ * A state with at most so many segments. A start that is given up leaves the weighted mean as 0, which only
+ * lowers it, whatever it is chosen by; those that stay are spread evenly over the logarithm of their age.
+ */
+export function thinned<T>(
+  state: DetectorState<T>,
+  most: number,
+  merge: (earlier: T, later: T) => T,
+): DetectorState<T> {
+  const segments = [...state.segments];
+  const age = (index: number) => state.windows - (segments[index]?.from ?? state.windows) + 1;
+  while (segments.length > most) {
+    let at = segments.length - 1;
+    let least = segments.length > 2 ? Number.POSITIVE_INFINITY : 0;
+    for (let index = 1; index + 1 < segments.length; index += 1) {
+      const gap = age(index - 1) / age(index + 1);
+      if (gap < least) [at, least] = [index, gap];
+    }
+    const [earlier, later] = [segments[at - 1], segments[at]] as [DetectorSegment<T>, DetectorSegment<T>];
+    segments.splice(at - 1, 2, { from: earlier.from, evidence: merge(earlier.evidence, later.evidence) });
+  }
+  return { windows: state.windows, segments };
+}
+
+/** The same windows with other evidence in each segment. */
+export function mapSegments<T, U>(state: DetectorState<T>, change: (counts: T) => U): DetectorState<U> {
+  return {
+    windows: state.windows,
+    segments: state.segments.map(({ from, evidence }) => ({ from, evidence: change(evidence) })),
+  };
+}
+
 /** The starts among the last `most` windows, as numbers of segments; none while the state is not twice as old. */
 export function lateStarts({ windows, segments }: DetectorState<unknown>, most: number): number[] {
   if (windows < 2 * most) return [];

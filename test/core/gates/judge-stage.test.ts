@@ -47,10 +47,11 @@ function plenty(said: { candidateMedian?: number; failures?: number } = {}) {
 /** 1,800 plain answers of legacy and 200 of the candidate, and as many streams, in some models alike. */
 function slowModels(
   models: number,
-  said: { candidateMedian: number; shapes?: readonly ('plain' | 'stream')[] },
+  said: { candidateMedian: number; shapes?: readonly ('plain' | 'stream')[]; windows?: number },
 ) {
-  const { candidateMedian, shapes = ['plain', 'stream'] } = said;
-  return afterWindows([evidenceOf(shapes.flatMap((shape) => shapeCells(shape, models, candidateMedian)))]);
+  const { candidateMedian, shapes = ['plain', 'stream'], windows = 1 } = said;
+  const window = evidenceOf(shapes.flatMap((shape) => shapeCells(shape, models, candidateMedian)));
+  return afterWindows(Array.from({ length: windows }, () => window));
 }
 
 function shapeCells(shape: 'plain' | 'stream', models: number, candidateMedian: number) {
@@ -181,6 +182,15 @@ describe('latency', () => {
     );
     if (models === 5) expect(verdict.harm).toBe('p95 of all answers');
     expect(judged(aStage('canary'), slowModels(models, { candidateMedian: 100 })).harm).toBeNull();
+  });
+
+  it('lists of models that are only watched the two nearest to harm, and every one that is harm', () => {
+    const strata = (candidateMedian: number) =>
+      judged(aStage('canary'), slowModels(5, { candidateMedian, windows: 4 }))
+        .metrics.map(({ metric }) => metric)
+        .filter((metric) => metric.includes(', model-'));
+    expect(strata(100)).toHaveLength(2);
+    expect(strata(900).filter((metric) => metric.startsWith('p95'))).toHaveLength(10);
   });
 
   it('finds no harm in all answers where plain ones alone exist, or the candidate has none of a shape', () => {
