@@ -52,9 +52,9 @@ function judge(
   const { breach, holds } = gist;
   if (breach !== null) return breach;
   const { asks } = facts;
-  const isCall = (holds & CALL) !== 0;
-  if (asks === null) return isCall && endpoint === 'chat' ? 'tool_unknown' : 'kept';
-  if (isCall || (asks.json && (holds & TEXT) !== 0)) return 'asked';
+  // In a stream of which nothing is kept, a call after a text shows in how it ends.
+  if (asks === null) return gist.end === 'tool_calls' && endpoint === 'chat' ? 'tool_unknown' : 'kept';
+  if ((holds & CALL) !== 0 || (asks.json && (holds & TEXT) !== 0)) return 'asked';
   return asks.call ? 'tool_missing' : 'kept';
 }
 

@@ -1,6 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
 import type { AnswerCounts, BreachClass, EvidenceCell } from '../../../src/core/evidence/evidence';
-import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
+import {
+  ADMIN_TOKEN,
+  MODEL,
+  startTestGateway,
+  type TestGateway,
+} from '../../support/gateways/running-gateway';
 import {
   type ContractProvider,
   type PlantedChoice,
@@ -203,4 +209,125 @@ describe.each(['plain', 'streamed'] as const)('an answer of completions, %s', (h
     const { checked, breaches } = await counted('candidate');
     expect({ checked, breaches }).toEqual({ checked: 1, breaches: breach === null ? {} : { [breach]: 1 } });
   });
+});
+
+it('breaks its contract once where one of several choices does, by the first class that applies', async () => {
+  for (const stream of [false, true]) {
+    await plant('candidate', { text: 'Hello!' }, call('{"city":1}'), { text: 'He', finish: 'length' });
+    await ask('chat', stream, { ...TOOL, n: 3 });
+    expect(await counted('candidate')).toMatchObject({
+      checked: 1,
+      breaches: { cut: 1 },
+      ends: { length: 1 },
+    });
+    await plant('candidate', { text: 'Hello!' }, call('{"city":1}'));
+    await ask('chat', stream, { ...TOOL, n: 2 });
+    expect(await counted('candidate')).toMatchObject({ checked: 1, breaches: { tool_schema: 1 } });
+  }
+});
+
+it('is judged alike streamed and plain, whatever it says', async () => {
+  const text = fc.constantFrom(
+    '',
+    'Hello!',
+    '{"city":"Bern"}',
+    '{"city":"Z\u00fcrich \u4eac"}',
+    '{"city":1}',
+    '{"ci',
+  );
+  const said: fc.Arbitrary<PlantedChoice> = fc.record(
+    {
+      text,
+      reasoning: fc.constant('hm, hm, hm'),
+      refusal: fc.constant('I cannot.'),
+      calls: fc.array(fc.record({ name: fc.constantFrom('weather', 'wether'), arguments: text }), {
+        minLength: 1,
+        maxLength: 2,
+      }),
+      finish: fc.constantFrom('stop', 'length', 'tool_calls'),
+    },
+    { requiredKeys: [] },
+  );
+  const asked: fc.Arbitrary<Asked> = fc.constantFrom({}, { json: 'object' }, { json: CITY }, TOOL, {
+    ...{ json: CITY, tool: CITY, choice: 'required' },
+  });
+  const endpoint = fc.constantFrom<Endpoint>('chat', 'responses');
+  await fc.assert(
+    fc.asyncProperty(said, asked, endpoint, async (choice, wanted, path) => {
+      const found = [];
+      for (const stream of [false, true]) {
+        await plant('legacy', choice);
+        await ask(path, stream, wanted);
+        found.push(await counted('legacy'));
+      }
+      expect(found[1]).toEqual(found[0]);
+    }),
+    { numRuns: 60, seed: 16 },
+  );
+});
+
+it('that holds nothing is the failure of whoever gave it, and legacy answers in the candidate\u2019s place', async () => {
+  for (const endpoint of ['chat', 'responses'] as const) {
+    for (const stream of [false, true]) {
+      await plant('candidate', { text: '' });
+      await ask(endpoint, stream, {});
+      const [cell] = cellsOf('candidate');
+      expect(cell).toMatchObject({
+        successes: 0,
+        failures: { truncated: 1 },
+        answers: { breaches: { empty: 1 } },
+      });
+      expect(cellsOf('legacy', 'failover')[0]).toMatchObject({ successes: 1 });
+      await plant('legacy', { text: '' });
+      await ask(endpoint, stream, {}).catch(() => {});
+      expect(cellsOf('legacy')[0]).toMatchObject({
+        ...{ successes: 0, failures: { truncated: 1 }, answers: { checked: 1, breaches: { empty: 1 } } },
+      });
+    }
+  }
+});
+
+it('of a copy is judged as well, and counts in no arm', async () => {
+  await plant('legacy', { text: 'Hello!' });
+  await gateway.route(0, { shadow: 1 });
+  candidate.planted = [call('{"city":1}')];
+  await ask('chat', true, TOOL);
+  expect(await counted('candidate', 1, 'shadow')).toMatchObject({ checked: 1, breaches: { tool_schema: 1 } });
+  expect(await counted('legacy')).toMatchObject({ checked: 1, breaches: {} });
+  expect(cellsOf('candidate')).toEqual([]);
+});
+
+it('names its model and fingerprint, whose changes are counted', async () => {
+  await plant('candidate', { text: 'Hello!' });
+  for (const fingerprint of ['fp_1', 'fp_1', 'fp_2', 'fp_1']) {
+    candidate.fingerprint = fingerprint;
+    await ask('chat', false, {});
+  }
+  candidate.fingerprint = 'fp_1';
+  await ask('chat', true, {});
+  const cells = cellsOf('candidate');
+  expect(cells.map(({ echoed }) => echoed)).toEqual([
+    [{ model: 'gpt-4o-mini', count: 4 }],
+    [{ model: 'gpt-4o-mini', count: 1 }],
+  ]);
+  expect(cells[0]?.fingerprintChanges).toBe(2);
+});
+
+it('says in the log and in the metrics what it broke', async () => {
+  await plant('candidate', call('{"city":1}'));
+  const lines = gateway.log.length;
+  await ask('chat', true, TOOL);
+  await counted('candidate');
+  await plant('candidate', { text: 'He', finish: 'length' });
+  await ask('chat', false, {});
+  await plant('candidate', { text: 'Hello!' });
+  await ask('chat', false, TOOL);
+  expect(gateway.log.slice(lines).map(({ breach }) => breach)).toEqual(['tool_schema', 'cut', undefined]);
+  const metrics = await fetch(`${gateway.adminUrl}/metrics`, {
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+  }).then((answer) => answer.text());
+  expect(metrics).toMatch(
+    /cutover_answer_breaches_total\{route="chat",side="candidate",class="tool_schema"\} \d/,
+  );
+  expect(metrics).not.toContain('class="kept"');
 });

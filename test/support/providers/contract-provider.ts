@@ -102,9 +102,13 @@ function deltasOf({ text, reasoning, refusal, calls = [] }: PlantedChoice): obje
   ];
 }
 
-/** A text in pieces of three characters, as tokens come. */
+/** A text in pieces of three characters, as tokens come; a long one in a thousand pieces. */
 function piecesOf(text: string): string[] {
-  return text.match(/.{1,3}/gsu) ?? [];
+  const characters = [...text];
+  const length = Math.max(3, Math.ceil(characters.length / 1_000));
+  return Array.from({ length: Math.ceil(characters.length / length) }, (_, index) =>
+    characters.slice(index * length, (index + 1) * length).join(''),
+  );
 }
 
 function sayResponse({ response }: Exchange, body: Body, choice: PlantedChoice): void {
