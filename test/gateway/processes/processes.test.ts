@@ -5,7 +5,12 @@ import { Agent } from 'undici';
 import type { Evidence } from '../../../src/core/evidence/evidence';
 import { temporaryDirectory } from '../../support/gateways/gateway-fixture';
 import { ProcessGateway, type ProcessGatewayOptions } from '../../support/gateways/process-gateway';
-import { type FaultProvider, startFaultProvider, well } from '../../support/providers/fault-provider';
+import {
+  type Fault,
+  type FaultProvider,
+  startFaultProvider,
+  well,
+} from '../../support/providers/fault-provider';
 
 const root = temporaryDirectory();
 let legacy: FaultProvider;
@@ -137,6 +142,42 @@ describe('a gateway of two processes', () => {
     expect(gateway.log.filter(({ msg }) => msg === 'request').length).toBeLessThanOrEqual(
       load.answers.length,
     );
+  });
+
+  it('adds up what answers of all processes kept of their contract, late judgements included', async () => {
+    await start();
+    const { status } = await gateway.push({ share: 1 });
+    const epoch = status.record?.epoch ?? 0;
+    const breaks = (args: string): Fault => {
+      const call = { id: 't', type: 'function', function: { name: 'f', arguments: args } };
+      const message = { role: 'assistant', content: null, tool_calls: [call] };
+      const choices = [{ index: 0, message, finish_reason: 'tool_calls' }];
+      return ({ response }) => {
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ id: 'c', model: 'm', choices }));
+      };
+    };
+    const tools = [
+      { type: 'function', function: { name: 'f', parameters: { type: 'object', required: ['a'] } } },
+    ];
+    const callers = Array.from({ length: 4 }, caller);
+    for (const args of ['{}', '{"a":1}', '{"a":']) {
+      candidate.fault = breaks(args);
+      await Promise.all(callers.map((agent, index) => gateway.ask(`user-${index}`, agent, { tools })));
+    }
+    candidate.fault = well;
+    for (const agent of callers) await gateway.ask('user-0', agent);
+    const answers = async () => (await gateway.evidence(epoch)).cells[0]?.answers;
+    while ((await answers())?.checked !== 16) await sleep(20);
+    expect(await answers()).toEqual({
+      ...{ checked: 16, unchecked: 0, breaches: { tool_schema: 4, tool_unparsed: 4 } },
+      ends: { tool_calls: 12, stop: 4 },
+    });
+    const { buckets } = await gateway.evidence(epoch);
+    const sum = (at: number) => buckets.candidate.reduce((total, counts) => total + (counts[at] ?? 0), 0);
+    expect([sum(1), sum(5), sum(6)]).toEqual([16, 16, 8]);
+    expect(await gateway.metric('cutover_answer_breaches_total', 'class="tool_schema"')).toBe(4);
+    expect(gateway.pids).toHaveLength(2);
   });
 
   it('replaces a process that is killed by one that holds the record, and keeps what was counted', async () => {

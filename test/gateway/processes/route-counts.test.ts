@@ -23,8 +23,30 @@ const seen = fc
     tokensOut: fc.nat(1_000),
     costUsd: fc.option(fc.double({ min: 1e-6, max: 10, noNaN: true })),
     bucket: fc.option(fc.nat(255)),
+    answer: fc.option(
+      fc.record({
+        judgement: fc.constantFrom(
+          'kept' as const,
+          'unchecked' as const,
+          'cut' as const,
+          'tool_schema' as const,
+        ),
+        end: fc.constantFrom('stop' as const, 'length' as const, null),
+        model: fc.constantFrom('m-1', 'm-2', null),
+        fingerprint: fc.constantFrom('fp_1', 'fp_2', null),
+      }),
+    ),
+    /** The answer is judged after its request has been counted. */
+    isLate: fc.boolean(),
   })
-  .map((part) => observation(part));
+  .map(({ isLate, ...part }) => ({ seen: observation(part), isLate }));
+
+type Counted = { readonly seen: ReturnType<typeof observation>; readonly isLate: boolean };
+
+function count(to: Pick<EvidenceStore, 'record' | 'recordAnswer'>, { seen: one, isLate }: Counted): void {
+  to.record(isLate ? { ...one, answer: null } : one);
+  if (isLate && one.answer !== null) to.recordAnswer({ ...one, answer: one.answer });
+}
 
 /** As it arrives over the channel, and without what the order of adding changes in the last digits. */
 function rounded(value: unknown): unknown {
@@ -43,8 +65,7 @@ it('loses and doubles nothing of the evidence on its way to the primary process'
       const counts = new RouteCounts(() => {});
       for (const batch of batches) {
         for (const one of batch) {
-          direct.record(one);
-          counts.record(one);
+          for (const to of [direct, counts]) count(to, one);
         }
         const counted = counts.take(1, { legacy: 0, candidate: 0 });
         for (const addition of JSON.parse(JSON.stringify(counted?.evidence ?? []))) added.merge(addition);
