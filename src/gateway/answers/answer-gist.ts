@@ -11,7 +11,7 @@ const PLAIN_BREACHES: readonly BreachClass[] = [
   'refusal',
 ];
 
-/** What one choice has come to. */
+/** A choice beside the first. */
 interface ChoiceGist {
   holds: Holdings;
   end: AnswerEnd;
@@ -25,9 +25,10 @@ export class AnswerGist {
   /** `model` and `system_fingerprint` as the answer gives them. */
   model: string | null = null;
   fingerprint: string | null = null;
-  /** The only choice, or the first. */
-  readonly #first: ChoiceGist = { holds: NOTHING_HELD, end: 'nothing' };
-  /** Choices beside the first by index; only where more than one was asked for. */
+  /** Of the only choice, or of the first. */
+  #holds: Holdings = NOTHING_HELD;
+  #end: AnswerEnd = 'nothing';
+  /** The other choices by index; only where more than one was asked for. */
   readonly #others: Map<number, ChoiceGist> | null;
 
   constructor(choices: number) {
@@ -36,76 +37,77 @@ export class AnswerGist {
 
   /** What all choices hold together. */
   get holds(): Holdings {
-    let holds = this.#first.holds;
+    let holds = this.#holds;
     if (this.#others !== null) for (const other of this.#others.values()) holds |= other.holds;
     return holds;
   }
 
   /** A caller can use something of the only choice, and it is more than a refusal. */
   get isUsable(): boolean {
-    return (this.#first.holds & (TEXT | CALL)) !== 0;
+    return (this.#holds & (TEXT | CALL)) !== 0;
   }
 
   /** The first class that one of the choices breaches whatever was asked; null when none does. */
   get breach(): BreachClass | null {
-    if (this.#others === null) return breachOf(this.#first);
-    const breaches = this.#choices().map(breachOf);
+    const first = breachOf(this.#holds, this.#end);
+    if (this.#others === null) return first;
+    const breaches = [first, ...[...this.#others.values()].map(({ holds, end }) => breachOf(holds, end))];
     return PLAIN_BREACHES.find((name) => breaches.includes(name)) ?? null;
   }
 
   /** How the answer ended: by the first choice that breaches, else by the first one. */
   get end(): AnswerEnd {
-    const { breach } = this;
-    return endOf(this.#choices().find((choice) => breachOf(choice) === breach) ?? this.#first);
+    if (this.#others !== null && breachOf(this.#holds, this.#end) !== this.breach) {
+      const { breach } = this;
+      for (const { holds, end } of this.#others.values()) {
+        if (breachOf(holds, end) === breach) return endOf(holds, end);
+      }
+    }
+    return endOf(this.#holds, this.#end);
   }
 
   /** Takes what is known of the answer besides its choices, once. */
   takeNames(json: Readonly<Record<string, unknown>>): void {
-    const { model, system_fingerprint: fingerprint } = json;
+    const model = json['model'];
+    const fingerprint = json['system_fingerprint'];
     if (typeof model === 'string' && model !== '') this.model = model;
     if (typeof fingerprint === 'string' && fingerprint !== '') this.fingerprint = fingerprint;
   }
 
   takeChoice({ index, holds, end }: ChoiceFacts): void {
-    const choice = this.#choiceAt(index);
-    choice.holds |= holds;
-    if (end !== 'nothing') choice.end = end;
+    if (this.#others === null || index === 0) {
+      this.#holds |= holds;
+      if (end !== 'nothing') this.#end = end;
+      return;
+    }
+    const other = this.#others.get(index);
+    if (other === undefined) this.#others.set(index, { holds, end });
+    else {
+      other.holds |= holds;
+      if (end !== 'nothing') other.end = end;
+    }
   }
 
   /** Takes a piece of the only choice. */
   hold(holds: Holdings): void {
-    this.#first.holds |= holds;
+    this.#holds |= holds;
   }
 
   /** Takes a response, complete or as far as it has come. */
   takeResponse(response: Readonly<Record<string, unknown>>): void {
-    this.#first.holds |= outputHoldings(response['output']);
-    this.#first.end = responseEnd(response, this.#first.holds);
-  }
-
-  #choiceAt(index: number): ChoiceGist {
-    if (this.#others === null || index === 0) return this.#first;
-    let other = this.#others.get(index);
-    if (other === undefined) {
-      other = { holds: NOTHING_HELD, end: 'nothing' };
-      this.#others.set(index, other);
-    }
-    return other;
-  }
-
-  #choices(): readonly ChoiceGist[] {
-    return this.#others === null ? [this.#first] : [this.#first, ...this.#others.values()];
+    this.#holds |= outputHoldings(response['output']);
+    this.#end = responseEnd(response, this.#holds);
   }
 }
 
-function breachOf({ holds, end }: ChoiceGist): BreachClass | null {
+function breachOf(holds: Holdings, end: AnswerEnd): BreachClass | null {
   if ((holds & (TEXT | CALL | REFUSAL)) === 0) return (holds & REASONING) === 0 ? 'empty' : 'reasoning_only';
   if (end === 'length') return 'cut';
   if (end === 'content_filter') return 'content_filter';
   return (holds & (TEXT | CALL)) === 0 ? 'refusal' : null;
 }
 
-function endOf({ holds, end }: ChoiceGist): AnswerEnd {
+function endOf(holds: Holdings, end: AnswerEnd): AnswerEnd {
   const isRefusal = (holds & REFUSAL) !== 0 && (holds & (TEXT | CALL)) === 0;
   return isRefusal && end === 'stop' ? 'refusal' : end;
 }

@@ -134,10 +134,8 @@ function readChunk(
   const objectId = typeof json['id'] === 'string' ? json['id'] : null;
   // An error is neither content nor an end, whatever stands beside it.
   if (error) return { ...ERROR, usage, objectId };
-  return {
-    ...{ content: holds !== NOTHING_HELD, holds, error, finish, usage, usageOnly, objectId, choices },
-    answer: json,
-  };
+  const content = holds !== NOTHING_HELD;
+  return { content, holds, error, finish, usage, usageOnly, objectId, choices, answer: json };
 }
 
 const TERMINAL = new Set(['response.completed', 'response.incomplete', 'response.cancelled']);
