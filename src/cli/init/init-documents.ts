@@ -23,7 +23,7 @@ export function configurationText(document: InitDocument): string {
 ${stringify(documentOf(document))}`;
 }
 
-/** A plan of seconds in place of days. */
+/** A plan of minutes in place of days. */
 export function quickPlan(route: string): string {
   const file = join(__dirname, '..', '..', '..', '..', 'examples', 'plans', 'quick.yaml');
   return readFileSync(file, 'utf8')

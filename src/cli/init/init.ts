@@ -31,7 +31,7 @@ export function registerInit(program: Command): void {
       portNumber,
       8_080,
     )
-    .option('--quick', 'a plan of seconds in place of days, to try it out')
+    .option('--quick', 'a plan of minutes in place of days, to try it out')
     .option('--offline', 'ask no provider; what is written is not checked')
     .option('--force', 'overwrite files that are there')
     .option('--json', 'print JSON')
@@ -58,7 +58,7 @@ async function runInit(flags: InitFlags): Promise<void> {
   if (flags.json === true) return printJson({ configuration: CONFIGURATION, plan: PLAN, adminToken });
   printLine(`wrote ${CONFIGURATION}: route ${answers.route}, from ${answers.legacy} to ${answers.candidate}`);
   printLine(
-    `wrote ${PLAN}: ${flags.quick === true ? 'seconds in place of days' : 'the default plan, which takes days'}`,
+    `wrote ${PLAN}: ${flags.quick === true ? 'minutes in place of days' : 'the default plan, which takes days'}`,
   );
   printLine('next:');
   printLine('  cutover up                        # in a terminal of its own: Temporal, worker and gateway');

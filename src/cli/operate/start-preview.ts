@@ -60,7 +60,8 @@ async function durationOf(
 ): Promise<Pick<StartPreview, 'expectedMs' | 'traffic'>> {
   const traffic = await observeTraffic(configuration, plan.route, null);
   if (typeof traffic === 'string') {
-    const why = traffic.replace(/; give --requests-per-day$/, '');
+    // What else `cutover plan check` can be given.
+    const why = traffic.replace(/; (--observe .*|give --requests-per-day)$/, '');
     return {
       expectedMs: null,
       traffic: `${why}; \`cutover plan check --requests-per-day N\` estimates its stages`,

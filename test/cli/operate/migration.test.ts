@@ -329,10 +329,6 @@ it('keeps who asked for what, from where and why, of past migrations too', async
   ]);
   expect(entries.some(({ verdict }) => verdict?.verdict.outcome === 'inconclusive')).toBe(true);
 
-  const verdict = await json<{ sealed: object }>('verify', 'first.jsonl');
-  const verdicts = entries.filter((entry) => 'verdict' in entry && entry.verdict.late !== true).length;
-  expect(verdict.sealed).toMatchObject({ commands: 4, verdicts, missing: 0 });
-
   const past = await run('checkpoints', 'audited', '--run', first);
   expect(past.stdout).toContain('enough');
   expect((await run('checkpoints', 'audited')).stdout).not.toContain('enough');
@@ -340,6 +336,10 @@ it('keeps who asked for what, from where and why, of past migrations too', async
   expect(await json('report', 'audited', '--run', first)).toMatchObject({ migrationId: first });
   const unknown = await run('verdicts', 'audited', '--run', 'nobody');
   expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('`cutover history audited`') });
+
+  const verdict = await json<{ sealed: object }>('verify', 'first.jsonl');
+  const verdicts = entries.filter((entry) => 'verdict' in entry && entry.verdict.late !== true).length;
+  expect(verdict.sealed).toMatchObject({ commands: 4, verdicts, missing: 0 });
 
   const none = await run('export', 'audited', '--run', 'nobody');
   expect(none.stderr).toContain('`cutover history audited` lists them');
