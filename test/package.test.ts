@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -35,6 +35,20 @@ it('runs from an empty folder elsewhere', async () => {
   expect(JSON.parse(plan.stdout)).toBeTruthy();
   const capacity = await cutover('capacity', 'deepseek-v3', '--json');
   expect(capacity.stdout).toContain('671026419200');
+});
+
+it('brings what is deployed, and asks by name for what only few need', async () => {
+  const installed = join(folder, 'node_modules');
+  expect(await readdir(join(installed, 'cutover', 'deploy'))).toContain('systemd');
+  expect(await readdir(installed)).not.toContain('@duckdb');
+  const logs = join('node_modules', 'cutover', 'examples', 'usage', 'litellm.csv');
+  await expect(cutover('assess', logs)).rejects.toMatchObject({
+    code: 2,
+    stderr: expect.stringMatching(/run `npm install @duckdb\/node-api@[\w.-]+` where cutover is installed/),
+  });
+  const { devDependencies } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+  const source = await readFile(join(ROOT, 'src', 'assess', 'usage', 'usage-database.ts'), 'utf8');
+  expect(source).toContain(`'@duckdb/node-api@${devDependencies['@duckdb/node-api'].replace('^', '')}'`);
 });
 
 it('exports the client and the contract, with their types', async () => {

@@ -48,6 +48,7 @@ const COMMANDS: Readonly<
     ['verdicts', async () => (await import('./operate/verdicts.js')).registerVerdicts],
     ['history', async () => (await import('./history/history.js')).registerHistory],
     ['gates', async () => (await import('./gates/gates.js')).registerGates],
+    ['logs', async () => (await import('./operate/logs.js')).registerLogs],
     ['report', async () => (await import('./history/report.js')).registerReport],
     ['replay', async () => (await import('./history/replay.js')).registerReplay],
   ],

@@ -112,7 +112,7 @@ it('starts a migration, refuses a second one, and rolls it back verified with ep
     ),
   );
   const status = await run('status', 'chat');
-  expect(status.stdout).toMatch(/^Rolled back 20\S+ \d\d:\d\d UTC by ana \(\S+ via cli\): p95 doubled\n/);
+  expect(status.stdout).toMatch(/^Rolled back 20\S+ \d\d:\d\d UTC by ana \(\S+ via cli\): p95 doubled\n/m);
   for (const command of ['rollback', 'emergency-rollback']) {
     const repeated = await run(command, 'chat', '--reason', 'to be sure');
     expect(repeated).toMatchObject({ code: 0, stderr: '' });
