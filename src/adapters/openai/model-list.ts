@@ -1,5 +1,5 @@
 import { APIConnectionError, APIConnectionTimeoutError, APIError } from 'openai';
-import { type ProviderEndpoint, providerClient } from './provider-client';
+import { keyReference, type ProviderEndpoint, providerClient } from './provider-client';
 
 /** What a provider says that it serves, or why it could not be asked, with what to do. */
 export type ModelList =
@@ -76,12 +76,6 @@ function problemOf(
     return { problem: `answers ${status} to its list of models`, fix: `ask again later, or ${lookAtUrl}` };
   }
   return { problem: error instanceof Error ? error.message : String(error), fix: lookAtUrl };
-}
-
-/** Where a provider's key comes from; never the key. */
-function keyReference({ auth }: Pick<ProviderEndpoint, 'auth'>): string | null {
-  if (auth === undefined) return null;
-  return 'bearer' in auth ? auth.bearer : auth.key;
 }
 
 /** The system's code of what went wrong, or the words of what it came from. */

@@ -107,6 +107,20 @@ export class Malformed extends Error {
   override readonly name = 'Malformed';
 }
 
+/** Where a provider's key comes from; never the key. */
+export function keyReference({ auth }: Pick<ProviderEndpoint, 'auth'>): string | null {
+  if (auth === undefined) return null;
+  return 'bearer' in auth ? auth.bearer : auth.key;
+}
+
+/** Class and status only, and whose key was refused: by its reference, never the key. */
+export function failureText(error: unknown, name: string, provider: Pick<ProviderEndpoint, 'auth'>): string {
+  const { text, status } = classifyFailure(error);
+  if (status !== 401 && status !== 403) return text;
+  const key = keyReference(provider);
+  return `${text}: ${name} ${key === null ? 'wants a key, and none is configured' : `refuses the key of ${key}`}`;
+}
+
 /** Class and status only: messages of providers may carry addresses, and history keeps them for ever. */
 export function classifyFailure(error: unknown): {
   readonly failure: FailureClass;

@@ -7,7 +7,7 @@ import type {
 } from '../../core/configuration/configuration-schema';
 import type { Side } from '../../core/routing/routing';
 import type { ProbeKind, ProviderPort } from '../../ports';
-import { bodyOfSide, classifyFailure, configuredRoute, Malformed, providerClient } from './provider-client';
+import { bodyOfSide, configuredRoute, failureText, Malformed, providerClient } from './provider-client';
 import { askProvider, type OwnParameter } from './provider-question';
 
 export interface ProviderProbesOptions {
@@ -60,7 +60,11 @@ export function createProviderProbes(options: ProviderProbesOptions): ProviderPo
           ok: false,
           latencyMs,
           firstTokenMs: null,
-          error: classifyFailure(error).text,
+          error: failureText(
+            error,
+            route[side],
+            configuration.providers[route[side]] as ProviderConfiguration,
+          ),
           models: null,
         };
       }

@@ -56,6 +56,12 @@ it.each<[ProbeKind, string, ScriptedAnswer, string]>([
   ],
   ['longContext', 'a refusal', { status: 413 }, 'status_4xx (status 413)'],
   ['embeddings', 'no vector', { vectors: [] }, 'malformed (no embedding)'],
+  [
+    'plain',
+    'a key that is refused, and by whom',
+    { status: 401 },
+    'status_auth (status 401): new wants a key, and none is configured',
+  ],
 ])('fails %s with %s', async (kind, _, answer, error) => {
   expect(await probe(kind, answer)).toMatchObject({ kind, ok: false, error });
 });
