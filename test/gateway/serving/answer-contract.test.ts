@@ -91,6 +91,11 @@ async function ask(endpoint: Endpoint, stream: boolean, asked: Asked): Promise<v
   if (stream) for await (const _event of answer as AsyncIterable<unknown>);
 }
 
+async function metrics(): Promise<string> {
+  const headers = { authorization: `Bearer ${ADMIN_TOKEN}` };
+  return (await fetch(`${gateway.adminUrl}/metrics`, { headers })).text();
+}
+
 function cellsOf(side: Side, kind: EvidenceCell['kind'] = 'live'): readonly EvidenceCell[] {
   return gateway.cells().filter((cell) => cell.side === side && cell.kind === kind);
 }
@@ -323,11 +328,26 @@ it('says in the log and in the metrics what it broke', async () => {
   await plant('candidate', { text: 'Hello!' });
   await ask('chat', false, TOOL);
   expect(gateway.log.slice(lines).map(({ breach }) => breach)).toEqual(['tool_schema', 'cut', undefined]);
-  const metrics = await fetch(`${gateway.adminUrl}/metrics`, {
-    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
-  }).then((answer) => answer.text());
-  expect(metrics).toMatch(
+  const shown = await metrics();
+  expect(shown).toMatch(
     /cutover_answer_breaches_total\{route="chat",side="candidate",class="tool_schema"\} \d/,
   );
-  expect(metrics).not.toContain('class="kept"');
+  expect(shown).not.toContain('class="kept"');
+});
+
+it('of a candidate that legacy was faster than is judged as well, and nothing of the request is held after', async () => {
+  await plant('candidate', call('{"city":1}'));
+  const say = candidate.fault;
+  candidate.fault = (exchange) => void setTimeout(() => say(exchange), 600);
+  const tool = { type: 'function' as const, function: { name: 'weather', parameters: CITY } };
+  await gateway
+    .client()
+    .chat.completions.create(
+      { model: MODEL, messages: [{ role: 'user', content: 'Hello?' }], tools: [tool] },
+      { headers: { 'x-stainless-timeout': '1' } },
+    );
+  candidate.fault = say;
+  expect(cellsOf('candidate')).toEqual([]);
+  expect(await counted('candidate')).toMatchObject({ checked: 1, breaches: { tool_schema: 1 } });
+  expect(await metrics()).toMatch(/^cutover_buffered_bytes 0$/m);
 });
