@@ -2,6 +2,7 @@ import { activityInfo, Context } from '@temporalio/activity';
 import type { WatchStageInput } from '../contract';
 import { type Evidence, failureCount, mergeEvidence } from '../core/evidence/evidence';
 import { type StageEvidence, withWindow } from '../core/evidence/stage-evidence';
+import { tallyOf } from '../core/evidence/traffic-tally';
 import { judgeStage } from '../core/gates/judge-stage';
 import {
   FAILURES_IN_A_ROW,
@@ -150,6 +151,7 @@ async function watch(
         cursors: round.cursors,
         verdict,
         probes: probed,
+        traffic: tallyOf(delta),
         lapses,
         drift: round.drifts[0] ?? null,
         drifts: round.drifts,

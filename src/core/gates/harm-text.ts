@@ -129,7 +129,7 @@ function spanText(visit: readonly NumberedVerdict[], last: NumberedVerdict): str
 }
 
 /** The sentence of a verdict without its evidence, which is for whoever audits it. */
-function withoutEvidence(sentence: string): string {
+export function withoutEvidence(sentence: string): string {
   return sentence
     .replace(/,? ?(?:evidence of harm )?e-value [\w,.]+(?: a million)? of [\d,.]+ needed(?: \([^)]*\))?/g, '')
     .replace(/[:;,] *$/, '');

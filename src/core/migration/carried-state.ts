@@ -16,7 +16,7 @@ import { initialState, type MigrationStart, type MigrationState } from './migrat
  * The schema of a state as one run hands it to the next; absent from releases before version 2. A release reads all
  * versions up to its own.
  */
-export const CARRIED_VERSION = 2;
+export const CARRIED_VERSION = 3;
 
 /** Thrown for a carried state that a newer release wrote: a worker of that release can read it, this one cannot. */
 export class NewerState extends Error {
@@ -33,6 +33,8 @@ export class NewerState extends Error {
 const STEPS: readonly ((older: MigrationState) => MigrationState)[] = [
   // Releases before version 2 carried all checkpoints.
   (older) => ({ ...older, archived: nothingArchived(older.migrationId) }),
+  // Version 3 sums up traffic, from the next window on.
+  (older) => older,
 ];
 
 /** An older state lifted step by step to the version of this release. Throws `NewerState`. */

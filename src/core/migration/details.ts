@@ -122,10 +122,10 @@ function checkpointText(entry: Checkpoint): string {
     case 'intended':
       return `${entry.cause} to ${shown(entry.stage)}, ${formatShare(entry.share)}, epoch ${entry.epoch}, by ${shown(entry.by)}${because(entry.reason)}`;
     case 'took effect':
-      return `${entry.closes} took effect: ${shown(entry.stage)}, ${formatShare(entry.share)}, epoch ${entry.epoch}`;
+      return `checkpoint ${entry.closes} took effect: ${shown(entry.stage)}, ${formatShare(entry.share)}, epoch ${entry.epoch}`;
     case 'superseded':
     case 'failed':
-      return `${entry.closes} ${entry.kind}${because(entry.reason)}`;
+      return `checkpoint ${entry.closes} ${entry.kind}${because(entry.reason)}`;
     case 'recorded':
       return `${entry.what}, by ${shown(entry.by)}${because(entry.reason)}`;
     default:

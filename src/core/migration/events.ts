@@ -1,5 +1,6 @@
 import type { ConfirmAnswer, Json } from '../effects/effect';
 import type { StageEvidence } from '../evidence/stage-evidence';
+import type { TrafficTally } from '../evidence/traffic-tally';
 import type { GateVerdict, ProbeRecord } from '../gates/verdict';
 import type { RoutingRecord } from '../routing/routing';
 import type { Command } from './command';
@@ -108,6 +109,8 @@ export interface WindowResult {
   readonly cursors: Readonly<Record<string, string>>;
   readonly verdict: GateVerdict;
   readonly probes: ProbeRecord;
+  /** What callers and money were through in it. Absent from workers of older releases. */
+  readonly traffic?: TrafficTally;
   readonly lapses: readonly {
     readonly gateway: string;
     readonly what: string;

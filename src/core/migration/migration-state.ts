@@ -4,6 +4,7 @@ import type { ParityFindings } from '../assessment/parity-report';
 import type { UsageFindings } from '../assessment/usage-digest';
 import type { EffectRun } from '../effects/effect-run';
 import { type AcceptedCause, noStageEvidence, type StageEvidence } from '../evidence/stage-evidence';
+import type { TrafficTally } from '../evidence/traffic-tally';
 import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from '../gates/verdict';
 import type { Plan, StagePlan } from '../plan/plan';
 import type { SealedEntries } from '../record/record-seal';
@@ -241,6 +242,8 @@ export interface MigrationState {
   readonly lapses: readonly Lapse[];
   readonly probes: ProbeRecord;
   readonly baseline: Baseline | null;
+  /** What callers and money were through in all windows. Absent before the first, and in older records. */
+  readonly traffic?: TrafficTally;
   readonly assessment: AssessmentSummary | null;
   /** The last verdicts of all stages, oldest first, at most 20. */
   readonly verdicts: readonly (GateVerdict & { readonly atMs: number; readonly window: number })[];

@@ -1,6 +1,7 @@
 import type { UsageDigest } from '../assessment/usage-digest';
 import { type EffectRun, isOpen } from '../effects/effect-run';
 import { runsOf } from '../effects/effect-runs';
+import type { TrafficTally } from '../evidence/traffic-tally';
 import type { GateVerdict, ProbeRecord } from '../gates/verdict';
 import { formatShare } from '../plan/plan';
 import { type Checkpoint, checkpointCount, routingEffectsOf } from './checkpoint';
@@ -49,6 +50,8 @@ export interface MigrationStatus {
   readonly probes: ProbeRecord;
   /** What the usage logs showed; null where none were read. */
   readonly usage: UsageDigest | null;
+  /** What callers and money were through in all windows so far. Absent before the first, and from older releases. */
+  readonly traffic?: TrafficTally;
   readonly soak: { readonly observedMs: number; readonly requiredMs: number; readonly windows: number };
   readonly deadlineAtMs: number | null;
   /** What a person is asked to approve. */
@@ -139,6 +142,7 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     verdict: state.stage.verdict,
     probes: state.probes,
     usage: state.assessment?.usage?.digest ?? null,
+    ...(state.traffic === undefined ? {} : { traffic: state.traffic }),
     soak: { observedMs: state.stage.observedMs, requiredMs: stage.soakMs, windows: state.stage.windows },
     deadlineAtMs: state.phase === 'observing' ? nextDeadlineMs(state) : null,
     pending:

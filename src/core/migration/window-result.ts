@@ -1,4 +1,5 @@
 import { withAccepted } from '../evidence/stage-evidence';
+import { addTallies } from '../evidence/traffic-tally';
 import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict, SHED } from '../gates/verdict';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from '../routing/drift';
 import { highestOf } from '../routing/routing';
@@ -67,6 +68,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
     ...state,
     epoch: highestOf(state.epoch, window.highestEpoch),
     probes: window.probes,
+    ...(window.traffic === undefined ? {} : { traffic: addTallies(state.traffic, window.traffic) }),
     unreachable: window.answered === undefined ? state.unreachable : silentIn(state.roster, window.answered),
     unreachableBecause: window.unansweredBecause ?? {},
     // A promotion rests on the verdict before it: one that is no longer a pass takes it back.

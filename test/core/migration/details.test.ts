@@ -37,10 +37,10 @@ Now: watching
 
 | checkpoint | at | what |
 |---|---|---|
-| 5 | 2026-01-05T09:00:00.000Z | 4 took effect: canary, 10%, epoch 2 |
+| 5 | 2026-01-05T09:00:00.000Z | checkpoint 4 took effect: canary, 10%, epoch 2 |
 | 4 | 2026-01-05T09:00:00.000Z | advance to canary, 10%, epoch 2, by cutover: both providers answer |
 | 3 | 2026-01-05T09:00:00.000Z | assessed, by cutover: pass: both providers answer |
-| 2 | 2026-01-05T09:00:00.000Z | 1 took effect: assess, 0%, epoch 1 |
+| 2 | 2026-01-05T09:00:00.000Z | checkpoint 1 took effect: assess, 0%, epoch 1 |
 | 1 | 2026-01-05T09:00:00.000Z | baseline to assess, 0%, epoch 1, by ana: cheaper |`);
 });
 

@@ -1,6 +1,7 @@
 import type { EvidenceCell } from '../../../src/core/evidence/evidence';
 import { emptyCell, type FailureClass, noEvidence } from '../../../src/core/evidence/evidence';
 import { withWindow } from '../../../src/core/evidence/stage-evidence';
+import { tallyOf } from '../../../src/core/evidence/traffic-tally';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import { stageAt } from '../../../src/core/migration/migration-state';
 import type { Side } from '../../../src/core/routing/routing';
@@ -36,7 +37,7 @@ export function watchesTraffic(world: MigrationWorld, traffic: Traffic, lasting?
     baseline: null,
     foresees: false,
   });
-  return world.elapse(windowMs).watches({ observedMs: windowMs, evidence, verdict });
+  return world.elapse(windowMs).watches({ observedMs: windowMs, evidence, verdict, traffic: tallyOf(window) });
 }
 
 function cellsOf({ legacy, candidate, legacyFailures = 0, candidateFailures = 0 }: Traffic): EvidenceCell[] {
@@ -58,5 +59,13 @@ function cellsOf({ legacy, candidate, legacyFailures = 0, candidateFailures = 0 
       costUsd: requests * (side === 'legacy' ? 0.002 : 0.0008),
     };
   };
-  return [cell('legacy', legacy, legacyFailures, 1), cell('candidate', candidate, candidateFailures, 1.1)];
+  const rescues = {
+    ...emptyCell({ side: 'legacy', kind: 'failover', shape: 'plain', model: 'large-chat' }),
+    ...{ attempts: candidateFailures, successes: candidateFailures, costUsd: candidateFailures * 0.002 },
+  };
+  return [
+    cell('legacy', legacy, legacyFailures, 1),
+    cell('candidate', candidate, candidateFailures, 1.1),
+    rescues,
+  ];
 }
