@@ -13,6 +13,7 @@ import {
   section,
   type Tone,
 } from '../report/report-document';
+import { managerSentences } from './manager-sentences';
 import { evidenceBar, intervalChart, shareChart } from './migration-charts';
 import type { ReportedMigration, ReportedWindow } from './reported-migration';
 
@@ -23,6 +24,7 @@ export function migrationReport(migration: ReportedMigration, madeAtMs: number):
     title: `Migration of ${migration.route}`,
     status: { text: migration.outcome, tone: toneOf(migration.outcome) },
     sections: [
+      inBrief(migration, untilMs),
       summary(migration, untilMs),
       shares(migration, untilMs),
       ...verdicts(migration),
@@ -45,11 +47,17 @@ function badge(text: string, of = text): ReportCell {
   return { text, tone: toneOf(of) };
 }
 
+/** For a manager; the rest is for whoever audits. */
+function inBrief(migration: ReportedMigration, untilMs: number): ReportSection {
+  return section({ title: 'In brief', prose: managerSentences(migration, untilMs) });
+}
+
 function summary(migration: ReportedMigration, untilMs: number): ReportSection {
   const { startedAtMs, endedAtMs, windows, checkpoints: listed, changes } = migration;
   const last = windows.at(-1)?.result.verdict;
+  const ended = migration.outcome === 'rolled back' ? 'What was verified' : 'How it ended';
   const lines = [
-    ...(migration.outcomeReason === '' ? [] : [`How it ended: ${migration.outcomeReason}.`]),
+    ...(migration.outcomeReason === '' ? [] : [`${ended}: ${migration.outcomeReason}.`]),
     ...(last === undefined ? [] : [`Last verdict: ${last.sentence}.`]),
     ...(migration.fromTheStart
       ? []
@@ -59,7 +67,7 @@ function summary(migration: ReportedMigration, untilMs: number): ReportSection {
   ];
   const highest = Math.max(0, ...changes.flatMap((one) => (one.confirmedAtMs === null ? [] : [one.share])));
   return section({
-    title: 'Summary',
+    title: 'For the auditor',
     facts: [
       ['Migration', migration.migrationId],
       ['Started', instant(startedAtMs)],

@@ -22,5 +22,5 @@ export interface ReportedWindow
   readonly stage: { readonly name: string };
   /** The candidate's share that was asked for; null where the change that did is not known. */
   readonly share: number | null;
-  readonly result: Pick<WindowResult, 'ended' | 'observedMs' | 'verdict'>;
+  readonly result: Pick<WindowResult, 'ended' | 'observedMs' | 'verdict' | 'traffic'>;
 }

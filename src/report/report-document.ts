@@ -15,6 +15,8 @@ export interface ReportTable {
 export interface ReportSection {
   readonly title: string;
   readonly level: 2 | 3;
+  /** Paragraphs that stand before everything else. */
+  readonly prose: readonly string[];
   readonly lines: readonly string[];
   readonly facts: readonly (readonly [name: string, value: ReportCell])[];
   /** SVG of our own making. */
@@ -33,7 +35,7 @@ export interface ReportDocument {
 
 /** A section; what is not given is empty. */
 export function section(given: Pick<ReportSection, 'title'> & Partial<ReportSection>): ReportSection {
-  return { level: 2, lines: [], facts: [], figure: null, table: null, folded: false, ...given };
+  return { level: 2, prose: [], lines: [], facts: [], figure: null, table: null, folded: false, ...given };
 }
 
 /** The plain text of a cell. */

@@ -2,7 +2,7 @@ import { markup } from '../core/text/markup';
 import type { ReportCell, ReportDocument, ReportSection, ReportTable } from './report-document';
 
 const STYLE = `
-:root{color-scheme:light dark;--ink:#1c2430;--soft:#5c6675;--line:#dfe3e9;--card:#f6f7f9;--page:#fff;--accent:#2f5fb3;--good:#1b7f4b;--bad:#b3261e;--open:#8a5a00;--good-bg:#e5f4ec;--bad-bg:#fbe9e7;--open-bg:#fcf1dc;--band:#c9d7ee}
+:root{color-scheme:light dark;--ink:#1c2430;--soft:#5c6675;--line:#dfe3e9;--card:#f6f7f9;--page:#fff;--accent:#2f5fb3;--good:#166a3f;--bad:#b3261e;--open:#8a5a00;--good-bg:#e5f4ec;--bad-bg:#fbe9e7;--open-bg:#fcf1dc;--band:#c9d7ee}
 @media (prefers-color-scheme:dark){:root{--ink:#e6e9ee;--soft:#9aa5b4;--line:#2c333d;--card:#1a1f27;--page:#12161c;--accent:#86aef0;--good:#5fce95;--bad:#ff9a91;--open:#ecb95c;--good-bg:#15301f;--bad-bg:#3a1a18;--open-bg:#362a12;--band:#2f4469}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--page);color:var(--ink);font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;font-variant-numeric:tabular-nums}
@@ -14,6 +14,7 @@ h3{font-size:1rem;margin:1.75rem 0 .5rem;font-weight:650}
 main>section:first-of-type h2{border:0;padding:0;margin-top:0}
 dl{display:grid;grid-template-columns:repeat(auto-fit,minmax(230px,1fr));gap:.75rem 1.5rem;margin:0 0 1rem;padding:1rem 1.1rem;background:var(--card);border-radius:8px}
 dt{color:var(--soft);font-size:.8rem}dd{margin:0;overflow-wrap:anywhere}
+p{margin:.35rem 0;font-size:1.05rem;max-width:46rem;overflow-wrap:anywhere}
 ul{margin:.25rem 0 1rem;padding-left:1.15rem}li{margin:.2rem 0;overflow-wrap:anywhere}
 .scroll{overflow-x:auto;margin:.25rem 0 1rem}
 table{border-collapse:collapse;width:100%;font-size:.86rem}
@@ -51,7 +52,8 @@ export function reportHtml({ title, status, sections }: ReportDocument, madeAt: 
   );
 }
 
-function sectionHtml({ title, level, lines, facts, figure, table, folded }: ReportSection): string {
+function sectionHtml({ title, level, prose, lines, facts, figure, table, folded }: ReportSection): string {
+  const paragraphs = prose.map((text) => `<p>${markup(text)}</p>`).join('');
   const list =
     lines.length === 0 ? '' : `<ul>${lines.map((line) => `<li>${markup(line)}</li>`).join('')}</ul>`;
   const pairs = facts.map(
@@ -61,7 +63,7 @@ function sectionHtml({ title, level, lines, facts, figure, table, folded }: Repo
   const body =
     folded && rows !== '' ? `<details><summary>${table?.rows.length} rows</summary>${rows}</details>` : rows;
   return (
-    `<section><h${level}>${markup(title)}</h${level}>` +
+    `<section><h${level}>${markup(title)}</h${level}>${paragraphs}` +
     `${pairs.length === 0 ? '' : `<dl>${pairs.join('')}</dl>`}${figure ?? ''}${list}${body}</section>`
   );
 }

@@ -7,8 +7,9 @@ export function reportMarkdown({ title, status, sections }: ReportDocument): str
   return `${parts.join('\n\n')}\n`;
 }
 
-function sectionParts({ title, level, lines, facts, table }: ReportSection): string[] {
+function sectionParts({ title, level, prose, lines, facts, table }: ReportSection): string[] {
   const parts = [`${'#'.repeat(level)} ${markdownText(title)}`];
+  parts.push(...prose.map(markdownText));
   if (facts.length > 0) parts.push(tableText(['', ''], facts));
   if (lines.length > 0) parts.push(lines.map((line) => `- ${markdownText(line)}`).join('\n'));
   if (table !== null && table.rows.length > 0) parts.push(tableText(table.head, table.rows));

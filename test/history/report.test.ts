@@ -13,7 +13,13 @@ it('tells shares, verdicts with their numbers, checkpoints with their chain, and
   for (const text of [html, markdown]) {
     expect(text).toContain('Migration of harm');
     expect(text).toContain('rolled back');
-    for (const heading of ['Summary', 'Shares asked and confirmed', 'Verdicts', 'Who did what', 'Effects']) {
+    for (const heading of [
+      'For the auditor',
+      'Shares asked and confirmed',
+      'Verdicts',
+      'Who did what',
+      'Effects',
+    ]) {
       expect(text).toContain(heading);
     }
     expect(text).toMatch(/Verified: 10 checkpoints without a gap, 3 changes of routing/);
@@ -21,6 +27,52 @@ it('tells shares, verdicts with their numbers, checkpoints with their chain, and
   }
   expect(html.match(/<svg/g)?.length).toBeGreaterThan(5);
   expect(markdown).toMatch(/^\| errors \| inconclusive \| \d+ \/ \d+ \| 0% \| \d+% \|/m);
+});
+
+describe('its three sentences for a manager', () => {
+  const sentencesOf = (migration: RecordedMigration) => {
+    const { markdown, html } = renderReport(migration, MADE_AT_MS);
+    const [, brief = ''] = /## In brief\n\n([\s\S]*?)\n\n## For the auditor/.exec(markdown) ?? [];
+    expect(html.indexOf('In brief')).toBeLessThan(html.indexOf('For the auditor'));
+    return brief.split('\n\n');
+  };
+
+  it('say what happened and why first, of a history of an older release too', () => {
+    const [what, callers, money, ...more] = sentencesOf(harmed);
+    expect(what).toMatch(
+      /^Rolled back 2026-11-23 08:0\d UTC: success fell to 0% \(0 of 15\) since window 2 of canary, floor 50%, after [\d.]+ s\.$/,
+    );
+    expect(callers).toMatch(/^What callers noticed was not counted: /);
+    expect(money).toMatch(/^What it cost is not known: /);
+    expect(more).toEqual([]);
+  });
+
+  it('say what callers noticed, and what it cost and saved, where windows have counted that', () => {
+    const arm = (requests: number, failures: number, costUsd: number) => ({
+      ...{ requests, failures, costUsd, priced: requests },
+    });
+    const windows = harmed.windows.map((window, index) => ({
+      ...window,
+      result: {
+        ...window.result,
+        traffic: {
+          legacy: arm(90, 1, 0.9),
+          candidate: arm(10, 2, 0.05),
+          rescued: index === 0 ? 1 : 2,
+          rescueUsd: 0.02,
+          windows: 1,
+        },
+      },
+    }));
+    const n = windows.length;
+    const [, callers, money] = sentencesOf({ ...harmed, windows });
+    expect(callers).toBe(
+      `Callers noticed 1 failure of ${10 * n} requests that the candidate got in ${n} windows; legacy answered ${2 * n - 1} that it failed.`,
+    );
+    expect(money).toMatch(
+      /^\$0\.\d+ spent at the candidate for \d+ requests and \$0\.\d+ to answer its failures at legacy: \$0\.\d+ saved against \$[\d.]+ by legacy's mean price\.$/,
+    );
+  });
 });
 
 it.each(['drift', 'continued-last-run'])('tells of migrations of earlier versions as well: %s', (name) => {
