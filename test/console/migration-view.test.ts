@@ -231,7 +231,7 @@ describe('banners', () => {
       },
     });
     expect(banners.map(({ title }) => title)).toEqual([
-      'Approval asked',
+      'Approval asked: approve, or say no by a pause or a rollback',
       'Effect pending: dns',
       'Outside of the rollout hours',
       'Effects under way',

@@ -86,9 +86,8 @@ it('shows a migration at 80 by 24', () => {
 canary  watching; paused
 ● assess 0% ── ◉ canary 10% ── ○ rolling 50% ── ○ complete 100%
 
-Paused  1 h
-  By ana: \\x1b[31mred\\x1b]0;title\\x07\\u202eright\\x0aline. The stage is still
-  watched, and harm still rolls back.
+Paused  1 h  By ana: \\x1b[31mred\\x1b]0;title\\x07\\u202eright\\x0aline. The stage
+  is still watched, and harm still rolls back.
 
 soak ━─────────────────── 23 h left  60 min of 24 h         deadline in 2 d 22 h
 
@@ -105,7 +104,8 @@ gw-a  as asked  asked 10%  serves 10%  measured 10%  100 requests  epoch 2
 gw-b  as asked  asked 10%  serves 10%  measured 10%  100 requests  epoch 2
 
   6 10:00:00  paused              canary              by ana: \\x1b[31mred\\x1b]0…
-  5 09:00:00  4 took effect       canary 10% epoch 2  confirmed by gw-a, gw-b"
+  5 09:00:00  took effect         canary 10% epoch 2  checkpoint 4; confirmed b…
+  4 09:00:00  intended: advance   canary 10% epoch 2  by cutover: both provider…"
 `);
 });
 
@@ -114,6 +114,49 @@ it('leaves no room unused that it needs at 120 by 40', () => {
   for (const part of ['assess 0%', 'status 5xx', '285/20', 'gw-b', 'intended: baseline', 'by ana']) {
     expect(text).toContain(part);
   }
+});
+
+it('shows the keys in its last row where there is room', () => {
+  const keys = 'q leaves';
+  const lines = drawFrame(busyView(), options(80, 24, { keys }));
+  expect(lines).toHaveLength(24);
+  expect(textOf(lines.slice(-1))).toBe(keys);
+  expect(textOf(drawFrame(busyView(), options(80, 10, { keys })))).not.toContain(keys);
+});
+
+it('gives a banner two lines at 80 by 24, and all of it where there are rows', () => {
+  const reason = Array.from({ length: 60 }, (_, at) => `word${at}`).join(' ');
+  const view = viewOf(givenMigration().reaches('canary').says('pause', { by: 'ana', reason }));
+  const bannerOf = (rows: number) => {
+    const lines = textOf(drawFrame(view, options(80, rows))).split('\n');
+    const from = lines.findIndex((line) => line.startsWith('Paused'));
+    return lines.slice(from, lines.indexOf('', from));
+  };
+  const short = bannerOf(24);
+  expect(short).toHaveLength(2);
+  expect(short[1]).toMatch(/…$/);
+  expect(bannerOf(40).join(' ')).toContain('word59');
+});
+
+it('begins with why a migration went back', () => {
+  const view = viewOf(
+    givenMigration().reaches('rolling').says('rollback', { by: 'ana', reason: 'slow' }).applies(),
+  );
+  const [first, , third] = textOf(drawFrame(view, options(80, 24))).split('\n');
+  expect(first).toMatch(/^Rolled back \d\d:\d\d:\d\d {2}By ana: slow\. Share 0 is verified/);
+  expect(third).toBe('');
+  expect(textOf(drawFrame(view, options(80, 24)))).toContain(
+    '● assess 0% ── ● canary 10% ── ⊗ rolling 50% ── ○ complete 100%',
+  );
+});
+
+it('says what happens next by itself', () => {
+  const world = givenMigration()
+    .reaches('canary')
+    .elapse(HOUR_MS)
+    .watches({ observedMs: 24 * HOUR_MS - 31_000 });
+  const text = textOf(drawFrame(viewOf(world), options(80, 24, { nowMs: world.nowMs })));
+  expect(text).toContain('Moves on to rolling in 31 s if the gate still passes: nothing to do');
 });
 
 it('fits into any terminal, however small, and says most in what there is', () => {
@@ -177,6 +220,15 @@ it('says by weight and inversion what colours say where there are none', () => {
 });
 
 describe('the screen', () => {
+  it('leaves the last frame on the ordinary screen, without empty rows at its end', () => {
+    const { written, screen } = recorded();
+    screen.enter();
+    screen.draw([[span('one')]]);
+    screen.leaveBehind([[span('last', 'strong')], [], [span('frame')], [], []]);
+    const left = written.join('').split('\u001b[?1049l')[1];
+    expect(left).toBe('\u001b[1mlast\u001b[0m\r\n\r\nframe\r\n');
+  });
+
   function recorded() {
     const written: string[] = [];
     const output = { columns: 20, rows: 3, write: (text: string) => written.push(text) };

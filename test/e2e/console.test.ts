@@ -55,6 +55,18 @@ it('rolls a real migration back, verified at its gateways, with a script in the 
     (entry) => entry.kind === 'intended' && entry.cause === 'rollback',
   );
   expect(intended).toMatchObject({ reason: SCRIPT, by: expect.stringMatching(/^ana \(.* via ui\)$/) });
+  await page
+    .locator('.lead')
+    .getByText(`By ${intended?.kind === 'intended' ? intended.by : ''}: ${SCRIPT}`)
+    .waitFor();
+  const [report] = await Promise.all([
+    page.context().waitForEvent('page'),
+    page.getByRole('link', { name: 'Read the report' }).click(),
+  ]);
+  await report.getByRole('heading', { name: 'In brief' }).waitFor();
+  expect(await report.locator('main section').first().textContent()).toContain(SCRIPT);
+  expect(await report.locator('img, script').count()).toBe(0);
+  await report.close();
   await page.getByText(SCRIPT).first().waitFor();
   expect(await page.locator('main img, main script').count()).toBe(0);
   expect(await page.title()).toBe('chat – Cutover');
@@ -245,12 +257,15 @@ it('shows itself on a real terminal and gives it back', async () => {
     await harness.eventually('the stage on the terminal', async () =>
       (await seen()).includes('◉ canary 30%'),
     );
+    expect(await seen()).toMatch(/^q leaves/m);
     expect(await state()).toBe('1 0');
     await run('resize-window', '-t', 'watch', '-x', '20', '-y', '12');
     await harness.eventually('the narrow frame', async () => (await seen()).includes('●◉○○ canary 30%'));
     for (const line of (await seen()).split('\n')) expect([...line].length).toBeLessThanOrEqual(20);
     await run('send-keys', '-t', 'watch', 'q');
     await harness.eventually('the former screen', async () => (await state()) === '0 1');
+    // What was on the screen stays there.
+    expect(await seen()).toContain('canary 30%');
   } finally {
     await run('kill-server').catch(() => undefined);
   }

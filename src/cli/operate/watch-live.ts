@@ -7,9 +7,7 @@ import { ASCII, drawFrame, drawNotice, type FrameOptions, UNICODE } from '../../
 import { LiveScreen } from '../../console/terminal/live-screen';
 import { type MigrationView, migrationView } from '../../console/view/migration-view';
 import type { MigrationStatus } from '../../core/migration/status';
-import { printLine } from '../options/output';
 import { consoleParts } from '../run/console-parts';
-import { statusLine } from './status-view';
 
 interface LiveOptions {
   readonly config: string | undefined;
@@ -58,7 +56,7 @@ export async function watchLive(
     terminal.leave();
     await gateways?.close();
   }
-  if (last !== null) printLine(statusLine(last));
+  terminal.leaveBehind();
   return terminal.left.aborted ? null : last;
 }
 
@@ -127,21 +125,32 @@ class Terminal {
     if (stdin.isTTY) stdin.pause();
   }
 
+  /** Leaves the last frame on the ordinary screen: what was seen last is what is asked about next. */
+  leaveBehind(): void {
+    if (this.#view === null) return;
+    const { rows, ...options } = this.#options();
+    this.#screen.leaveBehind(drawFrame(this.#view, { ...options, rows: Math.max(1, rows - 1) }));
+  }
+
   readonly #draw = (): void => {
-    const { columns = 80, rows = 24 } = process.stdout;
-    const options: FrameOptions = {
-      columns,
-      rows,
-      nowMs: Date.now(),
-      timeText: (atMs) => new Date(atMs).toLocaleTimeString('en-GB'),
-      glyphs: takesUtf8() ? UNICODE : ASCII,
-    };
+    const options = { ...this.#options(), keys: KEYS };
     this.#screen.draw(
       this.#view === null
         ? drawNotice('waiting for Temporal and a worker', options)
         : drawFrame(this.#view, options),
     );
   };
+
+  #options(): FrameOptions {
+    const { columns = 80, rows = 24 } = process.stdout;
+    return {
+      columns,
+      rows,
+      nowMs: Date.now(),
+      timeText: (atMs) => new Date(atMs).toLocaleTimeString('en-GB'),
+      glyphs: takesUtf8() ? UNICODE : ASCII,
+    };
+  }
 
   readonly #resize = (): void => {
     this.#screen.invalidate();
@@ -170,6 +179,9 @@ class Terminal {
     this.#draw();
   };
 }
+
+/** This screen is read-only: what can be done is done by commands elsewhere. */
+const KEYS = 'q leaves  Ctrl-Z suspends  commands: another terminal, or cutover ui';
 
 /** q, Ctrl-C, Ctrl-D. */
 const LEAVING_KEYS: readonly string[] = ['q', 'Q', '\u0003', '\u0004'];

@@ -5,6 +5,9 @@ import { openConsole } from '../../console/server/open-console';
 import { connectLazily } from '../../console/source/console-client';
 import { failedLoginText } from '../../core/access/failed-logins';
 import { openListenerTls } from '../../gateway/sockets/listener-tls';
+import { readMigration } from '../../history/recorded-migration';
+import { renderReport } from '../../history/write-report';
+import { fetchDocument } from '../history/history-source';
 import { type ConnectionFlags, withConnection } from '../options/connection';
 import { recordedOperator } from '../options/operator-name';
 import { durationOf, portNumber } from '../options/option-value';
@@ -68,6 +71,10 @@ async function runUi(flags: UiFlags): Promise<void> {
     tls,
     intervalMs: flags.interval,
     loginFailed: (failure) => printNote(failedLoginText(failure)),
+    report: async (route, runId) => {
+      const document = await fetchDocument(await client(), route, runId === null ? {} : { run: runId });
+      return renderReport(readMigration(document), Date.now()).html;
+    },
   }).catch((error: unknown) => {
     throw explainedListenProblem(error, 'choose another --port (0 takes a free one) or --host');
   });

@@ -1,15 +1,20 @@
 import type { Banner } from '../view/banner';
 import { type Child, h } from './element';
-import { ago } from './moment';
+import { ago, moment } from './moment';
 
 /** A banner; what stands between backticks is set as code. */
-export function bannerElement({ tone, title, text, sinceMs }: Banner): HTMLElement {
+export function bannerElement(
+  { tone, title, text, sinceMs, facts = [] }: Banner,
+  ...links: readonly Child[]
+): HTMLElement {
   return h(
     'div',
     { class: `banner ${tone}` },
     h('strong', {}, title),
-    sinceMs !== null && h('span', { class: 'since' }, ago(sinceMs)),
+    sinceMs !== null && h('span', { class: 'since' }, moment(sinceMs), ', ', ago(sinceMs)),
     text !== '' && h('p', {}, ...withCode(text)),
+    facts.length > 0 && h('ul', { class: 'banner-facts' }, ...facts.map((fact) => h('li', {}, fact))),
+    links.length > 0 && h('p', {}, ...links),
   );
 }
 

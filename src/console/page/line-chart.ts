@@ -81,16 +81,17 @@ export class LineChart {
     return {
       width: Math.max(120, this.#canvas.clientWidth),
       height: HEIGHT_PX,
-      padding: [8, 22, 0, 0],
+      padding: [12, 22, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
-      scales: { y: { range: (_plot, _low, high) => [0, most ?? Math.max(least, (high ?? 0) * 1.1)] } },
+      scales: { y: { range: (_plot, _low, high) => [0, topOf(most ?? Math.max(least, high ?? 0))] } },
       axes: [
         { ...axis, size: 26, grid: { show: false }, space: 76, values: (_plot, splits) => timeTicks(splits) },
         {
           ...axis,
           size: 52,
-          space: 34,
+          space: 26,
+          splits: (_plot, _axis, _low, high) => ticksOf(high),
           grid: { stroke: colour('line'), width: 1 },
           values: (_plot, splits) => splits.map((value) => this.#text(value)),
         },
@@ -141,6 +142,30 @@ export class LineChart {
       this.#plot.setSize({ width, height: HEIGHT_PX });
     }
   }
+}
+
+/** Ticks on an axis from 0, none of them odd numbers. */
+const TICKS_MOST = 5;
+/** Above the highest tick, so that a line that lies on it is drawn whole. */
+const HEADROOM = 1.04;
+
+function stepOf(high: number): number {
+  const rough = high / (TICKS_MOST - 1);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough * 0.999) ?? 10) * power;
+}
+
+/** Where an axis ends that shows `high`: a little above a tick. */
+function topOf(high: number): number {
+  if (high <= 0) return 1;
+  const step = stepOf(high);
+  return Math.ceil((high / step) * 0.999) * step * HEADROOM;
+}
+
+function ticksOf(top: number): number[] {
+  const high = top / HEADROOM;
+  const step = stepOf(high);
+  return Array.from({ length: Math.round(high / step) + 1 }, (_, index) => index * step);
 }
 
 const DAY_S = 86_400;

@@ -17,7 +17,7 @@ export class ListScreen {
     placeholder: 'Find a route, state or reason',
     'aria-label': 'Find a route, state or reason',
   });
-  readonly #rows = h('div', { class: 'listed', role: 'list' });
+  readonly #rows = h('div', { class: 'listed' });
   #all: readonly ListedView[] = [];
 
   constructor() {
@@ -48,8 +48,8 @@ export class ListScreen {
 
   #show(): void {
     const wanted = this.#search.value.trim().toLowerCase();
-    const shown = this.#all.filter(({ route, state, reason, by, migrationId }) =>
-      [route, state, reason, by, migrationId].some((text) => text.toLowerCase().includes(wanted)),
+    const shown = this.#all.filter(({ route, state, reason, by, why, migrationId }) =>
+      [route, state, reason, by, why, migrationId].some((text) => text.toLowerCase().includes(wanted)),
     );
     if (shown.length === 0) {
       fill(
@@ -68,12 +68,23 @@ export class ListScreen {
 
 function group(title: string, rows: readonly ListedView[]): Child[] {
   if (rows.length === 0) return [];
-  return [h('h2', {}, `${title} `, h('span', { class: 'count' }, rows.length)), ...rows.map(row)];
+  const isOpen = rows[0]?.open === true;
+  const heads = [
+    'Route',
+    'State',
+    isOpen ? 'Candidate share' : '',
+    isOpen ? 'Started' : 'Ended',
+    isOpen ? 'Started by, why' : 'Why it ended',
+  ];
+  return [
+    h('h2', {}, `${title} `, h('span', { class: 'count' }, rows.length)),
+    h('div', { class: 'listed-heads', 'aria-hidden': 'true' }, ...heads.map((text) => h('span', {}, text))),
+    h('div', { role: 'list', 'aria-label': title }, ...rows.map(row)),
+  ];
 }
 
 function row(view: ListedView): HTMLElement {
-  const { route, migrationId, runId, state, tone, open, share, paused, startedAtMs, closedAtMs, by, reason } =
-    view;
+  const { route, migrationId, runId, state, tone, open, share, paused, startedAtMs, closedAtMs, why } = view;
   const address = `#/${encodeURIComponent(route)}${runId === null ? '' : `/${runId}`}`;
   return h(
     'div',
@@ -97,7 +108,7 @@ function row(view: ListedView): HTMLElement {
             h('span', { class: 'number' }, formatShare(share)),
           ),
       h('span', { class: 'listed-when' }, moment(open || closedAtMs === null ? startedAtMs : closedAtMs)),
-      h('span', { class: 'listed-why' }, [by, reason].filter((text) => text !== '').join(': ')),
+      h('span', { class: 'listed-why', title: why }, why),
     ),
   );
 }

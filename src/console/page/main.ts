@@ -1,4 +1,5 @@
 import { fill, h } from './element';
+import { listenForHelp } from './help';
 import { ListScreen } from './list-screen';
 import { type ConnectionState, Live } from './live';
 import { MigrationScreen } from './migration-screen';
@@ -116,7 +117,7 @@ function askForToken(problem = ''): void {
     h('label', { for: 'token' }, 'Token'),
     input,
     told,
-    h('button', { type: 'submit', class: 'button plain' }, 'Go on'),
+    h('button', { type: 'submit', class: 'button plain' }, 'Continue'),
   );
   form.addEventListener('submit', (event) => {
     event.preventDefault();
@@ -130,4 +131,5 @@ function askForToken(problem = ''): void {
   input.focus();
 }
 
+listenForHelp();
 void begin();

@@ -3,6 +3,7 @@ import { bannerElement } from './banner-element';
 import { Charts } from './charts';
 import { CheckpointListElement } from './checkpoint-list';
 import { fill, h } from './element';
+import { helpButton } from './help';
 import {
   clockElement,
   gateElements,
@@ -22,11 +23,12 @@ export class MigrationScreen {
   readonly #route: string;
   readonly #charts = new Charts();
   readonly #checkpoints: CheckpointListElement;
-  readonly #isPast: boolean;
+  readonly #runId: string | null;
   readonly #viewer: string | null;
   readonly #absent = h('div', { class: 'banners' });
   readonly #content = h('div', { class: 'content' });
   readonly #head = h('section', { class: 'head' });
+  readonly #lead = h('div', { class: 'banners lead', 'aria-live': 'polite' });
   readonly #banners = h('div', { class: 'banners', 'aria-live': 'polite' });
   readonly #orders = h('div', { class: 'orders', 'aria-live': 'polite' });
   readonly #stages = h('section', { class: 'stages', 'aria-label': 'Stages' });
@@ -38,12 +40,13 @@ export class MigrationScreen {
   /** `viewer` is whoever may look only; null for an operator. */
   constructor(route: string, runId: string | null, viewer: string | null) {
     this.#route = route;
-    this.#isPast = runId !== null;
+    this.#runId = runId;
     this.#viewer = viewer;
     this.#checkpoints = new CheckpointListElement(route, runId);
     this.#content.hidden = true;
     fill(
       this.#content,
+      this.#lead,
       this.#head,
       this.#banners,
       this.#orders,
@@ -52,9 +55,10 @@ export class MigrationScreen {
       h(
         'div',
         { class: 'columns' },
-        h('div', { class: 'column' }, this.#sides.element, this.#charts.element),
-        h('div', { class: 'column' }, this.#gate.element, this.#gateways.element),
+        h('div', { class: 'column' }, this.#sides.element, this.#gateways.element),
+        h('div', { class: 'column' }, this.#gate.element),
       ),
+      this.#charts.element,
       this.#checkpoints.element,
     );
     fill(this.element, this.#absent, this.#content);
@@ -69,18 +73,30 @@ export class MigrationScreen {
     const known = view as MigrationView;
     const has = (...names: readonly Part[]) => names.some((name) => changed.has(name));
     if (has('head')) fill(this.#head, headElement(known.head));
-    if (has('banners')) fill(this.#banners, ...known.banners.map(bannerElement));
+    if (has('banners')) this.#showBanners(known.banners);
     if (has('orders')) fill(this.#orders, ...known.orders.map(orderElement));
     if (has('stages', 'clock', 'head')) fill(this.#stages, stageRail(known), clockElement(known.clock));
     if (has('sides', 'head')) fill(this.#sides.body, sidesElement(known.sides, known.head.providers));
     if (has('gate', 'head')) {
-      this.#gate.title.textContent = `Gate of ${known.head.stage}`;
+      fill(this.#gate.title, `Gate of ${known.head.stage}`, helpButton());
       fill(this.#gate.body, ...gateElements(known.gate));
     }
     if (has('gateways')) fill(this.#gateways.body, gatewayRows(known.gateways));
     if (has('actions', 'head')) this.#showActions(known);
     if (has('series', 'head')) this.#charts.update(known.series, known.head);
     if (has('checkpoints')) this.#checkpoints.update(known.checkpoints);
+  }
+
+  #showBanners(banners: MigrationView['banners']): void {
+    const leading = banners.filter(({ leads }) => leads);
+    fill(this.#lead, ...leading.map((banner) => bannerElement(banner, this.#reportLink())));
+    fill(this.#banners, ...banners.filter(({ leads }) => !leads).map((banner) => bannerElement(banner)));
+  }
+
+  #reportLink(): HTMLElement {
+    const run = this.#runId === null ? '' : `?run=${encodeURIComponent(this.#runId)}`;
+    const href = `/api/routes/${encodeURIComponent(this.#route)}/report${run}`;
+    return h('a', { href, target: '_blank', rel: 'noopener', 'data-key': 'report' }, 'Read the report');
   }
 
   #showAbsent(absent: { readonly message: string } | null): void {
@@ -99,7 +115,7 @@ export class MigrationScreen {
   }
 
   #showActions({ actions, head }: MigrationView): void {
-    const over = this.#isPast || head.phase === 'closed';
+    const over = this.#runId !== null || head.phase === 'closed';
     this.#actions.hidden = over;
     if (over) return;
     if (this.#viewer !== null) {

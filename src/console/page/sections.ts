@@ -15,6 +15,7 @@ import {
   usdText,
 } from '../view/number-text';
 import type { OrderView } from '../view/order';
+import { outlookText } from '../view/outlook';
 import type { SidesView, SideView } from '../view/side-view';
 import { bar, type Child, h } from './element';
 import { ago, moment, ticking } from './moment';
@@ -25,7 +26,12 @@ export function headElement(head: HeadView): HTMLElement {
     head;
   const state = outcome ?? (phase === 'observing' ? stage : `${stage}, ${phase}`);
   const change = shareAsked === share ? null : `from ${formatShare(share)}`;
-  const measured = observedShare === null ? 'not measured yet' : `${rateText(observedShare)} measured`;
+  const measured =
+    outcome === 'rolled back'
+      ? `all at ${providers.legacy}`
+      : observedShare === null
+        ? 'not measured yet'
+        : `${rateText(observedShare)} measured`;
   return h(
     'div',
     { class: 'head-row' },
@@ -40,7 +46,13 @@ export function headElement(head: HeadView): HTMLElement {
         h('span', { class: 'arrow', 'aria-label': 'to' }, ' → '),
         h('span', { class: 'candidate-name' }, providers.candidate),
       ),
-      h('p', { class: 'doing' }, h('span', { class: 'state' }, state), ` · ${head.doing}`),
+      h(
+        'p',
+        { class: 'doing' },
+        h('span', { class: 'state' }, state),
+        // The banner says how it ended.
+        outcome === null && ` · ${head.doing}`,
+      ),
       h('p', { class: 'facts' }, migrationId, ` · epoch ${epoch} · started `, ago(head.startedAtMs)),
     ),
     h(
@@ -76,10 +88,15 @@ export function stageRail({ stages, head }: Pick<MigrationView, 'stages' | 'head
   );
 }
 
-/** Time left in the soak and to the deadline. */
-export function clockElement({ soak, deadlineAtMs, nextPossibleAtMs }: ClockView): HTMLElement | null {
+/** What happens next by itself, time left in the soak and to the deadline. */
+export function clockElement(clock: ClockView): HTMLElement | null {
+  const { soak, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
   if (soak === null && deadlineAtMs === null && nextPossibleAtMs === null) return null;
   const parts: Child[] = [];
+  if (outlook !== null) {
+    const text = () => outlookText(outlook, Date.now(), timeLeftText);
+    parts.push(h('div', { class: 'outlook' }, ticking(text)));
+  }
   if (soak !== null) {
     const { observedMs, requiredMs, windows } = soak;
     const leftMs = Math.max(0, requiredMs - observedMs);
@@ -264,16 +281,23 @@ function metricElement({ metric, outcome, harm, sentence, bar: evidence }: Metri
             evidence.toward === 'harm' ? 'harm' : 'pass',
             `${metric}: ${neededText(evidence)}`,
           ),
-          h('span', { class: 'metric-numbers' }, neededText(evidence)),
+          h('span', { class: 'metric-numbers', title: evidenceHelp(evidence) }, neededText(evidence)),
         ]),
   );
 }
 
 function neededText({ kind, toward, value, threshold }: EvidenceBar): string {
-  const found = `${kind === 'count' ? '' : 'e-value '}${evidenceNumber(value)}`;
-  return toward === 'harm'
-    ? `${found}, harm at ${evidenceNumber(threshold)}`
-    : `${found}, ${evidenceNumber(threshold)} needed`;
+  const [found, needed] = [evidenceNumber(value), evidenceNumber(threshold)];
+  if (kind === 'count') return `${found} of ${needed} needed`;
+  return `evidence${toward === 'harm' ? ' of harm' : ''} ${found} of ${needed} needed`;
+}
+
+/** An e-value in plain words, for whoever points at one. */
+function evidenceHelp({ kind, toward, value, threshold }: EvidenceBar): string {
+  if (kind === 'count') return '';
+  const [found, needed] = [evidenceNumber(value), evidenceNumber(threshold)];
+  const end = toward === 'harm' ? 'harm is shown' : 'the metric passes';
+  return `Evidence ${found} of ${needed} needed. It is an e-value: 1 says nothing; at ${needed} ${end}, and chance alone gets it there in fewer than 1 of ${needed} cases.`;
 }
 
 const STATE_WORDS: Readonly<Record<GatewayView['state'], string>> = {

@@ -27,6 +27,8 @@ export interface ConsoleServerOptions {
   readonly host: string;
   readonly port: number;
   readonly loginFailed: (failure: FailedLogin) => void;
+  /** The report of a route's newest migration, or of one run, as one HTML page; absent: none is offered. */
+  readonly report?: (route: string, runId: string | null) => Promise<string>;
   /** Null, or absent: plain HTTP. */
   readonly tls?: ListenerTls | null;
 }
@@ -130,11 +132,13 @@ class ConsoleSite {
       return sendJson(response, 200, { by: this.options.by(name), name, role });
     }
     if (call === 'GET /api/live') return this.#stream(url, visitor, response);
-    const [, route = '', what] = /^\/api\/routes\/([^/]+)\/(commands|checkpoints)$/.exec(url.pathname) ?? [];
+    const [, route = '', what] =
+      /^\/api\/routes\/([^/]+)\/(commands|checkpoints|report)$/.exec(url.pathname) ?? [];
     if (!ROUTE.test(route)) return sendJson(response, 404, { message: 'expected a path of this console' });
     if (what === 'commands' && request.method === 'POST')
       return this.#command(route, visitor, request, response);
     if (what === 'checkpoints' && request.method === 'GET') return this.#checkpoints(route, url, response);
+    if (what === 'report' && request.method === 'GET') return this.#report(route, url, response);
     return sendJson(response, 405, { message: `expected another method for ${url.pathname}` });
   }
 
@@ -222,6 +226,30 @@ class ConsoleSite {
       sendJson(response, STATUS_OF[kind] ?? 500, { message });
     }
     watched.feed.nudge();
+  }
+
+  async #report(route: string, url: URL, response: ServerResponse): Promise<void> {
+    const { report } = this.options;
+    const runId = url.searchParams.get('run');
+    if (runId !== null && !RUN.test(runId))
+      return sendJson(response, 400, { message: 'expected the id of a run' });
+    if (report === undefined) return sendJson(response, 404, { message: 'this console writes no reports' });
+    try {
+      const html = await report(route, runId);
+      response.writeHead(200, {
+        ...SECURITY_HEADERS,
+        // The page is one file with its own style, and loads nothing.
+        'content-security-policy':
+          "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        'content-type': 'text/html; charset=utf-8',
+        'content-length': Buffer.byteLength(html),
+        'cache-control': 'no-store',
+      });
+      response.end(html);
+    } catch (error) {
+      const { message, name } = error instanceof Error ? error : new Error(String(error));
+      sendJson(response, STATUS_OF[name] ?? 500, { message });
+    }
   }
 
   async #checkpoints(route: string, url: URL, response: ServerResponse): Promise<void> {

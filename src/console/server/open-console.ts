@@ -29,6 +29,8 @@ export interface ConsoleOptions {
   /** Between two looks at a migration that is open, milliseconds. */
   readonly intervalMs: number;
   readonly loginFailed: (failure: FailedLogin) => void;
+  /** The report of a route's newest migration, or of one run, as one HTML page; absent: none is offered. */
+  readonly report?: (route: string, runId: string | null) => Promise<string>;
 }
 
 /** Beside `dist/src`, see tools/build-page.ts. */

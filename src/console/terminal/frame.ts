@@ -1,11 +1,13 @@
 import { formatShare, stageShareText } from '../../core/plan/plan';
 import { formatDuration } from '../../core/text/duration';
+import { visibleText } from '../../core/text/visible-text';
 import type { Banner } from '../view/banner';
 import type { CheckpointLine } from '../view/checkpoint-line';
 import { type EvidenceBar, type GateView, type MetricView, toneOf } from '../view/gate-view';
 import type { GatewayView } from '../view/gateway-view';
 import type { MigrationView } from '../view/migration-view';
 import { countText, evidenceNumber, rateText, timeLeftText } from '../view/number-text';
+import { outlookText } from '../view/outlook';
 import { type Block, stack } from './block';
 import { sidesLines } from './sides-table';
 import {
@@ -28,6 +30,8 @@ export interface FrameOptions {
   /** `14:05:31`, in the time zone of whoever looks. */
   readonly timeText: (atMs: number) => string;
   readonly glyphs: Glyphs;
+  /** What the keys do, for the last row; absent: no such row. */
+  readonly keys?: string;
 }
 
 /** The characters that are drawn with. */
@@ -73,13 +77,24 @@ const TWO_COLUMNS_FROM = 76;
 /** Where the addresses of gateways are shown. */
 const ADDRESSES_FROM = 110;
 const COLUMN_GAP = 3;
+/** With fewer rows every one of them is for the migration. */
+const KEYS_FROM_ROWS = 12;
+/** A banner takes no more lines where there are few rows, so that several fit. */
+const BANNER_LINES = 2;
+const TALL_FROM_ROWS = 36;
 
 /** A migration on a terminal of any size: exactly as many lines as fit, none longer than a row. */
 export function drawFrame(view: MigrationView, options: FrameOptions): readonly Line[] {
   const { columns, rows, glyphs } = options;
+  const { keys = '' } = options;
+  const others = view.banners.filter(({ leads }) => !leads);
   const blocks: Block[] = [
+    {
+      lines: view.banners.filter(({ leads }) => leads).flatMap((banner) => bannerLines(banner, options)),
+      least: 2,
+    },
     { lines: [...headLines(view, options), ...stageLines(view, options)], least: 3 },
-    { lines: view.banners.flatMap((banner) => bannerLines(banner, options)), least: 4 },
+    { lines: others.flatMap((banner) => bannerLines(banner, options)), least: 4 },
     {
       lines: view.orders
         .filter(({ open }) => open)
@@ -91,7 +106,12 @@ export function drawFrame(view: MigrationView, options: FrameOptions): readonly 
     { lines: view.gateways.map((gateway) => gatewayLine(gateway, view, options)), least: 1 },
     { lines: checkpointLines(view.checkpoints.newest.slice(0, rows), options), least: 1 },
   ];
-  const lines = stack(blocks, rows, glyphs.more);
+  const withKeys = keys !== '' && rows >= KEYS_FROM_ROWS;
+  const lines = stack(blocks, withKeys ? rows - 1 : rows, glyphs.more);
+  if (withKeys) {
+    while (lines.length < rows - 1) lines.push([]);
+    lines.push([span(keys, 'dim')]);
+  }
   return lines.map((line) => fitLine(line, columns, glyphs.more));
 }
 
@@ -148,17 +168,48 @@ const BANNER_STYLES: Readonly<Record<Banner['tone'], Style>> = {
   good: 'good',
 };
 
-function bannerLines({ tone, title, text, sinceMs }: Banner, { columns, nowMs }: FrameOptions): Line[] {
-  const since = sinceMs === null ? '' : `  ${timeLeftText(nowMs - sinceMs)}`;
+function bannerLines(
+  { tone, title, text, sinceMs, facts = [], id }: Banner,
+  { columns, rows, nowMs, timeText, glyphs }: FrameOptions,
+): Line[] {
+  // What is over is told by its time, what goes on by how long it does.
+  const since =
+    sinceMs === null ? '' : id === 'closed' ? ` ${timeText(sinceMs)}` : `  ${timeLeftText(nowMs - sinceMs)}`;
   const label = tone === 'danger' ? ` ${title} ` : title;
-  const first: Line = [span(label, BANNER_STYLES[tone]), span(since, 'dim')];
-  const body = text.replaceAll('`', '');
-  if (lineWidth(first) + 2 + body.length <= columns) return [[...first, span(`  ${body}`)]];
-  return [first, ...wrap(body, Math.max(1, columns - 2), 'plain').map((line): Line => [span('  '), ...line])];
+  const head: Line = [span(label, BANNER_STYLES[tone]), span(since, 'dim')];
+  const body = [text, ...facts].join(' ').replaceAll('`', '');
+  const firstWidth = columns - lineWidth(head) - 2;
+  const [first = '', rest] = firstWidth < FIRST_LINE_LEAST ? ['', body] : cutAtWord(body, firstWidth);
+  const most = rows < TALL_FROM_ROWS ? BANNER_LINES : Number.POSITIVE_INFINITY;
+  const below = wrap(rest, Math.max(1, columns - 2), 'plain');
+  const shown = below.slice(0, most - 1);
+  const last = shown.at(-1);
+  if (shown.length < below.length && last !== undefined) {
+    shown[shown.length - 1] = fitLine(
+      [...last, span(` ${below[shown.length]?.[0]?.text ?? ''}`)],
+      columns - 2,
+      glyphs.more,
+    );
+  }
+  return [
+    first === '' ? head : [...head, span(`  ${first}`)],
+    ...shown.map((line): Line => [span('  '), ...line]),
+  ];
+}
+
+/** Columns below which a text begins on a line of its own. */
+const FIRST_LINE_LEAST = 20;
+
+/** As many words as fit into `width` columns, and the rest. */
+function cutAtWord(text: string, width: number): readonly [string, string] {
+  const [first] = wrap(text, width, 'plain');
+  const head = (first ?? []).map((each) => each.text).join('');
+  return widthOf(head) > width ? ['', text] : [head, visibleText(text).slice(head.length).trimStart()];
 }
 
 function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }: FrameOptions): Line[] {
-  const { soak, deadlineAtMs, nextPossibleAtMs } = clock;
+  const { soak, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
+  const next: Line[] = outlook === null ? [] : [[span(outlookText(outlook, nowMs, timeLeftText), 'good')]];
   const hours = nextPossibleAtMs === null ? '' : `next possible in ${timeLeftText(nextPossibleAtMs - nowMs)}`;
   const deadline: Line =
     hours !== ''
@@ -168,7 +219,7 @@ function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }: FrameO
         : deadlineAtMs > nowMs
           ? [span(`deadline in ${timeLeftText(deadlineAtMs - nowMs)}`, 'dim')]
           : [span(`deadline ${timeLeftText(nowMs - deadlineAtMs)} ago`, 'warning')];
-  if (soak === null) return deadline.length === 0 ? [] : [deadline];
+  if (soak === null) return deadline.length === 0 ? next : [deadline, ...next];
   const { observedMs, requiredMs } = soak;
   const leftMs = Math.max(0, requiredMs - observedMs);
   const width = columns < 60 ? 8 : 20;
@@ -179,7 +230,7 @@ function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }: FrameO
     span(leftMs === 0 ? ' complete' : ` ${timeLeftText(leftMs)} left`),
     span(`  ${told}`, 'dim'),
   ];
-  return [...spread(left, deadline, columns)].filter((line) => line.length > 0);
+  return [...spread(left, deadline, columns), ...next].filter((line) => line.length > 0);
 }
 
 function middleLines(view: MigrationView, options: FrameOptions): Line[] {

@@ -8,6 +8,8 @@ export interface TerminalOutput {
 }
 
 const ENTER = '\u001b[?1049h\u001b[?25l\u001b[?7l\u001b[2J';
+/** Written below what the terminal showed before, where it stays. */
+const END_OF_LINE = '\r\n';
 const LEAVE = '\u001b[0m\u001b[?7h\u001b[?25h\u001b[?1049l';
 /** Terminals that know synchronised updates show a frame at once; the others ignore these two. */
 const BEGIN_FRAME = '\u001b[?2026h';
@@ -37,6 +39,14 @@ export class LiveScreen {
     if (!this.#entered) return;
     this.#entered = false;
     this.#output.write(LEAVE);
+  }
+
+  /** Writes lines where the former screen ends, so that they stay when this program is gone. */
+  leaveBehind(lines: readonly Line[]): void {
+    this.leave();
+    const texts = lines.map((line) => ansiLine(line, this.#colour));
+    while (texts.at(-1) === '') texts.pop();
+    if (texts.length > 0) this.#output.write(`${texts.join(END_OF_LINE)}${END_OF_LINE}`);
   }
 
   /** Forgets what is on the screen, as after a change of its size. */

@@ -1,7 +1,10 @@
+import { callersText, moneyText } from '../../core/evidence/tally-text';
+import { withoutEvidence } from '../../core/gates/harm-text';
 import type { Ending } from '../../core/migration/ending';
 import type { MigrationStatus } from '../../core/migration/status';
 import { formatShare } from '../../core/plan/plan';
 import type { AdminError } from '../../core/routing/routing';
+import { formatDuration } from '../../core/text/duration';
 import type { GatewaySighting } from './gateway-view';
 
 export type BannerTone = 'danger' | 'warning' | 'info' | 'good';
@@ -13,6 +16,10 @@ export interface Banner {
   readonly title: string;
   readonly text: string;
   readonly sinceMs: number | null;
+  /** Stands before everything else: how it ended, or that it goes back. */
+  readonly leads?: true;
+  /** What whoever looks asks next, a sentence each. Absent: nothing. */
+  readonly facts?: readonly string[];
 }
 
 /** Why nothing new is known: who does not answer, since when, and how old what is shown is. */
@@ -101,6 +108,7 @@ function rollbackBanner(status: MigrationStatus): Banner[] {
       title: `Rolling back to ${formatShare(pending?.share ?? 0)}`,
       text: `${why} ${waiting} Checkpoint ${pending?.checkpoint ?? checkpoints}.`,
       sinceMs: intent?.atMs ?? null,
+      leads: true,
     },
   ];
 }
@@ -115,8 +123,9 @@ function pauseBanner({ paused }: MigrationStatus): Banner[] {
 
 function heldBanner({ held }: MigrationStatus): Banner[] {
   if (held === null) return [];
-  const text = `${sentence(held.reason)} Reevaluate, promote or roll back.`;
-  return [{ id: 'held', tone: 'warning', title: 'Held at its deadline', text, sinceMs: held.atMs }];
+  const text = sentence(withoutEvidence(held.reason));
+  const title = 'Held: reevaluate, promote with a reason, or roll back';
+  return [{ id: 'held', tone: 'warning', title, text, sinceMs: held.atMs }];
 }
 
 /** Statuses of older workers lack what was added later. */
@@ -129,8 +138,9 @@ function approvalBanner(status: MigrationStatus): Banner[] {
     return [{ id: 'approval', tone: 'info', title: 'Approved', text, sinceMs: granted.atMs }];
   }
   const end = `${new Date(expiresAtMs).toISOString().slice(0, 16).replace('T', ' ')}Z`;
-  const text = `${asks.map(sentence).join(' ')} Checkpoint ${checkpoint} asks; without an answer by ${end}: ${onExpiry}.`;
-  return [{ id: 'approval', tone: 'warning', title: 'Approval asked', text, sinceMs: askedAtMs }];
+  const text = `${sentence(asks.map(withoutEvidence).join('; '))} Checkpoint ${checkpoint} asks; without an answer by ${end}: ${onExpiry}.`;
+  const title = 'Approval asked: approve, or say no by a pause or a rollback';
+  return [{ id: 'approval', tone: 'warning', title, text, sinceMs: askedAtMs }];
 }
 
 function hoursBanner(status: MigrationStatus): Banner[] {
@@ -220,17 +230,31 @@ function closedBanner(status: MigrationStatus): Banner[] {
   const text = ending === null ? recorded : endingText(ending);
   const titles = { completed: 'Completed', 'rolled back': 'Rolled back', rejected: 'Rejected' };
   const tone = outcome === 'completed' ? 'good' : 'warning';
-  return [{ id: 'closed', tone, title: titles[outcome], text, sinceMs: last?.atMs ?? null }];
+  const facts = ending === null ? [] : factsOf(status, ending);
+  const sinceMs = ending?.atMs ?? last?.atMs ?? null;
+  return [{ id: 'closed', tone, title: titles[outcome], text, sinceMs, facts, leads: true }];
+}
+
+/** What callers felt, what it cost, how long it took. */
+function factsOf({ traffic, startedAtMs }: MigrationStatus, { atMs, stage, what }: Ending): string[] {
+  const where = what === 'completed' ? '' : `, ended in ${stage}`;
+  return [
+    callersText(traffic) ?? '',
+    moneyText(traffic) ?? '',
+    `took ${formatDuration(atMs - startedAtMs)}${where}`,
+  ]
+    .filter((fact) => fact !== '')
+    .map((fact) => sentence(capital(fact)));
 }
 
 /** Why it ended or goes back, with what was verified: the title says what it is. */
 function endingText({ by, cause, verified }: Ending): string {
-  const why = sentence(`${cause.charAt(0).toUpperCase()}${cause.slice(1)}`);
-  const who = by === null ? '' : `By ${by}: `;
-  return [
-    who === '' ? why : `${who}${sentence(cause)}`,
-    ...(verified === '' ? [] : [sentence(`${verified.charAt(0).toUpperCase()}${verified.slice(1)}`)]),
-  ].join(' ');
+  const why = by === null ? sentence(capital(cause)) : `By ${by}: ${sentence(cause)}`;
+  return verified === '' ? why : `${why} ${sentence(capital(verified))}`;
+}
+
+function capital(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 function codeOf(refusal: AdminError): string {

@@ -36,6 +36,7 @@ export function checkpointLine(entry: Checkpoint): CheckpointLine {
     default: {
       const { kind, closes, share, epoch, gateways, lapsed, missing, reason } = entry;
       const why = [
+        `checkpoint ${closes}`,
         gateways.length === 0 ? '' : `confirmed by ${gateways.join(', ')}`,
         lapsed.length === 0 ? '' : `lease over at ${lapsed.join(', ')}`,
         missing.length === 0 ? '' : `missing ${missing.join(', ')}`,
@@ -43,7 +44,8 @@ export function checkpointLine(entry: Checkpoint): CheckpointLine {
       ].filter((part) => part !== '');
       return {
         ...{ seq, atMs, stage, epoch, by: '' },
-        what: `${closes} ${kind}`,
+        // "4 took effect" reads as a count.
+        what: kind,
         share: formatShare(share),
         why: why.join('; '),
         tone: kind === 'took effect' ? 'good' : 'warning',

@@ -16,6 +16,8 @@ export interface ListedView {
   readonly closedAtMs: number | null;
   readonly by: string;
   readonly reason: string;
+  /** Why it ended, where Temporal keeps that; else who started it and why. */
+  readonly why: string;
 }
 
 /** The list, open ones first, then the newest. */
@@ -35,8 +37,8 @@ function order(a: ListedView, b: ListedView): number {
 }
 
 function listedView(found: ListedMigration, isNewest: boolean): ListedView {
-  const { route, migrationId, runId, status, stage, share, paused, startedAtMs, closedAtMs, by, reason } =
-    found;
+  const { route, migrationId, runId, status, stage, share, paused, startedAtMs, closedAtMs } = found;
+  const { by, reason, headline } = found;
   const open = status === 'RUNNING';
   const ended = status === 'COMPLETED' ? (stage ?? 'ended') : status.toLowerCase();
   return {
@@ -45,5 +47,13 @@ function listedView(found: ListedMigration, isNewest: boolean): ListedView {
     state: open ? (stage ?? 'running') : ended,
     tone: open ? (stage === 'rolling back' ? 'danger' : 'plain') : ended === 'completed' ? 'good' : 'warning',
     share: open ? share : null,
+    why: headline === '' ? [by, reason].filter((text) => text !== '').join(': ') : causeIn(headline),
   };
+}
+
+/** A headline without what the list shows in columns of its own: outcome and time. */
+function causeIn(headline: string): string {
+  const [, who = '', cause] = /^[A-Z][a-z ]+ [\d-]+ [\d:]+ UTC(?: by (.*?))?: (.*)$/s.exec(headline) ?? [];
+  if (cause === undefined) return headline;
+  return who === '' ? cause : `${who}: ${cause}`;
 }

@@ -7,6 +7,7 @@ import { type CheckpointLine, checkpointLine } from './checkpoint-line';
 import { type GateView, gateOf, type ShownVerdict } from './gate-view';
 import { type GatewaySighting, type GatewayView, gatewayViews } from './gateway-view';
 import type { OrderView } from './order';
+import { type Outlook, outlookOf } from './outlook';
 import { type SeriesView, seriesOf } from './series';
 import { type SidesView, sidesOf } from './side-view';
 
@@ -48,6 +49,7 @@ export interface HeadView {
   readonly providers: ProviderNames;
   readonly phase: MigrationStatus['phase'];
   readonly outcome: MigrationStatus['outcome'];
+  /** The stage it is in; where it was when it ended. */
   readonly stage: string;
   readonly share: number;
   readonly shareAsked: number;
@@ -67,6 +69,8 @@ export interface ClockView {
   readonly deadlineAtMs: number | null;
   /** Outside of the rollout hours: when the share may next be raised. */
   readonly nextPossibleAtMs: number | null;
+  /** What happens next if nobody does anything; null where somebody has to decide. */
+  readonly outlook: Outlook | null;
 }
 
 const UNNAMED: ProviderNames = { legacy: 'legacy', candidate: 'candidate' };
@@ -76,7 +80,11 @@ const CHECKPOINTS_SHOWN = 40;
 export function migrationView(sighting: MigrationSighting): MigrationView {
   const { status, verdicts, checkpoints, eligibility, assessment, gateways, orders, trouble } = sighting;
   const providers = sighting.providers ?? UNNAMED;
-  const { soak, phase } = status;
+  const { soak, phase, ending = null } = status;
+  // After a rollback the state is back in its first stage: what decided is shown.
+  const decided = ending === null ? undefined : verdicts.findLast(({ stage }) => stage === ending.stage);
+  const shown: MigrationStatus =
+    decided === undefined || ending === null ? status : { ...status, stage: ending.stage, verdict: decided };
   return {
     head: {
       route: status.route,
@@ -84,7 +92,7 @@ export function migrationView(sighting: MigrationSighting): MigrationView {
       providers,
       phase,
       outcome: status.outcome,
-      stage: status.stage,
+      stage: shown.stage,
       share: status.share,
       shareAsked: status.shareAsked,
       observedShare: status.observedShare,
@@ -99,10 +107,11 @@ export function migrationView(sighting: MigrationSighting): MigrationView {
       deadlineAtMs: status.deadlineAtMs,
       // Absent in the statuses of older workers.
       nextPossibleAtMs: status.nextPossibleAtMs ?? null,
+      outlook: outlookOf(status, verdicts.at(-1)?.atMs ?? null),
     },
     gateways: gatewayViews(status, gateways),
-    sides: sidesOf(status, gateways),
-    gate: gateOf(status, assessment),
+    sides: sidesOf(shown, decided === undefined ? gateways : []),
+    gate: gateOf(shown, assessment),
     series: seriesOf(verdicts, checkpoints),
     checkpoints: {
       total: status.checkpoints,
