@@ -1,5 +1,9 @@
 import type { Command } from 'commander';
 import { endText, type PastMigration } from '../../client';
+import { headlineOf, utcMinuteText } from '../../core/migration/ending';
+import { endingOfMigration } from '../../history/manager-sentences';
+import { readMigration } from '../../history/recorded-migration';
+import { InvalidHistory } from '../../history/temporal-history';
 import { type ConnectionFlags, forRoute, routeOf, withClient } from '../options/connection';
 import { instantText } from '../options/instant';
 import { printJson, printNote, printTable } from '../options/output';
@@ -17,22 +21,48 @@ export function registerHistory(program: Command): void {
 
 async function runHistory(given: string | undefined, flags: ConnectionFlags): Promise<void> {
   const route = routeOf(given, flags);
-  const migrations = await withClient(flags, (client) => client.history(route));
-  if (flags.json === true) return printJson({ route, migrations });
+  const { migrations, ends } = await withClient(flags, async (client) => {
+    const found = await client.history(route);
+    const told: string[] = [];
+    for (const past of found) {
+      told.push(await howItEnded(past, async () => ({ runs: await client.fetchHistory(route, past.runId) })));
+    }
+    return { migrations: found, ends: told };
+  });
+  if (flags.json === true) {
+    return printJson({ route, migrations: migrations.map((past, at) => ({ ...past, ended: ends[at] })) });
+  }
   if (migrations.length === 0) return printNote(`Temporal keeps no migration of the route "${route}"`);
   printTable(
     ['MIGRATION', 'STARTED', 'ENDED', 'HOW IT ENDED', 'CHECKPOINTS', 'STARTED BY', 'STARTED FOR'],
-    migrations.map(row),
+    migrations.map((past, at) => row(past, ends[at] ?? '')),
   );
 }
 
-function row(past: PastMigration): string[] {
-  const { migrationId, startedAt, closedAt, status, by, reason, result } = past;
+/**
+ * How a migration ended and why, in a line. Results of older releases do not say why they were rolled back: their
+ * histories do, which `fetch` brings.
+ */
+export async function howItEnded(past: PastMigration, fetch: () => Promise<unknown>): Promise<string> {
+  const { closedAt, status, result } = past;
+  if (closedAt === null) return status.toLowerCase();
+  if (result?.outcome !== 'rolled back' || result.headline !== undefined) return endText(past);
+  try {
+    const ending = endingOfMigration(readMigration(await fetch()));
+    return ending === null ? endText(past) : headlineOf(ending, utcMinuteText);
+  } catch (error) {
+    if (error instanceof InvalidHistory) return endText(past);
+    throw error;
+  }
+}
+
+function row(past: PastMigration, ended: string): string[] {
+  const { migrationId, startedAt, closedAt, by, reason, result } = past;
   return [
     migrationId,
     instantText(startedAt.getTime()),
     closedAt === null ? '-' : instantText(closedAt.getTime()),
-    closedAt === null ? status.toLowerCase() : endText(past),
+    ended,
     result === null ? '-' : String(result.checkpoints),
     by,
     reason,

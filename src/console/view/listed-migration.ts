@@ -38,7 +38,7 @@ function order(a: ListedView, b: ListedView): number {
 
 function listedView(found: ListedMigration, isNewest: boolean): ListedView {
   const { route, migrationId, runId, status, stage, share, paused, startedAtMs, closedAtMs } = found;
-  const { by, reason, headline } = found;
+  const { by, reason } = found;
   const open = status === 'RUNNING';
   const ended = status === 'COMPLETED' ? (stage ?? 'ended') : status.toLowerCase();
   return {
@@ -47,8 +47,15 @@ function listedView(found: ListedMigration, isNewest: boolean): ListedView {
     state: open ? (stage ?? 'running') : ended,
     tone: open ? (stage === 'rolling back' ? 'danger' : 'plain') : ended === 'completed' ? 'good' : 'warning',
     share: open ? share : null,
-    why: headline === '' ? [by, reason].filter((text) => text !== '').join(': ') : causeIn(headline),
+    why: whyOf(found),
   };
+}
+
+function whyOf({ status, by, reason, headline }: ListedMigration): string {
+  if (status === 'RUNNING') return [by, reason].filter((text) => text !== '').join(': ');
+  if (headline !== '') return causeIn(headline);
+  // Releases before this one kept the cause in the migration alone.
+  return status === 'COMPLETED' ? 'open it to see why' : 'ended in Temporal, not by the migration';
 }
 
 /** A headline without what the list shows in columns of its own: outcome and time. */

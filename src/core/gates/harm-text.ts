@@ -132,5 +132,7 @@ function spanText(visit: readonly NumberedVerdict[], last: NumberedVerdict): str
 export function withoutEvidence(sentence: string): string {
   return sentence
     .replace(/,? ?(?:evidence of harm )?e-value [\w,.]+(?: a million)? of [\d,.]+ needed(?: \([^)]*\))?/g, '')
-    .replace(/[:;,] *$/, '');
+    .replace(/[:;,] *$/, '')
+    // "canary has not passed within 72 h: canary is inconclusive: ..." says one thing twice.
+    .replace(/: \S+ is (?:inconclusive|not evaluated|not within its limits): /, ': ');
 }
