@@ -140,7 +140,10 @@ function headLines({ head }: MigrationView, { columns, glyphs }: FrameOptions): 
     span(` asked, ${observedShare === null ? '–' : rateText(observedShare)} measured  epoch ${epoch}`, 'dim'),
   ];
   const state = outcome ?? (phase === 'observing' ? stage : `${stage}, ${phase}`);
-  return [...spread(left, right, columns), [span(state, 'strong'), ...(outcome === null ? [span(`  ${doing}`, 'dim')] : [])]];
+  return [
+    ...spread(left, right, columns),
+    [span(state, 'strong'), ...(outcome === null ? [span(`  ${doing}`, 'dim')] : [])],
+  ];
 }
 
 function stageLines({ stages }: MigrationView, { columns, glyphs }: FrameOptions): Line[] {

@@ -130,9 +130,14 @@ function spanText(visit: readonly NumberedVerdict[], last: NumberedVerdict): str
 
 /** The sentence of a verdict without its evidence, which is for whoever audits it. */
 export function withoutEvidence(sentence: string): string {
-  return sentence
-    .replace(/,? ?(?:evidence of harm )?e-value [\w,.]+(?: a million)? of [\d,.]+ needed(?: \([^)]*\))?/g, '')
-    .replace(/[:;,] *$/, '')
-    // "canary has not passed within 72 h: canary is inconclusive: ..." says one thing twice.
-    .replace(/: \S+ is (?:inconclusive|not evaluated|not within its limits): /, ': ');
+  return (
+    sentence
+      .replace(
+        /,? ?(?:evidence of harm )?e-value [\w,.]+(?: a million)? of [\d,.]+ needed(?: \([^)]*\))?/g,
+        '',
+      )
+      .replace(/[:;,] *$/, '')
+      // "canary has not passed within 72 h: canary is inconclusive: ..." says one thing twice.
+      .replace(/: \S+ is (?:inconclusive|not evaluated|not within its limits): /, ': ')
+  );
 }

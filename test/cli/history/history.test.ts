@@ -55,7 +55,11 @@ it('fetches no history where the result says it, and where nothing was rolled ba
 });
 
 it.each([
-  ['COMPLETED', 'Rolled back 2026-11-29 16:35 UTC: success fell to 66% (46 of 70)', 'success fell to 66% (46 of 70)'],
+  [
+    'COMPLETED',
+    'Rolled back 2026-11-29 16:35 UTC: success fell to 66% (46 of 70)',
+    'success fell to 66% (46 of 70)',
+  ],
   ['COMPLETED', 'Rolled back 2026-11-29 16:35 UTC by ana: wrong language', 'ana: wrong language'],
   ['COMPLETED', undefined, 'open it to see why'],
   ['TERMINATED', undefined, 'ended in Temporal, not by the migration'],

@@ -37,7 +37,9 @@ export function watchesTraffic(world: MigrationWorld, traffic: Traffic, lasting?
     baseline: null,
     foresees: false,
   });
-  return world.elapse(windowMs).watches({ observedMs: windowMs, evidence, verdict, traffic: tallyOf(window) });
+  return world
+    .elapse(windowMs)
+    .watches({ observedMs: windowMs, evidence, verdict, traffic: tallyOf(window) });
 }
 
 function cellsOf({ legacy, candidate, legacyFailures = 0, candidateFailures = 0 }: Traffic): EvidenceCell[] {

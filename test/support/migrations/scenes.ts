@@ -39,7 +39,7 @@ function world(route: string, startedAgoMs: number, plan: Record<string, unknown
 }
 
 /** A canary that is half through. */
-export function inCanary(route = 'canary'): MigrationWorld {
+function inCanary(route = 'canary'): MigrationWorld {
   const made = world(route, 21 * MINUTE_MS).reaches('canary');
   for (let at = 0; at < 9; at += 1)
     watchesTraffic(made, { legacy: 200 + at, candidate: 22, legacyFailures: 1 });
@@ -47,7 +47,7 @@ export function inCanary(route = 'canary'): MigrationWorld {
 }
 
 /** A canary whose gate has passed and whose soak is nearly over. */
-export function nearlyThrough(route = 'nearly'): MigrationWorld {
+function nearlyThrough(route = 'nearly'): MigrationWorld {
   const made = world(route, 29.5 * MINUTE_MS).reaches('canary');
   for (let at = 0; at < 14; at += 1)
     watchesTraffic(made, { legacy: 2000 + at, candidate: 220, legacyFailures: 1 });
@@ -56,7 +56,7 @@ export function nearlyThrough(route = 'nearly'): MigrationWorld {
 }
 
 /** A rolling stage that fell below its floor and went back by itself. */
-export function rolledBack(route = 'rolled'): MigrationWorld {
+function rolledBack(route = 'rolled'): MigrationWorld {
   const made = world(route, 2.2 * HOUR_MS).reaches('rolling');
   for (let at = 0; at < 14 && made.state.phase === 'observing'; at += 1)
     watchesTraffic(made, { legacy: 30, candidate: 30, candidateFailures: at % 3 === 0 ? 1 : 0 });
@@ -66,14 +66,14 @@ export function rolledBack(route = 'rolled'): MigrationWorld {
   return made.applies();
 }
 
-export function held(route = 'held'): MigrationWorld {
+function held(route = 'held'): MigrationWorld {
   const made = world(route, 3 * DAY_MS + HOUR_MS).reaches('canary');
   watchesTraffic(made, { legacy: 100, candidate: 11 });
   made.elapse(3 * DAY_MS);
   return watchesTraffic(made, { legacy: 80, candidate: 9 });
 }
 
-export function asked(route = 'asked'): MigrationWorld {
+function asked(route = 'asked'): MigrationWorld {
   const made = world(route, 40 * MINUTE_MS, {
     stages: PLAN.stages.map((stage) => (stage.name === 'canary' ? { ...stage, approval: true } : stage)),
   }).reaches('canary');
@@ -82,7 +82,7 @@ export function asked(route = 'asked'): MigrationWorld {
   return made;
 }
 
-export function operatorBack(route = 'operator'): MigrationWorld {
+function operatorBack(route = 'operator'): MigrationWorld {
   const made = inCanary(route);
   return made
     .says('rollback', { by: 'ana (ana@laptop via ui)', reason: 'answers in the wrong language' })
@@ -90,16 +90,16 @@ export function operatorBack(route = 'operator'): MigrationWorld {
     .applies();
 }
 
-export function completed(route = 'completed'): MigrationWorld {
+function completed(route = 'completed'): MigrationWorld {
   const made = world(route, 5 * HOUR_MS).reaches('canary');
   return made.goesOnUntil('the end', () => made.state.phase === 'closed');
 }
 
-export function paused(route = 'paused'): MigrationWorld {
+function paused(route = 'paused'): MigrationWorld {
   return inCanary(route).says('pause', { by: 'ana', reason: 'let us look at p95 first' });
 }
 
-export function rollingBack(route = 'going-back'): MigrationWorld {
+function rollingBack(route = 'going-back'): MigrationWorld {
   const made = world(route, 2.2 * HOUR_MS).reaches('rolling');
   for (let at = 0; at < 20 && made.state.phase === 'observing'; at += 1)
     watchesTraffic(made, { legacy: 24, candidate: 24, candidateFailures: 12 });
