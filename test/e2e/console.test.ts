@@ -265,7 +265,7 @@ it('shows itself on a real terminal and gives it back', async () => {
     await run('send-keys', '-t', 'watch', 'q');
     await harness.eventually('the former screen', async () => (await state()) === '0 1');
     // What was on the screen stays there.
-    expect(await seen()).toContain('canary 30%');
+    expect(await seen()).toContain('terminal  old-llm');
   } finally {
     await run('kill-server').catch(() => undefined);
   }

@@ -78,7 +78,7 @@ const TWO_COLUMNS_FROM = 76;
 const ADDRESSES_FROM = 110;
 const COLUMN_GAP = 3;
 /** With fewer rows every one of them is for the migration. */
-const KEYS_FROM_ROWS = 12;
+const KEYS_FROM_ROWS = 16;
 /** A banner takes no more lines where there are few rows, so that several fit. */
 const BANNER_LINES = 2;
 const TALL_FROM_ROWS = 36;

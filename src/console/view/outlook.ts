@@ -26,8 +26,7 @@ export function outlookText(
   nowMs: number,
   leftText: (leftMs: number) => string,
 ): string {
-  if (atMs === null)
-    return `Moves on to ${to} by itself once the gate passes and the soak is over: nothing to do`;
+  if (atMs === null) return `Moves on to ${to} once the gate passes and the soak is over: nothing to do`;
   const leftMs = atMs - nowMs;
   const when =
     leftMs > 0 ? `in ${leftText(leftMs)} if the gate still passes` : 'now if the gate still passes';
