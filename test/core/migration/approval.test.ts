@@ -93,6 +93,8 @@ it('rolls back when nobody answers in time and the plan says so', () => {
   );
   const world = givenAsked({ stages }).timePasses(6 * HOUR_MS);
   expect(world.state.phase).toBe('rolling back');
+  expect(world.recorded.at(-1)).toBe('approval expired');
+  expect(world.intended.reason).toContain('nobody approved checkpoint');
 });
 
 it('refuses a promotion without an override while an approval is needed, and never delays a rollback', () => {
@@ -148,4 +150,31 @@ it('watches a while before it asks again for a time that a clock behind ours say
   expect(world.checkpoints).toHaveLength(length + 1);
   world.timePasses(10_000);
   expect(world.decision.type).toBe('check health');
+});
+
+it('says which checkpoint is asked about, and which evidence, by the first digits of its digest', () => {
+  const world = givenAsked();
+  const { checkpoint, digest } = asked(world);
+  const answer = { by: 'ana', checkpoint: 1, digest: 'f'.repeat(64) };
+  expect(approvalRefusal(world.state, answer)).toBe(
+    `expected an approval of checkpoint ${checkpoint} (digest ${digest.slice(0, 12)}), got one of 1 (digest ffffffffffff): look again at what is asked`,
+  );
+  expect(approvalRefusal(world.state, { ...answer, by: 'unknown' })).toBe(
+    'expected by: an approval records who gave it',
+  );
+});
+
+it('takes nothing back where nothing was asked', () => {
+  const world = givenMigration().reaches('canary');
+  const { length } = world.checkpoints;
+  world.watches({ verdict: { outcome: 'inconclusive' } });
+  expect(world.checkpoints).toHaveLength(length);
+});
+
+it('is bound to the moment at which it expires', () => {
+  const world = givenAsked();
+  expect(asked(world)).toMatchObject({ askedAtMs: world.nowMs, expiresAtMs: world.nowMs + 6 * HOUR_MS });
+  world.timePasses(6 * HOUR_MS - 1);
+  expect(world.recorded.at(-1)).toBe('approval asked');
+  expect(world.timePasses(1).recorded.at(-1)).toBe('approval expired');
 });

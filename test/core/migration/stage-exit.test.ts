@@ -96,6 +96,39 @@ describe('a stage that has passed', () => {
   });
 });
 
+describe('what a stage without a control arm is compared with', () => {
+  const counted = (world: MigrationWorld, said: Record<string, unknown> = {}) => {
+    const { evidence } = world.state.stage;
+    const judged = { ...evidence, judged: { windows: 2, segments: [] } };
+    return world.watches({ observedMs: 2 * DAY_MS, evidence: judged, verdict: said }).state.baseline;
+  };
+
+  it('are the numbers of legacy as the stage before saw them, with what they rest on', () => {
+    const baseline = { errorRate: 0.03, plainP95Ms: 1, firstTokenP95Ms: 2 };
+    expect(counted(givenMigration().reaches('rolling'), { baseline })).toMatchObject({
+      ...baseline,
+      before: { judged: { windows: 2 } },
+    });
+    expect(counted(givenMigration().reaches('canary'), { baseline })).toEqual(baseline);
+    const unjudged = givenMigration()
+      .reaches('rolling')
+      .watches({ observedMs: 2 * DAY_MS, verdict: { baseline } });
+    expect(unjudged.state.baseline).toEqual(baseline);
+  });
+
+  it('is nothing where no stage saw any', () => {
+    const world = givenMigration().reaches('rolling');
+    world.state = { ...world.state, baseline: null };
+    expect(counted(world, { baseline: null })).toBeNull();
+  });
+
+  it('moves all of what is held back with an override, too', () => {
+    const world = givenMigration({ holdback: '5%' }).reaches('complete');
+    expect(world.share).toBe(0.95);
+    expect(world.overrides().intended).toMatchObject({ stage: 'complete', share: 1 });
+  });
+});
+
 describe('what a stage waits for, in words', () => {
   it('is nothing as long as it has not passed, its soak included', () => {
     const plan = aPlan();
