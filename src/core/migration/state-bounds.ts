@@ -33,8 +33,8 @@ export function withinBounds(
     if (state[field] === before[field]) continue;
     state = { ...state, [field]: newestWithin<object>(state[field], KEPT_BYTES[field]) };
   }
-  if (state.drifts !== before.drifts && (state.drifts?.length ?? 0) > DRIFTS_KEPT) {
-    state = { ...state, drifts: state.drifts?.slice(0, DRIFTS_KEPT) ?? [] };
+  if (state.drifts !== undefined && state.drifts.length > DRIFTS_KEPT) {
+    state = { ...state, drifts: state.drifts.slice(0, DRIFTS_KEPT) };
   }
   if (event.type !== 'watched' && event.type !== 'assessed') return state;
   return heldIfLarge(withoutOldCursors(state), event.atMs);

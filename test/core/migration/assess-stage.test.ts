@@ -1,3 +1,4 @@
+import { openApproval, stageAt } from '../../../src/core/migration/migration-state';
 import { digestOf } from '../../../src/core/record/digest';
 import { DAY_MS, givenMigration, KILLED, MINUTE_MS } from '../../support/migrations/migration-world';
 
@@ -179,5 +180,35 @@ describe('work that has failed for good', () => {
     failing(world);
     expect(world.timePasses(1_999).state.retry).not.toBeNull();
     expect(world.timePasses(1).state.retry).toBeNull();
+  });
+});
+
+describe('a migration before anything was done', () => {
+  it('knows nothing of what happens later', () => {
+    const { state } = givenMigration();
+    expect(state).toMatchObject({
+      ...{ phase: 'reading', outcome: null, stageIndex: 0, epoch: 0, roster: [], unreachable: [] },
+      ...{ inEffect: null, pending: null, promotion: null, paused: null, drift: null, lapses: [] },
+      ...{ baseline: null, assessment: null, verdicts: [], checkpoints: [], seen: [], refusals: [] },
+      ...{ badMessages: { count: 0, last: [] }, settled: [], approval: null, effects: [], retry: null },
+      mayHold: { share: 1, pinned: true },
+    });
+  });
+
+  it('is in the first of its stages, and in none that its plan does not have', () => {
+    const { plan } = givenMigration().state;
+    expect(stageAt(plan, 0).name).toBe('assess');
+    expect(() => stageAt(plan, 4)).toThrow('expected a stage index below 4, got 4');
+  });
+
+  it('asks for an approval only as long as nobody has given it', () => {
+    expect(openApproval(givenMigration().state)).toBeNull();
+    const world = givenMigration()
+      .reaches('assess')
+      .assesses({ approvals: [CONTRACT] });
+    expect(openApproval(world.state)).toBe(world.state.approval);
+    world.says('pause').says('approve', { checkpoint: world.state.approval?.checkpoint, by: 'ana' });
+    expect(world.state.approval?.granted).toMatchObject({ by: 'ana' });
+    expect(openApproval(world.state)).toBeNull();
   });
 });

@@ -249,6 +249,41 @@ describe('what is carried of checkpoints', () => {
     );
   });
 
+  it('is all of one page to the last byte', () => {
+    const state = withNotes(40);
+    const [last] = state.checkpoints.slice(-1);
+    const others = state.checkpoints.slice(0, -1);
+    if (last === undefined) throw new Error('expected a checkpoint');
+    const sized = (bytes: number) => {
+      const reason = 'x'.repeat(bytes - jsonBytes([...others, { ...last, reason: '' }]));
+      const checkpoints = [...others, { ...last, reason }];
+      return carriedOn({ ...state, checkpoints }, last.seq).checkpoints.length;
+    };
+    expect(sized(PAGE_BYTES)).toBe(others.length + 1);
+    expect(sized(PAGE_BYTES + 1)).toBeLessThan(others.length + 1);
+  });
+
+  it('is only what this run appended where that fills a page, and an intention that is open', () => {
+    const appended = withNotes(100);
+    const before = checkpointCount(appended) - 60;
+    expect(carriedOn(appended, before).archived.count).toBe(before);
+    const rolling = givenMigration().reaches('canary').says('rollback');
+    const open = rolling.intended.seq;
+    const notes = withNotes(100)
+      .checkpoints.slice(-100)
+      .map((one, index) => ({ ...one, seq: open + 1 + index }));
+    const state = { ...rolling.state, checkpoints: [...rolling.state.checkpoints, ...notes] };
+    const carried = carriedOn(state, checkpointCount(state));
+    expect(carried.archived.count).toBe(open - 1);
+    expect(carried.checkpoints[0]?.seq).toBe(open);
+  });
+
+  it('counts the salts that were tried before', () => {
+    const state = withNotes(100);
+    const archived = { ...state.archived, newSalts: 2 };
+    expect(carriedOn({ ...state, archived }, checkpointCount(state)).archived.newSalts).toBe(2);
+  });
+
   it('archives of a change that took effect what a rollback to it needs', () => {
     const state = withNotes(100);
     const took = state.checkpoints.flatMap((one) => (one.kind === 'took effect' ? [one] : []));

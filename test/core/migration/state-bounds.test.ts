@@ -1,6 +1,12 @@
+import { addRun, runsOf, subjectOf } from '../../../src/core/effects/effect-runs';
 import { withBadMessage } from '../../../src/core/migration/command-handling';
 import { nextDecision } from '../../../src/core/migration/migration';
 import type { Drift, MigrationState } from '../../../src/core/migration/migration-state';
+import {
+  newestWithin,
+  withinBounds,
+  withoutOldNotifications,
+} from '../../../src/core/migration/state-bounds';
 import { jsonBytes } from '../../../src/core/text/json-bytes';
 import { aMetric } from '../../support/migrations/migration-sighting';
 import { DAY_MS, givenMigration, KILLED, MINUTE_MS } from '../../support/migrations/migration-world';
@@ -97,10 +103,10 @@ describe('what a migration keeps of what happened', () => {
 
   it('is bounded for the cursors of gateways that have left', () => {
     const world = inCanary();
-    for (let number = 0; number < 200; number += 1)
+    for (let number = 0; number < 190; number += 1)
       world.watches({ cursors: { [`pod-${number}`]: 'c', 'gw-a': `a:${number}` } });
     expect(Object.keys(world.state.stage.cursors)).toHaveLength(51);
-    expect(world.state.stage.cursors).toMatchObject({ 'pod-199': 'c', 'gw-a': 'a:199' });
+    expect(world.state.stage.cursors).toMatchObject({ 'pod-189': 'c', 'gw-a': 'a:189' });
   });
 
   it('is bounded for reasons that name every gateway with its error', () => {
@@ -144,5 +150,76 @@ describe('a state that is too large all the same', () => {
     const world = inCanary();
     world.state = huge(world.state);
     expect(world.watches().says('rollback').applies().state.outcome).toBe('rolled back');
+  });
+});
+
+describe('the newest entries of a list', () => {
+  it('are as many as fit, each with what parts it from the next', () => {
+    const entries = ['aaaa', 'bbbb', 'cccc'];
+    expect(newestWithin(entries, 21)).toEqual(entries);
+    expect(newestWithin(entries, 20)).toEqual(['bbbb', 'cccc']);
+    expect(newestWithin(entries, 14)).toEqual(['bbbb', 'cccc']);
+    expect(newestWithin(entries, 13)).toEqual(['cccc']);
+  });
+
+  it('are at least the last one, whatever its size, and none of none', () => {
+    expect(newestWithin(['aaaa', 'b'.repeat(100)], 5)).toEqual(['b'.repeat(100)]);
+    expect(newestWithin([], 5)).toEqual([]);
+  });
+});
+
+describe('notifications that wait for a target that is away', () => {
+  /** With so many open notifications, after one that was taken and beside an effect that is open. */
+  function waiting(count: number): MigrationState {
+    const { state } = inCanary();
+    const facts = { by: 'cutover', reason: '', fromShare: 0, atMs: 0 };
+    const about = subjectOf(state, 'paused', facts);
+    const run = (name: string, purpose: 'notify' | 'apply') => ({
+      ...{ purpose, effect: { name, set: {} }, stageIndex: 1, about },
+    });
+    let next = addRun(addRun(state, run('dns', 'apply'), 0), run('taken', 'notify'), 0);
+    next = { ...next, effects: runsOf(next).map((one) => (one.id === 2 ? { ...one, status: 'done' } : one)) };
+    for (let number = 0; number < count; number += 1) next = addRun(next, run(`hook-${number}`, 'notify'), 0);
+    return next;
+  }
+
+  it.each([0, 20, 30])('are left where they are few: %d', (count) => {
+    const state = waiting(count);
+    expect(withoutOldNotifications(state, 5)).toBe(state);
+  });
+
+  it('are given up beyond thirty, the oldest first, and nothing else is', () => {
+    const state = withoutOldNotifications(waiting(32), 5);
+    const gone = runsOf(state).filter(({ status }) => status === 'given up');
+    expect(gone.map(({ effect }) => effect.name)).toEqual(['hook-0', 'hook-1']);
+    expect(state.checkpoints.at(-1)).toMatchObject({
+      ...{ what: 'effect given up', atMs: 5, by: 'cutover' },
+      reason: 'notify hook-1 (paused): 30 newer notifications wait',
+    });
+  });
+});
+
+describe('the size of a state', () => {
+  const sized = (bytes: number) => {
+    const { state } = inCanary();
+    const empty = { ...state, reason: '', checkpoints: [] };
+    return { ...state, reason: 'x'.repeat(bytes - jsonBytes(empty)) };
+  };
+  const heldAfter = (bytes: number, type: 'watched' | 'assessed' | 'command') =>
+    withinBounds(inCanary().state, sized(bytes), { type, atMs: 7 }).stage.held;
+
+  it('may be 200 KB beside its checkpoints, and not more', () => {
+    expect(heldAfter(200_000, 'watched')).toBeNull();
+    expect(heldAfter(200_001, 'watched')).toMatchObject({ atMs: 7 });
+    expect(heldAfter(200_001, 'assessed')).toMatchObject({ atMs: 7 });
+  });
+
+  it('is looked at after a window or an assessment, not after a command', () => {
+    expect(heldAfter(300_000, 'command')).toBeNull();
+  });
+
+  it('holds no handover', () => {
+    const state = { ...sized(300_000), phase: 'handover' as const };
+    expect(withinBounds(inCanary().state, state, { type: 'watched', atMs: 7 }).stage.held).toBeNull();
   });
 });
