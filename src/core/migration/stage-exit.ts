@@ -115,7 +115,7 @@ export function promote(
 function baselineOf(state: MigrationState, toIndex: number): Baseline | null {
   const baseline = state.stage.verdict?.baseline ?? state.baseline;
   const { evidence } = state.stage;
-  const alone = judgedShare(stageAt(state.plan, toIndex)) === 1 && toIndex !== state.stageIndex;
+  const alone = judgedShare(stageAt(state.plan, toIndex)) === 1;
   if (!follows(state, 3) || baseline === null || !alone || evidence.judged.windows === 0) return baseline;
   return { ...baseline, before: inOneSegment(evidence) };
 }

@@ -152,6 +152,11 @@ describe('a start', () => {
   });
 });
 
+it('a change of routing goes on under its checkpoint alone as long as nobody is forgotten', () => {
+  const world = givenMigration().reads();
+  expect(world.decision.key).toBe(`apply:${world.intended.seq}`);
+});
+
 describe('work that has failed for good', () => {
   const failing = (world: ReturnType<typeof givenMigration>) => {
     const { type, key } = world.decision;

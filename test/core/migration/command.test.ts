@@ -162,6 +162,14 @@ describe('what a command says', () => {
     );
   });
 
+  it('may come without a prototype, and says what arrived in place of a text', () => {
+    const bare = Object.assign(Object.create(null), { by: 'ana' });
+    expect(readCommand('pause', bare)).toMatchObject({ by: 'ana' });
+    expect(problemOf('pause', { by: null })).toBe(
+      'expected by to be a text of at most 1000 characters, got null',
+    );
+  });
+
   it.each([
     ['resume', 'accept'],
     ['promote', 'stage, override, checkpoint'],

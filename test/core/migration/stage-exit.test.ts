@@ -40,6 +40,14 @@ describe('a stage that has passed', () => {
     expect(world.watches({ observedMs: HOUR_MS }).decision.type).toBe('check health');
   });
 
+  it('is checked for whoever asked first, also where its soak ends meanwhile', () => {
+    const world = givenMigration().reaches('canary').watches();
+    world.says('promote', { stage: 'canary', by: 'ana', reason: 'go' });
+    expect(nextTurnMs(world.state)).toBeNull();
+    world.watches({ observedMs: DAY_MS });
+    expect(world.state.promotion).toMatchObject({ by: 'ana', reason: 'go' });
+  });
+
   it('remembers when it passed first', () => {
     const world = givenMigration().reaches('canary').says('pause').watches({ observedMs: DAY_MS });
     const { passedAtMs } = world.state.stage;
