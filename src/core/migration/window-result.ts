@@ -1,6 +1,7 @@
 import { withAccepted } from '../evidence/stage-evidence';
 import { addTallies } from '../evidence/traffic-tally';
 import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict, SHED } from '../gates/verdict';
+import { stageKind } from '../plan/plan';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from '../routing/drift';
 import { highestOf } from '../routing/routing';
 import { DAY_MS } from '../text/duration';
@@ -60,8 +61,9 @@ function pauseCause({ metrics }: GateVerdict): Pause['cause'] {
 
 function remember(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
   const { accepted, ...stage } = state.stage;
-  // Law 9: while something contradicts the routing, neither soak nor promotion evidence is gathered.
-  const counts = state.drift === null && window.drift === null;
+  // Law 9: while something contradicts the routing, neither soak nor promotion evidence is gathered, nor is it in assess.
+  const assessing = stageKind(stageAt(state.plan, state.stageIndex)) === 'assess';
+  const counts = state.drift === null && window.drift === null && !assessing;
   const verdict = counts ? shortened(window.verdict) : null;
   const seen = accepted === undefined ? window.evidence : withAccepted(window.evidence, accepted);
   return {
