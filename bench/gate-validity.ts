@@ -68,12 +68,7 @@ function main(): void {
 type Simulation = (runs: number) => Iterable<string>;
 
 /** What the default plan spends on its first stage that moves traffic (docs/statistics.md, "What divides alpha"). */
-const FIRST_STAGE = firstSplit(
-  planSchema.parse({
-    route: 'rehearsed',
-    stages: [{ name: 'assess' }, { name: 'canary', gates: { answers: {} } }, { name: 'complete' }],
-  }),
-);
+const FIRST_STAGE = firstSplit(planSchema.parse({ route: 'rehearsed' }));
 const LATENCIES = 3;
 const ALPHA = {
   errors: guardrailAlpha(FIRST_STAGE, 'errors'),

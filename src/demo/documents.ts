@@ -30,6 +30,7 @@ stages:
     deadline: { hold: 60s, rollback: 2m }
     gates: &wide
       errors: { rollbackRatio: 3, promotionExcess: 0.15 }
+      answers: { rollbackRatio: 3, promotionExcess: 0.15, minimum: 20 }
       latency: { quantile: 0.5, rollbackIncrease: 2, promotionIncrease: null }
       interToken: { rollbackIncrease: 3 }
       floor: { success: 0.9 }
@@ -44,6 +45,7 @@ stages:
     gates:
       <<: *wide
       errors: { rollbackRatio: 3, promotionExcess: 0.05 }
+      answers: { rollbackRatio: 3, promotionExcess: 0.05, minimum: 20 }
       latency: { quantile: 0.5, rollbackIncrease: 3, promotionIncrease: 2 }
   - name: complete
     soak: 6s
@@ -54,6 +56,7 @@ stages:
     gates:
       <<: *wide
       errors: { rollbackRatio: 3, promotionExcess: 0.05 }
+      answers: { rollbackRatio: 3, promotionExcess: 0.05, minimum: 20 }
       latency: { quantile: 0.5, rollbackIncrease: 20, promotionIncrease: 10 }
 `;
 

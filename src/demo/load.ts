@@ -36,7 +36,8 @@ const WARM_UP_MS = 4_000;
 const UNDER_WAY_MOST = 100;
 
 /**
- * An open-loop load: requests come at their own times, however slow the answers are. Every third one is a stream;
+ * An open-loop load: requests come at their own times, however slow the answers are. Every third one is a stream, every other
+ * one has a tool to call;
  * all go through the official client, without retries, so that no failure is hidden.
  */
 export function startLoad(options: OpenLoopOptions): Load {
@@ -54,10 +55,11 @@ export function startLoad(options: OpenLoopOptions): Load {
   const send = async (): Promise<void> => {
     const gateway = gateways[sent % gateways.length] as string;
     const stream = sent % 3 === 0;
+    const usesTool = sent % 2 === 0;
     sent += 1;
     const startMs = performance.now();
     try {
-      const headers = await ask(clientOf(clients, gateway), options.model, stream);
+      const headers = await ask(clientOf(clients, gateway), options.model, { stream, usesTool });
       const side = headers.get('x-cutover-provider') === options.candidate ? 'candidate' : 'legacy';
       counts[side] += 1;
       if (headers.has('x-cutover-failover')) counts.failovers += 1;
@@ -100,8 +102,30 @@ export function startLoad(options: OpenLoopOptions): Load {
   };
 }
 
-async function ask(client: OpenAI, model: string, stream: boolean): Promise<Headers> {
-  const request = { model, messages: [{ role: 'user' as const, content: 'Say hello.' }] };
+const TOOL = {
+  type: 'function',
+  function: {
+    name: 'move_traffic',
+    description: 'Moves a part of the traffic.',
+    parameters: {
+      type: 'object',
+      properties: { share: { type: 'number' }, to: { type: 'string', enum: ['legacy', 'candidate'] } },
+      required: ['share', 'to'],
+      additionalProperties: false,
+    },
+  },
+} as const satisfies OpenAI.ChatCompletionTool;
+
+async function ask(
+  client: OpenAI,
+  model: string,
+  { stream, usesTool }: { readonly stream: boolean; readonly usesTool: boolean },
+): Promise<Headers> {
+  const request = {
+    model,
+    messages: [{ role: 'user' as const, content: usesTool ? 'Move a tenth.' : 'Say hello.' }],
+    ...(usesTool ? { tools: [TOOL] } : {}),
+  };
   if (!stream) return (await client.chat.completions.create(request).withResponse()).response.headers;
   const { data, response } = await client.chat.completions.create({ ...request, stream }).withResponse();
   let finished = false;

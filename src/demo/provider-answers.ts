@@ -3,9 +3,23 @@ export interface AskedFor {
   readonly model: string;
   readonly stream: boolean;
   readonly includeUsage: boolean;
-  readonly tool: string | null;
+  readonly tool: AskedTool | null;
   readonly inputs: number;
   readonly promptTokens: number;
+}
+
+/** The tool that a request names first, with arguments that keep to its schema. */
+export interface AskedTool {
+  readonly name: string;
+  readonly arguments: Readonly<Record<string, unknown>>;
+}
+
+/** The same request, whose tool is called with arguments that its schema does not allow. */
+export function withBrokenArguments(asked: AskedFor): AskedFor {
+  const { tool } = asked;
+  if (tool === null) return asked;
+  const names = Object.keys(tool.arguments);
+  return { ...asked, tool: { ...tool, arguments: Object.fromEntries(names.map((name) => [name, null])) } };
 }
 
 const WORDS =
@@ -31,7 +45,7 @@ export function readAsked(body: Buffer): AskedFor {
     stream: parsed.stream === true,
     includeUsage:
       typeof options === 'object' && options !== null && Reflect.get(options, 'include_usage') === true,
-    tool: firstToolName(parsed.tools),
+    tool: firstTool(parsed.tools),
     inputs: Array.isArray(input) ? input.length : 1,
     promptTokens: Math.ceil(body.length / 4),
   };
@@ -174,8 +188,8 @@ export function providerErrorBody(message: string, type: string, code: string | 
   return { error: { message, type, param: null, code } };
 }
 
-function toolCall(id: string, name: string): object {
-  return { id: `call_${id}`, type: 'function', function: { name, arguments: '{}' } };
+function toolCall(id: string, { name, arguments: given }: AskedTool): object {
+  return { id: `call_${id}`, type: 'function', function: { name, arguments: JSON.stringify(given) } };
 }
 
 function chatUsage(asked: AskedFor, completionTokens: number): object {
@@ -197,10 +211,38 @@ function responsesUsage(asked: AskedFor, outputTokens: number): object {
   };
 }
 
-function firstToolName(tools: unknown): string | null {
+function firstTool(tools: unknown): AskedTool | null {
   if (!Array.isArray(tools)) return null;
-  const name: unknown = tools[0]?.function?.name;
-  return typeof name === 'string' ? name : null;
+  const { name, parameters } = (tools[0]?.function ?? {}) as { name?: unknown; parameters?: ToolParameters };
+  if (typeof name !== 'string') return null;
+  const required = parameters?.required ?? [];
+  const given = required.map((field) => [field, exampleOf(parameters?.properties?.[field])]);
+  return { name, arguments: Object.fromEntries(given) };
+}
+
+/** As much of a JSON schema as a demo needs. */
+interface ToolParameters {
+  readonly properties?: Readonly<
+    Record<string, { readonly type?: string; readonly enum?: readonly unknown[] }>
+  >;
+  readonly required?: readonly string[];
+}
+
+function exampleOf(schema: { readonly type?: string; readonly enum?: readonly unknown[] } = {}): unknown {
+  if (schema.enum !== undefined) return schema.enum[0];
+  switch (schema.type) {
+    case 'number':
+    case 'integer':
+      return 1;
+    case 'boolean':
+      return true;
+    case 'array':
+      return [];
+    case 'object':
+      return {};
+    default:
+      return 'text';
+  }
 }
 
 function parseObject(body: Buffer): Record<string, unknown> {

@@ -14,6 +14,7 @@ import {
   responseObject,
   textChunks,
   textCompletion,
+  withBrokenArguments,
 } from './provider-answers';
 
 /** How a demo provider behaves; every field may be changed while it serves. */
@@ -33,6 +34,8 @@ export interface ProviderBehaviour {
   failureStatus: number;
   /** Sent as Retry-After with a failure, seconds; null for none. */
   retryAfterS: number | null;
+  /** Part of the calls of tools whose arguments do not keep to the schema of their tool, 0 to 1. */
+  brokenCallRatio: number;
 }
 
 /** One request as the provider itself saw it: an independent account of who was served where. */
@@ -88,6 +91,7 @@ const DEFAULT_BEHAVIOUR: ProviderBehaviour = {
   failureRatio: 0,
   failureStatus: 500,
   retryAfterS: null,
+  brokenCallRatio: 0,
 };
 
 type Seen = { -readonly [Field in keyof SeenRequest]: SeenRequest[Field] };
@@ -104,6 +108,9 @@ export async function startProvider(options: ProviderOptions): Promise<DemoProvi
     const body = await readBody(request);
     if (body === null) return;
     const asked = readAsked(body);
+    const { brokenCallRatio } = behaviour;
+    // Nothing is drawn where nothing breaks: seeded tests stay what they are.
+    const breaks = brokenCallRatio > 0 && random() < brokenCallRatio;
     const tag = request.headers['x-cutover-tag'];
     const seen: Seen = {
       atMs: Date.now(),
@@ -125,7 +132,8 @@ export async function startProvider(options: ProviderOptions): Promise<DemoProvi
     });
     response.setHeader('x-request-id', `req_${options.name}_${requestCount}`);
     const pace = new Pace(behaviour, random);
-    seen.status = await answer(options, behaviour, pace, seen, asked, response, `${requestCount}`);
+    const answered = breaks ? withBrokenArguments(asked) : asked;
+    seen.status = await answer(options, behaviour, pace, seen, answered, response, `${requestCount}`);
   });
   server.keepAliveTimeout = 120_000;
   await new Promise<void>((resolve, reject) => {

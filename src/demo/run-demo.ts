@@ -22,6 +22,8 @@ export interface DemoResult {
   readonly historyEvents: number;
   /** From the operator's command, or from the harm seen, to the verified rollback; null where none happened. */
   readonly rollbackMs: number | null;
+  /** What the gate saw when it asked for a rollback; null where it did not. */
+  readonly harm: string | null;
 }
 
 interface StageResult {
@@ -183,12 +185,19 @@ async function migrate(
     checkpoints: checkpoints.length,
     historyEvents: await client.historyEventCount('chat'),
     rollbackMs: commandRollbackMs ?? harmToVerifiedMs(checkpoints),
+    harm: harmOf(checkpoints)?.reason ?? null,
   };
+}
+
+function harmOf(checkpoints: readonly Checkpoint[]) {
+  return checkpoints.flatMap((entry) =>
+    entry.kind === 'recorded' && entry.what === 'harm' ? [entry] : [],
+  )[0];
 }
 
 /** From the entry that says why, to the one that says that share 0 took effect. */
 function harmToVerifiedMs(checkpoints: readonly Checkpoint[]): number | null {
-  const harm = checkpoints.find((entry) => entry.kind === 'recorded' && entry.what === 'harm');
+  const harm = harmOf(checkpoints);
   if (harm === undefined) return null;
   const verified = checkpoints.find((entry) => entry.kind === 'took effect' && entry.seq > harm.seq);
   return verified === undefined ? null : verified.atMs - harm.atMs;
@@ -196,6 +205,7 @@ function harmToVerifiedMs(checkpoints: readonly Checkpoint[]): number | null {
 
 function summarise(stack: DemoStack, result: DemoResult, say: (line: string) => void): void {
   say(`outcome: ${result.outcome}`);
+  if (result.harm !== null) say(`  because: ${result.harm}`);
   for (const { stage, share, observedShare, candidateRequests } of result.stages) {
     const observed = observedShare === null ? '' : `, ${formatShare(observedShare)} observed`;
     say(

@@ -3,7 +3,7 @@ import type { CommandName } from '../core/migration/command';
 import type { MigrationStatus } from '../core/migration/status';
 import type { DemoStack } from './stack';
 
-export const DEMO_SCENARIOS = ['default', 'regression', 'operator'] as const;
+export const DEMO_SCENARIOS = ['default', 'regression', 'drift', 'operator'] as const;
 export type DemoScenario = (typeof DEMO_SCENARIOS)[number];
 
 /** What a scenario may look at and do while the migration runs. */
@@ -23,6 +23,8 @@ export async function play(scenario: DemoScenario, stage: Stage): Promise<void> 
       return playDefault(stage);
     case 'regression':
       return playRegression(stage);
+    case 'drift':
+      return playDrift(stage);
     case 'operator':
       return playOperator(stage);
     default:
@@ -44,6 +46,16 @@ async function playRegression({ stack, say, until }: Stage): Promise<void> {
   );
   say('the candidate degrades: from now on it fails 60% of its requests and is twice as slow');
   Object.assign(stack.candidate.behaviour, { failureRatio: 0.6, latencyFactor: 2 });
+}
+
+async function playDrift({ stack, say, until }: Stage): Promise<void> {
+  await until(
+    (status) => status.stage === 'canary' && status.phase === 'observing' && status.soak.windows >= 1,
+  );
+  say(
+    'the candidate drifts: it answers 200 in time, and from now on the arguments of 60% of its tool calls do not keep to their schema',
+  );
+  Object.assign(stack.candidate.behaviour, { brokenCallRatio: 0.6 });
 }
 
 async function playOperator({ stack, say, until, rolledBackIn }: Stage): Promise<void> {

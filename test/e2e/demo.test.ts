@@ -42,6 +42,23 @@ it(
 );
 
 it(
+  'rolls back a candidate that answers 200 and breaks the arguments of its tool calls',
+  async () => {
+    const { result, narration } = await runDemoProgram(['--scenario', 'drift']);
+    expect(result).toMatchObject<Partial<DemoResult>>({
+      outcome: 'rolled back',
+      clientFailures: 0,
+      candidateFailures: 0,
+      harm: expect.stringMatching(
+        /^answers that break their contract: \d.* against 0%, mostly tool arguments outside their schema \(.* against 0%\)/,
+      ),
+    });
+    expect(narration).toContain('because: answers that break their contract');
+  },
+  3 * MINUTES_MS,
+);
+
+it(
   'answers an operator with epoch and gateways',
   async () => {
     const { result, narration } = await runDemoProgram(['--scenario', 'operator']);

@@ -6,6 +6,7 @@ import { alphaAtEntry, asParts, GUARDRAIL_WEIGHTS } from '../gates/alpha-spendin
 import { DAY_MS, MINUTE_MS } from '../text/duration';
 import { assessPlanSchema } from './assess-plan-schema';
 import {
+  type AnswerGate,
   formatShare,
   type Gates,
   type ParityMargins,
@@ -80,8 +81,16 @@ const gatesSchema = z.strictObject({
         ),
       promotionExcess: probability
         .optional()
-        .describe('Promote when they break it at most this much more often, absolute.'),
-      minimum: z.int().min(0).optional().describe('Answers of the candidate that have to be checked.'),
+        .describe(
+          'Promote when they break it at most this much more often, absolute; a point more than for errors when absent.',
+        ),
+      minimum: z
+        .int()
+        .min(0)
+        .optional()
+        .describe(
+          'Answers of the candidate that have to be checked; 100, at most minimumSample, when absent.',
+        ),
       maxUnchecked: probability
         .optional()
         .describe('Not evaluated while more than this part of either provider could not be checked.'),
@@ -467,7 +476,7 @@ function probedFeatures(probes: {
 
 type ResolvedStage = Omit<StagePlan, 'alpha'>;
 type StageDefaults = Omit<ResolvedStage, 'name' | 'share' | 'windowMs' | 'profile' | 'gates'> & {
-  readonly gates: Required<Gates>;
+  readonly gates: Required<Omit<Gates, 'answers'>>;
 };
 
 /** What a profile says where a plan says nothing. */
@@ -507,7 +516,6 @@ function smallStageDefaults(share: number, holdback: number): StageDefaults {
     gates: {
       ...gates,
       errors: { ...gates.errors, promotionExcess: 0.05 },
-      answers: { ...gates.answers, promotionExcess: 0.06, minimum: 50 },
       latency: { ...gates.latency, promotionIncrease: holdback > 0 ? 0.5 : 0.3, quantile: 0.5 },
       floor: { success: 0.93 },
     },
@@ -577,16 +585,12 @@ function stageDefaults(share: number, holdback: number): StageDefaults {
   };
 }
 
-function gateDefaults(promotionExcess: number, promotionIncrease: number | null): Required<Gates> {
+function gateDefaults(
+  promotionExcess: number,
+  promotionIncrease: number | null,
+): Required<Omit<Gates, 'answers'>> {
   return {
     errors: { rollbackRatio: 1.5, promotionExcess },
-    // Some answers of every route are cut or refused: a point wider than errors, which are rarer.
-    answers: {
-      rollbackRatio: 1.5,
-      promotionExcess: promotionExcess + 0.01,
-      minimum: 100,
-      maxUnchecked: 0.2,
-    },
     latency: { rollbackIncrease: 0.5, promotionIncrease, quantile: 0.95, tailIncrease: 2, ignoreBelowMs: 10 },
     interToken: { rollbackIncrease: 1, ignoreBelowMs: 2 },
     leavers: { rollbackRatio: 2 },
@@ -594,6 +598,18 @@ function gateDefaults(promotionExcess: number, promotionIncrease: number | null)
     sampleRatio: { pausePValue: 0.001 },
     floor: { success: 0.97 },
     probes: { rollbackStreak: 5, promotionStreak: 12 },
+  };
+}
+
+/** Some answers of every route are cut or refused: a point wider than errors, which are rarer. */
+const ANSWERS_WIDER = 0.01;
+
+function answerDefaults({ promotionExcess }: Gates['errors'], minimumSample: number): AnswerGate {
+  return {
+    rollbackRatio: 1.5,
+    promotionExcess: Number(Math.min(0.999, promotionExcess + ANSWERS_WIDER).toPrecision(12)),
+    minimum: Math.min(100, minimumSample),
+    maxUnchecked: 0.2,
   };
 }
 
@@ -653,21 +669,23 @@ function resolveStage(
     requests: stage.burnIn?.requests ?? defaults.burnIn.requests,
   };
   const gates = stage.gates ?? {};
+  const minimumSample = stage.minimumSample ?? defaults.minimumSample;
+  const errors = given(defaults.gates.errors, gates.errors);
   return {
     name: stage.name,
     share: share ?? Number.NaN,
     ...(holdback > 0 ? { holdback } : {}),
     soakMs,
     windowMs,
-    minimumSample: stage.minimumSample ?? defaults.minimumSample,
+    minimumSample,
     minimumKeys: stage.minimumKeys ?? defaults.minimumKeys,
     burnIn,
     deadline: { holdMs, rollbackMs },
     gates: {
-      errors: given(defaults.gates.errors, gates.errors),
-      ...(gates.answers === undefined || gates.answers === null
+      errors,
+      ...(gates.answers === null
         ? {}
-        : { answers: given(defaults.gates.answers, gates.answers) }),
+        : { answers: given(answerDefaults(errors, minimumSample), gates.answers) }),
       latency: given(defaults.gates.latency, gates.latency),
       interToken: given(defaults.gates.interToken, gates.interToken),
       leavers: given(defaults.gates.leavers, gates.leavers),

@@ -25,7 +25,7 @@ interface Arm {
   readonly failures?: number;
 }
 
-const stage = aStage('canary', { gates: { answers: {} } });
+const stage = aStage('canary');
 
 function window(legacy: Arm, candidate: Arm, models: readonly string[] = ['large-chat']) {
   return evidenceOf(
@@ -121,7 +121,7 @@ describe('answers that break their contract', () => {
     const before = afterWindows([window(LEGACY, { requests: 1_000, breaches: { cut: 10 } })]);
     const { baseline } = judged(stage, before);
     expect(baseline).toMatchObject({ breachRate: 0.011 });
-    const complete = aStage('complete', { gates: { answers: {} } });
+    const complete = aStage('complete');
     const alone = (breaches: Breaches) =>
       judged(complete, afterWindows([evidenceOf([aCell('candidate', { requests: 4_000, breaches })])]), {
         baseline: baseline === null ? null : { ...baseline, before },

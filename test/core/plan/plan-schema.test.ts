@@ -105,6 +105,7 @@ describe('the defaults', () => {
     const [, canary, rolling] = plan.stages;
     expect(canary?.gates).toEqual({
       errors: { rollbackRatio: 1.5, promotionExcess: 0.02 },
+      answers: { rollbackRatio: 1.5, promotionExcess: 0.03, minimum: 100, maxUnchecked: 0.2 },
       latency: {
         rollbackIncrease: 0.5,
         promotionIncrease: null,
@@ -447,7 +448,7 @@ describe('weights of guardrails', () => {
   });
 });
 
-it('judges answers where a plan says so, and none where it says null', () => {
+it('judges answers, and none where a plan says null', () => {
   const gates = (answers: object | null) =>
     planSchema.parse({
       route: 'chat',

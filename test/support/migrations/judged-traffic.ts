@@ -50,6 +50,7 @@ function cellsOf({ legacy, candidate, legacyFailures = 0, candidateFailures = 0 
       attempts: requests,
       successes: requests - failures,
       failures: counted,
+      answers: { checked: requests - failures, unchecked: 0, breaches: {}, ends: {} },
       totalMs: histogramOf(Array.from({ length: requests }, (_, at) => slower * (300 + (at % 40) * 9))),
       tokensIn: requests * 120,
       tokensOut: requests * 40,
