@@ -309,3 +309,21 @@ describe('pieces that differ in one text only', () => {
     expect([scanner.gapsMs.length, scanner.mayEnd, scanner.fault]).toEqual([text.length - 1, true, null]);
   });
 });
+
+it('sees reasoning alone for what it is, and what comes after it, whatever else differs between its pieces', () => {
+  const padded = (delta: object, index: number) =>
+    event(
+      JSON.stringify({ id: 'c', choices: [{ index: 0, delta, finish_reason: null }], padding: `${index}` }),
+    );
+  const reasoning = Array.from({ length: 20 }, (_, index) =>
+    padded({ reasoning_content: `hm ${index}` }, index),
+  );
+  for (const [after, breach] of [
+    ['', 'reasoning_only'],
+    [padded({ content: 'Hello' }, 99), null],
+  ] as const) {
+    const scanner = scannerOf();
+    scanner.push(Buffer.from(`${ROLE}${reasoning.join('')}${after}${STOP}${DONE}`), 1);
+    expect(scanner.gist?.breach).toBe(breach);
+  }
+});

@@ -38,7 +38,8 @@ afterAll(async () => {
 
 const CITY = {
   type: 'object',
-  properties: { city: { type: 'string' } },
+  // More than `Zürich 京` has, and fewer than its bytes.
+  properties: { city: { type: 'string', maxLength: 9 } },
   required: ['city'],
   additionalProperties: false,
 };
@@ -228,6 +229,9 @@ it('breaks its contract once where one of several choices does, by the first cla
     await plant('candidate', { text: 'Hello!' }, call('{"city":1}'));
     await ask('chat', stream, { ...TOOL, n: 2 });
     expect(await counted('candidate')).toMatchObject({ checked: 1, breaches: { tool_schema: 1 } });
+    await plant('candidate', { text: 'Hello!' }, { text: '' });
+    await ask('chat', stream, { n: 2 });
+    expect(await counted('candidate')).toMatchObject({ checked: 1, breaches: { empty: 1 } });
   }
 });
 
