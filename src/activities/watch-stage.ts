@@ -2,6 +2,7 @@ import { activityInfo, Context } from '@temporalio/activity';
 import type { WatchStageInput } from '../contract';
 import { type Evidence, failureCount, mergeEvidence } from '../core/evidence/evidence';
 import { type StageEvidence, withWindow } from '../core/evidence/stage-evidence';
+import { withOutcomes } from '../core/evidence/stage-outcomes';
 import { tallyOf } from '../core/evidence/traffic-tally';
 import { judgeStage } from '../core/gates/judge-stage';
 import {
@@ -89,6 +90,7 @@ async function watch(
   let lastMs = ports.clock.now();
   let known = input.knownDrifts ?? [];
   let { roster } = input;
+  const names = (input.stage.outcomes ?? []).map(({ name }) => name);
   let wasGood = false;
   // A window lies within burn-in or after it: evidence of the one is never judged with the other.
   const burnIn = isBurningIn(input, 0, 0);
@@ -119,7 +121,12 @@ async function watch(
     shareApplied &&= round.drifts.length === 0 && lapses.length === 0;
     const { quantile = 0.95 } = input.stage.gates.latency;
     const { share } = input.record;
-    const evidence = withWindow(input.progress.evidence, delta, { burnIn, shareApplied, share, quantile });
+    const before = input.progress.evidence;
+    const window = withWindow(before, delta, { burnIn, shareApplied, share, quantile });
+    const evidence =
+      names.length === 0
+        ? window
+        : { ...window, outcomes: withOutcomes(before.outcomes, delta.outcomes, names) };
     // What the verdict rests on is what the result tells: probes go on meanwhile.
     const probed = probes();
     const verdict = judge(input, { evidence, delta, burnIn }, round, probed);

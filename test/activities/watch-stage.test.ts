@@ -6,6 +6,7 @@ import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
 import { NO_PROBES } from '../../src/core/gates/verdict';
 import type { WindowResult } from '../../src/core/migration/events';
 import type { Drift } from '../../src/core/migration/migration-state';
+import type { StagePlan } from '../../src/core/plan/plan';
 import type { GatewayStatus } from '../../src/core/routing/routing';
 import type { Ports } from '../../src/ports';
 import { record } from '../support/gateways/gateway-fixture';
@@ -21,6 +22,7 @@ function watched(
     readonly statuses?: readonly (Partial<GatewayStatus> | 'silent')[];
     readonly knownSilent?: readonly string[];
     readonly knownDrifts?: readonly Drift[];
+    readonly stage?: Partial<StagePlan>;
   } = {},
 ): Promise<WindowResult> {
   let [nowMs, reads, asked] = [0, 0, 0];
@@ -83,7 +85,7 @@ function watched(
     route: 'main',
     record: RECORD,
     roster,
-    stage: aStage('canary'),
+    stage: { ...aStage('canary'), ...said.stage },
     windowMs: HALF_HOUR_MS,
     renewalMs: 5_000,
     handover: false,
@@ -124,6 +126,28 @@ it('goes on where a success came between, and with gateways that do not count', 
     expect(window.ended).toBe('window over');
     expect(window.observedMs).toBeGreaterThan(HALF_HOUR_MS / 2);
   }
+});
+
+it('keeps what applications said of answers, of the names that the plan judges', async () => {
+  const arm = (count: number, trues: number) => ({
+    ...{ booleans: [count, trues] as const, numbers: [] },
+    buckets: [[0, count, 20 * trues]] as const,
+  });
+  const said = (name: string) => ({ name, legacy: arm(30, 21), candidate: arm(4, 3) });
+  const evidence = {
+    ...evidenceOf([aCell('legacy', { requests: 40 }), aCell('candidate', { requests: 4 })]),
+    outcomes: [said('noise'), said('solved')],
+  };
+  const gate = { name: 'solved', better: 'higher', harm: 0.03, promotion: 0.05, minimum: 9 } as const;
+  const judged = await watched([{ evidence }], { stage: { outcomes: [gate] } });
+  expect(judged.evidence.outcomes).toMatchObject([
+    { name: 'solved', reported: { legacy: 30, candidate: 4 } },
+  ]);
+  expect(judged.verdict.metrics).toContainEqual(
+    expect.objectContaining({ metric: 'outcome solved', n: { legacy: 30, candidate: 4 } }),
+  );
+  const older = await watched([{ evidence }]);
+  expect(older.evidence.outcomes).toBeUndefined();
 });
 
 it('gives the summary of the probes of both sides with the window', async () => {

@@ -14,7 +14,7 @@ import { CliError, EXIT } from '../options/cli-error';
 import { durationOf } from '../options/option-value';
 import { printJson, printLine, printNote, printTable } from '../options/output';
 import { observeTraffic } from './observed-traffic';
-import { printAssess, printConditions, printGates, printStages } from './plan-table';
+import { printAssess, printConditions, printGates, printOutcomes, printStages } from './plan-table';
 import { type TrafficFlags, trafficGiven, trafficKindText, trafficText, withTraffic } from './traffic-source';
 
 interface CheckFlags extends TrafficFlags {
@@ -67,6 +67,7 @@ async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
     printLine(`${file} is valid: route ${plan.route}${against}`);
     printStages(plan);
     printGates(plan);
+    printOutcomes(plan);
     printAssess(plan);
     printConditions(plan, Date.now());
     printLine();
@@ -86,7 +87,7 @@ async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
 }
 
 function checkAgainst(
-  { routes: configured, effects }: Configuration,
+  { routes: configured, effects, gateway }: Configuration,
   { plan, file, path }: { readonly plan: Plan; readonly file: string; readonly path: string },
 ): void {
   const routes = Object.keys(configured);
@@ -98,6 +99,13 @@ function checkAgainst(
   }
   const problems = planEffectProblems(plan, { effects });
   if (problems.length > 0) throw new InvalidDocument(file, problems);
+  const judgesOutcomes = plan.stages.some(({ outcomes = [] }) => outcomes.length > 0);
+  if (judgesOutcomes && gateway.outcomes === undefined) {
+    throw new CliError(
+      `${file}: outcomes: expected gateway.outcomes in ${path}, such as {key: env:CUTOVER_OUTCOME_KEY}: without it no gateway takes any, and no stage is left`,
+      EXIT.badInput,
+    );
+  }
 }
 
 async function trafficOf(

@@ -1,3 +1,4 @@
+import { pointsText } from '../../core/gates/gate-metric';
 import {
   formatShare,
   type Plan,
@@ -94,6 +95,24 @@ function nextPossibleText(rollout: RolloutPlan, nowMs: number): string {
   const { atMs, why } = nextPossible(rollout, nowMs);
   if (atMs === null) return why;
   return atMs <= nowMs ? 'possible now' : `next possible at ${instantText(atMs)}: ${why}`;
+}
+
+/** Prints how what applications say of answers is judged. */
+export function printOutcomes({ stages }: Plan): void {
+  const outcomes = stages.at(-1)?.outcomes ?? [];
+  if (outcomes.length === 0) return;
+  printLine();
+  printTable(
+    ['OUTCOME', 'BETTER', 'ROLL BACK', 'PROMOTE', 'OF THE CANDIDATE'],
+    outcomes.map(({ name, better, harm, promotion, minimum }) => [
+      name,
+      better,
+      `worse by more than ${pointsText(harm)}`,
+      promotion === null ? 'not judged' : `worse by at most ${pointsText(promotion)}`,
+      `at least ${minimum} per stage`,
+    ]),
+  );
+  printLine('How long they take depends on how many applications report: no stage is left before.');
 }
 
 /** Prints the margins of each stage's gates: beyond the first it rolls back, within the second it promotes. */

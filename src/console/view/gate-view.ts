@@ -1,5 +1,10 @@
 import { usageLines } from '../../core/assessment/usage-digest';
-import type { GateVerdict, MetricVerdict, VerdictOutcome } from '../../core/gates/verdict';
+import {
+  type GateVerdict,
+  isOutcomeReports,
+  type MetricVerdict,
+  type VerdictOutcome,
+} from '../../core/gates/verdict';
 import type { AssessmentSummary, MigrationState } from '../../core/migration/migration-state';
 import type { MigrationStatus } from '../../core/migration/status';
 
@@ -84,7 +89,7 @@ export function barOf(verdict: MetricVerdict): EvidenceBar | null {
 /** Evidence is of harm where a metric only guards; a floor and the sample ratio are never shown to hold. */
 function towardOf({ metric, harm, outcome, role }: MetricVerdict): EvidenceBar['toward'] {
   const guards = harm || outcome === 'not applicable' || role === 'guardrail' || GUARDS.includes(metric);
-  return guards ? 'harm' : 'pass';
+  return guards || isOutcomeReports({ metric }) ? 'harm' : 'pass';
 }
 
 const GUARDS: readonly string[] = ['floor', 'sample ratio'];

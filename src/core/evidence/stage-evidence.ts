@@ -42,6 +42,7 @@ import {
   rowOf,
   unpackRow,
 } from './rate-row';
+import type { StageOutcomes } from './stage-outcomes';
 
 /** A latency that is judged by itself: never pooled over shapes. */
 export interface LatencyMeasure {
@@ -109,6 +110,8 @@ export interface StageEvidence {
   readonly keysSeen: string;
   readonly usage: Readonly<Record<Side, ArmUsage>>;
   readonly pooled: readonly string[];
+  /** What applications said of answers, of the names that the plan judges; absent where it judges none. */
+  readonly outcomes?: readonly StageOutcomes[];
 }
 
 /** Key buckets that a window keeps of the gateways' 256. */
@@ -356,11 +359,15 @@ function packedRates({ rates, judged }: Pick<StageEvidence, 'rates' | 'judged'>)
 }
 
 /** What a stage is paused by until somebody accepts what was counted so far. */
-export type AcceptedCause = 'candidate closed' | 'sample ratio';
+export type AcceptedCause = 'candidate closed' | 'sample ratio' | 'outcome reports';
 
 /** The evidence of a stage whose operator has accepted what it was paused by: it is counted anew from here on. */
 export function withAccepted(stage: StageEvidence, cause: AcceptedCause): StageEvidence {
   if (cause === 'sample ratio') return { ...stage, split: { successes: 0, trials: 0 } };
+  if (cause === 'outcome reports') {
+    const reported = { legacy: 0, candidate: 0 };
+    return { ...stage, outcomes: (stage.outcomes ?? []).map((outcomes) => ({ ...outcomes, reported })) };
+  }
   const rates = mapSegments(packedRates(stage), (row) => packRow({ ...unpackRow(row), shed: NO_ROW.shed }));
   return { ...stage, rates };
 }

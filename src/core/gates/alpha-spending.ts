@@ -43,8 +43,12 @@ const ROUNDING = 1e-9;
 export function alphaAtEntry(plan: PlanAlpha, entry: number, stageIndex: number): StageAlpha {
   // Stages are entered one after the other: what is above the stage's own number are repetitions.
   const repetitions = Math.max(0, entry - stageIndex);
+  const rollback = plan.rollback * rollbackPart(entry);
+  const { outcomes } = plan;
   return {
-    rollback: plan.rollback * rollbackPart(entry),
+    ...(outcomes === undefined
+      ? { rollback }
+      : { rollback: rollback * (1 - outcomes), outcomes: rollback * outcomes }),
     promotion: plan.promotion * promotionPart(repetitions),
     weights: plan.weights,
   };

@@ -15,6 +15,7 @@ import {
   legacyLatencies,
   pooledP95,
 } from './judge-latency';
+import { judgeOutcomes } from './judge-outcomes';
 import {
   isBaselineUnhealthy,
   judgeErrors,
@@ -31,6 +32,7 @@ import {
   FAILURES_IN_A_ROW,
   type GateInput,
   type GateVerdict,
+  isOutcomeReports,
   JUDGING_RULES,
   type LowPower,
   type MetricVerdict,
@@ -75,6 +77,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
         ...(split ? [judgeSampleRatio(judged)] : []),
         probes(stage, input),
         ...failuresInARow(judged, input),
+        ...judgeOutcomes(judged),
         ...usage(judged),
       ];
   // Law 3: at complete only a legacy whose probes pass is a place to go back to by itself.
@@ -94,7 +97,8 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     ...(lowPower === null ? [] : [`a pass on little traffic: ${lowPower.sentence}`]),
   ];
   const pausing = metrics.find(
-    ({ metric, outcome: said }) => (metric === 'sample ratio' || metric === SHED) && said === 'fail',
+    ({ metric, outcome: said }) =>
+      (metric === 'sample ratio' || metric === SHED || isOutcomeReports({ metric })) && said === 'fail',
   );
   return {
     stage: stage.name,

@@ -56,6 +56,14 @@ export const SHED = 'candidate closed';
 /** The metric of answers that break their contract; in verdicts by a plan that gates them. */
 export const ANSWERS = 'answers';
 
+/** How the metrics begin by which it is judged whether both arms report their outcomes alike. */
+export const OUTCOME_REPORTS = 'reports of ';
+
+/** Whether a metric is one of those: where arms do not report alike, the stage pauses. */
+export function isOutcomeReports({ metric }: Pick<MetricVerdict, 'metric'>): boolean {
+  return metric.startsWith(OUTCOME_REPORTS);
+}
+
 /** A guardrail is watched for harm, a goal has to be met for a promotion; what is reported is neither. */
 export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
 
@@ -67,7 +75,7 @@ export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
  * weights that are fixed beforehand, every entry into a stage a part of alpha of its own; events are compared by the
  * share that each window really had. 4: latencies of all answers are judged together as well, by half of what latencies
  * may spend; bets for harm in latencies go by the share; answers that break their contract are a guardrail and a goal
- * of plans that say so.
+ * of plans that say so; outcomes of applications likewise.
  */
 export const JUDGING_RULES = 4;
 

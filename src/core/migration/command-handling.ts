@@ -251,7 +251,8 @@ function resume(
  * epoch all evidence is fresh anyway.
  */
 function withPauseAccepted(state: MigrationState, cause: Pause['cause'] | undefined): MigrationState {
-  if (!follows(state, 3) || (cause !== 'candidate closed' && cause !== 'sample ratio')) return state;
+  const isAccepted = cause === 'candidate closed' || cause === 'sample ratio' || cause === 'outcome reports';
+  if (!follows(state, 3) || !isAccepted) return state;
   return { ...state, stage: { ...state.stage, accepted: cause } };
 }
 

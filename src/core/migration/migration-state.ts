@@ -132,6 +132,7 @@ export interface Pause {
     | 'lapses'
     | 'rollback'
     | 'sample ratio'
+    | 'outcome reports'
     | 'candidate closed'
     | 'failures in a row';
 }

@@ -1,6 +1,12 @@
 import { withAccepted } from '../evidence/stage-evidence';
 import { addTallies } from '../evidence/traffic-tally';
-import { FAILURES_IN_A_ROW, type GateVerdict, type MetricVerdict, SHED } from '../gates/verdict';
+import {
+  FAILURES_IN_A_ROW,
+  type GateVerdict,
+  isOutcomeReports,
+  type MetricVerdict,
+  SHED,
+} from '../gates/verdict';
 import { stageKind } from '../plan/plan';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from '../routing/drift';
 import { highestOf } from '../routing/routing';
@@ -56,7 +62,10 @@ export function applyWindow(state: MigrationState, window: WindowResult, atMs: n
 /** Which metric asks for a verdict's pause. */
 function pauseCause({ metrics }: GateVerdict): Pause['cause'] {
   if (metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return FAILURES_IN_A_ROW;
-  return metrics.some(({ metric, outcome }) => metric === SHED && outcome === 'fail') ? SHED : 'sample ratio';
+  const failed = metrics.filter(({ outcome }) => outcome === 'fail');
+  if (failed.some(({ metric }) => metric === SHED)) return SHED;
+  const uneven = !failed.some(({ metric }) => metric === 'sample ratio') && failed.some(isOutcomeReports);
+  return uneven ? 'outcome reports' : 'sample ratio';
 }
 
 function remember(state: MigrationState, window: WindowResult, atMs: number): MigrationState {

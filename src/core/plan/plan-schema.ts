@@ -5,6 +5,8 @@ import { plannedEffectSchema } from '../effects/effect-schema';
 import { alphaAtEntry, asParts, GUARDRAIL_WEIGHTS } from '../gates/alpha-spending';
 import { DAY_MS, MINUTE_MS } from '../text/duration';
 import { assessPlanSchema } from './assess-plan-schema';
+import { OUTCOMES_PART } from './outcome-gate';
+import { outcomeGatesSchema } from './outcome-gate-schema';
 import {
   type AnswerGate,
   formatShare,
@@ -378,6 +380,11 @@ export const planSchema = z
           ),
       })
       .prefault({}),
+    outcomes: outcomeGatesSchema
+      .optional()
+      .describe(
+        'What applications say of answers (/v1/outcomes), judged in every stage that splits traffic. Takes a fifth of the chance of a false rollback.',
+      ),
     assess: assessPlanSchema
       .optional()
       .describe('Usage logs that the assess stage reads, and what they have to show.'),
@@ -418,6 +425,8 @@ export const planSchema = z
       resolveStage(stage, index, { profile, holdback: index === said.length - 1 ? holdback : 0 }, context),
     );
     checkOrder(stages, context);
+    const { outcomes = [] } = input;
+    const alpha = outcomes.length === 0 ? input.alpha : { ...input.alpha, outcomes: OUTCOMES_PART };
     if (input.renewal * 3 > input.lease) {
       context.addIssue({
         code: 'custom',
@@ -436,10 +445,11 @@ export const planSchema = z
       route: input.route,
       stages: stages.map((stage, index) => ({
         ...stage,
-        alpha: alphaAtEntry(input.alpha, Math.max(1, index), index),
+        alpha: alphaAtEntry(alpha, Math.max(1, index), index),
+        ...(outcomes.length === 0 || stage.share === 0 ? {} : { outcomes }),
         ...(input.profile === 'small' ? { profile: input.profile } : {}),
       })),
-      alpha: input.alpha,
+      alpha,
       leaseMs: input.lease,
       renewalMs: input.renewal,
       watchHeartbeatMs: input.watchHeartbeat,

@@ -1,5 +1,6 @@
 import type { PlannedEffect, PlannedNotification } from '../effects/effect';
 import type { AssessPlan } from './assess-plan';
+import type { OutcomeGate } from './outcome-gate';
 
 /**
  * A plan with every default filled in: what the operator asks for. Plain data; durations in milliseconds.
@@ -86,6 +87,8 @@ export interface StagePlan {
   readonly confirm?: readonly string[];
   /** Whether a person must approve before the stage is left; absent: no. */
   readonly approval?: ApprovalPlan;
+  /** What applications say of answers, as it is judged; absent: nothing of it, as in plans of older releases. */
+  readonly outcomes?: readonly OutcomeGate[];
   /** Little traffic: wide margins, and a pass that a named person has to approve. */
   readonly profile?: 'small';
 }
@@ -97,6 +100,8 @@ export interface PlanAlpha {
   /** Of a false promotion by each goal of a stage, over all of its repetitions. */
   readonly promotion: number;
   readonly weights: GuardrailWeights;
+  /** The part of `rollback` that outcomes have; absent where the plan judges none. */
+  readonly outcomes?: number;
 }
 
 /** How often a stage may decide wrongly: the parts of the plan's that its entry has. */
@@ -105,6 +110,8 @@ export interface StageAlpha {
   readonly promotion: number;
   /** Absent in plans of older releases: the default ones. */
   readonly weights?: GuardrailWeights;
+  /** Of a false rollback by what applications say, besides `rollback`; absent where the plan judges none of it. */
+  readonly outcomes?: number;
 }
 
 /** How a stage's chance of a false rollback is divided over its guardrails; the sum is 1. */

@@ -43,8 +43,9 @@ export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
   const { traffic, seed } = input;
   const scenario = onTraffic(input.scenario, traffic);
   const models = scenario.models ?? traffic.models ?? 1;
-  // What is held back is the control arm.
-  const stage = { ...input.stage, share: judgedShare(input.stage) };
+  // What applications will say is not drawn, and what is held back is the control arm.
+  const { outcomes: _, ...rehearsed } = input.stage;
+  const stage: StagePlan = { ...rehearsed, share: judgedShare(input.stage) };
   const perMs = traffic.requestsPerDay / DAY_MS;
   const burnInMs = Math.max(stage.burnIn.timeMs, stage.burnIn.requests / (perMs * stage.share));
   const endsAtMs = (window: number) => burnInMs + window * stage.windowMs;

@@ -13,19 +13,29 @@ type ArmBuckets = BucketCounts['legacy'];
  * At least 1. With one bucket all requests may be one key's: the whole sample counts as one observation.
  */
 export function designEffect(buckets: ArmBuckets): number {
-  let [requests, events, filled] = [0, 0, 0];
+  let [requests, events] = [0, 0];
   for (const [, n, e] of buckets) {
     requests += n;
     events += e;
+  }
+  const rate = requests === 0 ? 0 : events / requests;
+  return meanDesignEffect(buckets, rate * (1 - rate));
+}
+
+/** The same for a mean of values of this variance: buckets hold how many, and their sum. */
+export function meanDesignEffect(buckets: ArmBuckets, variance: number): number {
+  let [count, sum, filled] = [0, 0, 0];
+  for (const [, n, e] of buckets) {
+    count += n;
+    sum += e;
     if (n > 0) filled += 1;
   }
-  if (requests === 0) return 1;
-  if (filled < 2) return requests;
-  const rate = events / requests;
-  if (rate === 0 || rate === 1) return 1;
+  if (count === 0) return 1;
+  if (filled < 2) return count;
+  if (!(variance > 0)) return 1;
   let squares = 0;
-  for (const [, n, e] of buckets) squares += (e - rate * n) ** 2;
-  return Math.max(1, ((filled / (filled - 1)) * squares) / (requests * rate * (1 - rate)));
+  for (const [, n, e] of buckets) squares += (e - (sum / count) * n) ** 2;
+  return Math.max(1, ((filled / (filled - 1)) * squares) / (count * variance));
 }
 
 /**

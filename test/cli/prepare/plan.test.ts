@@ -96,6 +96,34 @@ it('refuses a plan that cannot decide before it is held, and names one that can'
   expect(await run('plan', 'check', 'plan.yaml', '--requests-per-day', '-1')).toMatchObject({ code: 2 });
 });
 
+it('shows how outcomes are judged, and refuses them where no gateway takes any', async () => {
+  const plan = { route: 'chat', outcomes: [{ name: 'solved', harm: 0.02, minimum: 300 }] };
+  writeFileSync(join(folder, 'judged.json'), JSON.stringify(plan));
+  const shown = await run('plan', 'check', 'judged.json');
+  expect(shown.code).toBe(0);
+  expect(shown.stdout).toMatch(
+    /^solved +higher +worse by more than 2 points +worse by at most 5 points +at least 300 per stage$/m,
+  );
+  const { routes, providers } = configurationDocument(['chat']) as { routes: object; providers: object };
+  for (const [gateway, code] of [
+    [{}, 2],
+    [{ outcomes: { key: 'env:CUTOVER_OUTCOME_KEY' } }, 0],
+  ] as const) {
+    writeFileSync(join(folder, 'cutover.json'), JSON.stringify({ routes, providers, gateway }));
+    const checked = await run(
+      'plan',
+      'check',
+      'judged.json',
+      '--config',
+      'cutover.json',
+      '--requests-per-day',
+      '20000',
+    );
+    expect(checked.code).toBe(code);
+    if (code === 2) expect(checked.stderr).toContain('outcomes: expected gateway.outcomes in cutover.json');
+  }
+});
+
 it('prints JSON Schemas that accept what the parser accepts', async () => {
   await run('plan', 'init', 'chat');
   const ajv = new Ajv2020({ strict: false });

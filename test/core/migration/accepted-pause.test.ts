@@ -1,4 +1,5 @@
 import { type StageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
+import { withOutcomes } from '../../../src/core/evidence/stage-outcomes';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import { judgedStage } from '../../../src/core/gates/judged-stage';
 import type { GateVerdict } from '../../../src/core/gates/verdict';
@@ -18,11 +19,15 @@ function aDay(epoch: number, shed: number, moved = 100) {
 }
 
 /** Watches a window and judges it, as the activity does: on the evidence that the state held when it began. */
-function watch(world: World, shed: number, moved?: number): GateVerdict {
+function watch(world: World, shed: number, moved?: number, solved?: readonly [number, number]): GateVerdict {
   const { state } = world;
   const epoch = state.inEffect?.record.epoch ?? 0;
   const kind = { burnIn: false, shareApplied: true, share: 0.1 };
-  const evidence = withWindow(state.stage.evidence, aDay(epoch, shed, moved), kind);
+  const window = withWindow(state.stage.evidence, aDay(epoch, shed, moved), kind);
+  const evidence =
+    solved === undefined
+      ? window
+      : { ...window, outcomes: withOutcomes(state.stage.evidence.outcomes, [reported(solved)], ['solved']) };
   const verdict = judgeStage(judgedStage(state), epoch, {
     evidence,
     windowRequests: { legacy: 900, candidate: 100 },
@@ -33,6 +38,15 @@ function watch(world: World, shed: number, moved?: number): GateVerdict {
   });
   world.watches({ evidence, verdict });
   return verdict;
+}
+
+/** So many outcomes of legacy and of the candidate, all of them good. */
+function reported([legacy, candidate]: readonly [number, number]) {
+  const arm = (count: number) => ({
+    ...{ booleans: [count, count] as const, numbers: [] },
+    buckets: Array.from({ length: 10 }, (_, bucket) => [bucket, count / 10, 2 * count] as const),
+  });
+  return { name: 'solved', legacy: arm(legacy), candidate: arm(candidate) };
 }
 
 function shedOf(evidence: StageEvidence): boolean {
@@ -94,6 +108,21 @@ it('counts the split anew after a resume from an uneven one', () => {
   expect(world.state.paused).toBeNull();
   expect(watch(world, 0).pause).toBeNull();
   expect(world.state.paused).toBeNull();
+});
+
+it('counts the reports of outcomes anew after a resume from a pause because one side reported less', () => {
+  const world = givenMigration({ outcomes: [{ name: 'solved' }] }).reaches('canary');
+  const uneven = [900, 10] as const;
+  watch(world, 0, 100, uneven);
+  expect(world.state.paused).toMatchObject({ by: 'cutover', cause: 'outcome reports' });
+  expect(world.state.paused?.reason).toContain('one side reports less often, or its reports are lost');
+  world.says('resume', { reason: 'the thumb was hidden for a day' });
+  watch(world, 0, 100, uneven);
+  expect(world.state.paused).toBeNull();
+  watch(world, 0, 100, [900, 100]);
+  expect(world.state.paused).toBeNull();
+  watch(world, 0, 100, [9_000, 100]);
+  expect(world.state.paused).toMatchObject({ cause: 'outcome reports' });
 });
 
 it('pauses for a closed candidate by 5% where the plan is of a release that did not know the gate', () => {

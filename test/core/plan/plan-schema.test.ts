@@ -460,3 +460,41 @@ it('judges answers, and none where a plan says null', () => {
   });
   expect(gates(null)).toBeUndefined();
 });
+
+describe('outcomes', () => {
+  it('are judged by every stage that splits traffic, for a fifth of the chance of a false rollback', () => {
+    const plan = planSchema.parse({ route: 'chat', outcomes: [{ name: 'solved', harm: 0.1 }] });
+    const gate = { name: 'solved', better: 'higher', harm: 0.1, promotion: 0.05, minimum: 200 };
+    expect(plan.stages.map(({ outcomes }) => outcomes)).toEqual([undefined, [gate], [gate], [gate]]);
+    const without = planSchema.parse({ route: 'chat' });
+    const chances = ({ stages }: typeof plan) => stages.slice(1).map(({ alpha }) => alpha);
+    chances(plan).forEach(({ rollback, outcomes = 0 }, index) => {
+      const { rollback: whole = 0 } = chances(without)[index] ?? {};
+      expect(outcomes).toBeCloseTo(whole / 5, 12);
+      expect(rollback + outcomes).toBeCloseTo(whole, 12);
+    });
+  });
+
+  it('are not there in a plan that names none', () => {
+    for (const plan of [
+      planSchema.parse({ route: 'chat' }),
+      planSchema.parse({ route: 'chat', outcomes: [] }),
+    ]) {
+      expect(JSON.stringify(plan)).not.toContain('outcomes');
+    }
+  });
+
+  it.each([
+    [
+      'a value of 7 as a margin',
+      [{ name: 'solved', harm: 7 }],
+      'harm: expected a difference above 0 and below 1',
+    ],
+    ['no name', [{ better: 'higher' }], 'outcomes[0].name'],
+    ['one name twice', [{ name: 'a' }, { name: 'a' }], 'expected names that differ, got "a" twice'],
+    ['another direction', [{ name: 'a', better: 'up' }], 'outcomes[0].better'],
+    ['five of them', 'abcde'.split('').map((name) => ({ name })), 'expected at most 4 outcomes'],
+  ])('refuse %s', (_, outcomes, message) => {
+    expect(() => parseDocument(planSchema, { route: 'chat', outcomes }, 'plan.yaml')).toThrow(message);
+  });
+});

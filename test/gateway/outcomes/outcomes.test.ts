@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmdirSync, truncateSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { request } from 'undici';
 import type { OutcomeCounts } from '../../../src/core/evidence/outcome-counts';
 import { assign, position } from '../../../src/core/routing/assignment';
@@ -15,6 +17,7 @@ import {
 import { type FaultProvider, startFaultProvider, well } from '../../support/providers/fault-provider';
 
 const KEY = 'the-same-at-every-gateway-of-the-group';
+const ROOT = join(__dirname, '..', '..', '..');
 const root = temporaryDirectory();
 let legacy: FaultProvider;
 let candidate: FaultProvider;
@@ -483,4 +486,14 @@ it('takes outcomes by POST alone', async () => {
   const gateway = await start();
   const { status, body } = await report(gateway, null, { method: 'GET' });
   expect([status, body.error?.message]).toEqual([405, 'expected POST for outcomes, got GET']);
+});
+
+it('is reported to by the lines of Node that the documentation shows', async () => {
+  const gateway = await start();
+  const text = readFileSync(join(ROOT, 'docs', 'outcomes.md'), 'utf8');
+  const lines = /^```js\n([\s\S]*?)^```/m.exec(text)?.[1] ?? '';
+  expect(lines.trimEnd().split('\n')).toHaveLength(5);
+  const script = lines.replaceAll('http://127.0.0.1:8080', gateway.dataUrl);
+  await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], { cwd: ROOT });
+  expect(results(gateway)).toMatchObject({ counted: 1, refused: 0 });
 });
