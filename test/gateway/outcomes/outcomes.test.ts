@@ -235,13 +235,21 @@ it('counts a late outcome under the epoch of its request', async () => {
 it('drops an outcome of an epoch before the last four, and says how many there were', async () => {
   const gateway = await start();
   const token = await ask(gateway, userAt('candidate'));
+  const kept: string[] = [];
   for (const share of [0.5, 0.6, 0.7, 0.8, 0.9]) {
     await gateway.route(share);
     const recent = await ask(gateway, 'somebody');
     await report(gateway, { request: recent, name: 'solved', value: true });
+    kept.push(recent);
   }
   await report(gateway, { request: token, name: 'solved', value: true });
   expect(results(gateway)).toMatchObject({ counted: 5, dropped: 1 });
+  // What came too late makes none of the last four forget what it has counted.
+  await report(
+    gateway,
+    kept.slice(-4).map((each) => ({ request: each, name: 'solved', value: true })),
+  );
+  expect(results(gateway)).toMatchObject({ counted: 5, duplicate: 4, dropped: 1 });
 });
 
 it('reads the arm of a key as requests of that key are drawn', async () => {
