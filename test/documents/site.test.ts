@@ -85,5 +85,5 @@ it('leads from a document to the examples that it names', async () => {
 it('shows braces of templates as they are written', async () => {
   const page = await browser.newPage();
   await page.goto(`${url}/configuration-reference.html`);
-  expect(await page.locator('body').innerText()).toContain('{{');
+  expect(await page.locator('body').textContent()).toContain('{{');
 });

@@ -41,7 +41,9 @@ it('prints the stages and margins of a plan', async () => {
   await run('plan', 'init', 'chat');
   const { stdout } = await run('plan', 'check', 'plan.yaml');
   expect(stdout).toMatch(/^canary +10% +24 h +30 min +400 +50 /m);
-  expect(stdout).toMatch(/^canary +beyond x1.5; within \+2% +beyond x1.5; within \+3% +beyond \+50%; not judged /m);
+  expect(stdout).toMatch(
+    /^canary +beyond x1.5; within \+2% +beyond x1.5; within \+3% +beyond \+50%; not judged /m,
+  );
 });
 
 it('estimates the days of every stage on the traffic that is given', async () => {
