@@ -284,6 +284,27 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await until(isClosed);
   },
 
+  /** Answers with a status of success that break their contract. */
+  async broken({ world, begin, until }) {
+    await begin({ stages: stages(), notify: [{ name: 'hook' }] });
+    const sentence =
+      'answers that break their contract: 6.1% against 1.2%, mostly tool arguments outside their schema (5% against 0.1%)';
+    world.verdict = { outcome: 'fail', harm: 'answers', sentence };
+    await until(isClosed);
+  },
+
+  /** Answers that cannot be checked hold a stage, until somebody answers for it. */
+  async unchecked({ world, begin, order, until }) {
+    const sentence = 'canary is not evaluated: 40% of the answers of the candidate could not be checked';
+    world.verdict = { outcome: 'not evaluated', sentence };
+    await begin({ stages: stages({ canary: { soak: '1s', deadline: { hold: '2s' } } }) });
+    await until(({ held }) => held !== null);
+    await order('promote', { stage: 'canary', override: true });
+    await until(isIn('rolling'));
+    await order('rollback');
+    await until(isClosed);
+  },
+
   /** A gateway that is gone for good while a rollback waits for it. */
   async forgotten({ world, begin, order, until }) {
     await begin({ stages: stages() });

@@ -200,23 +200,25 @@ function stageDefaults(): string {
       time(deadline.holdMs),
       time(deadline.rollbackMs),
       String(gates.errors.promotionExcess),
+      String(gates.answers?.promotionExcess ?? 'not judged'),
       String(gates.latency.promotionIncrease ?? 'not judged'),
     ],
   );
   const { gates } = plan.stages.at(-1) ?? {};
   const head = ['stage', 'share', 'soak', 'sample', 'keys', 'burn-in', 'hold', 'roll back'];
-  const goals = ['`errors.promotionExcess`', '`latency.promotionIncrease`'];
+  const goals = ['`errors.promotionExcess`', '`answers.promotionExcess`', '`latency.promotionIncrease`'];
   return [
     '## What a stage has by default',
     '',
     'A stage takes the defaults of its share: none, below half, from half on, all. The names below have a share of',
     'their own; any other name needs one.',
     '',
-    ...[[...head, ...goals], Array(10).fill('---'), ...rows].map((row) => `| ${row.join(' | ')} |`),
+    ...[[...head, ...goals], Array(11).fill('---'), ...rows].map((row) => `| ${row.join(' | ')} |`),
     '',
     'In every stage:',
     '',
     `- \`errors.rollbackRatio\` ${gates?.errors.rollbackRatio}, \`latency.rollbackIncrease\` ${gates?.latency.rollbackIncrease}, \`interToken.rollbackIncrease\` ${gates?.interToken.rollbackIncrease}`,
+    `- \`answers.rollbackRatio\` ${gates?.answers?.rollbackRatio}, \`answers.maxUnchecked\` ${gates?.answers?.maxUnchecked}, \`answers.minimum\` 100, at most the sample`,
     `- \`floor.success\` ${gates?.floor.success}, \`sampleRatio.pausePValue\` ${gates?.sampleRatio.pausePValue}`,
     `- \`probes.rollbackStreak\` ${gates?.probes.rollbackStreak}, \`probes.promotionStreak\` ${gates?.probes.promotionStreak}`,
   ].join('\n');

@@ -177,7 +177,7 @@ it.each([
   [['--history', 'harm.jsonl'], 2, 'which only `cutover report --record` reads'],
   [['--record', 'harm.jsonl', '--history', 'harm.json'], 2, 'expected one of --record and --history'],
   [['chat', '--record', 'harm.jsonl'], 2, 'expected the record of "chat", harm.jsonl is of "harm"'],
-  [['--record', 'absent.jsonl'], 2, 'expected to read absent.jsonl, but it failed (ENOENT)'],
+  [['--record', 'absent.jsonl'], 2, 'cannot read absent.jsonl: there is no such file'],
 ])('makes no report of %j, and says why', async (args, exitCode, problem) => {
   const { code, stdout, stderr } = await run('report', ...args);
   expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' });

@@ -108,7 +108,7 @@ it('lets the doctor see what can be reached, and tells nobody', async () => {
     'effect channel: ok',
     'effect flags: ok',
     'effect board: ok',
-    'effect inside: missing',
+    'effect inside: wrong',
   ]);
   expect(effects[3]?.detail).toContain('allowPrivate: true');
   expect(checks).toContainEqual({ name: 'key env:SECRET', state: 'ok', detail: 'is set' });

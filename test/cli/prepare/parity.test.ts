@@ -131,7 +131,7 @@ it('needs prices only for a cap', async () => {
 
 it.each([
   [['--golden', 'absent.jsonl'], 'there is no such file'],
-  [['--golden', 'empty.jsonl'], '(file): expected at least one prompt, got none'],
+  [['--golden', 'empty.jsonl'], 'empty.jsonl is not valid:\n  expected at least one prompt, got none'],
   [['--golden', 'broken.jsonl'], 'line 1: compare[0]: expected one of finish, tools, json, text, embedding'],
   [['--golden', 'broken.jsonl'], 'line 2: expected a JSON object in one line'],
   [['--golden', 'other-model.jsonl'], 'expected one of the models that the route maps (house), got "nobody"'],
@@ -150,6 +150,6 @@ it.each([
 it('says where it cannot write', async () => {
   writeFileSync(join(folder, 'a-file'), '');
   const { code, stderr } = await parity('--state', 'a-file/below');
-  expect(stderr).toContain('(directory): cannot be written (ENOTDIR)');
+  expect(stderr).toContain('(directory): cannot be written: a part of its path is a file, not a directory');
   expect(code).toBe(2);
 });
