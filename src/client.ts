@@ -51,6 +51,7 @@ import type { Checkpoint } from './core/migration/checkpoint';
 import { type CommandAnswer, type CommandName, isBadMessage, readCommand } from './core/migration/command';
 import { type AssessmentSummary, type MigrationState, stageAt } from './core/migration/migration-state';
 import { endedStatus, type MigrationStatus, type RollbackEligibility } from './core/migration/status';
+import { withPreempted } from './core/record/preempted-windows';
 import { inOrder } from './core/record/record-entry';
 
 export type { CommandOutcome } from './client/command-outcome';
@@ -360,12 +361,12 @@ export class MigrationClient {
     const { commands } = await this.status(route, { runId });
     const checkpoints: Checkpoint[] = [];
     for await (const checkpoint of this.checkpoints(route, { runId })) checkpoints.push(checkpoint);
-    const entries = inOrder([
+    const inTime = inOrder([
       ...recordOfHistories(runs, new Map(commands.map((command) => [command.commandId, command]))),
       ...checkpoints.map((checkpoint) => ({ checkpoint })),
       ...endOf(run),
     ]);
-    return { migrationId, route, entries, whole };
+    return { migrationId, route, entries: withPreempted(inTime), whole };
   }
 
   /** A migration of a route, by its id or the id of its run; the newest without one. Throws `NoMigration`. */

@@ -118,7 +118,11 @@ it.each<[string, Readonly<Record<string, unknown>>, string]>([
     { usage: ['/nowhere/usage.csv'] },
     'usage: there is no file /nowhere/usage.csv',
   ],
-  ['a price book that is not there', { prices: ['/nowhere/prices.yaml'] }, 'usage: /nowhere/prices.yaml'],
+  [
+    'a price book that is not there',
+    { prices: ['/nowhere/prices.yaml'] },
+    'usage: cannot read /nowhere/prices.yaml',
+  ],
   ['a mapping that is none', { mapping: [USAGE] }, 'gateway.jsonl: (file) is neither YAML nor JSON'],
   ['a format that nobody knows', { format: 'unheard' }, 'expected one of the formats'],
 ])('holds with a doubt over %s', async (_, fields, text) => {

@@ -144,7 +144,7 @@ it('says in its summary what decides', async () => {
   expect(summary?.lines).toEqual([
     'Verdict: hold, with 1 doubt, 2 warnings.',
     '30 days cost $1,470.00 now, and $740.00 at the candidate, extrapolated from 72 h of usage.',
-    'The candidate saves 49.7%, which is above 30%: high priority.',
+    'The candidate saves 49.7%, $730.00 in 30 days; what the migration itself costs is not known. That is above 30%: high priority.',
   ]);
 });
 

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import type { Checkpoint } from '../../src/core/migration/checkpoint';
 import { coveredBy, recordHash, verifyExport, withoutSeal } from '../../src/core/record/checkpoint-chain';
 import { canonicalJson } from '../../src/core/record/digest';
-import type { RecordEntry, RecordedStart } from '../../src/core/record/record-entry';
+import { withPreempted } from '../../src/core/record/preempted-windows';
+import type { RecordEntry, RecordedStart, WindowEntry } from '../../src/core/record/record-entry';
 import { messageFact, sealedStart, withEntry } from '../../src/core/record/record-seal';
 import { exportOf, sealedText } from '../support/migrations/recorded-export';
 
@@ -80,6 +81,34 @@ describe('the seals of a record', () => {
     const other = { ...carried, updates: { ...carried.updates, count: 3 } };
     const forged = shorter.with(0, { start: { ...start.start, carried: other } });
     expect(verifyExport(sealedText(OPERATOR, forged))).toMatchObject({ ok: false });
+  });
+
+  describe('say which window a command pre-empted', () => {
+    const at = OPERATOR.entries.findIndex((entry) => 'verdict' in entry);
+    const taken = OPERATOR.entries[at] as RecordEntry & { verdict: WindowEntry };
+    const command = OPERATOR.entries.find((entry) => 'command' in entry) as { command: { atMs: number } };
+    const preempted = (atMs: number): RecordEntry => ({
+      verdict: { ...taken.verdict, atMs, ended: 'pre-empted', observedMs: 1 },
+    });
+    const verdictOf = (entries: readonly RecordEntry[]) => verifyExport(sealedText(OPERATOR, entries));
+
+    it('which its history does not tell from one that was taken in', () => {
+      const entries = OPERATOR.entries.toSpliced(at, 0, preempted(command.command.atMs));
+      expect(verdictOf(entries)).toMatchObject({ ok: false });
+      const marked = withPreempted(entries);
+      expect(verdictOf(marked)).toMatchObject({ ok: true });
+      expect(marked[at]).toMatchObject({ verdict: { ended: 'pre-empted', late: true } });
+      expect(marked.toSpliced(at, 1)).toEqual(OPERATOR.entries);
+    });
+
+    it('and leave one alone that ended far from every command', () => {
+      const entries = OPERATOR.entries.toSpliced(at, 0, preempted(command.command.atMs - 60_000));
+      expect(withPreempted(entries)).toBe(entries);
+    });
+
+    it('and change nothing of a record that agrees with them', () => {
+      expect(withPreempted(OPERATOR.entries)).toBe(OPERATOR.entries);
+    });
   });
 
   it('leave a record of an older release alone', () => {

@@ -273,7 +273,7 @@ describe('a state that another release carried', () => {
     const handle = await start('odd', { version: 'two' });
     await expect(handle.result()).rejects.toMatchObject({
       cause: {
-        message: expect.stringContaining('carried.version: expected a whole number from 1 to 2, got "two"'),
+        message: expect.stringContaining('carried.version: expected a whole number from 1 to 3, got "two"'),
       },
     });
   });

@@ -227,6 +227,6 @@ describe('updates', () => {
       harness.gateway('gw-1').process.signal('SIGCONT');
     }
     await harness.until('updated', ({ phase }) => phase === 'closed');
-    await expect(harness.client.command('updated', 'pause', {})).rejects.toThrow('is closed');
+    await expect(harness.client.command('updated', 'pause', {})).rejects.toThrow('is over: Rolled back');
   });
 });

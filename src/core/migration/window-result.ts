@@ -130,7 +130,7 @@ function driftsNow(state: MigrationState, { drift, drifts, answered }: WindowRes
   const found = drifts ?? (drift === null ? [] : [drift]);
   if (answered === undefined) return found;
   const isKnown = ({ gateway }: Drift) => state.roster.some(({ name }) => name === gateway);
-  return driftsAfter(driftsOf(state), found, answered).map((known) =>
+  return driftsAfter(driftsOf(state), found, answered, follows(state, 4)).map((known) =>
     isKnown(known) ? known : withoutLatch(known),
   );
 }

@@ -11,7 +11,8 @@ export function driftAt(gateway: string, status: GatewayStatus, record: RoutingR
     const detail = `the kill switch was set by ${kill.by}: ${kill.reason}`;
     return { gateway, kind: 'kill latch', detail, kill };
   }
-  if (status.withdrawn === true && status.record?.epoch === record.epoch) {
+  // Also of a raise that failed elsewhere: what is in effect then is older than what the kill withdrew.
+  if (status.withdrawn === true && (status.record?.epoch ?? 0) >= record.epoch) {
     const detail = 'its kill switch was set and cleared meanwhile: our record is withdrawn there';
     return { gateway, kind: 'kill latch', detail, kill: null };
   }
@@ -30,19 +31,24 @@ export function driftAt(gateway: string, status: GatewayStatus, record: RoutingR
 /**
  * What is known to contradict our routing once everybody was asked, the gravest first. Silence is not good news: who
  * does not answer is as it was. A latch that is gone leaves its record withdrawn, also where the gateway itself has
- * forgotten it: only a new epoch, which an operator asks for, goes on from there.
+ * forgotten it, or has something else against our routing by now: only a new epoch, which an operator asks for,
+ * continues from there. `keepsLatches` is false for runs that an older release began.
  */
 export function driftsAfter(
   known: readonly Drift[],
   found: readonly Drift[],
   answered: readonly string[],
+  keepsLatches = true,
 ): readonly Drift[] {
-  const kept = known
-    .filter(({ gateway }) => !found.some((drift) => drift.gateway === gateway))
-    .flatMap((drift) => {
-      if (!answered.includes(drift.gateway)) return [drift];
-      return drift.kind === 'kill latch' ? [released(drift, 'its kill switch is no longer set')] : [];
-    });
+  const stands = ({ gateway, kind }: Drift) =>
+    !found.some(
+      (drift) =>
+        drift.gateway === gateway && (!keepsLatches || kind !== 'kill latch' || drift.kind === 'kill latch'),
+    );
+  const kept = known.filter(stands).flatMap((drift) => {
+    if (!answered.includes(drift.gateway)) return [drift];
+    return drift.kind === 'kill latch' ? [released(drift, 'its kill switch is no longer set')] : [];
+  });
   const weight = ({ kind, kill }: Drift) => (kill !== null ? 0 : kind === 'kill latch' ? 1 : 2);
   return [...found, ...kept].sort((a, b) => weight(a) - weight(b));
 }

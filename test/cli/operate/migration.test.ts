@@ -94,7 +94,11 @@ it('starts a migration, refuses a second one, and rolls it back verified with ep
 
   const rolledBack = await run('rollback', 'chat', '--by', 'ana', '--reason', 'p95 doubled');
   const epoch = world.applied.at(-1)?.epoch;
-  expect(rolledBack).toMatchObject({ code: 0, stderr: '' });
+  // It says that it waits only when it does.
+  expect(rolledBack).toMatchObject({
+    code: 0,
+    stderr: expect.stringMatching(/^(sent to Temporal; waiting for a worker\n)?$/),
+  });
   expect(rolledBack.stdout).toContain(`verified: true, epoch ${epoch}, gateways gw-1, gw-2\n`);
 
   const watched = await run('watch', 'chat');
@@ -337,9 +341,11 @@ it('keeps who asked for what, from where and why, of past migrations too', async
   const unknown = await run('verdicts', 'audited', '--run', 'nobody');
   expect(unknown).toMatchObject({ code: 2, stderr: expect.stringContaining('`cutover history audited`') });
 
-  const verdict = await json<{ sealed: object }>('verify', 'first.jsonl');
+  const verdict = await json<{ sealed: { verdicts: number } }>('verify', 'first.jsonl');
   const verdicts = entries.filter((entry) => 'verdict' in entry && entry.verdict.late !== true).length;
-  expect(verdict.sealed).toMatchObject({ commands: 4, verdicts, missing: 0 });
+  expect(verdict.sealed).toMatchObject({ commands: 4, missing: 0 });
+  // A window that ended in the task of the last command was pre-empted by it: no checkpoint seals it.
+  expect([verdicts, verdicts - 1]).toContain(verdict.sealed.verdicts);
 
   const none = await run('export', 'audited', '--run', 'nobody');
   expect(none.stderr).toContain('`cutover history audited` lists them');
