@@ -72,7 +72,7 @@ TEMPORAL_ADDRESS=127.0.0.1:${temporal} exec '${process.execPath}' "$main" "$@"
     const steps = output.split(/^step \d+ .*$/m);
     expect(steps[6]).toMatch(/^x-cutover-provider: legacy\r?$/m);
     expect(steps[8]).toMatch(/^x-cutover-provider: candidate\r?$/m);
-    expect(steps[9]).toContain('completed');
+    expect(steps[9]).toContain('Completed');
     expect(steps[10]).toMatch(/chat\.jsonl is whole: \d+ entries/);
     expect(output).not.toMatch(/key-of-(legacy|candidate)/);
 

@@ -8,7 +8,7 @@ const record = (epoch: number): RoutingRecord => ({
 });
 const status = (epoch: number, more: Partial<GatewayStatus> = {}): GatewayStatus =>
   ({ record: record(epoch), highestEpoch: epoch, kill: null, withdrawn: false, ...more }) as GatewayStatus;
-const KILL = { by: 'ana', reason: 'errors', atMs: 1 };
+const KILL = { by: 'ana', reason: 'errors', at: '2026-01-01T00:00:00Z' };
 
 describe('a kill switch that was set and cleared while a raise was under way', () => {
   it('is still known where the raise failed elsewhere and the stage before is in effect', () => {
