@@ -60,6 +60,7 @@ export default defineConfig({
           'security',
           'console',
           'effects',
+          'outcomes',
           'reliability',
           'known-problems',
         ),
