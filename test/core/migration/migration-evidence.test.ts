@@ -56,6 +56,14 @@ describe('what a window saw', () => {
     expect(world.state.stage.observedMs).toBe(HOUR_MS);
   });
 
+  it('counts neither in assess, whose gate is another', () => {
+    const world = givenMigration().reaches('assess');
+    const before = world.state.stage.evidence;
+    world.watches({ evidence: afterJudged(world.state, 1), observedMs: HOUR_MS });
+    expect(world.state.stage).toMatchObject({ observedMs: 0, verdict: null });
+    expect(world.state.stage.evidence).toBe(before);
+  });
+
   it('says which epochs are taken, and ours go on above them', () => {
     const world = givenMigration().reaches('canary').watches({ highestEpoch: 40 });
     expect(world.says('rollback').intended.epoch).toBe(41);
