@@ -63,6 +63,8 @@ class TemporalServerFailed extends Error {
   constructor(
     problem: string,
     readonly logTail: readonly string[],
+    /** How it ended, where it ended before it was ready. */
+    readonly ending?: string,
   ) {
     super([problem, ...(logTail.length > 0 ? ['the end of its log:', ...logTail] : [])].join('\n  '));
   }
@@ -72,11 +74,23 @@ const KEPT_LINES = 15;
 const POLL_MS = 100;
 const KILL_AFTER_MS = 10_000;
 
+/** A Go program that panicked: this one does where a port that it found free was taken before it listened on it. */
+const PANICKED = 'exit code 2';
+
 /**
- * Starts `temporal server start-dev` and waits until it is ready. Throws `TemporalPortTaken` or
- * `TemporalServerFailed`; then nothing is left running.
+ * Starts `temporal server start-dev` and waits until it is ready; once more where it panicked. Throws
+ * `TemporalPortTaken` or `TemporalServerFailed`; then nothing is left running.
  */
 export async function startTemporalServer(options: TemporalServerOptions): Promise<RunningTemporal> {
+  try {
+    return await startOnce(options);
+  } catch (error) {
+    if (!(error instanceof TemporalServerFailed) || error.ending !== PANICKED) throw error;
+    return startOnce(options);
+  }
+}
+
+async function startOnce(options: TemporalServerOptions): Promise<RunningTemporal> {
   const { executable, ip = '127.0.0.1', namespace = 'default', startTimeoutMs = 60_000 } = options;
   const { port, uiPort } = await choosePorts(ip, options);
   const address = hostPort(ip, port);
@@ -103,7 +117,11 @@ export async function startTemporalServer(options: TemporalServerOptions): Promi
   for (;;) {
     await Promise.race([ended, sleep(POLL_MS)]);
     if (ending !== undefined) {
-      throw new TemporalServerFailed(`the Temporal server ${executable} ended at start (${ending})`, logTail);
+      throw new TemporalServerFailed(
+        `the Temporal server ${executable} ended at start (${ending})`,
+        logTail,
+        ending,
+      );
     }
     const problem = await makeReady({ address, namespace, searchAttributes: options.searchAttributes });
     if (problem === undefined && ending === undefined) break;

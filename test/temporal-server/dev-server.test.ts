@@ -131,6 +131,19 @@ test.each(['port', 'uiPort'] as const)('a taken %s is named, and nothing is star
   await new Promise((resolve) => holder.close(resolve));
 });
 
+test('a server that panics at start, as where its port was taken in between, is started once more', async () => {
+  const counter = join(root, 'starts');
+  const program = join(root, 'panics.sh');
+  const panicking = (times: number) =>
+    `#!/bin/sh\necho x >> ${counter}\n[ $(wc -l < ${counter}) -le ${times} ] && exit 2\nexec ${executable} "$@"\n`;
+  writeFileSync(program, panicking(1), { mode: 0o755 });
+  const server = await start({ executable: program });
+  await server.stop();
+  writeFileSync(program, panicking(9), { mode: 0o755 });
+  await expect(start({ executable: program })).rejects.toThrow('ended at start (exit code 2)');
+  expect(readFileSync(counter, 'utf8')).toBe('x\n'.repeat(4));
+});
+
 test('a server that ends at start is reported with the end of its log, which is also in the log file', async () => {
   const logFile = join(root, 'temporal.log');
   const searchAttributes = { Wrong: 'Nonsense' as never };
