@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isOpen } from '../../../src/core/effects/effect-run';
 import { runsOf } from '../../../src/core/effects/effect-runs';
+import { withAccepted } from '../../../src/core/evidence/stage-evidence';
 import type { Checkpoint } from '../../../src/core/migration/checkpoint';
 import { askedBy } from '../../../src/core/migration/command';
 import type { Decision, MigrationEvent } from '../../../src/core/migration/events';
@@ -404,7 +405,9 @@ function checkEvidence(before: MigrationState, event: MigrationEvent, after: Mig
   }
   const { window } = event;
   const counts = before.drift === null && (window.drifts ?? []).length === 0 && before.stageIndex > 0;
-  const evidence = counts && window.evidence.epoch === window.epoch ? window.evidence : before.stage.evidence;
+  const { accepted } = before.stage;
+  const counted = accepted === undefined ? window.evidence : withAccepted(window.evidence, accepted);
+  const evidence = counts && window.evidence.epoch === window.epoch ? counted : before.stage.evidence;
   demand(
     isDeepStrictEqual(after.stage.evidence, evidence),
     'the state holds other evidence than was counted',
