@@ -172,7 +172,8 @@ export function lostRollbacks({ operators, exports }: Evidence): string[] {
     .filter(({ args }) => isRollback(args))
     .flatMap(({ args, stdout, code }) => {
       const id = answerIn(stdout)?.['commandId'];
-      return typeof id !== 'string' || code === 3 || recorded.has(id)
+      // Without an id nothing was sent to a migration: it had been rolled back before.
+      return typeof id !== 'string' || id === '' || code === 3 || recorded.has(id)
         ? []
         : [`${args.join(' ')} was taken (${id}), and no migration has recorded it`];
     });
