@@ -25,6 +25,9 @@ import {
 
 type Transition = typeof transition;
 
+/** How many times as many orders as in `npm test`. */
+const TIMES = Number(process.env['CUTOVER_PROPERTY_TIMES'] ?? 1);
+
 const TIMED = aPlan({
   stages: [
     { name: 'assess' },
@@ -173,7 +176,7 @@ describe('in any order of events, late results and junk included', () => {
       fc.property(anyOrder, (order) => {
         runUnderLaws(order, transition);
       }),
-      { numRuns: 3_000 },
+      { numRuns: 3_000 * TIMES },
     );
   });
 
@@ -187,7 +190,7 @@ describe('in any order of events, late results and junk included', () => {
           );
         }
       }),
-      { numRuns: 500 },
+      { numRuns: 500 * TIMES },
     );
   });
 
@@ -202,7 +205,7 @@ describe('in any order of events, late results and junk included', () => {
         expect(transition(carried, event)).toEqual(transition(state, event));
         expect(nextDecision(carried, nowMs)).toEqual(nextDecision(state, nowMs));
       }),
-      { numRuns: 100 },
+      { numRuns: 100 * TIMES },
     );
   });
 
@@ -215,7 +218,7 @@ describe('in any order of events, late results and junk included', () => {
         expect(eligible).toBe(state.phase !== 'closed');
         for (const { share } of targets) expect(share).toBeLessThanOrEqual(state.inEffect?.record.share ?? 0);
       }),
-      { numRuns: 200 },
+      { numRuns: 200 * TIMES },
     );
   });
 });

@@ -48,6 +48,8 @@ export async function startFakeWorker(
       workflowBundle: { codePath: built('workflow-bundle.js') },
       activities: { ...routing },
       maxCachedWorkflows: 0,
+      // As the program's worker: otherwise queries that come together are dropped (docs/known-problems.md).
+      maxConcurrentWorkflowTaskExecutions: 1,
     }),
     Worker.create({ ...shared, taskQueue: WATCH_TASK_QUEUE, activities: { ...watch } }),
   ]);

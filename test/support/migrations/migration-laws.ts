@@ -108,7 +108,9 @@ export class LawKeeper {
       .slice(before.checkpoints.length)
       .some((entry) => entry.kind === 'recorded' && entry.what === 'deadline');
     if (rolledBack) demand(!this.hasPassed, 'law 3: a stage that has passed is rolled back by its deadline');
-    this.hasPassed = (this.hasPassed && !entered) || (after.phase === 'observing' && passes);
+    // The last stage goes to its handover in the step in which it passes.
+    const isIn = after.phase === 'observing' || after.phase === 'handover';
+    this.hasPassed = (this.hasPassed && !entered) || (isIn && passes);
     const acts = event.type === 'time passed' || (event.type === 'watched' && isCurrent(before, event));
     if (!acts || plan === undefined || after.phase !== 'observing' || after.promotion !== null) return;
     const inStageMs = event.atMs - after.stage.enteredAtMs;

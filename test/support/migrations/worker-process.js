@@ -24,6 +24,8 @@ async function main() {
       workflowBundle: { code: readFileSync(bundle ?? join(build, 'workflow-bundle.js'), 'utf8') },
       activities: { ...routing },
       maxCachedWorkflows: 0,
+      // As the program's worker: otherwise queries that come together are dropped (docs/known-problems.md).
+      maxConcurrentWorkflowTaskExecutions: 1,
     },
     watch: {
       taskQueue: WATCH_TASK_QUEUE,
