@@ -21,7 +21,7 @@ beforeAll(async () => {
   legacy = await startFakeProvider({ name: 'legacy', models: ['gpt-4o-mini'], key: 'key-of-legacy' });
   candidate = await startFakeProvider({
     name: 'candidate',
-    models: ['deepseek-chat'],
+    models: ['deepseek-v4-flash'],
     key: 'key-of-candidate',
   });
 });

@@ -15,7 +15,7 @@ let folder: string;
 
 beforeAll(async () => {
   legacy = await startFakeProvider({ name: 'legacy', models: ['gpt-4o-mini'], key: ENV.OLD_KEY });
-  candidate = await startFakeProvider({ name: 'candidate', models: ['deepseek-chat'], key: ENV.NEW_KEY });
+  candidate = await startFakeProvider({ name: 'candidate', models: ['deepseek-v4-flash'], key: ENV.NEW_KEY });
 });
 afterAll(() => Promise.all([legacy.stop(), candidate.stop()]));
 beforeEach(() => {
@@ -29,7 +29,7 @@ const given = (overrides: Record<string, string> = {}): string[] =>
     '--candidate': candidate.url,
     '--legacy-key': 'env:OLD_KEY',
     '--candidate-key': 'env:NEW_KEY',
-    '--model': 'gpt-4o-mini=deepseek-chat',
+    '--model': 'gpt-4o-mini=deepseek-v4-flash',
     ...overrides,
   }).flat();
 const init = (...args: string[]) => runCli(['init', ...args], { cwd: folder, env: ENV });
@@ -44,7 +44,7 @@ it('writes a configuration and a plan that fit each other, with references in pl
     auth: { bearer: 'env:OLD_KEY' },
   });
   expect(configuration.routes['chat']?.models).toMatchObject({
-    'gpt-4o-mini': { candidate: 'deepseek-chat' },
+    'gpt-4o-mini': { candidate: 'deepseek-v4-flash' },
   });
   expect(configuration.gateways[0]).toMatchObject({
     data: 'http://127.0.0.1:9090',
@@ -70,13 +70,13 @@ it.each([
   [{ '--candidate-key': 'env:ABSENT' }, 2, 'the environment variable ABSENT is not set'],
   [{ '--candidate': 'http://127.0.0.1:9/v1' }, 4, 'candidate: 127.0.0.1:9 cannot be reached (bad port)'],
   [
-    { '--model': 'gpt-4o-mini=deepsek-chat' },
+    { '--model': 'gpt-4o-mini=deepsek-v4-flash' },
     2,
-    'candidate does not list the model deepsek-chat: did you mean deepseek-chat?',
+    'candidate does not list the model deepsek-v4-flash: did you mean deepseek-v4-flash?',
   ],
   [{ '--legacy': 'api.openai.com' }, 2, 'providers.legacy.baseUrl: expected an'],
   [{ '--legacy-key': 'sk-canary' }, 2, 'expected a reference such as env:NAME or file:/path'],
-  [{ '--model': 'gpt-4o-mini' }, 2, 'such as gpt-4o-mini=deepseek-chat'],
+  [{ '--model': 'gpt-4o-mini' }, 2, 'such as gpt-4o-mini=deepseek-v4-flash'],
 ])('writes nothing for %j, and says what is wrong', async (overrides, code, message) => {
   const result = await init(...given(overrides as Record<string, string>));
   expect(result.stderr).toContain(message);
@@ -94,11 +94,11 @@ it('names the options that are missing where nobody can be asked', async () => {
 });
 
 it('asks a person at a terminal for what no option gives', async () => {
-  const args = given().filter((word) => !['--model', 'gpt-4o-mini=deepseek-chat'].includes(word));
+  const args = given().filter((word) => !['--model', 'gpt-4o-mini=deepseek-v4-flash'].includes(word));
   const { code, shown } = await runAtTerminal(['init', ...args], {
     prompt: /Legacy's model, as callers name it \[gpt-4o-mini\]: /,
     types: '\n',
-    next: { prompt: /The candidate's model that takes its place \[deepseek-chat\]: /, types: '\n' },
+    next: { prompt: /The candidate's model that takes its place \[deepseek-v4-flash\]: /, types: '\n' },
     cwd: folder,
     env: ENV,
   });

@@ -75,7 +75,7 @@ function refuseMissing(flags: InitFlags): void {
 async function modelsOf({ model = [] }: InitFlags): Promise<InitAnswers['models']> {
   if (model.length > 0) return model.map((each) => each.split('=') as [string, string]);
   const from = await answer("Legacy's model, as callers name it", 'gpt-4o-mini');
-  return [[from, await answer("The candidate's model that takes its place", 'deepseek-chat')]];
+  return [[from, await answer("The candidate's model that takes its place", 'deepseek-v4-flash')]];
 }
 
 async function answer(question: string, fallback: string): Promise<string> {

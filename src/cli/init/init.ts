@@ -42,7 +42,7 @@ export function registerInit(program: Command): void {
         '\nExamples:\n  cutover init\n' +
         '  cutover init --legacy https://api.openai.com/v1 --legacy-key env:OPENAI_API_KEY \\\n' +
         '    --candidate https://api.deepseek.com/v1 --candidate-key env:DEEPSEEK_API_KEY \\\n' +
-        '    --model gpt-4o-mini=deepseek-chat',
+        '    --model gpt-4o-mini=deepseek-v4-flash',
     )
     .action(runInit);
 }
@@ -91,7 +91,7 @@ function mapping(value: string, before: readonly string[] = []): readonly string
   const [from, to, ...rest] = value.split('=');
   if (!from || !to || rest.length > 0) {
     throw new InvalidArgumentError(
-      "expected legacy's name and the candidate's, such as gpt-4o-mini=deepseek-chat",
+      "expected legacy's name and the candidate's, such as gpt-4o-mini=deepseek-v4-flash",
     );
   }
   return [...before, value];

@@ -30,7 +30,7 @@ export function registerAssess(program: Command): void {
       'after',
       '\nExit code 5: rejected, a blocker stands in the way. Exit code 2: a file or price that cannot be used.\n' +
         '\nExamples:\n  cutover assess usage.csv\n  cutover assess --plan plan.yaml\n' +
-        "  cutover assess 'logs/*.jsonl.gz' --candidate deepseek --mapping gpt-4o=deepseek-chat --html report.html\n" +
+        "  cutover assess 'logs/*.jsonl.gz' --candidate deepseek --mapping gpt-4o=deepseek-v4-flash --html report.html\n" +
         '  cutover assess usage.csv --route chat --ask --attest sla=yes --attest dataResidency=yes --by ana',
     )
     .action(runAssess);

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { providerInquiry } from '../../adapters/openai/provider-inquiry';
-import { parsePriceBook } from '../../assess/prices/price-book-schema';
+import { type PriceBook, parsePriceBook } from '../../assess/prices/price-book-schema';
 import { PriceFinder } from '../../assess/prices/price-finder';
 import {
   type Claims,
@@ -32,7 +32,7 @@ export function registerPrices(program: Command): void {
     .description('look prices up, check a price book, compare providers')
     .addHelpText(
       'after',
-      '\nExamples:\n  cutover prices show deepseek-chat --provider deepseek\n  cutover prices check prices.yaml',
+      '\nExamples:\n  cutover prices show gpt-4o --provider openai\n  cutover prices check prices.yaml',
     );
   const withBooks = (command: Command) =>
     command
@@ -46,13 +46,14 @@ export function registerPrices(program: Command): void {
     .option('--prompt <tokens>', 'input tokens of the request, for context tiers', positive, 1)
     .addHelpText(
       'after',
-      '\nExample:\n  cutover prices show deepseek-chat --provider deepseek --at 2026-11-02T07:00:00Z',
+      '\nExample:\n  cutover prices show deepseek-v4-flash --prices prices.yaml --at 2026-11-02T07:00:00Z',
     )
     .action(show);
   prices
     .command('check')
-    .description('check a price book')
+    .description('check a price book, and name the prices that were read over 90 days ago')
     .argument('<book>', 'the price book, YAML or JSON')
+    .option('--at <time>', 'the moment to reckon ages at, ISO 8601 (default: now)')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExit code 2: it is not valid.\n\nExample:\n  cutover prices check prices.yaml')
     .action(check);
@@ -118,11 +119,12 @@ function show(
   }
 }
 
-function check(path: string, options: { json?: boolean }): void {
+function check(path: string, options: { at?: string; json?: boolean }): void {
   const { cards, currencyRates } = expected(() => parsePriceBook(readDocument(path), path));
+  const old = readLongAgo({ cards, currencyRates }, momentOf(options));
   const finder = new PriceFinder([{ cards, currencyRates }], null);
   for (const { currency } of cards) if (currency !== 'USD') expected(() => finder.currencyRate(currency));
-  if (options.json === true) printJson({ prices: cards.length, currencyRates: currencyRates.length });
+  if (options.json === true) printJson({ prices: cards.length, currencyRates: currencyRates.length, old });
   else {
     printTable(
       ['provider', 'model', 'from', 'input', 'output', 'windows', 'tiers', 'as of'],
@@ -137,7 +139,27 @@ function check(path: string, options: { json?: boolean }): void {
         card.asOf,
       ]),
     );
+    for (const { what, asOf, days } of old) {
+      printNote(`warning: ${what} was read on ${asOf}, ${days} days ago: read it again at its source`);
+    }
   }
+}
+
+/** From here on a price is taken to be out of date. */
+const OLD_DAYS = 90;
+
+/** What a price book says that was read over 90 days before a moment. */
+function readLongAgo(
+  { cards, currencyRates }: PriceBook,
+  atMs: number,
+): { readonly what: string; readonly asOf: string; readonly days: number }[] {
+  const read = [
+    ...cards.map(({ provider, models, asOf }) => ({ what: `${provider} ${models.join(', ')}`, asOf })),
+    ...currencyRates.map(({ currency, asOf }) => ({ what: `the rate of ${currency}`, asOf })),
+  ];
+  return read
+    .map((one) => ({ ...one, days: Math.floor((atMs - Date.parse(one.asOf)) / 86_400_000) }))
+    .filter(({ days }) => days > OLD_DAYS);
 }
 
 interface CompareOptions extends BookOptions {

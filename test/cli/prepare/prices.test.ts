@@ -86,8 +86,22 @@ it('names the entry that is missing', async () => {
 
 it('checks a price book', async () => {
   expect(await run('check', BOOK)).toContain('example-cloud  example-large, example-large-2026');
-  expect(JSON.parse(await run('check', BOOK, '--json'))).toEqual({ prices: 2, currencyRates: 1 });
+  const json = await run('check', BOOK, '--at', '2026-12-30', '--json');
+  expect(JSON.parse(json)).toEqual({ prices: 2, currencyRates: 1, old: [] });
   await expect(run('check', join(EXAMPLES, 'article-claims.yaml'))).rejects.toMatchObject({ exitCode: 2 });
+});
+
+it('names the prices and rates that were read over 90 days ago', async () => {
+  const written = jest.spyOn(process.stderr, 'write').mockReturnValue(true);
+  await run('check', BOOK, '--at', '2026-12-31');
+  const notes = written.mock.calls.map(([text]) => String(text));
+  written.mockRestore();
+  const ago = 'was read on 2026-10-01, 91 days ago: read it again at its source\n';
+  expect(notes).toEqual([
+    `warning: deepseek deepseek-v4-flash ${ago}`,
+    `warning: example-cloud example-large, example-large-2026 ${ago}`,
+    `warning: the rate of CNY ${ago}`,
+  ]);
 });
 
 it("compares the article's claims with measurements, and fails when one is contradicted", async () => {
