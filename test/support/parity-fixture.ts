@@ -14,6 +14,7 @@ export function chatConfiguration(
   legacyUrl: string,
   candidateUrl: string,
   parameters: object = {},
+  legacyParameters?: object,
 ): Configuration {
   const prices = { 'gpt-4o': { inputPerMillion: 10, outputPerMillion: 100 } };
   return configurationSchema.parse({
@@ -22,7 +23,11 @@ export function chatConfiguration(
       new: { baseUrl: candidateUrl, prices: { large: prices['gpt-4o'] } },
     },
     routes: {
-      chat: { legacy: 'old', candidate: 'new', models: { 'gpt-4o': { candidate: 'large', parameters } } },
+      chat: {
+        legacy: 'old',
+        candidate: 'new',
+        models: { 'gpt-4o': { candidate: 'large', parameters, legacyParameters } },
+      },
     },
   });
 }

@@ -2,10 +2,10 @@ import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError, APIUse
 import type { Question } from '../../core/assessment/question';
 import type {
   Configuration,
-  ModelMapping,
   ProviderConfiguration,
   RouteConfiguration,
 } from '../../core/configuration/configuration-schema';
+import { followRules, type RequestRules } from '../../core/configuration/request-rules';
 import { InvalidDocument } from '../../core/configuration/schema-parts';
 import type { FailureClass } from '../../core/evidence/evidence';
 import type { Side } from '../../core/routing/routing';
@@ -64,7 +64,7 @@ export function providerClient(
 /** What a request is for: embeddings are asked of another model than chats, where the route maps both. */
 type Purpose = Question['kind'];
 
-/** A request's body as one side gets it: its model, and what the gateway renames, drops and sets for the candidate. */
+/** A request's body as one side gets it: its model, and what the gateway renames, drops and sets for it. */
 export function bodyOfSide<T extends object>(
   route: RouteConfiguration,
   side: Side,
@@ -73,13 +73,9 @@ export function bodyOfSide<T extends object>(
 ): T {
   const model = asked.model ?? mappedModel(route, asked.purpose);
   const mapping = Object.hasOwn(route.models, model) ? route.models[model] : undefined;
-  if (side === 'legacy' || mapping === undefined) return { ...body, model };
-  const { rename, drop, set } = mapping.parameters;
-  const entries = Object.entries(body).flatMap(([name, value]): [string, unknown][] => {
-    const renamed = Object.hasOwn(rename, name) ? (rename[name] as string) : name;
-    return drop.includes(name) || drop.includes(renamed) ? [] : [[renamed, value]];
-  });
-  return Object.fromEntries([...entries, ...Object.entries(set), ['model', mapping.candidate]]) as T;
+  const rules = side === 'legacy' ? mapping?.legacyParameters : mapping?.parameters;
+  const ruled = rules === undefined ? body : followRules(body, rules);
+  return { ...ruled, model: side === 'legacy' || mapping === undefined ? model : mapping.candidate } as T;
 }
 
 /** The model that a question is sent to, as that side names it, and how its parameters change on the way. */
@@ -87,11 +83,11 @@ export function modelOfSide(
   route: RouteConfiguration,
   side: Side,
   question: Question,
-): { readonly name: string; readonly parameters: ModelMapping['parameters'] | null } {
+): { readonly name: string; readonly parameters: RequestRules | null } {
   const model = question.model ?? mappedModel(route, question.kind);
   const mapping = Object.hasOwn(route.models, model) ? route.models[model] : undefined;
   return side === 'legacy' || mapping === undefined
-    ? { name: model, parameters: null }
+    ? { name: model, parameters: mapping?.legacyParameters ?? null }
     : { name: mapping.candidate, parameters: mapping.parameters };
 }
 

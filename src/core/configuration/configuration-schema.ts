@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { refuseLiteral } from '../access/address-guard';
 import { effectTargetSchema, linksSchema } from '../effects/effect-schema';
 import { consoleSchema } from './console-schema';
+import { requestRulesSchema } from './request-rules';
 import {
   durationSchema,
   forwardedHeaderSchema,
@@ -16,8 +17,6 @@ import {
  * The configuration (`cutover.yaml`): what there is. Gateway and worker read the same file.
  * Keys never stand in it, only references: `env:NAME` or `file:/path`.
  */
-
-const scalarSchema = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 
 const authSchema = z.union([
   z.strictObject({ bearer: referenceSchema.describe('Sent as Authorization: Bearer KEY.') }),
@@ -98,18 +97,10 @@ const providerSchema = z.strictObject({
     .describe('Prices by model as this provider names it.'),
 });
 
-const parametersSchema = z.strictObject({
-  rename: z
-    .record(z.string(), z.string())
-    .default({})
-    .describe('Old name to new name of request parameters.'),
-  drop: z.array(z.string()).default([]).describe('Request parameters that the candidate does not take.'),
-  set: z.record(z.string(), scalarSchema).default({}).describe('Request parameters set to a value.'),
-});
-
 const modelMappingSchema = z.strictObject({
   candidate: z.string().min(1).describe("The candidate's name of this model."),
-  parameters: parametersSchema.prefault({}),
+  parameters: requestRulesSchema('the candidate').prefault({}),
+  legacyParameters: requestRulesSchema('legacy').optional(),
 });
 
 const routeSchema = z.strictObject({

@@ -1,4 +1,5 @@
 import type { ModelMapping } from '../../core/configuration/configuration-schema';
+import { isEmpty, isJsonObject, type RequestRules } from '../../core/configuration/request-rules';
 import { editedPieces, type FieldRules, fieldEdits, type InnerRule } from '../json/json-edit';
 import { type JsonFields, readJsonFields } from '../json/json-fields';
 import { LONG_BODY_BYTES, LongBody } from './long-body';
@@ -10,11 +11,21 @@ export interface MappedBody {
   readonly addsUsage: boolean;
 }
 
-/** The body for legacy: as the caller wrote it, but for the usage of a stream. */
-export function legacyBody(raw: Buffer, facts: RequestFacts, usage: boolean): MappedBody {
-  if (!usage || !facts.stream || facts.wantsUsage || facts.fields === null)
-    return { body: raw, addsUsage: false };
-  return { body: edited(raw, facts.fields, USAGE_RULES), addsUsage: true };
+/** The body for legacy: as the caller wrote it, but for legacy's own rules and the usage of a stream. */
+export function legacyBody(
+  raw: Buffer,
+  facts: RequestFacts,
+  mapping: ModelMapping | null,
+  usage: boolean,
+): MappedBody {
+  const { fields } = facts;
+  if (fields === null) return { body: raw, addsUsage: false };
+  const rules = mapping?.legacyParameters;
+  const addsUsage = usage && asksForUsage(facts, rules);
+  if (rules !== undefined && !isEmpty(rules)) {
+    return { body: edited(raw, fields, compiled(rules, rules, null, addsUsage)), addsUsage };
+  }
+  return { body: addsUsage ? edited(raw, fields, USAGE_RULES) : raw, addsUsage };
 }
 
 /** The body for the candidate: its model name, its parameters, and the usage of a stream. */
@@ -26,34 +37,47 @@ export function candidateBody(
 ): MappedBody {
   const { fields } = facts;
   if (fields === null) return { body: raw, addsUsage: false };
-  const addsUsage =
-    usage && facts.stream && !facts.wantsUsage && !mapping.parameters.drop.includes('stream_options');
-  const renames = mapping.candidate !== facts.model || reshapes(mapping);
-  if (renames) return { body: edited(raw, fields, rulesOf(mapping, addsUsage)), addsUsage };
+  const { candidate, parameters } = mapping;
+  const addsUsage = usage && asksForUsage(facts, parameters);
+  if (candidate !== facts.model || !isEmpty(parameters)) {
+    return { body: edited(raw, fields, compiled(mapping, parameters, candidate, addsUsage)), addsUsage };
+  }
   return { body: addsUsage ? edited(raw, fields, USAGE_RULES) : raw, addsUsage };
 }
 
-/** Whether a mapping changes parameters of a request besides its model. */
-export function reshapes({ parameters: { rename, drop, set } }: ModelMapping): boolean {
-  return drop.length > 0 || hasKeys(rename) || hasKeys(set);
+function asksForUsage(facts: RequestFacts, rules: RequestRules | undefined): boolean {
+  return facts.stream && !facts.wantsUsage && rules?.drop.includes('stream_options') !== true;
 }
 
-const INCLUDE_USAGE: FieldRules = {
-  names: ['include_usage'],
-  becomes: [0],
-  targets: ['include_usage'],
-  values: ['true'],
-};
+/** Merges an object into the one that is there, at every level; what is not an object is replaced. */
+function mergeRule(object: Readonly<Record<string, unknown>>): InnerRule {
+  const names = Object.keys(object);
+  const rules: FieldRules = {
+    names,
+    becomes: names.map((_name, index) => index),
+    targets: names,
+    values: Object.values(object).map(valueRule),
+  };
+  const absent = JSON.stringify(object);
+  return {
+    absent,
+    edits: (raw, start, end) => {
+      const fields = readJsonFields(raw, start);
+      if (fields === null) return [{ start, end, text: absent }];
+      if (names.length === 0) return [];
+      return fields.length === 0 ? [{ start, end, text: absent }] : fieldEdits(raw, fields, rules);
+    },
+  };
+}
+
+function valueRule(value: unknown): string | InnerRule {
+  return isJsonObject(value) ? mergeRule(value) : JSON.stringify(value);
+}
+
+const INCLUDE_USAGE = { include_usage: true };
 
 /** Asks for the usage of a stream, whatever other options there are. */
-const ADDED_USAGE: InnerRule = {
-  absent: '{"include_usage":true}',
-  edits: (raw, start, end) => {
-    const fields = readJsonFields(raw, start);
-    if (fields === null || fields.length === 0) return [{ start, end, text: ADDED_USAGE.absent }];
-    return fieldEdits(raw, fields, INCLUDE_USAGE);
-  },
-};
+const ADDED_USAGE = mergeRule(INCLUDE_USAGE);
 
 const USAGE_RULES: FieldRules = {
   names: ['stream_options'],
@@ -62,28 +86,29 @@ const USAGE_RULES: FieldRules = {
   values: [ADDED_USAGE],
 };
 
-const RULES = new WeakMap<ModelMapping, { plain: FieldRules; withUsage: FieldRules }>();
+const COMPILED = new WeakMap<object, { plain: FieldRules; withUsage: FieldRules }>();
 
-function rulesOf(mapping: ModelMapping, addsUsage: boolean): FieldRules {
-  let rules = RULES.get(mapping);
-  if (rules === undefined) {
-    rules = { plain: compileRules(mapping, false), withUsage: compileRules(mapping, true) };
-    RULES.set(mapping, rules);
+/** Rules are compiled once for their `owner`, the part of the configuration that holds them with their model. */
+function compiled(owner: object, rules: RequestRules, model: string | null, addsUsage: boolean): FieldRules {
+  let both = COMPILED.get(owner);
+  if (both === undefined) {
+    both = { plain: compileRules(rules, model, false), withUsage: compileRules(rules, model, true) };
+    COMPILED.set(owner, both);
   }
-  return addsUsage ? rules.withUsage : rules.plain;
+  return addsUsage ? both.withUsage : both.plain;
 }
 
-/** Renames, drops and sets parameters, in this order; the model last of all. */
-function compileRules({ candidate, parameters }: ModelMapping, addsUsage: boolean): FieldRules {
-  const { rename, drop, set } = parameters;
+/** Renames, drops and sets parameters, in this order; the model, where it has another name, last of all. */
+function compileRules(
+  { rename, drop, set }: RequestRules,
+  model: string | null,
+  addsUsage: boolean,
+): FieldRules {
   const values = new Map<string, string | InnerRule | null>();
   for (const name of Object.values(rename)) values.set(name, null);
-  for (const [name, value] of Object.entries(set)) values.set(name, JSON.stringify(value));
-  if (addsUsage) {
-    const isSet = Object.hasOwn(set, 'stream_options');
-    values.set('stream_options', isSet ? ADDED_USAGE.absent : ADDED_USAGE);
-  }
-  values.set('model', JSON.stringify(candidate));
+  for (const [name, value] of Object.entries(set)) values.set(name, valueRule(value));
+  if (addsUsage) values.set('stream_options', usageRule(set));
+  if (model !== null) values.set('model', JSON.stringify(model));
   const targets = [...values.keys()];
   const names = [...new Set([...Object.keys(rename), ...drop, ...targets])];
   const becomes = names.map((name) => {
@@ -93,12 +118,14 @@ function compileRules({ candidate, parameters }: ModelMapping, addsUsage: boolea
   return { names, becomes, targets, values: targets.map((name) => values.get(name) ?? null) };
 }
 
+/** The gateway's own question comes after what is set. */
+function usageRule(set: RequestRules['set']): string | InnerRule {
+  if (!Object.hasOwn(set, 'stream_options')) return ADDED_USAGE;
+  const options = set['stream_options'];
+  return isJsonObject(options) ? mergeRule({ ...options, ...INCLUDE_USAGE }) : ADDED_USAGE.absent;
+}
+
 function edited(raw: Buffer, fields: JsonFields, rules: FieldRules): MappedBody['body'] {
   const pieces = editedPieces(raw, fieldEdits(raw, fields, rules));
   return raw.length <= LONG_BODY_BYTES ? Buffer.concat(pieces) : new LongBody(pieces);
-}
-
-function hasKeys(record: Readonly<Record<string, unknown>>): boolean {
-  for (const _name in record) return true;
-  return false;
 }

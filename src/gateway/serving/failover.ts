@@ -182,7 +182,7 @@ class RandomisedCall implements AttemptOwner, Answering {
   #body(side: Side, usage: boolean): MappedBody {
     return side === 'candidate'
       ? candidateBody(this.#call.body, this.#facts, this.#mapping, usage)
-      : legacyBody(this.#call.body, this.#facts, usage);
+      : legacyBody(this.#call.body, this.#facts, this.#mapping, usage);
   }
 
   /** The hedge was needless; only these count against its budget, so that a candidate that hangs cannot spend it. */

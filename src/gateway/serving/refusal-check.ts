@@ -1,5 +1,6 @@
 import { legacyBody } from '../request/model-mapping';
 import type { RequestFacts } from '../request/request-facts';
+import { mappingOf } from '../routing/route';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { Call } from './call';
 import { attemptLimits } from './limits';
@@ -48,7 +49,7 @@ export function askLegacyAgain(
     },
   };
   try {
-    const mapped = legacyBody(body, facts, false);
+    const mapped = legacyBody(body, facts, mappingOf(route, facts.model), false);
     const limits = attemptLimits(call, 'legacy');
     new Attempt(
       modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permitted: null }),

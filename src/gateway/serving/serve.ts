@@ -1,5 +1,6 @@
+import { isEmpty } from '../../core/configuration/request-rules';
 import { readBody, type UnreadBody } from '../request/body-reader';
-import { candidateBody, reshapes } from '../request/model-mapping';
+import { candidateBody, legacyBody } from '../request/model-mapping';
 import { readMultipartModel } from '../request/multipart-model';
 import { badRequest, GATEWAY_BUSY } from '../request/openai-error';
 import { formFacts, type RequestFacts, readFacts } from '../request/request-facts';
@@ -82,7 +83,7 @@ function serveRead(call: Call): void {
     return;
   }
   if (traffic.class === 'whole') serveWhole(call, facts);
-  else if (facts.fields === null && (mapping.candidate !== facts.model || reshapes(mapping)))
+  else if (facts.fields === null && (mapping.candidate !== facts.model || !isEmpty(mapping.parameters)))
     serveAtLegacy(call);
   else serveRandomised(call, facts, mapping);
 }
@@ -117,8 +118,11 @@ function serveWhole(call: Call, facts: RequestFacts): void {
 }
 
 function serveAtLegacy(call: Call): void {
-  const model = call.facts?.model ?? null;
-  serveSingle(call, { side: 'legacy', body: call.body, model, permitted: false, reads: false });
+  const { facts, route } = call;
+  const body =
+    facts === null ? call.body : legacyBody(call.body, facts, mappingOf(route, facts.model), false).body;
+  const model = facts?.model ?? null;
+  serveSingle(call, { side: 'legacy', body, model, permitted: false, reads: false });
 }
 
 /** A multipart body can be read but not written: it has no fields, and moves only where nothing changes. */

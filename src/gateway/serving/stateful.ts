@@ -1,6 +1,7 @@
 import type { Side } from '../../core/routing/routing';
 import { bodyIds, isId } from '../request/body-ids';
-import { candidateBody } from '../request/model-mapping';
+import type { LongBody } from '../request/long-body';
+import { candidateBody, legacyBody } from '../request/model-mapping';
 import { mappingOf } from '../routing/route';
 import type { Attempt } from '../upstream/attempt';
 import type { Call } from './call';
@@ -39,22 +40,24 @@ function tryCandidate(call: Call, streamed: boolean): boolean {
 }
 
 function askOf(call: Call, side: Side, streamed: boolean): SingleAsk {
-  const { facts, route, body, head, request } = call;
+  const { facts, route, head, request } = call;
   const mapping = facts === null ? null : mappingOf(route, facts.model);
   const maps = side === 'candidate' && facts !== null && mapping !== null;
   return {
     side,
-    body: streamed
-      ? head.hasBody
-        ? request.stream()
-        : null
-      : maps
-        ? candidateBody(body, facts, mapping, false).body
-        : body,
+    body: streamed ? (head.hasBody ? request.stream() : null) : bodyFor(side, call),
     model: maps ? mapping.candidate : (facts?.model ?? null),
     permitted: false,
     reads: request.method === 'POST',
   };
+}
+
+function bodyFor(side: Side, { route, facts, body }: Call): Buffer | LongBody {
+  const mapping = facts === null ? null : mappingOf(route, facts.model);
+  if (facts === null || mapping === null) return body;
+  return side === 'candidate'
+    ? candidateBody(body, facts, mapping, false).body
+    : legacyBody(body, facts, mapping, false).body;
 }
 
 /** OpenAI answers 400 or 404 for a previous response that it does not have. */

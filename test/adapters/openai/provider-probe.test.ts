@@ -82,3 +82,17 @@ it('sends the candidate what the gateway would: renamed, dropped, set', async ()
     reasoning_effort: 'low',
   });
 });
+
+it('sends legacy what the gateway would: its own rules, and objects merged', async () => {
+  provider.script = () => says('pong');
+  const merges = { chat_template_kwargs: { thinking: false } };
+  const probes = createProviderProbes({
+    configuration: chatConfiguration(provider.url, provider.url, { set: { top_k: 1 } }, { set: merges }),
+    resolveSecret: () => 'none',
+    now: () => performance.now(),
+  });
+  await probes.probe('chat', 'legacy', 'plain', { timeoutMs: 2_000, signal: new AbortController().signal });
+  const body = JSON.parse(provider.bodies[0] ?? '{}');
+  expect(body).toMatchObject({ model: 'gpt-4o', ...merges });
+  expect(body).not.toHaveProperty('top_k');
+});

@@ -64,12 +64,72 @@ describe('a small configuration', () => {
     );
   });
 
+  it('may set parameters to any JSON value, for either provider', () => {
+    const set = { thinking: { type: 'disabled' }, stop: ['a', null], provider: { only: ['x'], 'a.b': 0.5 } };
+    const gpt = { candidate: 'deepseek-chat', parameters: { set }, legacyParameters: { set } };
+    expect(parse(chat({ models: { gpt } })).routes['chat']?.models['gpt']).toEqual({
+      candidate: 'deepseek-chat',
+      parameters: { rename: {}, drop: [], set },
+      legacyParameters: { rename: {}, drop: [], set },
+    });
+  });
+
   it.each([
     { bearer: 'env:KEY' },
     { header: 'api-key', key: 'env:KEY' },
     { query: 'key', key: 'file:/run/secrets/key' },
   ])('takes the key as %j', (auth) => {
     expect(parse(openai({ auth })).providers['openai']?.auth).toEqual(auth);
+  });
+});
+
+describe('a rule for parameters that is not valid names path, what was expected and what arrived', () => {
+  const endless: Record<string, unknown> = {};
+  endless['again'] = endless;
+  it.each<[string, object, string]>([
+    [
+      'the model',
+      { drop: ['model'] },
+      'drop[0]: expected another parameter: the candidate\'s name of a model is said by `candidate`, and legacy gets the caller\'s, got "model"',
+    ],
+    [
+      'what the caller alone decides',
+      { rename: { flow: 'stream' } },
+      'rename.flow: expected another parameter: the caller decides whether an answer is streamed, got "stream"',
+    ],
+    [
+      'a path',
+      { set: { 'thinking.type': 'disabled' } },
+      'set["thinking.type"]: expected the name of a parameter at the top of the request, not a path: nest objects in `set`, got "thinking.type"',
+    ],
+    [
+      'an object over what is always a list',
+      { set: { tools: { strict: true } } },
+      'set.tools: expected a text or a list: there is no object to merge with, got an object',
+    ],
+    [
+      'a whole number that loses digits',
+      { set: { provider: { order: [{ seed: 2 ** 53 }] } } },
+      'set.provider.order[0].seed: expected a whole number below 2^53: a larger one loses digits, got 9007199254740992',
+    ],
+    [
+      'a number that JSON does not have',
+      { set: { top_p: Number.NaN } },
+      'set.top_p: expected a number that JSON can hold, got NaN',
+    ],
+  ])('%s', (_what, rules, problem) => {
+    for (const field of ['parameters', 'legacyParameters']) {
+      expect(problems(chat({ models: { gpt: { candidate: 'x', [field]: rules } } }))).toEqual([
+        `routes.chat.models.gpt.${field}.${problem}`,
+      ]);
+    }
+  });
+
+  it('an object that contains itself', () => {
+    const models = { gpt: { candidate: 'x', parameters: { set: { endless } } } };
+    expect(problems(chat({ models }))).toEqual([
+      expect.stringMatching(/set\.endless\.again.*: expected at most 32 levels of objects and lists/),
+    ]);
   });
 });
 

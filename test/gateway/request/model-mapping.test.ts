@@ -60,9 +60,9 @@ it('keeps the very bytes of a body that is no sound UTF-8', () => {
 
 it('gives legacy the very bytes of the caller, but for the usage of a stream', () => {
   const plain = Buffer.from('{"model":"a" }');
-  expect(legacyBody(plain, factsOf(plain.toString()), true).body).toBe(plain);
+  expect(legacyBody(plain, factsOf(plain.toString()), null, true).body).toBe(plain);
   const stream = '{"model":"a","stream":true,"n":1.0}\n';
-  const { body, addsUsage } = legacyBody(Buffer.from(stream), factsOf(stream), true);
+  const { body, addsUsage } = legacyBody(Buffer.from(stream), factsOf(stream), null, true);
   expect(body.toString()).toBe(
     '{"model":"a","stream":true,"n":1.0,"stream_options":{"include_usage":true}}\n',
   );
@@ -111,6 +111,30 @@ it.each(
       { set: { t: 0.5, k: null } },
     ],
     [
+      'an object that is merged into one that is there',
+      `{"o" : { "n":9007199254740993 ,"e":"\\u00e9","deep":{"a":1e400,"b" :2},"t":0},${ODD},"model":"old"}`,
+      `{"o" : { "n":9007199254740993 ,"e":"\\u00e9","deep":{"a":1e400,"b" :{"c":[1]},"d":null},"t":1,"new":{"x":{}}},${ODD},"model":"new"}`,
+      { set: { o: { t: 1, deep: { b: { c: [1] }, d: null }, new: { x: {} } } } },
+    ],
+    [
+      'an object that takes the place of a list, a text and null, and comes where nothing is',
+      `{"p":[{"x":1}],"q":"q","r":null,${ODD},"model":"old","s":{ }}`,
+      `{"p":{"x":2},"q":{"y":{"z":3}},"r":{},${ODD},"model":"new","s":{"w":4},"t":{"v":[]}}`,
+      { set: { p: { x: 2 }, q: { y: { z: 3 } }, r: {}, s: { w: 4 }, t: { v: [] } } },
+    ],
+    [
+      'nothing with an empty object, and a list as a whole',
+      `{"p":{ "x" : 1.0 },${ODD},"l":[1, 2],"model":"old"}`,
+      `{"p":{ "x" : 1.0 },${ODD},"l":[3],"model":"new"}`,
+      { set: { p: {}, l: [3] } },
+    ],
+    [
+      'an object that is renamed before another is merged into it',
+      `{"old" : { "x" : 1.0 },${ODD},"model":"old"}`,
+      `{"young" : { "x" : 1.0,"y":2 },${ODD},"model":"new"}`,
+      { rename: { old: 'young' }, set: { young: { y: 2 } } },
+    ],
+    [
       'rename, drop and set in this order',
       `{"p":1,"q":2,"r":3,"model":"old",${ODD}}`,
       `{"model":"new",${ODD},"q":"x"}`,
@@ -146,7 +170,7 @@ it.each([
   (_what, options, out) => {
     const text = `{"model":"old","stream":true${options} ,${ODD}}`;
     const expected = options === '' ? [`${text.slice(0, -1)}${out}}`] : [text.replace(options, out)];
-    const { body, addsUsage } = legacyBody(Buffer.from(text), factsOf(text), true);
+    const { body, addsUsage } = legacyBody(Buffer.from(text), factsOf(text), null, true);
     expect([body.toString()]).toEqual(expected);
     expect(addsUsage).toBe(true);
   },
@@ -158,7 +182,9 @@ it('means what the rules say, whatever the body holds (differential)', () => {
   const rules = fc.record({
     rename: fc.dictionary(name, name, { maxKeys: 2 }),
     drop: fc.array(name, { maxLength: 2 }),
-    set: fc.dictionary(name, fc.constantFrom(1, 'x', null, false), { maxKeys: 2 }),
+    set: fc.dictionary(name, fc.constantFrom<unknown>(1, null, [2], {}, { y: { z: 2 }, w: null }), {
+      maxKeys: 2,
+    }),
   });
   fc.assert(
     fc.property(
@@ -176,9 +202,12 @@ it('means what the rules say, whatever the body holds (differential)', () => {
           const renamed = Object.hasOwn(rename, key) ? (rename[key] as string) : key;
           if (!drop.includes(key) && !drop.includes(renamed)) out[renamed] = held;
         }
-        Object.assign(out, set, { model: 'new' });
+        for (const [key, value] of Object.entries<unknown>({ ...set, model: 'new' })) {
+          const held = out[key];
+          out[key] = isObject(held) && isObject(value) ? { ...held, ...value } : value;
+        }
         const options = out['stream_options'];
-        const others = typeof options === 'object' && !Array.isArray(options) ? options : {};
+        const others = isObject(options) ? options : {};
         if (addsUsage) out['stream_options'] = { ...others, include_usage: true };
         const meant = JSON.parse(body.toString());
         expect(Object.entries(meant).sort()).toEqual(Object.entries(out).sort());
@@ -188,6 +217,10 @@ it('means what the rules say, whatever the body holds (differential)', () => {
     { numRuns: 3_000 },
   );
 });
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
 
 it('sends a long body in pieces of the bytes that came', async () => {
   const text = `{"model":"old","messages":["${'é'.repeat(400_000)}"],"stream":true}`;
