@@ -1,5 +1,5 @@
 #!/bin/sh
-# Waits for Temporal, then makes sure of the namespace and its search attributes. Safe to run again.
+# Waits for Temporal, then creates the namespace and its search attributes if they are missing. Safe to run again.
 # The temporal command reads TEMPORAL_ADDRESS and TEMPORAL_NAMESPACE.
 set -eu
 
