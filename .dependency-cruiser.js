@@ -53,7 +53,7 @@ module.exports = {
     ),
     only(
       'gateway-imports-core',
-      '^src/gateway/(?!(main|processes/serving-process)\\.ts$)',
+      '^src/gateway/(?!(main|embedded|processes/serving-process)\\.ts$)',
       '^src/(core/|gateway/|schemas/)',
       'the gateway stands alone; its entry points read the configuration',
     ),

@@ -3,6 +3,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { startFakeProvider } from './support/providers/fake-provider';
 
 const run = promisify(execFile);
 const ROOT = join(__dirname, '..');
@@ -26,6 +27,17 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const cutover = (...args: string[]) =>
   run(join(folder, 'node_modules', '.bin', 'cutover'), args, { cwd: folder });
+
+const compile = (file: string) =>
+  run(
+    process.execPath,
+    [
+      join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'),
+      ...['--strict', '--skipLibCheck', '--module', 'node16', '--target', 'es2022', '--types', 'node'],
+      ...['--typeRoots', join(ROOT, 'node_modules', '@types'), file],
+    ],
+    { cwd: folder },
+  );
 
 it('runs from an empty folder elsewhere', async () => {
   const { stdout } = await cutover('--help');
@@ -51,6 +63,44 @@ it('brings what is deployed, and asks by name for what only few need', async () 
   expect(source).toContain(`'@duckdb/node-api@${devDependencies['@duckdb/node-api'].replace('^', '')}'`);
 });
 
+it('serves from inside a service, which ends when the gateway is stopped', async () => {
+  const providers = await Promise.all(['old', 'new'].map((name) => startFakeProvider({ name })));
+  const [legacy, candidate] = providers.map(({ url }) => ({ baseUrl: url }));
+  await writeFile(
+    join(folder, 'service.ts'),
+    `import { startGateway, type EmbeddedGateway } from 'cutover/gateway';
+async function main() {
+  const gateway: EmbeddedGateway = await startGateway({
+    configuration: {
+      providers: ${JSON.stringify({ old: legacy, new: candidate })},
+      routes: { chat: { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'gpt-4o' } } },
+      gateways: [{ name: 'service-1', data: 'http://127.0.0.1:1', admin: 'http://127.0.0.1:2' }],
+      gateway: { stateDirectory: 'state' },
+    },
+    data: { host: '127.0.0.1', port: 0 },
+    admin: { host: '127.0.0.1', port: 0 },
+    resolveSecret: () => 'an-admin-token',
+    log: 'none',
+  });
+  const body = JSON.stringify({ model: 'gpt-4o', messages: [{ role: 'user', content: 'hello' }] });
+  const headers = { 'content-type': 'application/json' };
+  const answer = await fetch(gateway.dataUrl + '/v1/chat/completions', { method: 'POST', headers, body });
+  console.log(JSON.stringify({ name: gateway.name, status: answer.status, text: await answer.text() }));
+  await gateway.stop();
+  // @ts-expect-error: a path or a document, so types did arrive
+  await startGateway({ configuration: 7 }).catch((error: Error) => console.log(error.message));
+}
+main();
+`,
+  );
+  await compile('service.ts');
+  const { stdout } = await run(process.execPath, ['service.js'], { cwd: folder });
+  await Promise.all(providers.map((provider) => provider.stop()));
+  const [served, refused] = stdout.split('\n');
+  expect(JSON.parse(served as string)).toMatchObject({ name: 'service-1', status: 200 });
+  expect(refused).toContain('the configuration is not valid');
+});
+
 it('exports the client and the contract, with their types', async () => {
   await writeFile(
     join(folder, 'consumer.ts'),
@@ -67,15 +117,7 @@ export const wrong: number = TASK_QUEUE;
 console.log(JSON.stringify({ same, id }));
 `,
   );
-  await run(
-    process.execPath,
-    [
-      join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'),
-      ...['--strict', '--skipLibCheck', '--module', 'node16', '--target', 'es2022', '--types', 'node'],
-      ...['--typeRoots', join(ROOT, 'node_modules', '@types'), 'consumer.ts'],
-    ],
-    { cwd: folder },
-  );
+  await compile('consumer.ts');
   const { stdout } = await run(process.execPath, ['consumer.js'], { cwd: folder });
   expect(JSON.parse(stdout)).toEqual({ same: true, id: 'cutover/cutover' });
 });
