@@ -241,6 +241,21 @@ it('does not take the answers of another provider for those of this one', async 
   await other.stop();
 });
 
+it('asks legacy again when the rules for legacy have changed, and the candidate not', async () => {
+  await compared();
+  const rules = { set: { chat_template_kwargs: { thinking: false } } };
+  const changed = parityWorld(chatConfiguration(legacy.url, candidate.url, {}, rules), goldenLines(EACH));
+  await changed.run({}, { answers: join(world.directory, `answers-${run}`) });
+  expect({ legacy: legacy.bodies.length, candidate: candidate.bodies.length }).toEqual({
+    legacy: 4 * PROMPTS,
+    candidate: PROMPTS,
+  });
+  expect(
+    legacy.bodies.filter((body) => body.includes('"chat_template_kwargs":{"thinking":false}')),
+  ).toHaveLength(2 * PROMPTS);
+  changed.remove();
+});
+
 it('keeps answers in its file, and numbers and digests everywhere else', async () => {
   const heard: unknown[] = [];
   const report = await world.run(

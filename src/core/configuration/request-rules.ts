@@ -100,7 +100,7 @@ function valueProblem(
   }
   if (typeof value !== 'object' || value === null) return null;
   if (level > MOST_LEVELS)
-    return { path, message: `expected at most ${MOST_LEVELS} levels of objects and lists` };
+    return { path: path.slice(0, 2), message: `expected at most ${MOST_LEVELS} levels of objects and lists` };
   for (const [key, inner] of Object.entries(value)) {
     const problem = valueProblem(inner, [...path, Array.isArray(value) ? Number(key) : key], level + 1);
     if (problem !== null) return problem;
