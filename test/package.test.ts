@@ -121,3 +121,20 @@ console.log(JSON.stringify({ same, id }));
   const { stdout } = await run(process.execPath, ['consumer.js'], { cwd: folder });
   expect(JSON.parse(stdout)).toEqual({ same: true, id: 'cutover/cutover' });
 });
+
+it('takes less than 200 MB without what is for other systems, and still loads the SDK', async () => {
+  const installed = join(folder, 'node_modules');
+  const production = await readFile(join(ROOT, 'docs', 'production.md'), 'utf8');
+  const [, command = 'exit 1'] = /```sh\n(find @temporalio[^`]*)```/.exec(production) ?? [];
+  await run('bash', ['-euc', command], { cwd: installed });
+  expect(await sizeMb(installed)).toBeLessThan(200);
+  const bridge = "console.log(typeof require('@temporalio/core-bridge').native.newRuntime)";
+  const { stdout } = await run(process.execPath, ['--eval', bridge], { cwd: folder });
+  expect(stdout).toBe('function\n');
+});
+
+/** What a folder's files hold together, in MB. */
+async function sizeMb(path: string): Promise<number> {
+  const { stdout } = await run('du', ['--summarize', '--bytes', path]);
+  return Number.parseInt(stdout, 10) / 1e6;
+}
