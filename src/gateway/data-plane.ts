@@ -20,6 +20,7 @@ import { Defects } from './telemetry/defects';
 import type { GatewayMetrics } from './telemetry/metrics';
 import type { GatewayLog } from './telemetry/request-log';
 import { Deadlines } from './upstream/deadlines';
+import { KeyFiles } from './upstream/key-files';
 import type { Provider } from './upstream/provider';
 
 export interface DataPlaneOptions<Held extends RouteToServe> {
@@ -60,6 +61,15 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
   const parts = { configuration, providers, resolveSecret };
   const routes = new Map([...options.routes].map(([name, route]) => [name, completeRoute(route, parts)]));
   const deadlines = new Deadlines(now);
+  const withKeys = [...providers.values(), ...[...routes.values()].map(({ mirror }) => mirror)];
+  const keyFiles = new KeyFiles({
+    references: withKeys.flatMap(({ references }) => references),
+    use: (reference, key) => {
+      options.callers.useKey(reference, key);
+      for (const provider of withKeys) provider.useKey(reference, key);
+    },
+    warn: (message) => log.logger.warn(message),
+  });
   let stopping = false;
   let drawn = 0;
   const defects = new Defects(log.logger);
@@ -132,6 +142,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     async release() {
       server.close();
       deadlines.stop();
+      keyFiles.stop();
       await answerChecks.close();
       for (const route of routes.values()) {
         route.state.close();

@@ -19,12 +19,13 @@ const LIMITS: readonly CallerLimit[] = ['requests', 'tokens', 'concurrent'];
 
 interface Entry {
   readonly digest: Buffer;
-  readonly caller: Caller;
+  readonly caller: Caller & { readonly keys: Map<string, string> };
 }
 
 /** The gateway keys: a caller is known by the SHA-256 of the key that it presents. */
 export class Callers {
   readonly #entries: readonly Entry[];
+  readonly #configured: readonly CallerConfiguration[];
 
   /** `spent` is called when a caller with limits has used something, for other processes to know. */
   constructor(
@@ -32,6 +33,7 @@ export class Callers {
     resolveSecret: (reference: string) => string,
     spent: (() => void) | null = null,
   ) {
+    this.#configured = configured;
     this.#entries = configured.map((caller) => ({
       digest: Buffer.from(caller.keySha256, 'hex'),
       caller: {
@@ -43,6 +45,15 @@ export class Callers {
         limits: caller.limits === undefined ? null : new CallerLimits(caller.team, caller.limits, spent),
       },
     }));
+  }
+
+  /** The callers whose key of a provider is at this reference have this one from now on. */
+  useKey(reference: string, key: string): void {
+    this.#configured.forEach(({ keys }, index) => {
+      for (const [provider, of] of Object.entries(keys)) {
+        if (of === reference) this.#entries[index]?.caller.keys.set(provider, key);
+      }
+    });
   }
 
   /** The limits of each caller, in the order of the configuration. */

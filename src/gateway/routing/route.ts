@@ -71,7 +71,7 @@ function providerParts(
   return {
     breaker,
     resolveSecret,
-    callersKeys: references.map((reference) => resolveSecret(reference)),
+    callersKeys: references,
     withheld: withheldFrom(name, configuration),
   };
 }

@@ -11,6 +11,9 @@ export type ShedReason = 'breaker open' | 'concurrency cap' | 'retry-after';
 
 const MAX_HOLD_OFF_MS = 60_000;
 
+/** Keys that were in use before, which answers on their way may quote. */
+const FORMER_KEYS = 8;
+
 /** These of a caller's headers never reach the list of forwarded ones, so nothing needs to be put over them. */
 const NEVER_FORWARDED = new Set(['accept-encoding', 'authorization', 'api-key']);
 
@@ -24,7 +27,7 @@ interface OwnHeaders {
 export interface ProviderParts {
   readonly breaker: BreakerSettings;
   readonly resolveSecret: (reference: string) => string;
-  /** Callers' own keys of this provider. */
+  /** Where callers' own keys of this provider are. */
   readonly callersKeys: readonly string[];
   /** What of callers' heads other providers get and this one does not. */
   readonly withheld: Forwarding;
@@ -35,8 +38,6 @@ export class Provider {
   readonly pool: ConnectionPool;
   readonly breaker: Breaker;
   readonly base: URL;
-  /** All that must not be in an answer. */
-  readonly keys: ProviderKeys;
   inFlight = 0;
   /** Where it has refused `stream_options.include_usage`, and answered without it. */
   readonly #refusesUsage = new Set<Endpoint>();
@@ -45,7 +46,11 @@ export class Provider {
   /** Names of query parameters of the caller's that are replaced or withheld; null when there are none. */
   readonly #queryOverrides: ReadonlySet<string> | null;
   readonly #withheldHeaders: ReadonlySet<string>;
-  readonly #key: string | null;
+  #key: string | null;
+  /** All that must not be in an answer, the newest last. */
+  #hidden: readonly string[];
+  #keys: ProviderKeys;
+  readonly #callersKeys: readonly string[];
   readonly #ownHeaders = new Map<Caller, OwnHeaders>();
   /** By caller where it has an identity of its own here, else under null for all who share one. */
   readonly #heldOffUntilMs = new Map<Caller | null, number>();
@@ -60,7 +65,10 @@ export class Provider {
     this.#basePath = this.base.pathname.replace(/\/+$/, '');
     this.breaker = new Breaker(breaker);
     this.#key = resolveKey(configuration, resolveSecret);
-    this.keys = new ProviderKeys(this.#key === null ? callersKeys : [this.#key, ...callersKeys]);
+    this.#callersKeys = callersKeys;
+    const others = callersKeys.map((reference) => resolveSecret(reference));
+    this.#hidden = this.#key === null ? others : [this.#key, ...others];
+    this.#keys = new ProviderKeys(this.#hidden);
     this.#query = new URLSearchParams(configuration.query).toString();
     const overrides = new Set([...withheld.query, ...ownParameters(configuration)]);
     this.#queryOverrides = overrides.size === 0 ? null : overrides;
@@ -70,6 +78,29 @@ export class Provider {
       connections,
       connectMs: configuration.timeouts.connect,
     });
+  }
+
+  /** All that must not be in an answer. */
+  get keys(): ProviderKeys {
+    return this.#keys;
+  }
+
+  /** Where its keys are: its own, and those that callers have here. */
+  get references(): readonly string[] {
+    const { auth } = this.configuration;
+    return auth === undefined ? this.#callersKeys : [referenceOf(auth), ...this.#callersKeys];
+  }
+
+  /** From now on requests carry this key, where they carry the one of this reference; answers quote neither it nor the last. */
+  useKey(reference: string, key: string): void {
+    const { auth } = this.configuration;
+    if (auth !== undefined && referenceOf(auth) === reference) this.#key = key;
+    else if (!this.#callersKeys.includes(reference)) return;
+    this.#ownHeaders.clear();
+    if (this.#hidden.includes(key)) return;
+    const most = this.references.length + FORMER_KEYS;
+    this.#hidden = [...this.#hidden, key].slice(-most);
+    this.#keys = new ProviderKeys(this.#hidden);
   }
 
   /** Path with the provider's base and query; `rest` is below /v1 and starts with a slash. */
@@ -187,5 +218,9 @@ function resolveKey(
   resolveSecret: (reference: string) => string,
 ): string | null {
   if (auth === undefined) return null;
-  return resolveSecret('bearer' in auth ? auth.bearer : auth.key);
+  return resolveSecret(referenceOf(auth));
+}
+
+function referenceOf(auth: NonNullable<ProviderConfiguration['auth']>): string {
+  return 'bearer' in auth ? auth.bearer : auth.key;
 }
