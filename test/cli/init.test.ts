@@ -66,6 +66,17 @@ it('writes a configuration and a plan that fit each other, with references in pl
 });
 
 it.each([
+  ['exec', '  npx cutover up '],
+  ['run-script', '  cutover up '],
+])('names the commands as the one who asks can type them, after npm %s', async (command, line) => {
+  const { stdout } = await runCli(['init', ...given()], {
+    cwd: folder,
+    env: { ...ENV, npm_command: command },
+  });
+  expect(stdout).toContain(line);
+});
+
+it.each([
   [{ '--legacy-key': 'env:NEW_KEY' }, 4, 'legacy: answers 401: it refuses the key of env:NEW_KEY'],
   [{ '--candidate-key': 'env:ABSENT' }, 2, 'the environment variable ABSENT is not set'],
   [{ '--candidate': 'http://127.0.0.1:9/v1' }, 4, 'candidate: 127.0.0.1:9 cannot be reached (bad port)'],

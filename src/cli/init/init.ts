@@ -60,11 +60,15 @@ async function runInit(flags: InitFlags): Promise<void> {
   printLine(
     `wrote ${PLAN}: ${flags.quick === true ? 'minutes in place of days' : 'the default plan, which takes days'}`,
   );
+  // Who came by npx has no `cutover` on PATH.
+  const cutover = environment['npm_command'] === 'exec' ? 'npx cutover' : 'cutover';
+  const step = (command: string, what: string) =>
+    printLine(`  ${`${cutover} ${command}`.padEnd(36)}# ${what}`);
   printLine('next:');
-  printLine('  cutover up                        # in a terminal of its own: Temporal, worker and gateway');
+  step('up', 'in a terminal of its own: Temporal, worker and gateway');
   printLine(`  then point the application at http://127.0.0.1:${flags.port}/v1: nothing moves yet`);
-  printLine('  cutover doctor                    # what is in the way, and how to fix it');
-  printLine(`  cutover start --plan ${PLAN}     # shows what it comes to, and asks`);
+  step('doctor', 'what is in the way, and how to fix it');
+  step(`start --plan ${PLAN}`, 'shows what it comes to, and asks');
 }
 
 function refuseToOverwrite({ force }: InitFlags): void {
