@@ -81,8 +81,8 @@ export const QUERIES = {
 
 /** What a person reads in the Temporal UI's menus. */
 export const COMMAND_DESCRIPTIONS: Readonly<Record<CommandName, string>> = {
-  pause: 'Stop advancing; watching goes on. {"by":"ana","reason":"..."}',
-  resume: 'Go on. After drift: {"accept":"reapply"}',
+  pause: 'Stop advancing; watching continues. {"by":"ana","reason":"..."}',
+  resume: 'Continue. After drift: {"accept":"reapply"}',
   promote:
     'Leave a stage that has passed: {"stage":"canary"}; without a pass also override, by, reason, checkpoint',
   rollback:

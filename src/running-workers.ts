@@ -44,7 +44,7 @@ export async function runAll(
 class WorkerEnded extends Error {
   override readonly name = 'WorkerEnded';
   constructor(cause: unknown) {
-    super(`the worker ended by itself and has to be started again: ${firstLineOf(cause)}`, { cause });
+    super(`the worker ended unexpectedly and has to be started again: ${firstLineOf(cause)}`, { cause });
   }
 }
 

@@ -112,7 +112,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   };
   state = SERVING;
   const stopped = runAll(workers, () => {
-    state = 'a part of it ended by itself';
+    state = 'a part of it ended unexpectedly';
   }).finally(async () => {
     await connection.close().catch(() => undefined);
     await listener?.stop();

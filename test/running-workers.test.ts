@@ -33,7 +33,7 @@ it('ends the others when one ended by itself, and says so with an exit code that
   const ended = runAll([routing, watching], () => undefined).catch((error: unknown) => failureOf(error));
   routing.fail('the poll was refused\nand a long structure');
   expect(await ended).toEqual({
-    message: 'the worker ended by itself and has to be started again: the poll was refused',
+    message: 'the worker ended unexpectedly and has to be started again: the poll was refused',
     exitCode: 1,
   });
   expect(watching.getState()).toBe('STOPPED');
@@ -43,7 +43,7 @@ it('waits for none that has failed and never ends', async () => {
   const [routing, watching] = [aWorker(), aWorker()];
   const ended = runAll([routing, watching], () => undefined, { lookEveryMs: 1, patienceMs: 5 });
   routing.hang();
-  await expect(ended).rejects.toThrow('the worker ended by itself and has to be started again');
+  await expect(ended).rejects.toThrow('the worker ended unexpectedly and has to be started again');
   expect(watching.getState()).toBe('STOPPED');
 });
 

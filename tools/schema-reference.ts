@@ -34,15 +34,15 @@ const TEXTS = {
   plan: {
     title: 'Plan reference',
     lead: [
-      'What is done with one route. A file in YAML or JSON; only `route` is required, everything else has a default.',
-      '`cutover plan init ROUTE` writes one with every default, `cutover plan check FILE` shows what it comes to.',
+      'How one route is moved. A file in YAML or JSON; only `route` is required, everything else has a default.',
+      '`cutover plan init ROUTE` writes one with every default, `cutover plan check FILE` checks it.',
     ],
   },
   configuration: {
     title: 'Configuration reference',
     lead: [
-      'What there is: providers, routes, gateways. One file, `cutover.yaml`, read by gateways and workers at their',
-      'start. Keys never stand in it, only references. `cutover doctor` says what is wrong with it.',
+      'Providers, routes and gateways. One file, `cutover.yaml`, which gateways and workers read when they',
+      'start. It never contains keys, only references. `cutover doctor` says what is wrong with it.',
     ],
   },
 } as const;

@@ -161,7 +161,7 @@ function classify<Result>(status: number, text: string, call: AdminCall<Result>)
   if (value !== null && status >= 400 && isAdminError(value)) return { kind: 'refused', refusal: value };
   return {
     kind: 'unreachable',
-    reason: `answered status ${status} with something that is no gateway's answer`,
+    reason: `answered status ${status} with something that is not a gateway's answer`,
   };
 }
 

@@ -241,7 +241,7 @@ export class WorkerMetrics implements TelemetryPort {
     );
     this.#gauge(
       'cutover_migration_soak_required_seconds',
-      'How long the stage is observed at least.',
+      'How long the stage is observed, at least.',
       ['route'],
       each((view) => [{ labels: route(view), value: view.stage.soakRequiredMs / 1_000 }]),
     );

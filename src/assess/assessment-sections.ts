@@ -109,7 +109,7 @@ function sources({ usage }: AssessmentReport): Part {
     .filter(({ ignoredLatencies }) => ignoredLatencies > 0)
     .map(
       ({ file, ignoredLatencies }) =>
-        `${shown(file)}: ${integer(ignoredLatencies)} impossible latencies left out of percentiles`,
+        `${shown(file)}: ${integer(ignoredLatencies)} impossible latencies excluded from percentiles`,
     );
   return {
     title: 'Sources',

@@ -19,7 +19,7 @@ const reportSchema = z.looseObject({
 export function measuredTokenRatios(document: unknown, name: string): TokenRatios {
   const parsed = reportSchema.safeParse(document);
   if (!parsed.success) {
-    throw new BadInput(`${name} is no report of cutover parity --json: ${z.prettifyError(parsed.error)}`);
+    throw new BadInput(`${name} is not a report of cutover parity --json: ${z.prettifyError(parsed.error)}`);
   }
   const { tokens } = parsed.data;
   if (tokens === null) throw new BadInput(`${name} has no token ratio: a provider did not count its tokens`);

@@ -190,7 +190,7 @@ function features({ usage, modelMapping, candidateModels, features: answers }: R
       }
       if (answer.supported === true) return [];
       if (answer.supported === null)
-        return [doubt(`${feature} of "${target}" could not be told: ${answer.detail}`)];
+        return [doubt(`${feature} of "${target}" could not be determined: ${answer.detail}`)];
       const text = `"${target}" does not support ${feature}: ${answer.detail}`;
       return [calls === null ? warning(`${text} (the log does not say whether it is used)`) : blocker(text)];
     }),

@@ -49,7 +49,7 @@ function judged({ saving, savingPercent, migrationUsd }: RecommendationFacts): R
   const between = least === most ? '' : ` (between ${least}% and ${most}%)`;
   if (percent <= 0) {
     const none = Math.abs(percent) < 0.05 ? 'costs the same' : `costs ${(-percent).toFixed(1)}% more`;
-    return { priority: 'low', sentence: `The candidate ${none}${between}: money is no reason to move.` };
+    return { priority: 'low', sentence: `The candidate ${none}${between}: cost is not a reason to move.` };
   }
   const saves = `The candidate saves ${percent.toFixed(1)}%${between}, ${dollars(saving.usd)} in 30 days`;
   if (saving.usd < LEAST_USD) {

@@ -117,7 +117,7 @@ async function siblingConfig(
 /** A shard's name comes from an untrusted index, so it may only name a file beside it. */
 function beside(location: string, name: string): string {
   if (!/^[A-Za-z0-9][\w.-]*$/.test(name)) {
-    throw new BadInput(`${location} names the shard "${name}", expected a plain file name beside it`);
+    throw new BadInput(`${location} names the shard "${name}", expected a plain file name next to it`);
   }
   return isUrl(location) ? new URL(name, location).href : join(dirname(location), name);
 }

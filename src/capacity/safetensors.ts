@@ -37,7 +37,7 @@ export async function readSafetensors(source: ByteSource): Promise<readonly Tens
   const headerBytes = prefix.readBigUInt64LE(0);
   if (headerBytes < 2n || headerBytes > BigInt(Math.min(MAX_HEADER_BYTES, totalBytes - 8))) {
     throw new BadInput(
-      `${source.name} is no safetensors file: its header claims ${headerBytes} bytes of ${totalBytes}`,
+      `${source.name} is not a safetensors file: its header claims ${headerBytes} bytes of ${totalBytes}`,
     );
   }
   const { bytes } = await source.read(8, Number(headerBytes));
@@ -49,10 +49,10 @@ function parseHeader(bytes: Buffer, name: string): [string, unknown][] {
   try {
     header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new BadInput(`${name} is no safetensors file: its header is not JSON`, { cause });
+    throw new BadInput(`${name} is not a safetensors file: its header is not JSON`, { cause });
   }
   if (header === null || typeof header !== 'object' || Array.isArray(header)) {
-    throw new BadInput(`${name} is no safetensors file: its header is not an object`);
+    throw new BadInput(`${name} is not a safetensors file: its header is not an object`);
   }
   return Object.entries(header).filter(([key]) => key !== '__metadata__');
 }

@@ -221,7 +221,7 @@ async function answer(
     return sendJson(
       response,
       behaviour.failureStatus,
-      providerErrorBody('The demo provider was told to fail.', 'server_error', null),
+      providerErrorBody('The demo provider was made to fail.', 'server_error', null),
     );
   }
   const words = answerWords(behaviour.tokens);

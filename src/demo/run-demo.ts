@@ -101,7 +101,7 @@ async function openDemoConsole(stack: DemoStack, say: (line: string) => void): P
 }
 
 function introduce(stack: DemoStack, scenario: DemoScenario, say: (line: string) => void): void {
-  say(`scenario ${scenario}; the plan (seconds in place of days, wider margins):`);
+  say(`scenario ${scenario}; the plan (seconds instead of days, wider margins):`);
   for (const line of DEMO_PLAN_YAML.trimEnd().split('\n')) say(`  ${line}`);
   say('the configuration:');
   for (const line of demoConfigurationYaml(stack.addresses, 'legacy').trimEnd().split('\n')) say(`  ${line}`);

@@ -228,7 +228,7 @@ function notesOf(
     ...(prompts.skipped === 0
       ? []
       : [
-          `${prompts.skipped} prompts left out: legacy itself did not answer them twice, or a schema could not judge an answer in time`,
+          `${prompts.skipped} prompts excluded: legacy itself did not answer them twice, or a schema could not judge an answer in time`,
         ]),
     ...(demand.stopped === null ? [] : [demand.stopped]),
   ];

@@ -18,7 +18,7 @@ it("finds no saving in the article's own numbers: 0.42 a million on both sides",
   expect(found.savingPercent?.percent).toBeCloseTo(0, 10);
   expect(found.recommendation).toEqual({
     priority: 'low',
-    sentence: 'The candidate costs the same: money is no reason to move.',
+    sentence: 'The candidate costs the same: cost is not a reason to move.',
   });
 });
 

@@ -57,7 +57,7 @@ describe('a safetensors header', () => {
     const body = Buffer.from(text as string);
     const path = join(folder, 'broken.safetensors');
     writeFileSync(path, Buffer.concat([lengthPrefix(BigInt(body.length)), body]));
-    await expect(readSafetensors(byteSource(path))).rejects.toThrow('is no safetensors file');
+    await expect(readSafetensors(byteSource(path))).rejects.toThrow('is not a safetensors file');
   });
 
   it('with a tensor named __proto__ is just another tensor', async () => {
@@ -147,7 +147,7 @@ describe('a checkpoint of several shards', () => {
   it('is refused when its index names a file elsewhere, or a tensor that no shard holds', async () => {
     const index = join(folder, 'bad.index.json');
     writeFileSync(index, JSON.stringify({ weight_map: { a: '../one.safetensors' } }));
-    await expect(readModelSource(index)).rejects.toThrow('expected a plain file name beside it');
+    await expect(readModelSource(index)).rejects.toThrow('expected a plain file name next to it');
     writeFileSync(index, JSON.stringify({ weight_map: { a: 'one.safetensors' } }));
     await expect(readModelSource(index)).rejects.toThrow('names tensor "a", which no shard holds');
   });

@@ -97,7 +97,7 @@ describe('a console behind a proxy that names people', () => {
     expect(JSON.parse(session.text)).toMatchObject({ name: 'vera@example.com', role: 'viewer' });
     const refused = await pause(vera);
     expect(refused.status).toBe(403);
-    expect(JSON.parse(refused.text).message).toContain('vera@example.com may look, and give no commands');
+    expect(JSON.parse(refused.text).message).toContain('vera@example.com may look but not give commands');
     expect(commands).toEqual([]);
   });
 

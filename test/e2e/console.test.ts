@@ -131,7 +131,7 @@ it('shows a viewer the migration, and in place of the commands why there are non
     const { page, problems } = await named.open({ extraHTTPHeaders: { 'x-forwarded-user': 'vera' } });
     await page.getByText('vera, viewer', { exact: true }).waitFor();
     await openMigration(page, 'paused');
-    await page.getByText('vera may look, and give no commands: they are for the operators').waitFor();
+    await page.getByText('vera may look but not give commands').waitFor();
     expect(await page.getByRole('button', { name: 'Pause' }).count()).toBe(0);
     expect(problems).toEqual([]);
 

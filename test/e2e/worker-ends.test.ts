@@ -24,7 +24,7 @@ it('ends a worker whose polls Temporal refuses for good with exit code 1, and sa
   // The SDK takes refusals for a fault of the network for a minute.
   await worker.gone;
   expect(worker.exitCode()).toBe(1);
-  expect(worker.output()).toContain('the worker ended by itself and has to be started again');
+  expect(worker.output()).toContain('the worker ended unexpectedly and has to be started again');
 });
 
 it('is started again by Compose, systemd and Kubernetes whatever its exit code', () => {

@@ -109,7 +109,7 @@ export class DnsZone {
     } catch (error) {
       if (error instanceof EffectProblem) throw error;
     }
-    throw new EffectProblem('the DNS server answered something that is no answer to our message', true);
+    throw new EffectProblem('the DNS server answered something that is not an answer to our message', true);
   }
 }
 
@@ -200,7 +200,7 @@ function bare(name: string): string {
 const REASONS: Readonly<Record<string, string>> = {
   NOTAUTH: 'it is not authoritative for the zone, or does not know the key',
   NOTZONE: 'a name is outside of the zone',
-  REFUSED: 'the key may not do this',
+  REFUSED: 'the key is not allowed to do this',
   NOTIMP: 'it takes no updates',
 };
 

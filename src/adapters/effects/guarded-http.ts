@@ -84,7 +84,7 @@ function checkedUrl(text: string, { allowHttp }: HttpLimits): URL {
     throw new EffectProblem('expected an absolute URL at its reference (not shown)', false);
   const url = new URL(text);
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && allowHttp)) {
-    throw new EffectProblem(`${url.host}: expected https://, or allowHttp: true beside it`, false);
+    throw new EffectProblem(`${url.host}: expected https://, or allowHttp: true next to it`, false);
   }
   if (url.username !== '' || url.password !== '') {
     throw new EffectProblem(`${url.host}: expected no user or password in the URL`, false);

@@ -41,7 +41,7 @@ export function createSlackTarget(
           signal,
         ),
       );
-      return ran ? 'the channel was told' : 'the channel had been told already';
+      return ran ? 'the channel was notified' : 'the channel had already been notified';
     },
     restore: async () => 'a message cannot be taken back',
   };

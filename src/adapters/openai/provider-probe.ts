@@ -184,7 +184,7 @@ function calledTool(answer: Completion): Sent {
   completed(answer);
   const call = answer.choices[0]?.message?.tool_calls?.[0];
   if (call?.type !== 'function') throw new Malformed('the tool was not called');
-  if (typeof parsed(call.function.arguments) !== 'object') throw new Malformed('arguments that are no JSON');
+  if (typeof parsed(call.function.arguments) !== 'object') throw new Malformed('arguments that are not JSON');
   return ANSWERED;
 }
 

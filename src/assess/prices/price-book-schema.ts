@@ -89,7 +89,7 @@ export interface PriceBook {
 /** Parses a price book; throws `BadInput` that names every entry that does not fit. */
 export function parsePriceBook(document: unknown, name: string): PriceBook {
   const parsed = priceBookSchema.safeParse(document);
-  if (!parsed.success) throw new BadInput(`${name} is no price book: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new BadInput(`${name} is not a price book: ${z.prettifyError(parsed.error)}`);
   return {
     currencyRates: parsed.data.currencyRates,
     cards: parsed.data.prices.map((price) => ({

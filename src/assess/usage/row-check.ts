@@ -182,7 +182,7 @@ async function unreadLines(
     if (longest > MAX_LINE_BYTES || lines !== 1 + accepted + errors.length) {
       throw new UnreadableUsage(
         `${file.file} has a quote that is not closed, or a line of over 2 MB, near line ${broken['line']}: ` +
-          'which rows follow cannot be told, so nothing of it is counted; repair the line',
+          'it is unclear which rows follow, so nothing of it is counted; fix the line',
       );
     }
   }

@@ -121,7 +121,7 @@ async function sha256Of(file: string): Promise<string> {
 async function globbed(db: UsageDatabase, pattern: string): Promise<string[]> {
   // Anything with a scheme would be fetched; usage is read from files only.
   if (/^[a-z0-9+.-]+:\/\//i.test(pattern))
-    throw new UnreadableUsage(`${pattern} is no file; download it first`);
+    throw new UnreadableUsage(`${pattern} is not a file; download it first`);
   return /[*?[]/.test(pattern) ? db.glob(pattern) : [];
 }
 
@@ -246,7 +246,7 @@ async function checkParquet(db: UsageDatabase, path: string): Promise<void> {
   const rows = Number(found?.['rows'] ?? 0);
   if (rows > ROWS_GRACE && rows > ROWS_PER_BYTE * size) {
     throw new BadInput(
-      `${path} holds ${rows} rows in ${size} bytes, over ${ROWS_PER_BYTE} per byte: it is no log, and is refused`,
+      `${path} holds ${rows} rows in ${size} bytes, over ${ROWS_PER_BYTE} per byte: it is not a log, and is refused`,
     );
   }
 }

@@ -38,12 +38,12 @@ export function registerSimulate(gates: Command): void {
   withTraffic(
     gates
       .command('simulate')
-      .description('rehearse the gates of a plan on drawn traffic with known regressions')
+      .description('rehearse the gates of a plan on simulated traffic with known regressions')
       .argument('<plan>', 'the plan, YAML or JSON'),
   )
     .option('--runs <number>', 'of each scenario in each stage', positive, 100)
     .option('--seed <number>', 'the same seed draws the same traffic', seed, 1)
-    .option('--threads <number>', 'at once (default: one a core)', positive, availableParallelism())
+    .option('--threads <number>', 'in parallel (default: one per core)', positive, availableParallelism())
     .option('--scenario <name>', 'only this scenario; may be repeated', collect)
     .option('--stage <name>', 'only this stage; may be repeated', collect)
     .option('--svg <file>', 'also write a chart')

@@ -33,7 +33,7 @@ export function registerGates(program: Command): void {
     .addHelpText(
       'after',
       '\nExit code 5: a stored verdict is not what its evidence gives. A verdict of a release that judged by other\n' +
-        'rules is shown beside what these rules give, and is not counted as wrong.\n' +
+        'rules is shown next to what these rules give, and is not counted as wrong.\n' +
         '\nExamples:\n  cutover gates explain chat\n  cutover gates explain --history chat.json --window 12',
     )
     .action(runExplain);

@@ -31,7 +31,7 @@ export function registerInit(program: Command): void {
       portNumber,
       8_080,
     )
-    .option('--quick', 'a plan of minutes in place of days, to try it out')
+    .option('--quick', 'a plan of minutes instead of days, to try it out')
     .option('--offline', 'ask no provider; what is written is not checked')
     .option('--force', 'overwrite files that are there')
     .option('--json', 'print JSON')
@@ -58,7 +58,7 @@ async function runInit(flags: InitFlags): Promise<void> {
   if (flags.json === true) return printJson({ configuration: CONFIGURATION, plan: PLAN, adminToken });
   printLine(`wrote ${CONFIGURATION}: route ${answers.route}, from ${answers.legacy} to ${answers.candidate}`);
   printLine(
-    `wrote ${PLAN}: ${flags.quick === true ? 'minutes in place of days' : 'the default plan, which takes days'}`,
+    `wrote ${PLAN}: ${flags.quick === true ? 'minutes instead of days' : 'the default plan, which takes days'}`,
   );
   // Who came by npx has no `cutover` on PATH.
   const cutover = environment['npm_command'] === 'exec' ? 'npx cutover' : 'cutover';
@@ -67,8 +67,8 @@ async function runInit(flags: InitFlags): Promise<void> {
   printLine('next:');
   step('up', 'in a terminal of its own: Temporal, worker and gateway');
   printLine(`  then point the application at http://127.0.0.1:${flags.port}/v1: nothing moves yet`);
-  step('doctor', 'what is in the way, and how to fix it');
-  step(`start --plan ${PLAN}`, 'shows what it comes to, and asks');
+  step('doctor', 'what is missing or wrong, and how to fix it');
+  step(`start --plan ${PLAN}`, 'shows what it will do, and asks');
 }
 
 function refuseToOverwrite({ force }: InitFlags): void {

@@ -62,7 +62,10 @@ export function registerApprove(program: Command): void {
       'the checkpoint that asks, as `cutover status` shows it',
       positive,
     )
-    .option('--digest <hash>', 'of the evidence that you looked at: refused if another is asked about')
+    .option(
+      '--digest <hash>',
+      'of the evidence that you looked at: refused if the question is now about other evidence',
+    )
     .addHelpText(
       'after',
       '\nRefused when the question has changed meanwhile. To say no, pause or roll back.\n' +
@@ -80,7 +83,7 @@ export function registerFinish(program: Command): void {
   )
     .addHelpText(
       'after',
-      '\nNeeds --reason, and asks first: from then on no rollback. Without it a migration closes by itself once every gateway declares `settled: candidate`.\n' +
+      '\nNeeds --reason, and asks first: no rollback is possible afterwards. Without this command a migration closes on its own once every gateway declares `settled: candidate`.\n' +
         '\nExample:\n  cutover finish chat --reason "gateway 3 is gone for good"',
     )
     .action(

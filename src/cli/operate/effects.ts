@@ -35,7 +35,7 @@ interface Trial {
 export function registerEffects(program: Command): void {
   const effects = program
     .command('effects')
-    .description('try what a plan changes or tells beside routing: DNS, flags, channels')
+    .description('try the other systems that a plan changes or notifies: DNS, flags, channels')
     .addHelpText('after', '\nExample:\n  cutover effects test team-channel');
   effects
     .command('test')

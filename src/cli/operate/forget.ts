@@ -10,7 +10,7 @@ export function registerForget(program: Command): void {
     forRoute(
       program
         .command('forget')
-        .description('attest that a gateway is gone for good: it is no longer asked or waited for')
+        .description('attest that a gateway is gone for good: the migration no longer waits for it')
         .argument('<gateway>', 'its name, as `cutover status` shows it'),
     ),
   )

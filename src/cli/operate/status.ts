@@ -16,7 +16,7 @@ export function registerStatus(program: Command): void {
   forRoute(program.command('status').description('show where the migration of a route stands'))
     .addHelpText(
       'after',
-      '\nWith a configuration and the admin token at hand it shows what each gateway serves, with Temporal up or down.\n' +
+      '\nIf there is a configuration and the admin token, it shows what each gateway serves, with Temporal up or down.\n' +
         'Exit code 4: the migration could not be asked.\n' +
         '\nExamples:\n  cutover status chat\n  cutover status chat --json',
     )

@@ -22,13 +22,13 @@ const interval = durationOf('a duration of at least 100ms, such as 10s', { least
 
 /** Adds `cutover watch`: a live view on a terminal, one line a change elsewhere, until the migration closes. */
 export function registerWatch(program: Command): void {
-  forRoute(program.command('watch').description('watch a migration live until it closes; it only shows'))
+  forRoute(program.command('watch').description('watch a migration live until it closes (read-only)'))
     .option('--interval <duration>', 'how often to look, such as 500ms or 10s (default: 1s)', interval)
-    .option('--plain', 'one line a change, as where the output is no terminal')
+    .option('--plain', 'one line per change, as when the output is not a terminal')
     .addHelpText(
       'after',
-      '\nOn a terminal a live view; q leaves it, NO_COLOR=1 takes its colours off. Elsewhere one line a change, with --json one JSON document.\n' +
-        'With a configuration at hand the gateways are read as well.\n' +
+      '\nOn a terminal a live view; q leaves it, NO_COLOR=1 removes its colours. Elsewhere one line per change, with --json one JSON document.\n' +
+        'If there is a configuration, the gateways are read as well.\n' +
         '\nExit code 0: completed, or left with q. 5: rolled back or rejected.\n\nExamples:\n  cutover watch chat\n  cutover watch chat --interval 10s --json',
     )
     .action(runWatch);

@@ -93,7 +93,7 @@ export function addAssessOptions(command: Command): Command {
     )
     .option('--route <name>', 'take providers, model mapping and prices from this route of the configuration')
     .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
-    .option('--format <name>', 'the format of the files (default: told from their content)')
+    .option('--format <name>', 'the format of the files (default: detected from their content)')
     .option('--mapping-file <path>', 'a usage mapping of your own, YAML or JSON; repeatable', collected)
     .option('--max-rejects <part>', 'part of the rows that may be rejected', part, 0.01)
     .option('--from <time>', 'start of the window, ISO 8601', instant)
@@ -115,12 +115,12 @@ export function addAssessOptions(command: Command): Command {
     .option('--prices <book>', 'a price book, YAML or JSON; repeatable, earlier ones win', collected)
     .option(
       '--candidate-price <input,output[,cached]>',
-      'dollars a million tokens for every mapped model',
+      'dollars per million tokens for every mapped model',
       price,
     )
     .option(
       '--tokenizer-ratio <low:point:high>',
-      'candidate tokens for one of legacy’s, input and output alike',
+      'candidate tokens for each of legacy’s, input and output alike',
       ratio,
     )
     .addOption(
@@ -128,7 +128,7 @@ export function addAssessOptions(command: Command): Command {
         ['tokenizerRatio'],
       ),
     )
-    .option('--warm-up-days <days>', 'days a month of cold prompt cache, at worst', monthDays, 7)
+    .option('--warm-up-days <days>', 'days per month of cold prompt cache, at worst', monthDays, 7)
     .option('--candidate-url <url>', 'ask this OpenAI-compatible endpoint, with --key', webAddress)
     .option(
       '--ask',

@@ -49,7 +49,7 @@ export function lengths(value: string, before: Map<string, number> | undefined):
   return new Map([...(before ?? []), [model, positive(tokens)]]);
 }
 
-/** Parses INPUT,OUTPUT or INPUT,OUTPUT,CACHED in dollars a million tokens. */
+/** Parses INPUT,OUTPUT or INPUT,OUTPUT,CACHED in dollars per million tokens. */
 export function price(value: string): { input: number; cachedInput?: number; output: number } {
   const [input, output, cached] = value.split(',').map(Number);
   if (
@@ -58,7 +58,7 @@ export function price(value: string): { input: number; cachedInput?: number; out
     ![input, output, cached ?? 0].every((each) => each >= 0)
   ) {
     throw new InvalidArgumentError(
-      'expected INPUT,OUTPUT or INPUT,OUTPUT,CACHED in dollars a million tokens',
+      'expected INPUT,OUTPUT or INPUT,OUTPUT,CACHED in dollars per million tokens',
     );
   }
   return { input, output, ...(cached === undefined ? {} : { cachedInput: cached }) };

@@ -25,7 +25,7 @@ export function printCapacityPlan(plan: CapacityPlan, question: CapacityQuestion
   if (plan.cache !== null) {
     const { format, bytesPerToken, bytesPerTokenAsMultiHead } = plan.cache;
     printLine();
-    printLine(`KV cache a token (${format}): ${integer(bytesPerToken)} B`);
+    printLine(`KV cache per token (${format}): ${integer(bytesPerToken)} B`);
     if (plan.attention === 'MLA') {
       const times = Math.round(bytesPerTokenAsMultiHead / bytesPerToken);
       printLine(

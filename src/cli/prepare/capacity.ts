@@ -35,7 +35,7 @@ export function registerCapacity(program: Command): void {
       '[model]',
       'a built-in model (deepseek-v3, ...), or the path or URL of a config.json, a .safetensors file or its index',
     )
-    .option('--config <path>', 'config.json of a checkpoint, when it does not lie beside it')
+    .option('--config <path>', 'config.json of a checkpoint, if it is not next to it')
     .option(
       '--gpu <name[=MiB]>',
       'a GPU to plan for, repeatable; name=MiB for one not listed (default: all known)',
@@ -43,19 +43,19 @@ export function registerCapacity(program: Command): void {
     )
     .option('--utilization <part>', 'part of GPU memory for weights and cache', fraction, 0.9)
     .option('--context <tokens>', 'context length of each request', positive, 8192)
-    .option('--concurrency <requests>', 'requests held at once', positive, 32)
+    .option('--concurrency <requests>', 'concurrent requests', positive, 32)
     .addOption(new Option('--kv-format <format>', 'KV cache format').choices(['bf16', 'fp8']).default('bf16'))
     .option('--data-parallel <ranks>', 'data-parallel degree of training', positive, 8)
     .option('--sequence <tokens>', 'sequence length of training', positive, 4096)
     .option('--micro-batch <sequences>', 'sequences in a training micro-batch', positive, 1)
-    .option('--gpu-hour-usd <usd>', 'what one GPU costs an hour', amount)
+    .option('--gpu-hour-usd <usd>', 'price of one GPU per hour', amount)
     .option('--tokens-per-second <tokens>', 'throughput of a whole deployment', amount)
     .option(
       '--api-price <usd>',
-      "the API's price of a million tokens, input and output as you mix them",
+      "the API's price per million tokens, for your mix of input and output",
       amount,
     )
-    .option('--check-article', "the source article's claims beside what is computed here")
+    .option('--check-article', "the source article's claims next to what is computed here")
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',

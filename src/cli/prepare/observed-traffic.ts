@@ -59,7 +59,7 @@ async function countOf(
   const first = await statusOf(admin, gateway, route);
   if (typeof first === 'string') return first;
   const read = await admin.evidence(gateway, route, first.record?.epoch ?? 0, null);
-  if (read.kind !== 'ok') return `${gateway.name} tells no evidence`;
+  if (read.kind !== 'ok') return `${gateway.name} reports no evidence`;
   const problem = evidenceProblem(read.value, first.record?.epoch ?? 0);
   if (problem !== null) return `${gateway.name}: ${problem}`;
   const { evidence } = read.value;

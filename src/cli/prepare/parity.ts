@@ -37,7 +37,7 @@ export function registerParity(program: Command): void {
   program
     .command('parity')
     .description(
-      'compare what both providers make of golden prompts, legacy against itself as the noise floor',
+      "compare both providers' answers to golden prompts, with legacy against itself as the noise floor",
     )
     .requiredOption('--golden <file>', 'golden prompts, JSON lines')
     .option('--route <name>', 'route of the configuration (default: the only one)')
@@ -50,17 +50,17 @@ export function registerParity(program: Command): void {
     .option('--concurrency <calls>', 'calls at a time', positive, 4)
     .option('--max-cost <usd>', 'send nothing more once this is spent (default: no cap)', amount)
     .option('--timeout <seconds>', 'for one answer', amount, 120)
-    .option('--minimum <prompts>', 'so many prompts have to be compared for a pass', positive, 30)
+    .option('--minimum <prompts>', 'at least this many prompts must be compared for a pass', positive, 30)
     .option(
       '--margin <name=part>',
       `how much worse than legacy itself is allowed, of ${margins}; repeatable`,
       withMargin,
     )
-    .option('--fresh', 'put earlier answers aside and ask for all of them anew')
+    .option('--fresh', 'set earlier answers aside and ask for all of them again')
     .option('--json', 'print the report as one JSON document')
     .addHelpText(
       'after',
-      '\nRaw answers stay in --state. Run the same command again after a crash: it goes on where it stopped.\n' +
+      '\nRaw answers stay in --state. Run the same command again after a crash: it continues where it stopped.\n' +
         'Exit code 0: pass. 5: the candidate differs beyond a margin, or too little was seen to say.\n' +
         '\nExamples:\n  cutover parity --route chat --golden examples/golden/starter.jsonl --max-cost 2\n' +
         '  cutover parity --route chat --golden golden.jsonl --margin decisions=0.05 --json',
@@ -102,7 +102,7 @@ async function runParityCommand(options: ParityOptions): Promise<void> {
     output(report, answersFile(answers, route), options);
   } catch (error) {
     if (!signal.aborted) throw error;
-    throw new CliError('interrupted: run the same command again to go on', EXIT.failure, { cause: error });
+    throw new CliError('interrupted: run the same command again to continue', EXIT.failure, { cause: error });
   } finally {
     release();
   }

@@ -32,7 +32,7 @@ export function registerPlanCheck(plan: Command): void {
       .argument('<file>', 'the plan, YAML or JSON'),
   )
     .option('--config <path>', 'also check the route (default: CUTOVER_CONFIG, then ./cutover.yaml if there)')
-    .option('--observe <duration>', "count the gateways' requests for so long", duration)
+    .option('--observe <duration>', "count the gateways' requests for this long", duration)
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
@@ -102,7 +102,7 @@ function checkAgainst(
   const judgesOutcomes = plan.stages.some(({ outcomes = [] }) => outcomes.length > 0);
   if (judgesOutcomes && gateway.outcomes === undefined) {
     throw new CliError(
-      `${file}: outcomes: expected gateway.outcomes in ${path}, such as {key: env:CUTOVER_OUTCOME_KEY}: without it no gateway takes any, and no stage is left`,
+      `${file}: outcomes: expected gateway.outcomes in ${path}, such as {key: env:CUTOVER_OUTCOME_KEY}: without it gateways accept no outcomes, and every stage is held`,
       EXIT.badInput,
     );
   }
@@ -158,6 +158,6 @@ function refusal(plan: Plan, traffic: Traffic, estimates: readonly StageEstimate
   const enough =
     least === null
       ? 'no traffic is enough: its errors or latencies are beyond its own margins'
-      : `it would take about ${least.toLocaleString('en-US')} requests a day`;
+      : `it would take about ${least.toLocaleString('en-US')} requests per day`;
   return `${late.join(', ')} ${late.length === 1 ? 'is' : 'are'} not likely to decide before being held: ${enough}`;
 }

@@ -77,7 +77,7 @@ export function printConditions({ stages, rollout, notify = [] }: Plan, nowMs: n
   rows.push(...stages.filter(({ share }) => share === 1).map(holdbackRow));
   if (rollout !== undefined) rows.push(['rollout', nextPossibleText(rollout, nowMs)]);
   for (const { name, moments } of notify)
-    rows.push([name, `is told of ${moments?.join(', ') ?? 'everything'}`]);
+    rows.push([name, `is notified of ${moments?.join(', ') ?? 'everything'}`]);
   if (rows.length === 0) return;
   printLine();
   printTable(['ALSO', ''], rows);
@@ -112,7 +112,9 @@ export function printOutcomes({ stages }: Plan): void {
       `at least ${minimum} per stage`,
     ]),
   );
-  printLine('How long they take depends on how many applications report: no stage is left before.');
+  printLine(
+    'How long that takes depends on how many outcomes applications report; no stage advances before.',
+  );
 }
 
 /** Prints the margins of each stage's gates: beyond the first it rolls back, within the second it promotes. */

@@ -10,9 +10,9 @@ export function planTemplate(route: string): string {
 
 function head(plan: Plan): string[] {
   return [
-    '# What to do with one route. Every field but route may be left out: these are the defaults.',
+    '# What to do with one route. Only route is required; these are the defaults.',
     '# Durations: 500ms, 45s, 10m, 24h, 7d. Shares: 0.1 or "10%".',
-    '# `cutover plan check FILE` checks it, `cutover start --plan FILE` shows what it comes to and asks.',
+    '# `cutover plan check FILE` checks it, `cutover start --plan FILE` shows what it will do and asks.',
     '',
     '# A route of cutover.yaml.',
     `route: ${plan.route}`,
@@ -20,7 +20,7 @@ function head(plan: Plan): string[] {
     '# How long a gateway may serve the candidate without renewal, and how often it is renewed.',
     `lease: ${durationText(plan.leaseMs)}`,
     `renewal: ${durationText(plan.renewalMs)} # at most a third of the lease`,
-    '# After this long without a sign of life a watch is started again elsewhere.',
+    '# After this long without a heartbeat a watch is started again elsewhere.',
     `watchHeartbeat: ${durationText(plan.watchHeartbeatMs)}`,
     '',
     '# Part of the traffic that stays at legacy through the soak of the last stage, to compare with; 0: none.',
@@ -58,7 +58,7 @@ function head(plan: Plan): string[] {
     "#   hours: [{ days: [mon, tue, wed, thu], from: '09:00', to: '16:00' }]",
     "#   freezes: [{ from: '2026-12-18', to: '2027-01-03', reason: year end }]",
     '',
-    '# small, for less than 2,000 requests a day, has other defaults: canary at 50%, wide margins, the median.',
+    '# small, for fewer than 2,000 requests per day, has other defaults: canary at 50%, wide margins, the median.',
     'profile: standard',
     '',
     '# In this order; shares rise, the first moves nothing, the last moves everything.',
@@ -74,9 +74,9 @@ function stageLines(stage: StagePlan, index: number): string[] {
   return [
     `  - name: ${stage.name}`,
     `    share: ${stage.share}${why("the candidate's part of the randomised traffic")}`,
-    `    soak: ${durationText(stage.soakMs)}${why('how long it is observed at least')}`,
+    `    soak: ${durationText(stage.soakMs)}${why('how long it is observed, at least')}`,
     `    window: ${durationText(stage.windowMs)}${why('how long one observation window is')}`,
-    `    minimumSample: ${stage.minimumSample}${why('candidate requests; for assess, probes a side')}`,
+    `    minimumSample: ${stage.minimumSample}${why('candidate requests; for assess, probes of each side')}`,
     `    minimumKeys: ${stage.minimumKeys}${why('distinct assignment keys')}`,
     `    burnIn:${why('at the start of a stage only floor, probes and breaker act')}`,
     `      time: ${durationText(stage.burnIn.timeMs)}`,
@@ -91,7 +91,7 @@ function stageLines(stage: StagePlan, index: number): string[] {
     ...(answers === undefined
       ? [`      answers: null${why('answers that break their contract are not judged')}`]
       : [
-          `      answers:${why('with a status of success: empty, cut, JSON or tool calls that are not what was asked for')}`,
+          `      answers:${why('with a status of success: empty, cut, JSON or tool calls that do not match the request')}`,
           `        rollbackRatio: ${answers.rollbackRatio}${why('harm: they break their contract this many times as often')}`,
           `        promotionExcess: ${answers.promotionExcess}${why('promotion: at most this much more often, absolute')}`,
           `        minimum: ${answers.minimum}${why('answers of the candidate that have to be checked')}`,
@@ -102,21 +102,21 @@ function stageLines(stage: StagePlan, index: number): string[] {
     `        promotionIncrease: ${latency.promotionIncrease}${why('promotion: p95 at most this part above; null: not judged')}`,
     `        quantile: ${latency.quantile}${why('0.5 judges the median, which takes fewer requests')}`,
     `        tailIncrease: ${latency.tailIncrease}${why('harm: p99 more than this part above')}`,
-    `        ignoreBelowMs: ${latency.ignoreBelowMs}${why('a difference of fewer milliseconds is none')}`,
+    `        ignoreBelowMs: ${latency.ignoreBelowMs}${why('a difference of fewer milliseconds does not count')}`,
     '      interToken:',
     `        rollbackIncrease: ${interToken.rollbackIncrease}${why('harm: inter-token p95 more than this part above')}`,
     `        ignoreBelowMs: ${interToken.ignoreBelowMs}`,
     '      leavers:',
     `        rollbackRatio: ${leavers?.rollbackRatio}${why('harm: callers leave before their answer this many times as often')}`,
     '      shed:',
-    `        pausePart: ${shed?.pausePart}${why('pause: the candidate took none of more than this part of its requests')}`,
+    `        pausePart: ${shed?.pausePart}${why("pause: more than this part of the candidate's requests could not be sent to it")}`,
     '      sampleRatio:',
     `        pausePValue: ${sampleRatio.pausePValue}${why('pause: the split is this unlikely')}`,
     '      floor:',
     `        success: ${floor.success}${why("the candidate's success rate never below this")}`,
     '      probes:',
     `        rollbackStreak: ${probes.rollbackStreak}${why('harm: failed in a row while legacy passes')}`,
-    `        promotionStreak: ${probes.promotionStreak}${why('promotion: the last so many passed')}`,
+    `        promotionStreak: ${probes.promotionStreak}${why('promotion: at least this many in a row passed')}`,
   ];
 }
 

@@ -24,7 +24,8 @@ function listenProblemText(
   whatToDo: string,
 ): string {
   if (code === 'EADDRINUSE') return `cannot listen on port ${port} of ${ip}${heldByText(port)}: ${whatToDo}`;
-  if (code === 'EACCES') return `cannot listen on port ${port} of ${ip}: this user may not: ${whatToDo}`;
+  if (code === 'EACCES')
+    return `cannot listen on port ${port} of ${ip}: this user is not allowed to: ${whatToDo}`;
   if (code === 'EADDRNOTAVAIL')
     return `cannot listen on ${ip}: this machine has no such address: ${whatToDo}`;
   return `cannot listen on port ${port} of ${ip} (${code}): ${whatToDo}`;

@@ -35,7 +35,7 @@ export function registerUi(program: Command): void {
     .option('--port <port>', 'where to listen; 0 takes a free one', portNumber, 8421)
     .option('--host <address>', 'the address to listen on', '127.0.0.1')
     .option('--allow-host <name>', 'another name that the page is reached by; may be repeated', collect, [])
-    .option('--by <name>', 'who gives the commands of this page, recorded beside the user that runs it')
+    .option('--by <name>', 'who gives the commands on this page, recorded alongside the user that runs it')
     .option('--interval <duration>', 'how often to look at an open migration', interval, 1_000)
     .addHelpText(
       'after',

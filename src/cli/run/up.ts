@@ -126,7 +126,7 @@ async function startTemporal(options: UpOptions, parts: Stoppable[]) {
   let stopping = false;
   parts.push({
     stopped: server.ended.then((how) => {
-      if (!stopping) throw new Error(`Temporal ended by itself: ${how}`);
+      if (!stopping) throw new Error(`Temporal ended unexpectedly: ${how}`);
     }),
     stop: () => {
       stopping = true;

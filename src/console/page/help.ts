@@ -3,16 +3,19 @@ import { h } from './element';
 const TERMS: readonly (readonly [term: string, text: string])[] = [
   [
     'evidence 12 of 20 needed',
-    'An e-value: how much more likely the numbers are if the candidate is within its margin than if it is not. 1 says nothing. It may be looked at at any time; at 20 the chance of a wrong answer is below 1 in 20. Green bars lead to a pass, red ones to a rollback.',
+    'An e-value: how much more likely the numbers are if the candidate is within its margin than if it is not. 1 says nothing. You may check it at any time; at 20 the chance of a wrong answer is below 1 in 20. Green bars lead to a pass, red ones to a rollback.',
   ],
   ['watched', 'A metric that can only roll back; a stage does not wait for it.'],
   ['inconclusive', 'Not enough requests yet to say. The stage waits: missing data never passes.'],
-  ['soak', 'How long a stage has to last at least, counted only while every gateway serves what was asked.'],
+  [
+    'soak',
+    'How long a stage must last, at least. Only time in which every gateway serves the requested share counts.',
+  ],
   [
     'asked, serves, measured',
     'The share the migration wants, the share a gateway serves now, the share of requests it counted.',
   ],
-  ['epoch', 'The version of the routing. It only rises, and numbers of two epochs are never mixed.'],
+  ['epoch', 'The version of the routing. It never falls, and numbers of different epochs are never mixed.'],
 ];
 
 const KEYS: readonly (readonly [key: string, text: string])[] = [

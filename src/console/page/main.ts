@@ -39,7 +39,7 @@ async function begin(): Promise<void> {
     // The token leaves the address at once, so that it stays out of history and bookmarks.
     history.replaceState(null, '', '#/');
     if (!(await openSession(token)))
-      return askForToken('That token was not accepted: the console may have been started anew.');
+      return askForToken('That token was not accepted: the console may have been restarted.');
   }
   const answer = await fetch('/api/session').catch(() => null);
   const told = (await answer?.json().catch(() => null)) as

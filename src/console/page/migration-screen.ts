@@ -119,7 +119,7 @@ export class MigrationScreen {
     this.#actions.hidden = over;
     if (over) return;
     if (this.#viewer !== null) {
-      const why = `${this.#viewer} may look, and give no commands: they are for the operators of this console.`;
+      const why = `${this.#viewer} may look but not give commands: only this console's operators may.`;
       fill(this.#actions, h('p', { class: 'read-only' }, why));
       return;
     }

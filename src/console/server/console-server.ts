@@ -202,7 +202,7 @@ class ConsoleSite {
     response: ServerResponse,
   ): Promise<void> {
     if (role !== 'operator') {
-      const message = `${person} may look, and give no commands: they are for the operators of this console`;
+      const message = `${person} may look but not give commands: only this console's operators may`;
       return sendJson(response, 403, { message });
     }
     if (request.headers['content-type']?.split(';')[0] !== 'application/json') {

@@ -116,7 +116,7 @@ export class OidcIdentity implements Identity {
     const login = this.#logins.get(state);
     this.#logins.delete(state);
     if (login === undefined || login.untilMs < this.options.now()) {
-      return this.#say(response, 400, 'This login was not begun here, or took too long.');
+      return this.#say(response, 400, 'This login did not begin here, or took too long.');
     }
     let name: string | null;
     try {

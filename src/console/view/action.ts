@@ -58,7 +58,7 @@ function pause({ phase, stage, share }: MigrationStatus): Draft {
     name: 'pause',
     label: 'Pause',
     refusal: phase === 'rolling back' ? 'a rollback is under way and cannot be paused' : null,
-    consequence: `The migration stays in ${stage} at ${formatShare(share)} until it is resumed. It is still watched: harm still rolls back by itself, and the deadline still counts.`,
+    consequence: `The migration stays in ${stage} at ${formatShare(share)} until it is resumed. It is still watched: harm still rolls back automatically, and the deadline still counts.`,
   };
 }
 
@@ -67,7 +67,7 @@ function resume({ drift, phase, paused, stage, share }: MigrationStatus): Draft 
   const settled = phase === 'observing' || phase === 'handover';
   const base = { id: 'resume', name: 'resume', label: drifted ? 'Resume and reapply' : 'Resume' } as const;
   if (!drifted) {
-    const consequence = `The migration goes on by itself: once ${stage} has passed, the next stage begins.`;
+    const consequence = `The migration continues on its own: once ${stage} has passed, the next stage begins.`;
     return { ...base, refusal: null, consequence };
   }
   return {
@@ -78,7 +78,7 @@ function resume({ drift, phase, paused, stage, share }: MigrationStatus): Draft 
         : settled
           ? null
           : 'a change of routing is under way',
-    consequence: `Our routing (${stage}, ${formatShare(share)}) is applied again at every gateway under a new epoch, over what is there now. Then the migration goes on by itself.`,
+    consequence: `Our routing (${stage}, ${formatShare(share)}) is applied again at every gateway under a new epoch, over what is there now. Then the migration continues on its own.`,
     payload: { accept: 'reapply' },
   };
 }
@@ -125,7 +125,7 @@ function promote(status: MigrationStatus, { candidate }: ProviderNames): Draft {
       name: 'promote',
       label: `Promote ${stage}`,
       refusal,
-      consequence: `${stage} has passed and is left now, whatever is left of its soak. ${then}${next === undefined ? '' : ', after a health check of both providers.'}`,
+      consequence: `${stage} has passed. It ends now, even if its soak is not over. ${then}${next === undefined ? '' : ', after a health check of both providers.'}`,
       payload: { stage },
     };
   }
@@ -141,7 +141,7 @@ function promote(status: MigrationStatus, { candidate }: ProviderNames): Draft {
     label: asked ? `Promote ${stage} without approval` : `Promote ${stage} without a pass`,
     tone: 'danger',
     refusal: refusal ?? (inEffect === null ? 'nothing is in effect yet' : null),
-    consequence: `${stage} may not be left yet (${why}). An override leaves it all the same, at once and without a health check. ${then}${next === undefined ? '' : '.'} Your name, reason and checkpoint ${inEffect ?? '–'} are recorded.`,
+    consequence: `${stage} cannot be left yet (${why}). An override leaves it anyway, immediately and without a health check. ${then}${next === undefined ? '' : '.'} Your name, reason and checkpoint ${inEffect ?? '–'} are recorded.`,
     reasonNeeded: true,
     payload: { stage, override: true, ...(inEffect === null ? {} : { checkpoint: inEffect }) },
   };

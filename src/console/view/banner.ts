@@ -187,7 +187,7 @@ function handoverBanner({ phase, roster, settled }: MigrationStatus): Banner[] {
   const text =
     open.length === 0
       ? 'Every gateway is settled.'
-      : `Set \`settled: candidate\` in the configuration of ${open.join(', ')}; the migration then closes by itself.`;
+      : `Set \`settled: candidate\` in the configuration of ${open.join(', ')}; the migration then closes on its own.`;
   return [{ id: 'handover', tone: 'info', title: 'Handover', text, sinceMs: null }];
 }
 
@@ -221,7 +221,7 @@ function unreadableBanner({ badMessages }: MigrationStatus): Banner[] {
 function closedBanner(status: MigrationStatus): Banner[] {
   const { route, phase, outcome, lastCheckpoints, endedByTemporal, ending = null } = status;
   if (endedByTemporal !== undefined) {
-    const text = `Nobody watches it any more. Leases run out by themselves; what is pinned stays. \`cutover kill ${route}\` takes the candidate off.`;
+    const text = `Nobody watches it any more. Leases run out; a pinned share keeps serving the candidate. \`cutover kill ${route}\` takes the candidate off.`;
     return [{ id: 'ended', tone: 'danger', title: `Its run was ${endedByTemporal}`, text, sinceMs: null }];
   }
   if (phase !== 'closed' || outcome === null) return [];

@@ -41,13 +41,13 @@ const timeoutsSchema = z.strictObject({
 });
 
 const priceSchema = z.strictObject({
-  inputPerMillion: z.number().min(0).describe('USD a million input tokens.'),
+  inputPerMillion: z.number().min(0).describe('USD per million input tokens.'),
   cachedInputPerMillion: z
     .number()
     .min(0)
     .optional()
-    .describe('USD a million cached input tokens; input price when absent.'),
-  outputPerMillion: z.number().min(0).describe('USD a million output tokens.'),
+    .describe('USD per million cached input tokens; the input price when absent.'),
+  outputPerMillion: z.number().min(0).describe('USD per million output tokens.'),
 });
 
 /** Private addresses are where providers of one's own are; metadata services would be sent prompts and keys. */
@@ -133,11 +133,13 @@ const routeSchema = z.strictObject({
   settled: z
     .enum(['legacy', 'candidate'])
     .default('legacy')
-    .describe('Who serves a gateway without a record: legacy before, candidate after a completed migration.'),
+    .describe(
+      'Which provider a gateway without a record serves: legacy before a migration, candidate after it has completed.',
+    ),
   stateful: z
     .enum(['legacy', 'candidate'])
     .default('legacy')
-    .describe('Where files, batches, assistants and their like are created.'),
+    .describe('Where files, batches, assistants and similar objects are created.'),
   newConversationsOnly: z
     .boolean()
     .default(false)
@@ -151,7 +153,7 @@ const routeSchema = z.strictObject({
         .max(1)
         .default(0.1)
         .describe('Part of the requests that may be replayed after an ambiguous failure.'),
-      burst: z.int().min(0).default(20).describe('Replays that may come at once.'),
+      burst: z.int().min(0).default(20).describe('Replays that may come in one burst.'),
     })
     .prefault({}),
   exposeHeaders: z.boolean().default(true).describe('Whether answers carry x-cutover-* headers.'),
@@ -168,13 +170,13 @@ const callerLimitsSchema = z.strictObject({
     .int()
     .min(1)
     .optional()
-    .describe('Requests of any kind; a minute of them may come at once.'),
+    .describe("Requests of any kind; a minute's allowance may be used in one burst."),
   tokensPerMinute: z
     .int()
     .min(1)
     .optional()
     .describe('Input and output tokens as providers count them; estimated from the body until then.'),
-  concurrent: z.int().min(1).optional().describe('Requests and WebSockets at once.'),
+  concurrent: z.int().min(1).optional().describe('Concurrent requests and WebSockets.'),
 });
 
 const callerSchema = z.strictObject({
@@ -186,7 +188,7 @@ const callerSchema = z.strictObject({
   keys: z
     .record(nameSchema, referenceSchema)
     .default({})
-    .describe('Own provider keys of this team, by provider.'),
+    .describe("This team's own provider keys, by provider."),
   headers: z.record(z.string(), z.string()).default({}).describe('Extra headers, such as an organisation.'),
   limits: callerLimitsSchema
     .optional()
@@ -194,8 +196,13 @@ const callerSchema = z.strictObject({
 });
 
 const breakerSchema = z.strictObject({
-  consecutiveFailures: z.int().min(1).default(5).describe('Opens after so many failures in a row.'),
-  failureRatio: z.number().min(0.01).max(1).default(0.5).describe('Opens when so large a part failed.'),
+  consecutiveFailures: z.int().min(1).default(5).describe('Opens after this many failures in a row.'),
+  failureRatio: z
+    .number()
+    .min(0.01)
+    .max(1)
+    .default(0.5)
+    .describe('Opens when this part of the requests failed.'),
   minimumRequests: z.int().min(1).default(20).describe('Requests in the window before the ratio counts.'),
   window: durationSchema('10s', 'Over which the ratio is taken.'),
   open: durationSchema('1s', 'How long it stays open at first; doubles up to openMax.'),
@@ -226,7 +233,7 @@ const gatewaySettingsSchema = z.strictObject({
     .string()
     .min(1)
     .default('.cutover/gateway')
-    .describe('Where records are kept; one directory a gateway.'),
+    .describe('Where records are kept; one directory per gateway.'),
   processes: z
     .union(
       [z.int(PROCESSES_EXPECTED).min(1, PROCESSES_EXPECTED).max(256, PROCESSES_EXPECTED), z.literal('auto')],
@@ -234,7 +241,7 @@ const gatewaySettingsSchema = z.strictObject({
     )
     .default(1)
     .describe(
-      'Processes that serve, each on a core of its own; `auto`: one for each core. Limits of the gateway are divided among them.',
+      'Processes that serve, each on its own core; `auto`: one per core. Limits of the gateway are divided among them.',
     ),
   maxBodyBytes: z
     .int()
@@ -246,21 +253,26 @@ const gatewaySettingsSchema = z.strictObject({
     .min(1024)
     .default(268_435_456)
     .describe(
-      'What a gateway holds at once of bodies, held answers and unread answers; one caller gets at most three quarters. A gateway needs 1.5 x this and 200 MiB per process.',
+      'Memory for bodies, held answers and unread answers; one caller gets at most three quarters. A gateway needs 1.5 x this plus 200 MiB per process.',
     ),
-  drain: durationSchema('120s', 'How long requests in flight may run on after a lowering or at shutdown.'),
+  drain: durationSchema(
+    '120s',
+    'How long requests in flight may keep running after a lowering or at shutdown.',
+  ),
   headersTimeout: durationSchema('30s', 'For a caller to send its headers.'),
   bodyTimeout: durationSchema('60s', 'For a caller to send its body.'),
   maxConnections: z
     .int()
     .min(1)
     .default(8192)
-    .describe('Open connections of callers in one process; above it new ones are closed at once.'),
+    .describe('Open connections of callers in one process; above it new ones are closed immediately.'),
   tunnels: tunnelsSchema.prefault({}),
   breaker: breakerSchema.prefault({}),
   outcomes: outcomesSchema
     .optional()
-    .describe('Takes what applications say of answers at /v1/outcomes; absent: not taken.'),
+    .describe(
+      'Accepts what applications report about answers at /v1/outcomes; when absent, reports are refused.',
+    ),
 });
 
 const listenerTlsSchema = z.strictObject({
@@ -270,7 +282,7 @@ const listenerTlsSchema = z.strictObject({
   key: referenceSchema.describe('Its private key, in PEM.'),
   clientCa: referenceSchema
     .optional()
-    .describe('CA certificates in PEM: whoever connects must show a certificate of theirs.'),
+    .describe('CA certificates in PEM: clients must show a certificate signed by one of them.'),
 });
 
 const adminClientSchema = z
@@ -280,7 +292,7 @@ const adminClientSchema = z
       .describe(
         "CA certificates in PEM that the gateways' certificates are checked by; the system's when absent.",
       ),
-    certificate: referenceSchema.optional().describe('Certificate that is shown to admin listeners, in PEM.'),
+    certificate: referenceSchema.optional().describe('Certificate to show to admin listeners, in PEM.'),
     key: referenceSchema.optional().describe('Its private key, in PEM.'),
   })
   .refine(({ certificate, key }) => (certificate === undefined) === (key === undefined), {
@@ -318,12 +330,12 @@ export const configurationSchema = z
       .describe(
         'Token for the metrics of gateways and workers, and for nothing else. Without one the admin token opens those of gateways, and workers show theirs on loopback only.',
       ),
-    tls: tlsSchema.prefault({}).describe('TLS 1.2 and newer on our own listeners.'),
+    tls: tlsSchema.prefault({}).describe("TLS 1.2 and newer on Cutover's own listeners."),
     console: consoleSchema.optional().describe('Who may use the page of `cutover ui`.'),
     adminHosts: z
       .array(z.string())
       .default([])
-      .describe('Further Host names that the admin listener answers to.'),
+      .describe('Other Host names that the admin listener answers to.'),
     callers: z
       .array(callerSchema)
       .default([])
@@ -334,7 +346,7 @@ export const configurationSchema = z
           .array(forwardedHeaderSchema)
           .default([])
           .describe(
-            "Headers of callers that every provider gets besides those that it needs: content type, accept, user agent and SDK headers, idempotency key, trace context, OpenAI-Beta, ranges and conditions. Callers' other headers stay at the gateway.",
+            "Headers of callers that every provider gets in addition to those that it needs: content type, accept, user agent and SDK headers, idempotency key, trace context, OpenAI-Beta, ranges and conditions. Callers' other headers stay at the gateway.",
           ),
       })
       .prefault({}),
@@ -344,7 +356,7 @@ export const configurationSchema = z
           .array(forwardedParameterSchema)
           .default([])
           .describe(
-            "Query parameters of callers that every provider gets besides those of OpenAI's API, such as limit, after and include. Callers' other parameters stay at the gateway.",
+            "Query parameters of callers that every provider gets in addition to those of OpenAI's API, such as limit, after and include. Callers' other parameters stay at the gateway.",
           ),
       })
       .prefault({}),
@@ -353,7 +365,7 @@ export const configurationSchema = z
       .record(nameSchema, effectTargetSchema)
       .default({})
       .describe(
-        'What plans may change or tell beside routing: DNS, feature flags, channels, gates by others.',
+        'Other systems that a plan changes or notifies: DNS, feature flags, channels, external gates.',
       ),
     links: linksSchema.prefault({}),
   })
@@ -372,7 +384,7 @@ export const configurationSchema = z
         context.addIssue({
           code: 'custom',
           path: ['routes', name, 'candidate'],
-          message: `expected another provider than legacy, got "${route.candidate}" for both`,
+          message: `the candidate must differ from legacy, got "${route.candidate}" for both`,
         });
       }
     }

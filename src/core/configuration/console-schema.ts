@@ -9,19 +9,19 @@ const addressSchema = z.string().refine((text) => ADDRESSES.some((each) => each.
 
 const oidcSchema = z.strictObject({
   issuer: httpUrlSchema.describe('As the provider names itself; over plain HTTP on loopback only.'),
-  clientId: z.string().min(1).describe('How the provider knows this console.'),
+  clientId: z.string().min(1).describe('The id under which the provider knows this console.'),
   clientSecret: referenceSchema.optional().describe('Absent for a public client: PKCE is used in any case.'),
   url: httpUrlSchema
     .optional()
     .describe(
       'Where browsers reach the console, such as https://cutover.example.com; the provider returns to /callback there. The address it listens on when absent.',
     ),
-  scope: z.string().default('openid email').describe('What is asked of the provider.'),
+  scope: z.string().default('openid email').describe('The scopes requested from the provider.'),
   claim: z
     .string()
     .min(1)
     .default('email')
-    .describe('The claim that names a person, of the ID token or else of the user info.'),
+    .describe('The claim that names a person, from the ID token or else from the user info.'),
   session: durationSchema('8h', 'How long a login holds.'),
 });
 
@@ -36,7 +36,7 @@ const identitySchema = z
       .array(addressSchema)
       .min(1)
       .optional()
-      .describe('Addresses of that proxy: whoever connects from elsewhere is refused.'),
+      .describe('Addresses of that proxy: connections from anywhere else are refused.'),
     oidc: oidcSchema.optional().describe('OpenID Connect: authorization code with PKCE.'),
   })
   .refine(({ header, oidc }) => (header === undefined) !== (oidc === undefined), {
@@ -55,7 +55,7 @@ export const consoleSchema = z.strictObject({
   roles: z
     .strictObject({
       operators: z.array(personSchema).default([]).describe('May give commands.'),
-      viewers: z.array(personSchema).default([]).describe('May look; "*" is whoever is logged in.'),
+      viewers: z.array(personSchema).default([]).describe('May look; "*" means everybody who is logged in.'),
     })
     .refine(({ operators, viewers }) => operators.length + viewers.length > 0, {
       message: 'expected at least one operator or viewer: nobody else is let in',

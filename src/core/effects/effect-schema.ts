@@ -158,21 +158,21 @@ const webhookTargetSchema = z.strictObject({
   type: z.literal('webhook').describe('A receiver of signed messages.'),
   url: urlOrReferenceSchema.describe('Where it is, or a reference to it.'),
   secret: referenceSchema.describe('Signs each message (HMAC-SHA256, Standard Webhooks).'),
-  body: jsonTemplateSchema().optional().describe('JSON body in place of the standard one.'),
+  body: jsonTemplateSchema().optional().describe('JSON body instead of the standard one.'),
   ...HTTP_LIMITS,
 });
 
 const confirmTargetSchema = z.strictObject({
-  type: z.literal('confirm').describe('A gate by others: asked before a stage is entered.'),
+  type: z.literal('confirm').describe('An external gate: asked before a stage is entered.'),
   url: urlOrReferenceSchema.describe('Where it is, or a reference to it.'),
   secret: referenceSchema.describe('Signs each question (HMAC-SHA256, Standard Webhooks).'),
-  interval: durationSchema('10s', 'Between two questions while there is no answer.', 100),
+  interval: durationSchema('10s', 'Time between two questions while there is no answer.', 100),
   default: z
     .enum(['yes', 'no', 'hold'])
     .default('hold')
     .describe('What counts when there is no answer in time; hold: the stage is not entered until one is.'),
   ...HTTP_LIMITS,
-  timeout: durationSchema('5m', 'How long it is asked in all, at most 24h.').pipe(
+  timeout: durationSchema('5m', 'How long it is asked in total, at most 24h.').pipe(
     z.number().max(DAY_MS, 'expected at most 24h'),
   ),
 });
@@ -210,7 +210,7 @@ export const effectTargetSchema = z
         context.addIssue({
           code: 'custom',
           path,
-          message: 'expected https://, or allowHttp: true beside it',
+          message: 'expected https://, or allowHttp: true next to it',
         });
       }
     }

@@ -20,19 +20,24 @@ export const assessPlanSchema = z
       .string()
       .regex(/^[a-z0-9-]{1,60}$/, 'expected the name of a format, such as litellm')
       .optional()
-      .describe('Their format; told from their content when absent.'),
+      .describe('Their format; detected from their content when absent.'),
     mapping: z.array(path).max(20).default([]).describe('Usage mappings of your own: YAML or JSON files.'),
     windowDays: z
       .number()
       .gt(0, 'expected more than 0 days')
       .max(3_660, 'expected at most 3,660 days')
       .default(30)
-      .describe('Days up to the last record that are looked at.'),
+      .describe('How many days to read, up to the last record.'),
     rejectedRowsMost: shareSchema
       .default(0.01)
-      .describe("Part of a file's rows that may be rejected before nothing of it is trusted."),
+      .describe("Part of a file's rows that may be rejected; above it the whole file is refused."),
     prices: z.array(path).max(20).default([]).describe('Price books: YAML or JSON files; earlier ones win.'),
-    warmUpDays: z.number().min(0).max(30).default(7).describe('Days a month of cold prompt cache, at worst.'),
+    warmUpDays: z
+      .number()
+      .min(0)
+      .max(30)
+      .default(7)
+      .describe('Days per month of cold prompt cache, at worst.'),
     tokenizerRatio: z
       .strictObject({
         low: ratio.describe('Lower end of what is likely.'),
@@ -41,10 +46,10 @@ export const assessPlanSchema = z
       })
       .refine(({ low, point, high }) => low <= point && point <= high, 'expected low <= point <= high')
       .optional()
-      .describe('Candidate tokens for one of legacy, input and output alike.'),
+      .describe("Candidate tokens for each of legacy's, input and output alike."),
     parityReport: path
       .optional()
-      .describe('A report of `cutover parity --json`, whose token ratios take the place of tokenizerRatio.'),
+      .describe('A report of `cutover parity --json`, whose token ratios replace tokenizerRatio.'),
     ask: z
       .boolean()
       .default(true)
@@ -52,14 +57,14 @@ export const assessPlanSchema = z
     contextLengths: z
       .record(line, z.int().positive('expected a number of tokens above 0'))
       .default({})
-      .describe("Context in tokens by the candidate's model, where it does not tell."),
+      .describe("Context in tokens by the candidate's model, where the candidate does not report it."),
     limits: z
       .strictObject({
         requestsPerMinute: perMinute.optional().describe('Requests a minute.'),
         tokensPerMinute: perMinute.optional().describe('Tokens a minute.'),
       })
       .prefault({})
-      .describe("The candidate's limits, where it does not tell."),
+      .describe("The candidate's limits, where it does not report them."),
     targets: z
       .strictObject({
         p50: durationTextSchema.optional().describe("Reject when the candidate's p50 is above it."),
@@ -78,12 +83,12 @@ export const assessPlanSchema = z
           .array(
             z.strictObject({
               text: line.describe('What has to hold.'),
-              attestedBy: line.optional().describe('Who vouches for it; nobody yet when absent.'),
+              attestedBy: line.optional().describe('Who vouches for it; when absent, nobody does yet.'),
             }),
           )
           .max(10)
           .default([])
-          .describe('Points of your own; held until each is attested.'),
+          .describe('Points of your own; the stage is held until each is attested.'),
         asks: line.optional().describe('The operator who is asked for what nobody has attested.'),
       })
       .prefault({}),
@@ -91,7 +96,7 @@ export const assessPlanSchema = z
       .array(
         z.strictObject({
           item: item.describe('What is vouched for.'),
-          holds: z.boolean().default(true).describe('False: somebody says that it does not hold.'),
+          holds: z.boolean().default(true).describe('False: somebody attests that it is not so.'),
           by: line.describe('Who vouches for it.'),
           on: z
             .string()

@@ -29,7 +29,7 @@ export const outcomeGatesSchema = z
         .int()
         .min(1, 'expected at least 1 outcome')
         .default(200)
-        .describe("The candidate's outcomes that a stage needs before it is left."),
+        .describe("How many of the candidate's outcomes a stage needs before it can pass."),
     }),
   )
   .max(MOST, `expected at most ${MOST} outcomes`)

@@ -84,7 +84,7 @@ const gatesSchema = z.strictObject({
       promotionExcess: probability
         .optional()
         .describe(
-          'Promote when they break it at most this much more often, absolute; a point more than for errors when absent.',
+          'Promote when they break their contract at most this much more often, absolute; a point more than for errors when absent.',
         ),
       minimum: z
         .int()
@@ -118,7 +118,9 @@ const gatesSchema = z.strictObject({
         .describe('Roll back when p99 is more than this part above that of legacy.'),
       ignoreBelowMs: milliseconds
         .optional()
-        .describe('A difference of fewer milliseconds is neither harm nor an obstacle, whatever its part.'),
+        .describe(
+          'A difference of fewer milliseconds is neither harm nor an obstacle, however large it is relatively.',
+        ),
     })
     .optional(),
   interToken: z
@@ -126,7 +128,7 @@ const gatesSchema = z.strictObject({
       rollbackIncrease: increase
         .optional()
         .describe('Roll back when the p95 between tokens is more than this part above.'),
-      ignoreBelowMs: milliseconds.optional().describe('A difference of fewer milliseconds is no harm.'),
+      ignoreBelowMs: milliseconds.optional().describe('A difference of fewer milliseconds is not harm.'),
     })
     .optional(),
   leavers: z
@@ -141,7 +143,7 @@ const gatesSchema = z.strictObject({
       pausePart: probability
         .optional()
         .describe(
-          'Pause when the candidate took none of more than this part of its requests (breaker, cap, Retry-After).',
+          "Pause when more than this part of the candidate's requests could not be sent to it (breaker, cap, Retry-After).",
         ),
     })
     .optional(),
@@ -154,7 +156,7 @@ const gatesSchema = z.strictObject({
     .optional(),
   floor: z
     .strictObject({
-      success: probability.optional().describe("The candidate's success rate never below this."),
+      success: probability.optional().describe("The candidate's success rate must never fall below this."),
     })
     .optional(),
   probes: z
@@ -163,8 +165,12 @@ const gatesSchema = z.strictObject({
         .int()
         .min(1)
         .optional()
-        .describe('Roll back after so many failed probes in a row while legacy passes.'),
-      promotionStreak: z.int().min(1).optional().describe('Promote when the last so many probes passed.'),
+        .describe('Roll back after this many failed probes in a row while legacy passes.'),
+      promotionStreak: z
+        .int()
+        .min(1)
+        .optional()
+        .describe('Promote when at least this many probes in a row have passed.'),
     })
     .optional(),
 });
@@ -173,7 +179,9 @@ const approvalSchema = z.union(
   [
     z.boolean(),
     z.strictObject({
-      expires: durationTextSchema.optional().describe('After it was asked for; 24h when absent.'),
+      expires: durationTextSchema
+        .optional()
+        .describe('How long the approval is waited for; 24h when absent.'),
       onExpiry: z.enum(['hold', 'roll back']).optional().describe('What happens then; hold when absent.'),
     }),
   ],
@@ -197,7 +205,7 @@ const rolloutSchema = z.strictObject({
             .min(1)
             .describe('Days on which the hours begin.'),
           from: timeOfDay.describe('Local time such as 09:30.'),
-          to: timeOfDay.describe('Local time; of the next day where it is earlier than from.'),
+          to: timeOfDay.describe('Local time; on the next day if it is earlier than from.'),
         })
         .refine(({ from, to }) => from !== to, 'expected hours that differ, got the same from and to'),
     )
@@ -210,7 +218,7 @@ const rolloutSchema = z.strictObject({
         .strictObject({
           from: localTime.describe('A day, or a local time such as 2026-12-24T18:00.'),
           to: localTime.describe('The same; later than from.'),
-          reason: z.string().max(200).default('').describe('Why; shown while it lasts.'),
+          reason: z.string().max(200).default('').describe('Why; shown during the freeze.'),
         })
         .transform(({ from, to, reason }) => ({
           from: from.length === 10 ? `${from}T00:00` : from,
@@ -221,7 +229,7 @@ const rolloutSchema = z.strictObject({
     )
     .max(50)
     .default([])
-    .describe('Days or local times between which nothing is raised; a day in to is included.'),
+    .describe('Days or local times between which no share is raised; a day given as `to` is included.'),
 });
 
 const stageSchema = z.strictObject({
@@ -231,18 +239,22 @@ const stageSchema = z.strictObject({
   share: shareSchema
     .optional()
     .describe("The candidate's part of the randomised traffic: 0 to 1, or a percentage."),
-  soak: durationTextSchema.optional().describe('How long the stage is observed at least.'),
+  soak: durationTextSchema.optional().describe('How long the stage is observed, at least.'),
   window: durationTextSchema
     .optional()
     .describe('How long one observation window is; soak/48, at least a minute, when absent.'),
-  minimumSample: z.int().min(0).optional().describe('Candidate requests; for assess, probes a side.'),
-  minimumKeys: z.int().min(0).optional().describe('Distinct keys of assignment that the sample must have.'),
+  minimumSample: z.int().min(0).optional().describe('Candidate requests; for assess, probes of each side.'),
+  minimumKeys: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('Distinct keys of assignment that the sample must contain.'),
   burnIn: z
     .strictObject({
       time: durationTextSchema
         .optional()
-        .describe('Not judged for so long after the stage is entered, but for floor and probes.'),
-      requests: z.int().min(0).optional().describe('Nor before so many candidate requests.'),
+        .describe('For this long after the stage is entered, only floor and probes are judged.'),
+      requests: z.int().min(0).optional().describe('And until this many candidate requests.'),
     })
     .optional(),
   deadline: z
@@ -258,18 +270,18 @@ const stageSchema = z.strictObject({
   approval: approvalSchema
     .optional()
     .describe(
-      'Whether a person must approve before the stage is left: true, or with expiry and what happens then.',
+      'Whether a person must approve before the next stage: true, or with an expiry and what happens then.',
     ),
   effects: z
     .array(plannedEffectSchema)
     .max(20)
     .optional()
-    .describe('Done in this order when the stage is entered, undone in reverse on rollback.'),
+    .describe('Applied in this order when the stage is entered, undone in reverse on rollback.'),
   confirm: z
     .array(nameSchema)
     .max(10)
     .optional()
-    .describe('Gates by others that must answer yes before the stage is entered.'),
+    .describe('External gates that must answer yes before the stage is entered.'),
 });
 
 type StageInput = z.output<typeof stageSchema>;
@@ -309,7 +321,11 @@ const paritySchema = z.strictObject({
     .describe('Nothing more is sent once this is spent; null: no cap, and no prices are needed.'),
   concurrency: z.int().min(1).max(64).default(4).describe('Calls at a time.'),
   timeout: durationSchema('120s', 'For one answer.', 100),
-  minimumPrompts: z.int().min(1).default(30).describe('So many prompts have to be compared for a pass.'),
+  minimumPrompts: z
+    .int()
+    .min(1)
+    .default(30)
+    .describe('At least this many prompts must be compared for a pass.'),
   margins: z
     .strictObject({
       decisions: margin
@@ -319,7 +335,7 @@ const paritySchema = z.strictObject({
         .default(PARITY_MARGINS.toolArguments)
         .describe('Names and arguments of tool calls.'),
       jsonFields: margin.default(PARITY_MARGINS.jsonFields).describe('Fields of JSON answers.'),
-      similarity: margin.default(PARITY_MARGINS.similarity).describe('Likeness of texts.'),
+      similarity: margin.default(PARITY_MARGINS.similarity).describe('Similarity of texts.'),
       length: margin.default(PARITY_MARGINS.length).describe('Ratio of the lengths of texts.'),
       embedding: margin
         .default(PARITY_MARGINS.embedding)
@@ -338,7 +354,7 @@ export const planSchema = z
       .enum(['standard', 'small'])
       .default('standard')
       .describe(
-        'small: for less than 2,000 requests a day. Canary at 50%, wide margins, the median, longer deadlines, and a pass that a named person approves.',
+        'small: for fewer than 2,000 requests per day. Canary at 50%, wide margins, the median, longer deadlines, and a pass that a named person approves.',
       ),
     stages: z
       .array(stageSchema)
@@ -355,7 +371,7 @@ export const planSchema = z
     renewal: durationSchema('5s', 'How often leases are renewed and evidence is read.', 100),
     watchHeartbeat: durationSchema(
       '10s',
-      'After this long without a sign of life a watch is started again elsewhere.',
+      'After this long without a heartbeat a watch is started again elsewhere.',
       1_000,
     ),
     probes: z
@@ -376,7 +392,7 @@ export const planSchema = z
         weights: weights
           .prefault({})
           .describe(
-            'How the chance of a false rollback is divided over guardrails: each has its part of their sum.',
+            "How the chance of a false rollback is divided over guardrails: each gets its weight's part of the sum.",
           ),
       })
       .prefault({}),
@@ -415,7 +431,7 @@ export const planSchema = z
       )
       .max(20)
       .optional()
-      .describe('Who is told of what.'),
+      .describe('Who is notified of what.'),
   })
   .transform((input, context): Plan => {
     const profile = PROFILES[input.profile];

@@ -68,7 +68,7 @@ export interface StagePlan {
   readonly holdback?: number;
   readonly soakMs: number;
   readonly windowMs: number;
-  /** Candidate requests; for assess, probes a side. */
+  /** Candidate requests; for assess, probes of each side. */
   readonly minimumSample: number;
   readonly minimumKeys: number;
   readonly burnIn: { readonly timeMs: number; readonly requests: number };
@@ -151,10 +151,10 @@ export interface Gates {
   readonly interToken: { readonly rollbackIncrease: number; readonly ignoreBelowMs?: number };
   /** Harm: callers leave before their answer more than this many times as often. Absent in plans of older releases. */
   readonly leavers?: { readonly rollbackRatio: number };
-  /** Pause: the candidate took none of more than this part of its requests; absent: `SHED_PAUSE_PART`. */
+  /** Pause: more than this part of the candidate's requests could not be sent to it; absent: `SHED_PAUSE_PART`. */
   readonly shed?: { readonly pausePart: number };
   readonly sampleRatio: { readonly pausePValue: number };
-  /** The candidate's success rate never below this. */
+  /** The candidate's success rate must never fall below this. */
   readonly floor: { readonly success: number };
   readonly probes: {
     /** Harm: so many failures in a row while legacy's probes pass. */
@@ -200,7 +200,7 @@ export interface ParityPlan {
   readonly concurrency: number;
   /** For one answer. */
   readonly timeoutMs: number;
-  /** So many prompts have to be compared for a pass. */
+  /** At least this many prompts must be compared for a pass. */
   readonly minimumPrompts: number;
   readonly margins: ParityMargins;
 }

@@ -148,7 +148,7 @@ export class CallerLimits {
       case 'tokens':
         return `tokens per min (TPM): ${used(this.#tokens, nowMs)}`;
       case 'concurrent':
-        return `requests at once: Limit ${this.#concurrent}, Used ${this.#running}`;
+        return `concurrent requests: Limit ${this.#concurrent}, Used ${this.#running}`;
     }
   }
 }

@@ -92,7 +92,7 @@ function isNamed(name: string, lower: string): boolean {
 /** A tab around a value is a blank by RFC 9110, and a part of the value to some readers (llhttp among them). */
 function refuseTab(text: string, from: number, to: number): void {
   const tab = text.indexOf('\t', from);
-  if (tab >= 0 && tab < to) throw new MessageError('expected no tab beside the framing of a message');
+  if (tab >= 0 && tab < to) throw new MessageError('expected no tab next to the framing of a message');
 }
 
 /** Fifteen digits are exact in a double. */

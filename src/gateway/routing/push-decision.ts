@@ -96,7 +96,7 @@ function grantRefusal(standing: Standing, same: boolean, asOfMs: number, leaseMs
   if (ageMs < 0) {
     return refuse(
       'bad request',
-      'asOfMs: expected a reading that this gateway gave out, got one of its future',
+      'asOfMs: expected a reading that this gateway has given out, got one from its future',
     );
   }
   if (ageMs >= leaseMs) {

@@ -188,7 +188,7 @@ export class GatewayMetrics {
       });
     byListener('cutover_connections_open', 'gauge', 'Open connections.', ({ open }) => open);
     byListener('cutover_connections_limit', 'gauge', 'How many may be open.', ({ atMost }) => atMost);
-    const refused = 'Connections that were closed at once, because too many were open.';
+    const refused = 'Connections that were closed immediately, because too many were open.';
     byListener('cutover_connections_refused_total', 'counter', refused, ({ refused }) => refused);
     registerScraped(this.#registry, {
       name: 'cutover_failed_logins_total',

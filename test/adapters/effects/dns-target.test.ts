@@ -159,7 +159,7 @@ describe('a server that refuses', () => {
     [
       'a key that may only ask',
       { tsig: { name: 'reader', secret: 'env:READER' } },
-      'or this one may not do this',
+      'or the key is not allowed to do this',
     ],
     ['a key that it does not know', { tsig: { name: 'nobody', secret: 'env:READER' } }, 'BADKEY'],
     [
@@ -214,7 +214,7 @@ describe('a server that lies', () => {
   it.each([
     ['without a signature', (message: Buffer) => asUnsignedAnswer(message), 'answered without a signature'],
     ['with our own message', (message: Buffer) => message, 'the signature of the answer does not match'],
-    ['with noise', () => Buffer.from([0, 40, ...Buffer.alloc(40, 0xc1)]), 'is no answer to our message'],
+    ['with noise', () => Buffer.from([0, 40, ...Buffer.alloc(40, 0xc1)]), 'is not an answer to our message'],
   ])('%s is not believed', async (_how, answer, message) => {
     const liar = await startTcpServer((socket) => {
       socket.once('data', (asked: Buffer) => socket.write(answer(asked)));

@@ -44,7 +44,7 @@ describe('a channel', () => {
       effectContext(),
       NEVER,
     );
-    expect(note).toBe('the channel was told');
+    expect(note).toBe('the channel was notified');
     const [message] = receiver.received;
     expect(message).toMatchObject({ method: 'POST', url: '/services/secret' });
     expect(JSON.parse(message?.body ?? '')).toEqual({
@@ -82,8 +82,8 @@ describe('a channel', () => {
     const flaky = targets({ channel: { ...channel, url: 'env:FLAKY' } });
     const tell = () => flaky.apply({ name: 'channel', set: {} }, 'k', effectContext(), NEVER);
     await expect(tell()).rejects.toThrow('answered 503');
-    expect(await tell()).toBe('the channel was told');
-    expect(await tell()).toBe('the channel had been told already');
+    expect(await tell()).toBe('the channel was notified');
+    expect(await tell()).toBe('the channel had already been notified');
     expect(receiver.received).toHaveLength(2);
   });
 

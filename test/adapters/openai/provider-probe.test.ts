@@ -45,7 +45,7 @@ it.each<[ProbeKind, string, ScriptedAnswer]>([
 
 it.each<[ProbeKind, string, ScriptedAnswer, string]>([
   ['tools', 'words in place of a call', says('I noted it.'), 'malformed (the tool was not called)'],
-  ['tools', 'arguments cut short', calls('note', '{"number":'), 'malformed (arguments that are no JSON)'],
+  ['tools', 'arguments cut short', calls('note', '{"number":'), 'malformed (arguments that are not JSON)'],
   ['tools', 'a refusal', { status: 400 }, 'status_4xx (status 400)'],
   ['jsonSchema', 'words', says('ok is true'), 'malformed (an answer that does not keep to the JSON schema)'],
   [

@@ -49,7 +49,7 @@ it('counts rows that do not fit, with line or record and reason, and adds up the
     'a value of prompt_tokens that is not a number': 1,
     'missing columns': 1,
     'too many columns': 1,
-    'no time, or one that cannot be read (or the line is no object)': 1,
+    'no time, or one that cannot be read (or the line is not an object)': 1,
     'calls or tokens that are not whole numbers from 0 to 10^15': 3,
     'no model': 1,
     'a time outside the years 2015 to 2100: wrong unit?': 1,
@@ -250,7 +250,7 @@ it('refuses a column mapped as model that holds something else', async () => {
 });
 
 it('never fetches, whatever a path looks like', async () => {
-  await expect(analyze('https://127.0.0.1:1/usage.csv')).rejects.toThrow('is no file; download it first');
+  await expect(analyze('https://127.0.0.1:1/usage.csv')).rejects.toThrow('is not a file; download it first');
   await expect(analyze(join(folder, 'missing.csv'))).rejects.toThrow('there is no file');
   await expect(analyze(folder)).rejects.toThrow('is a folder');
 });

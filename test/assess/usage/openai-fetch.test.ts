@@ -112,7 +112,9 @@ it('refuses usage that is not grouped by model, and documents that are none', ()
   };
   const bucket = { object: 'bucket', start_time: 1, end_time: 2, results: [result] };
   expect(() => readOpenAiUsage([bucket], 'a.json')).toThrow('ask for it with group_by=model');
-  expect(() => readOpenAiUsage({ object: 'list' }, 'a.json')).toThrow("a.json is no page of OpenAI's usage");
+  expect(() => readOpenAiUsage({ object: 'list' }, 'a.json')).toThrow(
+    "a.json is not a page of OpenAI's usage",
+  );
   expect(() =>
     readOpenAiUsage([{ ...bucket, results: [{ ...result, input_tokens: -5 }] }], 'a.json'),
   ).toThrow('is neither usage nor costs');

@@ -80,7 +80,7 @@ it('leaves what was captured in sight when it cannot be put back', async () => {
 
 it('sends a message that says what it is', async () => {
   const { code, stdout } = await cutover('effects', 'test', 'channel');
-  expect({ code, stdout }).toEqual({ code: 0, stdout: 'set: the channel was told\n' });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: 'set: the channel was notified\n' });
   expect(receiver.received[0]?.body).toContain('tried by hand');
 });
 

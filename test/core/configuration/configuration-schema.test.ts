@@ -145,7 +145,7 @@ describe('a configuration that is not valid names path, what was expected and wh
     [
       'one provider on both sides',
       chat({ candidate: 'openai' }),
-      'routes.chat.candidate: expected another provider than legacy, got "openai" for both',
+      'routes.chat.candidate: the candidate must differ from legacy, got "openai" for both',
     ],
     [
       'an unknown default route',

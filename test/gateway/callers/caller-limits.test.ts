@@ -141,7 +141,7 @@ describe('a caller above its limits', () => {
     while (waiting.length < 2) await sleep(2);
     const refused = await ask(dataUrl);
     expect([refused.status, refused.headers['retry-after']]).toEqual([429, '1']);
-    expect(refused.body.error.message).toContain('requests at once: Limit 2, Used 2, Requested 1');
+    expect(refused.body.error.message).toContain('concurrent requests: Limit 2, Used 2, Requested 1');
     expect(await refusals(adminUrl, 'concurrent')).toBe(1);
     await leaving.destroy();
     await second;

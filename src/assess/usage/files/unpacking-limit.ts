@@ -40,7 +40,7 @@ export class UnpackingLimit {
     const grace = this.use === 'held' ? MIB : GRACE_BYTES;
     if (this.#unpacked > grace && this.#unpacked > RATIO * packedBytes) {
       throw new BadInput(
-        `${this.file} unpacks to over ${RATIO} times its size: it is no log, and is refused`,
+        `${this.file} unpacks to over ${RATIO} times its size: it is not a log, and is refused`,
       );
     }
   }

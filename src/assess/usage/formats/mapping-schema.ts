@@ -114,7 +114,7 @@ export type NumberField = z.infer<typeof numberSchema>;
 /** A mapping from a YAML or JSON document; throws `BadInput` that names what does not fit. */
 export function parseMapping(document: unknown, name: string): Mapping {
   const parsed = mappingSchema.safeParse(document);
-  if (!parsed.success) throw new BadInput(`${name} is no usage mapping: ${z.prettifyError(parsed.error)}`);
+  if (!parsed.success) throw new BadInput(`${name} is not a usage mapping: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
 }
 

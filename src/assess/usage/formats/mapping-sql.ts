@@ -24,7 +24,7 @@ export type UsageField = (typeof USAGE_FIELDS)[number];
 
 /** Why a row is not counted; the number is kept beside the row. */
 export const REJECT_REASONS: ReadonlyMap<number, string> = new Map([
-  [1, 'no time, or one that cannot be read (or the line is no object)'],
+  [1, 'no time, or one that cannot be read (or the line is not an object)'],
   [2, 'a time outside the years 2015 to 2100: wrong unit?'],
   [3, 'no model'],
   [4, 'a model name that is empty, longer than 200 characters or holds control characters'],

@@ -103,5 +103,5 @@ function bucketsOf(document: unknown, name: string): z.infer<typeof bucketSchema
   if (page.success) return page.data.data;
   const bucket = bucketSchema.safeParse(document);
   if (bucket.success) return [bucket.data];
-  throw new BadInput(`${name} is no page of OpenAI's usage or costs: ${z.prettifyError(page.error)}`);
+  throw new BadInput(`${name} is not a page of OpenAI's usage or costs: ${z.prettifyError(page.error)}`);
 }
