@@ -86,7 +86,7 @@ it('refuses a plan that cannot decide before it is held, and names one that can'
   const { code, stdout, stderr } = await run('plan', 'check', 'plan.yaml', '--requests-per-day', '500');
   expect(stdout).toMatch(/A plan that is likely to decide differs in:\n {2}profile: standard -> small\n/);
   expect(stderr).toMatch(
-    /^canary, rolling, complete are not likely to decide before being held: it would take about [\d,]+ requests a day\n$/,
+    /^canary, rolling, complete are not likely to decide before being held: it would take about [\d,]+ requests per day\n$/,
   );
   expect(code).toBe(5);
   const json = await run('plan', 'check', 'plan.yaml', '--requests-per-day', '500', '--json');
