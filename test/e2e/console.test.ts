@@ -264,8 +264,9 @@ it('shows itself on a real terminal and gives it back', async () => {
     for (const line of (await seen()).split('\n')) expect([...line].length).toBeLessThanOrEqual(20);
     await run('send-keys', '-t', 'watch', 'q');
     await harness.eventually('the former screen', async () => (await state()) === '0 1');
-    // What was on the screen stays there.
-    expect(await seen()).toContain('terminal  old-llm');
+    await harness.eventually('the last frame, which stays', async () =>
+      (await seen()).includes('terminal  old-llm'),
+    );
   } finally {
     await run('kill-server').catch(() => undefined);
   }
