@@ -11,7 +11,7 @@ import { type Projection, WEEK_DAYS } from './projection';
 import type { RateLimits } from './rate-limit-headers';
 import type { FeatureName, UsageAnalysis } from './usage/usage-analysis';
 
-/** What one feature probe of a real endpoint showed; null when it could not be told (a timeout, a rate limit). */
+/** What one feature probe of a real endpoint showed; null when it could not be determined (a timeout, a rate limit). */
 export interface FeatureAnswer {
   readonly supported: boolean | null;
   readonly detail: string;

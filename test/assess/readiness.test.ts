@@ -87,7 +87,12 @@ it.each<[string, Partial<ReadinessFacts>, 'blocker' | 'doubt' | 'warning', strin
     'blocker',
     'does not support tools',
   ],
-  ['a feature in use that could not be told', { features: answers(null) }, 'doubt', 'could not be told'],
+  [
+    'a feature in use that could not be determined',
+    { features: answers(null) },
+    'doubt',
+    'could not be determined',
+  ],
   ['a feature in use that was not probed', { features: new Map() }, 'doubt', 'was not probed for it'],
   ['a slow candidate', { measuredP50Ms: 700, demands: { maxP50Ms: 500 } }, 'blocker', 'is 700 ms'],
   ['a p50 not measured', { demands: { maxP50Ms: 500 } }, 'doubt', 'was not measured'],
