@@ -63,7 +63,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
   const deadlines = new Deadlines(now);
   const withKeys = [...providers.values(), ...[...routes.values()].map(({ mirror }) => mirror)];
   const keyFiles = new KeyFiles({
-    references: withKeys.flatMap(({ references }) => references),
+    references: withKeys.flatMap(({ references }) => [...references]),
     use: (reference, key) => {
       options.callers.useKey(reference, key);
       for (const provider of withKeys) provider.useKey(reference, key);

@@ -1,5 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { EffectTargetConfiguration } from '../../core/configuration/configuration-schema';
+import {
+  type EffectTargetConfiguration,
+  keyReferenceOf,
+} from '../../core/configuration/configuration-schema';
 import type { Json } from '../../core/effects/effect';
 import { EffectProblem } from '../../core/effects/effect-problem';
 import { fillJson, fillText } from '../../core/effects/template';
@@ -22,7 +25,7 @@ export function createFlagTarget(
   const credentials = (): { headers: Record<string, string>; secrets: string[] } => {
     const { auth, headers } = configuration;
     if (auth === undefined) return { headers, secrets: [] };
-    const key = resolveSecret('bearer' in auth ? auth.bearer : auth.key);
+    const key = resolveSecret(keyReferenceOf(auth));
     const named = 'bearer' in auth ? { authorization: `Bearer ${key}` } : { [auth.header]: key };
     return { headers: { ...headers, ...named }, secrets: [key] };
   };

@@ -1,9 +1,10 @@
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import type { Question } from '../../core/assessment/question';
-import type {
-  Configuration,
-  ProviderConfiguration,
-  RouteConfiguration,
+import {
+  type Configuration,
+  keyReferenceOf,
+  type ProviderConfiguration,
+  type RouteConfiguration,
 } from '../../core/configuration/configuration-schema';
 import { followRules, type RequestRules } from '../../core/configuration/request-rules';
 import { InvalidDocument } from '../../core/configuration/schema-parts';
@@ -64,27 +65,36 @@ export function providerClient(
 /** What a request is for: embeddings are asked of another model than chats, where the route maps both. */
 type Purpose = Question['kind'];
 
+interface Asked {
+  /** As callers name it; the first that the route maps for the purpose when null. */
+  readonly model: string | null;
+  readonly purpose: Purpose;
+}
+
+interface ModelOfSide {
+  readonly name: string;
+  readonly parameters: RequestRules | null;
+}
+
 /** A request's body as one side gets it: its model, and what the gateway renames, drops and sets for it. */
 export function bodyOfSide<T extends object>(
   route: RouteConfiguration,
   side: Side,
-  asked: { readonly model: string | null; readonly purpose: Purpose },
+  asked: Asked,
   body: T,
 ): T {
-  const model = asked.model ?? mappedModel(route, asked.purpose);
-  const mapping = Object.hasOwn(route.models, model) ? route.models[model] : undefined;
-  const rules = side === 'legacy' ? mapping?.legacyParameters : mapping?.parameters;
-  const ruled = rules === undefined ? body : followRules(body, rules);
-  return { ...ruled, model: side === 'legacy' || mapping === undefined ? model : mapping.candidate } as T;
+  const { name, parameters } = sideOf(route, side, asked);
+  const ruled = parameters === null ? body : followRules(body, parameters);
+  return { ...ruled, model: name } as T;
 }
 
 /** The model that a question is sent to, as that side names it, and how its parameters change on the way. */
-export function modelOfSide(
-  route: RouteConfiguration,
-  side: Side,
-  question: Question,
-): { readonly name: string; readonly parameters: RequestRules | null } {
-  const model = question.model ?? mappedModel(route, question.kind);
+export function modelOfSide(route: RouteConfiguration, side: Side, question: Question): ModelOfSide {
+  return sideOf(route, side, { model: question.model, purpose: question.kind });
+}
+
+function sideOf(route: RouteConfiguration, side: Side, asked: Asked): ModelOfSide {
+  const model = asked.model ?? mappedModel(route, asked.purpose);
   const mapping = Object.hasOwn(route.models, model) ? route.models[model] : undefined;
   return side === 'legacy' || mapping === undefined
     ? { name: model, parameters: mapping?.legacyParameters ?? null }
@@ -105,8 +115,7 @@ export class Malformed extends Error {
 
 /** Where a provider's key comes from; never the key. */
 export function keyReference({ auth }: Pick<ProviderEndpoint, 'auth'>): string | null {
-  if (auth === undefined) return null;
-  return 'bearer' in auth ? auth.bearer : auth.key;
+  return auth === undefined ? null : keyReferenceOf(auth);
 }
 
 /** Class and status only, and whose key was refused: by its reference, never the key. */

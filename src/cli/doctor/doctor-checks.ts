@@ -8,7 +8,7 @@ import {
   resolveSecret,
 } from '../../config';
 import { BadInput } from '../../core/configuration/bad-input';
-import type { Configuration } from '../../core/configuration/configuration-schema';
+import { type Configuration, keyReferenceOf } from '../../core/configuration/configuration-schema';
 import { InvalidDocument, problemText } from '../../core/configuration/schema-parts';
 import type { MigrationStatus } from '../../core/migration/status';
 import { contradiction, type GatewayWord, servingText } from '../../core/routing/serving';
@@ -165,7 +165,7 @@ function checkKeys(configuration: Configuration): Check[] {
   const references = new Set([
     configuration.adminToken,
     ...Object.values(configuration.providers).flatMap(({ auth }) =>
-      auth === undefined ? [] : ['bearer' in auth ? auth.bearer : auth.key],
+      auth === undefined ? [] : [keyReferenceOf(auth)],
     ),
     ...configuration.callers.flatMap(({ keys }) => Object.values(keys)),
     ...(outcomes === undefined ? [] : [outcomes.key, ...outcomes.oldKeys]),

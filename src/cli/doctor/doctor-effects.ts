@@ -1,6 +1,10 @@
 import { createEffectTargets } from '../../adapters/create-ports';
 import { resolveSecret } from '../../config';
-import type { Configuration, EffectTargetConfiguration } from '../../core/configuration/configuration-schema';
+import {
+  type Configuration,
+  type EffectTargetConfiguration,
+  keyReferenceOf,
+} from '../../core/configuration/configuration-schema';
 import type { Check } from './doctor-check';
 
 const REACH_TIMEOUT_MS = 5_000;
@@ -13,9 +17,7 @@ export function secretsOf(target: EffectTargetConfiguration): string[] {
     case 'unleash':
       return [target.token];
     case 'flag':
-      return target.auth === undefined
-        ? []
-        : ['bearer' in target.auth ? target.auth.bearer : target.auth.key];
+      return target.auth === undefined ? [] : [keyReferenceOf(target.auth)];
     case 'slack':
       return [target.url];
     case 'webhook':

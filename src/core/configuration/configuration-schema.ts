@@ -33,6 +33,11 @@ const authSchema = z.union([
   }),
 ]);
 
+/** Where the key of a provider, or of another service, comes from; never the key. */
+export function keyReferenceOf(auth: { readonly bearer: string } | { readonly key: string }): string {
+  return 'bearer' in auth ? auth.bearer : auth.key;
+}
+
 const timeoutsSchema = z.strictObject({
   connect: durationSchema('3s', 'To open a connection.'),
   firstContent: durationSchema('60s', 'To the first content-bearing event of a stream.'),

@@ -1,4 +1,4 @@
-import type { ProviderConfiguration } from '../../core/configuration/configuration-schema';
+import { keyReferenceOf, type ProviderConfiguration } from '../../core/configuration/configuration-schema';
 import type { Caller } from '../callers/callers';
 import { ConnectionPool } from '../http1/connection-pool';
 import { type Forwarding, queryOf } from '../request/forwarding';
@@ -46,11 +46,11 @@ export class Provider {
   /** Names of query parameters of the caller's that are replaced or withheld; null when there are none. */
   readonly #queryOverrides: ReadonlySet<string> | null;
   readonly #withheldHeaders: ReadonlySet<string>;
-  #key: string | null;
-  /** All that must not be in an answer, the newest last. */
-  #hidden: readonly string[];
+  /** By reference: its own key, and those that callers have here. */
+  readonly #current: Map<string, string>;
+  /** The newest last. */
+  #former: readonly string[] = [];
   #keys: ProviderKeys;
-  readonly #callersKeys: readonly string[];
   readonly #ownHeaders = new Map<Caller, OwnHeaders>();
   /** By caller where it has an identity of its own here, else under null for all who share one. */
   readonly #heldOffUntilMs = new Map<Caller | null, number>();
@@ -64,11 +64,10 @@ export class Provider {
     this.base = new URL(configuration.baseUrl);
     this.#basePath = this.base.pathname.replace(/\/+$/, '');
     this.breaker = new Breaker(breaker);
-    this.#key = resolveKey(configuration, resolveSecret);
-    this.#callersKeys = callersKeys;
-    const others = callersKeys.map((reference) => resolveSecret(reference));
-    this.#hidden = this.#key === null ? others : [this.#key, ...others];
-    this.#keys = new ProviderKeys(this.#hidden);
+    const { auth } = configuration;
+    const references = auth === undefined ? callersKeys : [keyReferenceOf(auth), ...callersKeys];
+    this.#current = new Map(references.map((reference) => [reference, resolveSecret(reference)]));
+    this.#keys = this.#hideKeys();
     this.#query = new URLSearchParams(configuration.query).toString();
     const overrides = new Set([...withheld.query, ...ownParameters(configuration)]);
     this.#queryOverrides = overrides.size === 0 ? null : overrides;
@@ -86,21 +85,23 @@ export class Provider {
   }
 
   /** Where its keys are: its own, and those that callers have here. */
-  get references(): readonly string[] {
-    const { auth } = this.configuration;
-    return auth === undefined ? this.#callersKeys : [referenceOf(auth), ...this.#callersKeys];
+  get references(): Iterable<string> {
+    return this.#current.keys();
   }
 
-  /** From now on requests carry this key, where they carry the one of this reference; answers quote neither it nor the last. */
+  /** From now on requests carry this key where they carry that of this reference; answers show neither it nor the last. */
   useKey(reference: string, key: string): void {
-    const { auth } = this.configuration;
-    if (auth !== undefined && referenceOf(auth) === reference) this.#key = key;
-    else if (!this.#callersKeys.includes(reference)) return;
+    const last = this.#current.get(reference);
+    if (last === undefined) return;
     this.#ownHeaders.clear();
-    if (this.#hidden.includes(key)) return;
-    const most = this.references.length + FORMER_KEYS;
-    this.#hidden = [...this.#hidden, key].slice(-most);
-    this.#keys = new ProviderKeys(this.#hidden);
+    if (last === key) return;
+    this.#current.set(reference, key);
+    this.#former = [...this.#former, last].slice(-FORMER_KEYS);
+    this.#keys = this.#hideKeys();
+  }
+
+  #hideKeys(): ProviderKeys {
+    return new ProviderKeys([...this.#current.values(), ...this.#former]);
   }
 
   /** Path with the provider's base and query; `rest` is below /v1 and starts with a slash. */
@@ -174,7 +175,9 @@ export class Provider {
   }
 
   #keyOf(caller: Caller): string | null {
-    return caller.keys.get(this.name) ?? this.#key;
+    const { auth } = this.configuration;
+    const own = auth === undefined ? null : (this.#current.get(keyReferenceOf(auth)) ?? null);
+    return caller.keys.get(this.name) ?? own;
   }
 
   get #keyInQuery(): boolean {
@@ -211,16 +214,4 @@ export class Provider {
 /** Names of the query parameters that the provider's configuration sets itself. */
 function ownParameters({ auth, query }: ProviderConfiguration): string[] {
   return [...Object.keys(query), ...(auth !== undefined && 'query' in auth ? [auth.query] : [])];
-}
-
-function resolveKey(
-  { auth }: ProviderConfiguration,
-  resolveSecret: (reference: string) => string,
-): string | null {
-  if (auth === undefined) return null;
-  return resolveSecret(referenceOf(auth));
-}
-
-function referenceOf(auth: NonNullable<ProviderConfiguration['auth']>): string {
-  return 'bearer' in auth ? auth.bearer : auth.key;
 }

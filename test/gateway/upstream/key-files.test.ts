@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resolveSecret } from '../../../src/config';
+import { openProviders } from '../../../src/gateway/routing/route';
+import type { Provider } from '../../../src/gateway/upstream/provider';
 import {
   ADMIN_TOKEN,
   MODEL,
@@ -49,9 +51,7 @@ beforeEach(async () => {
         { team: 'own', keySha256: digest('own-key'), keys: { old: reference('team') } },
       ],
     },
-    options: {
-      resolveSecret: (of) => (of.startsWith('file:') ? resolveSecret(of) : ADMIN_TOKEN),
-    },
+    options: { resolveSecret: resolveSecretOfTests },
   });
 });
 
@@ -60,6 +60,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
+const resolveSecretOfTests = (of: string) => (of.startsWith('file:') ? resolveSecret(of) : ADMIN_TOKEN);
 const reference = (name: string) => `file:${join(folder, name)}`;
 const digest = (key: string) => createHash('sha256').update(key).digest('hex');
 
@@ -119,4 +120,13 @@ it.each([
   write('provider', 'sk-first-0002\n');
   accepted.add('Bearer sk-first-0002');
   await askUntilSeen('web-key', 'sk-first-0002');
+});
+
+it('hides the key in use however often a caller has changed its own', () => {
+  const old = openProviders(gateway.configuration, resolveSecretOfTests).get('old') as Provider;
+  const shown = (key: string) => old.keys.redactHeader(`key ${key}`);
+  for (let number = 2; number <= 30; number += 1) old.useKey(reference('team'), `sk-team-00${number}-end`);
+  for (const key of ['sk-first-0001', 'sk-team-0030-end', 'sk-team-0029-end']) {
+    expect(shown(key)).toBe(`key ${'*'.repeat(key.length)}`);
+  }
 });
