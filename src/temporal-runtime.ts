@@ -4,6 +4,14 @@ import { freePorts } from './temporal-server/free-port';
 
 const LOOPBACK = '127.0.0.1';
 
+/** How a worker runs workflows. */
+export const uncachedWorkflows = {
+  // A worker that keeps what it built while it answered a query can poison the history: docs/known-problems.md.
+  maxCachedWorkflows: 0,
+  // Without that cache the core keeps one waiting task per run and drops others, such as queries that come together.
+  maxConcurrentWorkflowTaskExecutions: 1,
+} as const;
+
 /** Where the SDK shows its metrics in this process; null where it shows none. */
 let sdkMetricsUrl: string | null = null;
 let isInstalled = false;

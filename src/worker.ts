@@ -13,7 +13,7 @@ import type { ListenAddress } from './gateway/sockets/listen-address';
 import { openListenerTls } from './gateway/sockets/listener-tls';
 import { type MetricsListener, startMetricsListener } from './metrics-listener';
 import { firstLineOf, runAll } from './running-workers';
-import { installRuntime } from './temporal-runtime';
+import { installRuntime, uncachedWorkflows } from './temporal-runtime';
 
 /** How long running activities may go on after a shutdown was asked for; what is left goes on elsewhere. */
 const SHUTDOWN_GRACE = '5s';
@@ -79,10 +79,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       taskQueue: TASK_QUEUE,
       workflowBundle: { codePath: join(__dirname, '..', 'workflow-bundle.js') },
       activities: { ...routing },
-      // A worker that keeps what it built while it answered a query can poison the history: docs/known-problems.md.
-      maxCachedWorkflows: 0,
-      // Without that cache the core keeps one waiting task per run and drops others, such as queries that come together.
-      maxConcurrentWorkflowTaskExecutions: 1,
+      ...uncachedWorkflows,
       ...oneTaskAtRisk,
     }),
     Worker.create({

@@ -1,26 +1,19 @@
 import { loadConfiguration } from '../config';
 import { configurationSchema } from '../core/configuration/configuration-schema';
 import { parseDocument } from '../core/configuration/schema-parts';
-import { type GatewayOptions, startGateway as startParsed } from './main';
+import { type GatewayOptions, type RunningGateway, startGateway as startParsed } from './main';
 
 export type { LogTarget } from './telemetry/request-log';
 
-/** What an embedded gateway is started with: all that `cutover gateway` takes, in the service's own words. */
+/** What an embedded gateway is started with. */
 export interface EmbeddedGatewayOptions
   extends Pick<GatewayOptions, 'name' | 'data' | 'admin' | 'log' | 'resolveSecret'> {
   /** The path of a configuration, or the document itself. */
   readonly configuration: string | object;
 }
 
-export interface EmbeddedGateway {
-  readonly name: string;
-  /** `http://HOST:PORT`, without path: `/v1` behind it is the base URL of an OpenAI client. */
-  readonly dataUrl: string;
-  /** Where workers and operators reach it. */
-  readonly adminUrl: string;
-  /** Accepts nothing more, lets what runs end within `gateway.drain`, then stops; safe to call twice. */
-  stop(): Promise<void>;
-}
+/** `/v1` behind `dataUrl` is the base URL of an OpenAI client; workers and operators reach it at `adminUrl`. */
+export type EmbeddedGateway = Pick<RunningGateway, 'name' | 'dataUrl' | 'adminUrl' | 'stop'>;
 
 /**
  * Starts a gateway inside a Node service. It installs no handlers on the process: exceptions and signals stay with

@@ -14,6 +14,7 @@ import {
 import { configurationPath, loadConfiguration, readDocument, resolveSecret } from '../../config';
 import { BadInput } from '../../core/configuration/bad-input';
 import type { ProviderConfiguration } from '../../core/configuration/configuration-schema';
+import { DAY_MS } from '../../core/text/duration';
 import { CliError, EXIT } from '../options/cli-error';
 import { fraction, positive } from '../options/option-value';
 import { printJson, printLine, printNote, printTable } from '../options/output';
@@ -53,7 +54,7 @@ export function registerPrices(program: Command): void {
     .command('check')
     .description('check a price book, and name the prices that were read over 90 days ago')
     .argument('<book>', 'the price book, YAML or JSON')
-    .option('--at <time>', 'the moment to reckon ages at, ISO 8601 (default: now)')
+    .option('--at <time>', 'the moment at which ages are counted, ISO 8601 (default: now)')
     .option('--json', 'print JSON')
     .addHelpText('after', '\nExit code 2: it is not valid.\n\nExample:\n  cutover prices check prices.yaml')
     .action(check);
@@ -158,7 +159,7 @@ function readLongAgo(
     ...currencyRates.map(({ currency, asOf }) => ({ what: `the rate of ${currency}`, asOf })),
   ];
   return read
-    .map((one) => ({ ...one, days: Math.floor((atMs - Date.parse(one.asOf)) / 86_400_000) }))
+    .map((one) => ({ ...one, days: Math.floor((atMs - Date.parse(one.asOf)) / DAY_MS) }))
     .filter(({ days }) => days > OLD_DAYS);
 }
 

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isJsonObject } from '../text/json-object';
 
 /** More levels than any parameter has; YAML can make an object that contains itself. */
 const MOST_LEVELS = 32;
@@ -56,11 +57,6 @@ export type RequestRules = z.output<ReturnType<typeof requestRulesSchema>>;
 /** Whether rules change nothing. */
 export function isEmpty({ rename, drop, set }: RequestRules): boolean {
   return drop.length === 0 && !hasKeys(rename) && !hasKeys(set);
-}
-
-/** A JSON object: not null, and not a list. */
-export function isJsonObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A parsed body by the rules, as the gateway rewrites the bytes of one. */

@@ -1,3 +1,4 @@
+import { isJsonObject } from '../text/json-object';
 import { CARRIED_VERSION } from './carried-state';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -10,14 +11,16 @@ const STICKY = /^(header:.+|body|none)$/;
  * the state machine could not run on, because a workflow that cannot begin holds its route for ever.
  */
 export function startProblem(input: unknown): string | null {
-  if (!isObject(input)) return said('the argument', 'one object {"start": {...}, "carried": null}', input);
+  if (!isJsonObject(input))
+    return said('the argument', 'one object {"start": {...}, "carried": null}', input);
   const { start, carried } = input;
   // A newer release may have changed all of it: `migrate` refuses it, and the run waits for workers of that release.
-  if (isObject(carried) && isTime(carried['version']) && carried['version'] > CARRIED_VERSION) return null;
-  if (!isObject(start)) return said('start', 'an object', start);
+  if (isJsonObject(carried) && isTime(carried['version']) && carried['version'] > CARRIED_VERSION)
+    return null;
+  if (!isJsonObject(start)) return said('start', 'an object', start);
   const problem = identityProblem(start) ?? planProblem(start['plan'], 'start.plan');
   if (problem !== null || carried === null || carried === undefined) return problem;
-  if (!isObject(carried)) return said('carried', 'null or the state of an earlier run', carried);
+  if (!isJsonObject(carried)) return said('carried', 'null or the state of an earlier run', carried);
   const lists = ['roster', 'checkpoints', 'verdicts', 'seen', 'refusals', 'lapses', 'settled'];
   const noList = lists.find((field) => !Array.isArray(carried[field]));
   if (noList !== undefined) return said(`carried.${noList}`, 'a list', carried[noList]);
@@ -32,13 +35,16 @@ export function startProblem(input: unknown): string | null {
       carried['archived'],
     );
   }
-  if (!isObject(carried['stage'])) return said('carried.stage', 'an object', carried['stage']);
+  if (!isJsonObject(carried['stage'])) return said('carried.stage', 'an object', carried['stage']);
   return planProblem(carried['plan'], 'carried.plan');
 }
 
 function isArchive(value: unknown): boolean {
   return (
-    isObject(value) && isTime(value['count']) && isTime(value['newSalts']) && Array.isArray(value['effects'])
+    isJsonObject(value) &&
+    isTime(value['count']) &&
+    isTime(value['newSalts']) &&
+    Array.isArray(value['effects'])
   );
 }
 
@@ -64,12 +70,12 @@ function identityProblem(start: Fields): string | null {
 }
 
 function planProblem(plan: unknown, path: string): string | null {
-  if (!isObject(plan)) return said(path, 'a plan with every default filled in', plan);
+  if (!isJsonObject(plan)) return said(path, 'a plan with every default filled in', plan);
   if (!isText(plan['route'])) return said(`${path}.route`, 'a text', plan['route']);
   const problem = numbersProblem(plan, path, ['leaseMs', 'renewalMs', 'watchHeartbeatMs']);
   if (problem !== null) return problem;
   const { probes, stages } = plan;
-  if (!isObject(probes)) return said(`${path}.probes`, 'an object', probes);
+  if (!isJsonObject(probes)) return said(`${path}.probes`, 'an object', probes);
   if (!Array.isArray(stages) || stages.length < 2) {
     return said(`${path}.stages`, 'a list of at least two stages', stages);
   }
@@ -85,16 +91,16 @@ function planProblem(plan: unknown, path: string): string | null {
 }
 
 function stageProblem(stage: unknown, path: string): string | null {
-  if (!isObject(stage)) return said(path, 'an object', stage);
+  if (!isJsonObject(stage)) return said(path, 'an object', stage);
   const { name, share, holdback, deadline, burnIn, gates } = stage;
   if (!isText(name)) return said(`${path}.name`, 'a text', name);
   if (!isPart(share)) return said(`${path}.share`, 'a number from 0 to 1', share);
   if (holdback !== undefined && !(isTime(holdback) && holdback > 0 && holdback < share)) {
     return said(`${path}.holdback`, 'nothing, or a number above 0 and below the share', holdback);
   }
-  if (!isObject(deadline)) return said(`${path}.deadline`, 'an object', deadline);
-  if (!isObject(burnIn)) return said(`${path}.burnIn`, 'an object', burnIn);
-  if (!isObject(gates)) return said(`${path}.gates`, 'an object', gates);
+  if (!isJsonObject(deadline)) return said(`${path}.deadline`, 'an object', deadline);
+  if (!isJsonObject(burnIn)) return said(`${path}.burnIn`, 'an object', burnIn);
+  if (!isJsonObject(gates)) return said(`${path}.gates`, 'an object', gates);
   const { rollbackMs } = deadline;
   if (rollbackMs !== null && !isTime(rollbackMs)) {
     return said(`${path}.deadline.rollbackMs`, 'null or milliseconds', rollbackMs);
@@ -117,10 +123,6 @@ function said(path: string, expected: string, arrived: unknown): string {
   const text = arrived === undefined ? 'nothing' : (JSON.stringify(arrived) ?? typeof arrived);
   const cut = text.length > ARRIVED_LIMIT ? `${text.slice(0, ARRIVED_LIMIT)}...` : text;
   return `${path}: expected ${expected}, got ${cut}`;
-}
-
-function isObject(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isText(value: unknown): boolean {

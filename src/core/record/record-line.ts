@@ -4,6 +4,7 @@ import type {
   IntendedCheckpoint,
   RecordedCheckpoint,
 } from '../migration/checkpoint';
+import { isJsonObject } from '../text/json-object';
 import { canonicalJson, digestOf } from './digest';
 import { ENTRY_KINDS, type RecordEntry } from './record-entry';
 import { SEALED_KINDS } from './record-seal';
@@ -86,7 +87,7 @@ function readObject(
   } catch {
     return line === '' ? 'expected a line of JSON, got an empty one' : 'expected a line of JSON';
   }
-  if (!isObject(value)) return 'expected a JSON object';
+  if (!isJsonObject(value)) return 'expected a JSON object';
   const fields = fieldsOf(value);
   for (const [field, type] of Object.entries(fields)) {
     if (!Object.hasOwn(value, field) || typeof value[field] !== type) return `expected a ${type} as ${field}`;
@@ -138,19 +139,19 @@ const VIAS: readonly unknown[] = ['signal', 'update', 'cancel'];
 function isEntry(kind: (typeof ENTRY_KINDS)[number], value: unknown, version: number): boolean {
   if (kind === 'checkpoint') return isCheckpoint(value, version);
   if (version === OLDER_VERSION) return true;
-  if (!isObject(value) || typeof value['atMs'] !== 'number') return false;
+  if (!isJsonObject(value) || typeof value['atMs'] !== 'number') return false;
   if (kind === 'start') {
-    return isObject(value['start']) && isCarried(value['carried']) && isArchived(value['archived']);
+    return isJsonObject(value['start']) && isCarried(value['carried']) && isArchived(value['archived']);
   }
   if (kind === 'command') return typeof value['name'] === 'string' && VIAS.includes(value['via']);
-  return kind === 'end' || isObject(value['verdict']);
+  return kind === 'end' || isJsonObject(value['verdict']);
 }
 
 function isCarried(value: unknown): boolean {
   if (value === undefined) return true;
-  const isFold = (fold: unknown) => isObject(fold) && hasShape(fold, { count: 'number', hash: 'text' });
+  const isFold = (fold: unknown) => isJsonObject(fold) && hasShape(fold, { count: 'number', hash: 'text' });
   return (
-    isObject(value) &&
+    isJsonObject(value) &&
     typeof value['start'] === 'string' &&
     SEALED_KINDS.every((kind) => isFold(value[kind])) &&
     Object.keys(value).length === SEALED_KINDS.length + 1
@@ -159,15 +160,17 @@ function isCarried(value: unknown): boolean {
 
 function isArchived(value: unknown): boolean {
   if (value === undefined) return true;
-  return isObject(value) && hasShape(value, { count: 'number', head: 'text' }) && Number(value['count']) > 0;
+  return (
+    isJsonObject(value) && hasShape(value, { count: 'number', head: 'text' }) && Number(value['count']) > 0
+  );
 }
 
 function isCheckpoint(value: unknown, version: number): value is Checkpoint {
-  if (!isObject(value) || typeof value['kind'] !== 'string' || !Object.hasOwn(SHAPES, value['kind']))
+  if (!isJsonObject(value) || typeof value['kind'] !== 'string' || !Object.hasOwn(SHAPES, value['kind']))
     return false;
   const { seal, ...rest } = value;
   const sealed = Object.hasOwn(value, 'seal');
-  if (sealed && (version === OLDER_VERSION || !isObject(seal) || !hasShape(seal, SEAL))) return false;
+  if (sealed && (version === OLDER_VERSION || !isJsonObject(seal) || !hasShape(seal, SEAL))) return false;
   return hasShape(rest, SHAPES[value['kind'] as Checkpoint['kind']]);
 }
 
@@ -186,10 +189,6 @@ function fits(value: unknown, type: FieldType): boolean {
     return Array.isArray(value) && value.every((item) => typeof item === 'string');
   }
   return typeof value === 'string' || (type === 'text or null' && value === null);
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** A line of an export: its canonical JSON with the hash of everything else on it. */

@@ -1,5 +1,6 @@
 import type { ModelMapping } from '../../core/configuration/configuration-schema';
-import { isEmpty, isJsonObject, type RequestRules } from '../../core/configuration/request-rules';
+import { isEmpty, type RequestRules } from '../../core/configuration/request-rules';
+import { isJsonObject } from '../../core/text/json-object';
 import { editedPieces, type FieldRules, fieldEdits, type InnerRule } from '../json/json-edit';
 import { type JsonFields, readJsonFields } from '../json/json-fields';
 import { LONG_BODY_BYTES, LongBody } from './long-body';

@@ -1,3 +1,4 @@
+import type { ModelMapping } from '../../core/configuration/configuration-schema';
 import type { Side } from '../../core/routing/routing';
 import { bodyIds, isId } from '../request/body-ids';
 import type { LongBody } from '../request/long-body';
@@ -45,15 +46,14 @@ function askOf(call: Call, side: Side, streamed: boolean): SingleAsk {
   const maps = side === 'candidate' && facts !== null && mapping !== null;
   return {
     side,
-    body: streamed ? (head.hasBody ? request.stream() : null) : bodyFor(side, call),
+    body: streamed ? (head.hasBody ? request.stream() : null) : bodyFor(side, call, mapping),
     model: maps ? mapping.candidate : (facts?.model ?? null),
     permitted: false,
     reads: request.method === 'POST',
   };
 }
 
-function bodyFor(side: Side, { route, facts, body }: Call): Buffer | LongBody {
-  const mapping = facts === null ? null : mappingOf(route, facts.model);
+function bodyFor(side: Side, { facts, body }: Call, mapping: ModelMapping | null): Buffer | LongBody {
   if (facts === null || mapping === null) return body;
   return side === 'candidate'
     ? candidateBody(body, facts, mapping, false).body

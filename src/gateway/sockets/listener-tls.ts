@@ -48,7 +48,8 @@ interface Pems {
 export class ListenerTls {
   readonly #options: ListenerTlsOptions;
   #pems: Pems;
-  #problem: string | null = null;
+  /** Looks in a row that found nothing that can be used. */
+  #failures = 0;
 
   constructor(options: ListenerTlsOptions) {
     this.#options = options;
@@ -76,16 +77,16 @@ export class ListenerTls {
   #look(server: SecureServer): void {
     try {
       const pems = this.#read();
-      this.#problem = null;
+      this.#failures = 0;
       if (pems.cert === this.#pems.cert && pems.key === this.#pems.key && pems.ca === this.#pems.ca) return;
       server.setSecureContext(contextOf(pems));
       this.#pems = pems;
       this.#options.warn(`${this.#options.setting}: a new certificate or client CA is in use`);
     } catch (error) {
       const { message } = error as Error;
+      this.#failures += 1;
       // Said at the second look: files that are replaced one after the other do not fit each other in between.
-      if (this.#problem === '') this.#options.warn(`${message}; the last good one stays in use`);
-      this.#problem = this.#problem === null ? '' : message;
+      if (this.#failures === 2) this.#options.warn(`${message}; the last good one stays in use`);
     }
   }
 

@@ -18,8 +18,8 @@ interface FollowedFile {
   readonly reference: string;
   /** Null before the first look. */
   key: string | null;
-  /** Why the last look found no key; null when it found one. */
-  problem: string | null;
+  /** Looks in a row that found no key. */
+  failures: number;
 }
 
 /**
@@ -36,7 +36,7 @@ export class KeyFiles {
     this.#options = options;
     this.#files = [...new Set(options.references)]
       .filter((reference) => reference.startsWith(FILE))
-      .map((reference) => ({ reference, key: null, problem: null }));
+      .map((reference) => ({ reference, key: null, failures: 0 }));
     this.#timer = this.#files.length === 0 ? null : setInterval(() => void this.#look(), LOOK_EVERY_MS);
     this.#timer?.unref();
   }
@@ -59,7 +59,7 @@ export class KeyFiles {
     try {
       const key = (await readFile(reference.slice(FILE.length), 'utf8')).trim();
       if (USABLE.test(key)) {
-        file.problem = null;
+        file.failures = 0;
         if (key === file.key) return;
         file.key = key;
         this.#options.use(reference, key);
@@ -69,9 +69,9 @@ export class KeyFiles {
     } catch (error) {
       problem = `the file cannot be read: ${fileProblem(error)}`;
     }
-    if (file.problem === '') {
+    file.failures += 1;
+    if (file.failures === 2) {
       this.#options.warn(`expected a key at ${reference}, but ${problem}; the last good one stays in use`);
     }
-    file.problem = file.problem === null ? '' : problem;
   }
 }

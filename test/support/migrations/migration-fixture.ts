@@ -14,6 +14,7 @@ import { TASK_QUEUE, WATCH_TASK_QUEUE } from '../../../src/contract';
 import { configurationSchema } from '../../../src/core/configuration/configuration-schema';
 import { parseDocument } from '../../../src/core/configuration/schema-parts';
 import type { MigrationStatus } from '../../../src/core/migration/status';
+import { uncachedWorkflows } from '../../../src/temporal-runtime';
 import { type RunningTemporal, startTemporalServer } from '../../../src/temporal-server/dev-server';
 import { built } from '../cli';
 import { type FakeWorld, fakeActivities } from './fake-activities';
@@ -47,9 +48,7 @@ export async function startFakeWorker(
       taskQueue: TASK_QUEUE,
       workflowBundle: { codePath: built('workflow-bundle.js') },
       activities: { ...routing },
-      maxCachedWorkflows: 0,
-      // As the program's worker: otherwise queries that come together are dropped (docs/known-problems.md).
-      maxConcurrentWorkflowTaskExecutions: 1,
+      ...uncachedWorkflows,
     }),
     Worker.create({ ...shared, taskQueue: WATCH_TASK_QUEUE, activities: { ...watch } }),
   ]);

@@ -14,6 +14,7 @@ async function main() {
     join(build, 'src/config'),
   );
   const { TASK_QUEUE, WATCH_TASK_QUEUE } = require(join(build, 'src/contract'));
+  const { uncachedWorkflows } = require(join(build, 'src/temporal-runtime'));
   const { routing, watch } = createActivities(
     createPorts(loadConfiguration(config), resolveSecret, readDocument, parityDirectories()),
   );
@@ -23,9 +24,7 @@ async function main() {
       taskQueue: TASK_QUEUE,
       workflowBundle: { code: readFileSync(bundle ?? join(build, 'workflow-bundle.js'), 'utf8') },
       activities: { ...routing },
-      maxCachedWorkflows: 0,
-      // As the program's worker: otherwise queries that come together are dropped (docs/known-problems.md).
-      maxConcurrentWorkflowTaskExecutions: 1,
+      ...uncachedWorkflows,
     },
     watch: {
       taskQueue: WATCH_TASK_QUEUE,
