@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { configurationPath, environment, loadConfiguration } from '../../config';
-import { exitAtTheLatest, serveOn } from '../../gateway/gateway-process';
+import { exitAtTheLatest, keepRequestsYoung, serveOn } from '../../gateway/gateway-process';
 import { type RunningGateway, startGateway } from '../../gateway/main';
 import { isGatewayName } from '../../gateway/routing/gateway-name';
 import { CliError, EXIT } from '../options/cli-error';
@@ -38,6 +38,7 @@ export function registerGateway(program: Command): void {
       '\nExamples:\n  $ cutover gateway --config cutover.yaml\n  $ cutover gateway --name replica-1 --data 0.0.0.0:8080 --admin 0.0.0.0:8081',
     )
     .action(async (flags: GatewayFlags) => {
+      keepRequestsYoung();
       const gateway = await start(flags);
       const { name, dataUrl, adminUrl } = gateway;
       if (flags.json) printJson({ name, dataUrl, adminUrl });

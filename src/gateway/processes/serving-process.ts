@@ -1,7 +1,7 @@
 import { resolveSecret } from '../../config';
 import { Callers } from '../callers/callers';
 import { type DataPlane, openDataPlane } from '../data-plane';
-import { serveOn } from '../gateway-process';
+import { keepRequestsYoung, serveOn } from '../gateway-process';
 import type { Outcome } from '../outcomes/outcome';
 import { openOutcomeTokens } from '../outcomes/outcome-tokens';
 import { openProviders } from '../routing/route';
@@ -158,6 +158,7 @@ function send(report: Report): void {
   if (process.connected) process.send?.(report, undefined, undefined, () => {});
 }
 
+keepRequestsYoung();
 let serving: ServingProcess | null = null;
 
 process.on('message', (order: ProcessOrder) => {
