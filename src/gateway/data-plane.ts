@@ -58,7 +58,7 @@ export interface DataPlane<Held extends RouteToServe> {
 /** Opens the data plane of one process, not listening yet. Throws what `resolveSecret` throws. */
 export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptions<Held>): DataPlane<Held> {
   const { configuration, providers, resolveSecret, log, now } = options;
-  const parts = { configuration, providers, resolveSecret };
+  const parts = { configuration, providers, resolveSecret, now };
   const routes = new Map([...options.routes].map(([name, route]) => [name, completeRoute(route, parts)]));
   const deadlines = new Deadlines(now);
   const withKeys = [...providers.values(), ...[...routes.values()].map(({ mirror }) => mirror)];

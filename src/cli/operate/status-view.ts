@@ -5,7 +5,7 @@ import { withReasons } from '../../core/migration/gateway-roster';
 import { openApproval } from '../../core/migration/migration-state';
 import type { MigrationStatus } from '../../core/migration/status';
 import { formatShare, stageShareText } from '../../core/plan/plan';
-import { contradiction, servingText } from '../../core/routing/serving';
+import { contradiction, keysText, servingText } from '../../core/routing/serving';
 import { formatDuration } from '../../core/text/duration';
 import { instantText } from '../options/instant';
 import type { GatewayAnswers } from './gateway-answers';
@@ -54,17 +54,20 @@ function headlines({ ending = null }: MigrationStatus): string[] {
   return ending === null ? [] : [headlineOf(ending, utcMinuteText)];
 }
 
-/** A line for each gateway: what it serves, and how that differs from what the migration last verified. */
+/** A line for each gateway, what it serves and how that differs from what the migration last verified; and its keys. */
 export function gatewayLines(
   { gateways, problem }: GatewayAnswers,
   status: MigrationStatus | null,
 ): string[] {
   if (problem !== null) return [lineOf('serving', `not read from the gateways: ${problem}`)];
-  return gateways.map(({ name, admin, answer }, index) => {
+  const statuses = gateways.flatMap(({ answer }) => (answer.kind === 'ok' ? [answer.value] : []));
+  const keys = keysText(statuses);
+  const serving = gateways.map(({ name, admin, answer }, index) => {
     const differs = status === null || answer.kind !== 'ok' ? null : contradiction(status, answer.value);
     const text = `${name} at ${addressOf(admin)} ${servingText(answer)}${differs === null ? '' : `; DIFFERS: ${differs}`}`;
     return lineOf(index === 0 ? 'serving' : '', text);
   });
+  return keys === null ? serving : [...serving, lineOf('keys', keys)];
 }
 
 function gatewaysText({ roster, addresses = {} }: MigrationStatus): string {

@@ -60,8 +60,9 @@ const HEAVIEST_MOST = 0.05;
 
 /** Whether assignment by key can split the route's traffic fairly. */
 export function assessSplit(stickyKey: StickyKey, statuses: readonly GatewayStatus[]): Finding[] {
-  const keyed = statuses.reduce((sum, { keys }) => sum + keys.keyedRequests, 0);
-  if (stickyKey === 'none' || keyed === 0) return [];
+  // Beginnings of conversations are keys only where few share them, so they split fairly by themselves.
+  const named = statuses.reduce((sum, { keys }) => sum + keys.keyedRequests - (keys.openings?.keyed ?? 0), 0);
+  if (stickyKey === 'none' || named === 0) return [];
   const distinct = Math.max(0, ...statuses.map(({ keys }) => keys.distinct));
   const heaviest = Math.max(0, ...statuses.map(({ keys }) => keys.heaviestShare));
   const findings: Finding[] = [];

@@ -135,6 +135,12 @@ const routeSchema = z.strictObject({
     .describe(
       'Key of assignment: header:NAME, body (the first of safety_identifier, user and prompt_cache_key with at most 1 KB) or none (random per request).',
     ),
+  openingKeys: z
+    .boolean()
+    .optional()
+    .describe(
+      'Know a conversation that has no key by its beginning: a hash of what its system and its user say first. Beginnings of more than 1% of the requests are drawn per request. On with stickyKey: body; never with none.',
+    ),
   settled: z
     .enum(['legacy', 'candidate'])
     .default('legacy')

@@ -79,9 +79,19 @@ export interface KeyStatistics {
   /** The heaviest key's part of the keyed requests, 0 to 1. */
   readonly heaviestShare: number;
   readonly keyedRequests: number;
+  /** Absent from gateways of earlier releases. */
+  readonly openings?: OpeningCounts;
   /** Requests whose salted hash fell below one half, and all that were hashed: the A/A check of a salt. */
   readonly aaLow: number;
   readonly aaTotal: number;
+}
+
+/** Requests without a key of their callers whose conversation's beginning is known. */
+export interface OpeningCounts {
+  /** That beginning was their key; they are among the keyed requests. */
+  readonly keyed: number;
+  /** Too many callers share that beginning, so they were drawn one by one. */
+  readonly shared: number;
 }
 
 /** The two providers of a route; also the arms. */

@@ -36,6 +36,21 @@ export function contradiction(
   return `the migration last verified ${formatShare(share)}`;
 }
 
+/** By which keys the requests of the last day were drawn at some gateways; null where no key is known. */
+export function keysText(statuses: readonly GatewayStatus[]): string | null {
+  const sum = (count: (keys: GatewayStatus['keys']) => number) =>
+    statuses.reduce((all, { keys }) => all + count(keys), 0);
+  const keyed = sum(({ openings }) => openings?.keyed ?? 0);
+  const shared = sum(({ openings }) => openings?.shared ?? 0);
+  const named = sum(({ keyedRequests }) => keyedRequests) - keyed;
+  const parts = [
+    named === 0 ? [] : [`${named} by the keys of their callers`],
+    keyed === 0 ? [] : [`${keyed} by how their conversation begins`],
+    shared === 0 ? [] : [`${shared} one by one, because more than 1% begin in the same way`],
+  ].flat();
+  return parts.length === 0 ? null : `requests of the last day drawn ${parts.join('; ')}`;
+}
+
 function whyServed({ record, kill, leaseRemainingMs, settled, unconfirmed }: GatewayStatus): string {
   if (kill !== null) return `kill switch set by ${kill.by} at ${kill.at}`;
   if (record === null) return `without a record: settled on ${settled}`;

@@ -1,13 +1,16 @@
-import type { KeyStatistics } from '../../core/routing/routing';
+import type { KeyStatistics, OpeningCounts } from '../../core/routing/routing';
 import { HOUR_MS } from '../../core/text/duration';
 
 const CAPACITY = 10_000;
 const SEGMENT_MS = 12 * HOUR_MS;
 
+/** What a conversation's beginning was for a draw: its key, shared by too many for that, or of no use. */
+export type OpeningUse = 'keyed' | 'shared' | 'unused';
+
 /** Who counts the keys of the traffic. */
 export interface KeyCounts {
-  /** One request: its key (null when it has none) and where its salted hash fell. */
-  observe(key: string | null, position: number): void;
+  /** One request: its key (null when it has none), where its salted hash fell, and whether its opening is the key. */
+  observe(key: string | null, position: number, opening: OpeningUse): void;
   /** Starts the A/A check anew: another salt splits otherwise. */
   restartSaltCheck(): void;
 }
@@ -30,12 +33,21 @@ export class KeyObserver implements KeyCounts {
     this.#segmentStartMs = now();
   }
 
-  observe(key: string | null, position: number): void {
+  observe(key: string | null, position: number, opening: OpeningUse): void {
     this.#aaTotal += 1;
     if (position < 0.5) this.#aaLow += 1;
-    if (key === null) return;
+    if (key === null && opening === 'unused') return;
     this.#rotate();
-    this.#current.add(keyHash(key));
+    if (opening === 'keyed') this.#current.keyedOpenings += 1;
+    if (opening === 'shared') this.#current.sharedOpenings += 1;
+    if (key !== null) this.#current.add(keyHash(key));
+  }
+
+  /** Adds what another process has counted of openings. */
+  addOpenings({ keyed, shared }: OpeningCounts): void {
+    this.#rotate();
+    this.#current.keyedOpenings += keyed;
+    this.#current.sharedOpenings += shared;
   }
 
   /** Adds the hashed keys that another process has counted. */
@@ -71,6 +83,10 @@ export class KeyObserver implements KeyCounts {
       distinct: overflowed ? CAPACITY : Math.min(CAPACITY, distinct),
       heaviestShare: keyedRequests === 0 ? 0 : heaviest / keyedRequests,
       keyedRequests,
+      openings: {
+        keyed: this.#current.keyedOpenings + this.#previous.keyedOpenings,
+        shared: this.#current.sharedOpenings + this.#previous.sharedOpenings,
+      },
       aaLow: this.#aaLow,
       aaTotal: this.#aaTotal,
     };
@@ -88,6 +104,8 @@ export class KeyObserver implements KeyCounts {
 class Segment {
   readonly counts = new Map<number, number>();
   requests = 0;
+  keyedOpenings = 0;
+  sharedOpenings = 0;
   overflowed = false;
 
   add(hash: number): void {

@@ -2,7 +2,7 @@ import type { Side } from '../../core/routing/routing';
 import { LastFingerprints } from '../evidence/answer-tally';
 import { EpochEvidence, type LateAnswer } from '../evidence/epoch-evidence';
 import type { Observation } from '../evidence/evidence-cell';
-import { type KeyCounts, keyHash } from '../evidence/key-statistics';
+import { type KeyCounts, keyHash, type OpeningUse } from '../evidence/key-statistics';
 import { LegacyLatencies } from '../evidence/legacy-latencies';
 import type { Counted } from './process-messages';
 
@@ -13,6 +13,7 @@ export class RouteCounts implements KeyCounts {
   readonly #fingerprints = new LastFingerprints();
   #evidence = new Map<number, EpochEvidence>();
   #keys: number[] = [];
+  #openings = { keyed: 0, shared: 0 };
   #low = 0;
   #total = 0;
   #assignedBefore: Readonly<Record<Side, number>> = { legacy: 0, candidate: 0 };
@@ -22,10 +23,11 @@ export class RouteCounts implements KeyCounts {
     this.#counted = counted;
   }
 
-  observe(key: string | null, position: number): void {
+  observe(key: string | null, position: number, opening: OpeningUse): void {
     this.#total += 1;
     if (position < 0.5) this.#low += 1;
     if (key !== null) this.#keys.push(keyHash(key));
+    if (opening !== 'unused') this.#openings[opening] += 1;
     this.#counted();
   }
 
@@ -69,6 +71,7 @@ export class RouteCounts implements KeyCounts {
           candidate: assigned.candidate - this.#assignedBefore.candidate,
         },
         keys: this.#keys,
+        openings: this.#openings,
         low: this.#low,
         total: this.#total,
       },
@@ -76,6 +79,7 @@ export class RouteCounts implements KeyCounts {
     this.#assignedBefore = assigned;
     this.#evidence = new Map();
     this.#keys = [];
+    this.#openings = { keyed: 0, shared: 0 };
     this.#low = 0;
     this.#total = 0;
     return counted;

@@ -8,6 +8,7 @@ import {
   spanOf,
 } from '../json/json-fields';
 import { spaceEnd } from '../json/json-scanner';
+import type { Opening } from './opening';
 import { type FieldName, RequestReader } from './request-reader';
 
 /** What a request's body says that matters to the gateway. Nothing of the body itself is kept in it. */
@@ -37,6 +38,8 @@ export interface RequestFacts {
   /** Where the value stands that names the end user, both 0 without one. */
   readonly userStart: number;
   readonly userEnd: number;
+  /** Where its conversation begins; null where no user says anything. */
+  readonly opening: Opening | null;
   /** Where the fields of a JSON body are; null for a form, which is never rewritten. */
   readonly fields: JsonFields | null;
 }
@@ -140,8 +143,13 @@ function factsOf(raw: Buffer, read: RequestReader): RequestFacts | null {
     asks: asksOf(raw, read),
     userStart: user === null ? 0 : read.start(user),
     userEnd: user === null ? 0 : read.end(user),
+    opening: openingOf(read),
     fields: read.fields,
   };
+}
+
+function openingOf({ system, firstUser, messages }: RequestReader): Opening | null {
+  return firstUser.end === 0 ? null : { system: { ...system }, user: { ...firstUser }, messages };
 }
 
 /** A longer number is not one of choices. */
@@ -264,5 +272,6 @@ const OF_A_FORM: RequestFacts = {
   asks: null,
   userStart: 0,
   userEnd: 0,
+  opening: null,
   fields: null,
 };

@@ -27,12 +27,15 @@ const NAMES = [
   'role',
   'content',
   'type',
+  'system',
+  'instructions',
 ] as const;
 
 export type FieldName = (typeof NAMES)[number];
 
 const NUMBERS = Object.fromEntries(NAMES.map((name, number) => [name, number])) as Record<FieldName, number>;
 const { messages: MESSAGES, input: INPUT, tools: TOOLS, role: ROLE, content: CONTENT, type: TYPE } = NUMBERS;
+const { system: SYSTEM_FIELD, instructions: INSTRUCTIONS } = NUMBERS;
 const UNKNOWN = -1;
 
 const BY_LENGTH: readonly (readonly number[])[] = Array.from({ length: 24 }, (_, length) =>
@@ -43,6 +46,15 @@ const BY_LENGTH: readonly (readonly number[])[] = Array.from({ length: 24 }, (_,
 const ASSISTANT = 1;
 const IMAGE = 2;
 const HOSTED = 4;
+const USER = 8;
+const SYSTEM = 16;
+const ROLES = ASSISTANT | USER | SYSTEM;
+
+/** Where a value stands; both 0 without one. */
+export interface Span {
+  start: number;
+  end: number;
+}
 
 /**
  * Finds the fields of a request in one pass over its bytes. One reader serves all requests, since a scan leaves
@@ -52,6 +64,12 @@ const HOSTED = 4;
 export class RequestReader extends FieldsReader {
   /** A key names a file or a vector store, at whatever depth. */
   namesFiles = false;
+  /** The content of the first user message, or an input that is a text. */
+  readonly firstUser: Span = { start: 0, end: 0 };
+  /** What stands above it: instructions, or the content of the first system message. */
+  readonly system: Span = { start: 0, end: 0 };
+  /** Elements of `messages` and `input`. */
+  messages = 0;
   #raw: Buffer = Buffer.alloc(0);
   readonly #starts = new Int32Array(NAMES.length);
   readonly #ends = new Int32Array(NAMES.length);
@@ -62,6 +80,7 @@ export class RequestReader extends FieldsReader {
   #inElement = false;
   #elementKey = UNKNOWN;
   #elementKind = 0;
+  readonly #content: Span = { start: 0, end: 0 };
   /** An object in the `content` of such an object is open; then its key. */
   #inPart = false;
   #partKey = UNKNOWN;
@@ -72,6 +91,9 @@ export class RequestReader extends FieldsReader {
     this.fields = [];
     this.overflows = false;
     this.namesFiles = false;
+    this.messages = 0;
+    clear(this.firstUser);
+    clear(this.system);
     this.#raw = raw;
     this.#starts.fill(0);
     this.#kinds.fill(0);
@@ -120,11 +142,14 @@ export class RequestReader extends FieldsReader {
     if (depth === 1) {
       this.#field = this.#number(start, end, escaped);
       if (this.#field !== UNKNOWN) this.#kinds[this.#field] = 0;
+      if (this.#field === MESSAGES || this.#field === INPUT) this.#beginMessages();
     } else if (depth === 3 && this.#inElement) {
       this.#elementKey = this.#number(start, end, escaped);
-      if (this.#elementKey === ROLE) this.#elementKind &= ~ASSISTANT;
-      else if (this.#elementKey === CONTENT) this.#elementKind &= ~IMAGE;
-      else if (this.#elementKey === TYPE) this.#elementKind &= ~HOSTED;
+      if (this.#elementKey === ROLE) this.#elementKind &= ~ROLES;
+      else if (this.#elementKey === CONTENT) {
+        this.#elementKind &= ~IMAGE;
+        clear(this.#content);
+      } else if (this.#elementKey === TYPE) this.#elementKind &= ~HOSTED;
     } else if (depth === 5 && this.#inPart) {
       this.#partKey = this.#number(start, end, escaped);
       if (this.#partKey === TYPE) this.#partIsImage = false;
@@ -135,10 +160,11 @@ export class RequestReader extends FieldsReader {
     super.scalar(start, end, depth);
     const raw = this.#raw;
     if (depth === 1) this.#found(start, end);
+    else if (depth === 2) this.messages += this.#field === TOOLS ? 0 : 1;
     else if (depth === 3 && this.#inElement) {
-      if (this.#elementKey === ROLE) {
-        if (isString(raw, start, end, 'assistant')) this.#elementKind |= ASSISTANT;
-      } else if (this.#elementKey === TYPE && raw[start] === 0x22) {
+      if (this.#elementKey === ROLE) this.#elementKind |= roleAt(raw, start, end);
+      else if (this.#elementKey === CONTENT) put(this.#content, start, end);
+      else if (this.#elementKey === TYPE && raw[start] === 0x22) {
         const isOurs = isString(raw, start, end, 'function') || isString(raw, start, end, 'custom');
         if (!isOurs) this.#elementKind |= HOSTED;
       }
@@ -158,9 +184,13 @@ export class RequestReader extends FieldsReader {
       case 2:
         this.#inElement = isObject;
         this.#elementKind = 0;
+        clear(this.#content);
+        if (this.#field !== TOOLS) this.messages += 1;
         return isObject;
       case 3:
-        return !isObject && this.#elementKey === CONTENT;
+        if (isObject || this.#elementKey !== CONTENT) return false;
+        put(this.#content, start, 0);
+        return true;
       case 4:
         this.#inPart = isObject;
         this.#partIsImage = false;
@@ -174,8 +204,11 @@ export class RequestReader extends FieldsReader {
     super.close(end, depth);
     if (depth === 1) {
       if (this.#field !== UNKNOWN) this.#ends[this.#field] = end;
-    } else if (depth === 2 && this.#inElement) {
+      if (this.#field === SYSTEM_FIELD || this.#field === INSTRUCTIONS) this.system.end = end;
+    } else if (depth === 3 && this.#content.start !== 0 && this.#content.end === 0) this.#content.end = end;
+    else if (depth === 2 && this.#inElement) {
       this.#inElement = false;
+      this.#takeMessage();
       this.#kinds[this.#field] = (this.#kinds[this.#field] as number) | this.#elementKind;
     } else if (depth === 4 && this.#inPart) {
       this.#inPart = false;
@@ -187,6 +220,22 @@ export class RequestReader extends FieldsReader {
     if (this.#field === UNKNOWN) return;
     this.#starts[this.#field] = start;
     this.#ends[this.#field] = end;
+    if (this.#field === SYSTEM_FIELD || this.#field === INSTRUCTIONS) put(this.system, start, end);
+    if (this.#field === INPUT && this.#raw[start] === 0x22) put(this.firstUser, start, end);
+  }
+
+  /** Of messages that come twice the last ones count. */
+  #beginMessages(): void {
+    this.messages = 0;
+    clear(this.firstUser);
+  }
+
+  /** A message is complete: the first of a user, or what a system said before it, is where a conversation begins. */
+  #takeMessage(): void {
+    if (this.firstUser.end !== 0 || this.#field === TOOLS) return;
+    const { start, end } = this.#content;
+    if ((this.#elementKind & USER) !== 0) put(this.firstUser, start, end);
+    else if ((this.#elementKind & SYSTEM) !== 0 && this.system.end === 0) put(this.system, start, end);
   }
 
   #number(start: number, end: number, escaped: boolean): number {
@@ -202,6 +251,22 @@ export class RequestReader extends FieldsReader {
 }
 
 const NOTHING = Buffer.alloc(0);
+
+function clear(span: Span): void {
+  put(span, 0, 0);
+}
+
+function put(span: Span, start: number, end: number): void {
+  span.start = start;
+  span.end = end;
+}
+
+function roleAt(raw: Buffer, start: number, end: number): number {
+  if (isString(raw, start, end, 'user')) return USER;
+  if (isString(raw, start, end, 'assistant')) return ASSISTANT;
+  return isString(raw, start, end, 'system') || isString(raw, start, end, 'developer') ? SYSTEM : 0;
+}
+
 const FILE = 'file_id';
 const VECTOR_STORE = 'vector_store_id';
 

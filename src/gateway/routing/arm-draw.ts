@@ -1,6 +1,6 @@
 import { assignmentDigest, digestBucket, digestPosition } from '../../core/routing/assignment';
-import type { Side } from '../../core/routing/routing';
-import type { KeyCounts } from '../evidence/key-statistics';
+import type { OpeningCounts, Side } from '../../core/routing/routing';
+import type { KeyCounts, OpeningUse } from '../evidence/key-statistics';
 import type { ConversationTable } from './conversation-table';
 
 /** The arm that a randomised request was drawn into. */
@@ -32,6 +32,8 @@ export interface DrawSubject {
   readonly randomId: string;
   /** The request carries assistant turns. */
   readonly continued: boolean;
+  /** What became of its opening. */
+  readonly opening: OpeningUse;
 }
 
 /** Draws of one epoch that another process has made. */
@@ -40,6 +42,7 @@ export interface CountedDraws {
   readonly assigned: Readonly<Record<Side, number>>;
   /** Hashes of the keys, one for each draw that had a key. */
   readonly keys: readonly number[];
+  readonly openings: OpeningCounts;
   /** For the A/A check of the salt: draws whose position was below one half, and all. */
   readonly low: number;
   readonly total: number;
@@ -64,7 +67,7 @@ export class ArmDraw {
   draw(rules: DrawRules, subject: DrawSubject): Assignment {
     const digest = assignmentDigest(rules.salt, subject.key ?? subject.randomId);
     const position = digestPosition(digest);
-    this.#keys.observe(subject.key, position);
+    this.#keys.observe(subject.key, position, subject.opening);
     const drawn: Assignment = {
       side: position < rules.share ? 'candidate' : 'legacy',
       epoch: rules.epoch,

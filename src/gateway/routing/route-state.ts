@@ -172,8 +172,9 @@ export class RouteState extends ServedRoute {
   }
 
   /** Adds draws that another process of this gateway has made; those of an older epoch only count as keys. */
-  addDraws({ epoch, assigned, keys, low, total }: CountedDraws): void {
+  addDraws({ epoch, assigned, keys, openings, low, total }: CountedDraws): void {
     this.#keys.addKeys(keys);
+    this.#keys.addOpenings(openings);
     if (epoch !== this.epoch) return;
     this.#draws.add(assigned);
     this.#keys.addSaltCheck(low, total);

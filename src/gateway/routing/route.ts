@@ -4,6 +4,7 @@ import { withheldFrom } from '../request/forwarding';
 import { ReplayBudget } from '../request/replay-budget';
 import { Provider, type ProviderParts } from '../upstream/provider';
 import type { RouteToServe } from './gateway-routes';
+import { SharedOpenings } from './shared-openings';
 
 const MIRROR_CONNECTIONS = 32;
 
@@ -15,6 +16,8 @@ export interface Route extends RouteToServe {
   readonly replays: ReplayBudget;
   /** For hedges that turn out to have been needless. */
   readonly hedges: ReplayBudget;
+  /** Beginnings of conversations that are no keys, as this process sees them. */
+  readonly openings: SharedOpenings;
 }
 
 /** One `Provider` a provider of the configuration, shared by the routes that name it. */
@@ -34,6 +37,8 @@ export interface RouteParts {
   readonly configuration: Configuration;
   readonly providers: ReadonlyMap<string, Provider>;
   readonly resolveSecret: (reference: string) => string;
+  /** Monotonic clock, milliseconds. */
+  readonly now: () => number;
 }
 
 /** Adds providers and budget to a route. */
@@ -52,6 +57,7 @@ export function completeRoute<Held extends RouteToServe>(route: Held, parts: Rou
     ),
     replays: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
     hedges: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
+    openings: new SharedOpenings(parts.now),
   };
 }
 

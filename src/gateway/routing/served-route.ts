@@ -1,5 +1,6 @@
 import { assignmentDigest, digestBucket, digestPosition } from '../../core/routing/assignment';
 import type { Side, StickyKey } from '../../core/routing/routing';
+import type { OpeningUse } from '../evidence/key-statistics';
 import type { ArmDraw, Assignment } from './arm-draw';
 import { type CandidatePermit, CandidatePermits, type PermitPurpose } from './candidate-permits';
 import type { StoredState } from './record-file';
@@ -120,9 +121,10 @@ export class ServedRoute {
 
   /**
    * Draws a randomised request into an arm. `key` is null when the route is not sticky or the request bears
-   * no key; then `randomId` decides. `continued` says that it carries assistant turns.
+   * no key; then `randomId` decides. `continued` says that it carries assistant turns, `opening` whether the key is
+   * that of the conversation's beginning.
    */
-  draw(key: string | null, randomId: string, continued = false): Assignment {
+  draw(key: string | null, randomId: string, continued = false, opening: OpeningUse = 'unused'): Assignment {
     const { record } = this.#inForce.stored;
     const rules = {
       salt: record?.salt ?? OBSERVATION_SALT,
@@ -130,7 +132,7 @@ export class ServedRoute {
       share: this.effectiveShare(),
       newConversationsOnly: this.keepsConversations,
     };
-    return this.#draws.draw(rules, { key, randomId, continued });
+    return this.#draws.draw(rules, { key, randomId, continued, opening });
   }
 
   /** Whether draws are made at the record's own share: neither a lapsed lease nor a kill switch says otherwise. */

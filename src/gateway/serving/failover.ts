@@ -5,13 +5,14 @@ import { ArmRecord } from '../evidence/arm-record';
 import { firstTokenOf, usageOf } from '../evidence/observation';
 import { candidateBody, legacyBody, type MappedBody } from '../request/model-mapping';
 import { upstreamError } from '../request/openai-error';
-import { assignmentKey, type RequestFacts } from '../request/request-facts';
+import type { RequestFacts } from '../request/request-facts';
 import { refusesUsageOption } from '../request/usage-option';
 import type { Assignment } from '../routing/arm-draw';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { AnswerSink } from '../upstream/attempt-options';
 import type { Failure } from '../upstream/failure';
 import type { Answering, Call } from './call';
+import { drawKey } from './draw-key';
 import { callerLeavesAt, mayHedge, patienceMs } from './hedge';
 import { attemptLimits } from './limits';
 import { modelRequest } from './model-request';
@@ -50,9 +51,13 @@ class RandomisedCall implements AttemptOwner, Answering {
     this.#call = call;
     this.#facts = facts;
     this.#mapping = mapping;
-    const { state } = call.route;
-    const key = assignmentKey(state.stickyKey, call.head.sticky, call.body, facts);
-    this.#assignment = state.draw(key, key ?? call.services.randomId(), facts.isContinued);
+    const { key, opening } = drawKey(call, facts);
+    this.#assignment = call.route.state.draw(
+      key,
+      key ?? call.services.randomId(),
+      facts.isContinued,
+      opening,
+    );
     this.#record = new ArmRecord(call, facts, this.#assignment);
   }
 

@@ -80,15 +80,15 @@ it('loses and doubles nothing of the evidence on its way to the primary process'
 
 it('says each draw once, and from 0 in a new epoch', () => {
   const counts = new RouteCounts(() => {});
-  counts.observe('ann', 0.2);
-  counts.observe(null, 0.7);
+  counts.observe('ann', 0.2, 'unused');
+  counts.observe(null, 0.7, 'shared');
   const first = counts.take(1, { legacy: 1, candidate: 1 });
   expect(first?.draws).toMatchObject({ epoch: 1, assigned: { legacy: 1, candidate: 1 }, low: 1, total: 2 });
-  expect(first?.draws.keys).toHaveLength(1);
+  expect(first?.draws).toMatchObject({ keys: [expect.any(Number)], openings: { keyed: 0, shared: 1 } });
   expect(counts.take(1, { legacy: 1, candidate: 1 })).toBeNull();
-  counts.observe('ann', 0.2);
+  counts.observe('ann', 0.2, 'unused');
   expect(counts.take(1, { legacy: 1, candidate: 2 })?.draws.assigned).toEqual({ legacy: 0, candidate: 1 });
   counts.beginEpoch();
-  counts.observe('ann', 0.2);
+  counts.observe('ann', 0.2, 'unused');
   expect(counts.take(2, { legacy: 1, candidate: 0 })?.draws.assigned).toEqual({ legacy: 1, candidate: 0 });
 });

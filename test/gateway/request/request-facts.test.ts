@@ -75,7 +75,7 @@ function choicesOf({ n, prompt }: Json): number {
 function found(raw: Buffer) {
   const facts = readFacts(raw);
   if (facts === null) return null;
-  const { userStart, userEnd, fields, ...rest } = facts;
+  const { userStart, userEnd, opening, fields, ...rest } = facts;
   return { ...rest, key: assignmentKey('body', null, raw, facts) };
 }
 
