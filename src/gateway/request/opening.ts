@@ -14,7 +14,7 @@ export interface Opening {
 }
 
 /** Of a longer text only its beginning and its end are hashed, this many bytes of each. */
-const PART_BYTES = 4_096;
+const PART_BYTES = 2_048;
 const MAX_PIECES = 64;
 
 /**

@@ -1,8 +1,9 @@
-import { isSettled, rejectedByUsage, withUsage } from '../../../src/core/assessment/assessment';
+import { assessSplit, isSettled, rejectedByUsage, withUsage } from '../../../src/core/assessment/assessment';
 import type { Finding } from '../../../src/core/assessment/finding';
 import { type UsageDigest, type UsageFindings, usageLines } from '../../../src/core/assessment/usage-digest';
 import { NO_PROBES } from '../../../src/core/gates/verdict';
 import type { AssessmentSummary } from '../../../src/core/migration/migration-state';
+import type { GatewayStatus } from '../../../src/core/routing/routing';
 
 const BLOCKER: Finding = { kind: 'blocker', text: 'the candidate saves 2.0%, the plan demands 10%' };
 const DOUBT: Finding = { kind: 'doubt', text: 'the context length of "new" is not known' };
@@ -122,3 +123,20 @@ const DIGEST: UsageDigest = {
   savingPercent: { percent: 34.2, low: 30, high: 40 },
   recommendation: { priority: 'high', sentence: 'The candidate saves 34.2%.' },
 };
+
+describe('whether keys split the traffic fairly', () => {
+  const seen = (keyedRequests: number, keyed: number) => {
+    const keys = { distinct: 3, heaviestShare: 0.5, keyedRequests, openings: { keyed, shared: 0 } };
+    return assessSplit('body', [{ keys: { ...keys, aaLow: 0, aaTotal: 0 } } as GatewayStatus]);
+  };
+
+  it('doubts few keys that callers name', () => {
+    expect(seen(100, 90)).toEqual([
+      { kind: 'doubt', text: expect.stringMatching(/^3 assignment keys seen, at least 200 needed/) },
+    ]);
+  });
+
+  it('does not where all keys are beginnings of conversations', () => {
+    expect(seen(100, 100)).toEqual([]);
+  });
+});
