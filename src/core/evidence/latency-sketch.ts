@@ -21,22 +21,20 @@ export const NO_COUNTS: PackedCounts = '';
 
 /** Packs a histogram. */
 export function pack(histogram: Histogram, { step, edge }: Resolution): PackedCounts {
-  const cells = new Map<number, number>();
-  let below = histogram.zero;
+  const packed = [histogram.zero];
+  let last: number | null = null;
   for (const [bucket, count] of histogram.buckets) {
     const cell = Math.ceil(bucket / step);
-    if (edge !== null && cell <= edge) below += count;
-    else cells.set(cell, (cells.get(cell) ?? 0) + count);
+    if (edge !== null && cell <= edge) packed[0] = (packed[0] ?? 0) + count;
+    else if (cell === last) packed[packed.length - 1] = (packed.at(-1) ?? 0) + count;
+    else {
+      if (last === null) packed.push(cell);
+      else if (cell > last + 1) packed.push(last + 1 - cell);
+      packed.push(count);
+      last = cell;
+    }
   }
-  const packed = [below];
-  let last: number | null = null;
-  for (const [cell, count] of [...cells].sort((a, b) => a[0] - b[0])) {
-    if (last === null) packed.push(cell);
-    else if (cell > last + 1) packed.push(last + 1 - cell);
-    packed.push(count);
-    last = cell;
-  }
-  return last === null && below === 0 ? NO_COUNTS : encodeNumbers(packed);
+  return last === null && packed[0] === 0 ? NO_COUNTS : encodeNumbers(packed);
 }
 
 /** The histogram of packed counts: every value at the upper bound of its cell. */

@@ -1,7 +1,7 @@
 import { addRates, NO_RATES, type RateNumbers } from '../evidence/rate-numbers';
 import { type StageEvidence, type Stratum, strataAtFirst, strataOf } from '../evidence/stage-evidence';
 import type { StagePlan } from '../plan/plan';
-import { type DetectorState, detect, detectorWeights } from '../statistics/change-detector';
+import { type DetectorState, detectorWeights, detectSince, sumsSince } from '../statistics/change-detector';
 import { logSumExp } from '../statistics/log-space';
 import type { TwoRates } from '../statistics/rate-difference';
 import { ratioExceeds } from '../statistics/rate-ratio';
@@ -28,8 +28,9 @@ export interface RateEvents {
   /** Counts divided by the design effect; the same as counted when assignment is not sticky. */
   readonly deflated: TwoRates;
   readonly designEffect: number;
-  /** Everything that was counted, and the same from each start. */
+  /** Everything that was counted. */
   readonly all: EventRow;
+  /** What was counted from each start on: a segment holds all that came since. */
   readonly since: DetectorState<EventsSince>;
 }
 
@@ -49,7 +50,7 @@ export function rateEvents(
     all,
     since: {
       windows: rows.windows,
-      segments: rows.segments.map(({ from, evidence: row }) => ({
+      segments: sumsSince(rows, addEvents).segments.map(({ from, evidence: row }) => ({
         from,
         evidence: { row, designEffect: effectSince(from) },
       })),
@@ -75,11 +76,6 @@ function addEvents(a: EventRow, b: EventRow): EventRow {
 
 function addLists(a: readonly number[], b: readonly number[], length: number): number[] {
   return Array.from({ length }, (_, index) => (a[index] ?? 0) + (b[index] ?? 0));
-}
-
-/** Adds what came later; how requests cluster is known for each start by itself. */
-export function addSince(earlier: EventsSince, later: EventsSince): EventsSince {
-  return { row: addEvents(earlier.row, later.row), designEffect: earlier.designEffect };
 }
 
 /** Counts of both arms, divided. */
@@ -136,7 +132,17 @@ export function detectRatio(events: RateEvents, ratio: number, stage: StagePlan)
 }
 
 function detectPicked(events: RateEvents, ratio: number, stage: StagePlan, picked: Picked): number {
-  return detect(events.since, addSince, ratioEvidence(events, ratio, stage, picked));
+  return detectEvents(events, ratioEvidence(events, ratio, stage, picked));
+}
+
+/** The weighted mean over starts of what `logEvidence` says of all that came since each. */
+export function detectEvents(
+  { since }: Pick<RateEvents, 'since'>,
+  logEvidence: (since: EventsSince) => number,
+): number {
+  return detectSince(since, (start) =>
+    logEvidence((since.segments[start] as (typeof since.segments)[number]).evidence),
+  );
 }
 
 function numbersOf(row: EventRow, picked: Picked): RateNumbers {
@@ -204,12 +210,8 @@ export function ratioHarm(
 function tellingStart({ since }: RateEvents, logEvidence: (since: EventsSince) => number): number {
   const { logWeights } = detectorWeights(since);
   let [most, at] = [Number.NEGATIVE_INFINITY, 0];
-  let later: EventsSince | undefined;
-  for (let start = since.segments.length - 1; start >= 0; start -= 1) {
-    const own = since.segments[start]?.evidence;
-    if (own === undefined) continue;
-    later = later === undefined ? own : addSince(own, later);
-    const weighed = (logWeights[start] ?? 0) + logEvidence(later);
+  for (const [start, { evidence }] of [...since.segments.entries()].toReversed()) {
+    const weighed = (logWeights[start] ?? 0) + logEvidence(evidence);
     if (weighed > most) [most, at] = [weighed, start];
   }
   return at;

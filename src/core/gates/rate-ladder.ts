@@ -1,6 +1,6 @@
 import { type StagePlan, stageKind } from '../plan/plan';
 import { type LogEvidence, rateAbove, rateBelow, rateInterval } from '../statistics/beta-binomial';
-import { detect, lateStarts } from '../statistics/change-detector';
+import { lateStarts } from '../statistics/change-detector';
 import { smallestReaching } from '../statistics/expected-requests';
 import {
   differenceExceeds,
@@ -20,7 +20,14 @@ import {
   SEEMING,
   shownHarm,
 } from './gate-metric';
-import { addSince, detectRatio, type RateEvents, type RatioHarm, ratioHarm, twoRates } from './rate-events';
+import {
+  detectEvents,
+  detectRatio,
+  type RateEvents,
+  type RatioHarm,
+  ratioHarm,
+  twoRates,
+} from './rate-events';
 import {
   clusterText,
   guardrailAlpha,
@@ -180,9 +187,9 @@ export function timesText({
 function missedLately(stage: StagePlan, { since }: RateEvents, margin: number): string | null {
   const starts = lateStarts(since, lateWindows(stage));
   for (const start of starts) {
-    const late = since.segments.slice(start).map((segment) => segment.evidence);
-    const { row, designEffect } = late.reduce(addSince);
-    const { legacy, candidate } = twoRates(row.numbers, designEffect);
+    const late = since.segments[start]?.evidence;
+    if (late === undefined) continue;
+    const { legacy, candidate } = twoRates(late.row.numbers, late.designEffect);
     const [before, after] = [rateOf(legacy), rateOf(candidate)];
     if (before === null || after === null) continue;
     const bound = errorBound(before, margin);
@@ -235,7 +242,7 @@ function judgeAlone({ stage, foresees }: Judged, gate: RateGate): MetricVerdict 
   return harmThenGoal({
     numbers,
     harm: {
-      logEvidence: detect(events.since, addSince, ({ row: { numbers: counts }, designEffect }) =>
+      logEvidence: detectEvents(events, ({ row: { numbers: counts }, designEffect }) =>
         above(counts[3] / designEffect, counts[2] / designEffect),
       ),
       alpha: guardrailAlpha(stage, gate.kind),

@@ -131,6 +131,7 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
       const does = behaviour[side];
       const applies = does.firstModelOnly !== true || asked === 0;
       const shape = random() < model.streamShare ? 'stream' : 'plain';
+      const stratum = stratumNumber(shape, asked);
       const fate = fateOf(applies ? does : behaviour.legacy, key, random);
       const stormy = key !== null && storms.has(key);
       const failed = random() < (stormy ? 1 : Math.max(fate.failureRate, shared, key?.failureRate ?? 0));
@@ -143,11 +144,15 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
         : Math.round(samplers[shape](random) + shift);
       const breach = failed || fate.left ? null : breachOf(fate.breaches, key, random);
       tallies[side].add({
-        ...{ shape, model: asked, failed, left: fate.left, breach, bucket },
+        stratum,
+        failed,
+        left: fate.left,
+        breach,
+        bucket,
         key: key?.bucket ?? null,
       });
       if (key !== null && !fate.left) {
-        tallies[side].addSlow(key.bucket, quantiles.slownessOf(shape, asked, bucket));
+        tallies[side].addSlow(key.bucket, quantiles.slownessOf(stratum, bucket));
       }
     }
     if (keys !== null) quantiles.learn(tallies.legacy);
@@ -279,20 +284,20 @@ type Slowness = 0 | 1 | 2;
 
 /** Legacy's median and p95 by stratum, as a gateway has learnt them from the windows before. */
 class LegacyQuantiles {
-  readonly #seen = new Map<string, BucketTally>();
-  readonly #bounds = new Map<string, readonly [median: number, p95: number]>();
+  readonly #seen = new Map<number, BucketTally>();
+  readonly #bounds = new Map<number, readonly [median: number, p95: number]>();
 
   learn(legacy: ArmTally): void {
-    for (const [name, stratum] of legacy.strata) {
-      const seen = this.#seen.get(name) ?? new BucketTally();
-      this.#seen.set(name, seen);
+    for (const [number, stratum] of legacy.strata) {
+      const seen = this.#seen.get(number) ?? new BucketTally();
+      this.#seen.set(number, seen);
       for (const [bucket, count] of stratum.values) seen.add(bucket, count);
-      this.#bounds.set(name, [seen.quantile(0.5), seen.quantile(0.95)]);
+      this.#bounds.set(number, [seen.quantile(0.5), seen.quantile(0.95)]);
     }
   }
 
-  slownessOf(shape: string, model: number, bucket: number): Slowness {
-    const bounds = this.#bounds.get(`${shape} ${model}`);
+  slownessOf(stratum: number, bucket: number): Slowness {
+    const bounds = this.#bounds.get(stratum);
     if (bounds === undefined || bucket <= bounds[0]) return 0;
     return bucket <= bounds[1] ? 1 : 2;
   }
@@ -323,9 +328,15 @@ class BucketTally {
 
 const MOST_BUCKETS = 1_500;
 
+type Shape = 'plain' | 'stream';
+
+/** Of a shape of answers of a model: every request looks its stratum up, and by a number that is soonest. */
+function stratumNumber(shape: Shape, model: number): number {
+  return 2 * model + (shape === 'stream' ? 1 : 0);
+}
+
 interface Counted {
-  readonly shape: 'plain' | 'stream';
-  readonly model: number;
+  readonly stratum: number;
   readonly failed: boolean;
   readonly left: boolean;
   readonly breach: BreachClass | null;
@@ -338,16 +349,15 @@ type KeyCounts = [number, number, number, number, number, number];
 
 /** Counts of one arm in one window. */
 class ArmTally {
-  readonly strata = new Map<string, StratumTally>();
+  readonly strata = new Map<number, StratumTally>();
   readonly byKey = new Map<number, KeyCounts>();
 
   add(counted: Counted): void {
-    const { shape, model, failed, left, breach, key } = counted;
-    const name = `${shape} ${model}`;
-    let stratum = this.strata.get(name);
+    const { failed, left, breach, key } = counted;
+    let stratum = this.strata.get(counted.stratum);
     if (stratum === undefined) {
-      stratum = new StratumTally(shape, model);
-      this.strata.set(name, stratum);
+      stratum = new StratumTally(counted.stratum);
+      this.strata.set(counted.stratum, stratum);
     }
     stratum.add(counted);
     if (key === null || left) return;
@@ -379,10 +389,13 @@ class StratumTally {
   readonly breaches: Partial<Record<BreachClass, number>> = {};
   readonly values = new Map<number, number>();
 
-  constructor(
-    readonly shape: 'plain' | 'stream',
-    readonly model: number,
-  ) {}
+  readonly shape: Shape;
+  readonly model: number;
+
+  constructor(stratum: number) {
+    this.shape = stratum % 2 === 0 ? 'plain' : 'stream';
+    this.model = Math.floor(stratum / 2);
+  }
 
   add({ failed, left, breach, bucket }: Counted): void {
     this.attempts += 1;

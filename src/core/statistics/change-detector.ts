@@ -126,13 +126,18 @@ export function detect<T>(
   merge: (earlier: T, later: T) => T,
   logEvidence: (since: T) => number,
 ): number {
-  const since: T[] = [];
-  for (const { evidence } of state.segments.toReversed()) {
-    const later = since.at(-1);
-    since.push(later === undefined ? evidence : merge(evidence, later));
+  const since = sumsSince(state, merge);
+  return detectSince(since, (start) => logEvidence(since.segments[start]?.evidence as T));
+}
+
+/** The same starts, each with all that came since: `merge` adds evidence of adjoining segments. */
+export function sumsSince<T>(state: DetectorState<T>, merge: (earlier: T, later: T) => T): DetectorState<T> {
+  const segments: DetectorSegment<T>[] = [];
+  for (const { from, evidence } of state.segments.toReversed()) {
+    const later = segments.at(-1);
+    segments.push({ from, evidence: later === undefined ? evidence : merge(evidence, later.evidence) });
   }
-  since.reverse();
-  return detectSince(state, (start) => logEvidence(since[start] as T));
+  return { windows: state.windows, segments: segments.reverse() };
 }
 
 /** The same, where what came since each start is known: `logEvidence` gets the number of its segment. */
