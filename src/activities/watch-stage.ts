@@ -3,6 +3,7 @@ import type { WatchStageInput } from '../contract';
 import { type Evidence, failureCount, mergeEvidence } from '../core/evidence/evidence';
 import { type StageEvidence, withWindow } from '../core/evidence/stage-evidence';
 import { withOutcomes } from '../core/evidence/stage-outcomes';
+import { judgedSpending, withSpending } from '../core/evidence/stage-spending';
 import { tallyOf } from '../core/evidence/traffic-tally';
 import { judgeStage } from '../core/gates/judge-stage';
 import {
@@ -91,6 +92,7 @@ async function watch(
   let known = input.knownDrifts ?? [];
   let { roster } = input;
   const names = (input.stage.outcomes ?? []).map(({ name }) => name);
+  const spending = judgedSpending(input.stage);
   let wasGood = false;
   // A window lies within burn-in or after it: evidence of the one is never judged with the other.
   const burnIn = isBurningIn(input, 0, 0);
@@ -123,10 +125,14 @@ async function watch(
     const { share } = input.record;
     const before = input.progress.evidence;
     const window = withWindow(before, delta, { burnIn, shareApplied, share, quantile });
-    const evidence =
-      names.length === 0
-        ? window
-        : { ...window, outcomes: withOutcomes(before.outcomes, delta.outcomes, names) };
+    const comparesSpending = !burnIn && shareApplied;
+    const evidence = {
+      ...window,
+      ...(names.length === 0 ? {} : { outcomes: withOutcomes(before.outcomes, delta.outcomes, names) }),
+      ...(spending.length === 0 || !comparesSpending
+        ? {}
+        : { spending: withSpending(before.spending, delta.spending, spending) }),
+    };
     // What the verdict rests on is what the result tells: probes go on meanwhile.
     const probed = probes();
     const verdict = judge(input, { evidence, delta, burnIn }, round, probed);

@@ -72,11 +72,14 @@ function point(x: number, y: number): string {
 
 const BAR = { width: 150, height: 20 };
 
+/** Units whose margin says how much more is allowed than at legacy. */
+const COMPARED: readonly MetricVerdict['unit'][] = ['rate', 'ms', 'usd', 'tokens'];
+
 /** Where a metric's estimate and interval lie against its margin; null where it compares nothing. */
 export function intervalChart(metric: MetricVerdict): string | null {
   const { estimate = null, interval = null, margin, unit } = metric;
   if (estimate === null || unit === 'p-value') return null;
-  const limit = unit === 'rate' || unit === 'ms' ? margin : null;
+  const limit = COMPARED.includes(unit) ? margin : null;
   const [low, high] = interval ?? [estimate, estimate];
   const reach = 1.15 * Math.max(1e-9, Math.abs(estimate), Math.abs(limit ?? 0), ...near([low, high], limit));
   const x = (value: number) => (BAR.width / 2) * (1 + Math.min(1, Math.max(-1, value / reach)));

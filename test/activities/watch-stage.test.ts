@@ -8,6 +8,7 @@ import type { WindowResult } from '../../src/core/migration/events';
 import type { Drift } from '../../src/core/migration/migration-state';
 import type { StagePlan } from '../../src/core/plan/plan';
 import type { GatewayStatus } from '../../src/core/routing/routing';
+import { histogramOf } from '../../src/core/statistics/histogram';
 import type { Ports } from '../../src/ports';
 import { record } from '../support/gateways/gateway-fixture';
 import { aCell, aStage, EPOCH, evidenceOf } from '../support/migrations/gate-evidence';
@@ -148,6 +149,27 @@ it('keeps what applications said of answers, of the names that the plan judges',
   );
   const older = await watched([{ evidence }]);
   expect(older.evidence.outcomes).toBeUndefined();
+});
+
+it('keeps what answers cost where the plan judges it, and only of windows whose arms compare', async () => {
+  const arm = (count: number) => ({
+    values: histogramOf(new Array(count).fill(120)),
+    unknown: 1,
+    buckets: [],
+  });
+  const evidence = {
+    ...evidenceOf([aCell('legacy', { requests: 40 }), aCell('candidate', { requests: 4 })]),
+    spending: [{ measure: 'cost', legacy: arm(30), candidate: arm(4) } as const],
+  };
+  const gates = aStage('canary', { gates: { cost: {} } }).gates;
+  const seen = await watched([{ evidence }], { stage: { gates } });
+  expect(seen.evidence.spending).toMatchObject([
+    { measure: 'cost', known: { legacy: 30, candidate: 4 }, unknown: { legacy: 1, candidate: 1 } },
+  ]);
+  expect(seen.verdict.metrics).toContainEqual(
+    expect.objectContaining({ metric: 'p95 cost per request', n: { legacy: 30, candidate: 4 } }),
+  );
+  expect((await watched([{ evidence }])).evidence.spending).toBeUndefined();
 });
 
 it('gives the summary of the probes of both sides with the window', async () => {

@@ -7,6 +7,7 @@ import { InvalidDocument } from '../../core/configuration/schema-parts';
 import { planEffectProblems } from '../../core/effects/plan-effects';
 import type { Plan } from '../../core/plan/plan';
 import { estimatePlan, isDecidable, type StageEstimate } from '../../core/plan/plan-estimate';
+import { planPriceProblems } from '../../core/plan/plan-prices';
 import { decidingPlan, leastTraffic } from '../../core/plan/plan-suggestion';
 import type { Traffic } from '../../core/plan/traffic';
 import { formatDuration, HOUR_MS } from '../../core/text/duration';
@@ -14,7 +15,14 @@ import { CliError, EXIT } from '../options/cli-error';
 import { durationOf } from '../options/option-value';
 import { printJson, printLine, printNote, printTable } from '../options/output';
 import { observeTraffic } from './observed-traffic';
-import { printAssess, printConditions, printGates, printOutcomes, printStages } from './plan-table';
+import {
+  printAssess,
+  printConditions,
+  printGates,
+  printOutcomes,
+  printSpending,
+  printStages,
+} from './plan-table';
 import { type TrafficFlags, trafficGiven, trafficKindText, trafficText, withTraffic } from './traffic-source';
 
 interface CheckFlags extends TrafficFlags {
@@ -67,6 +75,7 @@ async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
     printLine(`${file} is valid: route ${plan.route}${against}`);
     printStages(plan);
     printGates(plan);
+    printSpending(plan);
     printOutcomes(plan);
     printAssess(plan);
     printConditions(plan, Date.now());
@@ -87,7 +96,7 @@ async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
 }
 
 function checkAgainst(
-  { routes: configured, effects, gateway }: Configuration,
+  { providers, routes: configured, effects, gateway }: Configuration,
   { plan, file, path }: { readonly plan: Plan; readonly file: string; readonly path: string },
 ): void {
   const routes = Object.keys(configured);
@@ -97,7 +106,10 @@ function checkAgainst(
       EXIT.badInput,
     );
   }
-  const problems = planEffectProblems(plan, { effects });
+  const problems = [
+    ...planEffectProblems(plan, { effects }),
+    ...planPriceProblems(plan, { providers, routes: configured }),
+  ];
   if (problems.length > 0) throw new InvalidDocument(file, problems);
   const judgesOutcomes = plan.stages.some(({ outcomes = [] }) => outcomes.length > 0);
   if (judgesOutcomes && gateway.outcomes === undefined) {

@@ -7,6 +7,7 @@ import {
   stageShareText,
 } from '../../core/plan/plan';
 import { nextPossible } from '../../core/plan/rollout-hours';
+import { SPENDING_MEASURES } from '../../core/plan/spending-gate';
 import { formatDuration } from '../../core/text/duration';
 import { instantText } from '../options/instant';
 import { printLine, printTable } from '../options/output';
@@ -124,6 +125,31 @@ export function printGates({ stages }: Plan): void {
     ['GATES', 'ERRORS', 'ANSWERS', 'P95', 'INTER-TOKEN', 'SUCCESS', 'PROBES', 'SAMPLE RATIO'],
     stages.map(gateRow),
   );
+}
+
+/** Prints the margins on cost and output tokens of the stages that judge them. */
+export function printSpending({ stages }: Plan): void {
+  const rows = stages.flatMap(({ name, share, gates }) =>
+    share === 0
+      ? []
+      : SPENDING_MEASURES.flatMap((measure) => {
+          const gate = gates[measure];
+          if (gate === undefined) return [];
+          const { quantile, rollbackIncrease, promotionIncrease: within } = gate;
+          const what = measure === 'cost' ? 'cost per request' : 'output tokens per request';
+          return [
+            [
+              name,
+              `p${100 * quantile} ${what}`,
+              `beyond +${formatShare(rollbackIncrease)}`,
+              within === null ? 'not judged' : `within +${formatShare(within)}`,
+            ],
+          ];
+        }),
+  );
+  if (rows.length === 0) return;
+  printLine();
+  printTable(['SPENDING', 'OF', 'ROLL BACK', 'PROMOTE'], rows);
 }
 
 function gateRow({ name, gates }: StagePlan): string[] {

@@ -1,6 +1,7 @@
 import type { Side } from '../routing/routing';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, mergeHistograms } from '../statistics/histogram';
 import { mergeOutcomes, type OutcomeCounts, outcomesProblem } from './outcome-counts';
+import { mergeSpending, type SpendingCounts, spendingProblem } from './spending-counts';
 
 /** What kind of request was counted. Only `live` is in an arm of the comparison. */
 export type EvidenceKind = 'live' | 'probe' | 'shadow' | 'failover';
@@ -144,6 +145,8 @@ export interface Evidence {
   readonly pooled: readonly string[];
   /** What applications said of answers. Absent where they said nothing, and from gateways of older releases. */
   readonly outcomes?: readonly OutcomeCounts[];
+  /** What live answers cost, and how long they were. Absent where there were none, and from gateways of older releases. */
+  readonly spending?: readonly SpendingCounts[];
 }
 
 /** Answer to `GET /admin/v1/routes/ROUTE/evidence?epoch=E&since=CURSOR`, or `&peek=1` for whoever only looks. */
@@ -183,7 +186,7 @@ export function evidenceProblem({ evidence, gamma }: EvidenceReading, epoch: num
       return `it has more breaches than answers that were checked (${cell.side} ${cell.shape})`;
     }
   }
-  return outcomesProblem(evidence.outcomes ?? []);
+  return outcomesProblem(evidence.outcomes ?? []) ?? spendingProblem(evidence.spending ?? []);
 }
 
 function answerNumbers({ answers, echoed = [], fingerprintChanges = 0 }: EvidenceCell): number[] {
@@ -231,6 +234,9 @@ export function mergeEvidence(parts: readonly Evidence[], epoch: number): Eviden
     pooled: [...new Set(parts.flatMap((part) => part.pooled))].sort(),
     ...(parts.some(({ outcomes }) => outcomes !== undefined)
       ? { outcomes: mergeOutcomes(parts.map(({ outcomes = [] }) => outcomes)) }
+      : {}),
+    ...(parts.some(({ spending }) => spending !== undefined)
+      ? { spending: mergeSpending(parts.map(({ spending = [] }) => spending)) }
       : {}),
   };
 }

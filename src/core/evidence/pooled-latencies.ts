@@ -54,29 +54,38 @@ export function withPooledWindow(
   cells: readonly EvidenceCell[],
   bodyPart: number,
 ): PooledLatencies {
-  const held = stage.together ?? pooledStrata(stage);
-  const { step } = held;
-  const read = POOLED_SHAPES.map(
-    ({ shape, field }) =>
-      (side: Side) =>
-        mergeHistograms(
-          cells.filter((cell) => cell.side === side && cell.shape === shape).map((cell) => cell[field]),
-        ),
-  );
-  const edges = read.map((samples, index) => {
-    const edge = held.edges[index] ?? null;
-    return edge ?? edgeOf(mergeHistograms([legacyOf(held, index), samples('legacy')]), step, bodyPart);
+  const samples = POOLED_SHAPES.map(({ shape, field }): WindowSamples => {
+    const of = (side: Side) =>
+      mergeHistograms(
+        cells.filter((cell) => cell.side === side && cell.shape === shape).map((cell) => cell[field]),
+      );
+    return { legacy: of('legacy'), candidate: of('candidate') };
   });
-  const counts = read.map((samples, index) => {
+  return withSamples(stage.together ?? pooledStrata(stage), samples, bodyPart, SIZE_LIMIT);
+}
+
+/** What both arms gave of one kind in a window. */
+type WindowSamples = Readonly<Record<Side, Histogram>>;
+
+/** The same with the samples of one more window, of each of its kinds, in at most so many characters of JSON. */
+export function withSamples(
+  held: PooledLatencies,
+  samples: readonly WindowSamples[],
+  bodyPart: number,
+  sizeLimit: number,
+): PooledLatencies {
+  const { step } = held;
+  const edges = samples.map(({ legacy }, index) => {
+    const edge = held.edges[index] ?? null;
+    return edge ?? edgeOf(mergeHistograms([legacyOf(held, index), legacy]), step, bodyPart);
+  });
+  const counts = samples.map(({ legacy, candidate }, index) => {
     const resolution = { step, edge: edges[index] ?? null };
-    return [pack(samples('legacy'), resolution), pack(samples('candidate'), resolution)] as const;
+    return [pack(legacy, resolution), pack(candidate, resolution)] as const;
   });
   const { state } = repacked(held, step, edges);
-  return fitted({
-    step,
-    edges,
-    state: appendWindow(state, counts, (a, b) => mergeCounts(a, b, step, edges)),
-  });
+  const appended = appendWindow(state, counts, (a, b) => mergeCounts(a, b, step, edges));
+  return fitted({ step, edges, state: appended }, sizeLimit);
 }
 
 /** All that legacy gave of a shape. */
@@ -131,14 +140,14 @@ function repacked(held: PooledLatencies, step: number, edges: readonly (number |
   return { step, edges, state };
 }
 
-function fitted(pooled: PooledLatencies): PooledLatencies {
+function fitted(pooled: PooledLatencies, sizeLimit: number): PooledLatencies {
   let fit = pooled;
   for (const { segments, step } of DETAIL) {
     if (step < fit.step) continue;
     fit = coarser(fit, step);
     const { edges } = fit;
     fit = { ...fit, state: thinned(fit.state, segments, (a, b) => mergeCounts(a, b, step, edges)) };
-    if (JSON.stringify(fit).length <= SIZE_LIMIT) return fit;
+    if (JSON.stringify(fit).length <= sizeLimit) return fit;
   }
   return fit;
 }

@@ -19,6 +19,7 @@ import {
   failureCount,
   type LogMoments,
 } from './evidence';
+import { KEY_BUCKETS, mergeKeys } from './key-buckets';
 import {
   edgeOf,
   mergePacked,
@@ -29,7 +30,7 @@ import {
   repack,
   unpack,
 } from './latency-sketch';
-import { decodeNumbers, encodeNumbers } from './number-list';
+import { encodeNumbers } from './number-list';
 import { type PooledLatencies, withPooledWindow } from './pooled-latencies';
 import { addRates, expectedEvents, type RateNumbers, shareOfRates } from './rate-numbers';
 import {
@@ -43,6 +44,7 @@ import {
   unpackRow,
 } from './rate-row';
 import type { StageOutcomes } from './stage-outcomes';
+import type { StageSpending } from './stage-spending';
 
 /** A latency that is judged by itself: never pooled over shapes. */
 export interface LatencyMeasure {
@@ -112,10 +114,10 @@ export interface StageEvidence {
   readonly pooled: readonly string[];
   /** What applications said of answers, of the names that the plan judges; absent where it judges none. */
   readonly outcomes?: readonly StageOutcomes[];
+  /** Cost and tokens per request, as far as the plan judges them; absent where it does not. */
+  readonly spending?: readonly StageSpending[];
 }
 
-/** Key buckets that a window keeps of the gateways' 256. */
-export const KEY_BUCKETS = 64;
 const GATEWAY_BUCKETS = 256;
 /** Strata (model and shape) of their own; further models are counted as `POOLED_MODEL`. */
 const STRATA = 12;
@@ -385,13 +387,6 @@ function splitOf({ rates, shed }: RateRow): RateCounts {
 
 function answerKeysOf(answerKeys: string | null): Pick<WindowCounts, 'answerKeys'> {
   return answerKeys === null ? {} : { answerKeys };
-}
-
-/** Key buckets of adjoining windows together. */
-export function mergeKeys(a: string | null, b: string | null): string | null {
-  if (a === null || b === null) return a ?? b;
-  const later = decodeNumbers(b);
-  return encodeNumbers(decodeNumbers(a).map((value, index) => value + (later[index] ?? 0)));
 }
 
 function checkCells(cells: readonly EvidenceCell[]): void {

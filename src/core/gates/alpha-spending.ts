@@ -44,11 +44,11 @@ export function alphaAtEntry(plan: PlanAlpha, entry: number, stageIndex: number)
   // Stages are entered one after the other: what is above the stage's own number are repetitions.
   const repetitions = Math.max(0, entry - stageIndex);
   const rollback = plan.rollback * rollbackPart(entry);
-  const { outcomes } = plan;
+  const { outcomes, spending } = plan;
   return {
-    ...(outcomes === undefined
-      ? { rollback }
-      : { rollback: rollback * (1 - outcomes), outcomes: rollback * outcomes }),
+    rollback: rollback * (1 - (outcomes ?? 0) - (spending ?? 0)),
+    ...(outcomes === undefined ? {} : { outcomes: rollback * outcomes }),
+    ...(spending === undefined ? {} : { spending: rollback * spending }),
     promotion: plan.promotion * promotionPart(repetitions),
     weights: plan.weights,
   };

@@ -711,7 +711,7 @@ function frozenQuantile(
 }
 
 /** A margin on whole cells, so that counts at both ends are exact: rounded up for harm, down for promotion. */
-function onCells(margin: number, step: number, round: (cells: number) => number): number {
+export function onCells(margin: number, step: number, round: (cells: number) => number): number {
   return GAMMA ** (round(Math.log(1 + margin) / Math.log(GAMMA) / step) * step) - 1;
 }
 

@@ -25,6 +25,7 @@ import {
   judgeSampleRatio,
   judgeShed,
 } from './judge-rates';
+import { judgeSpending } from './judge-spending';
 import { lowPowerOf } from './low-power';
 import { INTERVAL_ALPHA, isHandedOver, type Judged, rateOf, stageRates } from './stage-rates';
 import {
@@ -78,6 +79,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
         probes(stage, input),
         ...failuresInARow(judged, input),
         ...judgeOutcomes(judged),
+        ...judgeSpending(judged),
         ...usage(judged),
       ];
   // Law 3: at complete only a legacy whose probes pass is a place to go back to by itself.

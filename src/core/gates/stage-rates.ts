@@ -1,13 +1,8 @@
 import { NO_ANSWER_ROW } from '../evidence/answer-row';
+import { KEY_BUCKETS, mergeKeys } from '../evidence/key-buckets';
 import { decodeNumbers } from '../evidence/number-list';
 import { addRows, NO_ROW, type RateRow } from '../evidence/rate-row';
-import {
-  KEY_BUCKETS,
-  mergeKeys,
-  rateRows,
-  type StageEvidence,
-  type WindowCounts,
-} from '../evidence/stage-evidence';
+import { rateRows, type StageEvidence, type WindowCounts } from '../evidence/stage-evidence';
 import type { GuardrailWeights, StagePlan } from '../plan/plan';
 import type { DetectorState } from '../statistics/change-detector';
 import { deflatedRates } from '../statistics/design-effect';

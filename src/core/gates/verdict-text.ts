@@ -64,7 +64,7 @@ function changeText(unit: MetricUnit, value: number): string {
 function marginText({ metric, unit }: MetricVerdict, margin: number | null): string {
   if (margin === null) return '';
   if (unit === 'rate' && metric !== 'floor') return changeText(unit, margin);
-  if (unit === 'ms') return changeText(unit, margin);
+  if (unit === 'ms' || unit === 'usd' || unit === 'tokens') return changeText(unit, margin);
   return valueText(unit, margin);
 }
 

@@ -1,4 +1,5 @@
 import { judgedQuantile } from '../gates/judge-latency';
+import { latencyShape } from '../rehearsal/rehearsal';
 import { rehearseStage } from '../rehearsal/rehearsal-run';
 import { SCENARIOS } from '../rehearsal/rehearsal-scenario';
 import { smallestReaching } from '../statistics/expected-requests';
@@ -8,6 +9,7 @@ import { differenceWithin } from '../statistics/rate-difference';
 import { scaleSamples } from '../statistics/scaled-samples';
 import { DAY_MS } from '../text/duration';
 import { type AnswerGate, judgedShare, type Plan, type StagePlan, stageKind } from './plan';
+import { SPENDING_MEASURES } from './spending-gate';
 import { ASSUMED_BREACH_RATE, type Traffic } from './traffic';
 
 /** How long a stage takes to pass when the candidate is exactly as good as legacy. */
@@ -154,7 +156,24 @@ function goalsOf(stage: StagePlan, traffic: Traffic, before: LegacyBefore | null
       ? []
       : [{ goal: 'answers', requests: comparable ? answersAgainst(stage, answers, traffic, armsAt) : null }]),
     ...(comparable ? latencyGoals(stage, traffic, armsAt) : []),
+    ...(alone ? [] : spendingGoals(stage, traffic, armsAt)),
   ];
+}
+
+/** Traffic says nothing of costs and lengths: they are taken to be spread as answers usually are. */
+const ASSUMED_SPENDING = latencyShape(1_000, 5_000);
+
+function spendingGoals(stage: StagePlan, { failureRate }: Traffic, armsAt: Arms): Goal[] {
+  const answersAt = (n: number) => {
+    const { legacy, candidate } = armsAt(n);
+    return { legacy: legacy * (1 - failureRate), candidate: candidate * (1 - failureRate) };
+  };
+  return SPENDING_MEASURES.flatMap((measure) => {
+    const { promotionIncrease: increase = null, quantile: p = 0.95 } = stage.gates[measure] ?? {};
+    if (increase === null) return [];
+    const requests = latencyAgainst(stage, { p, increase, shape: ASSUMED_SPENDING }, answersAt);
+    return [{ goal: measure === 'cost' ? 'cost' : 'output tokens', requests }];
+  });
 }
 
 function target(stage: StagePlan): number {

@@ -19,6 +19,8 @@ import {
   type StagePlan,
 } from './plan';
 import { isTimeZone } from './rollout-hours';
+import { SPENDING_MEASURES, SPENDING_PART, type SpendingMeasure } from './spending-gate';
+import { costGateSchema, outputTokensGateSchema } from './spending-gate-schema';
 
 const ratio = z.number().gt(1, 'expected a ratio above 1');
 const increase = z.number().gt(0, 'expected an increase above 0, such as 0.5 for +50%');
@@ -131,6 +133,12 @@ const gatesSchema = z.strictObject({
       ignoreBelowMs: milliseconds.optional().describe('A difference of fewer milliseconds is not harm.'),
     })
     .optional(),
+  cost: costGateSchema
+    .optional()
+    .describe('Cost per request, by the prices of the configuration; not judged when absent.'),
+  outputTokens: outputTokensGateSchema
+    .optional()
+    .describe('Output tokens per request, as providers count them; not judged when absent.'),
   leavers: z
     .strictObject({
       rollbackRatio: ratio
@@ -442,7 +450,14 @@ export const planSchema = z
     );
     checkOrder(stages, context);
     const { outcomes = [] } = input;
-    const alpha = outcomes.length === 0 ? input.alpha : { ...input.alpha, outcomes: OUTCOMES_PART };
+    const judgesSpending = stages.some(
+      ({ share, gates }) => share > 0 && SPENDING_MEASURES.some((measure) => measure in gates),
+    );
+    const alpha = {
+      ...input.alpha,
+      ...(outcomes.length === 0 ? {} : { outcomes: OUTCOMES_PART }),
+      ...(judgesSpending ? { spending: SPENDING_PART } : {}),
+    };
     if (input.renewal * 3 > input.lease) {
       context.addIssue({
         code: 'custom',
@@ -500,9 +515,11 @@ function probedFeatures(probes: {
   return { embeddings: features.includes('embeddings'), features };
 }
 
+/** Gates that a stage has only where the plan says so, or that depend on its others. */
+type OptionalGate = 'answers' | SpendingMeasure;
 type ResolvedStage = Omit<StagePlan, 'alpha'>;
 type StageDefaults = Omit<ResolvedStage, 'name' | 'share' | 'windowMs' | 'profile' | 'gates'> & {
-  readonly gates: Required<Omit<Gates, 'answers'>>;
+  readonly gates: Required<Omit<Gates, OptionalGate>>;
 };
 
 /** What a profile says where a plan says nothing. */
@@ -614,7 +631,7 @@ function stageDefaults(share: number, holdback: number): StageDefaults {
 function gateDefaults(
   promotionExcess: number,
   promotionIncrease: number | null,
-): Required<Omit<Gates, 'answers'>> {
+): Required<Omit<Gates, OptionalGate>> {
   return {
     errors: { rollbackRatio: 1.5, promotionExcess },
     latency: { rollbackIncrease: 0.5, promotionIncrease, quantile: 0.95, tailIncrease: 2, ignoreBelowMs: 10 },
@@ -714,6 +731,8 @@ function resolveStage(
         : { answers: given(answerDefaults(errors, minimumSample), gates.answers) }),
       latency: given(defaults.gates.latency, gates.latency),
       interToken: given(defaults.gates.interToken, gates.interToken),
+      ...(gates.cost === undefined ? {} : { cost: gates.cost }),
+      ...(gates.outputTokens === undefined ? {} : { outputTokens: gates.outputTokens }),
       leavers: given(defaults.gates.leavers, gates.leavers),
       shed: given(defaults.gates.shed, gates.shed),
       sampleRatio: given(defaults.gates.sampleRatio, gates.sampleRatio),

@@ -1,6 +1,7 @@
 import type { PlannedEffect, PlannedNotification } from '../effects/effect';
 import type { AssessPlan } from './assess-plan';
 import type { OutcomeGate } from './outcome-gate';
+import type { SpendingGate } from './spending-gate';
 
 /**
  * A plan with every default filled in: what the operator asks for. Plain data; durations in milliseconds.
@@ -102,6 +103,8 @@ export interface PlanAlpha {
   readonly weights: GuardrailWeights;
   /** The part of `rollback` that outcomes have; absent where the plan judges none. */
   readonly outcomes?: number;
+  /** The part of `rollback` that cost and output tokens have; absent where no stage judges them. */
+  readonly spending?: number;
 }
 
 /** How often a stage may decide wrongly: the parts of the plan's that its entry has. */
@@ -112,6 +115,8 @@ export interface StageAlpha {
   readonly weights?: GuardrailWeights;
   /** Of a false rollback by what applications say, besides `rollback`; absent where the plan judges none of it. */
   readonly outcomes?: number;
+  /** Of a false rollback by cost and output tokens, besides `rollback`; absent where the plan judges neither. */
+  readonly spending?: number;
 }
 
 /** How a stage's chance of a false rollback is divided over its guardrails; the sum is 1. */
@@ -149,6 +154,10 @@ export interface Gates {
     readonly ignoreBelowMs?: number;
   };
   readonly interToken: { readonly rollbackIncrease: number; readonly ignoreBelowMs?: number };
+  /** Cost per request; absent: reported, not judged. */
+  readonly cost?: SpendingGate;
+  /** Output tokens per request; absent: reported, not judged. */
+  readonly outputTokens?: SpendingGate;
   /** Harm: callers leave before their answer more than this many times as often. Absent in plans of older releases. */
   readonly leavers?: { readonly rollbackRatio: number };
   /** Pause: more than this part of the candidate's requests could not be sent to it; absent: `SHED_PAUSE_PART`. */

@@ -1,11 +1,13 @@
 import { sumCells } from '../evidence/evidence';
 import { inOneSegment, noStageEvidence, withWindow } from '../evidence/stage-evidence';
+import { judgedSpending, withSpending } from '../evidence/stage-spending';
 import { judgeStage } from '../gates/judge-stage';
 import type { Baseline, ProbeRecord } from '../gates/verdict';
 import { judgedShare, type StagePlan, stageKind } from '../plan/plan';
 import type { Traffic } from '../plan/traffic';
 import { quantile } from '../statistics/histogram';
 import { DAY_MS } from '../text/duration';
+import { drawnSpending } from './drawn-spending';
 import { type ArmBehaviour, CALM, modelName, rehearse, seededRandom } from './rehearsal';
 import { breachRate, isFit, isHarm, onTraffic, type Scenario } from './rehearsal-scenario';
 
@@ -79,6 +81,8 @@ export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
           ...baselineOf(traffic, typeof models === 'number' ? models : models.length),
           breachRate: breachRate(scenario.breaches),
         };
+  const spending = judgedSpending(stage);
+  const lengths = seededRandom(seed + LENGTHS_SEED);
   let evidence = noStageEvidence(EPOCH);
   let [candidateRequests, requests, hurt] = [0, 0, 0];
   let wasHarm = false;
@@ -92,12 +96,16 @@ export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
     requests += sumCells(drawn, () => true)?.attempts ?? 0;
     hurt += moved * hurtPart(base, behaviour);
     wasHarm ||= isHarm(stage, base, behaviour);
+    const shareApplied = conditions(window).lapsed !== true;
+    const before = evidence.spending;
     evidence = withWindow(evidence, drawn, {
-      burnIn,
-      shareApplied: conditions(window).lapsed !== true,
-      share: stage.share,
+      ...{ burnIn, shareApplied, share: stage.share },
       quantile: stage.gates.latency.quantile ?? 0.95,
     });
+    if (spending.length > 0 && !burnIn && shareApplied) {
+      const spent = drawnSpending(drawn, { legacy: base, candidate: behaviour }, lengths);
+      evidence = { ...evidence, spending: withSpending(before, spent, spending) };
+    }
     const verdict = judgeStage(stage, EPOCH, {
       evidence,
       windowRequests: { legacy: 0, candidate: moved },
@@ -176,6 +184,7 @@ function baselineAfter(given: StagePlan, { traffic, scenario, seed }: StageRehea
 }
 
 const BEFORE_SEED = 1_000_000_007;
+const LENGTHS_SEED = 2_000_000_011;
 
 /** What a stage with a control arm would have left for the one without. */
 function baselineOf({ failureRate, totalMs, firstTokenMs }: Traffic, models: number): Baseline {

@@ -1,5 +1,6 @@
 import type { StagePlan } from '../plan/plan';
 import { stageKind } from '../plan/plan';
+import { SPENDING_MEASURES, type SpendingGate } from '../plan/spending-gate';
 import type { Traffic } from '../plan/traffic';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../text/duration';
 import {
@@ -181,6 +182,7 @@ export const SCENARIOS: readonly Scenario[] = [
     }),
     keys: { keys: 500, skew: 0.8, failingKeys: 0, failingRate: 0, episodes: 0 },
   },
+  planted('longer answers', 'answers twice as long, and so twice as expensive', { lengthFactor: 2 }),
   planted('faster, more errors', '40% faster with twice the errors', { latency: 0.6, errors: 2 }),
   {
     ...scenario(
@@ -287,7 +289,10 @@ function breaking(name: string, legacy: Breaches, candidate: Breaches, firstMode
 }
 
 interface Regression
-  extends Pick<ArmBehaviour, 'hangs' | 'tail' | 'failingKeys' | 'firstModelOnly' | 'breaches'> {
+  extends Pick<
+    ArmBehaviour,
+    'hangs' | 'tail' | 'failingKeys' | 'firstModelOnly' | 'breaches' | 'lengthFactor'
+  > {
   readonly errors?: number;
   readonly excess?: number;
   readonly failureRate?: number;
@@ -339,9 +344,18 @@ export function isHarm(stage: StagePlan, base: ArmBehaviour, behaviour: ArmBehav
     failureRate > limitOf(base.failureRate, errors) + ROUNDING ||
     failureRate > 1 - floor.success + ROUNDING ||
     latencyFactor > 1 + latency.rollbackIncrease + ROUNDING ||
+    spendingGates(stage).some((gate) => lengthOf(behaviour) > 1 + gate.rollbackIncrease + ROUNDING) ||
     (stage.gates.answers !== undefined &&
       breachRate(behaviour.breaches) > limitOf(breachRate(base.breaches), stage.gates.answers) + ROUNDING)
   );
+}
+
+function spendingGates({ gates }: StagePlan): SpendingGate[] {
+  return SPENDING_MEASURES.flatMap((measure) => gates[measure] ?? []);
+}
+
+function lengthOf({ lengthFactor = 1 }: ArmBehaviour): number {
+  return lengthFactor;
 }
 
 /** What is harm wherever it is planted: requests that hang or crawl, keys that fail. */
@@ -358,6 +372,9 @@ export function isFit(stage: StagePlan, base: ArmBehaviour, behaviour: ArmBehavi
     !harmsSome(behaviour) &&
     failureRate < base.failureRate + errors.promotionExcess - ROUNDING &&
     (promotionIncrease === null || latencyFactor < 1 + promotionIncrease - ROUNDING) &&
+    spendingGates(stage).every(
+      ({ promotionIncrease: most }) => most === null || lengthOf(behaviour) < 1 + most - ROUNDING,
+    ) &&
     (answers === undefined ||
       breachRate(behaviour.breaches) < breachRate(base.breaches) + answers.promotionExcess - ROUNDING)
   );

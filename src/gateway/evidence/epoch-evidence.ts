@@ -4,6 +4,7 @@ import { OutcomeTally } from '../outcomes/outcome-tally';
 import { breachOf, LastFingerprints, type SeenAnswer } from './answer-tally';
 import { CellCounters, type Observation } from './evidence-cell';
 import { LegacyLatencies, type Slowness } from './legacy-latencies';
+import { SpendingTally } from './spending-tally';
 
 const BUCKETS = 256;
 /** Together with the pooled stream and plain ones: 12. */
@@ -41,6 +42,7 @@ export class EpochEvidence {
   readonly #pooled = new Set<string>();
   readonly #buckets = { legacy: new BucketTally(), candidate: new BucketTally() };
   #outcomes = new OutcomeTally();
+  #spending = new SpendingTally();
 
   #candidateFailureStreak = 0;
   #candidateSucceeded = false;
@@ -64,6 +66,7 @@ export class EpochEvidence {
   add(seen: Observation): void {
     const cell = this.#cellOf(seen);
     cell.add(seen);
+    this.#spending.add(seen, this.#latencies);
     const { outcome, answer } = seen;
     if (answer !== null) this.#addAnswer(cell, seen, answer);
     const isJudged =
@@ -100,6 +103,7 @@ export class EpochEvidence {
   /** Adds what another process has counted; rows of failures are joined in the order of the additions. */
   merge({ evidence, candidateFailureStreak, candidateSucceeded }: EvidenceAddition): void {
     for (const cell of evidence.cells) this.#cellOf(cell).merge(cell);
+    this.#spending.merge(evidence.spending ?? []);
     for (const side of ['legacy', 'candidate'] as const) this.#buckets[side].merge(evidence.buckets[side]);
     this.#candidateFailureStreak = candidateSucceeded
       ? candidateFailureStreak
@@ -113,6 +117,7 @@ export class EpochEvidence {
       copy.#buckets[side].copyFrom(this.#buckets[side]);
     }
     copy.#outcomes = this.#outcomes.copy();
+    copy.#spending = this.#spending.copy();
     return copy;
   }
 
@@ -128,8 +133,13 @@ export class EpochEvidence {
       candidate: this.#buckets.candidate.since(earlier.#buckets.candidate),
     };
     const outcomes = this.#outcomes.since(earlier.#outcomes);
+    const spending = this.#spending.since(earlier.#spending);
     const pooled = [...this.#pooled].sort();
-    return { epoch, cells, buckets, pooled, ...(outcomes.length === 0 ? {} : { outcomes }) };
+    return {
+      ...{ epoch, cells, buckets, pooled },
+      ...(outcomes.length === 0 ? {} : { outcomes }),
+      ...(spending.length === 0 ? {} : { spending }),
+    };
   }
 
   #addAnswer(

@@ -7,8 +7,8 @@ export type Slowness = 'fast' | 'above median' | 'above p95';
 const LOOKED_UP_EVERY = 64;
 
 /**
- * What this process has learnt of legacy's latencies, by stratum. Only how often a key is slow rests on it, so that
- * it may go on learning from one epoch, or one report to the primary, to the next.
+ * What this process has learnt of legacy's latencies by stratum, and of what its answers take. Only how often a key is
+ * beyond its quantiles rests on it, so that it may go on learning from one epoch, or one report to the primary, to the next.
  */
 export class LegacyLatencies {
   readonly #strata = new Map<string, StratumLatencies>();

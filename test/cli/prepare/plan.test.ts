@@ -126,6 +126,43 @@ it('shows how outcomes are judged, and refuses them where no gateway takes any',
   }
 });
 
+it('shows how cost is judged, and refuses that where a model has no price', async () => {
+  const stages = [
+    { name: 'assess' },
+    { name: 'canary', gates: { cost: { quantile: 0.5 } } },
+    { name: 'complete' },
+  ];
+  writeFileSync(join(folder, 'cost.json'), JSON.stringify({ route: 'chat', stages }));
+  const shown = await run('plan', 'check', 'cost.json');
+  expect(shown.stdout).toMatch(/^canary +p50 cost per request +beyond \+50% +within \+20%$/m);
+  const document = configurationDocument(['chat']) as {
+    routes: { chat: { legacy: string; candidate: string; models: object } };
+    providers: Record<string, object>;
+  };
+  const { legacy, candidate } = document.routes.chat;
+  const price = { inputPerMillion: 1, outputPerMillion: 2 };
+  document.routes.chat.models = { large: 'small' };
+  for (const [prices, code] of [
+    [{}, 2],
+    [{ small: price }, 0],
+  ] as const) {
+    const providers = {
+      ...document.providers,
+      [legacy]: { ...document.providers[legacy], prices: { large: price } },
+      [candidate]: { ...document.providers[candidate], prices },
+    };
+    writeFileSync(join(folder, 'cutover.json'), JSON.stringify({ routes: document.routes, providers }));
+    const flags = ['--config', 'cutover.json', '--requests-per-day', '50000'];
+    const checked = await run('plan', 'check', 'cost.json', ...flags);
+    expect(checked.code).toBe(code);
+    if (code === 2) {
+      expect(checked.stderr).toContain(
+        `stages[1].gates.cost: expected prices of every model that the route maps, at both providers: providers.${candidate}.prices has none for small`,
+      );
+    }
+  }
+});
+
 it('prints JSON Schemas that accept what the parser accepts', async () => {
   await run('plan', 'init', 'chat');
   const ajv = new Ajv2020({ strict: false });

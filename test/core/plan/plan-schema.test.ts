@@ -498,3 +498,45 @@ describe('outcomes', () => {
     expect(() => parseDocument(planSchema, { route: 'chat', outcomes }, 'plan.yaml')).toThrow(message);
   });
 });
+
+describe('gates of cost and output tokens', () => {
+  const planWith = (gates: object, at = 1) => ({
+    route: 'chat',
+    stages: ['assess', 'canary', 'complete'].map((name, index) => ({
+      name,
+      ...(index === at ? { gates } : {}),
+    })),
+  });
+
+  it('are judged where a stage names them, with a tenth of the chance of a false rollback', () => {
+    const plan = planSchema.parse(planWith({ cost: {}, outputTokens: { promotionIncrease: null } }));
+    expect(plan.stages[1]?.gates).toMatchObject({
+      cost: { rollbackIncrease: 0.5, promotionIncrease: 0.2, quantile: 0.95 },
+      outputTokens: { promotionIncrease: null, ignoreBelowTokens: 10 },
+    });
+    expect(plan.alpha?.spending).toBe(0.1);
+    expect(plan.stages[1]?.alpha).toMatchObject({
+      rollback: expect.closeTo(0.0225, 12),
+      spending: expect.closeTo(0.0025, 12),
+    });
+  });
+
+  it('leave a plan that does not name them as it was, and one that names them where nothing moves', () => {
+    expect(JSON.stringify(planSchema.parse({ route: 'chat' }))).not.toMatch(/spending|"cost"/);
+    expect(planSchema.parse(planWith({ cost: {} }, 0)).alpha).not.toHaveProperty('spending');
+  });
+
+  it.each([
+    [
+      'a margin of nothing',
+      { cost: { rollbackIncrease: 0 } },
+      'gates.cost.rollbackIncrease: expected an increase',
+    ],
+    ['another quantile', { cost: { quantile: 0.9 } }, 'gates.cost.quantile: expected 0.5 or 0.95'],
+    ['fewer tokens than none', { outputTokens: { ignoreBelowTokens: -1 } }, 'expected 0 or more tokens'],
+    ['a field of latencies', { cost: { tailIncrease: 2 } }, 'tailIncrease'],
+    ['a number', { cost: 0.5 }, 'stages[1].gates.cost'],
+  ])('refuse %s', (_, gates, message) => {
+    expect(() => parseDocument(planSchema, planWith(gates), 'plan.yaml')).toThrow(message);
+  });
+});

@@ -38,6 +38,39 @@ describe('evidence', () => {
     expect(it.read(2).candidateFailureStreak).toBe(0);
   });
 
+  it('counts what live answers took, by arm and key, and those of which it is not known', () => {
+    const it = store();
+    for (let index = 0; index < 64; index += 1) {
+      it.record(observation({ side: 'legacy', bucket: 1, tokensOut: 100, costUsd: 0.0001 }));
+    }
+    const { cursor } = it.read(1);
+    it.record(observation({ bucket: 7, tokensOut: 300, costUsd: 0.0003 }));
+    it.record(observation({ bucket: 7, tokensOut: 50, costUsd: null }));
+    it.record(observation({ tokensIn: 0, tokensOut: 0, costUsd: null }));
+    // Of what failed, and of copies, nothing is counted.
+    it.record(observation({ outcome: 'status_5xx', tokensOut: 9 }));
+    it.record(observation({ kind: 'shadow', tokensOut: 9 }));
+    const { evidence } = it.read(1, cursor);
+    expect(evidence.spending).toEqual([
+      {
+        measure: 'cost',
+        legacy: { values: histogramOf([]), unknown: 0, buckets: [] },
+        candidate: { values: histogramOf([300]), unknown: 2, buckets: [[7, 1, 1, 1]] },
+      },
+      {
+        measure: 'outputTokens',
+        legacy: { values: histogramOf([]), unknown: 0, buckets: [] },
+        candidate: { values: histogramOf([50, 300]), unknown: 1, buckets: [[7, 2, 1, 1]] },
+      },
+    ]);
+    const others = new EvidenceStore('other');
+    others.merge({ evidence, candidateFailureStreak: 0, candidateSucceeded: true });
+    expect(others.read(1).evidence.spending).toEqual(evidence.spending);
+    const twice = mergeEvidence([evidence, evidence], 1).spending;
+    expect(twice?.[1]?.candidate).toMatchObject({ unknown: 2, buckets: [[7, 4, 2, 2]] });
+    expect(it.read(1, it.read(1).cursor).evidence.spending).toBeUndefined();
+  });
+
   it('counts each outcome, token, cost and time where it belongs', () => {
     const it = store();
     it.record(observation({ totalMs: 120 }));

@@ -1,0 +1,33 @@
+import type { Configuration } from '../configuration/configuration-schema';
+import type { DocumentProblem } from '../configuration/document-problem';
+import type { Plan } from './plan';
+
+/** What of a plan needs prices that the configuration does not have; nothing where all are there. */
+export function planPriceProblems(
+  plan: Plan,
+  { providers, routes }: Pick<Configuration, 'providers' | 'routes'>,
+): DocumentProblem[] {
+  const route = routes[plan.route];
+  if (route === undefined) return [];
+  const unpriced = (provider: string, models: readonly string[]) => {
+    const prices = providers[provider]?.prices ?? {};
+    const missing = [...new Set(models)].filter((model) => !Object.hasOwn(prices, model));
+    return missing.length === 0 ? [] : [`providers.${provider}.prices has none for ${missing.join(', ')}`];
+  };
+  const candidates = Object.values(route.models).map(({ candidate }) => candidate);
+  const missing = [
+    ...unpriced(route.legacy, Object.keys(route.models)),
+    ...unpriced(route.candidate, candidates),
+  ];
+  if (missing.length === 0) return [];
+  return plan.stages.flatMap(({ gates }, index) =>
+    gates.cost === undefined
+      ? []
+      : [
+          {
+            path: `stages[${index}].gates.cost`,
+            message: `expected prices of every model that the route maps, at both providers: ${missing.join('; ')}`,
+          },
+        ],
+  );
+}
