@@ -70,13 +70,14 @@ it('serves from inside a service, which ends when the gateway is stopped', async
     join(folder, 'service.ts'),
     `import { startGateway, type EmbeddedGateway } from 'cutover/gateway';
 async function main() {
+  const configuration = {
+    providers: ${JSON.stringify({ old: legacy, new: candidate })},
+    routes: { chat: { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'gpt-4o' } } },
+    gateways: [{ name: 'service-1', data: 'http://127.0.0.1:1', admin: 'http://127.0.0.1:2' }],
+    gateway: { stateDirectory: 'state' },
+  };
   const gateway: EmbeddedGateway = await startGateway({
-    configuration: {
-      providers: ${JSON.stringify({ old: legacy, new: candidate })},
-      routes: { chat: { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'gpt-4o' } } },
-      gateways: [{ name: 'service-1', data: 'http://127.0.0.1:1', admin: 'http://127.0.0.1:2' }],
-      gateway: { stateDirectory: 'state' },
-    },
+    configuration,
     data: { host: '127.0.0.1', port: 0 },
     admin: { host: '127.0.0.1', port: 0 },
     resolveSecret: () => 'an-admin-token',
@@ -89,6 +90,7 @@ async function main() {
   await gateway.stop();
   // @ts-expect-error: a path or a document, so types did arrive
   await startGateway({ configuration: 7 }).catch((error: Error) => console.log(error.message));
+  await startGateway({ configuration, name: 'sevice-1' }).catch((error: Error) => console.log(error.message));
 }
 main();
 `,
@@ -96,9 +98,12 @@ main();
   await compile('service.ts');
   const { stdout } = await run(process.execPath, ['service.js'], { cwd: folder });
   await Promise.all(providers.map((provider) => provider.stop()));
-  const [served, refused] = stdout.split('\n');
+  const [served, ...refusals] = stdout.split('\n');
   expect(JSON.parse(served as string)).toMatchObject({ name: 'service-1', status: 200 });
-  expect(refused).toContain('the configuration is not valid');
+  expect(refusals).toContain('the configuration is not valid:');
+  expect(refusals).toContain(
+    'expected one of the gateways of the configuration (service-1), got "sevice-1": did you mean service-1?',
+  );
 });
 
 it('exports the client and the contract, with their types', async () => {

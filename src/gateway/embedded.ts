@@ -2,6 +2,7 @@ import { loadConfiguration } from '../config';
 import { configurationSchema } from '../core/configuration/configuration-schema';
 import { parseDocument } from '../core/configuration/schema-parts';
 import { type GatewayOptions, type RunningGateway, startGateway as startParsed } from './main';
+import { refuseUnknownGateway } from './routing/configured-gateway';
 
 export type { LogTarget } from './telemetry/request-log';
 
@@ -17,8 +18,8 @@ export type EmbeddedGateway = Pick<RunningGateway, 'name' | 'dataUrl' | 'adminUr
 
 /**
  * Starts a gateway inside a Node service. It installs no handlers on the process: exceptions and signals stay with
- * the service, which calls `stop` before it ends. Throws `InvalidDocument` for a configuration that is not valid, and
- * what `cutover gateway` prints otherwise: an address in use, a secret that is not there, a state directory in use.
+ * the service, which calls `stop` before it ends. Throws `InvalidDocument` for a configuration that is not valid,
+ * `BadInput` for a name that it lacks, and what `cutover gateway` prints otherwise: an address in use, a secret that is not there, a state directory in use.
  */
 export async function startGateway(options: EmbeddedGatewayOptions): Promise<EmbeddedGateway> {
   const { configuration: given } = options;
@@ -26,6 +27,11 @@ export async function startGateway(options: EmbeddedGatewayOptions): Promise<Emb
     typeof given === 'string'
       ? loadConfiguration(given)
       : parseDocument(configurationSchema, given, 'the configuration');
+  refuseUnknownGateway(
+    options.name,
+    configuration,
+    options.data !== undefined && options.admin !== undefined,
+  );
   const { name, dataUrl, adminUrl, stop } = await startParsed({ ...options, configuration });
   return { name, dataUrl, adminUrl, stop };
 }

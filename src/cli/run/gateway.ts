@@ -2,11 +2,11 @@ import type { Command } from 'commander';
 import { configurationPath, environment, loadConfiguration } from '../../config';
 import { exitAtTheLatest, keepRequestsYoung, serveOn } from '../../gateway/gateway-process';
 import { type RunningGateway, startGateway } from '../../gateway/main';
+import { refuseUnknownGateway } from '../../gateway/routing/configured-gateway';
 import { isGatewayName } from '../../gateway/routing/gateway-name';
 import { CliError, EXIT } from '../options/cli-error';
 import { listenAddress } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
-import { refuseUnknownGateway } from './configured-gateway';
 import { explainedListenProblem } from './port-taken';
 import { untilStopped } from './until-stopped';
 

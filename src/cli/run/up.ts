@@ -9,12 +9,12 @@ import {
 } from '../../config';
 import { SEARCH_ATTRIBUTES } from '../../contract';
 import { startGateway } from '../../gateway/main';
+import { refuseUnknownGateway } from '../../gateway/routing/configured-gateway';
 import { startTemporalServer } from '../../temporal-server/dev-server';
 import { findTemporal } from '../../temporal-server/temporal-source';
 import { startWorker } from '../../worker';
 import { portNumber } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
-import { refuseUnknownGateway } from './configured-gateway';
 import { keepWorker } from './kept-worker';
 import { showMigrations } from './migration-lines';
 import { explainedListenProblem } from './port-taken';

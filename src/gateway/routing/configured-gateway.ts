@@ -1,10 +1,10 @@
+import { BadInput } from '../../core/configuration/bad-input';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import { nearestWord } from '../../core/configuration/known-fields';
-import { CliError, EXIT } from '../options/cli-error';
 
 /**
  * Refuses a name that a configuration does not have: its gateway would listen where nobody looks for it. Where gateways
- * are discovered, or both addresses are given, any name will do.
+ * are discovered, or both addresses are given, any name will do. Throws `BadInput`.
  */
 export function refuseUnknownGateway(
   name: string | undefined,
@@ -15,8 +15,7 @@ export function refuseUnknownGateway(
   const names = gateways.map((gateway) => gateway.name);
   if (names.includes(name)) return;
   const near = nearestWord(name, names);
-  throw new CliError(
+  throw new BadInput(
     `expected one of the gateways of the configuration (${names.join(', ')}), got "${name}"${near === null ? '' : `: did you mean ${near}?`}`,
-    EXIT.badInput,
   );
 }
