@@ -1,6 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type WorkflowHandle, WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
+import {
+  QueryNotRegisteredError,
+  type WorkflowHandle,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+} from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { type CommandOutcome, outcomeOf } from './client/command-outcome';
 import {
@@ -47,10 +52,12 @@ import {
   WATCH_TASK_QUEUE,
   workflowIdOf,
 } from './contract';
+import type { AmendmentPreview } from './core/migration/amendment/amendment';
 import type { Checkpoint } from './core/migration/checkpoint';
 import { type CommandAnswer, type CommandName, isBadMessage, readCommand } from './core/migration/command';
 import { type AssessmentSummary, type MigrationState, stageAt } from './core/migration/migration-state';
 import { endedStatus, type MigrationStatus, type RollbackEligibility } from './core/migration/status';
+import type { Plan } from './core/plan/plan';
 import { withPreempted } from './core/record/preempted-windows';
 import { inOrder } from './core/record/record-entry';
 
@@ -73,6 +80,7 @@ export type { StartRequest } from './client/migration-start';
 export { defaultPlan, loadPlan } from './client/plan-file';
 export type { ConnectOptions } from './client/temporal-service';
 export { configurationPath, loadConfiguration } from './config';
+export type { AmendmentPreview } from './core/migration/amendment/amendment';
 export { COMMAND_NAMES, type CommandName } from './core/migration/command';
 
 /** A migration that was just started. */
@@ -306,6 +314,19 @@ export class MigrationClient {
   /** What the assess stage found; null before it has. */
   assessment(route: string, options: QueryOptions = {}): Promise<AssessmentSummary | null> {
     return this.query({ route, ...options }, QUERIES.assessment);
+  }
+
+  /**
+   * What another plan would change of an open migration, and why that would be refused; `command` with `amend` makes
+   * it. Throws `CommandRefused` where the workers are of a release that knows no amendments.
+   */
+  async amendment(route: string, plan: Plan, options: QueryOptions = {}): Promise<AmendmentPreview> {
+    try {
+      return await this.query({ route, ...options }, QUERIES.amendment, plan);
+    } catch (error) {
+      if (!(error instanceof QueryNotRegisteredError)) throw error;
+      throw new CommandRefused('amend', 'the workers are of an older release, which knows no amendments');
+    }
   }
 
   /** The last verdicts of all stages, oldest first. */

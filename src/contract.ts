@@ -70,13 +70,14 @@ export interface MigrationResult {
   readonly checkpoints: number;
 }
 
-/** Names of the queries; `checkpoints` takes `{ after?: number; limit?: number }`. */
+/** Names of the queries; `checkpoints` takes `{ after?: number; limit?: number }`, `amendment` a plan. */
 export const QUERIES = {
   status: 'status',
   checkpoints: 'checkpoints',
   rollbackEligibility: 'rollbackEligibility',
   assessment: 'assessment',
   verdicts: 'verdicts',
+  amendment: 'amendment',
 } as const;
 
 /** What a person reads in the Temporal UI's menus. */
@@ -91,6 +92,8 @@ export const COMMAND_DESCRIPTIONS: Readonly<Record<CommandName, string>> = {
   reevaluate: 'End the window now and judge again',
   approve: 'Approve what a checkpoint asks for: {"checkpoint":7,"by":"ana","reason":"..."}',
   forget: 'Attest that a silent gateway is gone for good: {"gateway":"gw-2","by":"ana","reason":"..."}',
+  amend:
+    'Replace the plan by one that changes what may be changed: {"plan":{...},"by":"ana","reason":"..."}; cutover amend shows it first',
   finish: 'Close a migration in handover: {"reason":"..."}',
 };
 

@@ -81,6 +81,8 @@ it('has a history of every way that a migration can go', () => {
         'revision-2-governed',
         // Of the release that brought revision 3: a scene of each family of decisions, with two gateways.
         ...REVISION_3.map((scene) => `revision-3-${scene}`),
+        // Of the release that brought revision 5: amendments, also over the end of a run.
+        ...['revision-5-amended', 'revision-5-extended', 'revision-5-extended-2'],
       ],
     ]),
   );

@@ -58,6 +58,8 @@ interface Scene {
   readonly handle: WorkflowHandle;
   until(wanted: (status: MigrationStatus) => boolean): Promise<void>;
   order(name: CommandName, payload?: object): Promise<void>;
+  /** A plan of the route with every default filled in. */
+  plan(said: object): object;
   /** Starts the migration by this plan and waits until it is in a stage. */
   begin(plan: object, stage?: string): Promise<void>;
 }
@@ -100,6 +102,29 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await order('emergencyRollback');
     await until(isVerifying);
     world.silent = [];
+    await until(isClosed);
+  },
+
+  /** Amendments: one that is accepted, those that are refused, and a rollback that comes with one. */
+  async amended({ begin, order, until, plan }) {
+    const canary = { minimumSample: 2, deadline: { hold: '20m' } };
+    await begin({ stages: stages() });
+    await order('amend', { plan: plan({ stages: stages({ canary }) }) });
+    await order('amend', { plan: plan({ stages: stages({ canary }) }) });
+    await order('amend', { plan: plan({ stages: stages({ canary: { ...canary, share: 0.4 } }) }) });
+    const [assess, , ...ahead] = stages();
+    const longer = [
+      assess,
+      { name: 'canary', ...MOVING, share: 0.3, ...canary },
+      { name: 'quarter', ...MOVING, share: 0.45 },
+      ...ahead,
+    ];
+    await order('amend', { plan: plan({ stages: longer }), digest: 'of another' });
+    await order('amend', { plan: plan({ stages: longer }) });
+    await order('promote', { stage: 'canary', override: true });
+    await until(isIn('quarter'));
+    await order('amend', { plan: plan({ stages: longer, notify: [{ name: 'hook' }] }) });
+    await Promise.all([order('rollback'), order('amend', { plan: plan({ stages: longer }) })]);
     await until(isClosed);
   },
 
@@ -395,6 +420,20 @@ const LONG_SCENES: typeof SCENES = {
     await until(isClosed);
   },
 
+  /** A stage that was added in one run and is entered in the next. */
+  async extended({ begin, order, handle, until, plan }) {
+    await begin({ stages: stages() });
+    const [assess, canary, ...ahead] = stages();
+    const longer = [assess, canary, { name: 'quarter', ...MOVING, share: 0.45 }, ...ahead];
+    await order('amend', { plan: plan({ stages: longer }) });
+    const { runId } = await handle.describe();
+    while ((await handle.describe()).runId === runId) await sleep(POLL_MS);
+    await order('promote', { stage: 'canary', override: true });
+    await until(isIn('quarter'));
+    await order('rollback');
+    await until(isClosed);
+  },
+
   /** More checkpoints than a run hands on at once. */
   async pages({ world, begin, order, handle, until }) {
     await begin({ stages: stages() });
@@ -481,6 +520,7 @@ async function record({ folder, name: route, address, namespace, client, worlds 
       await client.command(route, name, sent, { via: 'signal' });
       await sleep(POLL_MS);
     },
+    plan: (said) => planOf(route, said),
     async begin(plan, stage = 'canary') {
       const input: MigrationInput = {
         start: {

@@ -56,6 +56,7 @@ const COMMANDS: Readonly<
     ['resume', async () => (await import('./operate/commands.js')).registerResume],
     ['promote', async () => (await import('./operate/commands.js')).registerPromote],
     ['approve', async () => (await import('./operate/commands.js')).registerApprove],
+    ['amend', async () => (await import('./operate/amend.js')).registerAmend],
     ['reevaluate', async () => (await import('./operate/commands.js')).registerReevaluate],
     ['finish', async () => (await import('./operate/commands.js')).registerFinish],
     ['emergency-rollback', async () => (await import('./operate/rollback.js')).registerEmergencyRollback],

@@ -1,4 +1,6 @@
+import { amendedPlanProblem } from '../core/migration/amendment/amended-plan';
 import type { Checkpoint, ClosingCheckpoint, IntendedCheckpoint } from '../core/migration/checkpoint';
+import type { Plan } from '../core/plan/plan';
 import { type ChainVerdict, entriesOf } from '../core/record/checkpoint-chain';
 import type { RecordEntry, RecordedCommand, RecordedStart, WindowEntry } from '../core/record/record-entry';
 import type { RecordedChange, RecordedMessage } from './recorded-migration';
@@ -19,7 +21,7 @@ export function readExportedRecord(
   const checkpoints = entries.flatMap((entry) => ('checkpoint' in entry ? [entry.checkpoint] : []));
   const end = entries.flatMap((entry) => ('end' in entry ? [entry.end] : []))[0];
   return {
-    ...{ migrationId, route, plan: start.plan, by: start.by, reason: start.reason },
+    ...{ migrationId, route, plan: planInForce(start.plan, entries), by: start.by, reason: start.reason },
     startedAtMs: started.atMs,
     endedAtMs: end?.atMs ?? null,
     outcome: end === undefined ? 'running' : (end.outcome ?? end.status.toLowerCase().replaceAll('_', ' ')),
@@ -39,6 +41,17 @@ export function readExportedRecord(
       archived: archived ?? null,
     },
   };
+}
+
+/** The plan of the last amendment that was accepted; the one of the start without any. */
+function planInForce(started: Plan, entries: readonly RecordEntry[]): Plan {
+  const amended = entries.flatMap((entry): Plan[] => {
+    if (!('command' in entry) || entry.command.name !== 'amend' || entry.command.accepted !== true) return [];
+    const { payload } = entry.command;
+    const plan = isObject(payload) ? payload['plan'] : undefined;
+    return amendedPlanProblem(plan) === null ? [plan as Plan] : [];
+  });
+  return amended.at(-1) ?? started;
 }
 
 function startIn(entries: readonly RecordEntry[]): RecordedStart {

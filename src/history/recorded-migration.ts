@@ -91,7 +91,7 @@ export function readMigration(
   return {
     migrationId: start.migrationId,
     route: start.plan.route,
-    plan: start.plan,
+    plan: planInForce(runs, input),
     by: start.by,
     reason: start.reason,
     startedAtMs: carried?.startedAtMs ?? started.atMs,
@@ -108,6 +108,12 @@ export function readMigration(
       archived: carried?.archived === undefined || carried.archived.count === 0 ? null : carried.archived,
     },
   };
+}
+
+/** The plan as it was amended last: what the state machine makes of the history, where anybody asked for it. */
+function planInForce(runs: readonly RunHistory[], { start, carried }: MigrationInput): Plan {
+  const isAsked = runs.some(({ events }) => events.flatMap(messagesOf).some(({ name }) => name === 'amend'));
+  return (isAsked ? retrace(runs)?.state.plan : undefined) ?? carried?.plan ?? start.plan;
 }
 
 function listedCheckpoints(document: unknown): readonly Checkpoint[] | null {

@@ -25,6 +25,7 @@ import {
   revisionPatchOf,
 } from '../contract';
 import { withAsked } from '../core/effects/effect-runs';
+import { type AmendmentPreview, previewAmendment } from '../core/migration/amendment/amendment';
 import { carriedOn, isPageFull, stateOfRun } from '../core/migration/carried-state';
 import { checkpointCount } from '../core/migration/checkpoint';
 import {
@@ -220,6 +221,11 @@ function handleQueries(current: () => MigrationState): void {
   setHandler(defineQuery(QUERIES.verdicts), () => current().verdicts, {
     description: 'The last verdicts with their numbers',
   });
+  setHandler(
+    defineQuery<AmendmentPreview, [plan: unknown]>(QUERIES.amendment),
+    (plan) => previewAmendment(current(), plan),
+    { description: 'What another plan would change, and why it would be refused' },
+  );
   setHandler(
     defineQuery<CheckpointsPage, [page?: CheckpointsQuery]>(QUERIES.checkpoints),
     (page?: CheckpointsQuery) => pageOf(current(), page),

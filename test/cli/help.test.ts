@@ -40,6 +40,7 @@ it('shows every command with an example, and with --json where it answers someth
         'pause',
         'resume',
         'promote',
+        'amend',
         'reevaluate',
       ],
       ...['rollback', 'emergency-rollback', 'finish', 'kill', 'export', 'verify', 'completion', 'capacity'],

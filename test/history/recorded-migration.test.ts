@@ -106,3 +106,15 @@ describe('what is no history', () => {
     expect(read).toThrow(sentence);
   });
 });
+
+it('says the plan as it was amended, over the end of a run as well', () => {
+  const stagesOf = (name: string) => readMigration(historyOf(name)).plan.stages.map((stage) => stage.name);
+  const longer = ['assess', 'canary', 'quarter', 'rolling', 'complete'];
+  for (const name of ['revision-5-amended', 'revision-5-extended', 'revision-5-extended-2']) {
+    expect(stagesOf(name)).toEqual(longer);
+  }
+  expect(stagesOf('revision-4-completed')).not.toContain('quarter');
+  const { problem, list } = readMigration(historyOf('revision-5-amended')).checkpoints;
+  expect(problem).toBeNull();
+  expect(list.filter((entry) => 'what' in entry && entry.what === 'amended')).toHaveLength(3);
+});

@@ -69,6 +69,7 @@ export type RecordedWhat =
   | 'resumed'
   | 'held'
   | 'reevaluate'
+  | 'amended'
   | 'drift'
   | 'drift cleared'
   | 'lapse'

@@ -1,5 +1,7 @@
 import { formatShare } from '../plan/plan';
 import { latchedGateways, withDrifts } from '../routing/drift';
+import { amend } from './amendment/amendment';
+import { amendmentRefusal } from './amendment/amendment-refusal';
 import { approvalRefusal, grantApproval, missingApproval } from './approval';
 import { checkpointCount, effectOf, routingEffectsOf } from './checkpoint';
 import { askedBy, type BadMessage, badCommand, type Command, type CommandAnswer } from './command';
@@ -71,6 +73,8 @@ export function refusalOf(state: MigrationState, command: Command): string | nul
       return approvalRefusal(state, command);
     case 'forget':
       return forgetRefusal(state, command.gateway);
+    case 'amend':
+      return amendmentRefusal(state, command);
     case 'finish':
       return state.phase === 'handover'
         ? null
@@ -206,6 +210,8 @@ function carryOut(state: MigrationState, command: Command, atMs: number): Migrat
       return advanceIfDue(grantApproval(state, note), atMs);
     case 'forget':
       return forget(state, command, atMs);
+    case 'amend':
+      return amend(state, command, note);
     case 'finish':
       return close(state, 'completed', `finished by ${by}: ${reason}`, atMs);
     default:

@@ -1,3 +1,5 @@
+import type { Plan } from '../plan/plan';
+import { digestOf } from '../record/digest';
 import { jsonBytes } from '../text/json-bytes';
 
 /** What an operator can ask of a running migration. */
@@ -10,6 +12,7 @@ export type CommandName =
   | 'reevaluate'
   | 'approve'
   | 'forget'
+  | 'amend'
   | 'finish';
 
 interface CommandBase {
@@ -35,6 +38,7 @@ export type Command = CommandBase &
     | { readonly name: 'reevaluate' }
     | { readonly name: 'approve'; readonly checkpoint: number; readonly digest: string | null }
     | { readonly name: 'forget'; readonly gateway: string }
+    | { readonly name: 'amend'; readonly plan: Plan; readonly digest: string | null }
     | { readonly name: 'finish' }
   );
 
@@ -68,6 +72,7 @@ const FIELDS: Readonly<Record<CommandName, readonly string[]>> = {
   reevaluate: [],
   approve: ['checkpoint', 'digest'],
   forget: ['gateway'],
+  amend: ['plan', 'digest'],
   finish: [],
 };
 
@@ -123,6 +128,17 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
       }
       return { ...base, name, gateway };
     }
+    case 'amend': {
+      const { plan, digest = null } = fields;
+      if (!isPlainObject(plan)) {
+        return bad(`expected plan to be a plan with every default filled in, got ${kindOf(plan)}`);
+      }
+      if (base.by === 'unknown' || base.reason === '') {
+        return bad('expected by and reason: who amends the plan, and why');
+      }
+      // Whoever carries it out looks at it more closely.
+      return { ...base, name, plan: plan as unknown as Plan, digest: digest as string | null };
+    }
     case 'resume': {
       const accept = fields['accept'] ?? null;
       if (accept !== null && accept !== 'reapply')
@@ -158,7 +174,8 @@ export function unknownCommand(name: string, payload: unknown): BadMessage {
 
 /** What a command asks for, as JSON without who sent it and why: a repeated one says the same. */
 export function askedBy({ by: _by, reason: _reason, commandId: _id, ...asked }: Command): string {
-  return JSON.stringify(asked);
+  // A plan is large, and states keep what was asked under each id.
+  return JSON.stringify(asked.name === 'amend' ? { ...asked, plan: digestOf(asked.plan) } : asked);
 }
 
 /** A command that cannot stand as it is, as it is kept among bad messages. */

@@ -208,7 +208,10 @@ export interface MigrationState {
   readonly revision?: number;
   readonly migrationId: string;
   readonly startedAtMs: number;
+  /** As it was started, or amended since. */
   readonly plan: Plan;
+  /** How often the plan was amended. Absent: never. */
+  readonly amendments?: number;
   readonly by: string;
   readonly reason: string;
   readonly stickyKey: StickyKey;
@@ -284,7 +287,7 @@ export interface MigrationStart {
  * The decisions of this release. A history that an earlier one recorded replays by the decisions with which it was
  * made, so whatever decides otherwise since then asks `follows` first.
  */
-export const REVISION = 4;
+export const REVISION = 5;
 
 /** Whether a migration follows the decisions that came with a revision. */
 export function follows({ revision = 1 }: Pick<MigrationState, 'revision'>, since: number): boolean {

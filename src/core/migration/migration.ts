@@ -114,17 +114,22 @@ export function nextDecision(state: MigrationState, nowMs: number): Decision {
   const handover = mayClose(state);
   return {
     type: 'watch',
-    key: `watch:${state.inEffect.record.epoch}:${state.roster.length}:${state.stage.reevaluating}:${handover}`,
+    key: `watch:${state.inEffect.record.epoch}:${state.roster.length}:${state.stage.reevaluating}:${handover}${planMark(state)}`,
     record: state.inEffect.record,
     windowMs: windowMs(state, nowMs),
     handover,
   };
 }
 
+/** What runs by a plan that was amended since begins anew by the new one. */
+function planMark({ amendments = 0 }: MigrationState): string {
+  return amendments === 0 ? '' : `:plan ${amendments}`;
+}
+
 function decideAssess(state: MigrationState): Decision {
   const { verdict, reevaluating, held } = state.stage;
   const waits = state.paused !== null || held !== null || verdict?.outcome === 'pass';
-  if (reevaluating || !waits) return { type: 'assess', key: `assess:${reevaluating}` };
+  if (reevaluating || !waits) return { type: 'assess', key: `assess:${reevaluating}${planMark(state)}` };
   const untilMs = nextTurnMs(state);
   const why = waitsFor(state) ?? 'held until an operator decides';
   return { type: 'wait', key: `assess:${why}:${untilMs}`, untilMs, why };

@@ -69,7 +69,8 @@ function identityProblem(start: Fields): string | null {
     : said('start.moveBack', 'true, or nothing', moveBack);
 }
 
-function planProblem(plan: unknown, path: string): string | null {
+/** What is wrong with a plan, which stands at `path`, as far as the state machine could not run on it; null: nothing. */
+export function planProblem(plan: unknown, path: string): string | null {
   if (!isJsonObject(plan)) return said(path, 'a plan with every default filled in', plan);
   if (!isText(plan['route'])) return said(`${path}.route`, 'a text', plan['route']);
   const problem = numbersProblem(plan, path, ['leaseMs', 'renewalMs', 'watchHeartbeatMs']);

@@ -47,6 +47,7 @@ export class LawKeeper {
     this.checkRollback(before, event, after);
     checkHarm(before, event, after);
     checkEvidence(before, event, after);
+    checkAmendment(before, event, after);
     this.checkLatches(before, event, after);
     this.checkDeadline(before, event, after);
     checkEnd(before, event, after);
@@ -388,6 +389,27 @@ function checkUnasked(
 
 function legacyAnswers({ probes }: Pick<MigrationState, 'probes'>): boolean {
   return probes.legacy.probes > 0 && probes.legacy.failedInARow === 0;
+}
+
+/** Only an amendment changes the plan; it moves nothing, and spends and returns no entry. */
+function checkAmendment(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
+  if (before.plan === after.plan) return;
+  demand(event.type === 'command' && event.command.name === 'amend', `${event.type} changed the plan`);
+  const recorded = after.checkpoints
+    .slice(before.checkpoints.length)
+    .map((entry) => 'what' in entry && entry.what);
+  demand(recorded[0] === 'amended', 'an amendment is recorded first');
+  // What was due at this moment, a deadline or an approval, may roll back all the same.
+  const lowers = after.pending === null || after.pending.rollback !== null;
+  demand(lowers && after.inEffect === before.inEffect, 'an amendment raises nothing');
+  demand(after.stage.entry === before.stage.entry, 'an amendment counts no entry');
+  demand(isDeepStrictEqual(after.stage.evidence, before.stage.evidence), 'an amendment keeps what was seen');
+  const isSplit = (after.plan.stages[after.stageIndex]?.share ?? 0) > 0;
+  const promotes = after.promotion !== null && after.promotion !== before.promotion;
+  demand(!(isSplit && promotes), 'law 2: an amendment promotes');
+  const gates = ({ plan, stageIndex }: MigrationState) =>
+    plan.stages.slice(0, stageIndex + 1).map(({ name, share, gates: margins }) => ({ name, share, margins }));
+  demand(isDeepStrictEqual(gates(after), gates(before)), 'what was judged keeps its margins');
 }
 
 /** What windows counted is what the state holds, once: and nothing of a time in which the routing was drifted. */

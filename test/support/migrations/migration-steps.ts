@@ -12,6 +12,7 @@ import {
 import type { EffectEvent, MigrationEvent } from '../../../src/core/migration/events';
 import { nextDecision } from '../../../src/core/migration/migration';
 import type { Drift, MigrationState } from '../../../src/core/migration/migration-state';
+import type { Plan, StagePlan } from '../../../src/core/plan/plan';
 import { aMetric } from './migration-sighting';
 import {
   ANSWERING,
@@ -67,7 +68,44 @@ export type Step =
   | { readonly kind: 'command'; readonly name: CommandName; readonly payload: unknown }
   | { readonly kind: 'override' }
   | { readonly kind: 'approve' }
+  | { readonly kind: 'amend'; readonly what: AmendedWhat; readonly place: number }
   | { readonly kind: 'reapply' };
+
+const AMENDED = ['soak', 'deadline', 'margin', 'stage', 'notify', 'share'] as const;
+type AmendedWhat = (typeof AMENDED)[number];
+
+/** The plan in force with one thing changed, some of it never to be changed. */
+function amendedPlan({ plan }: MigrationState, what: AmendedWhat, place: number): Plan {
+  const at = place % plan.stages.length;
+  const stage = plan.stages[at] as StagePlan;
+  const withStage = (changed: StagePlan): Plan => ({
+    ...plan,
+    stages: plan.stages.map((each) => (each === stage ? changed : each)),
+  });
+  switch (what) {
+    case 'soak':
+      return withStage({ ...stage, soakMs: Math.round(stage.soakMs / 2) });
+    case 'deadline':
+      return withStage({ ...stage, deadline: { ...stage.deadline, holdMs: stage.deadline.holdMs * 2 } });
+    case 'margin': {
+      const { errors } = stage.gates;
+      const promotionExcess = errors.promotionExcess / 2;
+      return withStage({ ...stage, gates: { ...stage.gates, errors: { ...errors, promotionExcess } } });
+    }
+    case 'stage': {
+      const next = plan.stages[at + 1] ?? stage;
+      const share = (stage.share + next.share) / 2;
+      const added = { ...next, name: `${stage.name}-and-half`, share };
+      return { ...plan, stages: plan.stages.toSpliced(at + 1, 0, added) };
+    }
+    case 'notify':
+      return { ...plan, notify: [{ name: 'ops' }] };
+    case 'share':
+      return withStage({ ...stage, share: stage.share * 0.9 });
+    default:
+      return what satisfies never;
+  }
+}
 
 interface WatchSaid {
   readonly outcome: 'pass' | 'fail' | 'inconclusive' | 'not evaluated' | 'not applicable';
@@ -209,6 +247,14 @@ export const anyStep: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 2, arbitrary: fc.constant({ kind: 'approve' } as const) },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('amend' as const),
+      what: fc.constantFrom(...AMENDED),
+      place: fc.nat(3),
+    }),
+  },
+  {
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant('read' as const),
@@ -290,6 +336,10 @@ export function eventOf(step: Step, state: MigrationState, atMs: number): Migrat
       return commandEvent('rollback', { to: 'previous', by: 'ana' }, atMs);
     case 'approve':
       return commandEvent('approve', { checkpoint: state.approval?.checkpoint ?? 1, by: 'ana' }, atMs);
+    case 'amend': {
+      const plan = amendedPlan(state, step.what, step.place);
+      return commandEvent('amend', { plan, by: 'ana', reason: 'less traffic' }, atMs);
+    }
     case 'failed': {
       const key = step.current ? { key: nextDecision(state, atMs).key } : { key: 'of something else' };
       return { type: 'activity failed', what: step.what, message: 'bug', ...key, ...at };
