@@ -139,6 +139,18 @@ it('gets an answer by update, and the reason of a refusal', async () => {
   await expect(promote).rejects.toThrow('expected the current stage "canary", got "rolling"');
 });
 
+it('lists why an open migration does not advance, and nothing once it does', async () => {
+  await startedInCanary(client, 'waits');
+  const listed = async (headline: string): Promise<void> => {
+    while ((await client.list()).find(({ route }) => route === 'waits')?.headline !== headline)
+      await sleep(100);
+  };
+  await client.command('waits', 'pause', by);
+  await listed('Paused by ana: p95 doubled');
+  await client.command('waits', 'resume', by);
+  await listed('');
+});
+
 it('follows a refusal of what was sent as a signal', async () => {
   await startedInCanary(client, 'signalled');
   const { commandId, answer } = await client.command('signalled', 'rollback', { ...by, to: 99 });

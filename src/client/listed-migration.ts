@@ -13,7 +13,10 @@ export interface ListedMigration {
   readonly closedAtMs: number | null;
   readonly by: string;
   readonly reason: string;
-  /** How it ended and why, in a line; empty before that, and where an older release did not keep it. */
+  /**
+   * In a line: how it ended and why, or why it does not advance. Empty while nothing is in its way, and where an older
+   * release did not keep it.
+   */
   readonly headline: string;
 }
 

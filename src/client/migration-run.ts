@@ -15,6 +15,8 @@ export interface MigrationRun {
   /** Who started it and why; empty where Temporal does not keep it. */
   readonly by: string;
   readonly reason: string;
+  /** How it ended and why, or why it does not advance; empty where Temporal does not keep it. */
+  readonly headline: string;
 }
 
 /** A migration that has ended, with what it came to; null where it was terminated or failed. */
@@ -42,6 +44,7 @@ export function runOf(
     closedAt: closeTime ?? null,
     by: noted('by') ?? '',
     reason: noted('reason') ?? '',
+    headline: noted('headline') ?? '',
   };
 }
 

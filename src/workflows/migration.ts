@@ -12,7 +12,6 @@ import {
   setCurrentDetails,
   setDefaultSignalHandler,
   setHandler,
-  upsertMemo,
   workflowInfo,
 } from '@temporalio/workflow';
 import {
@@ -49,12 +48,11 @@ import { rollbackEligibilityOf, statusOf } from '../core/migration/status';
 import { messageFact, type SealedKind, windowFact, withEntry } from '../core/record/record-seal';
 import { carryOut } from './decisions';
 import { EffectRunner } from './effect-runner';
+import { publishHeadline, publishLastHeadline } from './headline';
 import { requestReport } from './report';
 import { publishSearchAttributes } from './search-attributes';
 import { takeTurns } from './turn-timer';
 
-/** Characters of a headline in a list of runs. */
-const HEADLINE_MOST = 500;
 const PAGE_DEFAULT = 100;
 const PAGE_MOST = 500;
 
@@ -124,9 +122,7 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
       if (event !== null) apply(event);
     }
     await effectsDone;
-    const { headline } = resultOf(state);
-    // Kept beside the run, so that lists say why it ended without asking a worker.
-    if (headline !== undefined) upsertMemo({ headline: headline.slice(0, HEADLINE_MOST) });
+    publishLastHeadline(state, resultOf(state).headline);
     if (state.plan.report === true) await requestReport(resultOf(state));
     // In here too: a cancelled workflow that waits out there ends as cancelled, its result unsaid.
     await condition(allHandlersFinished);
@@ -252,6 +248,7 @@ function wholeNumber(value: unknown, fallback: number): number {
 function publish(state: MigrationState, searchAttributes: boolean): void {
   setCurrentDetails(currentDetails(statusOf(state, Date.now())));
   if (searchAttributes) publishSearchAttributes(state);
+  publishHeadline(state);
 }
 
 function resultOf(state: MigrationState): MigrationResult {

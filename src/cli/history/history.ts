@@ -40,12 +40,12 @@ async function runHistory(given: string | undefined, flags: ConnectionFlags): Pr
 }
 
 /**
- * How a migration ended and why, in a line. Results of older releases do not say why they were rolled back: their
+ * How a migration ended and why, or why an open one does not advance, in a line. Results of older releases do not say why they were rolled back: their
  * histories do, which `fetch` brings.
  */
 export async function howItEnded(past: PastMigration, fetch: () => Promise<unknown>): Promise<string> {
-  const { closedAt, status, result } = past;
-  if (closedAt === null) return status.toLowerCase();
+  const { closedAt, status, result, headline } = past;
+  if (closedAt === null) return headline === '' ? status.toLowerCase() : `open. ${headline}`;
   if (result?.outcome !== 'rolled back' || result.headline !== undefined) return endText(past);
   try {
     const ending = endingOfMigration(readMigration(await fetch()));

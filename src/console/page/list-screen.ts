@@ -74,7 +74,7 @@ function group(title: string, rows: readonly ListedView[]): Child[] {
     'State',
     isOpen ? 'Candidate share' : '',
     isOpen ? 'Started' : 'Ended',
-    isOpen ? 'Started by, why' : 'Why it ended',
+    isOpen ? 'What it waits for, or why it was started' : 'Why it ended',
   ];
   return [
     h('h2', {}, `${title} `, h('span', { class: 'count' }, rows.length)),

@@ -1,7 +1,7 @@
 import type { ListedMigration } from '../../client/listed-migration';
 import type { BannerTone } from './banner';
 
-/** One migration in the list, as Temporal's own records tell it: no worker is asked. */
+/** One migration in the list, as Temporal's own records have it: no worker is asked. */
 export interface ListedView {
   readonly route: string;
   readonly migrationId: string;
@@ -16,7 +16,7 @@ export interface ListedView {
   readonly closedAtMs: number | null;
   readonly by: string;
   readonly reason: string;
-  /** Why it ended, where Temporal keeps that; else who started it and why. */
+  /** Why it ended, or why it does not advance, where Temporal keeps that; else who started it and why. */
   readonly why: string;
 }
 
@@ -52,8 +52,8 @@ function listedView(found: ListedMigration, isNewest: boolean): ListedView {
 }
 
 function whyOf({ status, by, reason, headline }: ListedMigration): string {
+  if (headline !== '') return status === 'RUNNING' ? headline : causeIn(headline);
   if (status === 'RUNNING') return [by, reason].filter((text) => text !== '').join(': ');
-  if (headline !== '') return causeIn(headline);
   // Releases before this one kept the cause in the migration alone.
   return status === 'COMPLETED' ? 'open it to see why' : 'ended in Temporal, not by the migration';
 }

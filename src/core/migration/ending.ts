@@ -1,11 +1,12 @@
-import { harmText, type NumberedVerdict } from '../gates/harm-text';
+import { harmText, type NumberedVerdict, withoutEvidence } from '../gates/harm-text';
 import {
   type Checkpoint,
   type CheckpointList,
   type IntendedCheckpoint,
   routingEffectsOf,
 } from './checkpoint';
-import type { MigrationState, Outcome } from './migration-state';
+import { type MigrationState, type Outcome, openApproval } from './migration-state';
+import { waitsFor } from './stage-exit';
 
 /** How a migration ended, or why it is going back: what every reader leads with. */
 export interface Ending {
@@ -71,6 +72,39 @@ export function utcMinuteText(atMs: number): string {
 /** The ending of a state. */
 export function endingOfState({ checkpoints, archived, verdicts }: MigrationState): Ending | null {
   return endingOf({ checkpoints, archived, verdicts });
+}
+
+/** What a list says of a migration: how it ended, or why it does not advance; null while nothing is in its way. */
+export function headlineOfState(state: MigrationState): string | null {
+  const ending = endingOfState(state);
+  return ending === null ? standstillOf(state) : headlineOf(ending, utcMinuteText);
+}
+
+function standstillOf(state: MigrationState): string | null {
+  const { paused, retry, pending, stage, phase, roster, settled } = state;
+  if (paused !== null) {
+    return `Paused${paused.cause === 'operator' ? ` by ${paused.by}` : ''}${because(paused.reason)}`;
+  }
+  if (retry !== null) return sentenceStart(retry.reason);
+  const missing = pending?.confirmations?.missing ?? [];
+  if (missing.length > 0) return `Waiting for ${missing.join(', ')} to confirm`;
+  if (phase === 'handover') {
+    const open = roster.map(({ name }) => name).filter((name) => !settled.includes(name));
+    return open.length === 0 ? null : `Handover: waiting for "settled: candidate" at ${open.join(', ')}`;
+  }
+  if (stage.held !== null) return `Held${because(withoutEvidence(stage.held.reason))}`;
+  const approval = openApproval(state);
+  if (approval !== null) return `Approval asked${because(approval.asks.map(withoutEvidence).join('; '))}`;
+  const waiting = waitsFor(state);
+  return waiting === null ? null : sentenceStart(waiting);
+}
+
+function because(reason: string): string {
+  return reason === '' ? '' : `: ${reason}`;
+}
+
+function sentenceStart(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
 type EndCheckpoint = Checkpoint & { readonly kind: 'recorded'; readonly what: Outcome };

@@ -14,6 +14,7 @@ const OLDER: PastMigration = {
   closedAt: new Date('2026-11-23T08:02:02Z'),
   by: 'ana',
   reason: 'cheaper',
+  headline: '',
   result: {
     migrationId: 'harm-20261123t080156z-2f3bd8',
     route: 'harm',
@@ -42,6 +43,14 @@ it('says what was verified where that history cannot be read', async () => {
   );
 });
 
+it('says of an open one why it does not advance', async () => {
+  const open = { ...OLDER, status: 'RUNNING', closedAt: null, result: null };
+  expect(await howItEnded(open, nothing)).toBe('running');
+  expect(await howItEnded({ ...open, headline: 'Held: too few keys' }, nothing)).toBe(
+    'open. Held: too few keys',
+  );
+});
+
 it('fetches no history where the result says it, and where nothing was rolled back', async () => {
   const headline = 'Rolled back 2026-11-23 08:02 UTC by ana: slow';
   const { result } = OLDER;
@@ -64,6 +73,7 @@ it.each([
   ['COMPLETED', undefined, 'open it to see why'],
   ['TERMINATED', undefined, 'ended in Temporal, not by the migration'],
   ['RUNNING', undefined, 'ben: cheaper'],
+  ['RUNNING', 'Paused by ana: p95 doubled', 'Paused by ana: p95 doubled'],
 ])('lists a run that is %s, with the memo %s, for the reason "%s"', (name, headline, why) => {
   const run = {
     ...{ workflowId: 'cutover/chat', runId: 'one', status: { name }, startTime: new Date() },

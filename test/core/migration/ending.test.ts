@@ -1,5 +1,11 @@
 import { currentDetails } from '../../../src/core/migration/details';
-import { endingOf, endingOfState, headlineOf, utcMinuteText } from '../../../src/core/migration/ending';
+import {
+  endingOf,
+  endingOfState,
+  headlineOf,
+  headlineOfState,
+  utcMinuteText,
+} from '../../../src/core/migration/ending';
 import { statusOf } from '../../../src/core/migration/status';
 import { readMigration } from '../../../src/history/recorded-migration';
 import { retrace } from '../../../src/history/retrace';
@@ -10,9 +16,11 @@ import {
   DAY_MS,
   givenMigration,
   HOUR_MS,
+  KILLED,
   type MigrationWorld,
 } from '../../support/migrations/migration-world';
 import { historyNames, historyOf } from '../../support/migrations/recorded-history';
+import { scenes } from '../../support/migrations/scenes';
 
 const QUICK = {
   window: '2m',
@@ -197,4 +205,54 @@ it.each(ROLLED_BACK)('gives the recorded rollback %s a cause', (name) => {
   expect(ending?.cause).toMatch(/^\w/);
   expect(ending?.cause).not.toContain('verified');
   if (name.startsWith('harm')) expect(ending?.cause).toMatch(/ (fell|rose) to \d+% \(\d+ of \d+\) /);
+});
+
+describe('what a list says of a migration that is open', () => {
+  const scene = scenes();
+
+  it.each<[string, () => MigrationWorld | undefined, RegExp | null]>([
+    ['nothing is in its way', () => scene['canary'], null],
+    ['it was paused', () => scene['paused'], /^Paused by ana: let us look at p95 first$/],
+    [
+      'it met drift',
+      () =>
+        givenMigration()
+          .reaches('canary')
+          .watches({ drift: [KILLED] }),
+      /^Paused: .*kill/,
+    ],
+    [
+      'its stage is held',
+      () => scene['held'],
+      /^Held: canary has not passed within 72 h: .*20 of 200 candidate requests$/,
+    ],
+    ['it asks for an approval', () => scene['asked'], /^Approval asked: /],
+    ['it goes back', () => scene['going-back'], /^Rolling back since .* UTC: success fell to 50%/],
+    [
+      'a gateway did not confirm',
+      () =>
+        givenMigration()
+          .reads()
+          .applies({ confirmed: ['gw-a'] }),
+      /^Waiting for gw-b to confirm$/,
+    ],
+    [
+      'no gateway answered at the start',
+      () => givenMigration().reads({ unreachable: ['gw-b'] }),
+      /^No answer from gw-b.*: a start reads every gateway$/,
+    ],
+    [
+      'gateways are not settled yet',
+      () => {
+        const world = givenMigration();
+        return world.goesOnUntil('handover', () => world.state.phase === 'handover');
+      },
+      /^Handover: waiting for "settled: candidate" at gw-a, gw-b$/,
+    ],
+  ])('when %s', (_name, world, expected) => {
+    const state = world()?.state;
+    const said = state === undefined ? 'no such scene' : headlineOfState(state);
+    if (expected === null) expect(said).toBeNull();
+    else expect(said).toMatch(expected);
+  });
 });

@@ -1,6 +1,5 @@
 import type { ListedMigration } from '../../../src/client/listed-migration';
-import { endingOfState, headlineOf, utcMinuteText } from '../../../src/core/migration/ending';
-import type { MigrationState } from '../../../src/core/migration/migration-state';
+import { headlineOfState } from '../../../src/core/migration/ending';
 import { watchesTraffic } from './judged-traffic';
 import { aPlan, DAY_MS, HOUR_MS, MINUTE_MS, MigrationWorld } from './migration-world';
 
@@ -121,11 +120,6 @@ export function scenes(): Record<string, MigrationWorld> {
   return Object.fromEntries(all.map((each) => [each.state.plan.route, each]));
 }
 
-function headlineOfScene(state: MigrationState): string {
-  const ending = state.phase === 'closed' ? endingOfState(state) : null;
-  return ending === null ? '' : headlineOf(ending, utcMinuteText);
-}
-
 export function listedScenes(worlds: Readonly<Record<string, MigrationWorld>>): ListedMigration[] {
   return Object.entries(worlds).map(([route, { state, nowMs }], index) => ({
     route,
@@ -141,6 +135,6 @@ export function listedScenes(worlds: Readonly<Record<string, MigrationWorld>>): 
     closedAtMs: state.phase === 'closed' ? nowMs : null,
     by: state.by,
     reason: state.reason,
-    headline: headlineOfScene(state),
+    headline: headlineOfState(state) ?? '',
   }));
 }
