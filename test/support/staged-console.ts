@@ -44,14 +44,19 @@ export class StagedConsole {
   async open(route: string, options: BrowserContextOptions = {}): Promise<Page> {
     const context = await this.browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     const page = await context.newPage();
-    await page.goto(`${this.server.url}#token=${TOKEN}`);
-    await page.getByRole('status').filter({ hasText: 'live' }).waitFor();
+    await this.login(page);
     if (route !== '') {
       await page.goto(`${this.server.url}#/${route}`);
       await page.getByRole('heading', { level: 1, name: route }).waitFor();
       await page.getByRole('heading', { name: 'Checkpoints' }).waitFor();
     }
     return page;
+  }
+
+  /** Opens the list in a page that knows the token. */
+  async login(page: Page): Promise<void> {
+    await page.goto(`${this.server.url}#token=${TOKEN}`);
+    await page.getByRole('status').filter({ hasText: 'live' }).waitFor();
   }
 
   get url(): string {

@@ -9,7 +9,7 @@ import { checkpointLine } from '../view/checkpoint-line';
 import { readCommandRequest } from './command-request';
 import type { ConsoleFeeds, WatchedMigration } from './console-feeds';
 import { ConsoleGuard } from './console-guard';
-import { EventStream } from './event-stream';
+import { acceptsGzip, EventStream } from './event-stream';
 import type { PageFile } from './page-file';
 import { type Identity, isRefusal, type Visitor, type VisitorRefusal } from './visitor';
 
@@ -131,7 +131,7 @@ class ConsoleSite {
       const { name, role } = visitor;
       return sendJson(response, 200, { by: this.options.by(name), name, role });
     }
-    if (call === 'GET /api/live') return this.#stream(url, visitor, response);
+    if (call === 'GET /api/live') return this.#stream(url, visitor, request, response);
     const [, route = '', what] =
       /^\/api\/routes\/([^/]+)\/(commands|checkpoints|report)$/.exec(url.pathname) ?? [];
     if (!ROUTE.test(route)) return sendJson(response, 404, { message: 'expected a path of this console' });
@@ -163,7 +163,7 @@ class ConsoleSite {
     return this.guard.refuseStranger(request) ?? { name: null, role: 'operator', untilMs: null };
   }
 
-  #stream(url: URL, { untilMs }: Visitor, response: ServerResponse): void {
+  #stream(url: URL, { untilMs }: Visitor, request: IncomingMessage, response: ServerResponse): void {
     const route = url.searchParams.get('route');
     const runId = url.searchParams.get('run');
     if ((route !== null && !ROUTE.test(route)) || (runId !== null && !RUN.test(runId))) {
@@ -176,7 +176,7 @@ class ConsoleSite {
     }
     this.#viewers += 1;
     for (const [name, value] of Object.entries(SECURITY_HEADERS)) response.setHeader(name, value);
-    const stream = new EventStream(response);
+    const stream = new EventStream(request, response);
     const { feeds } = this.options;
     const subscriptions = [
       ...(route === null
@@ -289,7 +289,7 @@ function sendFile(request: IncomingMessage, response: ServerResponse, file: Page
     response.writeHead(304, headers).end();
     return;
   }
-  const zipped = /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
+  const zipped = acceptsGzip(request);
   const bytes = zipped ? file.gzipped : file.bytes;
   response.writeHead(200, {
     ...headers,

@@ -213,14 +213,7 @@ describe('what a list says of a migration that is open', () => {
   it.each<[string, () => MigrationWorld | undefined, RegExp | null]>([
     ['nothing is in its way', () => scene['canary'], null],
     ['it was paused', () => scene['paused'], /^Paused by ana: let us look at p95 first$/],
-    [
-      'it met drift',
-      () =>
-        givenMigration()
-          .reaches('canary')
-          .watches({ drift: [KILLED] }),
-      /^Paused: .*kill/,
-    ],
+    ['it met drift', () => givenMigration().reaches('canary').watches({ drift: KILLED }), /^Paused: .*kill/],
     [
       'its stage is held',
       () => scene['held'],
