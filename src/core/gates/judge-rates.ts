@@ -1,8 +1,9 @@
+import { KEY_BUCKETS } from '../evidence/key-buckets';
 import { addFloorCounts, type FloorCounts } from '../evidence/stage-evidence';
 import { formatShare, SHED_PAUSE_PART, type StagePlan, stageKind } from '../plan/plan';
 import { rateAbove } from '../statistics/beta-binomial';
 import { detect, detectRate } from '../statistics/change-detector';
-import { deflatedSampleRatio } from '../statistics/design-effect';
+import { splitDesignEffect } from '../statistics/design-effect';
 import { priorAbove } from '../statistics/rate-difference';
 import { ratioExceeds } from '../statistics/rate-ratio';
 import { pValueOf, sampleRatioMismatch } from '../statistics/sample-ratio';
@@ -220,7 +221,7 @@ export function judgeSampleRatio({ stage, rates, evidence: { split } }: Judged):
     const sentence = 'sample ratio: no requests yet while every gateway applied the share';
     return metricVerdict({ ...base, outcome: 'not evaluated', sentence });
   }
-  const deflator = rates.keys === null ? 1 : ratioDesignEffect(rates.keys);
+  const deflator = rates.keys === null ? 1 : splitDesignEffect(keyBuckets(rates.keys), KEY_BUCKETS);
   const logEvidence = sampleRatioMismatch(stage.share)(split.successes / deflator, split.trials / deflator);
   const pValue = pValueOf(logEvidence);
   const mismatch = pValue < pausePValue;
@@ -236,13 +237,6 @@ export function judgeSampleRatio({ stage, rates, evidence: { split } }: Judged):
       ? `sample ratio mismatch: ${observed}, p below ${pausePValue}: something drops or moves requests`
       : `${observed}, p ${Number(pValue.toPrecision(2))}`,
   });
-}
-
-function ratioDesignEffect(keys: string): number {
-  const buckets = keyBuckets(keys);
-  const counted = [...buckets.legacy, ...buckets.candidate].reduce((sum, [, requests]) => sum + requests, 0);
-  const { trials } = deflatedSampleRatio(buckets);
-  return trials > 0 ? Math.max(1, counted / trials) : 1;
 }
 
 /** Keys are counted by the buckets that they fill (linear counting, Whang 1990); only when assignment is sticky. */

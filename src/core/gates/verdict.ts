@@ -75,9 +75,10 @@ export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
  * weights that are fixed beforehand, every entry into a stage a part of alpha of its own; events are compared by the
  * share that each window really had. 4: latencies of all answers are judged together as well, by half of what latencies
  * may spend; bets for harm in latencies go by the share; answers that break their contract are a guardrail and a goal
- * of plans that say so; outcomes of applications likewise.
+ * of plans that say so; outcomes of applications likewise. 5: the split of sticky keys is held against the requests that
+ * keys of both arms bear.
  */
-export const JUDGING_RULES = 4;
+export const JUDGING_RULES = 5;
 
 /** A stage's gate, judged once: recorded in history and never recomputed there. */
 export interface GateVerdict {

@@ -1,5 +1,4 @@
 import type { BucketCounts } from '../evidence/evidence';
-import type { RateCounts } from './change-detector';
 import type { TwoRates } from './rate-difference';
 
 type ArmBuckets = BucketCounts['legacy'];
@@ -64,14 +63,25 @@ function deflated(buckets: ArmBuckets, deflator: number): { events: number; requ
   return { events: events / deflator, requests: requests / deflator };
 }
 
-/** The candidate's requests of all requests, deflated by how unevenly keys send them: for the sample ratio. */
-export function deflatedSampleRatio({ legacy, candidate }: BucketCounts): RateCounts {
-  const both = mergeArms(
-    legacy.map(([bucket, n]) => [bucket, n, 0] as const),
-    candidate.map(([bucket, n]) => [bucket, n, n] as const),
-  );
-  const { events, requests } = deflated(both, designEffect(both));
-  return { successes: events, trials: requests };
+/**
+ * How many times more a split of requests varies because keys bear many of them, and some far more than others: sum of
+ * n_k^2 over n (Kish 1965), read off the sums of key buckets,
+ *
+ *     deff = B / (B - 1) x sum (n_b - n / B)^2 / n, B buckets, empty ones included.
+ *
+ * By the requests of both arms together: the share that an arm happened to get says how heavy its keys are, and an arm
+ * that got only light ones would look more certain the farther it is from its share.
+ */
+export function splitDesignEffect({ legacy, candidate }: BucketCounts, ofBuckets: number): number {
+  const sums = new Array<number>(ofBuckets).fill(0);
+  let total = 0;
+  for (const [bucket, count] of [...legacy, ...candidate]) {
+    sums[bucket] = (sums[bucket] ?? 0) + count;
+    total += count;
+  }
+  if (total === 0) return 1;
+  const squares = sums.reduce((sum, count) => sum + (count - total / ofBuckets) ** 2, 0);
+  return Math.max(1, ((ofBuckets / (ofBuckets - 1)) * squares) / total);
 }
 
 /** Bucket counts of two windows together. */

@@ -8,9 +8,9 @@ import {
 } from '../../../src/core/statistics/change-detector';
 import {
   deflatedRates,
-  deflatedSampleRatio,
   designEffect,
   mergeBucketCounts,
+  splitDesignEffect,
 } from '../../../src/core/statistics/design-effect';
 import { ratioExceeds } from '../../../src/core/statistics/rate-ratio';
 import { pValueOf, sampleRatioMismatch } from '../../../src/core/statistics/sample-ratio';
@@ -149,16 +149,69 @@ describe('the sample ratio', () => {
       let buckets: BucketCounts = { legacy: [], candidate: [] };
       for (let window = 0; window < 10; window += 1)
         buckets = mergeBucketCounts(buckets, windows.next().value.buckets);
-      const [candidate, legacy] = [requests(buckets.candidate), requests(buckets.legacy)];
-      const independent = deflatedSampleRatio(buckets);
-      const mismatch = sampleRatioMismatch(0.3);
-      naive += Number(pValueOf(mismatch(candidate, candidate + legacy)) <= ALPHA);
-      deflated += Number(pValueOf(mismatch(independent.successes, independent.trials)) <= ALPHA);
+      naive += Number(isMismatch(buckets, 0.3, 1, ALPHA));
+      deflated += Number(isMismatch(buckets, 0.3, splitDesignEffect(buckets, 256), ALPHA));
     }
     expect(naive).toBeGreaterThan(mostFalseDecisions(60, ALPHA));
     expect(deflated).toBeLessThanOrEqual(mostFalseDecisions(60, ALPHA));
   });
+
+  it('does not take an arm of light keys for a certain one', () => {
+    const alpha = 0.001;
+    let [deflated, byArm] = [0, 0];
+    for (let run = 1; run <= 1_000; run += 1) {
+      const buckets = splitKeys(0.95, seededRandom(run));
+      deflated += Number(isMismatch(buckets, 0.95, splitDesignEffect(buckets, BUCKETS), alpha));
+      byArm += Number(isMismatch(buckets, 0.95, effectByArm(buckets), alpha));
+    }
+    expect(byArm).toBeGreaterThan(mostFalseDecisions(1_000, alpha));
+    expect(deflated).toBeLessThanOrEqual(mostFalseDecisions(1_000, alpha));
+  });
+
+  it('still finds a share that was not applied to many keys', () => {
+    const buckets = splitKeys(0.9, seededRandom(1), { keys: 20_000, skew: 0 });
+    const effect = splitDesignEffect(buckets, BUCKETS);
+    expect(isMismatch(buckets, 0.95, effect, 0.001)).toBe(true);
+    expect(isMismatch(buckets, 0.9, effect, 0.001)).toBe(false);
+  });
+
+  it('counts the requests of one key as one, and those of no key as no reason to divide', () => {
+    expect(splitDesignEffect({ legacy: [], candidate: [[7, 400, 0]] }, BUCKETS)).toBeCloseTo(400, 9);
+    expect(splitDesignEffect({ legacy: [], candidate: [] }, BUCKETS)).toBe(1);
+  });
 });
+
+const BUCKETS = 64;
+
+function isMismatch({ legacy, candidate }: BucketCounts, share: number, effect: number, alpha: number) {
+  const [stayed, moved] = [requests(legacy), requests(candidate)];
+  const logEvidence = sampleRatioMismatch(share)(moved / effect, (stayed + moved) / effect);
+  return pValueOf(logEvidence) <= alpha;
+}
+
+/** 20,000 requests of keys whose traffic falls as 1 / rank^skew, each of one arm. */
+function splitKeys(share: number, random: () => number, { keys = 500, skew = 1 } = {}): BucketCounts {
+  const weights = Array.from({ length: keys }, (_, rank) => 1 / (rank + 1) ** skew);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const arms = { legacy: new Array<number>(BUCKETS).fill(0), candidate: new Array<number>(BUCKETS).fill(0) };
+  for (const weight of weights) {
+    const arm = random() < share ? arms.candidate : arms.legacy;
+    const bucket = Math.floor(random() * BUCKETS);
+    arm[bucket] = (arm[bucket] ?? 0) + Math.round((20_000 * weight) / total);
+  }
+  const filled = (sums: readonly number[]) =>
+    sums.map((count, bucket) => [bucket, count, 0] as const).filter(([, count]) => count > 0);
+  return { legacy: filled(arms.legacy), candidate: filled(arms.candidate) };
+}
+
+/** A wrong formula: how the candidate's requests vary around the share that it happened to get. */
+function effectByArm({ legacy, candidate }: BucketCounts): number {
+  const stayed = legacy.map(([bucket, count]) => [bucket, count, 0] as const);
+  const moved = candidate.map(([bucket, count]) => [bucket, count, count] as const);
+  return designEffect(
+    mergeBucketCounts({ legacy: stayed, candidate: [] }, { legacy: moved, candidate: [] }).legacy,
+  );
+}
 
 function clusteredWindows(share: number, seed: number) {
   const behaviour = { failureRate: 0.003, latencyFactor: 1 };
