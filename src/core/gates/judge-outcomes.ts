@@ -1,4 +1,4 @@
-import { OUTCOME_BUCKETS, OUTCOME_STEPS } from '../evidence/outcome-counts';
+import { OUTCOME_STEPS } from '../evidence/outcome-counts';
 import {
   type ArmGrids,
   addGrids,
@@ -12,7 +12,7 @@ import { OUTCOMES_PART, type OutcomeGate } from '../plan/outcome-gate';
 import { formatShare, stageKind } from '../plan/plan';
 import { rateDiffers } from '../statistics/beta-binomial';
 import { detect } from '../statistics/change-detector';
-import { meanDesignEffect, splitDesignEffect } from '../statistics/design-effect';
+import { deflatedSampleRatio, meanDesignEffect } from '../statistics/design-effect';
 import {
   type GridCounts,
   meanFallsShort,
@@ -125,7 +125,7 @@ function judgeReports(judged: Judged, { name }: OutcomeGate, held: StageOutcomes
   if (stageKind(stage) !== 'split' || legacy + candidate === 0) return [];
   const { pausePValue } = stage.gates.sampleRatio;
   const share = realisedShare(rates, stage);
-  const deflator = splitDesignEffect(outcomeBuckets(held), OUTCOME_BUCKETS);
+  const deflator = reportsDesignEffect(held);
   const evidence = rateDiffers(share, { mean: share, strength: REPORTS_STRENGTH });
   const logEvidence = evidence(candidate / deflator, (legacy + candidate) / deflator);
   const pValue = pValueOf(logEvidence);
@@ -206,4 +206,11 @@ function outcomeDesignEffect(held: StageOutcomes, all: ArmGrids): number {
     Math.max(effect(legacy, all.legacy), effect(candidate, all.candidate)) *
     (candidate.length === 0 ? 1 : 1 + 1 / candidate.length)
   );
+}
+
+function reportsDesignEffect(held: StageOutcomes): number {
+  const { legacy, candidate } = outcomeBuckets(held);
+  const total = [...legacy, ...candidate].reduce((sum, [, count]) => sum + count, 0);
+  const { trials } = deflatedSampleRatio({ legacy, candidate });
+  return trials > 0 ? Math.max(1, total / trials) : 1;
 }

@@ -1,4 +1,5 @@
 import type { BucketCounts } from '../evidence/evidence';
+import type { RateCounts } from './change-detector';
 import type { TwoRates } from './rate-difference';
 
 type ArmBuckets = BucketCounts['legacy'];
@@ -82,6 +83,16 @@ export function splitDesignEffect({ legacy, candidate }: BucketCounts, ofBuckets
   if (total === 0) return 1;
   const squares = sums.reduce((sum, count) => sum + (count - total / ofBuckets) ** 2, 0);
   return Math.max(1, ((ofBuckets / (ofBuckets - 1)) * squares) / total);
+}
+
+/** The candidate's events of all events, deflated by how they cluster by key, given the arm that each key fell into. */
+export function deflatedSampleRatio({ legacy, candidate }: BucketCounts): RateCounts {
+  const both = mergeArms(
+    legacy.map(([bucket, n]) => [bucket, n, 0] as const),
+    candidate.map(([bucket, n]) => [bucket, n, n] as const),
+  );
+  const { events, requests } = deflated(both, designEffect(both));
+  return { successes: events, trials: requests };
 }
 
 /** Bucket counts of two windows together. */

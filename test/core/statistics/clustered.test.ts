@@ -8,6 +8,7 @@ import {
 } from '../../../src/core/statistics/change-detector';
 import {
   deflatedRates,
+  deflatedSampleRatio,
   designEffect,
   mergeBucketCounts,
   splitDesignEffect,
@@ -204,13 +205,9 @@ function splitKeys(share: number, random: () => number, { keys = 500, skew = 1 }
   return { legacy: filled(arms.legacy), candidate: filled(arms.candidate) };
 }
 
-/** A wrong formula: how the candidate's requests vary around the share that it happened to get. */
-function effectByArm({ legacy, candidate }: BucketCounts): number {
-  const stayed = legacy.map(([bucket, count]) => [bucket, count, 0] as const);
-  const moved = candidate.map(([bucket, count]) => [bucket, count, count] as const);
-  return designEffect(
-    mergeBucketCounts({ legacy: stayed, candidate: [] }, { legacy: moved, candidate: [] }).legacy,
-  );
+/** A wrong formula here: how the candidate's requests vary around the share that it happened to get. */
+function effectByArm(buckets: BucketCounts): number {
+  return (requests(buckets.legacy) + requests(buckets.candidate)) / deflatedSampleRatio(buckets).trials;
 }
 
 function clusteredWindows(share: number, seed: number) {
