@@ -1,16 +1,18 @@
 import type { Server, Socket } from 'node:net';
+import { DIALECT_NAMES, type Dialect } from '../core/configuration/dialect';
 import type { Caller } from './callers/callers';
 import type { CallerAnswer } from './http1/caller-answer';
 import { CallerConnection, type CallerHost, type MessageRefusal } from './http1/caller-connection';
 import type { CallerRequest } from './http1/caller-request';
 import { queryOf } from './request/forwarding';
-import { badRequest, GATEWAY_BUSY, type GatewayError, sendError } from './request/openai-error';
+import { badRequest, GATEWAY_BUSY, type GatewayError, sendError } from './request/gateway-error';
 import { stickyHeader } from './request/request-facts';
 import { type RequestHead, readHead } from './request/request-head';
 import { pathProblem, queryProblem } from './request/request-target';
+import { dialectOfPath } from './request/spoken-dialect';
 import { findTarget, type Target } from './request/target';
 import { classify, type RequestClass } from './request/traffic-class';
-import type { Route } from './routing/route';
+import { dialectOf, type Route } from './routing/route';
 import { Call } from './serving/call';
 import { OUTCOMES_PATH, takeOutcomes } from './serving/outcomes';
 import { serve } from './serving/serve';
@@ -94,8 +96,9 @@ function receive(services: Services, request: CallerRequest, response: CallerAns
   const admitted = admit(services, request, path, queryAt < 0 ? '' : url.slice(queryAt + 1));
   if ('refused' in admitted) {
     request.discard();
-    const { refused, closes } = admitted;
-    sendError(response, refused, refused.status === 405 ? ['allow', ALLOWED] : [], closes);
+    const { refused: error, closes: close } = admitted;
+    const headers = error.status === 405 ? ['allow', ALLOWED] : [];
+    sendError(response, { error, dialect: dialectAt(services, path), headers, close });
     return;
   }
   const { target, query, head, caller } = admitted;
@@ -109,7 +112,7 @@ function receive(services: Services, request: CallerRequest, response: CallerAns
   const limited = caller.limits?.begin(tokens, services.now()) ?? null;
   if (limited !== null) {
     request.resume();
-    sendError(response, limited.error, limited.headers, head.hasBody);
+    sendError(response, { ...limited, dialect: dialectAt(services, path), close: head.hasBody });
     return;
   }
   const call = new Call(services, target.route, request, response, head, caller, traffic, target.path, query);
@@ -161,8 +164,33 @@ function admit(
     const message = `expected /v1/... or /routes/NAME/v1/... with a known route, got ${path.slice(0, 100)}`;
     return { refused: badRequest('unknown_url', message, 404), closes: head.hasBody };
   }
+  const refused = wrongDialect(services, request.method ?? '', target);
+  if (refused !== null) return { refused, closes: head.hasBody };
   return { target, query: queryOf(query, services.forwarding.query), head, caller };
 }
+
+/** A request that the providers of its route do not understand; null for one that they may. */
+function wrongDialect({ routes }: Services, method: string, { path, route }: Target): GatewayError | null {
+  const spoken = dialectOfPath(path);
+  const expected = dialectOf(route);
+  if (spoken === null || spoken === expected) return null;
+  const others = [...routes.values()].filter((other) => dialectOf(other) === spoken);
+  const where = others.map(({ name }) => `/routes/${name}/v1`).join(', ') || 'no route of this gateway';
+  return badRequest(
+    'wrong_dialect',
+    `expected a request of ${DIALECT_NAMES[expected]}, which the providers of the route "${route.name}" speak, got ${method} ${path.slice(0, 100)} of ${DIALECT_NAMES[spoken]}: requests are not translated. ${DIALECT_NAMES[spoken]} is spoken at ${where}`,
+    404,
+  );
+}
+
+/** Whose errors the client behind a path understands. */
+function dialectAt({ routes, defaultRoute }: Services, path: string): Dialect {
+  const target = findTarget(path, routes, defaultRoute);
+  if (target === null) return MESSAGES_PATH.test(path) ? 'anthropic' : 'openai';
+  return dialectOfPath(target.path) ?? dialectOf(target.route);
+}
+
+const MESSAGES_PATH = /\/v1\/messages(?:\/|$)/;
 
 /** TRACE and the like would have a provider send back what it was sent, its key included. */
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
@@ -183,7 +211,8 @@ const UNKNOWN_CALLER: GatewayError = {
   status: 401,
   type: 'invalid_request_error',
   code: 'invalid_api_key',
-  message: 'expected a key that this gateway knows, as Authorization: Bearer KEY or api-key: KEY',
+  message:
+    'expected a key that this gateway knows, as Authorization: Bearer KEY, x-api-key: KEY or api-key: KEY',
 };
 
 function receiveUpgrade(services: Services, request: CallerRequest, socket: Socket, head: Buffer): void {

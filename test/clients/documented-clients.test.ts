@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startTestGateway, type TestGateway } from '../support/gateways/running-gateway';
 import { type FaultProvider, startFaultProvider } from '../support/providers/fault-provider';
+import { speaksMessages } from '../support/providers/messages-provider';
 import { speaks } from '../support/providers/speaking-provider';
 
 const ROOT = join(__dirname, '..', '..');
@@ -12,15 +13,25 @@ const run = promisify(execFile);
 
 let provider: FaultProvider;
 let gateway: TestGateway;
+let messagesProvider: FaultProvider;
+let messagesGateway: TestGateway;
 
 beforeAll(async () => {
   provider = await startFaultProvider(speaks(SAID));
   gateway = await startTestGateway({ legacyUrl: provider.url, candidateUrl: provider.url });
+  messagesProvider = await startFaultProvider(speaksMessages(SAID));
+  const spoken = { dialect: 'anthropic', auth: { header: 'x-api-key', key: 'env:KEY' } };
+  messagesGateway = await startTestGateway({
+    ...{ legacyUrl: messagesProvider.url, candidateUrl: messagesProvider.url },
+    ...{ legacy: spoken, candidate: spoken },
+  });
 });
 
 afterAll(async () => {
   await gateway.stop();
   await provider.stop();
+  await messagesGateway.stop();
+  await messagesProvider.stop();
 });
 
 /** Blocks of docs/clients.md in these languages, each under its heading. */
@@ -39,6 +50,8 @@ const environment = () => ({
   ...process.env,
   OPENAI_BASE_URL: `${gateway.dataUrl}/v1`,
   OPENAI_API_KEY: 'any',
+  ANTHROPIC_BASE_URL: messagesGateway.dataUrl,
+  ANTHROPIC_API_KEY: 'any',
 });
 
 it.each(blocks('js'))(
@@ -67,5 +80,8 @@ it.each(blocks('sh').filter(([heading]) => heading === 'curl'))(
 
 it('shows these clients', () => {
   const headings = blocks('js', 'sh').map(([heading]) => heading);
-  expect(headings.slice(1)).toEqual(['curl', 'Node: openai', 'Node: AI SDK', 'Node: LangChain']);
+  expect(headings.slice(1)).toEqual([
+    ...['curl', 'Node: openai', 'Node: AI SDK', 'Node: LangChain'],
+    "Clients of Anthropic's API",
+  ]);
 });

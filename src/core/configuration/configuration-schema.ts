@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { refuseLiteral } from '../access/address-guard';
 import { effectTargetSchema, linksSchema } from '../effects/effect-schema';
 import { consoleSchema } from './console-schema';
+import { DIALECTS } from './dialect';
 import { requestRulesSchema } from './request-rules';
 import {
   durationSchema,
@@ -52,6 +53,13 @@ const priceSchema = z.strictObject({
     .min(0)
     .optional()
     .describe('USD per million cached input tokens; the input price when absent.'),
+  cacheWritePerMillion: z
+    .number()
+    .min(0)
+    .optional()
+    .describe(
+      'USD per million input tokens written into a prompt cache, where the provider counts them; the input price when absent.',
+    ),
   outputPerMillion: z.number().min(0).describe('USD per million output tokens.'),
 });
 
@@ -65,6 +73,12 @@ const providerUrlSchema = httpUrlSchema.superRefine((text, context) => {
 
 const providerSchema = z.strictObject({
   baseUrl: providerUrlSchema.describe('Address with its path, such as https://api.openai.com/v1.'),
+  dialect: z
+    .enum(DIALECTS)
+    .default('openai')
+    .describe(
+      "The API that it speaks: openai, or anthropic for Anthropic's Messages API. Requests are never translated, so both providers of a route speak the same.",
+    ),
   auth: authSchema.optional().describe('How the key is sent; none for a provider without keys.'),
   headers: z.record(z.string(), z.string()).default({}).describe('Extra headers of every request.'),
   query: z
@@ -388,6 +402,17 @@ export const configurationSchema = z
         message: `expected one of the providers (${Object.keys(configuration.providers).join(', ') || 'none is configured'}), got "${name}"`,
       });
     for (const [name, route] of Object.entries(configuration.routes)) {
+      const [legacy, candidate] = [
+        configuration.providers[route.legacy],
+        configuration.providers[route.candidate],
+      ];
+      if (legacy !== undefined && candidate !== undefined && legacy.dialect !== candidate.dialect) {
+        context.addIssue({
+          code: 'custom',
+          path: ['routes', name, 'candidate'],
+          message: `expected a provider with dialect: ${legacy.dialect}, as ${route.legacy} has, got ${route.candidate} with dialect: ${candidate.dialect}; requests are not translated`,
+        });
+      }
       for (const side of ['legacy', 'candidate'] as const) {
         if (!(route[side] in configuration.providers)) unknown(['routes', name, side], route[side]);
       }

@@ -43,7 +43,7 @@ export const referenceSchema = z
 
 /** Headers that end at the gateway: hop-by-hop ones, what it writes itself, and what opens it or a caller's session. */
 const NEVER_FORWARDED =
-  /^(accept-encoding|api-key|authorization|connection|content-length|cookie|expect|host|http2-settings|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|x-cutover-.*)$/i;
+  /^(accept-encoding|api-key|x-api-key|authorization|connection|content-length|cookie|expect|host|http2-settings|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|x-cutover-.*)$/i;
 
 /** The name of a caller's header that may be passed on to a provider. */
 export const forwardedHeaderSchema = z

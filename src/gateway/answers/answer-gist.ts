@@ -101,6 +101,8 @@ export class AnswerGist {
 }
 
 function breachOf(holds: Holdings, end: AnswerEnd): BreachClass | null {
+  // A provider that refuses says so, whatever had come before.
+  if (end === 'refusal') return 'refusal';
   if ((holds & (TEXT | CALL | REFUSAL)) === 0) return (holds & REASONING) === 0 ? 'empty' : 'reasoning_only';
   if (end === 'length') return 'cut';
   if (end === 'content_filter') return 'content_filter';

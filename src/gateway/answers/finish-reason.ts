@@ -25,6 +25,8 @@ const ENDS: Readonly<Record<string, AnswerEnd>> = {
   max_tokens: 'length',
   max_output_tokens: 'length',
   model_length: 'length',
+  model_context_window_exceeded: 'length',
+  refusal: 'refusal',
   content_filter: 'content_filter',
   safety: 'content_filter',
   tool_calls: 'tool_calls',

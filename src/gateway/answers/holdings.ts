@@ -70,6 +70,33 @@ function partHoldings(part: unknown): Holdings {
   }
 }
 
+/** What the blocks of a message hold, in Anthropic's dialect. */
+export function blocksHoldings(content: unknown): Holdings {
+  if (!Array.isArray(content)) return NOTHING_HELD;
+  let holds = NOTHING_HELD;
+  for (const block of content) holds |= blockHoldings(block);
+  return holds;
+}
+
+/** What one block of a message holds, complete or as it begins. */
+export function blockHoldings(block: unknown): Holdings {
+  if (typeof block !== 'object' || block === null) return NOTHING_HELD;
+  const type: unknown = Reflect.get(block, 'type');
+  switch (type) {
+    case 'text':
+      return isFilled(Reflect.get(block, 'text')) ? TEXT : NOTHING_HELD;
+    case 'thinking':
+      return isFilled(Reflect.get(block, 'thinking')) ? REASONING : NOTHING_HELD;
+    case 'redacted_thinking':
+      return REASONING;
+    default:
+      if (typeof type !== 'string') return NOTHING_HELD;
+      if (type.endsWith('_use')) return CALL;
+      // What the provider found out for itself is not an answer.
+      return type.endsWith('_result') ? NOTHING_HELD : TEXT;
+  }
+}
+
 /** What the items of a response's output hold. */
 export function outputHoldings(output: unknown): Holdings {
   if (!Array.isArray(output)) return NOTHING_HELD;

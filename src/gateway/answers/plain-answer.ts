@@ -5,8 +5,10 @@ import { parseObject } from '../request/request-facts';
 import type { Endpoint } from '../request/traffic-class';
 import { AnswerGist } from './answer-gist';
 import { isError, readChoice } from './answer-part';
-import { NOTHING_HELD } from './holdings';
-import { readUsage, type TokenUsage } from './token-usage';
+import { readEnd, readFinishReason } from './finish-reason';
+import { blocksHoldings, NOTHING_HELD } from './holdings';
+import { containerOf } from './message-event';
+import { readMessageUsage, readUsage, type TokenUsage } from './token-usage';
 
 /** What is wrong with an answer that came under a status of success. */
 export interface AnswerFault {
@@ -20,7 +22,7 @@ export interface PlainFacts {
   readonly fault: AnswerFault | null;
   readonly usage: TokenUsage | null;
   readonly objectId: string | null;
-  /** Null of endpoints other than chat, completions and responses, and of what is an error. */
+  /** Null of endpoints whose answers are not judged by what they hold, and of what is an error. */
   readonly gist: AnswerGist | null;
 }
 
@@ -61,16 +63,19 @@ export function readPlainObject(
   gist?.takeNames(json);
   return {
     fault,
-    usage: readUsage(json['usage']),
-    objectId: typeof json['id'] === 'string' ? json['id'] : null,
+    usage: endpoint === 'messages' ? readMessageUsage(json['usage']) : readUsage(json['usage']),
+    objectId:
+      endpoint === 'messages' ? containerOf(json) : typeof json['id'] === 'string' ? json['id'] : null,
     gist: fault?.kind === 'error_event' ? null : gist,
   };
 }
 
 /** Whether answers of an endpoint are judged by what they hold. */
 export function hasGist(endpoint: Endpoint): boolean {
-  return endpoint === 'chat' || endpoint === 'completions' || endpoint === 'responses';
+  return JUDGED.has(endpoint);
 }
+
+const JUDGED: ReadonlySet<Endpoint> = new Set(['chat', 'completions', 'responses', 'messages']);
 
 function faultOf(
   endpoint: Endpoint,
@@ -85,6 +90,10 @@ function faultOf(
       return choicesFault(json['choices'], 'text', choices, gist);
     case 'responses':
       return responseFault(json, gist);
+    case 'messages':
+      return messageFault(json, gist);
+    case 'token_count':
+      return typeof json['input_tokens'] === 'number' ? null : malformed('expected input_tokens, got none');
     case 'images':
       return isFilledList(json['data']) ? null : malformed('expected images in data, got none');
     case 'moderations':
@@ -117,6 +126,16 @@ function choicesFault(
   if (!content) return EMPTY;
   if (list.length >= asked) return null;
   return { kind: 'truncated', why: `expected ${asked} choices, got ${list.length}` };
+}
+
+function messageFault(json: Readonly<Record<string, unknown>>, gist: AnswerGist | null): AnswerFault | null {
+  const { content, stop_reason: reason } = json;
+  if (!Array.isArray(content)) return malformed('expected content, got none');
+  const holds = blocksHoldings(content);
+  const finish = readFinishReason(reason);
+  if (finish === 'failed') return { kind: 'error_event', why: 'a message that failed' };
+  gist?.takeChoice({ index: 0, holds, error: false, finish, end: readEnd(reason) });
+  return holds === NOTHING_HELD && finish !== 'other' ? EMPTY : null;
 }
 
 function responseFault(json: Readonly<Record<string, unknown>>, gist: AnswerGist | null): AnswerFault | null {

@@ -1,54 +1,11 @@
 import { parseObject } from '../request/request-facts';
 import type { Endpoint } from '../request/traffic-class';
 import { type ChoiceFacts, isError, readChoice } from './answer-part';
+import { ERROR, type EventFacts, pieceOf, STATUS, TOKEN } from './event-facts';
 import type { FinishReason } from './finish-reason';
-import {
-  CALL,
-  deltaHoldings,
-  type Holdings,
-  itemHoldings,
-  NOTHING_HELD,
-  outputHoldings,
-  REASONING,
-  REFUSAL,
-  TEXT,
-} from './holdings';
-import { readUsage, type TokenUsage } from './token-usage';
-
-/** What one event of a stream says. */
-export interface EventFacts {
-  /** Text, reasoning, a tool call: what a caller can use; not a role, a comment or a mere status. */
-  readonly content: boolean;
-  /** What is in it of an answer without choices, or of all of its choices. */
-  readonly holds: Holdings;
-  readonly error: boolean;
-  /** Why the answer, or one of its choices, ended; null while it goes on. */
-  readonly finish: FinishReason | null;
-  readonly usage: TokenUsage | null;
-  /** Nothing but usage is in it: the event that `include_usage` adds. */
-  readonly usageOnly: boolean;
-  readonly objectId: string | null;
-  /** The choices that are in it. */
-  readonly choices: readonly ChoiceFacts[];
-  /** The object that names the answer's model: the event itself, or the response in it. */
-  readonly answer: Readonly<Record<string, unknown>> | null;
-}
-
-const NO_CHOICES: readonly ChoiceFacts[] = [];
-const STATUS: EventFacts = {
-  content: false,
-  holds: NOTHING_HELD,
-  error: false,
-  finish: null,
-  usage: null,
-  usageOnly: false,
-  objectId: null,
-  choices: NO_CHOICES,
-  answer: null,
-};
-/** What is recognised by its text alone: one more piece of an answer under way. */
-export const TOKEN: EventFacts = { ...STATUS, content: true, holds: TEXT };
-const ERROR: EventFacts = { ...STATUS, error: true };
+import { deltaHoldings, itemHoldings, NOTHING_HELD, outputHoldings } from './holdings';
+import { messagePieceByText, readMessageEvent } from './message-event';
+import { readUsage } from './token-usage';
 
 /**
  * Reads an event's data; null when it is not a JSON object. With `byText`, events that bear neither an end, nor
@@ -61,9 +18,12 @@ export function readEvent(
   byText: boolean,
 ): EventFacts | null {
   if (byText) {
-    if (isChunked(endpoint)) {
+    if (endpoint === 'messages') {
+      const piece = messagePieceByText(name, data);
+      if (piece !== null) return piece;
+    } else if (isChunked(endpoint)) {
       if (name === '' && isPlainToken(data)) return TOKEN;
-    } else if (name.endsWith('.delta')) return pieceOf(name);
+    } else if (name.endsWith('.delta')) return pieceOf(deltaHoldings(name));
   }
   const json = parseObject(data);
   return json === null ? null : readEventObject(endpoint, name, json);
@@ -75,6 +35,7 @@ export function readEventObject(
   name: string,
   json: Readonly<Record<string, unknown>>,
 ): EventFacts {
+  if (endpoint === 'messages') return readMessageEvent(name, json);
   return isChunked(endpoint) ? readChunk(endpoint, name, json) : readTyped(name, json);
 }
 
@@ -145,7 +106,7 @@ const FAILED = new Set(['error', 'response.failed', 'response.error']);
 function readTyped(name: string, json: Readonly<Record<string, unknown>>): EventFacts {
   const type = typeof json['type'] === 'string' ? json['type'] : name;
   if (FAILED.has(type) || isError(json)) return ERROR;
-  if (type.endsWith('.delta') || type.endsWith('.partial_image')) return pieceOf(type);
+  if (type.endsWith('.delta') || type.endsWith('.partial_image')) return pieceOf(deltaHoldings(type));
   const response = objectIn(json['response']);
   const usage = readUsage(response === null ? json['usage'] : response['usage']);
   const id = response?.['id'];
@@ -160,18 +121,6 @@ function readTyped(name: string, json: Readonly<Record<string, unknown>>): Event
   const ends = !type.startsWith('response.') && (type.endsWith('.done') || type.endsWith('.completed'));
   const holds = type === 'response.output_item.done' ? itemHoldings(json['item']) : NOTHING_HELD;
   return { ...STATUS, holds, finish: ends ? 'other' : null, usage, objectId, answer: response };
-}
-
-const REASONING_PIECE: EventFacts = { ...TOKEN, holds: REASONING };
-const REFUSAL_PIECE: EventFacts = { ...TOKEN, holds: REFUSAL };
-const CALL_PIECE: EventFacts = { ...TOKEN, holds: CALL };
-
-/** A piece of an answer by the type of its event. */
-function pieceOf(type: string): EventFacts {
-  const holds = deltaHoldings(type);
-  if (holds === TEXT) return TOKEN;
-  if (holds === REASONING) return REASONING_PIECE;
-  return holds === REFUSAL ? REFUSAL_PIECE : CALL_PIECE;
 }
 
 function objectIn(value: unknown): Readonly<Record<string, unknown>> | null {

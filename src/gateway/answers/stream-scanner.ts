@@ -2,12 +2,13 @@ import { latin1 } from '../json/latin1';
 import { parseObject } from '../request/request-facts';
 import type { Endpoint } from '../request/traffic-class';
 import { AnswerGist } from './answer-gist';
+import { type EventFacts, TOKEN } from './event-facts';
 import { NOTHING_HELD, REASONING } from './holdings';
 import { LongEvent } from './long-event';
 import { type AnswerFault, hasGist } from './plain-answer';
-import { type EventFacts, readEvent, readEventObject, TOKEN } from './stream-event';
+import { readEvent, readEventObject } from './stream-event';
 import { REASONING_TEXT, TokenShape } from './token-shape';
-import type { TokenUsage } from './token-usage';
+import { type TokenUsage, together } from './token-usage';
 
 /** Longer events are read piece by piece, so that they take no memory of their length. */
 const MAX_EVENT_LENGTH = 65_536;
@@ -52,7 +53,7 @@ export class StreamScanner {
   objectId: string | null = null;
   /** Milliseconds between content events. */
   readonly gapsMs: number[] = [];
-  /** What the answer comes to; null of endpoints other than chat, completions and responses. */
+  /** What the answer comes to; null of endpoints whose answers are not judged by what they hold. */
   readonly gist: AnswerGist | null;
 
   readonly #options: ScannerOptions;
@@ -288,7 +289,8 @@ export class StreamScanner {
       this.#ended = true;
       if (facts.finish === 'other') this.#endedOddly = true;
     }
-    if (facts.usage !== null) this.usage = facts.usage;
+    if (facts.usage !== null)
+      this.usage = this.usage === null ? facts.usage : together(this.usage, facts.usage);
     if (facts.objectId !== null) this.objectId = facts.objectId;
     if (this.#options.choices > 1) {
       for (const { index, finish } of facts.choices) {
@@ -320,7 +322,7 @@ function takeGist(gist: AnswerGist, { answer, choices, holds, finish }: EventFac
 }
 
 /** Endpoints whose streams say that they are complete. */
-const NEEDS_END: ReadonlySet<Endpoint> = new Set(['chat', 'completions', 'responses', 'speech']);
+const NEEDS_END: ReadonlySet<Endpoint> = new Set(['chat', 'completions', 'responses', 'messages', 'speech']);
 
 /** Where the next event begins when a line that ends here ends its event, else 0. */
 function boundaryAfter(text: string, lineEnd: number, eventStart: number): number {

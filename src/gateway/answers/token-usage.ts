@@ -5,6 +5,8 @@ export interface TokenUsage {
   readonly input: number;
   /** Part of the input that came from a prompt cache. */
   readonly cached: number;
+  /** Part of the input that was written into one, where that is counted apart. */
+  readonly written: number;
   readonly output: number;
 }
 
@@ -18,7 +20,28 @@ export function readUsage(usage: unknown): TokenUsage | null {
     Reflect.get(usage, 'prompt_tokens_details') ?? Reflect.get(usage, 'input_tokens_details');
   const cached =
     typeof details === 'object' && details !== null ? count(Reflect.get(details, 'cached_tokens')) : null;
-  return { input: input ?? 0, cached: cached ?? 0, output: output ?? 0 };
+  return { input: input ?? 0, cached: cached ?? 0, written: 0, output: output ?? 0 };
+}
+
+/** Reads `usage` in the shape of Anthropic's Messages API, where `input_tokens` is what no cache has to do with. */
+export function readMessageUsage(usage: unknown): TokenUsage | null {
+  if (typeof usage !== 'object' || usage === null) return null;
+  const fresh = count(Reflect.get(usage, 'input_tokens'));
+  const output = count(Reflect.get(usage, 'output_tokens'));
+  if (fresh === null && output === null) return null;
+  const cached = count(Reflect.get(usage, 'cache_read_input_tokens')) ?? 0;
+  const written = count(Reflect.get(usage, 'cache_creation_input_tokens')) ?? 0;
+  return { input: (fresh ?? 0) + cached + written, cached, written, output: output ?? 0 };
+}
+
+/** Two counts of one answer: each only grows while it comes, and a part of them may be left out of the later one. */
+export function together(one: TokenUsage, other: TokenUsage): TokenUsage {
+  return {
+    input: Math.max(one.input, other.input),
+    cached: Math.max(one.cached, other.cached),
+    written: Math.max(one.written, other.written),
+    output: Math.max(one.output, other.output),
+  };
 }
 
 /** What the tokens cost by a provider's price list, USD; null when the model has no price there. */
@@ -31,10 +54,13 @@ export function costUsd(
   const price = prices[model];
   if (price === undefined) return null;
   const cached = Math.min(usage.cached, usage.input);
+  const written = Math.min(usage.written, usage.input - cached);
   const cachedPrice = price.cachedInputPerMillion ?? price.inputPerMillion;
+  const writtenPrice = price.cacheWritePerMillion ?? price.inputPerMillion;
   return (
-    ((usage.input - cached) * price.inputPerMillion +
+    ((usage.input - cached - written) * price.inputPerMillion +
       cached * cachedPrice +
+      written * writtenPrice +
       usage.output * price.outputPerMillion) /
     1_000_000
   );

@@ -1,7 +1,7 @@
 import type { CallerConfiguration } from '../../core/configuration/configuration-schema';
 import { MINUTE_MS } from '../../core/text/duration';
 import type { TokenUsage } from '../answers/token-usage';
-import type { GatewayError } from '../request/openai-error';
+import type { GatewayError } from '../request/gateway-error';
 
 type LimitSettings = NonNullable<CallerConfiguration['limits']>;
 

@@ -1,7 +1,10 @@
 import { isString, type JsonFields } from '../json/json-fields';
 
 /** Fields of a request by which an answer is judged. */
-const FIELDS = ['tools', 'functions', 'tool_choice', 'function_call', 'response_format', 'text'] as const;
+const FIELDS = [
+  ...['tools', 'functions', 'tool_choice', 'function_call', 'response_format', 'text'],
+  ...['output_config', 'output_format'],
+];
 /** A longer contract is not copied: answers to its request are left unchecked. */
 const MAX_BYTES = 1_048_576;
 

@@ -5,6 +5,7 @@ import type { SaidChoice } from './judge-answer';
 import { readOutput } from './read-choices';
 import { fieldsOf, listOf } from './read-contract';
 import { StreamedChoices } from './streamed-choices';
+import { StreamedMessage } from './streamed-message';
 
 /** More of one answer is not kept: it is left unchecked. */
 const MAX_BYTES = 1_048_576;
@@ -23,7 +24,7 @@ export class KeptAnswer implements KeptStream {
   #bytes = 0;
   #isLost = false;
   #body: Buffer[] = [];
-  readonly #choices = new StreamedChoices();
+  readonly #choices: StreamedChoices | StreamedMessage;
   /** The items of a response by their place; its pieces are in none of them until they are complete. */
   #items = new Map<unknown, Readonly<Record<string, unknown>>>();
   #isStream = false;
@@ -31,6 +32,7 @@ export class KeptAnswer implements KeptStream {
   constructor(account: MemoryAccount, endpoint: Endpoint) {
     this.#account = account;
     this.#endpoint = endpoint;
+    this.#choices = endpoint === 'messages' ? new StreamedMessage() : new StreamedChoices();
   }
 
   /** Takes a piece of a plain answer's body. */

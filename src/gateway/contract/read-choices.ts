@@ -3,8 +3,9 @@ import { fieldsOf, listOf } from './read-contract';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What the choices of a complete answer say: those of a chat or completion, or the one of a response. */
+/** What the choices of a complete answer say: those of a chat or completion, or the one of a response or a message. */
 export function readChoices(answer: Fields): SaidChoice[] {
+  if (Array.isArray(answer['content'])) return [readBlocks(listOf(answer['content']))];
   if (Array.isArray(answer['output'])) return [readOutput(listOf(answer['output']))];
   return listOf(answer['choices']).map((choice) => {
     const message = fieldsOf(choice['message']);
@@ -23,6 +24,22 @@ export function readOutput(items: readonly Fields[]): SaidChoice {
     }),
     callsHosted: items.some(({ type }) => typeof type === 'string' && HOSTED.test(type)),
   };
+}
+
+/** What the blocks of a message say. */
+function readBlocks(blocks: readonly Fields[]): SaidChoice {
+  return {
+    text: textOf(blocks),
+    calls: blocks.flatMap(({ type, name, input }) =>
+      type === 'tool_use' ? [callOf(name, JSON.stringify(input ?? {}), true)] : [],
+    ),
+    callsHosted: blocks.some(isHostedBlock),
+  };
+}
+
+/** Whether a block is the call of a tool that the provider runs itself. */
+export function isHostedBlock({ type }: Fields): boolean {
+  return type === 'server_tool_use' || type === 'mcp_tool_use';
 }
 
 /** Calls of web searches, files, programs and the like. */

@@ -2,7 +2,7 @@ import type { Contract } from './judge-answer';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The contract in the fields of a request that `askedContract` has taken out, of chat or responses. */
+/** The contract in the fields of a request that `askedContract` has taken out, of chat, responses or messages. */
 export function readContract(fields: Fields): Contract {
   const tools = new Map<string, object | null>();
   for (const tool of [...listOf(fields['tools']), ...listOf(fields['functions'])]) addTool(tools, tool);
@@ -11,14 +11,18 @@ export function readContract(fields: Fields): Contract {
 
 function addTool(tools: Map<string, object | null>, tool: Fields): void {
   const inner = fieldsOf(tool['function']) ?? fieldsOf(tool['custom']) ?? tool;
-  const { name, parameters } = inner;
-  if (typeof name === 'string') tools.set(name, fieldsOf(parameters));
+  const { name, parameters, input_schema: inputSchema } = inner;
+  if (typeof name === 'string') tools.set(name, fieldsOf(parameters ?? inputSchema));
   // A group of tools under one name, as responses have them.
   for (const grouped of listOf(tool['tools'])) addTool(tools, grouped);
 }
 
 function readJson(fields: Fields): Contract['json'] {
-  const format = fieldsOf(fields['response_format']) ?? fieldsOf(fieldsOf(fields['text'])?.['format']);
+  const format =
+    fieldsOf(fields['response_format']) ??
+    fieldsOf(fieldsOf(fields['text'])?.['format']) ??
+    fieldsOf(fieldsOf(fields['output_config'])?.['format']) ??
+    fieldsOf(fields['output_format']);
   switch (format?.['type']) {
     case 'json_object':
       return { schema: { type: 'object' } };
@@ -33,6 +37,7 @@ function readRequired({ tool_choice: choice, function_call: functionCall }: Fiel
   if (choice === 'required' || choice === 'any') return true;
   const named = fieldsOf(choice);
   if (named === null) return nameOf(fieldsOf(functionCall)) ?? false;
+  if (named['type'] === 'auto' || named['type'] === 'none') return false;
   if (named['type'] !== 'allowed_tools') {
     return nameOf(named) ?? nameOf(fieldsOf(named['function'])) ?? nameOf(fieldsOf(named['custom'])) ?? true;
   }

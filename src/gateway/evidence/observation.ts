@@ -67,7 +67,9 @@ export function observeAttempt(
   function estimate(failed: Attempt, how: Outcome): TokenUsage | null {
     const isCharged =
       how !== 'success' && how !== 'aborted' && how !== 'refused' && failed.failure?.ambiguous === true;
-    return isCharged ? { input: Math.ceil(call.bodyBytes / BYTES_A_TOKEN), cached: 0, output: 0 } : null;
+    return isCharged
+      ? { input: Math.ceil(call.bodyBytes / BYTES_A_TOKEN), cached: 0, written: 0, output: 0 }
+      : null;
   }
 }
 

@@ -53,7 +53,10 @@ function judge(
   if (breach !== null) return breach;
   const { asks } = facts;
   // In a stream of which nothing is kept, a call after a text shows in how it ends.
-  if (asks === null) return gist.end === 'tool_calls' && endpoint === 'chat' ? 'tool_unknown' : 'kept';
+  if (asks === null) {
+    const isCall = gist.end === 'tool_calls' && (endpoint === 'chat' || endpoint === 'messages');
+    return isCall ? 'tool_unknown' : 'kept';
+  }
   if ((holds & CALL) !== 0 || (asks.json && (holds & TEXT) !== 0)) return 'asked';
   return asks.call ? 'tool_missing' : 'kept';
 }

@@ -4,7 +4,9 @@ export type SparseObject = { [name: string]: unknown };
 /** Containers of these names are kept; of others only whether they are empty lists. */
 const KEPT_CONTAINERS = new Set([
   'choices',
+  'container',
   'content',
+  'content_block',
   'delta',
   'error',
   'incomplete_details',

@@ -15,6 +15,8 @@ const SDK_PREFIX = 'x-stainless-';
  */
 const NEEDED_HEADERS = [
   'accept',
+  'anthropic-beta',
+  'anthropic-version',
   'content-encoding',
   'idempotency-key',
   'openai-beta',
@@ -36,7 +38,7 @@ const NEEDED_HEADERS = [
   'sec-websocket-version',
 ];
 
-/** The query parameters of OpenAI's API. `api-version` is not among them: a provider's own query has it. */
+/** The query parameters of OpenAI's API and of Anthropic's. `api-version` is not among them: a provider's own query has it. */
 const API_PARAMETERS = [
   'after',
   'before',

@@ -1,3 +1,4 @@
+import type { Dialect } from '../../core/configuration/dialect';
 import type { StickyKey } from '../../core/routing/routing';
 import {
   countElements,
@@ -9,7 +10,7 @@ import {
 } from '../json/json-fields';
 import { spaceEnd } from '../json/json-scanner';
 import type { Opening } from './opening';
-import { type FieldName, RequestReader } from './request-reader';
+import { type FieldName, RequestReader, type Span } from './request-reader';
 
 /** What a request's body says that matters to the gateway. Nothing of the body itself is kept in it. */
 export interface RequestFacts {
@@ -31,7 +32,7 @@ export interface RequestFacts {
   readonly continuesResponse: boolean;
   /** Whether the answer is to be kept, null where the body does not say. */
   readonly store: boolean | null;
-  /** What a model has to be able to do, in the shapes of Chat Completions and of Responses. */
+  /** What a model has to be able to do. */
   readonly features: Features;
   /** What an answer is judged by; null for a request that asks for text and nothing more. */
   readonly asks: AskedForm | null;
@@ -75,9 +76,9 @@ const NULL = 0x6e;
 
 const reader = new RequestReader();
 
-/** Reads a JSON object with a model; null when the body is anything else. */
-export function readFacts(raw: Buffer): RequestFacts | null {
-  const facts = reader.scan(raw) ? factsOf(raw, reader) : null;
+/** Reads a JSON object with a model, a request of some API; null when the body is anything else. */
+export function readFacts(raw: Buffer, dialect: Dialect = 'openai'): RequestFacts | null {
+  const facts = reader.scan(raw) ? factsOf(raw, reader, dialect) : null;
   reader.release();
   return facts;
 }
@@ -116,11 +117,11 @@ export function stickyHeader(rule: StickyKey): string | null {
   return rule.startsWith('header:') ? rule.slice('header:'.length).toLowerCase() : null;
 }
 
-function factsOf(raw: Buffer, read: RequestReader): RequestFacts | null {
+function factsOf(raw: Buffer, read: RequestReader, dialect: Dialect): RequestFacts | null {
   if (read.first('model') !== QUOTE) return null;
   const modelEnd = read.end('model');
   if (modelEnd - read.start('model') > MAX_MODEL_BYTES) return null;
-  const user = userField(read);
+  const user = dialect === 'anthropic' ? userOfMetadata(raw, read) : userOf(read);
   const continuesResponse = isFilledText(read, 'previous_response_id');
   const store = read.first('store');
   return {
@@ -130,19 +131,21 @@ function factsOf(raw: Buffer, read: RequestReader): RequestFacts | null {
     choices: choicesOf(raw, read),
     wantsUsage: innerFirst(raw, read, 'stream_options', 'include_usage') === TRUE,
     isContinued: read.hasAssistantTurns,
-    usesHostedTools: isSet(read, 'web_search_options') || read.hasHostedTools,
+    usesHostedTools:
+      isSet(read, 'web_search_options') || read.hasHostedTools || hasListed(raw, read, 'mcp_servers'),
     isBoundToState:
       read.namesFiles ||
       continuesResponse ||
       read.first('background') === TRUE ||
       isSet(read, 'conversation') ||
+      namesContainer(raw, read) ||
       innerFirst(raw, read, 'prompt', 'id') === QUOTE,
     continuesResponse,
     store: store === TRUE ? true : store === FALSE ? false : null,
     features: featuresOf(raw, read),
     asks: asksOf(raw, read),
-    userStart: user === null ? 0 : read.start(user),
-    userEnd: user === null ? 0 : read.end(user),
+    userStart: user?.start ?? 0,
+    userEnd: user?.end ?? 0,
     opening: openingOf(read),
     fields: read.fields,
   };
@@ -177,14 +180,25 @@ function modelName(raw: Buffer, start: number, end: number): string {
   return lastModel;
 }
 
-function userField(read: RequestReader): FieldName | null {
-  if (namesUser(read, 'safety_identifier')) return 'safety_identifier';
-  if (namesUser(read, 'user')) return 'user';
-  return namesUser(read, 'prompt_cache_key') ? 'prompt_cache_key' : null;
+const USER_FIELDS: readonly FieldName[] = ['safety_identifier', 'user', 'prompt_cache_key'];
+
+function userOf(read: RequestReader): Span | null {
+  const name = USER_FIELDS.find(
+    (field) => isFilledText(read, field) && read.end(field) - read.start(field) <= MAX_USER_BYTES,
+  );
+  return name === undefined ? null : { start: read.start(name), end: read.end(name) };
 }
 
-function namesUser(read: RequestReader, name: FieldName): boolean {
-  return isFilledText(read, name) && read.end(name) - read.start(name) <= MAX_USER_BYTES;
+function userOfMetadata(raw: Buffer, read: RequestReader): Span | null {
+  const span = read.first('metadata') === 0 ? null : spanOf(raw, read.start('metadata'), 'user_id');
+  if (span === null || raw[span.start] !== QUOTE) return null;
+  const length = span.end - span.start;
+  return length > 2 && length <= MAX_USER_BYTES ? span : null;
+}
+
+/** Whether it works on in a container that a provider has kept. */
+function namesContainer(raw: Buffer, read: RequestReader): boolean {
+  return read.first('container') === QUOTE || innerFirst(raw, read, 'container', 'id') === QUOTE;
 }
 
 function isFilledText(read: RequestReader, name: FieldName): boolean {
@@ -218,10 +232,11 @@ function asksOf(raw: Buffer, read: RequestReader): AskedForm | null {
 }
 
 function hasTools(raw: Buffer, read: RequestReader): boolean {
-  return (
-    (read.first('tools') !== 0 && hasElements(raw, read.start('tools'))) ||
-    (read.first('functions') !== 0 && hasElements(raw, read.start('functions')))
-  );
+  return hasListed(raw, read, 'tools') || hasListed(raw, read, 'functions');
+}
+
+function hasListed(raw: Buffer, read: RequestReader, name: FieldName): boolean {
+  return read.first(name) !== 0 && hasElements(raw, read.start(name));
 }
 
 /** Whether a tool has to be called: any, a certain one, or one of some. */
@@ -234,6 +249,8 @@ function asksForCall(raw: Buffer, read: RequestReader): boolean {
   }
   if (read.first('tool_choice') !== OPEN_OBJECT) return false;
   const type = spanOf(raw, start, 'type');
+  if (type !== null && ['auto', 'none'].some((name) => isString(raw, type.start, type.end, name)))
+    return false;
   if (type === null || !isString(raw, type.start, type.end, 'allowed_tools')) return true;
   const inner = spanOf(raw, start, 'allowed_tools');
   const mode = spanOf(raw, inner?.start ?? start, 'mode');
@@ -244,8 +261,11 @@ function asksForCall(raw: Buffer, read: RequestReader): boolean {
 function jsonForm(raw: Buffer, read: RequestReader): 'json_object' | 'json_schema' | null {
   const ofChat = read.first('response_format') === 0 ? null : jsonFormAt(raw, read.start('response_format'));
   if (ofChat !== null) return ofChat;
-  const format = read.first('text') === 0 ? null : spanOf(raw, read.start('text'), 'format');
-  return format === null ? null : jsonFormAt(raw, format.start);
+  for (const holder of ['text', 'output_config'] as const) {
+    const format = read.first(holder) === 0 ? null : spanOf(raw, read.start(holder), 'format');
+    if (format !== null) return jsonFormAt(raw, format.start);
+  }
+  return read.first('output_format') === 0 ? null : jsonFormAt(raw, read.start('output_format'));
 }
 
 function jsonFormAt(raw: Buffer, at: number): 'json_object' | 'json_schema' | null {

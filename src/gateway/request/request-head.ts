@@ -2,11 +2,11 @@ import { isUtf8 } from 'node:buffer';
 import { withoutNamed } from '../answers/answer-head';
 import type { CallerRequest } from '../http1/caller-request';
 import { type Forwarding, isForwarded } from './forwarding';
-import { badRequest, type GatewayError } from './openai-error';
+import { badRequest, type GatewayError } from './gateway-error';
 
 /** What the gateway reads from a request's head, in one pass over the raw headers. */
 export interface RequestHead {
-  /** The key from `Authorization: Bearer` or `api-key`; never passed on. */
+  /** The key from `Authorization: Bearer`, `api-key` or `x-api-key`; never passed on. */
   key: string | null;
   contentType: string;
   /** Null when the body is chunked or absent. */
@@ -41,6 +41,7 @@ const ROLES = new Map<string, Role>([
   ['connection', 'connection'],
   ['authorization', 'authorization'],
   ['api-key', 'key'],
+  ['x-api-key', 'key'],
   ['content-length', 'length'],
   ['transfer-encoding', 'coding'],
   ['content-type', 'type'],

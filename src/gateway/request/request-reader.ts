@@ -29,6 +29,11 @@ const NAMES = [
   'type',
   'system',
   'instructions',
+  'metadata',
+  'output_config',
+  'output_format',
+  'container',
+  'mcp_servers',
 ] as const;
 
 export type FieldName = (typeof NAMES)[number];
@@ -165,11 +170,13 @@ export class RequestReader extends FieldsReader {
       if (this.#elementKey === ROLE) this.#elementKind |= roleAt(raw, start, end);
       else if (this.#elementKey === CONTENT) put(this.#content, start, end);
       else if (this.#elementKey === TYPE && raw[start] === 0x22) {
-        const isOurs = isString(raw, start, end, 'function') || isString(raw, start, end, 'custom');
-        if (!isOurs) this.#elementKind |= HOSTED;
+        if (!isCallersTool(raw, start, end)) this.#elementKind |= HOSTED;
       }
     } else if (depth === 5 && this.#inPart && this.#partKey === TYPE) {
-      this.#partIsImage = isString(raw, start, end, 'image_url') || isString(raw, start, end, 'input_image');
+      this.#partIsImage =
+        isString(raw, start, end, 'image_url') ||
+        isString(raw, start, end, 'input_image') ||
+        isString(raw, start, end, 'image');
     }
   }
 
@@ -260,6 +267,16 @@ function put(span: Span, start: number, end: number): void {
   span.start = start;
   span.end = end;
 }
+
+/** Whether callers run tools of a type themselves; what is not known may act at a provider. */
+function isCallersTool(raw: Buffer, start: number, end: number): boolean {
+  if (isString(raw, start, end, 'function') || isString(raw, start, end, 'custom')) return true;
+  return end - start <= MAX_TYPE_BYTES && DATED_TOOL.test(readString(raw, start, end));
+}
+
+const MAX_TYPE_BYTES = 64;
+/** Anthropic's tools for clients, such as `bash_20250124`. */
+const DATED_TOOL = /^(?:bash|text_editor|computer|computer_toolset|memory|browser|browser_toolset)_\d{8}$/;
 
 function roleAt(raw: Buffer, start: number, end: number): number {
   if (isString(raw, start, end, 'user')) return USER;

@@ -9,6 +9,8 @@ export type Endpoint =
   | 'chat'
   | 'completions'
   | 'responses'
+  | 'messages'
+  | 'token_count'
   | 'moderations'
   | 'speech'
   | 'transcript'
@@ -28,6 +30,8 @@ const POSTED: Readonly<Record<string, RequestClass>> = {
   '/chat/completions': { class: 'randomised', endpoint: 'chat' },
   '/completions': { class: 'randomised', endpoint: 'completions' },
   '/responses': { class: 'randomised', endpoint: 'responses' },
+  '/messages': { class: 'randomised', endpoint: 'messages' },
+  '/messages/count_tokens': { class: 'randomised', endpoint: 'token_count' },
   '/moderations': { class: 'randomised', endpoint: 'moderations' },
   '/audio/speech': { class: 'randomised', endpoint: 'speech' },
   '/audio/transcriptions': { class: 'randomised', endpoint: 'transcript' },
@@ -49,6 +53,8 @@ const STATEFUL_ROOTS = new Set([
   'threads',
   'conversations',
   'responses',
+  // Batches of messages: those that are split stand above.
+  'messages',
   'containers',
   'evals',
   'videos',

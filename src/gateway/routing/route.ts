@@ -1,4 +1,5 @@
 import type { Configuration, ModelMapping } from '../../core/configuration/configuration-schema';
+import type { Dialect } from '../../core/configuration/dialect';
 import type { Side } from '../../core/routing/routing';
 import { withheldFrom } from '../request/forwarding';
 import { ReplayBudget } from '../request/replay-budget';
@@ -59,6 +60,11 @@ export function completeRoute<Held extends RouteToServe>(route: Held, parts: Rou
     hedges: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
     openings: new SharedOpenings(parts.now),
   };
+}
+
+/** Whose API both providers of a route speak. */
+export function dialectOf({ providers }: Route): Dialect {
+  return providers.legacy.configuration.dialect;
 }
 
 /** How the route maps a model, null for one that it does not name. */

@@ -1,3 +1,4 @@
+import type { Dialect } from '../../core/configuration/dialect';
 import type { BreachClass } from '../../core/evidence/evidence';
 import type { Side } from '../../core/routing/routing';
 import type { StreamScanner } from '../answers/stream-scanner';
@@ -5,12 +6,13 @@ import type { TokenUsage } from '../answers/token-usage';
 import type { Caller } from '../callers/callers';
 import type { CallerAnswer } from '../http1/caller-answer';
 import type { CallerRequest } from '../http1/caller-request';
+import { errorEvent, type GatewayError, sendError, upstreamError } from '../request/gateway-error';
 import { lengthOf } from '../request/long-body';
-import { errorBody, type GatewayError, sendError, upstreamError } from '../request/openai-error';
 import type { RequestFacts } from '../request/request-facts';
 import type { RequestHead } from '../request/request-head';
+import { dialectOfPath } from '../request/spoken-dialect';
 import type { Endpoint, RequestClass } from '../request/traffic-class';
-import type { Route } from '../routing/route';
+import { dialectOf, type Route } from '../routing/route';
 import { cutOff } from '../sockets/connections';
 import type { MemoryAccount } from '../sockets/memory-budget';
 import { requestLine } from '../telemetry/request-line';
@@ -40,6 +42,8 @@ export class Call implements AnswerSink, ActiveCall {
   body: Buffer = NOTHING;
   /** What the caller's team holds of the memory of this process. */
   readonly memory: MemoryAccount;
+  /** In which the gateway's own errors are said. */
+  readonly dialect: Dialect;
   /** The arm as drawn, null outside of the arms. */
   side: Side | null = null;
   epoch: number;
@@ -89,6 +93,7 @@ export class Call implements AnswerSink, ActiveCall {
   ) {
     this.startedMs = services.now();
     this.epoch = route.state.epoch;
+    this.dialect = dialectOfPath(path) ?? dialectOf(route);
     this.memory = services.memory.account(caller.team);
     response.on('close', () => {
       try {
@@ -161,7 +166,7 @@ export class Call implements AnswerSink, ActiveCall {
     }
     if (this.#streams) {
       const error = upstreamError(502, 'stream_cut', `The answer could not be completed: ${failure.why}.`);
-      response.write(`\n\ndata: ${errorBody(error)}\n\n`);
+      response.write(errorEvent(error, this.dialect));
     }
     // Without the end of the coding: the caller sees a connection that was cut, never a clean end.
     response.writeOut();
@@ -178,7 +183,8 @@ export class Call implements AnswerSink, ActiveCall {
   /** Answers with an error of the gateway. */
   refuse(error: GatewayError, close = false): void {
     this.outcome = error.code;
-    sendError(this.response, error, this.#withGatewayHeaders([]), close);
+    const { dialect } = this;
+    sendError(this.response, { error, dialect, headers: this.#withGatewayHeaders([]), close });
   }
 
   /** The gateway's own error for an attempt that gave no answer at all. */
@@ -353,6 +359,8 @@ const OPERATIONS: Readonly<Record<Endpoint, string>> = {
   chat: 'chat',
   completions: 'text_completion',
   responses: 'chat',
+  messages: 'chat',
+  token_count: 'other',
   moderations: 'other',
   speech: 'generate_content',
   transcript: 'generate_content',

@@ -3,8 +3,8 @@ import type { Side } from '../../core/routing/routing';
 import type { StreamScanner } from '../answers/stream-scanner';
 import { ArmRecord } from '../evidence/arm-record';
 import { firstTokenOf, usageOf } from '../evidence/observation';
+import { upstreamError } from '../request/gateway-error';
 import { candidateBody, legacyBody, type MappedBody } from '../request/model-mapping';
-import { upstreamError } from '../request/openai-error';
 import type { RequestFacts } from '../request/request-facts';
 import { refusesUsageOption } from '../request/usage-option';
 import type { Assignment } from '../routing/arm-draw';
@@ -326,11 +326,14 @@ class RandomisedCall implements AttemptOwner, Answering {
     notes.push({ provider: options.provider.name, purpose: this.#candidatePurpose, outcome: 'outrun', ms });
   }
 
-  /** Responses, and completions that are stored, can be asked for later by their id. */
+  /** Responses, stored completions and the containers of tools can be asked for later by their id. */
   #rememberMaker(attempt: Attempt, side: Side): void {
     const { endpoint } = this.#call.traffic;
     const { store } = this.#facts;
-    const isKept = endpoint === 'responses' ? store !== false : endpoint === 'chat' && store === true;
+    const isKept =
+      endpoint === 'responses'
+        ? store !== false
+        : endpoint === 'messages' || (endpoint === 'chat' && store === true);
     const id = attempt.scanner?.objectId ?? attempt.plain?.objectId ?? null;
     if (isKept && id !== null) this.#call.route.makers.remember(id, side);
   }

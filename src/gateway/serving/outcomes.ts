@@ -13,7 +13,7 @@ import {
 } from '../outcomes/outcome-list';
 import type { OutcomeTokens } from '../outcomes/outcome-tokens';
 import { readBody } from '../request/body-reader';
-import { badRequest, GATEWAY_BUSY, type GatewayError, sendError } from '../request/openai-error';
+import { badRequest, GATEWAY_BUSY, type GatewayError, sendError } from '../request/gateway-error';
 import type { RequestHead } from '../request/request-head';
 import type { Route } from '../routing/route';
 import type { Services } from './services';
@@ -37,7 +37,7 @@ export function takeOutcomes(call: OutcomeCall): void {
   const limited = limits?.begin(0, services.now()) ?? null;
   if (limited !== null) {
     request.resume();
-    sendError(response, limited.error, limited.headers, head.hasBody);
+    sendError(response, { ...limited, dialect: 'openai', close: head.hasBody });
     return;
   }
   const end = (error: GatewayError | null, received = 0) => {
@@ -46,7 +46,8 @@ export function takeOutcomes(call: OutcomeCall): void {
     else {
       call.route.outcomes.results.refused += 1;
       request.resume();
-      sendError(response, error, error.status === 405 ? ['allow', 'POST'] : [], error.status !== 400);
+      const headers = error.status === 405 ? ['allow', 'POST'] : [];
+      sendError(response, { error, dialect: 'openai', headers, close: error.status !== 400 });
     }
   };
   if (request.method !== 'POST') {

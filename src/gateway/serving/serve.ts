@@ -1,8 +1,8 @@
 import { isEmpty } from '../../core/configuration/request-rules';
 import { readBody, type UnreadBody } from '../request/body-reader';
+import { badRequest, GATEWAY_BUSY } from '../request/gateway-error';
 import { candidateBody, legacyBody } from '../request/model-mapping';
 import { readMultipartModel } from '../request/multipart-model';
-import { badRequest, GATEWAY_BUSY } from '../request/openai-error';
 import { formFacts, type RequestFacts, readFacts } from '../request/request-facts';
 import { mappingOf } from '../routing/route';
 import type { Call } from './call';
@@ -128,7 +128,7 @@ function serveAtLegacy(call: Call): void {
 /** A multipart body can be read but not written: it has no fields, and moves only where nothing changes. */
 function factsOf(call: Call): RequestFacts | null {
   const { contentType } = call.head;
-  if (!contentType.toLowerCase().startsWith('multipart/')) return readFacts(call.body);
+  if (!contentType.toLowerCase().startsWith('multipart/')) return readFacts(call.body, call.dialect);
   const fields = readMultipartModel(contentType, call.body);
   return fields === null ? null : formFacts(fields.model, fields.stream);
 }

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 import type { Side } from '../../core/routing/routing';
 import { usageOf } from '../evidence/observation';
+import { upstreamError } from '../request/gateway-error';
 import { LongBody } from '../request/long-body';
-import { upstreamError } from '../request/openai-error';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { AnswerSink, AttemptOptions } from '../upstream/attempt-options';
 import type { Call } from './call';

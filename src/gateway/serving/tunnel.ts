@@ -7,7 +7,7 @@ import { guardedLookup } from '../../core/access/address-guard';
 import { isPassed } from '../answers/answer-head';
 import type { Caller } from '../callers/callers';
 import type { CallerRequest } from '../http1/caller-request';
-import { errorBody, type GatewayError, upstreamError } from '../request/openai-error';
+import { errorBody, type GatewayError, upstreamError } from '../request/gateway-error';
 import { closeWith, takeSocket } from '../sockets/connections';
 import type { Defects } from '../telemetry/defects';
 import type { Provider } from '../upstream/provider';
@@ -214,7 +214,7 @@ export class Tunnel implements OpenTunnel {
 
 /** Answers an upgrade with an error and closes. */
 export function refuseUpgrade(socket: Duplex, error: GatewayError): void {
-  const body = errorBody(error);
+  const body = errorBody(error, 'openai');
   const headers = [
     ...['content-type', 'application/json', 'content-length', `${Buffer.byteLength(body)}`],
     ...['connection', 'close'],

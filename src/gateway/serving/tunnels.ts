@@ -1,5 +1,5 @@
 import type { Caller } from '../callers/callers';
-import { type GatewayError, upstreamError } from '../request/openai-error';
+import { type GatewayError, upstreamError } from '../request/gateway-error';
 
 /** A tunnel that is open. */
 export interface OpenTunnel {

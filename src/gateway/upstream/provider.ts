@@ -15,7 +15,7 @@ const MAX_HOLD_OFF_MS = 60_000;
 const FORMER_KEYS = 8;
 
 /** These of a caller's headers never reach the list of forwarded ones, so nothing needs to be put over them. */
-const NEVER_FORWARDED = new Set(['accept-encoding', 'authorization', 'api-key']);
+const NEVER_FORWARDED = new Set(['accept-encoding', 'authorization', 'api-key', 'x-api-key']);
 
 interface OwnHeaders {
   /** Flat list. */

@@ -49,7 +49,7 @@ it('sees the same stream however its bytes are cut, and passes on every one of t
       const cut = scan(sent, places, false);
       expect(cut.passed).toBe(sent);
       expect([cut.scanner.mayEnd, cut.scanner.fault]).toEqual([true, null]);
-      expect(cut.scanner.usage).toEqual({ input: 7, cached: 0, output: 2 });
+      expect(cut.scanner.usage).toEqual({ input: 7, cached: 0, written: 0, output: 2 });
       expect(cut.scanner.gapsMs).toHaveLength(whole.scanner.gapsMs.length);
       expect([cut.scanner.errorEvent, cut.scanner.malformed]).toEqual([false, false]);
     }),

@@ -210,7 +210,7 @@ describe('a limit', () => {
     expect(estimated).toBe(50);
     limits.begin(estimated, 0);
     expect(left()).toBe(950);
-    limits.end(estimated, { input: 300, cached: 200, output: 100 });
+    limits.end(estimated, { input: 300, cached: 200, written: 0, output: 100 });
     expect(left()).toBe(600);
     limits.begin(estimated, 0);
     limits.end(estimated, null);
