@@ -45,6 +45,13 @@ module.exports = {
       from: { path: '^src/workflows/' },
       to: { path: 'node_modules/zod/', reachable: true },
     },
+    {
+      name: 'training-is-apart',
+      severity: 'error',
+      comment: 'what moves traffic must not depend on what trains models',
+      from: { path: '^src/(core/(?!training/)|gateway/)' },
+      to: { path: '^src/core/training/' },
+    },
     only(
       'activities-import-ports',
       '^src/activities/',
@@ -91,8 +98,8 @@ module.exports = {
     only(
       'adapters-import-ports',
       '^src/adapters/',
-      '^src/(core/|guarded-fetch\\.ts$|ports\\.ts$|contract\\.ts$|adapters/|assess/|parity/|history/)',
-      'one file an outside system; usage logs are one, golden prompts and Temporal histories others',
+      '^src/(core/|guarded-fetch\\.ts$|ports\\.ts$|contract\\.ts$|adapters/|assess/|capacity/|parity/|history/)',
+      'one file an outside system; usage logs are one, golden prompts, Temporal histories and training others',
     ),
     only('parity-imports-core', '^src/parity/', '^src/(core/|parity/|schemas/)', 'parity stands alone'),
     only(

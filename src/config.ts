@@ -74,6 +74,11 @@ export function metricsAddress(argument?: string): string | undefined {
   return argument ?? (environment['CUTOVER_METRICS'] || undefined);
 }
 
+/** The Python that has the package `cutover-training`: CUTOVER_TRAINING_PYTHON, else python3. */
+export function trainingPython(): string {
+  return environment['CUTOVER_TRAINING_PYTHON'] || 'python3';
+}
+
 /** Where this program keeps what it can make again: a Temporal server, its build. */
 export function cacheDirectory(): string {
   return join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'cutover');

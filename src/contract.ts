@@ -20,6 +20,11 @@ import type { AssessPlan } from './core/plan/assess-plan';
 import type { MigrationEffort } from './core/plan/migration-effort';
 import type { ParityPlan, RolloutPlan, StagePlan } from './core/plan/plan';
 import type { RoutingRecord } from './core/routing/routing';
+import type { SavedSteps, TrainingProblem } from './core/training/fine-tune-events';
+import type { TrainingCheckpoint, TrainingFacts, TrainingOutcome } from './core/training/fine-tune-state';
+import type { MemoryFit } from './core/training/memory-fit';
+import type { PairedLoss } from './core/training/paired-loss';
+import type { TrainingPlan, TrainingSettings } from './core/training/training-plan';
 
 /** Workflow, applying and verifying: nothing long runs here, so that a rollback never waits for a slot. */
 export const TASK_QUEUE = 'cutover';
@@ -297,3 +302,66 @@ export interface HandoverProbeInput {
 }
 
 export type HandoverResult = HandoverFindings;
+
+/** Training: each takes a whole device, so these slots are few, and only workers with a trainer poll it. */
+export const TRAINING_TASK_QUEUE = 'cutover-training';
+
+/** The workflow type of fine-tuning; its argument is a `FineTuneInput`. */
+export const FINE_TUNE_WORKFLOW = 'fineTune';
+
+/** One job of a name runs at a time. */
+export function trainingWorkflowIdOf(name: string): string {
+  return `cutover-training/${name}`;
+}
+
+/** Queries of `fineTune`. */
+export const TRAINING_QUERIES = { status: 'status', checkpoints: 'checkpoints' } as const;
+
+/** What the workflow `fineTune` returns. */
+export interface FineTuneResult {
+  readonly headline: string;
+  readonly trainingId: string;
+  readonly outcome: TrainingOutcome;
+  readonly reason: string;
+  readonly exported: { readonly path: string; readonly digest: string } | null;
+}
+
+/** What a process could not do although it ran is a value: the workflow decides what follows. */
+export type OrProblem<T> = T | { readonly problem: TrainingProblem };
+
+export interface TrainStepsInput {
+  readonly plan: TrainingPlan;
+  readonly settings: TrainingSettings;
+  /** The checkpoint's folder; null: from the weights. */
+  readonly from: string | null;
+  readonly toStep: number;
+}
+
+export interface EvaluateInput {
+  readonly plan: TrainingPlan;
+  readonly settings: TrainingSettings;
+  readonly judged: Pick<TrainingCheckpoint, 'path' | 'settings'>;
+  /** The checkpoint that BF16 computes. */
+  readonly against: string;
+}
+
+export interface ExportModelInput {
+  readonly plan: TrainingPlan;
+  readonly settings: TrainingSettings;
+  readonly trainingId: string;
+  readonly checkpoint: Pick<TrainingCheckpoint, 'path' | 'digest'>;
+  readonly verdicts: readonly string[];
+}
+
+/** On `TRAINING_TASK_QUEUE`; each starts a process and ends it when it is cancelled. */
+export interface TrainingActivities {
+  planTraining(input: {
+    readonly plan: TrainingPlan;
+  }): Promise<OrProblem<{ readonly fit: MemoryFit; readonly facts: TrainingFacts }>>;
+  /** Heartbeats the last step; safe to repeat, because the same steps give the same checkpoint. */
+  trainSteps(input: TrainStepsInput): Promise<OrProblem<SavedSteps>>;
+  evaluateTraining(input: EvaluateInput): Promise<OrProblem<PairedLoss>>;
+  exportModel(
+    input: ExportModelInput,
+  ): Promise<OrProblem<{ readonly path: string; readonly digest: string }>>;
+}

@@ -20,6 +20,9 @@ import type {
   RenewRequest,
   Side,
 } from './core/routing/routing';
+import type { TrainingProblem } from './core/training/fine-tune-events';
+import type { MemoryNeed } from './core/training/memory-fit';
+import type { TrainingSettings } from './core/training/training-plan';
 
 /** What a gateway answered, or that it did not. */
 export type GatewayAnswer<T> =
@@ -263,3 +266,25 @@ export interface Ports {
   readonly telemetry: TelemetryPort;
   readonly effects: EffectPort;
 }
+
+/** The process that trains, on this machine. */
+export interface TrainerPort {
+  /**
+   * Runs one command of `python -m cutover_training` to its end and returns its result or what it could not do. Throws
+   * when the process ended in any other way, such as by a signal.
+   */
+  run(
+    command: 'check' | 'train' | 'evaluate' | 'export',
+    job: Readonly<Record<string, unknown>>,
+    hooks: {
+      readonly signal: AbortSignal;
+      readonly onStep: (step: Readonly<Record<string, unknown>>) => void;
+    },
+  ): Promise<TrainerAnswer>;
+  /** What training a model of a config.json takes. */
+  memoryNeed(config: unknown, batch: { readonly sequenceTokens: number } & TrainingSettings): MemoryNeed;
+}
+
+export type TrainerAnswer =
+  | { readonly result: Readonly<Record<string, unknown>> }
+  | { readonly problem: TrainingProblem };

@@ -1,12 +1,20 @@
 import { join } from 'node:path';
-import { NativeConnection, type NativeConnectionOptions, Runtime, Worker } from '@temporalio/worker';
+import {
+  NativeConnection,
+  type NativeConnectionOptions,
+  Runtime,
+  Worker,
+  type WorkerOptions as WorkerSettings,
+} from '@temporalio/worker';
 import { createActivities } from './activities';
+import { createTrainingActivities } from './activities/training';
 import { createPorts } from './adapters/create-ports';
 import type { ParityDirectories } from './adapters/parity-runs';
+import { createTrainer } from './adapters/training-process';
 import { WorkerMetrics } from './adapters/worker-metrics';
 import { TemporalUnreachable } from './client/errors';
-import { parityDirectories, readDocument } from './config';
-import { EFFECT_TASK_QUEUE, TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
+import { parityDirectories, readDocument, trainingPython } from './config';
+import { EFFECT_TASK_QUEUE, TASK_QUEUE, TRAINING_TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
 import { failedLoginText } from './core/access/failed-logins';
 import type { Configuration } from './core/configuration/configuration-schema';
 import type { ListenAddress } from './gateway/sockets/listen-address';
@@ -42,6 +50,8 @@ export interface WorkerOptions {
   readonly watchSlots?: number;
   /** Effects and gates by others at once; 20 by default. One that hangs takes a slot until it times out. */
   readonly effectSlots?: number;
+  /** Whether this machine trains models as well, by the Python of `trainingPython`; not by default. */
+  readonly trains?: boolean;
   /** Where `/metrics`, `/healthz` and `/readyz` are shown; nowhere when absent. */
   readonly metrics?: ListenAddress;
 }
@@ -96,6 +106,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       activities: { ...effects },
       maxConcurrentActivityTaskExecutions: options.effectSlots ?? 20,
     }),
+    ...(options.trains === true ? [createTrainingWorker(shared)] : []),
   ]);
   const workers = await created.catch(async (error: unknown) => {
     await connection.close().catch(() => undefined);
@@ -117,6 +128,42 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   // Whoever started it waits for it; until then its failure is nobody's.
   stopped.catch(() => undefined);
   return { metricsUrl: listener?.url ?? null, stopped, stop };
+}
+
+/** Serves fine-tuning alone, which needs no configuration: workflow and activities, one process that trains at a time. */
+export async function startTrainingWorker(
+  options: Pick<WorkerOptions, 'connection' | 'namespace'>,
+): Promise<Pick<RunningWorker, 'stopped' | 'stop'>> {
+  await installRuntime({ metrics: false });
+  const connection = await connect(options.connection);
+  const { namespace } = options;
+  const created = createTrainingWorker({ connection, namespace, shutdownGraceTime: SHUTDOWN_GRACE });
+  const worker = await created.catch(async (error: unknown) => {
+    await connection.close().catch(() => undefined);
+    throw error;
+  });
+  const stopped = runAll([worker], () => undefined).finally(() => connection.close().catch(() => undefined));
+  stopped.catch(() => undefined);
+  const stop = async (): Promise<void> => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+    await stopped;
+  };
+  return { stopped, stop };
+}
+
+/** The workflow is on this queue too, so that a machine with a GPU takes no decision about traffic. */
+function createTrainingWorker(
+  shared: Pick<WorkerSettings, 'connection' | 'namespace' | 'shutdownGraceTime'>,
+) {
+  return Worker.create({
+    ...shared,
+    taskQueue: TRAINING_TASK_QUEUE,
+    workflowBundle: { codePath: join(__dirname, '..', 'workflow-bundle.js') },
+    activities: { ...createTrainingActivities(createTrainer(trainingPython())) },
+    maxConcurrentActivityTaskExecutions: 1,
+    ...uncachedWorkflows,
+    ...oneTaskAtRisk,
+  });
 }
 
 async function connect(options: NativeConnectionOptions): Promise<NativeConnection> {

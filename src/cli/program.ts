@@ -67,6 +67,7 @@ const COMMANDS: Readonly<
     ['parity', async () => (await import('./prepare/parity.js')).registerParity],
     ['prices', async () => (await import('./prepare/prices.js')).registerPrices],
     ['capacity', async () => (await import('./prepare/capacity.js')).registerCapacity],
+    ['train', async () => (await import('./train/train.js')).registerTrain],
     ['effects', async () => (await import('./operate/effects.js')).registerEffects],
   ],
   'Keep and set up:': [
@@ -91,6 +92,8 @@ export async function createProgram(asked: string | undefined): Promise<Command>
     .description('Moves production LLM traffic from one OpenAI-compatible provider to another, in stages.')
     .version(version)
     .exitOverride()
+    // So that a command with commands of its own may share names of options with them.
+    .enablePositionalOptions()
     .showHelpAfterError('(add --help for its options and an example)')
     .addHelpText('after', HELP);
   const all = Object.entries(COMMANDS).flatMap(([group, commands]) =>

@@ -63,6 +63,7 @@ export function registerUp(program: Command): void {
             namespace: temporal.namespace,
             configuration,
             resolveSecret,
+            trains: true,
             ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
           });
         const worker = await keepWorker(startOne, { note: printNote });

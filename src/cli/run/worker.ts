@@ -22,6 +22,7 @@ interface WorkerFlags {
   readonly namespace?: string;
   readonly metrics?: string;
   readonly reports?: string;
+  readonly trains?: boolean;
   readonly json?: true;
 }
 
@@ -38,6 +39,7 @@ export function registerWorker(program: Command): void {
       'show /metrics, /healthz and /readyz there (default: CUTOVER_METRICS, else nowhere)',
     )
     .option('--reports <folder>', 'write a report of every migration that ends, as HTML and Markdown')
+    .option('--trains', 'also fine-tune models on this machine (`cutover train`)')
     .option('--json', 'print where it serves as one JSON line')
     .addHelpText(
       'after',
@@ -66,6 +68,7 @@ export function registerWorker(program: Command): void {
         configuration,
         resolveSecret,
         ...(metrics === undefined ? {} : { metrics: listenAddress(metrics) }),
+        ...(options.trains === true ? { trains: true } : {}),
         ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
       }).catch((error: Error) => {
         throw error.name === 'MetricsAddressTaken'

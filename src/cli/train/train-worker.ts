@@ -1,0 +1,43 @@
+import type { Command } from 'commander';
+import { environment, trainingPython } from '../../config';
+import { configuredAddress } from '../../temporal-server/configured-address';
+import { startTrainingWorker } from '../../worker';
+import { printNote } from '../options/output';
+import { untilStopped } from '../run/until-stopped';
+
+/** `cutover train worker`: serves fine-tuning alone, such as on a machine with a GPU. */
+export function registerTrainWorker(train: Command): void {
+  train
+    .command('worker')
+    .description('run jobs on this machine; needs no configuration')
+    .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS, the profile, or 127.0.0.1:7233)')
+    .option('--namespace <name>', 'Temporal namespace')
+    .addHelpText(
+      'after',
+      '\nCUTOVER_TRAINING_PYTHON names the Python that has the package cutover-training (default: python3).\n' +
+        '\nExample:\n  CUTOVER_TRAINING_PYTHON=~/venv/bin/python cutover train worker',
+    )
+    .action(async (flags: { readonly address?: string; readonly namespace?: string }) => {
+      const found = configuredAddress({
+        ...environment,
+        ...(flags.address === undefined ? {} : { TEMPORAL_ADDRESS: flags.address }),
+        ...(flags.namespace === undefined ? {} : { TEMPORAL_NAMESPACE: flags.namespace }),
+      });
+      const { tls, apiKey, metadata } = found?.connectionOptions ?? {};
+      const address = found?.address ?? '127.0.0.1:7233';
+      const namespace = found?.namespace ?? 'default';
+      const worker = await startTrainingWorker({
+        connection: {
+          address,
+          ...(tls === undefined ? {} : { tls }),
+          ...(apiKey === undefined ? {} : { apiKey }),
+          ...(metadata === undefined ? {} : { metadata }),
+        },
+        namespace,
+      });
+      printNote(
+        `training worker: serving ${namespace} at ${address} with ${trainingPython()}; Ctrl-C stops it`,
+      );
+      await untilStopped([worker]);
+    });
+}

@@ -1,0 +1,1 @@
+"""Fine-tuning of decoder-only transformers in BF16 and FP8."""
