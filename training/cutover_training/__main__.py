@@ -46,6 +46,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(command: str, document) -> dict:
+    _keep_compiled(document)
     from .job import read_job
 
     job = read_job(document)
@@ -64,6 +65,15 @@ def _run(command: str, document) -> dict:
     from .export import export
 
     return export(job, document["from"], Path(document["target"]), document.get("record", {}))
+
+
+def _keep_compiled(document) -> None:
+    """Every process of a run compiles the same steps: only the first one has to. Read by JAX when it is imported."""
+    folder = document.get("runFolder") if isinstance(document, dict) else None
+    if isinstance(folder, str):
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.join(folder, "compiled"))
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
 
 def _train(job, document) -> dict:

@@ -2,12 +2,17 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 # Before jax is imported: the same sums in the same order as the process itself has.
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+# Tests run the same steps again and again.
+COMPILED = tempfile.TemporaryDirectory()
+os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "training"
 

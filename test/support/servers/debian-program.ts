@@ -49,8 +49,7 @@ export async function installedProgram({ program, package: name }: DebianProgram
     retries: { retries: 120, maxTimeout: 2_000 },
   });
   try {
-    const install = ['install', '--yes', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120', name];
-    await aptGet(install);
+    await installPackage(name);
     const installed = onPath(program);
     if (installed === null) throw new Error(`${name} brought no ${program}`);
     return installed;
@@ -59,6 +58,11 @@ export async function installedProgram({ program, package: name }: DebianProgram
   } finally {
     await release();
   }
+}
+
+/** Installs a Debian package, as root. */
+export async function installPackage(name: string): Promise<void> {
+  await aptGet(['install', '--yes', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=120', name]);
 }
 
 function onPath(program: string): string | null {

@@ -1,0 +1,26 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type TrainingPython, trainingPython } from '../support/servers/training-python';
+
+const MINUTES_MS = 60_000;
+let trainer: TrainingPython;
+
+beforeAll(async () => {
+  trainer = await trainingPython();
+}, 15 * MINUTES_MS);
+
+it(
+  'passes its own tests: gradients, rounding, repetition bit for bit, bad input',
+  async () => {
+    const { python, env } = trainer;
+    const done = await promisify(execFile)(python, ['-m', 'pytest', '-q', '-p', 'no:cacheprovider'], {
+      cwd: join(__dirname, '..', '..', 'training'),
+      env: { ...process.env, ...env },
+      maxBuffer: 16 * 1024 * 1024,
+    }).catch((error: { stdout: string; stderr: string }) => error);
+    // The whole report where it is not so.
+    expect(`${done.stdout}${done.stderr}`).toMatch(/^\d+ passed in [^\n]*\n$/m);
+  },
+  20 * MINUTES_MS,
+);
