@@ -286,18 +286,22 @@ export function judgeLatencies(
     const sharesGoal = together.some(({ what }) => what === group.what);
     return judgeAgainst(judged, group, subject(group), sharesGoal);
   });
-  return [...together.map((group) => judgeTogether(judged, group)), ...worthListing(strata)];
+  return [
+    ...together.map((group) => judgeTogether(judged, group)),
+    ...worthListing(strata, together.length > 0 ? 1 : 2),
+  ];
 }
 
-/** Of several latencies that are only watched a verdict lists those nearest to harm; all of them are judged. */
-const QUIET_AT_MOST = 2;
-
-function worthListing(strata: readonly MetricVerdict[]): MetricVerdict[] {
+/**
+ * Of several latencies that are only watched a verdict lists those nearest to harm, one of them where all models together
+ * are listed as well; all of them are judged.
+ */
+function worthListing(strata: readonly MetricVerdict[], most: number): MetricVerdict[] {
   const isQuiet = ({ outcome }: MetricVerdict) => outcome === 'not applicable';
   const nearest = strata
     .filter(isQuiet)
     .toSorted((a, b) => (b.eValue ?? 0) - (a.eValue ?? 0))
-    .slice(0, QUIET_AT_MOST);
+    .slice(0, most);
   return strata.filter((metric) => !isQuiet(metric) || nearest.includes(metric));
 }
 
