@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { ASCII, drawFrame, type FrameOptions, UNICODE } from '../../src/console/terminal/frame';
+import { drawFrame } from '../../src/console/terminal/frame';
+import { ASCII, type FrameOptions, UNICODE } from '../../src/console/terminal/frame-options';
 import { LiveScreen } from '../../src/console/terminal/live-screen';
 import {
   ansiLine,

@@ -1,0 +1,34 @@
+import { formatDuration } from '../../core/text/duration';
+import type { MigrationView } from '../view/migration-view';
+import { timeLeftText } from '../view/number-text';
+import { outlookText } from '../view/outlook';
+import { barSpans } from './bar';
+import type { FrameOptions } from './frame-options';
+import { type Line, span, spread } from './styled-line';
+
+/** Soak, deadline, and what happens next by itself. */
+export function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }: FrameOptions): Line[] {
+  const { soak, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
+  const next: Line[] = outlook === null ? [] : [[span(outlookText(outlook, nowMs, timeLeftText), 'good')]];
+  const hours = nextPossibleAtMs === null ? '' : `next possible in ${timeLeftText(nextPossibleAtMs - nowMs)}`;
+  const deadline: Line =
+    hours !== ''
+      ? [span(hours, 'info')]
+      : deadlineAtMs === null
+        ? []
+        : deadlineAtMs > nowMs
+          ? [span(`deadline in ${timeLeftText(deadlineAtMs - nowMs)}`, 'dim')]
+          : [span(`deadline ${timeLeftText(nowMs - deadlineAtMs)} ago`, 'warning')];
+  if (soak === null) return deadline.length === 0 ? next : [deadline, ...next];
+  const { observedMs, requiredMs } = soak;
+  const leftMs = Math.max(0, requiredMs - observedMs);
+  const width = columns < 60 ? 8 : 20;
+  const told = `${formatDuration(Math.min(observedMs, requiredMs))} of ${formatDuration(requiredMs)}`;
+  const left: Line = [
+    span('soak ', 'dim'),
+    ...barSpans(Math.min(1, observedMs / requiredMs), width, 'candidate', glyphs),
+    span(leftMs === 0 ? ' complete' : ` ${timeLeftText(leftMs)} left`),
+    span(`  ${told}`, 'dim'),
+  ];
+  return [...spread(left, deadline, columns), ...next].filter((line) => line.length > 0);
+}

@@ -1,0 +1,42 @@
+import { type EvidenceBar, type GateView, type MetricView, toneOf } from '../view/gate-view';
+import { evidenceNumber } from '../view/number-text';
+import { barSpans } from './bar';
+import type { FrameOptions, Glyphs } from './frame-options';
+import { type Line, padLine, span, wrap } from './styled-line';
+
+const TONE_STYLES = { good: 'good', bad: 'bad', open: 'plain' } as const;
+
+/** What the gate says, each metric with its evidence as a bar. */
+export function gateLines(gate: GateView, width: number, { glyphs }: FrameOptions): Line[] {
+  const { outcome, burnIn, sentence, metrics, blockers, usage } = gate;
+  const word = burnIn ? 'burn-in' : (outcome ?? 'no verdict yet');
+  return [
+    [span('gate ', 'dim'), span(word, outcome === null || burnIn ? 'plain' : TONE_STYLES[toneOf(outcome)])],
+    ...metricLines(metrics, width, glyphs),
+    ...blockers.flatMap((text) => wrap(`blocker: ${text}`, width, 'bad')),
+    ...(sentence === '' ? [] : wrap(sentence, width, 'dim')),
+    ...usage.flatMap((text) => wrap(text, width, 'dim')),
+  ];
+}
+
+const BAR_AT_LEAST = 5;
+
+function metricLines(metrics: readonly MetricView[], width: number, glyphs: Glyphs): Line[] {
+  const numbersWidth = Math.max(0, ...metrics.map(({ bar }) => (bar === null ? 0 : numbersText(bar).length)));
+  const nameWidth = Math.max(8, Math.min(22, width - numbersWidth - BAR_AT_LEAST - 2));
+  const barWidth = width - nameWidth - numbersWidth - 2;
+  return metrics.map(({ metric, outcome, harm, bar }): Line => {
+    const style = TONE_STYLES[toneOf(outcome, harm)];
+    const name = padLine([span(metric, style)], nameWidth, glyphs.more);
+    if (bar === null)
+      return [...name, span(` ${outcome === 'not applicable' ? 'not judged' : outcome}`, style)];
+    const tone = bar.toward === 'harm' ? 'bad' : 'good';
+    const drawn = barWidth < 3 ? [] : [span(' '), ...barSpans(bar.fraction, barWidth, tone, glyphs)];
+    return [...name, ...drawn, span(` ${numbersText(bar)}`, 'dim')];
+  });
+}
+
+function numbersText({ value, threshold, toward }: EvidenceBar): string {
+  const found = value >= 1e6 ? '>1M' : evidenceNumber(value);
+  return `${found}/${evidenceNumber(threshold)}${toward === 'harm' ? ' harm' : ''}`;
+}
