@@ -28,7 +28,10 @@ export function resolveSecret(reference: string): string {
   if (kind === 'env') {
     const value = environment[place];
     if (value === undefined || value === '') {
-      throw new UnresolvedSecret(reference, `but the environment variable ${place} is not set`);
+      throw new UnresolvedSecret(
+        reference,
+        `but the environment variable ${place} is not set: ${remedyFor(place)}`,
+      );
     }
     return value;
   }
@@ -36,10 +39,20 @@ export function resolveSecret(reference: string): string {
     try {
       return readFileSync(place, 'utf8').trim();
     } catch (error) {
-      throw new UnresolvedSecret(reference, `but the file cannot be read: ${fileProblem(error)}`);
+      throw new UnresolvedSecret(
+        reference,
+        `but the file cannot be read: ${fileProblem(error)}: put the secret there, or name another reference in the configuration`,
+      );
     }
   }
   throw new UnresolvedSecret(reference, 'but only env:NAME and file:/path are known');
+}
+
+/** What to do about a variable that is not set, in the words of a shell. */
+function remedyFor(name: string): string {
+  return name === 'CUTOVER_ADMIN_TOKEN'
+    ? `it is the secret between cutover and its gateways; make one (export ${name}=$(openssl rand -hex 24)) and give every gateway, worker and terminal the same`
+    : `set it where this runs (export ${name}=...), or name another reference in the configuration`;
 }
 
 /**

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { withOutputFormats } from './options/output-format';
+import { asTyped } from './options/typed-command';
 
 const HELP = `
 Exit codes:
@@ -94,6 +95,10 @@ export async function createProgram(asked: string | undefined): Promise<Command>
     .exitOverride()
     // So that a command with commands of its own may share names of options with them.
     .enablePositionalOptions()
+    .configureOutput({
+      writeOut: (text) => process.stdout.write(asTyped(text)),
+      writeErr: (text) => process.stderr.write(asTyped(text)),
+    })
     .showHelpAfterError('(add --help for its options and an example)')
     .addHelpText('after', HELP);
   const all = Object.entries(COMMANDS).flatMap(([group, commands]) =>

@@ -90,7 +90,9 @@ it('expects a route where there is no configuration to take it from', async () =
   const empty = folderWith({});
   const { code, stderr } = await runCli(['status'], { cwd: empty });
   await rm(empty, { recursive: true });
-  expect(stderr).toBe('expected a route: none was given, and there is no ./cutover.yaml to take it from\n');
+  expect(stderr).toBe(
+    'expected a route: none was given, and there is no ./cutover.yaml to take it from: name it, or write one with `cutover init`\n',
+  );
   expect(code).toBe(2);
 });
 

@@ -60,10 +60,7 @@ async function runInit(flags: InitFlags): Promise<void> {
   printLine(
     `wrote ${PLAN}: ${flags.quick === true ? 'minutes instead of days' : 'the default plan, which takes days'}`,
   );
-  // Who came by npx has no `cutover` on PATH.
-  const cutover = environment['npm_command'] === 'exec' ? 'npx cutover' : 'cutover';
-  const step = (command: string, what: string) =>
-    printLine(`  ${`${cutover} ${command}`.padEnd(36)}# ${what}`);
+  const step = (command: string, what: string) => printLine(`  ${`cutover ${command}`.padEnd(32)}# ${what}`);
   printLine('next:');
   step('up', 'in a terminal of its own: Temporal, worker and gateway');
   printLine(`  then point the application at http://127.0.0.1:${flags.port}/v1: nothing moves yet`);

@@ -3,10 +3,12 @@ import type { MigrationClient } from '../../client';
 import { environment } from '../../config';
 import { GatewayWatch } from '../../console/source/gateway-watch';
 import { MigrationSource } from '../../console/source/migration-source';
-import { ASCII, drawFrame, drawNotice, type FrameOptions, UNICODE } from '../../console/terminal/frame';
+import { drawFrame, drawNotice } from '../../console/terminal/frame';
+import { ASCII, type FrameOptions, UNICODE } from '../../console/terminal/frame-options';
 import { LiveScreen } from '../../console/terminal/live-screen';
 import { type MigrationView, migrationView } from '../../console/view/migration-view';
 import type { MigrationStatus } from '../../core/migration/status';
+import { asTyped } from '../options/typed-command';
 import { consoleParts } from '../run/console-parts';
 
 interface LiveOptions {
@@ -107,7 +109,8 @@ class Terminal {
   }
 
   show(view: MigrationView): void {
-    this.#view = view;
+    const banners = view.banners.map((banner) => ({ ...banner, text: asTyped(banner.text) }));
+    this.#view = { ...view, banners };
     this.#draw();
   }
 
@@ -133,7 +136,7 @@ class Terminal {
   }
 
   readonly #draw = (): void => {
-    const options = { ...this.#options(), keys: KEYS };
+    const options = { ...this.#options(), keys: asTyped(KEYS) };
     this.#screen.draw(
       this.#view === null
         ? drawNotice('waiting for Temporal and a worker', options)

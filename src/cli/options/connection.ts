@@ -72,7 +72,7 @@ export function routeOf(given: string | undefined, flags: ConnectionFlags): stri
   const path = configurationPath(flags.config);
   if (flags.config === undefined && environment['CUTOVER_CONFIG'] === undefined && !existsSync(path)) {
     throw new CliError(
-      `expected a route: none was given, and there is no ./${path} to take it from`,
+      `expected a route: none was given, and there is no ./${path} to take it from: name it, or write one with \`cutover init\``,
       EXIT.badInput,
     );
   }

@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { visibleJson, visibleLines } from '../../core/text/visible-text';
+import { asTyped } from './typed-command';
 
 let isYaml = false;
 
@@ -21,25 +22,29 @@ export function printJson(value: unknown): void {
 
 /** Prints one line to standard output, with everything that a terminal does not show made visible. */
 export function printLine(line = ''): void {
-  process.stdout.write(`${visibleLines(line)}\n`);
+  process.stdout.write(`${asTyped(visibleLines(line))}\n`);
 }
 
 /** Prints one line to standard error: progress and notes, so that standard output stays clean for pipes. */
 export function printNote(line: string): void {
-  process.stderr.write(`${visibleLines(line)}\n`);
+  process.stderr.write(`${asTyped(visibleLines(line))}\n`);
 }
 
 /** Prints rows as left-aligned columns, two spaces apart; `head` names the columns. */
 export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
   const widths = head.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => visibleLines(row[column] ?? '').length)),
+    Math.max(title.length, ...rows.map((row) => shownCell(row[column]).length)),
   );
   for (const row of [head, ...rows]) {
     printLine(
       row
-        .map((cell, column) => visibleLines(cell).padEnd(widths[column] ?? 0))
+        .map((cell, column) => shownCell(cell).padEnd(widths[column] ?? 0))
         .join('  ')
         .trimEnd(),
     );
   }
+}
+
+function shownCell(cell = ''): string {
+  return asTyped(visibleLines(cell));
 }
