@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type Random, seededRandom } from '../../../src/core/rehearsal/rehearsal';
+import { latencyShape, type Random, seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import { rateAbove, rateBelow } from '../../../src/core/statistics/beta-binomial';
 import {
   appendWindow,
@@ -107,6 +107,20 @@ describe('the quantile process', () => {
       expect(quantileExceeds({ p: 0.95, margin: 0.5 }, samples)).toBeLessThanOrEqual(0);
       expect(quantileWithin({ p: 0.95, margin: 0.2 }, samples)).toBeLessThanOrEqual(0);
     }
+  });
+
+  it.each([
+    ['three times as slow for half of the requests, at a fifth instead of a tenth', 0.5, 3, 0.2, false],
+    ['four times as slow for 5% of the requests, at a fifth instead of a tenth', 0.05, 4, 0.2, false],
+    ['four times as slow for 5% of the requests, at half instead of a tenth', 0.05, 4, 0.5, true],
+  ] as const)('takes a share that moves along with the level for harm where it moves far: %s', (...said) => {
+    const [, part, level, share, isHarm] = said;
+    const shape = latencyShape(1_000, 3_000);
+    const arm = (usual: number, slow: number) =>
+      mergeHistograms([sized(shape, (1 - part) * usual, 1), sized(shape, part * slow, level)]);
+    const samples = { legacy: arm(0.9, 1 - share), candidate: arm(0.1, share) };
+    const logHarm = quantileExceeds({ p: 0.95, margin: 0.5, share: 0.1 }, samples);
+    expect(logHarm > -Math.log(ALPHA)).toBe(isHarm);
   });
 
   it('does not depend on the order in which histograms are merged', () => {
@@ -412,4 +426,14 @@ function meanBeforeMinimum({ p, margin }: QuantileMargin, state: DetectorState<A
     );
   });
   return Math.min(...means);
+}
+
+/** As many values of a shape as a part of 200,000 is, each multiplied by a factor. */
+function sized({ buckets }: Histogram, part: number, factor: number): Histogram {
+  const total = buckets.reduce((sum, [, count]) => sum + count, 0);
+  const shift = Math.round(Math.log(factor) / Math.log(GAMMA));
+  const counts = buckets.map(([bucket, count]) => {
+    return [bucket + shift, Math.round((200_000 * part * count) / total)] as const;
+  });
+  return { zero: 0, buckets: counts.filter(([, count]) => count > 0) };
 }
