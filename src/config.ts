@@ -1,9 +1,13 @@
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { readPrintedKey } from './core/access/credential-answer';
 import { BadInput } from './core/configuration/bad-input';
 import { type Configuration, configurationSchema } from './core/configuration/configuration-schema';
+import { type CredentialConfiguration, credentialNameOf } from './core/configuration/credential-schema';
 import { parseDocument } from './core/configuration/schema-parts';
+import { formatDuration } from './core/text/duration';
 import { fileProblem } from './core/text/file-problem';
 import { readYaml } from './yaml-document';
 
@@ -54,6 +58,48 @@ function remedyFor(name: string): string {
     ? `it is the secret between cutover and its gateways; make one (export ${name}=$(openssl rand -hex 24)) and give every gateway, worker and terminal the same`
     : `set it where this runs (export ${name}=...), or name another reference in the configuration`;
 }
+
+/**
+ * Resolves what a configuration refers to, keys that its commands print included: each is run once, when it is needed
+ * first, and waited for. For programs that serve nothing meanwhile; the resolver throws `UnresolvedSecret`.
+ */
+export function secretResolver({
+  credentials,
+}: Pick<Configuration, 'credentials'>): (reference: string) => string {
+  const printed = new Map<string, string>();
+  return (reference) => {
+    const name = credentialNameOf(reference);
+    if (name === null) return resolveSecret(reference);
+    const key = printed.get(name) ?? printedKey(reference, credentials[name]);
+    printed.set(name, key);
+    return key;
+  };
+}
+
+function printedKey(reference: string, credential: CredentialConfiguration | undefined): string {
+  if (credential === undefined) throw new UnresolvedSecret(reference, 'but there is no such credential');
+  const [program = '', ...args] = credential.command;
+  const { error, status, signal, stdout } = spawnSync(program, args, {
+    ...{ timeout: credential.timeout, killSignal: 'SIGKILL', maxBuffer: OUTPUT_MOST_BYTES },
+    ...{ stdio: ['ignore', 'pipe', 'ignore'], encoding: 'utf8' },
+  });
+  if (error !== undefined) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+    throw new UnresolvedSecret(
+      reference,
+      code === 'ETIMEDOUT'
+        ? `but its command printed no key within ${formatDuration(credential.timeout)}`
+        : `but its command cannot be run: ${code}`,
+    );
+  }
+  if (status !== 0)
+    throw new UnresolvedSecret(reference, `but its command ended with ${signal ?? `exit code ${status}`}`);
+  const read = readPrintedKey(stdout, credential.lifetime, Date.now());
+  if (typeof read === 'string') throw new UnresolvedSecret(reference, `but of its command: ${read}`);
+  return read.key;
+}
+
+const OUTPUT_MOST_BYTES = 65_536;
 
 /**
  * Reads YAML or JSON; throws `InvalidDocument` when it cannot be read or parsed. `whatToDo` is said where there is no

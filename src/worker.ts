@@ -19,6 +19,7 @@ import { failedLoginText } from './core/access/failed-logins';
 import type { Configuration } from './core/configuration/configuration-schema';
 import type { ListenAddress } from './gateway/sockets/listen-address';
 import { openListenerTls } from './gateway/sockets/listener-tls';
+import { Credentials } from './gateway/upstream/credentials';
 import { type MetricsListener, startMetricsListener } from './metrics-listener';
 import { firstLineOf, runAll } from './running-workers';
 import { installRuntime, uncachedWorkflows } from './temporal-runtime';
@@ -70,7 +71,15 @@ export interface RunningWorker {
  * effects, so that a rollback never waits for a slot that a watch or a target that hangs holds.
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
-  const { configuration, resolveSecret, parity = parityDirectories() } = options;
+  const { configuration, parity = parityDirectories() } = options;
+  const credentials = await Credentials.open({
+    configured: configuration.credentials,
+    now: () => performance.now(),
+    warn: (message) => Runtime.instance().logger.warn(message),
+  });
+  // Each call to a provider asks for its key anew.
+  credentials.follow(() => {});
+  const resolveSecret = credentials.resolving(options.resolveSecret);
   const sdkMetricsUrl = await installRuntime({ metrics: options.metrics !== undefined });
   const metrics = options.metrics === undefined ? undefined : new WorkerMetrics(sdkMetricsUrl);
   const { routing, watch, effects } = createActivities(
@@ -122,6 +131,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const stopped = runAll(workers, () => {
     state = 'a part of it ended unexpectedly';
   }).finally(async () => {
+    credentials.stop();
     await connection.close().catch(() => undefined);
     await listener?.stop();
   });

@@ -47,6 +47,8 @@ export interface DataPlaneOptions<Held extends RouteToServe> {
 export interface DataPlane<Held extends RouteToServe> {
   readonly routes: ReadonlyMap<string, Held & Route>;
   readonly defects: Defects;
+  /** Requests carry this key from now on where they carry that of this reference. */
+  useKey(reference: string, key: string): void;
   /** Listens and resolves with `http://HOST:PORT`; rejects with the system's error. */
   listen(address: ListenAddress): Promise<string>;
   /** Accepts nothing more, lets what runs end within `gateway.drain`, and cuts what is left. */
@@ -62,12 +64,13 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
   const routes = new Map([...options.routes].map(([name, route]) => [name, completeRoute(route, parts)]));
   const deadlines = new Deadlines(now);
   const withKeys = [...providers.values(), ...[...routes.values()].map(({ mirror }) => mirror)];
+  const useKey = (reference: string, key: string) => {
+    options.callers.useKey(reference, key);
+    for (const provider of withKeys) provider.useKey(reference, key);
+  };
   const keyFiles = new KeyFiles({
     references: withKeys.flatMap(({ references }) => [...references]),
-    use: (reference, key) => {
-      options.callers.useKey(reference, key);
-      for (const provider of withKeys) provider.useKey(reference, key);
-    },
+    use: useKey,
     warn: (message) => log.logger.warn(message),
   });
   let stopping = false;
@@ -122,6 +125,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
   return {
     routes,
     defects,
+    useKey,
     async listen(address) {
       await listen(server, address);
       return urlOf(server);

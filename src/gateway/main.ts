@@ -23,6 +23,7 @@ import { openListenerTls } from './sockets/listener-tls';
 import { Defects } from './telemetry/defects';
 import { GatewayMetrics } from './telemetry/metrics';
 import { type LogTarget, openLog } from './telemetry/request-log';
+import { Credentials } from './upstream/credentials';
 
 export interface GatewayOptions {
   readonly configuration: Configuration;
@@ -69,12 +70,17 @@ class OpenGateway extends Error {
 }
 
 /**
- * Starts the data and the admin listener of one gateway. Throws `OpenGateway`, `UnresolvedSecret`,
+ * Starts the data and the admin listener of one gateway. Throws `OpenGateway`, `UnresolvedSecret`, `UnusableCredential`,
  * `StateDirectoryTaken`, `IndivisibleLimit`, `WeakOutcomeKey`, `UnusableTls`, and the system's error when an address cannot be listened on.
  */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const { configuration } = options;
-  const resolveSecret = options.resolveSecret ?? resolveFromEnvironment;
+  const credentials = await Credentials.open({
+    configured: configuration.credentials,
+    now: () => performance.now(),
+    warn: (message) => warn(message),
+  });
+  const resolveSecret = credentials.resolving(options.resolveSecret ?? resolveFromEnvironment);
   const { given, data, admin } = addresses(options);
   const callers = new Callers(configuration.callers, resolveSecret);
   if (callers.isOpen && !isLoopback(data.host)) throw new OpenGateway(data.host);
@@ -123,6 +129,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       processes,
       data,
       log: inheritableTarget(target),
+      keys: () => credentials.keys,
       defects: new Defects(log.logger),
     }));
   const failedLogins = new FailedLogins({
@@ -131,6 +138,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log: (failure) => log.logger.warn(failure, 'failed login'),
   });
   serving.metrics.showFailedLogins('admin', failedLogins);
+  serving.metrics.showCredentials(credentials);
   const adminServer = createAdminServer({
     gateway: name,
     incarnation,
@@ -148,6 +156,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   serving.metrics.showConnections('admin', adminConnections);
 
   const release = async () => {
+    credentials.stop();
     await serving.release();
     lifeSign.stop([...serving.routes.values()].every(({ state }) => state.durable));
     await unlock();
@@ -170,6 +179,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     await release();
     throw error;
   }
+  credentials.follow((reference, key) => serving.useKey(reference, key));
   let stopped: Promise<void> | null = null;
   return {
     name,

@@ -6,6 +6,7 @@ import {
   environment,
   loadConfiguration,
   resolveSecret,
+  secretResolver,
 } from '../../config';
 import { BadInput } from '../../core/configuration/bad-input';
 import { type Configuration, keyReferenceOf } from '../../core/configuration/configuration-schema';
@@ -171,10 +172,11 @@ function checkKeys(configuration: Configuration): Check[] {
     ...(outcomes === undefined ? [] : [outcomes.key, ...outcomes.oldKeys]),
     ...Object.values(configuration.effects).flatMap(secretsOf),
   ]);
+  const resolve = secretResolver(configuration);
   return [...references].map((reference): Check => {
     const name = `key ${reference}`;
     try {
-      resolveSecret(reference);
+      resolve(reference);
       return { name, state: 'ok', detail: 'is set' };
     } catch (error) {
       return { name, state: 'missing', detail: messageOf(error), fix: fixOfSecret(reference) };
@@ -184,6 +186,8 @@ function checkKeys(configuration: Configuration): Check[] {
 
 function fixOfSecret(reference: string): string {
   const place = reference.slice(reference.indexOf(':') + 1);
+  if (reference.startsWith('credential:'))
+    return `run the command of credentials.${place} by hand to see why`;
   return reference.startsWith('env:') ? `export ${place}=...` : `put the key into ${place}`;
 }
 

@@ -1,5 +1,5 @@
 import { readModelList } from '../../adapters/openai/model-list';
-import { resolveSecret, UnresolvedSecret } from '../../config';
+import { secretResolver, UnresolvedSecret } from '../../config';
 import type { Configuration, ProviderConfiguration } from '../../core/configuration/configuration-schema';
 import { nearestWord } from '../../core/configuration/known-fields';
 import type { Check } from './doctor-check';
@@ -11,9 +11,10 @@ const LISTED_AT_MOST = 8;
 export async function checkProviders(configuration: Configuration): Promise<Check[]> {
   const { providers, routes } = configuration;
   const used = new Set(Object.values(routes).flatMap(({ legacy, candidate }) => [legacy, candidate]));
+  const resolve = secretResolver(configuration);
   const checks = await Promise.all(
     [...used].map((name) =>
-      checkProvider(name, providers[name] as ProviderConfiguration, wantedOf(routes, name)),
+      checkProvider(name, providers[name] as ProviderConfiguration, wantedOf(routes, name), resolve),
     ),
   );
   return checks.flat();
@@ -42,10 +43,11 @@ async function checkProvider(
   provider: string,
   configured: ProviderConfiguration,
   wanted: readonly WantedModel[],
+  resolve: (reference: string) => string,
 ): Promise<Check[]> {
   const name = `provider ${provider}`;
   try {
-    const list = await readModelList(configured, resolveSecret, TIMEOUT_MS);
+    const list = await readModelList(configured, resolve, TIMEOUT_MS);
     if (!list.ok) return [{ name, state: 'wrong', detail: list.problem, fix: list.fix }];
     const { models } = list;
     return [

@@ -5,6 +5,7 @@ import { CliError, EXIT, type ExitCode } from './cli-error';
 /** Errors that say all that a user needs, by name, so that this file loads none of the modules that throw them. */
 const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   UnresolvedSecret: EXIT.badInput,
+  UnusableCredential: EXIT.badInput,
   InvalidCommand: EXIT.badInput,
   InvalidTemporalConfiguration: EXIT.badInput,
   OpenGateway: EXIT.badInput,

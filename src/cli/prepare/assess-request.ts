@@ -14,6 +14,7 @@ import {
   loadConfiguration,
   readDocument,
   resolveSecret,
+  secretResolver,
   UnresolvedSecret,
 } from '../../config';
 import type { Configuration } from '../../core/configuration/configuration-schema';
@@ -34,6 +35,7 @@ interface ResolvedRoute {
   readonly shadow: number;
   readonly replayBudget: number;
   readonly providers: Configuration['providers'];
+  readonly resolveSecret: (reference: string) => string;
 }
 
 /** The route that `--route` names; null without it. */
@@ -54,6 +56,7 @@ function routeOf(options: AssessOptions): ResolvedRoute | null {
     shadow: route.shadow,
     replayBudget: route.replayBudget.ratio,
     providers: configuration.providers,
+    resolveSecret: secretResolver(configuration),
   };
 }
 
@@ -78,6 +81,7 @@ export function askedByPlan(path: string, files: readonly string[], options: Ass
   if (plan.assess === undefined && files.length === 0) {
     throw new CliError(`${path} names no usage logs (assess.usage): expected files`, EXIT.badInput);
   }
+  const configuration = loadConfiguration(configurationPath(options.config));
   const assess = plan.assess ?? parseDocument(assessPlanSchema, { usage: files }, path);
   return plannedAssessment(
     plan.route,
@@ -87,8 +91,8 @@ export function askedByPlan(path: string, files: readonly string[], options: Ass
       ask: options.ask ?? assess.ask,
     },
     {
-      configuration: loadConfiguration(configurationPath(options.config)),
-      inquire: (provider) => providerInquiry(provider, resolveSecret),
+      configuration,
+      inquire: (provider) => providerInquiry(provider, secretResolver(configuration)),
       readDocument,
       now: new Date(),
       effort: plannedEffort(plan),
@@ -202,7 +206,7 @@ function inquiryOf(options: AssessOptions, route: ResolvedRoute | null): Provide
     throw new CliError('--ask needs --route, or --candidate-url and --key', EXIT.badInput);
   }
   try {
-    return providerInquiry(provider, resolveSecret);
+    return providerInquiry(provider, route?.resolveSecret ?? resolveSecret);
   } catch (error) {
     if (!(error instanceof UnresolvedSecret)) throw error;
     throw new CliError(`${error.message}; --no-ask sends the candidate nothing`, EXIT.badInput, {

@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { configuredRoute } from '../../adapters/openai/provider-client';
 import { createProviderProbes } from '../../adapters/openai/provider-probe';
 import { createParityRuns } from '../../adapters/parity-runs';
-import { configurationPath, loadConfiguration, parityDirectories, resolveSecret } from '../../config';
+import { configurationPath, loadConfiguration, parityDirectories, secretResolver } from '../../config';
 import type { ParityReport, ParityStanding } from '../../core/assessment/parity-report';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import type { ParityMargins } from '../../core/plan/plan';
@@ -80,7 +80,11 @@ async function runParityCommand(options: ParityOptions): Promise<void> {
   printNote(
     `parity of ${route}: legacy ${legacy} twice, candidate ${candidate} once; Ctrl-C stops, and nothing is lost`,
   );
-  const providers = createProviderProbes({ configuration, resolveSecret, now: () => performance.now() });
+  const providers = createProviderProbes({
+    configuration,
+    resolveSecret: secretResolver(configuration),
+    now: () => performance.now(),
+  });
   const golden = resolve(options.golden);
   const runs = createParityRuns(configuration, providers, { golden: dirname(golden), answers });
   const { signal, release } = untilInterrupted();

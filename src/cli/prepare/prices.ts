@@ -11,7 +11,7 @@ import {
   type Measurements,
   measurementsSchema,
 } from '../../assess/prices/provider-comparison';
-import { configurationPath, loadConfiguration, readDocument, resolveSecret } from '../../config';
+import { configurationPath, loadConfiguration, readDocument, secretResolver } from '../../config';
 import { BadInput } from '../../core/configuration/bad-input';
 import type { ProviderConfiguration } from '../../core/configuration/configuration-schema';
 import { DAY_MS } from '../../core/text/duration';
@@ -196,7 +196,8 @@ const PROBE_TIMEOUT_MS = 60_000;
 
 /** The p50 of every claimed provider that the configuration has, from requests sent one after the other. */
 async function probe({ claims }: Claims, config: string | undefined): Promise<Measurements['measurements']> {
-  const { providers } = loadConfiguration(configurationPath(config));
+  const configuration = loadConfiguration(configurationPath(config));
+  const { providers } = configuration;
   const known = claims.filter(({ provider }) => Object.hasOwn(providers, provider));
   if (known.length === 0) {
     const [names, claimed] = [Object.keys(providers), claims.map(({ provider }) => provider)].map((list) =>
@@ -212,7 +213,7 @@ async function probe({ claims }: Claims, config: string | undefined): Promise<Me
     printNote(`${title}: sending ${PROBES} requests to ${provider}`);
     const inquiry = providerInquiry(
       providers[provider] as ProviderConfiguration,
-      resolveSecret,
+      secretResolver(configuration),
       PROBE_TIMEOUT_MS,
     );
     const { p50Ms, error } = await inquiry.ping(model, PROBES);

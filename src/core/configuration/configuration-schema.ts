@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { refuseLiteral } from '../access/address-guard';
 import { effectTargetSchema, linksSchema } from '../effects/effect-schema';
 import { consoleSchema } from './console-schema';
+import { credentialNameOf, credentialSchema } from './credential-schema';
 import { DIALECTS } from './dialect';
 import { requestRulesSchema } from './request-rules';
 import {
@@ -9,6 +10,7 @@ import {
   forwardedHeaderSchema,
   forwardedParameterSchema,
   httpUrlSchema,
+  keyReferenceSchema,
   nameSchema,
   referenceSchema,
   shareSchema,
@@ -20,23 +22,51 @@ import {
  */
 
 const authSchema = z.union([
-  z.strictObject({ bearer: referenceSchema.describe('Sent as Authorization: Bearer KEY.') }),
+  z.strictObject({ bearer: keyReferenceSchema.describe('Sent as Authorization: Bearer KEY.') }),
   z.strictObject({
     header: z
       .string()
       .regex(/^[A-Za-z0-9-]+$/)
       .describe('Name of the header that carries the key, such as api-key.'),
-    key: referenceSchema.describe('With header or query: the key.'),
+    key: keyReferenceSchema.describe('With header or query: the key.'),
   }),
   z.strictObject({
     query: z.string().min(1).describe('Name of the query parameter that carries the key.'),
-    key: referenceSchema,
+    key: keyReferenceSchema,
   }),
 ]);
 
 /** Where the key of a provider, or of another service, comes from; never the key. */
 export function keyReferenceOf(auth: { readonly bearer: string } | { readonly key: string }): string {
   return 'bearer' in auth ? auth.bearer : auth.key;
+}
+
+/** Where each key of a provider comes from, with its place in the configuration. */
+function keyReferencesIn({
+  providers,
+  callers,
+}: {
+  readonly providers: Readonly<Record<string, z.output<typeof providerSchema>>>;
+  readonly callers: readonly z.output<typeof callerSchema>[];
+}): readonly { readonly path: (string | number)[]; readonly reference: string }[] {
+  return [
+    ...Object.entries(providers).flatMap(([name, { auth }]) =>
+      auth === undefined
+        ? []
+        : [
+            {
+              path: ['providers', name, 'auth', 'bearer' in auth ? 'bearer' : 'key'],
+              reference: keyReferenceOf(auth),
+            },
+          ],
+    ),
+    ...callers.flatMap(({ keys }, place) =>
+      Object.entries(keys).map(([name, reference]) => ({
+        path: ['callers', place, 'keys', name],
+        reference,
+      })),
+    ),
+  ];
 }
 
 const timeoutsSchema = z.strictObject({
@@ -211,7 +241,7 @@ const callerSchema = z.strictObject({
     .regex(/^[0-9a-f]{64}$/, 'expected 64 lower-case hex digits: the SHA-256 of the caller’s key')
     .describe("SHA-256 of the caller's existing key."),
   keys: z
-    .record(nameSchema, referenceSchema)
+    .record(nameSchema, keyReferenceSchema)
     .default({})
     .describe("This team's own provider keys, by provider."),
   headers: z.record(z.string(), z.string()).default({}).describe('Extra headers, such as an organisation.'),
@@ -339,6 +369,10 @@ export const configurationSchema = z
   .strictObject({
     $schema: z.string().optional(),
     providers: z.record(nameSchema, providerSchema),
+    credentials: z
+      .record(nameSchema, credentialSchema)
+      .default({})
+      .describe('Keys that commands print, such as those of Entra, Vertex or a workload identity.'),
     routes: z.record(nameSchema, routeSchema),
     defaultRoute: nameSchema.optional().describe('Route of http://GATEWAY/v1; the first one when absent.'),
     gateways: z.array(gatewaySchema).default([]).describe('Gateways by name, each with its addresses.'),
@@ -423,6 +457,13 @@ export const configurationSchema = z
           message: `the candidate must differ from legacy, got "${route.candidate}" for both`,
         });
       }
+    }
+    for (const { path, reference } of keyReferencesIn(configuration)) {
+      const name = credentialNameOf(reference);
+      if (name === null || Object.hasOwn(configuration.credentials, name)) continue;
+      const known = Object.keys(configuration.credentials).join(', ') || 'none is configured';
+      const message = `expected one of the credentials (${known}), got "${name}"`;
+      context.addIssue({ code: 'custom', path, message });
     }
     if (Object.keys(configuration.routes).length === 0) {
       context.addIssue({

@@ -108,6 +108,7 @@ function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
 /** Fields that may hold a key by mistake or on purpose: what arrived there is never repeated. */
 const SECRETIVE = new Set<PropertyKey>([
   'auth',
+  'command',
   'bearer',
   'key',
   'keys',

@@ -41,6 +41,14 @@ export const referenceSchema = z
     'expected a reference such as env:NAME or file:/path, got something else (not shown: it may be a key)',
   );
 
+/** Where a provider's key is found: as others, or printed by a command of `credentials`. */
+export const keyReferenceSchema = z
+  .string()
+  .regex(
+    /^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+|credential:[a-z0-9][a-z0-9._-]{0,62})$/,
+    'expected a reference such as env:NAME, file:/path or credential:NAME, got something else (not shown: it may be a key)',
+  );
+
 /** Headers that end at the gateway: hop-by-hop ones, what it writes itself, and what opens it or a caller's session. */
 const NEVER_FORWARDED =
   /^(accept-encoding|api-key|x-api-key|authorization|connection|content-length|cookie|expect|host|http2-settings|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|x-cutover-.*)$/i;

@@ -5,6 +5,7 @@ import type { RouteToServe } from '../routing/gateway-routes';
 import type { Connections } from '../sockets/connections';
 import { registerScraped } from '../telemetry/metric-series';
 import { GatewayMetrics, type MetricSamples } from '../telemetry/metrics';
+import type { Credentials } from '../upstream/credentials';
 import type { ProcessGroup, Round } from './process-group';
 
 /** The metrics of a gateway of several processes: routing from here, everything else added up over all. */
@@ -49,6 +50,11 @@ export class GroupMetrics {
   /** Adds the failed logins of a listener of this process. */
   showFailedLogins(listener: string, failedLogins: FailedLogins): void {
     this.#own.showFailedLogins(listener, failedLogins);
+  }
+
+  /** Adds the credentials of this process, which runs their commands for all. */
+  showCredentials(credentials: Pick<Credentials, 'standings'>): void {
+    this.#own.showCredentials(credentials);
   }
 
   async metrics(): Promise<string> {

@@ -22,6 +22,8 @@ export type ProcessOrder =
     }
   | { readonly order: 'learn'; readonly route: string; readonly learned: Learned }
   | { readonly order: 'spend'; readonly spendings: readonly CallerSpending[] }
+  /** A command has printed a new key. */
+  | { readonly order: 'use key'; readonly reference: string; readonly key: string }
   /** Say all that was counted, then answer `standing` with this number. */
   | { readonly order: 'report'; readonly round: number; readonly withMetrics: boolean }
   /** Take nothing more, end what runs, and leave. */
@@ -43,7 +45,7 @@ export type Report =
       readonly metrics?: MetricSamples;
     };
 
-/** Everything that a process needs to serve; secrets it resolves itself. */
+/** Everything that a process needs to serve; secrets it resolves itself, but for those that commands print. */
 export interface ProcessStart {
   /** Limits of the whole gateway are divided in it. */
   readonly configuration: Configuration;
@@ -52,6 +54,8 @@ export interface ProcessStart {
   readonly data: ListenAddress;
   readonly log: 'stdout' | 'none' | { readonly file: string };
   readonly startedAtMs: number;
+  /** By reference: what the primary's commands printed. */
+  readonly keys: Readonly<Record<string, string>>;
   readonly readyAfterMs?: number;
   readonly routes: Readonly<Record<string, RouteStart>>;
   /** How callers with limits stand; null without any. In the order of the configuration. */

@@ -24,6 +24,8 @@ export interface ServingGroupOptions {
   readonly log: ProcessStart['log'];
   readonly warn: (message: string) => void;
   readonly restart: Restart;
+  /** By reference: what commands have printed, as it is now. */
+  readonly keys: () => Readonly<Record<string, string>>;
   /** Those of this process; others count their own. */
   readonly defects: Defects;
   readonly readyAfterMs?: number;
@@ -34,6 +36,8 @@ export interface ServingGroup {
   readonly routes: ReadonlyMap<string, AdministeredRoute>;
   readonly metrics: GroupMetrics;
   readonly defects: Defects;
+  /** All processes use this key from now on where they used that of this reference. */
+  useKey(reference: string, key: string): void;
   /** Resolves with `http://HOST:PORT` once all processes listen; rejects with the system's error. */
   listen(): Promise<string>;
   /** Lets all processes end what they do within `gateway.drain`. */
@@ -56,6 +60,7 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
     start: () => ({
       configuration: configurationOfOne(configuration, processes),
       ...{ gateway, incarnation, data, log, startedAtMs, ...readyAfter },
+      keys: options.keys(),
       routes: Object.fromEntries([...routes].map(([name, route]) => [name, route.start()])),
       callers: spendings.levels(hostNowMs()),
     }),
@@ -97,6 +102,7 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
     routes,
     metrics,
     defects: options.defects,
+    useKey: (reference, key) => group.send({ order: 'use key', reference, key }),
     listen: () => group.start(),
     drain: () => group.stop(),
     async release() {

@@ -1,4 +1,4 @@
-import { resolveSecret } from '../../config';
+import { resolveSecret as resolveFromEnvironment } from '../../config';
 import { Callers } from '../callers/callers';
 import { type DataPlane, openDataPlane } from '../data-plane';
 import { keepRequestsYoung, serveOn } from '../gateway-process';
@@ -27,6 +27,7 @@ class ServingProcess {
 
   constructor(start: ProcessStart) {
     const { configuration, startedAtMs } = start;
+    const resolveSecret = (reference: string) => start.keys[reference] ?? resolveFromEnvironment(reference);
     const timing = {
       ...{ drainMs: configuration.gateway.drain, now: hostNowMs, startedAtMs },
       ...(start.readyAfterMs === undefined ? {} : { readyAfterMs: start.readyAfterMs }),
@@ -98,6 +99,9 @@ class ServingProcess {
       case 'spend':
         for (const { caller, ...spending } of order.spendings)
           this.#callers.limits[caller]?.add(spending, hostNowMs());
+        return;
+      case 'use key':
+        this.#dataPlane.useKey(order.reference, order.key);
         return;
       case 'report':
         void this.#report(order.round, order.withMetrics);

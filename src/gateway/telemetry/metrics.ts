@@ -6,6 +6,7 @@ import type { Callers } from '../callers/callers';
 import type { Judgement } from '../contract/judge-answer';
 import type { RouteToServe } from '../routing/gateway-routes';
 import type { Connections } from '../sockets/connections';
+import type { CredentialStanding, Credentials } from '../upstream/credentials';
 import { BoundedHistogram, type Labels, registerScraped, type Sample } from './metric-series';
 
 /** One request of any traffic class, once it is over. */
@@ -141,6 +142,26 @@ export class GatewayMetrics {
   /** Adds the failed logins of a listener. */
   showFailedLogins(listener: string, failedLogins: FailedLogins): void {
     this.#failedLogins.set(listener, failedLogins);
+  }
+
+  /** Adds how long keys that commands print are valid, and how often a command failed; once. */
+  showCredentials(credentials: Pick<Credentials, 'standings'>): void {
+    const each = (value: (standing: CredentialStanding) => number) => () =>
+      credentials
+        .standings()
+        .map((standing) => ({ labels: { credential: standing.name }, value: value(standing) }));
+    registerScraped(this.#registry, {
+      name: 'cutover_credential_expires_seconds',
+      help: 'Until the key in use expires that a command has printed; below 0: it has.',
+      type: 'gauge',
+      samples: each(({ expiresInMs }) => Math.round(expiresInMs / 1_000)),
+    });
+    registerScraped(this.#registry, {
+      name: 'cutover_credential_failures_total',
+      help: 'Runs of the command of a credential that gave no key.',
+      type: 'counter',
+      samples: each(({ failures }) => failures),
+    });
   }
 
   /** Adds what the limits of callers have refused; once. */

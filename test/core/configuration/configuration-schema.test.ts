@@ -228,7 +228,7 @@ describe('what may be a secret is never repeated', () => {
     [
       'a key in place of a reference',
       openai({ auth: { bearer: SECRET } }),
-      'providers.openai.auth.bearer: expected a reference such as env:NAME or file:/path',
+      'providers.openai.auth.bearer: expected a reference such as env:NAME, file:/path or credential:NAME',
     ],
     [
       'a key in place of auth',

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
@@ -100,6 +100,34 @@ function attempts({ cells }: Evidence, side: 'legacy' | 'candidate'): number {
 }
 
 describe('a gateway of two processes', () => {
+  it('gives all of them the keys that a command prints, and those that start later as well', async () => {
+    const keyFile = join(root, 'printed');
+    writeFileSync(keyFile, 'sk-first-0001');
+    const auth = { bearer: 'credential:cloud' };
+    await start({
+      configuration: {
+        providers: { old: { baseUrl: legacy.url, auth }, new: { baseUrl: candidate.url, auth } },
+        credentials: { cloud: { command: ['cat', keyFile], lifetime: '1s' } },
+      },
+    });
+    const keys = new Set<string>();
+    legacy.fault = (exchange) => {
+      keys.add(String(exchange.response.req.headers.authorization));
+      well(exchange);
+    };
+    const load = new Load(4);
+    writeFileSync(keyFile, 'sk-second-0002');
+    while (!keys.has('Bearer sk-second-0002')) await load.more(1);
+    const former = gateway.pids;
+    for (const pid of former) signal(pid, 'SIGKILL');
+    while (gateway.pids.some((pid) => former.includes(pid))) await sleep(20);
+    keys.clear();
+    while (keys.size === 0) await load.more(1);
+    await load.more(50);
+    await load.end();
+    expect(keys).toEqual(new Set(['Bearer sk-second-0002']));
+  });
+
   it('shows the candidate nothing new once all processes have confirmed a lowering', async () => {
     await start();
     const load = new Load(12);
