@@ -3,7 +3,7 @@ import { formatDuration } from '../../core/text/duration';
 import { runCredentialCommand } from './credential-command';
 
 /** Thrown for a command that gives no key where one is needed to begin; never says what it printed. */
-export class UnusableCredential extends Error {
+class UnusableCredential extends Error {
   override readonly name = 'UnusableCredential';
   constructor(
     readonly credential: string,
