@@ -6,6 +6,8 @@ import type { DemoProvider } from '../../src/demo/provider';
 import { runCli } from '../support/cli';
 import { folderWith } from '../support/migrations/migration-fixture';
 import { startFakeProvider } from '../support/providers/fake-provider';
+import { startFaultProvider } from '../support/providers/fault-provider';
+import { speaksMessages } from '../support/providers/messages-provider';
 import { runAtTerminal } from '../support/terminal';
 
 const ENV = { OLD_KEY: 'key-canary-old', NEW_KEY: 'key-canary-new' };
@@ -63,6 +65,24 @@ it('writes a configuration and a plan that fit each other, with references in pl
   });
   expect(await init(...given(), '--force', '--quick')).toMatchObject({ code: 0 });
   expect(loadPlan(join(folder, 'plan.yaml')).stages.at(-1)?.soakMs).toBeLessThan(3_600_000);
+});
+
+it('writes providers of Anthropic’s dialect, and asks them for their models as they are spoken to', async () => {
+  const provider = await startFaultProvider(speaksMessages(''));
+  try {
+    const urls = { '--legacy': provider.url, '--candidate': provider.url };
+    const models = { '--model': 'claude-of-tests=claude-of-tests', '--dialect': 'anthropic' };
+    const { code, stdout, stderr } = await init(...given({ ...urls, ...models }));
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain('point the application at http://127.0.0.1:8080: nothing moves yet');
+  } finally {
+    await provider.stop();
+  }
+  const { providers } = loadConfiguration(join(folder, 'cutover.yaml'));
+  expect(providers['legacy']).toMatchObject({
+    dialect: 'anthropic',
+    auth: { header: 'x-api-key', key: 'env:OLD_KEY' },
+  });
 });
 
 it.each([

@@ -11,6 +11,7 @@ import { InvalidDocument } from '../../core/configuration/schema-parts';
 import type { FailureClass } from '../../core/evidence/evidence';
 import type { Side } from '../../core/routing/routing';
 import { guardedFetch } from '../../guarded-fetch';
+import { messagesFetch } from '../anthropic/messages-fetch';
 
 /** Sent with every request of our own, so that a provider's own log tells probes from users. */
 export const PROBE_HEADER = 'x-cutover-probe';
@@ -26,7 +27,11 @@ export function configuredRoute(configuration: Configuration, name: string): Rou
 }
 
 /** Where a provider is and how it is spoken to. */
-export type ProviderEndpoint = Pick<ProviderConfiguration, 'baseUrl' | 'auth' | 'headers' | 'query'>;
+export type ProviderEndpoint = Pick<ProviderConfiguration, 'baseUrl' | 'auth' | 'headers' | 'query'> &
+  Partial<Pick<ProviderConfiguration, 'dialect'>>;
+
+/** The version of Anthropic's API that our own questions are written in, unless the configuration names another. */
+const ANTHROPIC_VERSION = '2023-06-01';
 
 /**
  * The official client of a provider, and the only one there is. `maxRetries` is 0: those who call decide what is worth
@@ -38,7 +43,12 @@ export function providerClient(
   timeoutMs: number,
 ): OpenAI {
   const { auth } = provider;
-  const defaultHeaders: Record<string, string | null> = { ...provider.headers, [PROBE_HEADER]: '1' };
+  const isAnthropic = provider.dialect === 'anthropic';
+  const defaultHeaders: Record<string, string | null> = {
+    ...(isAnthropic ? { 'anthropic-version': ANTHROPIC_VERSION } : {}),
+    ...lowerCaseNames(provider.headers),
+    [PROBE_HEADER]: '1',
+  };
   const defaultQuery: Record<string, string> = { ...provider.query };
   let apiKey = 'none';
   if (auth === undefined) defaultHeaders['authorization'] = null;
@@ -58,8 +68,12 @@ export function providerClient(
     maxRetries: 0,
     timeout: timeoutMs,
     logLevel: 'off',
-    fetch: guardedFetch,
+    fetch: isAnthropic ? messagesFetch(guardedFetch) : guardedFetch,
   });
+}
+
+function lowerCaseNames(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 /** What a request is for: embeddings are asked of another model than chats, where the route maps both. */

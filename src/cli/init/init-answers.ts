@@ -1,3 +1,4 @@
+import type { Dialect } from '../../core/configuration/dialect';
 import { nameSchema, parseDocument } from '../../core/configuration/schema-parts';
 import { CliError, EXIT } from '../options/cli-error';
 import { answerTo, canAsk } from '../options/confirmation';
@@ -8,6 +9,7 @@ export interface InitFlags {
   readonly candidate?: string;
   readonly legacyKey?: string;
   readonly candidateKey?: string;
+  readonly dialect: Dialect;
   readonly model?: readonly string[];
   readonly port: number;
   readonly quick?: boolean;
@@ -24,6 +26,8 @@ export interface InitAnswers {
   /** A reference; null for a provider without keys. */
   readonly legacyKey: string | null;
   readonly candidateKey: string | null;
+  /** Of both. */
+  readonly dialect: Dialect;
   /** Legacy's name of a model, and the candidate's. */
   readonly models: readonly (readonly [from: string, to: string])[];
 }
@@ -58,6 +62,7 @@ export async function completeAnswers(flags: InitFlags): Promise<InitAnswers> {
     candidate: given.candidate,
     legacyKey: keyOf(given.legacyKey),
     candidateKey: keyOf(given.candidateKey),
+    dialect: flags.dialect,
     models: await modelsOf(flags),
   };
 }

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type Configuration, configurationSchema } from '../../core/configuration/configuration-schema';
+import type { Dialect } from '../../core/configuration/dialect';
 import { parseDocument } from '../../core/configuration/schema-parts';
 import type { InitAnswers } from './init-answers';
 
@@ -37,6 +38,7 @@ function documentOf({
   candidate,
   legacyKey,
   candidateKey,
+  dialect,
   models,
   adminToken,
   port,
@@ -44,7 +46,8 @@ function documentOf({
   const names = providerNames(legacy, candidate);
   const provider = (baseUrl: string, key: string | null) => ({
     baseUrl,
-    ...(key === null ? {} : { auth: { bearer: key } }),
+    ...(dialect === 'openai' ? {} : { dialect }),
+    ...(key === null ? {} : { auth: authOf(key, dialect) }),
   });
   return {
     providers: {
@@ -64,6 +67,10 @@ function documentOf({
     ],
     adminToken,
   };
+}
+
+function authOf(key: string, dialect: Dialect): object {
+  return dialect === 'openai' ? { bearer: key } : { header: 'x-api-key', key };
 }
 
 /** What people call a provider: the part of its host's name that says who it is, where both have one. */

@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { environment } from '../../config';
+import { DIALECTS } from '../../core/configuration/dialect';
 import { CliError, EXIT } from '../options/cli-error';
 import { portNumber } from '../options/option-value';
 import { printJson, printLine } from '../options/output';
@@ -24,6 +25,11 @@ export function registerInit(program: Command): void {
     .option('--candidate <url>', 'base URL of the provider that you move to')
     .option('--legacy-key <reference>', 'where its key is: env:NAME, file:/path, or none')
     .option('--candidate-key <reference>', 'where its key is: env:NAME, file:/path, or none')
+    .addOption(
+      new Option('--dialect <dialect>', 'the API that both providers speak')
+        .choices(DIALECTS)
+        .default('openai'),
+    )
     .option('--model <name=name>', "legacy's model and the candidate's; may be repeated", mapping)
     .option(
       '--port <port>',
@@ -63,7 +69,8 @@ async function runInit(flags: InitFlags): Promise<void> {
   const step = (command: string, what: string) => printLine(`  ${`cutover ${command}`.padEnd(32)}# ${what}`);
   printLine('next:');
   step('up', 'in a terminal of its own: Temporal, worker and gateway');
-  printLine(`  then point the application at http://127.0.0.1:${flags.port}/v1: nothing moves yet`);
+  const base = `http://127.0.0.1:${flags.port}${answers.dialect === 'openai' ? '/v1' : ''}`;
+  printLine(`  then point the application at ${base}: nothing moves yet`);
   step('doctor', 'what is missing or wrong, and how to fix it');
   step(`start --plan ${PLAN}`, 'shows what it will do, and asks');
 }

@@ -42,8 +42,12 @@ export function apiError(code: number, type: string, message: string): Fault {
 /** Answers messages and counts of tokens as a model would, plain or streamed, with a text that names who spoke. */
 export function speaksMessages(text: string): Fault {
   return (exchange) => {
-    const asked = JSON.parse(exchange.body) as Asked;
     const { url = '', headers } = exchange.response.req;
+    if (url.includes('/models') && refusalOf(url, headers, ANY) === null) {
+      plain(JSON.stringify({ data: [{ type: 'model', id: 'claude-of-tests' }], has_more: false }))(exchange);
+      return;
+    }
+    const asked = exchange.body === '' ? ANY : (JSON.parse(exchange.body) as Asked);
     const refusal = refusalOf(url, headers, asked);
     if (refusal !== null) refusal(exchange);
     else if (url.split('?')[0]?.endsWith('/count_tokens')) plain('{"input_tokens":127}')(exchange);
@@ -54,6 +58,8 @@ export function speaksMessages(text: string): Fault {
       )(exchange);
   };
 }
+
+const ANY: Asked = { model: '', max_tokens: 1, messages: [{ role: 'user', content: '' }] };
 
 function refusalOf(url: string, headers: IncomingHttpHeaders, asked: Asked): Fault | null {
   if (headers['x-api-key'] === undefined && headers.authorization === undefined) {
