@@ -101,7 +101,7 @@ it('replays messages as they came, and asks a person when legacy refuses what th
       kind: 'approval',
       item: 'handover',
       asks: null,
-      text: 'legacy refuses conversations that the candidate made (status_4xx (status 400)); it accepts them without "reasoning_content": a rollback would break live conversations',
+      text: 'legacy refuses conversations that the candidate made (status_4xx (status 400)); it accepts them without "reasoning_content" (legacyParameters: {history: {drop: [reasoning_content]}}): a rollback would break live conversations',
     },
   ]);
   const providers = {

@@ -337,6 +337,22 @@ describe('evidence', () => {
     },
   );
 
+  it.each([false, true])('counts a copy to the candidate apart, streamed: %s', async (stream) => {
+    await gateway.route(0, { shadow: 1 });
+    const client = anthropic();
+    const answer = stream
+      ? await client.messages.stream(ASKED).finalMessage()
+      : await client.messages.create(ASKED);
+    expect(textOf(answer)).toBe(LEGACY);
+    while (cell('shadow') === undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(cell('shadow')).toMatchObject({
+      attempts: 1,
+      failures: {},
+      tokensIn: 127,
+      answers: { checked: 1 },
+    });
+  });
+
   const text = { type: 'text', text: 'Well.' };
   const call = (input: unknown, name = 'weather') => ({ type: 'tool_use', id: 'toolu_1', name, input });
   const tools = { tools: [WEATHER] };

@@ -112,9 +112,10 @@ export function handoverFindings(
     if (outcome === 'unknown') {
       return [{ kind: 'doubt', text: `handover from ${maker} could not be probed (${error})` }];
     }
+    const rules = madeBy === 'legacy' ? 'parameters' : 'legacyParameters';
     const cause =
       acceptedPlain === true && added.length > 0
-        ? `; it accepts them without ${added.map((field) => `"${field}"`).join(', ')}`
+        ? `; it accepts them without ${added.map((field) => `"${field}"`).join(', ')} (${rules}: {history: {drop: [${added.join(', ')}]}})`
         : '';
     const refusal = `${other} refuses conversations that ${maker} made (${error})${cause}`;
     if (madeBy === 'candidate') {

@@ -13,6 +13,43 @@ const FIXED: Readonly<Record<string, string>> = {
 /** Texts or lists in every API, so that an object has nothing to merge with. */
 const NEVER_OBJECTS = new Set(['functions', 'input', 'messages', 'stop', 'tools']);
 
+/** What every message has: what providers add stands beside it. */
+const OF_MESSAGES = new Set([
+  'role',
+  'content',
+  'name',
+  'refusal',
+  'tool_calls',
+  'function_call',
+  'tool_call_id',
+]);
+
+function historyRulesSchema(provider: string) {
+  return z
+    .strictObject({
+      rename: z
+        .record(z.string(), z.string())
+        .default({})
+        .describe(`Old name to new name of fields in assistant messages, for ${provider}.`),
+      drop: z
+        .array(z.string())
+        .default([])
+        .describe(`Fields of assistant messages that ${provider} does not take, such as reasoning_content.`),
+    })
+    .superRefine(({ rename, drop }, context) => {
+      const check = (path: (string | number)[], name: string) => {
+        if (!OF_MESSAGES.has(name)) return;
+        const message = `expected a field that a provider adds to its messages, got "${name}", which every message has`;
+        context.addIssue({ code: 'custom', path, message });
+      };
+      for (const [from, to] of Object.entries(rename)) {
+        check(['rename', from], from);
+        check(['rename', from], to);
+      }
+      for (const [index, name] of drop.entries()) check(['drop', index], name);
+    });
+}
+
 /** What becomes of a request's parameters on the way to one provider: renamed, dropped, then set. */
 export function requestRulesSchema(provider: string) {
   return z
@@ -27,6 +64,11 @@ export function requestRulesSchema(provider: string) {
         .default({})
         .describe(
           `Request parameters set to a JSON value for ${provider}. An object is merged into the object that the request has there, at every level; anything else is replaced.`,
+        ),
+      history: historyRulesSchema(provider)
+        .optional()
+        .describe(
+          'What becomes of fields that the other provider adds to assistant messages, in conversations that it began.',
         ),
     })
     .superRefine(({ rename, drop, set }, context) => {
@@ -53,21 +95,44 @@ export function requestRulesSchema(provider: string) {
 }
 
 export type RequestRules = z.output<ReturnType<typeof requestRulesSchema>>;
+export type HistoryRules = NonNullable<RequestRules['history']>;
 
 /** Whether rules change nothing. */
-export function isEmpty({ rename, drop, set }: RequestRules): boolean {
-  return drop.length === 0 && !hasKeys(rename) && !hasKeys(set);
+export function isEmpty({ rename, drop, set, history }: RequestRules): boolean {
+  return drop.length === 0 && !hasKeys(rename) && !hasKeys(set) && !changesHistory(history);
+}
+
+/** Whether rules change what assistants said. */
+export function changesHistory(history: HistoryRules | undefined): history is HistoryRules {
+  return history !== undefined && (history.drop.length > 0 || hasKeys(history.rename));
 }
 
 /** A parsed body by the rules, as the gateway rewrites the bytes of one. */
-export function followRules(body: object, { rename, drop, set }: RequestRules): Record<string, unknown> {
+export function followRules(body: object, rules: RequestRules): Record<string, unknown> {
+  const fields = renamedFields(body, rules);
+  for (const [name, value] of Object.entries(rules.set)) fields.set(name, merged(fields.get(name), value));
+  const { history } = rules;
+  const messages = fields.get('messages');
+  if (changesHistory(history) && Array.isArray(messages)) {
+    fields.set(
+      'messages',
+      messages.map((message: unknown) =>
+        isJsonObject(message) && message['role'] === 'assistant'
+          ? Object.fromEntries(renamedFields(message, history))
+          : message,
+      ),
+    );
+  }
+  return Object.fromEntries(fields);
+}
+
+function renamedFields(object: object, { rename, drop }: HistoryRules): Map<string, unknown> {
   const fields = new Map<string, unknown>();
-  for (const [name, value] of Object.entries(body)) {
+  for (const [name, value] of Object.entries(object)) {
     const renamed = Object.hasOwn(rename, name) ? (rename[name] as string) : name;
     if (!drop.includes(name) && !drop.includes(renamed)) fields.set(renamed, value);
   }
-  for (const [name, value] of Object.entries(set)) fields.set(name, merged(fields.get(name), value));
-  return Object.fromEntries(fields);
+  return fields;
 }
 
 /** Objects are merged as RFC 7396 does it, but null is a value like any other and removes nothing. */

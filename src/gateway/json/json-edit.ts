@@ -21,8 +21,8 @@ export interface FieldRules {
 
 /** Changes a value where it stands. */
 export interface InnerRule {
-  /** The value, as JSON text, where there is none. */
-  readonly absent: string;
+  /** The value, as JSON text, where there is none; null adds nothing. */
+  readonly absent: string | null;
   readonly edits: (raw: Buffer, start: number, end: number) => readonly Edit[];
 }
 
@@ -71,6 +71,7 @@ export function fieldEdits(raw: Buffer, fields: JsonFields, rules: FieldRules): 
     const value = values[target] ?? null;
     if (value === null || lastOf[target] !== -1) continue;
     const text = typeof value === 'string' ? value : value.absent;
+    if (text === null) continue;
     added += `${stays || added !== '' ? ',' : ''}${JSON.stringify(targets[target])}:${text}`;
   }
   if (added !== '') edits.push({ start: previousEnd, end: previousEnd, text: added });

@@ -1,8 +1,9 @@
 import type { ModelMapping } from '../../core/configuration/configuration-schema';
-import { isEmpty, type RequestRules } from '../../core/configuration/request-rules';
+import { changesHistory, isEmpty, type RequestRules } from '../../core/configuration/request-rules';
 import { isJsonObject } from '../../core/text/json-object';
 import { editedPieces, type FieldRules, fieldEdits, type InnerRule } from '../json/json-edit';
 import { type JsonFields, readJsonFields } from '../json/json-fields';
+import { historyRule } from './history-rule';
 import { LONG_BODY_BYTES, LongBody } from './long-body';
 import type { RequestFacts } from './request-facts';
 
@@ -101,7 +102,7 @@ function compiled(owner: object, rules: RequestRules, model: string | null, adds
 
 /** Renames, drops and sets parameters, in this order; the model, where it has another name, last of all. */
 function compileRules(
-  { rename, drop, set }: RequestRules,
+  { rename, drop, set, history }: RequestRules,
   model: string | null,
   addsUsage: boolean,
 ): FieldRules {
@@ -110,6 +111,7 @@ function compileRules(
   for (const [name, value] of Object.entries(set)) values.set(name, valueRule(value));
   if (addsUsage) values.set('stream_options', usageRule(set));
   if (model !== null) values.set('model', JSON.stringify(model));
+  if (changesHistory(history) && !values.has('messages')) values.set('messages', historyRule(history));
   const targets = [...values.keys()];
   const names = [...new Set([...Object.keys(rename), ...drop, ...targets])];
   const becomes = names.map((name) => {
@@ -123,7 +125,7 @@ function compileRules(
 function usageRule(set: RequestRules['set']): string | InnerRule {
   if (!Object.hasOwn(set, 'stream_options')) return ADDED_USAGE;
   const options = set['stream_options'];
-  return isJsonObject(options) ? mergeRule({ ...options, ...INCLUDE_USAGE }) : ADDED_USAGE.absent;
+  return isJsonObject(options) ? mergeRule({ ...options, ...INCLUDE_USAGE }) : JSON.stringify(INCLUDE_USAGE);
 }
 
 function edited(raw: Buffer, fields: JsonFields, rules: FieldRules): MappedBody['body'] {

@@ -23,10 +23,10 @@ const MAX_PIECES = 64;
  */
 export function openingKey(raw: Buffer, { system, user }: Opening): string | null {
   const reader = new OpeningReader(raw);
-  if (system.end !== 0) scanJson(raw, system.start, reader);
+  if (system.end !== 0) reader.read(system);
   reader.pieces.push(BETWEEN);
   const before = reader.pieces.length;
-  scanJson(raw, user.start, reader);
+  reader.read(user);
   return reader.pieces.length === before ? null : hash('sha256', Buffer.concat(reader.pieces), 'hex');
 }
 
@@ -39,6 +39,12 @@ class OpeningReader implements JsonVisitor {
   #isKind = false;
 
   constructor(private readonly raw: Buffer) {}
+
+  /** A text has been found already, however long it is. */
+  read({ start, end }: Span): void {
+    if (this.raw[start] === QUOTE) this.scalar(start, end, 0);
+    else scanJson(this.raw, start, this);
+  }
 
   key(start: number, end: number): void {
     this.#isKind = isString(this.raw, start, end, 'type') || isString(this.raw, start, end, 'ttl');
