@@ -9,7 +9,6 @@ import type { RouteToServe } from './routing/gateway-routes';
 import { completeRoute, type Route } from './routing/route';
 import { DataServer } from './server';
 import type { ActiveCall, Services } from './serving/services';
-import type { ShadowPair } from './serving/shadow-pair';
 import { Tunnels } from './serving/tunnels';
 import { Connections } from './sockets/connections';
 import type { ListenAddress } from './sockets/listen-address';
@@ -37,8 +36,6 @@ export interface DataPlaneOptions<Held extends RouteToServe> {
   readonly metrics: GatewayMetrics;
   /** Null: plain HTTP. */
   readonly tls: ListenerTls | null;
-  /** Called with each pair of answers that shadow traffic gives. */
-  readonly compareShadow: ((pair: ShadowPair) => void) | null;
   /** Null: answers bear no token, and outcomes are not taken. */
   readonly outcomes: OutcomeTokens | null;
 }
@@ -103,7 +100,6 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
       return `${options.idPrefix}${drawn}`;
     },
     random: Math.random,
-    compareShadow: options.compareShadow,
     outcomes: options.outcomes,
     isStopping: () => stopping,
   };

@@ -16,7 +16,6 @@ import { type GatewayRoute, openRoutes } from './routing/gateway-routes';
 import { LifeSign } from './routing/life-sign';
 import { openProviders, type Route } from './routing/route';
 import { lockStateDirectory } from './routing/state-lock';
-import type { ShadowPair } from './serving/shadow-pair';
 import { Connections } from './sockets/connections';
 import { isLoopback, type ListenAddress } from './sockets/listen-address';
 import { openListenerTls } from './sockets/listener-tls';
@@ -39,8 +38,6 @@ export interface GatewayOptions {
   readonly resolveSecret?: (reference: string) => string;
   /** How long a route without a record waits for one before it is ready; 60 s when absent. */
   readonly readyAfterMs?: number;
-  /** Told of each pair of answers that shadow traffic gives. */
-  readonly compareShadow?: (pair: ShadowPair) => void;
 }
 
 export interface RunningGateway {
@@ -114,10 +111,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const metrics = new GatewayMetrics(decided, () =>
       [...decided.values()].map(({ state }) => state.status()),
     );
-    const compareShadow = options.compareShadow ?? null;
     const dataPlane = openDataPlane({
       ...{ configuration, routes: decided, providers, callers, resolveSecret, log, metrics },
-      ...{ idPrefix: incarnation, now, tls: dataTls, compareShadow, outcomes },
+      ...{ idPrefix: incarnation, now, tls: dataTls, outcomes },
     });
     return { ...dataPlane, metrics, listen: () => dataPlane.listen(data) };
   };

@@ -1,6 +1,7 @@
 import type { Side } from '../routing/routing';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, mergeHistograms } from '../statistics/histogram';
 import { mergeOutcomes, type OutcomeCounts, outcomesProblem } from './outcome-counts';
+import { mergePairs, type PairCounts, pairsProblem } from './pair-counts';
 import { mergeSpending, type SpendingCounts, spendingProblem } from './spending-counts';
 
 /** What kind of request was counted. Only `live` is in an arm of the comparison. */
@@ -147,6 +148,8 @@ export interface Evidence {
   readonly outcomes?: readonly OutcomeCounts[];
   /** What live answers cost, and how long they were. Absent where there were none, and from gateways of older releases. */
   readonly spending?: readonly SpendingCounts[];
+  /** How answers to copies of legacy's requests compare. Absent where none were sent, and from older releases. */
+  readonly pairs?: PairCounts;
 }
 
 /** Answer to `GET /admin/v1/routes/ROUTE/evidence?epoch=E&since=CURSOR`, or `&peek=1` for whoever only looks. */
@@ -186,7 +189,12 @@ export function evidenceProblem({ evidence, gamma }: EvidenceReading, epoch: num
       return `it has more breaches than answers that were checked (${cell.side} ${cell.shape})`;
     }
   }
-  return outcomesProblem(evidence.outcomes ?? []) ?? spendingProblem(evidence.spending ?? []);
+  const { outcomes = [], spending = [], pairs } = evidence;
+  return (
+    outcomesProblem(outcomes) ??
+    spendingProblem(spending) ??
+    (pairs === undefined ? null : pairsProblem(pairs))
+  );
 }
 
 function answerNumbers({ answers, echoed = [], fingerprintChanges = 0 }: EvidenceCell): number[] {
@@ -237,6 +245,9 @@ export function mergeEvidence(parts: readonly Evidence[], epoch: number): Eviden
       : {}),
     ...(parts.some(({ spending }) => spending !== undefined)
       ? { spending: mergeSpending(parts.map(({ spending = [] }) => spending)) }
+      : {}),
+    ...(parts.some(({ pairs }) => pairs !== undefined)
+      ? { pairs: mergePairs(parts.flatMap(({ pairs }) => pairs ?? [])) }
       : {}),
   };
 }

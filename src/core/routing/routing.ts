@@ -19,6 +19,8 @@ export interface RoutingRecord {
   readonly newConversationsOnly: boolean;
   /** Fraction of legacy's requests that is copied to the candidate, 0 to 1. */
   readonly shadow: number;
+  /** What one gateway may spend on copies under this epoch, USD; absent: as much as `shadow` asks for. */
+  readonly shadowUsd?: number | undefined;
 }
 
 /** `header:NAME` reads that header first; `body` reads the body's own identifiers; `none` is random a request. */
@@ -175,7 +177,8 @@ export function sameRecord(a: RoutingRecord, b: RoutingRecord): boolean {
     a.leaseMs === b.leaseMs &&
     a.pinned === b.pinned &&
     a.newConversationsOnly === b.newConversationsOnly &&
-    a.shadow === b.shadow
+    a.shadow === b.shadow &&
+    a.shadowUsd === b.shadowUsd
   );
 }
 

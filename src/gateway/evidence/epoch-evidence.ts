@@ -4,6 +4,7 @@ import { OutcomeTally } from '../outcomes/outcome-tally';
 import { breachOf, LastFingerprints, type SeenAnswer } from './answer-tally';
 import { CellCounters, type Observation } from './evidence-cell';
 import { LegacyLatencies, type Slowness } from './legacy-latencies';
+import { PairTally, type SeenCopy } from './pair-tally';
 import { SpendingTally } from './spending-tally';
 
 const BUCKETS = 256;
@@ -43,6 +44,7 @@ export class EpochEvidence {
   readonly #buckets = { legacy: new BucketTally(), candidate: new BucketTally() };
   #outcomes = new OutcomeTally();
   #spending = new SpendingTally();
+  #pairs = new PairTally();
 
   #candidateFailureStreak = 0;
   #candidateSucceeded = false;
@@ -86,6 +88,11 @@ export class EpochEvidence {
     return this.#outcomes.add(outcome);
   }
 
+  /** Counts a copy of a request, and how its answer compares. */
+  addCopy(seen: SeenCopy): void {
+    this.#pairs.add(seen);
+  }
+
   /** Adds the judgement of an answer whose request has been added before. */
   addAnswer(late: LateAnswer): void {
     this.#addAnswer(this.#cellOf(late), late, late.answer);
@@ -104,6 +111,7 @@ export class EpochEvidence {
   merge({ evidence, candidateFailureStreak, candidateSucceeded }: EvidenceAddition): void {
     for (const cell of evidence.cells) this.#cellOf(cell).merge(cell);
     this.#spending.merge(evidence.spending ?? []);
+    if (evidence.pairs !== undefined) this.#pairs.merge(evidence.pairs);
     for (const side of ['legacy', 'candidate'] as const) this.#buckets[side].merge(evidence.buckets[side]);
     this.#candidateFailureStreak = candidateSucceeded
       ? candidateFailureStreak
@@ -118,6 +126,7 @@ export class EpochEvidence {
     }
     copy.#outcomes = this.#outcomes.copy();
     copy.#spending = this.#spending.copy();
+    copy.#pairs = this.#pairs.copy();
     return copy;
   }
 
@@ -134,11 +143,13 @@ export class EpochEvidence {
     };
     const outcomes = this.#outcomes.since(earlier.#outcomes);
     const spending = this.#spending.since(earlier.#spending);
+    const pairs = this.#pairs.since(earlier.#pairs);
     const pooled = [...this.#pooled].sort();
     return {
       ...{ epoch, cells, buckets, pooled },
       ...(outcomes.length === 0 ? {} : { outcomes }),
       ...(spending.length === 0 ? {} : { spending }),
+      ...(pairs === null ? {} : { pairs }),
     };
   }
 

@@ -4,6 +4,7 @@ import type { Outcome } from '../outcomes/outcome';
 import { LastFingerprints } from './answer-tally';
 import { EpochEvidence, type EvidenceAddition, type LateAnswer } from './epoch-evidence';
 import type { Observation } from './evidence-cell';
+import type { SeenCopy } from './pair-tally';
 
 const EPOCHS_KEPT = 4;
 const CURSORS_KEPT = 32;
@@ -46,6 +47,10 @@ export class EvidenceStore {
 
   recordAnswer(late: LateAnswer): void {
     (this.#epochs.get(late.epoch) ?? this.#begin(late.epoch))?.addAnswer(late);
+  }
+
+  recordCopy(seen: SeenCopy): void {
+    (this.#epochs.get(seen.epoch) ?? this.#begin(seen.epoch))?.addCopy(seen);
   }
 
   /** Adds what another process of this gateway has counted. */

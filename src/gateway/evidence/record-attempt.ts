@@ -34,6 +34,7 @@ export function recordAttempt(
   call.route.evidence.record(observation);
   if (answer !== null) announce(call, observation, attempt, answer);
   if (judgement === 'asked') ask(call, { facts, body }, observation, attempt as Attempt);
+  else attempt?.judgeAs(judgement);
 }
 
 /** What is found of an answer by what it holds; `asked` where its text has to be judged; null for no answer. */
@@ -77,6 +78,7 @@ function ask(call: Call, { facts, body }: JudgedRequest, counted: Observation, a
     const answer = seenAnswer(attempt, judgement);
     route.evidence.recordAnswer({ epoch, side, kind, shape, model, bucket, answer });
     announce(call, counted, attempt, answer);
+    attempt.judgeAs(judgement);
     if (isAnswer) call.judged();
   };
   const kept = attempt.takeKept();

@@ -48,7 +48,7 @@ export function configurationOfOne(configuration: Configuration, processes: numb
   const part = (limit: number) => Math.floor(limit / processes);
   return {
     ...configuration,
-    gateway: { ...gateway, maxBufferedBytes: part(gateway.maxBufferedBytes) },
+    gateway: { ...gateway, processes, maxBufferedBytes: part(gateway.maxBufferedBytes) },
     providers: mapValues(providers, (provider) => ({
       ...provider,
       maxConcurrent: part(provider.maxConcurrent),

@@ -4,6 +4,7 @@ import { EpochEvidence, type LateAnswer } from '../evidence/epoch-evidence';
 import type { Observation } from '../evidence/evidence-cell';
 import { type KeyCounts, keyHash, type OpeningUse } from '../evidence/key-statistics';
 import { LegacyLatencies } from '../evidence/legacy-latencies';
+import type { SeenCopy } from '../evidence/pair-tally';
 import type { Counted } from './process-messages';
 
 /** Counts one route's draws and evidence in a process that serves, until the primary takes them over. */
@@ -41,6 +42,11 @@ export class RouteCounts implements KeyCounts {
 
   recordAnswer(late: LateAnswer): void {
     this.#evidenceOf(late.epoch).addAnswer(late);
+    this.#counted();
+  }
+
+  recordCopy(seen: SeenCopy): void {
+    this.#evidenceOf(seen.epoch).addCopy(seen);
     this.#counted();
   }
 

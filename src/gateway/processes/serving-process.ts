@@ -72,7 +72,6 @@ class ServingProcess {
         resolveSecret,
         warn: (message) => this.#log.logger.warn(message),
       }),
-      compareShadow: null,
       outcomes: openOutcomeTokens(configuration, resolveSecret),
     });
   }

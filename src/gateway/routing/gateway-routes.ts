@@ -3,6 +3,7 @@ import type { Configuration, RouteConfiguration } from '../../core/configuration
 import type { LateAnswer } from '../evidence/epoch-evidence';
 import type { Observation } from '../evidence/evidence-cell';
 import { EvidenceStore } from '../evidence/evidence-store';
+import type { SeenCopy } from '../evidence/pair-tally';
 import { OutcomeIntake } from '../outcomes/outcome-intake';
 import { OutcomeLedger } from '../outcomes/outcome-ledger';
 import type { Restart } from './life-sign';
@@ -16,7 +17,11 @@ export interface RouteToServe {
   readonly name: string;
   readonly configuration: RouteConfiguration;
   readonly state: ServedRoute;
-  readonly evidence: { record(seen: Observation): void; recordAnswer(late: LateAnswer): void };
+  readonly evidence: {
+    record(seen: Observation): void;
+    recordAnswer(late: LateAnswer): void;
+    recordCopy(seen: SeenCopy): void;
+  };
   readonly makers: MakerTable;
   /** Where outcomes arrive. */
   readonly outcomes: OutcomeIntake;

@@ -21,6 +21,7 @@ export const routingRecordSchema = z.strictObject({
   pinned: z.boolean(),
   newConversationsOnly: z.boolean(),
   shadow: z.number().min(0).max(1),
+  shadowUsd: z.number().min(0).optional(),
 });
 
 /** A kill latch as it is kept on the disk. */

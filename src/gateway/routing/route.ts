@@ -3,6 +3,7 @@ import type { Dialect } from '../../core/configuration/dialect';
 import type { Side } from '../../core/routing/routing';
 import { withheldFrom } from '../request/forwarding';
 import { ReplayBudget } from '../request/replay-budget';
+import { ShadowLedger } from '../serving/shadow-ledger';
 import { Provider, type ProviderParts } from '../upstream/provider';
 import type { RouteToServe } from './gateway-routes';
 import { SharedOpenings } from './shared-openings';
@@ -14,6 +15,8 @@ export interface Route extends RouteToServe {
   readonly providers: Readonly<Record<Side, Provider>>;
   /** The candidate once more for copies of legacy's traffic: its own pool, cap and breaker. */
   readonly mirror: Provider;
+  /** What copies have cost here. */
+  readonly shadows: ShadowLedger;
   readonly replays: ReplayBudget;
   /** For hedges that turn out to have been needless. */
   readonly hedges: ReplayBudget;
@@ -55,6 +58,9 @@ export function completeRoute<Held extends RouteToServe>(route: Held, parts: Rou
       { ...candidateProvider.configuration, maxConcurrent: MIRROR_CONNECTIONS },
       providerParts(candidate, configuration, parts.resolveSecret),
       MIRROR_CONNECTIONS,
+    ),
+    shadows: new ShadowLedger(
+      configuration.gateway.processes === 'auto' ? 1 : configuration.gateway.processes,
     ),
     replays: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
     hedges: new ReplayBudget(replayBudget.ratio, replayBudget.burst),

@@ -112,6 +112,11 @@ export class ServedRoute {
     return this.#isServed() ? record.shadow : 0;
   }
 
+  /** What this gateway may spend on copies under the record, USD; null: nothing bounds it. */
+  get shadowUsd(): number | null {
+    return this.#inForce.stored.record?.shadowUsd ?? null;
+  }
+
   /** Who serves what is never split (embeddings): the candidate only once the route is completely there. */
   wholeSide(): Side {
     const { record, withdrawn } = this.#inForce.stored;

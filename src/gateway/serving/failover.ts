@@ -14,7 +14,7 @@ import type { Failure } from '../upstream/failure';
 import type { Answering, Call } from './call';
 import { drawKey } from './draw-key';
 import { callerLeavesAt, mayHedge, patienceMs } from './hedge';
-import { attemptLimits } from './limits';
+import { attemptLimits, isLate } from './limits';
 import { modelRequest } from './model-request';
 import { NOWHERE } from './nowhere';
 import { copyToCandidate } from './shadow';
@@ -253,20 +253,26 @@ class RandomisedCall implements AttemptOwner, Answering {
     const { failure } = attempt;
     if (this.#answering === attempt) {
       this.#recordLegacy(attempt);
-      if (this.#assignment.side === 'legacy' && failure === null) {
-        copyToCandidate(this.#call, this.#facts, this.#mapping, this.#assignment, attempt);
-      }
+      this.#copy(attempt);
       this.#finish(attempt);
     } else if (this.#answering !== null) this.#record.rescue(attempt);
     else if (failure?.kind !== 'aborted' && refusesUsageOption(attempt)) {
       this.#ask('legacy', 'without usage option');
     } else {
       this.#recordLegacy(attempt);
+      this.#copy(attempt);
       // The candidate may still answer.
       if (isRunning(this.#candidate)) return;
       if (failure === null || failure.kind === 'aborted') this.#finish(attempt);
       else this.#giveUp(attempt, failure);
     }
+  }
+
+  /** What legacy's arm has ended with is asked of the candidate as well, where the routing says so. */
+  #copy(attempt: Attempt): void {
+    const isOpen = attempt.failure?.kind === 'aborted' && !isLate(this.#call, attempt);
+    if (this.#assignment.side !== 'legacy' || isOpen) return;
+    copyToCandidate(this.#call, this.#facts, this.#mapping, this.#assignment, attempt);
   }
 
   /** Counts legacy, and the candidate whose failure it makes good; null: legacy's cap let no attempt be made. */

@@ -9,7 +9,6 @@ import type { Placed, SwapList } from '../sockets/swap-list';
 import type { GatewayMetrics } from '../telemetry/metrics';
 import type { GatewayLog } from '../telemetry/request-log';
 import type { AttemptServices } from '../upstream/attempt-options';
-import type { ShadowPair } from './shadow-pair';
 import type { Tunnels } from './tunnels';
 
 /** A call that is not over. */
@@ -37,7 +36,6 @@ export interface Services extends AttemptServices {
   readonly random: () => number;
   /** Judges answers by what was asked of them, later than they are given. */
   readonly answerChecks: AnswerChecks;
-  readonly compareShadow: ((pair: ShadowPair) => void) | null;
   /** Signs and reads what outcomes are reported by; null where it is not configured. */
   readonly outcomes: OutcomeTokens | null;
   readonly isStopping: () => boolean;

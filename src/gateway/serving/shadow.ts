@@ -1,21 +1,27 @@
 import type { ModelMapping } from '../../core/configuration/configuration-schema';
+import { CALL, REFUSAL, TEXT } from '../answers/holdings';
+import { hasGist } from '../answers/plain-answer';
+import { costUsd, type TokenUsage } from '../answers/token-usage';
 import type { Observation } from '../evidence/evidence-cell';
-import { usageOf } from '../evidence/observation';
+import { firstTokenOf, usageOf } from '../evidence/observation';
 import { recordAttempt } from '../evidence/record-attempt';
+import { spanOf } from '../json/json-fields';
+import { spaceEnd } from '../json/json-scanner';
 import { candidateBody } from '../request/model-mapping';
 import type { RequestFacts } from '../request/request-facts';
 import { refusesUsageOption } from '../request/usage-option';
 import type { Assignment } from '../routing/arm-draw';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { Call } from './call';
-import { attemptLimits } from './limits';
+import { attemptLimits, isLate } from './limits';
 import { modelRequest } from './model-request';
 import { NOWHERE } from './nowhere';
-import type { ShadowSide } from './shadow-pair';
+import { comparePair, type ShadowSide } from './shadow-pair';
 
 /**
- * Sends a copy of a request that legacy has answered to the candidate, for the fraction that the routing asks
- * for. Its answer is drained and counted apart; the caller never notices.
+ * Sends a copy of a request that legacy's arm is done with to the candidate, for the fraction that the routing asks for,
+ * within what it may cost. Its answer is drained, counted apart and compared; the caller never notices. Legacy's
+ * failures are copied as well: a pair that only the candidate could lose would compare nothing.
  */
 export function copyToCandidate(
   call: Call,
@@ -26,10 +32,17 @@ export function copyToCandidate(
 ): void {
   const { route, services, caller } = call;
   const shadow = route.state.effectiveShadow();
-  if (shadow === 0 || services.random() >= shadow || facts.usesHostedTools) return;
-  const provider = route.mirror;
-  if (provider.sheds(caller, services.now()) !== null || !call.memory.take(call.bodyBytes)) return;
+  if (shadow === 0 || services.random() >= shadow || mayAct(call, facts)) return;
   const { endpoint } = call.traffic;
+  const { epoch } = assignment;
+  const { shadows, mirror: provider } = route;
+  const gatewayUsd = route.state.shadowUsd;
+  const expectedUsd = expectedCost(call, mapping, legacy);
+  const isCompared = hasGist(endpoint);
+  if (gatewayUsd !== null && (expectedUsd === null || !isCompared)) return;
+  const reservedUsd = expectedUsd ?? 0;
+  if (!shadows.hasRoom(epoch, gatewayUsd, reservedUsd)) return;
+  if (provider.sheds(caller, services.now()) !== null || !call.memory.take(call.bodyBytes)) return;
   // The call lets go of it when it is over, and a copy may be sent once more.
   const { body } = call;
   let held = body.length;
@@ -37,6 +50,13 @@ export function copyToCandidate(
     call.memory.give(held);
     held = 0;
   };
+  const isRepeated = isCompared && shadows.isRepeated(epoch, body);
+  if (isRepeated && gatewayUsd !== null) {
+    give();
+    return;
+  }
+  const isExact = facts.asks?.json === true || isGreedy(body);
+  shadows.reserve(reservedUsd);
   const send = (asksUsage: boolean): void => {
     const mapped = candidateBody(body, facts, mapping, asksUsage);
     const owner: AttemptOwner = {
@@ -44,13 +64,16 @@ export function copyToCandidate(
         if (!asksUsage && provider.asksUsage(endpoint)) provider.stopAskingUsage(endpoint);
         return NOWHERE;
       },
-      attemptBroke: give,
+      attemptBroke: () => {
+        shadows.settle(epoch, reservedUsd, reservedUsd);
+        give();
+      },
       attemptEnded: (attempt) => {
         if (refusesUsageOption(attempt)) send(false);
         else end(attempt);
       },
     };
-    const permitted = { purpose: 'mirror', epoch: assignment.epoch } as const;
+    const permitted = { purpose: 'mirror', epoch } as const;
     const limits = attemptLimits(call, 'candidate');
     new Attempt(
       modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permitted }),
@@ -60,41 +83,94 @@ export function copyToCandidate(
   };
   const end = (attempt: Attempt): void => {
     const isJudged = attempt.failure?.kind !== 'withdrawn' && attempt.failure?.kind !== 'aborted';
-    const outcome = judge(attempt);
+    const outcome = judge(attempt, legacy);
     if (isJudged) {
       const seen = { side: 'candidate', kind: 'shadow', outcome, attempt } as const;
       recordAttempt(call, { facts, body }, assignment, seen);
     }
     give();
-    if (!isJudged) return;
-    services.compareShadow?.({
-      route: route.name,
-      model: facts.model,
-      legacy: sideOf(legacy, 'success'),
-      candidate: sideOf(attempt, outcome),
-    });
+    const costUsd = costOf(attempt, mapping.candidate) ?? (mayHaveCost(attempt) ? reservedUsd : 0);
+    shadows.settle(epoch, reservedUsd, costUsd);
+    const copy = { epoch, bucket: assignment.bucket, costUsd } as const;
+    if (!isJudged || !isCompared || isRepeated || !assignment.randomised) {
+      route.evidence.recordCopy({ ...copy, pair: null });
+      return;
+    }
+    const compare = () => {
+      const before = sideOf(legacy, facts.model, isLate(call, legacy));
+      const pair = comparePair(before, sideOf(attempt, mapping.candidate), isExact);
+      route.evidence.recordCopy({ ...copy, pair });
+    };
+    whenJudged(legacy, () => whenJudged(attempt, compare));
   };
   try {
     send(provider.asksUsage(endpoint));
   } catch (error) {
     // Legacy's answer is the caller's whatever becomes of the copy.
     services.defects.report(error, { during: 'shadow copy' });
+    shadows.settle(epoch, reservedUsd, 0);
     give();
   }
 }
 
-/** Legacy has accepted the request, so a refusal by the candidate is a rejection. */
-function judge(attempt: Attempt): Observation['outcome'] {
-  const kind = attempt.failure?.kind;
-  if (kind === undefined) return 'success';
-  return kind === 'status_4xx' ? 'rejected' : (kind as Observation['outcome']);
+/** What acts would act twice: tools that a provider runs, and answers that it keeps. */
+function mayAct({ traffic: { endpoint } }: Call, { usesHostedTools, store }: RequestFacts): boolean {
+  return usesHostedTools || (endpoint === 'responses' ? store !== false : store === true);
 }
 
-function sideOf(attempt: Attempt, outcome: string): ShadowSide {
+/** Where legacy's usage is not known, an English token takes so many bytes of the request, and an answer so many tokens. */
+const BYTES_A_TOKEN = 4;
+const ASSUMED_OUTPUT = 1_000;
+
+/** What a copy will about cost at the candidate, as if it answers as legacy did; null without a price. */
+function expectedCost(call: Call, { candidate }: ModelMapping, legacy: Attempt): number | null {
+  const usage: TokenUsage = usageOf(legacy) ?? {
+    ...{ input: Math.ceil(call.bodyBytes / BYTES_A_TOKEN), cached: 0 },
+    output: ASSUMED_OUTPUT,
+  };
+  const { prices } = call.route.providers.candidate.configuration;
+  return costUsd(prices, candidate, { ...usage, cached: 0 });
+}
+
+function costOf(attempt: Attempt, model: string): number | null {
+  const usage = usageOf(attempt);
+  return usage === null ? null : costUsd(attempt.options.provider.configuration.prices, model, usage);
+}
+
+function mayHaveCost({ sent, failure }: Attempt): boolean {
+  return sent && (failure === null || failure.ambiguous);
+}
+
+/** Whether the same answer is asked for each time. */
+function isGreedy(body: Buffer): boolean {
+  const span = spanOf(body, spaceEnd(body, 0), 'temperature');
+  return span !== null && Number(body.toString('latin1', span.start, span.end)) === 0;
+}
+
+/** A refusal is a rejection where legacy has accepted the request. */
+function judge(attempt: Attempt, legacy: Attempt): Observation['outcome'] {
+  const kind = attempt.failure?.kind;
+  if (kind === undefined) return 'success';
+  if (kind !== 'status_4xx') return kind as Observation['outcome'];
+  return legacy.failure?.kind === 'status_4xx' ? 'refused' : 'rejected';
+}
+
+/** Of a failure all is known at once. */
+function whenJudged(attempt: Attempt, judged: () => void): void {
+  if (attempt.failure === null) attempt.whenJudged(judged);
+  else judged();
+}
+
+function sideOf(attempt: Attempt, model: string, late = false): ShadowSide {
+  const { failure, gist, scanner } = attempt;
+  const kind = late ? 'timeout' : (failure?.kind ?? null);
+  const held = gist === null ? 0 : gist.holds & (TEXT | CALL | REFUSAL);
   return {
-    status: attempt.status,
-    outcome,
-    totalMs: attempt.endedMs - attempt.startedMs,
-    tokensOut: usageOf(attempt)?.output ?? null,
+    failure: kind === 'status_4xx' ? 'rejected' : (kind as ShadowSide['failure']),
+    judgement: attempt.judgement ?? (failure !== null && attempt.isEmpty ? 'empty' : null),
+    answerMs: scanner === null ? attempt.endedMs - attempt.startedMs : firstTokenOf(attempt),
+    outputTokens: usageOf(attempt)?.output ?? null,
+    costUsd: costOf(attempt, model),
+    decision: gist === null ? null : `${gist.end} ${held}`,
   };
 }

@@ -17,6 +17,7 @@ import {
   readPlainObject,
 } from '../answers/plain-answer';
 import { StreamScanner } from '../answers/stream-scanner';
+import type { Judgement } from '../contract/judge-answer';
 import { KeptAnswer } from '../contract/kept-answer';
 import type { Exchange, ExchangeHandler } from '../http1/exchange';
 import { latin1 } from '../json/latin1';
@@ -70,6 +71,9 @@ export class Attempt implements ExchangeHandler, Timed {
   scanner: StreamScanner | null = null;
   plain: PlainFacts | null = null;
 
+  /** What was found of its answer by what was asked; null: nothing is to be found. Absent until that is known. */
+  judgement?: Judgement | null;
+  #judged: (() => void) | null = null;
   readonly #owner: AttemptOwner;
   readonly #services: AttemptServices;
   readonly #redactor: BodyRedactor | null;
@@ -131,6 +135,19 @@ export class Attempt implements ExchangeHandler, Timed {
     } catch (error) {
       this.broke(error);
     }
+  }
+
+  /** Says what was found of its answer. */
+  judgeAs(judgement: Judgement | null): void {
+    this.judgement = judgement;
+    this.#judged?.();
+    this.#judged = null;
+  }
+
+  /** Calls back once it is known what was found of its answer; never where nobody looks at it. */
+  whenJudged(judged: () => void): void {
+    if (this.judgement === undefined) this.#judged = judged;
+    else judged();
   }
 
   /** A defect in handling one of its moments: gives back what it holds, and its owner ends the rest. */

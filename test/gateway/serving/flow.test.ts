@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
-import type { ShadowPair } from '../../../src/gateway/serving/shadow-pair';
 import {
   ADMIN_TOKEN,
   MODEL,
@@ -168,28 +167,6 @@ describe('the concurrency cap', () => {
       headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
     });
     expect(await scrape.text()).toMatch(/cutover_requests_total\{.*side="legacy".*outcome="shed"} 2\n/);
-  });
-});
-
-describe('a shadow', () => {
-  it('copies what legacy answered to the candidate, and never shows', async () => {
-    const pairs: ShadowPair[] = [];
-    const gateway = await start({
-      route: { shadow: 1 },
-      options: { compareShadow: (pair) => void pairs.push(pair) },
-    });
-    candidate.fault = status(500);
-    const asked = candidate.bodies.length;
-    expect(await servedBy(gateway.client())).toBe('old');
-    while (pairs.length === 0) await sleep(5);
-    expect(candidate.bodies.length).toBe(asked + 1);
-    expect(JSON.parse(candidate.bodies.at(-1) ?? '')).toMatchObject({ model: 'gpt-4o-mini' });
-    expect(pairs).toMatchObject([
-      { legacy: { outcome: 'success', status: 200 }, candidate: { outcome: 'status_5xx', status: 500 } },
-    ]);
-    const cells = gateway.cells(0).map(({ side, kind, failures }) => ({ side, kind, failures }));
-    expect(cells).toContainEqual({ side: 'candidate', kind: 'shadow', failures: { status_5xx: 1 } });
-    expect(cells).toContainEqual({ side: 'legacy', kind: 'live', failures: {} });
   });
 });
 

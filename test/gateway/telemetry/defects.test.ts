@@ -305,7 +305,8 @@ describe('a defect of the shadow copy', () => {
   });
 
   it('when it is compared gives back what it held', async () => {
-    await shadowed({ options: { compareShadow: boom } });
+    await shadowed();
+    jest.spyOn(route().evidence, 'recordCopy').mockImplementation(boom);
     expect(await ask()).toBe(200);
     while ((await metric('cutover_defects_total')) === 0)
       await new Promise((resolve) => setTimeout(resolve, 10));

@@ -1,0 +1,56 @@
+import { createHash } from 'node:crypto';
+
+/** Requests that are remembered, so that one that is sent again and again is compared once. */
+const REMEMBERED = 10_000;
+
+/** What one process has spent on copies of a route under one epoch, and what it has copied. */
+export class ShadowLedger {
+  readonly #parts: number;
+  #epoch = 0;
+  #spentUsd = 0;
+  /** What copies that are under way are expected to cost. */
+  #reservedUsd = 0;
+  #seen = new Set<string>();
+
+  /** `parts`: how many processes divide what a gateway may spend. */
+  constructor(parts: number) {
+    this.#parts = parts;
+  }
+
+  /** Whether a copy that is expected to cost so much may still be sent; null: nothing bounds them. */
+  hasRoom(epoch: number, gatewayUsd: number | null, expectedUsd: number): boolean {
+    this.#begin(epoch);
+    if (gatewayUsd === null) return true;
+    return this.#spentUsd + this.#reservedUsd + expectedUsd <= gatewayUsd / this.#parts;
+  }
+
+  /** Whether the same request was copied under this epoch before; answers to it say the same again. */
+  isRepeated(epoch: number, body: Buffer): boolean {
+    this.#begin(epoch);
+    const digest = createHash('sha256').update(body).digest('base64');
+    if (this.#seen.has(digest)) return true;
+    this.#seen.add(digest);
+    if (this.#seen.size > REMEMBERED) {
+      const [oldest] = this.#seen;
+      if (oldest !== undefined) this.#seen.delete(oldest);
+    }
+    return false;
+  }
+
+  reserve(usd: number): void {
+    this.#reservedUsd += usd;
+  }
+
+  /** A copy is over: what was reserved for it, and what it did cost. */
+  settle(epoch: number, reservedUsd: number, costUsd: number): void {
+    this.#reservedUsd = Math.max(0, this.#reservedUsd - reservedUsd);
+    if (epoch === this.#epoch) this.#spentUsd += costUsd;
+  }
+
+  #begin(epoch: number): void {
+    if (epoch === this.#epoch) return;
+    this.#epoch = epoch;
+    this.#spentUsd = 0;
+    this.#seen = new Set();
+  }
+}
