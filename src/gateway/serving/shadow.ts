@@ -125,11 +125,11 @@ const ASSUMED_OUTPUT = 1_000;
 /** What a copy will about cost at the candidate, as if it answers as legacy did; null without a price. */
 function expectedCost(call: Call, { candidate }: ModelMapping, legacy: Attempt): number | null {
   const usage: TokenUsage = usageOf(legacy) ?? {
-    ...{ input: Math.ceil(call.bodyBytes / BYTES_A_TOKEN), cached: 0 },
+    ...{ input: Math.ceil(call.bodyBytes / BYTES_A_TOKEN), cached: 0, written: 0 },
     output: ASSUMED_OUTPUT,
   };
   const { prices } = call.route.providers.candidate.configuration;
-  return costUsd(prices, candidate, { ...usage, cached: 0 });
+  return costUsd(prices, candidate, { ...usage, cached: 0, written: 0 });
 }
 
 function costOf(attempt: Attempt, model: string): number | null {
