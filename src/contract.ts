@@ -196,6 +196,8 @@ export interface WatchStageInput {
    * ends the window. Absent from older workflows.
    */
   readonly knownSilent?: readonly string[];
+  /** What the copies of the stage have cost in all of its entries, USD. Absent: nothing yet. */
+  readonly copiesUsd?: number;
 }
 
 /** On `TASK_QUEUE`. */

@@ -3,6 +3,7 @@ import type { WatchStageInput } from '../contract';
 import { type Evidence, failureCount, mergeEvidence } from '../core/evidence/evidence';
 import { type StageEvidence, withWindow } from '../core/evidence/stage-evidence';
 import { withOutcomes } from '../core/evidence/stage-outcomes';
+import { boundFor, withPairs } from '../core/evidence/stage-pairs';
 import { judgedSpending, withSpending } from '../core/evidence/stage-spending';
 import { tallyOf } from '../core/evidence/traffic-tally';
 import { judgeStage } from '../core/gates/judge-stage';
@@ -132,6 +133,9 @@ async function watch(
       ...(spending.length === 0 || !comparesSpending
         ? {}
         : { spending: withSpending(before.spending, delta.spending, spending) }),
+      ...(before.pairs === undefined && delta.pairs === undefined
+        ? {}
+        : { pairs: withPairs(before.pairs, delta.pairs, harmBounds(input.stage)) }),
     };
     // What the verdict rests on is what the result tells: probes go on meanwhile.
     const probed = probes();
@@ -152,6 +156,7 @@ async function watch(
       elapsedMs,
       rosterChanged:
         round.joined.length + left.length > 0 || hasSilenceChanged(input, round, lastAnswerMs, nowMs),
+      spent: hasSpent(input, evidence),
       burntIn: burnIn && !isBurningIn(input, observedMs, verdict.requests.candidate),
     });
     report({ elapsedMs, observedMs, probes: probed, lapses });
@@ -181,6 +186,23 @@ async function watch(
     await ports.clock.sleep(Math.min(input.renewalMs, leftMs), signal);
     signal.throwIfAborted();
   }
+}
+
+/** Whether the copies of a stage have cost what they may since its window began. */
+function hasSpent({ stage, progress, copiesUsd = 0 }: WatchStageInput, { pairs }: StageEvidence): boolean {
+  const { mirror, maxCostUsd = 0 } = stage;
+  if (mirror === undefined) return false;
+  const before = progress.evidence.pairs?.costUsd ?? 0;
+  // What earlier entries into the stage have spent counts as well.
+  const earlier = copiesUsd - before;
+  return earlier + before < maxCostUsd && earlier + (pairs?.costUsd ?? 0) >= maxCostUsd;
+}
+
+/** What is harm in the ratios of a pair. */
+function harmBounds({ gates: { latency, cost, outputTokens } }: WatchStageInput['stage']) {
+  const boundOf = (gate?: { readonly rollbackIncrease: number }) =>
+    boundFor((gate ?? latency).rollbackIncrease);
+  return { latency: boundOf(latency), cost: boundOf(cost), outputTokens: boundOf(outputTokens) };
 }
 
 function judge(
@@ -233,6 +255,8 @@ function endOf(at: {
   readonly elapsedMs: number;
   readonly rosterChanged: boolean;
   readonly burntIn: boolean;
+  /** What copies may cost has been spent in this window. */
+  readonly spent: boolean;
 }): WindowResult['ended'] | null {
   const { input, round, verdict, elapsedMs } = at;
   if (verdict.harm !== null) return 'harm';
@@ -240,6 +264,7 @@ function endOf(at: {
   if (at.rosterChanged) return 'roster changed';
   if (input.handover && input.roster.every(({ name }) => round.settled.includes(name))) return 'settled';
   if (verdict.metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return 'window over';
+  if (at.spent) return 'budget spent';
   if (input.windowMs === 0) return 'asked';
   return at.burntIn || elapsedMs >= input.windowMs ? 'window over' : null;
 }

@@ -247,6 +247,7 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
     baseline: state.baseline,
     knownDrifts: driftsOf(state),
     ...(follows(state, 3) ? { knownSilent: state.unreachable } : {}),
+    ...(state.copiesUsd === undefined ? {} : { copiesUsd: state.copiesUsd }),
     knownDrift: state.drift === null ? null : `${state.drift.gateway}: ${state.drift.kind}`,
   });
   return { type: 'watched', window };

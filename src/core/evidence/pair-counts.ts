@@ -86,7 +86,7 @@ export function pairsProblem(counts: PairCounts): string | null {
 }
 
 /** Reasons of losses together. */
-function mergeLost(parts: readonly PairCounts['lost'][]): PairCounts['lost'] {
+export function mergeLost(parts: readonly PairCounts['lost'][]): PairCounts['lost'] {
   const merged: Record<string, number> = {};
   for (const part of parts) {
     for (const [name, count] of Object.entries(part)) {

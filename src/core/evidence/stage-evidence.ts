@@ -44,6 +44,7 @@ import {
   unpackRow,
 } from './rate-row';
 import type { StageOutcomes } from './stage-outcomes';
+import type { StagePairs } from './stage-pairs';
 import type { StageSpending } from './stage-spending';
 
 /** A latency that is judged by itself: never pooled over shapes. */
@@ -116,6 +117,8 @@ export interface StageEvidence {
   readonly outcomes?: readonly StageOutcomes[];
   /** Cost and tokens per request, as far as the plan judges them; absent where it does not. */
   readonly spending?: readonly StageSpending[];
+  /** How answers to copies of legacy's requests compare; absent where the stage copies nothing. */
+  readonly pairs?: StagePairs;
 }
 
 const GATEWAY_BUCKETS = 256;

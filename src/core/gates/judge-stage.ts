@@ -25,6 +25,7 @@ import {
   judgeSampleRatio,
   judgeShed,
 } from './judge-rates';
+import { judgeShadow, PAIRS, shownPairs } from './judge-shadow';
 import { judgeSpending } from './judge-spending';
 import { lowPowerOf } from './low-power';
 import { INTERVAL_ALPHA, isHandedOver, type Judged, rateOf, stageRates } from './stage-rates';
@@ -61,27 +62,31 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const split = stageKind(stage) === 'split';
   const handedOver = isHandedOver(stage);
   const missing = [...silence(input), ...(foreign ? [foreignEvidence(input.evidence.epoch, epoch)] : [])];
-  const metrics = input.burnIn
-    ? [...missing, judgeFloor(judged), probes(stage, input), ...failuresInARow(judged, input)]
-    : [
-        ...missing,
-        judgeErrors(judged),
-        ...judgeContract(judged),
-        ...judgeLatencies(judged, groups, shapes),
-        ...judgeAllAnswers(judged, shapes),
-        ...judgeTails(judged, groups),
-        judgeFloor(judged),
-        ...judgeLeavers(judged),
-        ...judgeShed(judged),
-        ...(handedOver ? [] : [minimumSample(judged)]),
-        ...(split && stage.minimumKeys > 0 ? [judgeMinimumKeys(judged)] : []),
-        ...(split ? [judgeSampleRatio(judged)] : []),
-        probes(stage, input),
-        ...failuresInARow(judged, input),
-        ...judgeOutcomes(judged),
-        ...judgeSpending(judged),
-        ...usage(judged),
-      ];
+  const shadow = stageKind(stage) === 'shadow';
+  const metrics = shadow
+    ? [...missing, ...judgeShadow(judged), probes(stage, input)]
+    : input.burnIn
+      ? [...missing, judgeFloor(judged), probes(stage, input), ...failuresInARow(judged, input)]
+      : [
+          ...missing,
+          judgeErrors(judged),
+          ...judgeContract(judged),
+          ...judgeLatencies(judged, groups, shapes),
+          ...judgeAllAnswers(judged, shapes),
+          ...judgeTails(judged, groups),
+          judgeFloor(judged),
+          ...judgeLeavers(judged),
+          ...judgeShed(judged),
+          ...(handedOver ? [] : [minimumSample(judged)]),
+          ...(split && stage.minimumKeys > 0 ? [judgeMinimumKeys(judged)] : []),
+          ...(split ? [judgeSampleRatio(judged)] : []),
+          probes(stage, input),
+          ...failuresInARow(judged, input),
+          ...judgeOutcomes(judged),
+          ...judgeSpending(judged),
+          ...usage(judged),
+          ...shownPairs(judged),
+        ];
   // Law 3: at complete only a legacy whose probes pass is a place to go back to by itself.
   const last = stageKind(stage) === 'complete' || stage.holdback !== undefined;
   const mayRollBack = !last || isAnswering(input.probes.legacy);
@@ -91,7 +96,9 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     ? input.windowRequests
     : { legacy: rates.counted.legacy.requests, candidate: rates.counted.candidate.requests };
   const lowPower =
-    outcome === 'pass' && harm === undefined && stage.profile === 'small' ? lowPowerOf(judged, groups) : null;
+    outcome === 'pass' && harm === undefined && stage.profile === 'small' && !shadow
+      ? lowPowerOf(judged, groups)
+      : null;
   const unhealthy = isBaselineUnhealthy(judged);
   const floor = metrics.find(({ metric }) => metric === 'floor');
   const approvals = [
@@ -278,7 +285,7 @@ function summary(
 ): string {
   if (burnIn) return `${stage.name} is in burn-in: recorded, not judged`;
   if (outcome === 'pass') {
-    const main = metrics.find((metric) => metric.metric === 'errors')?.sentence ?? '';
+    const main = metrics.find(({ metric }) => metric === 'errors' || metric === PAIRS)?.sentence ?? '';
     const passes = `${stage.name} at ${formatShare(stage.share)} passes`;
     return lowPower === null ? `${passes}: ${main}` : `${passes}, low power: ${lowPower.sentence}; ${main}`;
   }

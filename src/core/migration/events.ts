@@ -101,7 +101,14 @@ export interface ApplyResult {
 /** What one observation window saw. */
 export interface WindowResult {
   readonly epoch: number;
-  readonly ended: 'window over' | 'harm' | 'drift changed' | 'roster changed' | 'settled' | 'asked';
+  readonly ended:
+    | 'window over'
+    | 'harm'
+    | 'drift changed'
+    | 'roster changed'
+    | 'settled'
+    | 'asked'
+    | 'budget spent';
   /** Milliseconds that count as soak: every gateway of the roster held the record and a lease. */
   readonly observedMs: number;
   /** The stage's evidence with this window: what the verdict rests on, and what the next window is given. */

@@ -248,6 +248,8 @@ export interface MigrationState {
   readonly baseline: Baseline | null;
   /** What callers and money were through in all windows. Absent before the first, and in older records. */
   readonly traffic?: TrafficTally;
+  /** What a stage that copies has spent, USD, all of its entries together. Absent while it has copied nothing. */
+  readonly copiesUsd?: number;
   readonly assessment: AssessmentSummary | null;
   /** The last verdicts of all stages, oldest first, at most 20. */
   readonly verdicts: readonly (GateVerdict & { readonly atMs: number; readonly window: number })[];
@@ -377,6 +379,12 @@ export function isHoldingBack(state: MigrationState): boolean {
 /** Whether what the current stage had held back has moved as well: there is no control arm any more. */
 export function isWhole(state: MigrationState): boolean {
   return holdbackOf(state) > 0 && !isHoldingBack(state);
+}
+
+/** Whether the current stage has spent what its copies may cost: no gateway sends more of them. */
+export function hasSpentCopies(state: MigrationState): boolean {
+  const { mirror, maxCostUsd = 0 } = stageAt(state.plan, state.stageIndex);
+  return mirror !== undefined && (state.copiesUsd ?? 0) >= maxCostUsd;
 }
 
 /** The share that may be served somewhere: the one in effect or one under way, whichever is higher. */

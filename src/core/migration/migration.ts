@@ -8,7 +8,13 @@ import { applyCommand } from './command-handling';
 import { dropStaleQuestions } from './confirmation';
 import type { Decision, EffectEvent, HealthCheckResult, MigrationEvent, RoutingReading } from './events';
 import { withReasons } from './gateway-roster';
-import { type AssessmentSummary, follows, type MigrationState, stageAt } from './migration-state';
+import {
+  type AssessmentSummary,
+  follows,
+  hasSpentCopies,
+  type MigrationState,
+  stageAt,
+} from './migration-state';
 import { applyPushResult } from './push-result';
 import { close, intend, record, rollBackToLegacy } from './routing-change';
 import { advanceIfDue, applyDeadlines, nextTurnMs, takeBack, takeTurn, waitsFor } from './stage-exit';
@@ -110,6 +116,12 @@ export function nextDecision(state: MigrationState, nowMs: number): Decision {
   const stage = stageAt(state.plan, state.stageIndex);
   // Drift is watched even at share 0: nothing else sees a kill latch cleared.
   if (stageKind(stage) === 'assess' && state.drift === null) return decideAssess(state);
+  if (hasSpentCopies(state) && state.drift === null && isDecided(state)) {
+    // Nobody renews leases meanwhile: copies that a gateway might still send end with them.
+    const untilMs = nextTurnMs(state);
+    const why = waitsFor(state) ?? 'held until an operator decides';
+    return { type: 'wait', key: `copies spent:${why}:${untilMs}`, untilMs, why };
+  }
   if (state.inEffect === null) throw new Error('expected a routing in effect in a stage that moves traffic');
   const handover = mayClose(state);
   return {
@@ -133,6 +145,11 @@ function decideAssess(state: MigrationState): Decision {
   const untilMs = nextTurnMs(state);
   const why = waitsFor(state) ?? 'held until an operator decides';
   return { type: 'wait', key: `assess:${why}:${untilMs}`, untilMs, why };
+}
+
+/** Whether another window of the current stage would change nothing by itself. */
+function isDecided({ stage: { verdict, held, reevaluating } }: MigrationState): boolean {
+  return !reevaluating && (held !== null || verdict?.outcome === 'pass');
 }
 
 /** A window ends at its length, at the end of the soak, or at a deadline, whichever comes first. */

@@ -1,3 +1,4 @@
+import { type StagePlan, stageKind } from '../plan/plan';
 import { withDrifts } from '../routing/drift';
 import { highestOf } from '../routing/routing';
 import { append } from './checkpoint';
@@ -127,7 +128,10 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
       missing.length === 0 && result.drift === null
         ? { share: effective.share, pinned: effective.pinned }
         : state.mayHold,
-    stage: { ...enteredStage(atMs, effective.epoch), ...entryOf(state, effective.share) },
+    stage: {
+      ...enteredStage(atMs, effective.epoch),
+      ...entryOf(state, effective.share > 0 || isShadow(stage)),
+    },
     lapses: [],
     retry: null,
     settled: [],
@@ -160,9 +164,13 @@ function withoutWord(state: MigrationState): string {
 }
 
 /** Every entry begins with fresh evidence, so it is counted: alpha is divided over entries. */
-function entryOf(state: MigrationState, share: number): { readonly entry?: number } {
+function entryOf(state: MigrationState, isJudged: boolean): { readonly entry?: number } {
   if (!follows(state, 3)) return {};
-  return { entry: (state.stage.entry ?? 0) + (share > 0 ? 1 : 0) };
+  return { entry: (state.stage.entry ?? 0) + (isJudged ? 1 : 0) };
+}
+
+function isShadow(stage: StagePlan): boolean {
+  return stageKind(stage) === 'shadow';
 }
 
 function driftsIn({ drift, drifts }: ApplyResult): readonly Drift[] {

@@ -1,4 +1,4 @@
-import { formatShare, judgedShare } from '../plan/plan';
+import { formatShare, judgedShare, type StagePlan } from '../plan/plan';
 import { highestOf, type RoutingRecord } from '../routing/routing';
 import { append, checkpointCount, openIntent, type RecordedWhat, type RoutingCause } from './checkpoint';
 import {
@@ -58,7 +58,8 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     pinned: share === 1,
     newConversationsOnly: state.newConversationsOnly,
     // A rollback to legacy sends the candidate no copies either.
-    shadow: rollback?.final === true ? 0 : state.shadow,
+    shadow: rollback?.final === true ? 0 : (stage.mirror ?? state.shadow),
+    ...(rollback?.final === true || stage.mirror === undefined ? {} : { shadowUsd: shadowUsd(state, stage) }),
   };
   const pending: PendingRouting = {
     checkpoint: checkpointCount({ ...superseded, checkpoints }),
@@ -87,6 +88,12 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     retry: null,
     phase: rollback === null ? 'applying' : 'rolling back',
   };
+}
+
+/** What each gateway may spend on copies: an equal part of what is left, in whole millionths of a dollar. */
+function shadowUsd({ copiesUsd = 0, roster }: MigrationState, { maxCostUsd = 0 }: StagePlan): number {
+  const left = Math.max(0, maxCostUsd - copiesUsd);
+  return Math.floor((left / Math.max(1, roster.length)) * 1e6) / 1e6;
 }
 
 /** Whether the gateways were not even read: what they serve is not this migration's, and nobody asked to move it. */

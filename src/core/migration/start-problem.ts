@@ -85,7 +85,10 @@ export function planProblem(plan: unknown, path: string): string | null {
     if (wrong !== null) return wrong;
   }
   const shares = stages.map(({ share }: { share: number }) => share);
-  const rising = shares.every((share, index) => index === 0 || share > (shares[index - 1] as number));
+  const rising = stages.every(
+    ({ share, mirror }: { share: number; mirror?: unknown }, index) =>
+      index === 0 || share > (shares[index - 1] as number) || (index === 1 && share === 0 && isPart(mirror)),
+  );
   return shares[0] === 0 && shares.at(-1) === 1 && rising
     ? numbersProblem(probes, `${path}.probes`, ['intervalMs', 'timeoutMs'])
     : said(`${path}.stages`, 'shares that rise from 0 to 1', shares.join(', '));
@@ -93,11 +96,17 @@ export function planProblem(plan: unknown, path: string): string | null {
 
 function stageProblem(stage: unknown, path: string): string | null {
   if (!isJsonObject(stage)) return said(path, 'an object', stage);
-  const { name, share, holdback, deadline, burnIn, gates } = stage;
+  const { name, share, holdback, mirror, maxCostUsd, deadline, burnIn, gates } = stage;
   if (!isText(name)) return said(`${path}.name`, 'a text', name);
   if (!isPart(share)) return said(`${path}.share`, 'a number from 0 to 1', share);
   if (holdback !== undefined && !(isTime(holdback) && holdback > 0 && holdback < share)) {
     return said(`${path}.holdback`, 'nothing, or a number above 0 and below the share', holdback);
+  }
+  if (mirror !== undefined && !isPart(mirror)) {
+    return said(`${path}.mirror`, 'nothing, or a number from 0 to 1', mirror);
+  }
+  if (mirror !== undefined && !isTime(maxCostUsd)) {
+    return said(`${path}.maxCostUsd`, 'a number beside mirror', maxCostUsd);
   }
   if (!isJsonObject(deadline)) return said(`${path}.deadline`, 'an object', deadline);
   if (!isJsonObject(burnIn)) return said(`${path}.burnIn`, 'an object', burnIn);

@@ -14,7 +14,15 @@ import { DAY_MS } from '../text/duration';
 import { rollBackByItself } from './automatic-rollback';
 import type { WindowResult } from './events';
 import { silentIn, withLocated, withRoster } from './gateway-roster';
-import { type Drift, follows, type Lapse, type MigrationState, type Pause, stageAt } from './migration-state';
+import {
+  type Drift,
+  follows,
+  hasSpentCopies,
+  type Lapse,
+  type MigrationState,
+  type Pause,
+  stageAt,
+} from './migration-state';
 import { close, driftSeen, pauseBecause, pauseForDrift, record } from './routing-change';
 import { advanceIfDue, applyDeadlines, notePass, takeBack } from './stage-exit';
 
@@ -56,7 +64,18 @@ export function applyWindow(state: MigrationState, window: WindowResult, atMs: n
     next = pauseBecause(next, { atMs, by: 'cutover', reason, cause: pauseCause(window.verdict) });
   }
   if (next.phase === 'handover') return closeWhenSettled(next, window, atMs);
-  return advanceIfDue(applyDeadlines(next, atMs), atMs);
+  return holdIfSpent(advanceIfDue(applyDeadlines(next, atMs), atMs), atMs);
+}
+
+/** A stage whose copies have cost what they may, and that has not passed, learns nothing more by itself. */
+function holdIfSpent(state: MigrationState, atMs: number): MigrationState {
+  const { held, verdict } = state.stage;
+  const isOpen = state.phase === 'observing' && held === null && verdict?.outcome !== 'pass';
+  if (!isOpen || !hasSpentCopies(state)) return state;
+  const { name, maxCostUsd = 0 } = stageAt(state.plan, state.stageIndex);
+  const reason = `${name} has spent the $${maxCostUsd} of its copies and has not passed: ${verdict?.sentence ?? 'not evaluated'}`;
+  const told = record(state, { what: 'held', reason, atMs });
+  return { ...told, stage: { ...told.stage, held: { atMs, reason } } };
 }
 
 /** Which metric asks for a verdict's pause. */
@@ -80,6 +99,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
     epoch: highestOf(state.epoch, window.highestEpoch),
     probes: window.probes,
     ...(window.traffic === undefined ? {} : { traffic: addTallies(state.traffic, window.traffic) }),
+    ...copiesOf(state, window),
     unreachable: window.answered === undefined ? state.unreachable : silentIn(state.roster, window.answered),
     unreachableBecause: window.unansweredBecause ?? {},
     // A promotion rests on the verdict before it: one that is no longer a pass takes it back.
@@ -99,6 +119,16 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
       -VERDICTS_KEPT,
     ),
   };
+}
+
+/** What the copies of a stage that is there for them have cost so far. */
+function copiesOf(
+  { copiesUsd = 0, plan, stageIndex, stage }: MigrationState,
+  { evidence }: WindowResult,
+): Pick<MigrationState, 'copiesUsd'> {
+  if (stageKind(stageAt(plan, stageIndex)) !== 'shadow') return {};
+  const grown = (evidence.pairs?.costUsd ?? 0) - (stage.evidence.pairs?.costUsd ?? 0);
+  return grown > 0 ? { copiesUsd: Number((copiesUsd + grown).toFixed(6)) } : {};
 }
 
 /** What the state keeps of a verdict with many strata. */

@@ -15,19 +15,24 @@ export function planPriceProblems(
     return missing.length === 0 ? [] : [`providers.${provider}.prices has none for ${missing.join(', ')}`];
   };
   const candidates = Object.values(route.models).map(({ candidate }) => candidate);
-  const missing = [
-    ...unpriced(route.legacy, Object.keys(route.models)),
-    ...unpriced(route.candidate, candidates),
-  ];
-  if (missing.length === 0) return [];
-  return plan.stages.flatMap(({ gates }, index) =>
-    gates.cost === undefined
+  const atCandidate = unpriced(route.candidate, candidates);
+  const atBoth = [...unpriced(route.legacy, Object.keys(route.models)), ...atCandidate];
+  return plan.stages.flatMap(({ gates, mirror }, index) => [
+    ...(mirror === undefined || atCandidate.length === 0
+      ? []
+      : [
+          {
+            path: `stages[${index}].mirror`,
+            message: `expected the candidate's prices of every model that the route maps, without which what copies cost is not known: ${atCandidate.join('; ')}`,
+          },
+        ]),
+    ...(gates.cost === undefined || atBoth.length === 0
       ? []
       : [
           {
             path: `stages[${index}].gates.cost`,
-            message: `expected prices of every model that the route maps, at both providers: ${missing.join('; ')}`,
+            message: `expected prices of every model that the route maps, at both providers: ${atBoth.join('; ')}`,
           },
-        ],
-  );
+        ]),
+  ]);
 }

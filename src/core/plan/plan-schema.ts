@@ -3,7 +3,7 @@ import { durationSchema, durationTextSchema, nameSchema, shareSchema } from '../
 import { EFFECT_MOMENTS, type EffectMoment, type PlannedNotification } from '../effects/effect';
 import { plannedEffectSchema } from '../effects/effect-schema';
 import { alphaAtEntry, asParts, GUARDRAIL_WEIGHTS } from '../gates/alpha-spending';
-import { DAY_MS, MINUTE_MS } from '../text/duration';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../text/duration';
 import { assessPlanSchema } from './assess-plan-schema';
 import { OUTCOMES_PART } from './outcome-gate';
 import { outcomeGatesSchema } from './outcome-gate-schema';
@@ -247,6 +247,16 @@ const stageSchema = z.strictObject({
   share: shareSchema
     .optional()
     .describe("The candidate's part of the randomised traffic: 0 to 1, or a percentage."),
+  mirror: shareSchema
+    .optional()
+    .describe(
+      "Copies this part of legacy's requests to the candidate and compares both answers, in a stage of share 0 after the first; callers are served by legacy alone.",
+    ),
+  maxCostUsd: z
+    .number()
+    .gt(0, 'expected an amount above 0, such as 5')
+    .optional()
+    .describe('What the copies of a stage with `mirror` may cost, USD; required with it.'),
   soak: durationTextSchema.optional().describe('How long the stage is observed, at least.'),
   window: durationTextSchema
     .optional()
@@ -451,7 +461,8 @@ export const planSchema = z
     checkOrder(stages, context);
     const { outcomes = [] } = input;
     const judgesSpending = stages.some(
-      ({ share, gates }) => share > 0 && SPENDING_MEASURES.some((measure) => measure in gates),
+      ({ share, mirror, gates }) =>
+        (share > 0 || mirror !== undefined) && SPENDING_MEASURES.some((measure) => measure in gates),
     );
     const alpha = {
       ...input.alpha,
@@ -665,7 +676,8 @@ function resolveStage(
   }: { readonly profile: Profile; readonly holdback: number },
   context: z.core.$RefinementCtx,
 ): ResolvedStage {
-  const share = stage.share ?? shares[stage.name];
+  const isShadow = stage.mirror !== undefined || stage.name === SHADOW;
+  const share = stage.share ?? (isShadow ? 0 : shares[stage.name]);
   if (share === undefined) {
     context.addIssue({
       code: 'custom',
@@ -673,7 +685,8 @@ function resolveStage(
       message: `expected a share for the stage "${stage.name}": only ${Object.keys(shares).join(', ')} have one by default`,
     });
   }
-  const defaults = defaultsAt(share ?? 0, holdback);
+  const mirror = checkMirror(stage, index, context);
+  const defaults = mirror === undefined ? defaultsAt(share ?? 0, holdback) : shadowDefaults();
   const soakMs = stage.soak ?? defaults.soakMs;
   const holdMs = stage.deadline?.hold ?? defaults.deadline.holdMs;
   const rollbackMs =
@@ -685,7 +698,7 @@ function resolveStage(
       message: 'expected a later time than hold',
     });
   }
-  if (share === 0 && soakMs > 0) {
+  if (share === 0 && soakMs > 0 && mirror === undefined) {
     context.addIssue({
       code: 'custom',
       path: ['stages', index, 'soak'],
@@ -718,6 +731,7 @@ function resolveStage(
     name: stage.name,
     share: share ?? Number.NaN,
     ...(holdback > 0 ? { holdback } : {}),
+    ...(mirror === undefined ? {} : { mirror, maxCostUsd: stage.maxCostUsd ?? Number.NaN }),
     soakMs,
     windowMs,
     minimumSample,
@@ -742,6 +756,47 @@ function resolveStage(
     ...approvalOf(stage.approval),
     ...(stage.effects === undefined ? {} : { effects: stage.effects }),
     ...(stage.confirm === undefined ? {} : { confirm: stage.confirm }),
+  };
+}
+
+/** The name of the stage that copies; others may as well. */
+const SHADOW = 'shadow';
+
+/** What a stage copies; it needs a bound on what that costs, and serves nobody by the candidate. */
+function checkMirror(
+  { name, mirror, maxCostUsd, share }: StageInput,
+  index: number,
+  context: z.core.$RefinementCtx,
+): number | undefined {
+  const issue = (field: string, message: string) =>
+    context.addIssue({ code: 'custom', path: ['stages', index, field], message });
+  if (mirror === undefined && name === SHADOW && (share ?? 0) === 0) {
+    issue('mirror', "expected the part of legacy's requests to copy, such as 5%");
+  }
+  if (mirror === undefined && maxCostUsd !== undefined) {
+    issue('maxCostUsd', 'expected it with mirror only: nothing else is bounded by it');
+  }
+  if (mirror === undefined) return undefined;
+  if (mirror === 0) issue('mirror', 'expected a part above 0, such as 5%');
+  if (maxCostUsd === undefined) {
+    issue('maxCostUsd', 'expected what the copies may cost, USD, such as 5: mirror needs a bound');
+  }
+  if ((share ?? 0) !== 0) {
+    issue('share', `expected no share beside mirror: nobody is served by the candidate, got ${share}`);
+  }
+  if (index !== 1) issue('mirror', 'expected it in the second stage, after the one that assesses');
+  return mirror;
+}
+
+/** Pairs tell more than two arms do: some hundreds are enough. */
+function shadowDefaults(): StageDefaults {
+  return {
+    soakMs: HOUR_MS,
+    minimumSample: 300,
+    minimumKeys: 0,
+    burnIn: { timeMs: 0, requests: 0 },
+    deadline: { holdMs: 3 * DAY_MS, rollbackMs: null },
+    gates: gateDefaults(0.02, null),
   };
 }
 
@@ -778,7 +833,8 @@ function checkOrder(stages: readonly ResolvedStage[], context: z.core.$Refinemen
       issue(index, 'name', `expected names that differ, got "${stage.name}" twice`);
     }
     const before = stages[index - 1];
-    if (before !== undefined && stage.share <= before.share) {
+    const copies = stage.mirror !== undefined && stage.share === 0;
+    if (before !== undefined && stage.share <= before.share && !copies) {
       issue(
         index,
         'share',

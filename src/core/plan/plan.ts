@@ -67,6 +67,12 @@ export interface StagePlan {
    * share applied. Absent: none, as in all plans of older releases.
    */
   readonly holdback?: number;
+  /**
+   * Part of legacy's requests that is copied to the candidate, above 0, in a stage that serves nobody by it; what it may
+   * cost, USD, comes with it. Absent: the stage copies nothing of its own.
+   */
+  readonly mirror?: number;
+  readonly maxCostUsd?: number;
   readonly soakMs: number;
   readonly windowMs: number;
   /** Candidate requests; for assess, probes of each side. */
@@ -231,17 +237,21 @@ export function judgedShare({ share, holdback = 0 }: Pick<StagePlan, 'share' | '
 }
 
 /** A stage's share as people read it: `10%`, or `95%, then 100%` where some traffic is held back. */
-export function stageShareText(stage: Pick<StagePlan, 'share' | 'holdback'>): string {
+export function stageShareText(stage: Pick<StagePlan, 'share' | 'holdback' | 'mirror'>): string {
   const share = formatShare(stage.share);
+  if (stage.mirror !== undefined) return `${share}, copies ${formatShare(stage.mirror)}`;
   return stage.holdback === undefined ? share : `${formatShare(judgedShare(stage))}, then ${share}`;
 }
 
-/** How a stage is treated: assess moves nothing, split compares two arms, complete has no control arm. */
-export type StageKind = 'assess' | 'split' | 'complete';
+/**
+ * How a stage is treated: assess moves nothing, shadow copies requests and serves nobody by the candidate, split compares
+ * two arms, complete has no control arm.
+ */
+export type StageKind = 'assess' | 'shadow' | 'split' | 'complete';
 
-/** The kind of a stage follows from its share. */
-export function stageKind(stage: Pick<StagePlan, 'share'>): StageKind {
-  if (stage.share === 0) return 'assess';
+/** The kind of a stage follows from its share, and from what it copies. */
+export function stageKind(stage: Pick<StagePlan, 'share' | 'mirror'>): StageKind {
+  if (stage.share === 0) return stage.mirror === undefined ? 'assess' : 'shadow';
   return stage.share === 1 ? 'complete' : 'split';
 }
 

@@ -208,5 +208,5 @@ function baselineOf({ failureRate, totalMs, firstTokenMs }: Traffic, models: num
 
 /** Whether a stage can be rehearsed: one without candidate traffic judges nothing. */
 export function isRehearsable(stage: StagePlan): boolean {
-  return stageKind(stage) !== 'assess';
+  return stage.share > 0;
 }

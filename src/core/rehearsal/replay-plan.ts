@@ -48,6 +48,8 @@ export function replayPlan(plan: Plan, windows: readonly RecordedWindow[]): Plan
   const visits = visitsOf(windows);
   const stages: ReplayedStage[] = [];
   let reached = true;
+  // A stage that only copies is an entry of its own, and is not judged again here.
+  const copying = plan.stages.filter((stage) => stageKind(stage) === 'shadow').length;
   visits.forEach((visit, index) => {
     const [first] = visit;
     const last = visit.at(-1);
@@ -57,7 +59,7 @@ export function replayPlan(plan: Plan, windows: readonly RecordedWindow[]): Plan
     const alpha =
       plan.alpha === undefined
         ? stage.alpha
-        : alphaAtEntry(plan.alpha, index + 1, plan.stages.indexOf(stage));
+        : alphaAtEntry(plan.alpha, index + 1 + copying, plan.stages.indexOf(stage));
     const { holdback: _own, ...judged } = stage;
     const { holdback } = first.stage;
     const held = holdback === undefined ? {} : { holdback };

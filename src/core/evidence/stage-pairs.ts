@@ -1,0 +1,155 @@
+import {
+  appendWindow,
+  type DetectorState,
+  mapSegments,
+  NO_WINDOWS,
+  thinned,
+} from '../statistics/change-detector';
+import { KEY_BUCKETS, mergeKeys } from './key-buckets';
+import { decodeNumbers, encodeNumbers } from './number-list';
+import {
+  CELLS,
+  mergeLost,
+  NO_PAIRS,
+  PAIR_ASPECTS,
+  type PairAspect,
+  type PairCounts,
+  type PairRow,
+  RATIO_BOUNDS,
+  type RatioAspect,
+} from './pair-counts';
+
+/** What a stage keeps of pairs: plain JSON, about two kilobytes. */
+export interface StagePairs {
+  /** Packed `PairSums`, by the windows from which they count. */
+  readonly windows: DetectorState<string>;
+  /** Two numbers a bucket of keys: pairs that count, and those that speak against the candidate. Absent without keys. */
+  readonly keys: Readonly<Partial<Record<JudgedAspect, string>>>;
+  readonly lost: PairCounts['lost'];
+  readonly copies: number;
+  readonly costUsd: number;
+}
+
+/** The aspects of which it is judged whether the candidate is worse. */
+export type JudgedAspect = 'answers' | RatioAspect;
+
+/** Cells of each aspect, all keys together, as in `CELLS`. */
+export type PairSums = Readonly<Record<PairAspect, readonly number[]>>;
+
+/** A bucket of keys: pairs that count, and those that speak against the candidate. */
+type PairBucket = readonly [bucket: number, count: number, against: number];
+
+const STARTS = 12;
+const JUDGED = ['answers', 'latency', 'outputTokens', 'cost'] as const satisfies readonly JudgedAspect[];
+const NONE: StagePairs = {
+  windows: NO_WINDOWS,
+  keys: {},
+  lost: {},
+  copies: 0,
+  costUsd: 0,
+};
+
+/** The place of the first of `RATIO_BOUNDS` that a margin does not exceed; the last for larger ones. */
+export function boundFor(increase: number): number {
+  const index = RATIO_BOUNDS.findIndex((bound) => bound >= 1 + increase - ROUNDING);
+  return index < 0 ? RATIO_BOUNDS.length - 1 : index;
+}
+
+const ROUNDING = 1e-9;
+
+/** A stage's pairs with those of one more window; `bounds` are what is harm in each ratio, as `boundFor` has it. */
+export function withPairs(
+  held: StagePairs = NONE,
+  seen: PairCounts = NO_PAIRS,
+  bounds: Readonly<Record<RatioAspect, number>>,
+): StagePairs {
+  const sums = PAIR_ASPECTS.flatMap((aspect) => sumOf(seen[aspect], CELLS[aspect]));
+  const windows = thinned(appendWindow(held.windows, encodeNumbers(sums), addPacked), STARTS, addPacked);
+  const keys: Partial<Record<JudgedAspect, string>> = {};
+  for (const aspect of JUDGED) {
+    const now = keysOf(seen[aspect], aspect === 'answers' ? null : bounds[aspect]);
+    const merged = mergeKeys(held.keys[aspect] ?? null, now);
+    if (merged !== null) keys[aspect] = merged;
+  }
+  return {
+    windows,
+    keys,
+    lost: mergeLost([held.lost, seen.lost]),
+    copies: held.copies + seen.copies,
+    // Sums are carried as JSON: a millionth of a dollar is enough.
+    costUsd: Number((held.costUsd + seen.costUsd).toFixed(6)),
+  };
+}
+
+/** The pairs of a stage, by the windows from which they count. */
+export function pairSums({ windows }: StagePairs): DetectorState<PairSums> {
+  return mapSegments(windows, (packed) => {
+    const numbers = decodeNumbers(packed);
+    let at = 0;
+    const take = (aspect: PairAspect) => {
+      const cells = numbers.slice(at, at + CELLS[aspect]);
+      at += CELLS[aspect];
+      return cells;
+    };
+    return {
+      answers: take('answers'),
+      latency: take('latency'),
+      outputTokens: take('outputTokens'),
+      cost: take('cost'),
+      decisions: take('decisions'),
+    };
+  });
+}
+
+/** Pairs of adjoining windows together. */
+export function addSums(a: PairSums, b: PairSums): PairSums {
+  return {
+    answers: addLists(a.answers, b.answers),
+    latency: addLists(a.latency, b.latency),
+    outputTokens: addLists(a.outputTokens, b.outputTokens),
+    cost: addLists(a.cost, b.cost),
+    decisions: addLists(a.decisions, b.decisions),
+  };
+}
+
+/** The buckets of keys of an aspect that have pairs which count; empty where nothing is keyed. */
+export function pairBuckets({ keys }: StagePairs, aspect: JudgedAspect): readonly PairBucket[] {
+  const numbers = decodeNumbers(keys[aspect] ?? '');
+  return Array.from({ length: KEY_BUCKETS }, (_, bucket): PairBucket => {
+    return [bucket, numbers[2 * bucket] ?? 0, numbers[2 * bucket + 1] ?? 0];
+  }).filter(([, count]) => count > 0);
+}
+
+function sumOf(rows: readonly PairRow[], cells: number): number[] {
+  return rows.reduce<number[]>(
+    (sum, [, ...counts]) => addLists(sum, counts),
+    new Array<number>(cells).fill(0),
+  );
+}
+
+/** `bound` is that of a ratio; null for answers, of which only those count that differ. */
+function keysOf(rows: readonly PairRow[], bound: number | null): string | null {
+  const keyed = rows.filter(([bucket]) => bucket >= 0);
+  if (keyed.length === 0) return null;
+  const numbers = new Array<number>(2 * KEY_BUCKETS).fill(0);
+  for (const [bucket, ...cells] of keyed) {
+    const at = 2 * (bucket % KEY_BUCKETS);
+    const counting = bound === null ? cells.slice(0, 2) : cells;
+    const against = bound === null ? cells.slice(0, 1) : cells.slice(bound + 1);
+    numbers[at] = (numbers[at] ?? 0) + total(counting);
+    numbers[at + 1] = (numbers[at + 1] ?? 0) + total(against);
+  }
+  return encodeNumbers(numbers);
+}
+
+function addPacked(a: string, b: string): string {
+  return encodeNumbers(addLists(decodeNumbers(a), decodeNumbers(b)));
+}
+
+function addLists(a: readonly number[], b: readonly number[]): number[] {
+  return a.map((value, index) => value + (b[index] ?? 0));
+}
+
+function total(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
+}
