@@ -192,10 +192,9 @@ describe('pairs, by simulation', () => {
       );
     // McNemar's test at each look, which is for one look.
     const isSignificant = (evidence: StageEvidence) => {
-      const [lost = 0, won = 0] = /lost ([\d]+) and won ([\d]+)/
-        .exec(metricOf(judged(all, evidence), 'pairs').sentence)
-        ?.slice(1)
-        .map(Number) as number[];
+      const { sentence } = metricOf(judged(all, evidence), 'pairs');
+      const said = /lost (\d+) and won (\d+)/.exec(sentence);
+      const [lost, won] = [Number(said?.[1]), Number(said?.[2])];
       return lost + won >= 10 && (lost - won) / Math.sqrt(lost + won) > 1.645;
     };
     const wrong = { ours: 0, once: 0 };

@@ -1,5 +1,6 @@
 import { InvalidDocument, parseDocument } from '../../../src/core/configuration/schema-parts';
 import { GUARDRAIL_WEIGHTS } from '../../../src/core/gates/alpha-spending';
+import { type StagePlan, stageKind, stageShareText } from '../../../src/core/plan/plan';
 import { planSchema } from '../../../src/core/plan/plan-schema';
 
 const HOUR_MS = 3_600_000;
@@ -538,5 +539,71 @@ describe('gates of cost and output tokens', () => {
     ['a number', { cost: 0.5 }, 'stages[1].gates.cost'],
   ])('refuse %s', (_, gates, message) => {
     expect(() => parseDocument(planSchema, planWith(gates), 'plan.yaml')).toThrow(message);
+  });
+});
+
+describe('a stage that copies', () => {
+  const planWith = (stage: object, at = 1) => {
+    const stages: object[] = [{ name: 'assess' }, { name: 'canary' }, { name: 'complete' }];
+    stages.splice(at, 0, stage);
+    return { route: 'chat', stages };
+  };
+
+  it('has share 0 between the first and those that move, an hour of soak and 300 pairs', () => {
+    const { stages } = planSchema.parse(planWith({ name: 'shadow', mirror: '5%', maxCostUsd: 5 }));
+    expect(stages.map(({ share }) => share)).toEqual([0, 0, 0.1, 1]);
+    expect(stages.map(stageKind)).toEqual(['assess', 'shadow', 'split', 'complete']);
+    expect(stages[1]).toMatchObject({ mirror: 0.05, maxCostUsd: 5, soakMs: 3_600_000, minimumSample: 300 });
+    expect(stageShareText(stages[1] as StagePlan)).toBe('0%, copies 5%');
+    expect(stages[1]?.alpha.rollback).toBeCloseTo(0.025, 12);
+    expect(stages[2]?.alpha.rollback).toBeCloseTo(0.0125, 12);
+  });
+
+  it.each([
+    [
+      'without a bound',
+      { name: 'shadow', mirror: '5%' },
+      1,
+      'stages[1].maxCostUsd: expected what the copies may cost',
+    ],
+    [
+      'without a part',
+      { name: 'shadow', maxCostUsd: 5 },
+      1,
+      "stages[1].mirror: expected the part of legacy's",
+    ],
+    [
+      'of nothing',
+      { name: 'shadow', mirror: 0, maxCostUsd: 5 },
+      1,
+      'stages[1].mirror: expected a part above 0',
+    ],
+    [
+      'for nothing',
+      { name: 'shadow', mirror: 0.1, maxCostUsd: 0 },
+      1,
+      'maxCostUsd: expected an amount above 0',
+    ],
+    [
+      'that moves',
+      { name: 'shadow', mirror: 0.1, maxCostUsd: 5, share: 0.05 },
+      1,
+      'stages[1].share: expected no share',
+    ],
+    ['first', { name: 'shadow', mirror: 0.1, maxCostUsd: 5 }, 0, 'expected it in the second stage'],
+    [
+      'late',
+      { name: 'shadow', mirror: 0.1, maxCostUsd: 5 },
+      2,
+      'stages[2].mirror: expected it in the second stage',
+    ],
+    [
+      'but for its bound',
+      { name: 'try', share: 0.05, maxCostUsd: 5 },
+      1,
+      'stages[1].maxCostUsd: expected it with mirror',
+    ],
+  ])('is refused %s', (_, stage, at, message) => {
+    expect(() => parseDocument(planSchema, planWith(stage, at), 'plan.yaml')).toThrow(message);
   });
 });
