@@ -82,6 +82,8 @@ const INDEXED_VALUE_TYPE = { Keyword: 2, Double: 4, Bool: 5 } as const;
 /** A connection whose every call ends in bounded time, with errors that name the address. */
 export class TemporalService {
   readonly workflows: WorkflowClient;
+  readonly #open = new Map<AbortController, Promise<unknown>>();
+  #isClosing = false;
 
   private constructor(
     readonly address: string,
@@ -125,7 +127,7 @@ export class TemporalService {
   /** A call that Temporal itself answers; throws `TemporalUnreachable` when it does not. */
   async ask<T>(work: () => Promise<T>, timeoutMs = CALL_TIMEOUT_MS): Promise<T> {
     try {
-      return await this.connection.withDeadline(Date.now() + timeoutMs, work);
+      return await this.#call(Date.now() + timeoutMs, work);
     } catch (error) {
       throw this.explained(error, timeoutMs);
     }
@@ -137,12 +139,12 @@ export class TemporalService {
     for (;;) {
       try {
         // One lost task must not take the whole time: queries may be asked again, updates bear an id.
-        return await this.connection.withDeadline(Math.min(deadlineMs, Date.now() + ATTEMPT_MS), work);
+        return await this.#call(Math.min(deadlineMs, Date.now() + ATTEMPT_MS), work);
       } catch (error) {
         const code = codeOf(error);
         // "No poller seen recently" is a failed precondition.
         const silent = NO_ANSWER.includes(code) || code === FAILED_PRECONDITION;
-        if (!silent) throw this.explained(error, timeoutMs);
+        if (!silent || this.#isClosing) throw this.explained(error, timeoutMs);
         if (Date.now() + RETRY_MS < deadlineMs) {
           await sleep(RETRY_MS);
           continue;
@@ -275,8 +277,32 @@ export class TemporalService {
     }
   }
 
-  close(): Promise<void> {
-    return this.connection.close();
+  /**
+   * Ends the calls that are under way, then the connection: one that the SDK tries again over a closed connection throws
+   * where nobody catches it.
+   */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    for (const ending of this.#open.keys()) ending.abort();
+    await Promise.all(this.#open.values());
+    await this.connection.close();
+  }
+
+  async #call<T>(deadlineMs: number, work: () => Promise<T>): Promise<T> {
+    // One for each call: the SDK never takes its listener off a signal.
+    const ending = new AbortController();
+    const { connection } = this;
+    const call = connection.withAbortSignal(ending.signal, () => connection.withDeadline(deadlineMs, work));
+    const ended = call.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#open.set(ending, ended);
+    try {
+      return await call;
+    } finally {
+      this.#open.delete(ending);
+    }
   }
 
   private explained(error: unknown, timeoutMs: number): unknown {

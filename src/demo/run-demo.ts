@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunningConsole } from '../console/server/console-server';
 import { openConsole } from '../console/server/open-console';
@@ -40,8 +41,8 @@ export interface DemoOptions {
   readonly keep: boolean;
   /** Whether the web console is served as well. */
   readonly ui: boolean;
-  /** Resolves when the demo is to stop, as by Ctrl-C. */
-  readonly interrupted: Promise<void>;
+  /** Aborted when the demo is to stop, as by Ctrl-C. */
+  readonly interrupted: AbortSignal;
 }
 
 /** Thrown when the demo was interrupted before its end; everything it started has been stopped. */
@@ -53,29 +54,44 @@ const LIVE_LINE_MS = 1_000;
 const POLL_MS = 200;
 const WARM_REQUESTS = 200;
 
-/** Runs one scenario from start to end and stops everything that it started. */
-export async function runDemo({ scenario, say, keep, ui, interrupted }: DemoOptions): Promise<DemoResult> {
-  const stack = await startDemoStack(say);
+/** Runs one scenario from start to end and stops everything that it started; throws `DemoInterrupted`. */
+export async function runDemo({ say, interrupted, ...options }: DemoOptions): Promise<DemoResult> {
+  // What was under way when it was interrupted has nothing more to say.
+  const quiet = (line: string): void => {
+    if (!interrupted.aborted) say(line);
+  };
+  try {
+    return await playDemo({ say: quiet, interrupted, ...options });
+  } catch (error) {
+    throw interrupted.aborted ? new DemoInterrupted('interrupted: everything was stopped') : error;
+  }
+}
+
+async function playDemo({ scenario, say, keep, ui, interrupted }: DemoOptions): Promise<DemoResult> {
+  const stack = await startDemoStack(say, interrupted);
   const consoles: RunningConsole[] = [];
+  const ended = aborted(interrupted);
   try {
     introduce(stack, scenario, say);
     if (ui) consoles.push(await openDemoConsole(stack, say));
     const result = await Promise.race([
-      migrate(stack, scenario, say),
-      interrupted.then(() => {
-        throw new DemoInterrupted('interrupted: everything was stopped');
-      }),
+      migrate(stack, scenario, say, interrupted),
+      ended.then(() => interrupted.throwIfAborted() as never),
     ]);
     summarise(stack, result, say);
     if (keep) {
       say('running until Ctrl-C');
-      await interrupted;
+      await ended;
     }
     return result;
   } finally {
     for (const open of consoles) await open.stop();
     await stack.stop();
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await once(signal, 'abort');
 }
 
 const CONSOLE_PORT = 8421;
@@ -112,10 +128,13 @@ async function migrate(
   stack: DemoStack,
   scenario: DemoScenario,
   say: (line: string) => void,
+  interrupted: AbortSignal,
 ): Promise<DemoResult> {
   const { client, load } = stack;
+  // Every wait ends with the demo: one that waits for what was stopped would keep the process for good.
+  const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal: interrupted });
   say('warming up until the load flows');
-  while (load.counts().requests < WARM_REQUESTS) await sleep(POLL_MS);
+  while (load.counts().requests < WARM_REQUESTS) await pause(POLL_MS);
   const configuration = demoConfiguration(stack.addresses, 'legacy', '.');
   const started = await client.start({
     plan: demoPlan(),
@@ -136,14 +155,14 @@ async function migrate(
     for (;;) {
       if (fits(status)) return status;
       if (status.phase === 'closed') throw new Error(`the migration closed early: ${status.outcome}`);
-      // Nothing reads the status once the demo was interrupted: this wait alone must not keep the process.
-      await sleep(POLL_MS / 2, undefined, { ref: false });
+      await pause(POLL_MS / 2);
     }
   };
   const playing = play(scenario, {
     stack,
     say,
     until,
+    pause,
     rolledBackIn: (durationMs) => {
       commandRollbackMs = durationMs;
     },
@@ -153,7 +172,7 @@ async function migrate(
 
   let nextLineMs = 0;
   while (status.phase !== 'closed') {
-    await sleep(POLL_MS);
+    await pause(POLL_MS);
     status = await client.status('chat');
     const elapsedMs = performance.now() - startMs;
     if (elapsedMs >= nextLineMs) {

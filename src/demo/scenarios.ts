@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CommandName } from '../core/migration/command';
 import type { MigrationStatus } from '../core/migration/status';
 import type { DemoStack } from './stack';
@@ -12,6 +11,8 @@ export interface Stage {
   readonly say: (line: string) => void;
   /** Resolves with the first status that fits; rejects when the migration closes before. */
   readonly until: (fits: (status: MigrationStatus) => boolean) => Promise<MigrationStatus>;
+  /** Waits for so many milliseconds; rejects when the demo was interrupted. */
+  readonly pause: (ms: number) => Promise<void>;
   /** Told how long a rollback took from command to verified, milliseconds. */
   readonly rolledBackIn: (durationMs: number) => void;
 }
@@ -58,7 +59,7 @@ async function playDrift({ stack, say, until }: Stage): Promise<void> {
   Object.assign(stack.candidate.behaviour, { brokenCallRatio: 0.6 });
 }
 
-async function playOperator({ stack, say, until, rolledBackIn }: Stage): Promise<void> {
+async function playOperator({ stack, say, until, pause, rolledBackIn }: Stage): Promise<void> {
   const { client } = stack;
   const command = async (name: CommandName, payload: Record<string, unknown>): Promise<void> => {
     const startMs = performance.now();
@@ -72,13 +73,13 @@ async function playOperator({ stack, say, until, rolledBackIn }: Stage): Promise
     );
   };
   await until((status) => status.stage === 'canary' && status.phase === 'observing');
-  await sleep(2_000);
+  await pause(2_000);
   await command('pause', { reason: 'let us look at the dashboards' });
-  await sleep(2_000);
+  await pause(2_000);
   await command('resume', { reason: 'looks fine' });
   await until((status) => status.stage === 'rolling' && status.phase === 'observing');
-  await sleep(4_000);
+  await pause(4_000);
   await command('rollback', { to: 'previous', reason: 'a customer reports odd answers' });
-  await sleep(3_000);
+  await pause(3_000);
   await command('emergencyRollback', { reason: 'it is the candidate' });
 }

@@ -38,8 +38,14 @@ const LEAVE_MS = 1_000;
 /** Short answers: the demo shows routing, not generation. */
 const BEHAVIOUR = { tokens: 8, tokenMs: 8 };
 
-/** Starts providers, gateways, Temporal, worker and load; whatever fails, what was started is stopped again. */
-export async function startDemoStack(report: (line: string) => void): Promise<DemoStack> {
+/**
+ * Starts providers, gateways, Temporal, worker and load; whatever fails, what was started is stopped again. Once
+ * `interrupted` is aborted nothing more is started.
+ */
+export async function startDemoStack(
+  report: (line: string) => void,
+  interrupted: AbortSignal,
+): Promise<DemoStack> {
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const stopOne of stops.splice(0).reverse()) await stopOne();
@@ -47,8 +53,9 @@ export async function startDemoStack(report: (line: string) => void): Promise<De
   try {
     const folder = mkdtempSync(join(tmpdir(), 'cutover-demo-'));
     stops.push(async () => rmSync(folder, { recursive: true, force: true }));
-    const temporal = await startTemporal(folder, report);
+    const temporal = await startTemporal(folder, report, interrupted);
     stops.push(temporal.stop);
+    interrupted.throwIfAborted();
 
     const keys = { LEGACY_KEY: randomKey(), CANDIDATE_KEY: randomKey(), CUTOVER_ADMIN_TOKEN: randomKey() };
     const resolveSecret = (reference: string) => keys[reference.replace('env:', '') as keyof typeof keys];
@@ -70,8 +77,12 @@ export async function startDemoStack(report: (line: string) => void): Promise<De
     const addresses = await demoAddresses(legacy, candidate);
     const running = new Map<string, RunningGateway>();
     const startOne = async (name: string, settled: 'legacy' | 'candidate'): Promise<void> => {
+      interrupted.throwIfAborted();
       const configuration = demoConfiguration(addresses, settled, join(folder, name));
-      running.set(name, await startGateway({ configuration, name, resolveSecret, log: 'none' }));
+      const gateway = await startGateway({ configuration, name, resolveSecret, log: 'none' });
+      running.set(name, gateway);
+      // Everything may have been stopped meanwhile.
+      if (interrupted.aborted) await gateway.stop();
     };
     for (const { name } of addresses.gateways) await startOne(name, 'legacy');
     stops.push(async () => {
@@ -118,8 +129,8 @@ export async function startDemoStack(report: (line: string) => void): Promise<De
   }
 }
 
-async function startTemporal(folder: string, report: (line: string) => void) {
-  const source = await findTemporal({ env: environment, cacheDir: cacheDirectory(), report });
+async function startTemporal(folder: string, report: (line: string) => void, signal: AbortSignal) {
+  const source = await findTemporal({ env: environment, cacheDir: cacheDirectory(), report, signal });
   if (source.kind === 'address') {
     const { address, namespace } = source;
     report(`Temporal: ${address}, namespace ${namespace} (configured)`);

@@ -3,6 +3,7 @@ import { DemoInterrupted, runDemo } from '../../demo/run-demo';
 import { DEMO_SCENARIOS, type DemoScenario } from '../../demo/scenarios';
 import { CliError, EXIT } from '../options/cli-error';
 import { printJson, printLine, printNote } from '../options/output';
+import { untilInterrupted } from './until-interrupted';
 
 /** `cutover demo`: two local providers, a load, gateways, worker and Temporal; one migration from start to end. */
 export function registerDemo(program: Command): void {
@@ -15,18 +16,16 @@ export function registerDemo(program: Command): void {
     .option('--json', 'narrate to standard error and end with one line of JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ cutover demo\n  $ cutover demo --ui --keep\n  $ cutover demo --scenario regression --json\n\nExits 0 when the scenario ended as it should, 5 when not.',
+      '\nExamples:\n  $ cutover demo\n  $ cutover demo --ui --keep\n  $ cutover demo --scenario regression --json\n\nExits 0 when the scenario ended as it should, 5 when not, 1 when it was interrupted.',
     )
     .action(async (options: { scenario: DemoScenario; keep?: boolean; ui?: boolean; json?: boolean }) => {
       const say = options.json === true ? printNote : printLine;
-      const interrupted = new Promise<void>((resolve) => {
-        process.once('SIGINT', () => resolve());
-        process.once('SIGTERM', () => resolve());
-      });
+      const { signal: interrupted, release } = untilInterrupted();
       const { scenario, keep = false, ui = false } = options;
       const result = await runDemo({ scenario, say, keep, ui, interrupted }).catch((error: unknown) => {
         throw error instanceof DemoInterrupted ? new CliError(error.message, EXIT.failure) : error;
       });
+      release();
       if (options.json === true) printJson(result);
       const expected = options.scenario === 'default' ? 'completed' : 'rolled back';
       if (result.outcome !== expected || result.clientFailures > 0) {
