@@ -98,7 +98,7 @@ module.exports = {
     only(
       'adapters-import-ports',
       '^src/adapters/',
-      '^src/(core/|guarded-fetch\\.ts$|ports\\.ts$|contract\\.ts$|adapters/|assess/|capacity/|parity/|history/)',
+      '^src/(core/|guarded-fetch\\.ts$|ports\\.ts$|contract\\.ts$|adapters/|assess/|capacity/|parity/|history/|payload-codec/)',
       'one file an outside system; usage logs are one, golden prompts, Temporal histories and training others',
     ),
     only('parity-imports-core', '^src/parity/', '^src/(core/|parity/|schemas/)', 'parity stands alone'),

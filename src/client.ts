@@ -414,7 +414,7 @@ export class MigrationClient {
   /** The history of a migration of a route, the newest without `wanted`, all its runs in their order; needs no worker. */
   async fetchHistory(route: string, wanted?: string): Promise<readonly FetchedRun[]> {
     // Loaded here only: it knows every message of Temporal, and no rollback should wait for that.
-    const { fetchRun } = await import('./client/history.js');
+    const { fetchedRun } = await import('./client/history.js');
     const workflowId = workflowIdOf(route);
     const runs: FetchedRun[] = [];
     let runId: string | null = (
@@ -424,7 +424,7 @@ export class MigrationClient {
       const id: string = runId;
       const handle = this.service.workflows.getHandle(workflowId, id);
       try {
-        runs.unshift(await this.service.ask(() => fetchRun(handle, id), HISTORY_WAIT_MS));
+        runs.unshift(fetchedRun(await this.service.history(handle, HISTORY_WAIT_MS), id));
       } catch (error) {
         // Temporal no longer keeps the first runs.
         if (runs.length > 0 && isNotFound(error)) break;

@@ -21,6 +21,7 @@ import type { ListenAddress } from './gateway/sockets/listen-address';
 import { openListenerTls } from './gateway/sockets/listener-tls';
 import { Credentials } from './gateway/upstream/credentials';
 import { type MetricsListener, startMetricsListener } from './metrics-listener';
+import { loadCodec } from './payload-codec/load-codec';
 import { firstLineOf, runAll } from './running-workers';
 import { installRuntime, uncachedWorkflows } from './temporal-runtime';
 
@@ -47,6 +48,8 @@ export interface WorkerOptions {
   readonly parity?: ParityDirectories;
   /** A folder of this machine into which migrations that end are reported; none by default. */
   readonly reportsFolder?: string;
+  /** Path of a module that exports `payloadCodecs`; CUTOVER_DATA_CONVERTER when absent, then none. */
+  readonly dataConverter?: string;
   /** Windows that can be observed at once by this process; 100 by default. */
   readonly watchSlots?: number;
   /** Effects and gates by others at once; 20 by default. One that hangs takes a slot until it times out. */
@@ -72,6 +75,7 @@ export interface RunningWorker {
  */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { configuration, parity = parityDirectories() } = options;
+  const codec = await loadCodec(options.dataConverter);
   const credentials = await Credentials.open({
     configured: configuration.credentials,
     now: () => performance.now(),
@@ -83,7 +87,15 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const sdkMetricsUrl = await installRuntime({ metrics: options.metrics !== undefined });
   const metrics = options.metrics === undefined ? undefined : new WorkerMetrics(sdkMetricsUrl);
   const { routing, watch, effects } = createActivities(
-    createPorts(configuration, resolveSecret, readDocument, parity, metrics, options.reportsFolder),
+    createPorts(
+      configuration,
+      resolveSecret,
+      readDocument,
+      parity,
+      metrics,
+      options.reportsFolder,
+      codec?.payloadCodecs,
+    ),
   );
   let state = 'it connects to Temporal';
   const listener = await showMetrics(options, metrics, () => (state === SERVING ? null : state));
@@ -91,7 +103,12 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     await listener?.stop();
     throw error;
   });
-  const shared = { connection, namespace: options.namespace, shutdownGraceTime: SHUTDOWN_GRACE } as const;
+  const shared = {
+    connection,
+    namespace: options.namespace,
+    shutdownGraceTime: SHUTDOWN_GRACE,
+    ...(codec === null ? {} : { dataConverter: codec }),
+  } as const;
   const created = Promise.all([
     Worker.create({
       ...shared,

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { PayloadCodec } from '@temporalio/common';
 import type { Configuration } from '../core/configuration/configuration-schema';
 import type { Ports, TelemetryPort } from '../ports';
 import { adminClientTls } from './admin-client-tls';
@@ -22,6 +23,7 @@ export function createPorts(
   parity: ParityDirectories,
   telemetry: TelemetryPort = SILENCE,
   reportsFolder?: string,
+  codecs: readonly PayloadCodec[] = [],
 ): Ports {
   const providers = createProviderProbes({ configuration, resolveSecret, now: systemClock.now });
   return {
@@ -30,7 +32,7 @@ export function createPorts(
     parity: createParityRuns(configuration, providers, parity),
     standing: createWorkflowStanding(),
     usage: createUsageLogs({ configuration, resolveSecret, readDocument }),
-    reports: createReportWriter(reportsFolder ?? null),
+    reports: createReportWriter(reportsFolder ?? null, codecs),
     clock: systemClock,
     telemetry,
     effects: observedEffects(createEffectTargets(configuration, resolveSecret), telemetry),

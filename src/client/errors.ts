@@ -12,6 +12,17 @@ export class TemporalUnreachable extends Error {
   }
 }
 
+/** Thrown when what Temporal keeps went through a codec that this client does not have. */
+export class EncodedPayloads extends Error {
+  override readonly name = 'EncodedPayloads';
+  constructor(encoding: string, options?: ErrorOptions) {
+    super(
+      `what Temporal keeps is encoded (${encoding}): name the module that decodes it by --data-converter or CUTOVER_DATA_CONVERTER`,
+      options,
+    );
+  }
+}
+
 /** Thrown when Temporal knows no migration of the route, or none of the id that was asked for. */
 export class NoMigration extends Error {
   override readonly name = 'NoMigration';

@@ -1,5 +1,4 @@
-import type { WorkflowHandle } from '@temporalio/client';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils';
+import { type History, historyToJSON } from '@temporalio/common/lib/proto-utils';
 
 /** One run's history as Temporal writes it in JSON: what `temporal workflow show -o json` prints. */
 export interface FetchedRun {
@@ -8,8 +7,7 @@ export interface FetchedRun {
 }
 
 /** All events of one run. */
-export async function fetchRun(handle: WorkflowHandle, runId: string): Promise<FetchedRun> {
-  const history = await handle.fetchHistory();
+export function fetchedRun(history: History, runId: string): FetchedRun {
   const { events } = JSON.parse(historyToJSON(history)) as { events: unknown[] };
   return { runId, events };
 }

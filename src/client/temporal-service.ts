@@ -5,13 +5,22 @@ import {
   isGrpcServiceError,
   NamespaceNotFoundError,
   type WorkflowClient,
+  type WorkflowHandle,
 } from '@temporalio/client';
-import { defineSearchAttributeKey, type SearchAttributePair, SearchAttributeType } from '@temporalio/common';
+import {
+  defineSearchAttributeKey,
+  type SearchAttributePair,
+  SearchAttributeType,
+  ValueError,
+} from '@temporalio/common';
+import type { History } from '@temporalio/common/lib/proto-utils';
 import { tsToMs } from '@temporalio/common/lib/time';
 import { SEARCH_ATTRIBUTES } from '../contract';
 import type { Checkpoint } from '../core/migration/checkpoint';
+import { decodeEvents } from '../payload-codec/decoded-history';
+import { loadCodec, type UsersConverter } from '../payload-codec/load-codec';
 import { configuredAddress } from '../temporal-server/configured-address';
-import { TemporalUnreachable } from './errors';
+import { EncodedPayloads, TemporalUnreachable } from './errors';
 import { handedCheckpoints, type RunEvent } from './migration-record';
 
 /** Where Temporal is; what is not given comes from TEMPORAL_* variables or a profile. */
@@ -22,6 +31,8 @@ export interface ConnectOptions {
   readonly namespace?: string;
   /** To open the connection, milliseconds. Default: 5,000. */
   readonly connectTimeoutMs?: number;
+  /** Path of a module that exports `payloadCodecs`. Default: CUTOVER_DATA_CONVERTER, then none. */
+  readonly dataConverter?: string;
 }
 
 /** Workers that ask for work on a task queue. Temporal lists one for five minutes after its last poll. */
@@ -89,16 +100,22 @@ export class TemporalService {
     readonly address: string,
     readonly namespace: string,
     private readonly connection: Connection,
+    private readonly codec: UsersConverter | null,
   ) {
-    this.workflows = new Client({ connection, namespace }).workflow;
+    const dataConverter = codec === null ? {} : { dataConverter: codec };
+    this.workflows = new Client({ connection, namespace, ...dataConverter }).workflow;
   }
 
-  /** Connects; throws `TemporalUnreachable`, or `InvalidTemporalConfiguration` for a profile that cannot be used. */
+  /**
+   * Connects; throws `TemporalUnreachable`, `InvalidTemporalConfiguration` for a profile that cannot be used, or
+   * `BadInput` for such a data converter.
+   */
   static async connect(
     options: ConnectOptions,
     env: Readonly<Record<string, string | undefined>>,
   ): Promise<TemporalService> {
     const { address, namespace, connectTimeoutMs = 5_000 } = options;
+    const codec = await loadCodec(options.dataConverter);
     const found = configuredAddress({
       ...env,
       ...(address === undefined ? {} : { TEMPORAL_ADDRESS: address }),
@@ -115,7 +132,7 @@ export class TemporalService {
         ...(apiKey === undefined ? {} : { apiKey }),
         ...(metadata === undefined ? {} : { metadata }),
       });
-      return new TemporalService(target, found?.namespace ?? namespace ?? 'default', connection);
+      return new TemporalService(target, found?.namespace ?? namespace ?? 'default', connection, codec);
     } catch (cause) {
       const reason =
         refusalOf(cause) ??
@@ -222,7 +239,7 @@ export class TemporalService {
       const handle = this.workflows.getHandle(workflowId, next);
       let events: readonly RunEvent[];
       try {
-        events = (await this.ask(() => handle.fetchHistory(), HISTORY_TIMEOUT_MS)).events ?? [];
+        events = (await this.history(handle, HISTORY_TIMEOUT_MS)).events ?? [];
       } catch (error) {
         if (runs.length > 0 && isNotFound(error)) return { runs, whole: false };
         throw error;
@@ -231,6 +248,13 @@ export class TemporalService {
       next = events[0]?.workflowExecutionStartedEventAttributes?.continuedExecutionRunId || null;
     }
     return { runs, whole: true };
+  }
+
+  /** The history of one run, decoded. */
+  async history(handle: WorkflowHandle, timeoutMs: number): Promise<History> {
+    const history = await this.ask(() => handle.fetchHistory(), timeoutMs);
+    await this.decode(history.events);
+    return history;
   }
 
   /** The run that continued as the given one, or null for the first of its chain. */
@@ -270,7 +294,9 @@ export class TemporalService {
           maximumPageSize: 1,
         }),
       );
-      return history?.events?.[0] ?? null;
+      const event = history?.events?.[0] ?? null;
+      await this.decode(event);
+      return event;
     } catch (error) {
       if (isNotFound(error)) return null;
       throw error;
@@ -305,8 +331,14 @@ export class TemporalService {
     }
   }
 
+  private decode(events: unknown): Promise<void> {
+    return decodeEvents(events, this.codec?.payloadCodecs ?? []);
+  }
+
   private explained(error: unknown, timeoutMs: number): unknown {
     const cause = error;
+    const encoding = unknownEncoding(error);
+    if (encoding !== null) return new EncodedPayloads(encoding, { cause });
     const refusal = refusalOf(error);
     if (refusal !== null) return new TemporalUnreachable(this.address, refusal, { cause });
     if (NO_ANSWER.includes(codeOf(error))) {
@@ -333,6 +365,11 @@ type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
 /** Whether Temporal does not keep what was asked for; the SDK gives a name to that for some calls only. */
 export function isNotFound(error: unknown): boolean {
   return (error instanceof Error && error.name === 'WorkflowNotFoundError') || codeOf(error) === NOT_FOUND;
+}
+
+/** The encoding of a payload that the SDK could not read; null for other errors. */
+function unknownEncoding(error: unknown): string | null {
+  return error instanceof ValueError ? (/^Unknown encoding: (.*)/.exec(error.message)?.[1] ?? null) : null;
 }
 
 /** Whether Temporal found fault with a request itself. */

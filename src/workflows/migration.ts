@@ -49,6 +49,7 @@ import { messageFact, type SealedKind, windowFact, withEntry } from '../core/rec
 import { carryOut } from './decisions';
 import { EffectRunner } from './effect-runner';
 import { publishHeadline, publishLastHeadline } from './headline';
+import { UNREADABLE } from './payload-converter';
 import { requestReport } from './report';
 import { publishSearchAttributes } from './search-attributes';
 import { takeTurns } from './turn-timer';
@@ -62,11 +63,16 @@ const PAGE_MOST = 500;
  */
 const RUN_EVENTS = 300;
 
+const WITHOUT_CODEC =
+  'the input of this migration is encoded: start its workers with the data converter by which it was started (--data-converter)';
+
 /**
  * Moves one route from legacy to candidate. The pure machine in `core/migration/migration.ts` decides; this loop does what
  * it says as an activity or a wait and feeds the result back. Handlers only read, record and answer.
  */
 export async function migration(input: MigrationInput): Promise<MigrationResult> {
+  // A failed task, which waits for a worker with the codec: this one must not end what it cannot read.
+  if ((input as unknown) === UNREADABLE) throw new Error(WITHOUT_CODEC);
   const problem = startProblem(input);
   // Not a failed task, which is tried again for ever: the workflow ends, and its route is free.
   if (problem !== null) throw ApplicationFailure.nonRetryable(`not a migration: ${problem}`, 'BadStart');

@@ -1,6 +1,9 @@
 import { defaultPayloadConverter, type Payload, type PayloadConverter } from '@temporalio/common';
 import { decode } from '@temporalio/common/lib/encoding';
 
+/** What a payload gives that is not JSON, such as one that a codec made which this worker lacks. */
+export const UNREADABLE = 'unreadable';
+
 /**
  * Reads every payload, whatever encoding it claims: thrown here, a signal that cannot be read would fail each
  * workflow task for ever, and the dialog of the Temporal UI offers an encoding (json/protobuf) that the default
@@ -13,7 +16,7 @@ export const payloadConverter: PayloadConverter = {
       return defaultPayloadConverter.fromPayload(payload);
     } catch {
       // The record of a migration reads its messages by the same rule, so what this gives is sealed there too.
-      return (readJson(payload) ?? 'unreadable') as T;
+      return (readJson(payload) ?? UNREADABLE) as T;
     }
   },
 };

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { MigrationClient } from '../../client';
 import { configurationPath, environment, loadConfiguration } from '../../config';
 import { nameSchema, parseDocument } from '../../core/configuration/schema-parts';
@@ -11,6 +11,7 @@ export interface ConnectionFlags {
   readonly config?: string;
   readonly address?: string;
   readonly namespace?: string;
+  readonly dataConverter?: string;
   readonly json?: boolean;
 }
 
@@ -34,7 +35,16 @@ export function withConnection(command: Command): Command {
       '--namespace <name>',
       'Temporal namespace (default: TEMPORAL_NAMESPACE or a profile, then default)',
     )
+    .addOption(dataConverterOption())
     .option('--json', 'print JSON');
+}
+
+/** `--data-converter`, the same wherever Temporal is talked to. */
+export function dataConverterOption(): Option {
+  return new Option(
+    '--data-converter <module>',
+    'module with payloadCodecs that encode what Temporal keeps (default: CUTOVER_DATA_CONVERTER, else none)',
+  );
 }
 
 /** Adds `--by` and `--reason`, which are recorded with what a command changes. */
@@ -90,6 +100,7 @@ export async function withClient<T>(
   const client = await MigrationClient.connect({
     ...(flags.address === undefined ? {} : { address: flags.address }),
     ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
+    ...(flags.dataConverter === undefined ? {} : { dataConverter: flags.dataConverter }),
   });
   try {
     return await work(client);

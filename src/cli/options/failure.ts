@@ -6,6 +6,8 @@ import { CliError, EXIT, type ExitCode } from './cli-error';
 const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   UnresolvedSecret: EXIT.badInput,
   UnusableCredential: EXIT.badInput,
+  EncodedPayloads: EXIT.badInput,
+  CodecFailed: EXIT.badInput,
   InvalidCommand: EXIT.badInput,
   InvalidTemporalConfiguration: EXIT.badInput,
   OpenGateway: EXIT.badInput,

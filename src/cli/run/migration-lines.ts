@@ -11,14 +11,18 @@ const WORKER_WAIT_MS = 3_000;
 export function showMigrations(options: {
   readonly address: string;
   readonly namespace: string;
+  readonly dataConverter?: string;
   readonly routes: readonly string[];
   readonly print: (line: string) => void;
 }): Stoppable {
-  const { address, namespace, routes, print } = options;
+  const { address, namespace, dataConverter, routes, print } = options;
   const stopping = new AbortController();
   const shown = new Map<string, string>();
   const show = async (): Promise<void> => {
-    const client = await MigrationClient.connect({ address, namespace });
+    const client = await MigrationClient.connect({
+      ...{ address, namespace },
+      ...(dataConverter === undefined ? {} : { dataConverter }),
+    });
     try {
       while (!stopping.signal.aborted) {
         for (const route of routes) {

@@ -52,11 +52,12 @@ async function runUi(flags: UiFlags): Promise<void> {
   const { gateways, providersOf, tls: configured } = parts;
   const identity = consoleIdentity(parts.console, resolveSecret, printNote);
   const tls = openListenerTls('tls.console', configured.console, { resolveSecret, warn: printNote });
-  const { address, namespace, host, port: wanted } = flags;
+  const { address, namespace, dataConverter, host, port: wanted } = flags;
   const client = connectLazily(() =>
     MigrationClient.connect({
       ...(address === undefined ? {} : { address }),
       ...(namespace === undefined ? {} : { namespace }),
+      ...(dataConverter === undefined ? {} : { dataConverter }),
     }),
   );
   const running = await openConsole({

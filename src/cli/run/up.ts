@@ -13,6 +13,7 @@ import { refuseUnknownGateway } from '../../gateway/routing/configured-gateway';
 import { startTemporalServer } from '../../temporal-server/dev-server';
 import { findTemporal } from '../../temporal-server/temporal-source';
 import { startWorker } from '../../worker';
+import { dataConverterOption } from '../options/connection';
 import { portNumber } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
 import { keepWorker } from './kept-worker';
@@ -24,6 +25,7 @@ interface UpOptions {
   readonly config?: string;
   readonly gateway?: string;
   readonly data: string;
+  readonly dataConverter?: string;
   readonly temporalPort: number;
   readonly uiPort: number;
   readonly log?: string;
@@ -43,6 +45,7 @@ export function registerUp(program: Command): void {
     .option('--ui-port <port>', "the embedded Temporal's UI", portNumber, 8_233)
     .option('--log <target>', 'request log: stdout, none, or a file (default: gateway.log in --data)')
     .option('--reports <folder>', 'write a report of every migration that ends, as HTML and Markdown')
+    .addOption(dataConverterOption())
     .option('--json', 'print the addresses as one JSON line once all runs')
     .addHelpText(
       'after',
@@ -54,6 +57,8 @@ export function registerUp(program: Command): void {
       const configuration = loadConfiguration(path);
       const gatewayName = options.gateway ?? configuration.gateways[0]?.name;
       refuseUnknownGateway(gatewayName, configuration, false);
+      const { dataConverter } = options;
+      const converter = dataConverter === undefined ? {} : { dataConverter };
       const parts: Stoppable[] = [];
       try {
         const temporal = await startTemporal(options, parts);
@@ -64,6 +69,7 @@ export function registerUp(program: Command): void {
             configuration,
             resolveSecret,
             trains: true,
+            ...converter,
             ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
           });
         const worker = await keepWorker(startOne, { note: printNote });
@@ -90,7 +96,7 @@ export function registerUp(program: Command): void {
         if (process.stderr.isTTY === true) {
           const { namespace } = temporal;
           const routes = Object.keys(configuration.routes);
-          parts.push(showMigrations({ address, namespace, routes, print: printNote }));
+          parts.push(showMigrations({ address, namespace, ...converter, routes, print: printNote }));
         }
       } catch (error) {
         for (const part of parts.reverse()) await part.stop();

@@ -9,6 +9,7 @@ import {
 } from '../../config';
 import { configuredAddress } from '../../temporal-server/configured-address';
 import { startWorker } from '../../worker';
+import { dataConverterOption } from '../options/connection';
 import { listenAddress } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
 import { explainedListenProblem } from './port-taken';
@@ -23,6 +24,7 @@ interface WorkerFlags {
   readonly metrics?: string;
   readonly reports?: string;
   readonly trains?: boolean;
+  readonly dataConverter?: string;
   readonly json?: true;
 }
 
@@ -40,6 +42,7 @@ export function registerWorker(program: Command): void {
     )
     .option('--reports <folder>', 'write a report of every migration that ends, as HTML and Markdown')
     .option('--trains', 'also fine-tune models on this machine (`cutover train`)')
+    .addOption(dataConverterOption())
     .option('--json', 'print where it serves as one JSON line')
     .addHelpText(
       'after',
@@ -69,6 +72,7 @@ export function registerWorker(program: Command): void {
         resolveSecret,
         ...(metrics === undefined ? {} : { metrics: listenAddress(metrics) }),
         ...(options.trains === true ? { trains: true } : {}),
+        ...(options.dataConverter === undefined ? {} : { dataConverter: options.dataConverter }),
         ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
       }).catch((error: Error) => {
         throw error.name === 'MetricsAddressTaken'
