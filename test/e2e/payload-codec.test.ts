@@ -101,7 +101,7 @@ it('refuses a signal that was encoded with a key that nobody has, and rolls back
   expect(readFileSync(record, 'utf8')).toContain('unreadable');
   expect(await cutover('verify', record)).toContain('entries');
   expect(await cutover('history', 'chat')).toContain('olled back');
-  expect(await cutover('report', 'chat', '--out', join(harness.folder, 'report.html'))).toBeDefined();
+  expect(await cutover('report', 'chat', '--output', join(harness.folder, 'report.html'))).toBeDefined();
   expect(readFileSync(join(harness.folder, 'report.html'), 'utf8')).toContain('old-llm');
 });
 
