@@ -159,12 +159,18 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
 
 /** Serves fine-tuning alone, which needs no configuration: workflow and activities, one process that trains at a time. */
 export async function startTrainingWorker(
-  options: Pick<WorkerOptions, 'connection' | 'namespace'>,
+  options: Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter'>,
 ): Promise<Pick<RunningWorker, 'stopped' | 'stop'>> {
+  const codec = await loadCodec(options.dataConverter);
   await installRuntime({ metrics: false });
   const connection = await connect(options.connection);
   const { namespace } = options;
-  const created = createTrainingWorker({ connection, namespace, shutdownGraceTime: SHUTDOWN_GRACE });
+  const created = createTrainingWorker({
+    connection,
+    namespace,
+    shutdownGraceTime: SHUTDOWN_GRACE,
+    ...(codec === null ? {} : { dataConverter: codec }),
+  });
   const worker = await created.catch(async (error: unknown) => {
     await connection.close().catch(() => undefined);
     throw error;
@@ -180,7 +186,7 @@ export async function startTrainingWorker(
 
 /** The workflow is on this queue too, so that a machine with a GPU takes no decision about traffic. */
 function createTrainingWorker(
-  shared: Pick<WorkerSettings, 'connection' | 'namespace' | 'shutdownGraceTime'>,
+  shared: Pick<WorkerSettings, 'connection' | 'namespace' | 'shutdownGraceTime' | 'dataConverter'>,
 ) {
   return Worker.create({
     ...shared,

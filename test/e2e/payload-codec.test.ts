@@ -101,8 +101,8 @@ it('refuses a signal that was encoded with a key that nobody has, and rolls back
   expect(readFileSync(record, 'utf8')).toContain('unreadable');
   expect(await cutover('verify', record)).toContain('entries');
   expect(await cutover('history', 'chat')).toContain('olled back');
-  expect(await cutover('report', 'chat', '--output', join(harness.folder, 'report.html'))).toBeDefined();
-  expect(readFileSync(join(harness.folder, 'report.html'), 'utf8')).toContain('old-llm');
+  expect(await cutover('report', 'chat', '--html', join(harness.folder, 'report.html'))).toBeDefined();
+  expect(readFileSync(join(harness.folder, 'report.html'), 'utf8')).toContain('pause-canary');
 });
 
 it('leaves none of it in the database, and says to a client without the codec what it lacks', async () => {
