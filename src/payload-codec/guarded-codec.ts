@@ -1,7 +1,7 @@
 import type { Payload, PayloadCodec } from '@temporalio/common';
 
 /** Thrown when a codec of the user throws, or gives something else than payloads. */
-export class CodecFailed extends Error {
+class CodecFailed extends Error {
   override readonly name = 'CodecFailed';
 }
 
