@@ -6,7 +6,7 @@ import { AnswerChecks } from './contract/answer-checks';
 import type { OutcomeTokens } from './outcomes/outcome-tokens';
 import { forwardingOf } from './request/forwarding';
 import type { RouteToServe } from './routing/gateway-routes';
-import { completeRoute, type Route } from './routing/route';
+import { callersKeysOf, completeRoute, type Route } from './routing/route';
 import { DataServer } from './server';
 import type { ActiveCall, Services } from './serving/services';
 import { Tunnels } from './serving/tunnels';
@@ -46,6 +46,11 @@ export interface DataPlane<Held extends RouteToServe> {
   readonly defects: Defects;
   /** Requests carry this key from now on where they carry that of this reference. */
   useKey(reference: string, key: string): void;
+  /**
+   * Callers, and how providers are asked, are as here from now on. Throws what `resolveSecret` throws, and then nothing
+   * has changed.
+   */
+  reload(configuration: Configuration, resolveSecret: (reference: string) => string): void;
   /** Listens and resolves with `http://HOST:PORT`; rejects with the system's error. */
   listen(address: ListenAddress): Promise<string>;
   /** Accepts nothing more, lets what runs end within `gateway.drain`, and cuts what is left. */
@@ -65,11 +70,13 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     options.callers.useKey(reference, key);
     for (const provider of withKeys) provider.useKey(reference, key);
   };
-  const keyFiles = new KeyFiles({
-    references: withKeys.flatMap(({ references }) => [...references]),
-    use: useKey,
-    warn: (message) => log.logger.warn(message),
-  });
+  const followKeys = () =>
+    new KeyFiles({
+      references: withKeys.flatMap(({ references }) => [...references]),
+      use: useKey,
+      warn: (message) => log.logger.warn(message),
+    });
+  let keyFiles = followKeys();
   let stopping = false;
   let drawn = 0;
   const defects = new Defects(log.logger);
@@ -122,6 +129,17 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     routes,
     defects,
     useKey,
+    reload(next, resolve) {
+      const changes = withKeys.map((provider) => {
+        const configured = next.providers[provider.name];
+        if (configured === undefined) throw new RangeError(`expected the provider "${provider.name}"`);
+        return provider.prepare(configured, callersKeysOf(provider.name, next), resolve);
+      });
+      options.callers.replace(next.callers, resolve, now());
+      for (const change of changes) change();
+      keyFiles.stop();
+      keyFiles = followKeys();
+    },
     async listen(address) {
       await listen(server, address);
       return urlOf(server);

@@ -32,6 +32,10 @@ export async function startGateway(options: EmbeddedGatewayOptions): Promise<Emb
     configuration,
     options.data !== undefined && options.admin !== undefined,
   );
-  const { name, dataUrl, adminUrl, stop } = await startParsed({ ...options, configuration });
+  const { name, dataUrl, adminUrl, stop } = await startParsed({
+    ...options,
+    configuration,
+    ...(typeof given === 'string' ? { readConfiguration: () => loadConfiguration(given) } : {}),
+  });
   return { name, dataUrl, adminUrl, stop };
 }

@@ -7,6 +7,7 @@ import { FailedLogins } from '../core/access/failed-logins';
 import type { Configuration, GatewayAddress } from '../core/configuration/configuration-schema';
 import { createAdminServer } from './admin/admin';
 import { Callers } from './callers/callers';
+import { ConfigurationReload, type ReloadOutcome } from './configuration-reload';
 import { listen, openDataPlane, urlOf } from './data-plane';
 import { openOutcomeTokens } from './outcomes/outcome-tokens';
 import { countProcesses } from './processes/process-count';
@@ -38,6 +39,10 @@ export interface GatewayOptions {
   readonly resolveSecret?: (reference: string) => string;
   /** How long a route without a record waits for one before it is ready; 60 s when absent. */
   readonly readyAfterMs?: number;
+  /** Reads the configuration again where it came from; absent: it cannot be reloaded. */
+  readonly readConfiguration?: () => Configuration;
+  /** Told of each pair of answers that shadow traffic gives. */
+  readonly compareShadow?: (pair: ShadowPair) => void;
 }
 
 export interface RunningGateway {
@@ -52,6 +57,8 @@ export interface RunningGateway {
   readonly defects: Defects;
   /** How long `stop` lets run what runs. */
   readonly drainMs: number;
+  /** Reads the configuration again, checks it whole, and serves by it; null where it did not come from a file. */
+  readonly reload: (() => Promise<ReloadOutcome>) | null;
   /** Accepts nothing more, lets what runs end within `gateway.drain`, then stops; safe to call twice. */
   stop(): Promise<void>;
 }
@@ -77,10 +84,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     now: () => performance.now(),
     warn: (message) => warn(message),
   });
-  const resolveSecret = credentials.resolving(options.resolveSecret ?? resolveFromEnvironment);
+  const resolveOthers = options.resolveSecret ?? resolveFromEnvironment;
+  const resolveSecret = credentials.resolving(resolveOthers);
   const { given, data, admin } = addresses(options);
   const callers = new Callers(configuration.callers, resolveSecret);
-  if (callers.isOpen && !isLoopback(data.host)) throw new OpenGateway(data.host);
+  const openProblem = (count: number) =>
+    count === 0 && !isLoopback(data.host) ? new OpenGateway(data.host) : null;
+  const open = openProblem(configuration.callers.length);
+  if (open !== null) throw open;
   const token = resolveSecret(configuration.adminToken);
   const metricsToken =
     configuration.metricsToken === undefined
@@ -125,7 +136,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       processes,
       data,
       log: inheritableTarget(target),
-      keys: () => credentials.keys,
+      keys: () => reloading.credentials.keys,
       defects: new Defects(log.logger),
     }));
   const failedLogins = new FailedLogins({
@@ -134,7 +145,17 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     log: (failure) => log.logger.warn(failure, 'failed login'),
   });
   serving.metrics.showFailedLogins('admin', failedLogins);
-  serving.metrics.showCredentials(credentials);
+  const reloading = new ConfigurationReload({
+    ...{ configuration, credentials, resolveSecret: resolveOthers, warn },
+    read: options.readConfiguration ?? (() => configuration),
+    openProblem: (count) => openProblem(count)?.message ?? null,
+    serve: (next, resolve) => serving.reload(next, resolve),
+    useKey: (reference, key) => serving.useKey(reference, key),
+    now: () => performance.now(),
+    notice: (message) => log.logger.info(message),
+  });
+  serving.metrics.showCredentials({ standings: () => reloading.credentials.standings() });
+  const reload = options.readConfiguration === undefined ? null : () => reloading.reload();
   const adminServer = createAdminServer({
     gateway: name,
     incarnation,
@@ -146,13 +167,14 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     wallNow: () => new Date(),
     notice: (message) => log.logger.info(message),
     metrics: serving.metrics,
+    reload,
     tls: adminTls,
   });
   const adminConnections = new Connections(adminServer, ADMIN_CONNECTIONS);
   serving.metrics.showConnections('admin', adminConnections);
 
   const release = async () => {
-    credentials.stop();
+    reloading.stop();
     await serving.release();
     lifeSign.stop([...serving.routes.values()].every(({ state }) => state.durable));
     await unlock();
@@ -185,6 +207,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     routes: here?.routes ?? new Map(),
     defects: serving.defects,
     drainMs: configuration.gateway.drain,
+    reload,
     stop: () => {
       stopped ??= stop();
       return stopped;

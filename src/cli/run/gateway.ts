@@ -35,7 +35,9 @@ export function registerGateway(program: Command): void {
     .option('--json', 'print the addresses as one JSON line once it serves')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ cutover gateway --config cutover.yaml\n  $ cutover gateway --name replica-1 --data 0.0.0.0:8080 --admin 0.0.0.0:8081',
+      '\nSIGHUP, and POST /admin/v1/reload, have it read its configuration again: callers, credentials, and how providers\n' +
+        'are asked. Anything else needs a restart, and is refused by name.\n' +
+        '\nExamples:\n  $ cutover gateway --config cutover.yaml\n  $ cutover gateway --name replica-1 --data 0.0.0.0:8080 --admin 0.0.0.0:8081',
     )
     .action(async (flags: GatewayFlags) => {
       keepRequestsYoung();
@@ -44,6 +46,8 @@ export function registerGateway(program: Command): void {
       if (flags.json) printJson({ name, dataUrl, adminUrl });
       else printNote(`gateway ${name}: ${dataUrl}, admin ${adminUrl}; Ctrl-C stops it`);
       serveOn(gateway.defects);
+      // Its log says what came of it.
+      process.on('SIGHUP', () => void gateway.reload?.());
       const stop = () => {
         exitAtTheLatest(gateway.drainMs, () => printNote('the gateway did not stop in time: it ends now'));
         return gateway.stop();
@@ -59,6 +63,7 @@ async function start(flags: GatewayFlags): Promise<RunningGateway> {
   try {
     return await startGateway({
       configuration,
+      readConfiguration: () => loadConfiguration(configurationPath(flags.config)),
       ...(name === undefined ? {} : { name: checkedName(name) }),
       ...(flags.data === undefined ? {} : { data: listenAddress(flags.data) }),
       ...(flags.admin === undefined ? {} : { admin: listenAddress(flags.admin) }),

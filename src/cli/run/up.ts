@@ -78,6 +78,7 @@ export function registerUp(program: Command): void {
         const log = options.log ?? join(options.data, 'gateway.log');
         const gateway = await startGateway({
           configuration,
+          readConfiguration: () => loadConfiguration(path),
           resolveSecret,
           log: log === 'stdout' || log === 'none' ? log : { file: log },
           ...(gatewayName === undefined ? {} : { name: gatewayName }),

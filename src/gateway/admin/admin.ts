@@ -11,6 +11,7 @@ import type {
   PushRequest,
   RenewRequest,
 } from '../../core/routing/routing';
+import type { ReloadOutcome } from '../configuration-reload';
 import { UnknownCursor } from '../evidence/evidence-store';
 import type { PushRefusal } from '../routing/push-decision';
 import { killRequestSchema, pushRequestSchema, renewRequestSchema } from '../routing/record-schema';
@@ -56,6 +57,8 @@ export interface AdminServerOptions {
   readonly notice: (message: string) => void;
   /** Null, or absent: plain HTTP. */
   readonly tls?: ListenerTls | null;
+  /** Reads the configuration again; null, or absent: it did not come from a file. */
+  readonly reload?: (() => Promise<ReloadOutcome>) | null;
   readonly metrics?: { readonly contentType: string; metrics(): Promise<string> };
 }
 
@@ -131,6 +134,7 @@ async function answer(
     const routes = await Promise.all([...options.routes.values()].map(({ state }) => state.status()));
     return { status: 200, body: { gateway: options.gateway, incarnation: options.incarnation, routes } };
   }
+  if (target.pathname === '/admin/v1/reload') return answerReload(options, request.method ?? '');
   if (!target.pathname.startsWith(`${ADMIN_PATH}/`)) {
     return refused(404, 'bad request', `expected a path below ${ADMIN_PATH}`);
   }
@@ -150,6 +154,22 @@ async function answer(
     query: target.searchParams,
     body: () => readJson(request),
   });
+}
+
+async function answerReload({ gateway, reload }: AdminServerOptions, method: string): Promise<Answer> {
+  if (method !== 'POST')
+    return refused(404, 'bad request', `expected POST on /admin/v1/reload, got ${method}`);
+  if (reload == null) {
+    return refused(
+      409,
+      'bad request',
+      'expected a gateway whose configuration is a file, which can be read again',
+    );
+  }
+  const outcome = await reload();
+  return 'refusal' in outcome
+    ? refused(409, 'bad request', outcome.refusal)
+    : { status: 200, body: { gateway, changed: outcome.changed } };
 }
 
 async function answerRoute(

@@ -39,9 +39,9 @@ const CONCURRENT_RETRY_MS = 1_000;
 /** The limits of one caller: each a minute's allowance that fills steadily, and a number of requests at once. */
 export class CallerLimits {
   readonly #team: string;
-  readonly #requests: Bucket | null;
-  readonly #tokens: Bucket | null;
-  readonly #concurrent: number;
+  #requests: Bucket | null;
+  #tokens: Bucket | null;
+  #concurrent: number;
   /** Called when something was used, for other processes to know; null where there are none. */
   readonly #spent: (() => void) | null;
   readonly refusals: Record<CallerLimit, number> = { requests: 0, tokens: 0, concurrent: 0 };
@@ -55,6 +55,13 @@ export class CallerLimits {
     this.#tokens = tokensPerMinute === undefined ? null : new Bucket(tokensPerMinute);
     this.#concurrent = concurrent ?? Number.POSITIVE_INFINITY;
     this.#spent = spent;
+  }
+
+  /** Other limits from now on; what was used of the former ones, and what runs, counts on. */
+  change(settings: LimitSettings, nowMs: number): void {
+    this.#requests = changed(this.#requests, settings.requestsPerMinute, nowMs);
+    this.#tokens = changed(this.#tokens, settings.tokensPerMinute, nowMs);
+    this.#concurrent = settings.concurrent ?? Number.POSITIVE_INFINITY;
   }
 
   /** What a body of so many bytes is taken for until its tokens are counted. */
@@ -151,6 +158,14 @@ export class CallerLimits {
         return `concurrent requests: Limit ${this.#concurrent}, Used ${this.#running}`;
     }
   }
+}
+
+function changed(bucket: Bucket | null, perMinute: number | undefined, nowMs: number): Bucket | null {
+  if (perMinute === undefined) return null;
+  const next = new Bucket(perMinute);
+  // What was used of the last minute stays used.
+  if (bucket !== null) next.set(perMinute - (bucket.capacity - bucket.level(nowMs)), nowMs);
+  return next;
 }
 
 /** An allowance that fills from empty to its capacity in a minute. */

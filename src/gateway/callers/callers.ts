@@ -19,13 +19,14 @@ const LIMITS: readonly CallerLimit[] = ['requests', 'tokens', 'concurrent'];
 
 interface Entry {
   readonly digest: Buffer;
+  readonly configuration: CallerConfiguration;
   readonly caller: Caller & { readonly keys: Map<string, string> };
 }
 
 /** The gateway keys: a caller is known by the SHA-256 of the key that it presents. */
 export class Callers {
-  readonly #entries: readonly Entry[];
-  readonly #configured: readonly CallerConfiguration[];
+  #entries: readonly Entry[];
+  readonly #spent: (() => void) | null;
 
   /** `spent` is called when a caller with limits has used something, for other processes to know. */
   constructor(
@@ -33,32 +34,49 @@ export class Callers {
     resolveSecret: (reference: string) => string,
     spent: (() => void) | null = null,
   ) {
-    this.#configured = configured;
-    this.#entries = configured.map((caller) => ({
-      digest: Buffer.from(caller.keySha256, 'hex'),
-      caller: {
-        team: caller.team,
-        keys: new Map(
-          Object.entries(caller.keys).map(([provider, reference]) => [provider, resolveSecret(reference)]),
-        ),
-        headers: caller.headers,
-        limits: caller.limits === undefined ? null : new CallerLimits(caller.team, caller.limits, spent),
-      },
-    }));
+    this.#spent = spent;
+    this.#entries = configured.map((caller) => entryOf(caller, resolveSecret, limitsOf(caller, spent)));
+  }
+
+  /**
+   * Other callers from now on. A key that stays keeps what it has used of its limits. Throws what `resolveSecret`
+   * throws, and then nothing has changed.
+   */
+  replace(
+    configured: readonly CallerConfiguration[],
+    resolveSecret: (reference: string) => string,
+    nowMs: number,
+  ): void {
+    const entries = configured.map((caller) => {
+      const kept = this.#entries.findLast(
+        ({ configuration }) => configuration.keySha256 === caller.keySha256,
+      );
+      const limits =
+        caller.limits === undefined ? null : (kept?.caller.limits ?? limitsOf(caller, this.#spent));
+      return entryOf(caller, resolveSecret, limits);
+    });
+    for (const { configuration, caller } of entries) {
+      if (configuration.limits !== undefined) caller.limits?.change(configuration.limits, nowMs);
+    }
+    this.#entries = entries;
   }
 
   /** The callers whose key of a provider is at this reference have this one from now on. */
   useKey(reference: string, key: string): void {
-    this.#configured.forEach(({ keys }, index) => {
-      for (const [provider, of] of Object.entries(keys)) {
-        if (of === reference) this.#entries[index]?.caller.keys.set(provider, key);
+    for (const { configuration, caller } of this.#entries) {
+      for (const [provider, of] of Object.entries(configuration.keys)) {
+        if (of === reference) caller.keys.set(provider, key);
       }
-    });
+    }
   }
 
-  /** The limits of each caller, in the order of the configuration. */
-  get limits(): (CallerLimits | null)[] {
-    return this.#entries.map(({ caller }) => caller.limits);
+  /** The limits of each caller that has some, by the SHA-256 of its key. */
+  get limits(): ReadonlyMap<string, CallerLimits> {
+    return new Map(
+      this.#entries.flatMap(({ configuration, caller }): [string, CallerLimits][] =>
+        caller.limits === null ? [] : [[configuration.keySha256, caller.limits]],
+      ),
+    );
   }
 
   /** Requests that were refused, by team and limit. */
@@ -91,4 +109,25 @@ export class Callers {
     }
     return found;
   }
+}
+
+function limitsOf({ team, limits }: CallerConfiguration, spent: (() => void) | null): CallerLimits | null {
+  return limits === undefined ? null : new CallerLimits(team, limits, spent);
+}
+
+function entryOf(
+  configuration: CallerConfiguration,
+  resolveSecret: (reference: string) => string,
+  limits: CallerLimits | null,
+): Entry {
+  const keys = Object.entries(configuration.keys).map(([provider, reference]): [string, string] => [
+    provider,
+    resolveSecret(reference),
+  ]);
+  const { team, headers } = configuration;
+  return {
+    digest: Buffer.from(configuration.keySha256, 'hex'),
+    configuration,
+    caller: { team, keys: new Map(keys), headers, limits },
+  };
 }

@@ -24,6 +24,12 @@ export type ProcessOrder =
   | { readonly order: 'spend'; readonly spendings: readonly CallerSpending[] }
   /** A command has printed a new key. */
   | { readonly order: 'use key'; readonly reference: string; readonly key: string }
+  /** The configuration was read again; secrets by reference, so that no process can fail to resolve them. */
+  | {
+      readonly order: 'reload';
+      readonly configuration: Configuration;
+      readonly secrets: Readonly<Record<string, string>>;
+    }
   /** Say all that was counted, then answer `standing` with this number. */
   | { readonly order: 'report'; readonly round: number; readonly withMetrics: boolean }
   /** Take nothing more, end what runs, and leave. */
@@ -58,13 +64,13 @@ export interface ProcessStart {
   readonly keys: Readonly<Record<string, string>>;
   readonly readyAfterMs?: number;
   readonly routes: Readonly<Record<string, RouteStart>>;
-  /** How callers with limits stand; null without any. In the order of the configuration. */
-  readonly callers: readonly (LimitLevels | null)[];
+  /** How callers with limits stand, by the SHA-256 of their key. */
+  readonly callers: Readonly<Record<string, LimitLevels>>;
 }
 
-/** What one caller, by its place in the configuration, has used in one process. */
+/** What one caller, by the SHA-256 of its key, has used in one process. */
 export interface CallerSpending extends LimitSpending {
-  readonly caller: number;
+  readonly caller: string;
 }
 
 export interface RouteStart {

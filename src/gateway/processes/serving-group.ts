@@ -1,8 +1,9 @@
 import { join } from 'node:path';
-import type { Configuration } from '../../core/configuration/configuration-schema';
+import { type Configuration, keyReferenceOf } from '../../core/configuration/configuration-schema';
 import type { AdministeredRoute } from '../admin/admin';
 import { openRoutes } from '../routing/gateway-routes';
 import type { Restart } from '../routing/life-sign';
+import { callersKeysOf } from '../routing/route';
 import type { ListenAddress } from '../sockets/listen-address';
 import type { Defects } from '../telemetry/defects';
 import { GroupMetrics } from './group-metrics';
@@ -38,6 +39,8 @@ export interface ServingGroup {
   readonly defects: Defects;
   /** All processes use this key from now on where they used that of this reference. */
   useKey(reference: string, key: string): void;
+  /** All processes serve by this configuration from now on. Throws what `resolveSecret` throws, and then nothing has changed. */
+  reload(configuration: Configuration, resolveSecret: (reference: string) => string): void;
   /** Resolves with `http://HOST:PORT` once all processes listen; rejects with the system's error. */
   listen(): Promise<string>;
   /** Lets all processes end what they do within `gateway.drain`. */
@@ -48,6 +51,8 @@ export interface ServingGroup {
 /** Opens what several processes serve, and decides here; none is started yet. */
 export async function openServingGroup(options: ServingGroupOptions): Promise<ServingGroup> {
   const { configuration, processes, gateway, incarnation, data, log, warn, restart } = options;
+  /** As it was read last. */
+  let configured = configuration;
   const { stateDirectory, drain } = configuration.gateway;
   const readyAfter = options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs };
   const startedAtMs = hostNowMs();
@@ -58,7 +63,7 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
     processes,
     drainMs: drain,
     start: () => ({
-      configuration: configurationOfOne(configuration, processes),
+      configuration: configurationOfOne(configured, processes),
       ...{ gateway, incarnation, data, log, startedAtMs, ...readyAfter },
       keys: options.keys(),
       routes: Object.fromEntries([...routes].map(([name, route]) => [name, route.start()])),
@@ -102,6 +107,12 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
     routes,
     metrics,
     defects: options.defects,
+    reload(next, resolveSecret) {
+      const secrets = resolvedIn(next, resolveSecret);
+      configured = next;
+      spendings.replace(next.callers, hostNowMs());
+      group.send({ order: 'reload', configuration: configurationOfOne(next, processes), secrets });
+    },
     useKey: (reference, key) => group.send({ order: 'use key', reference, key }),
     listen: () => group.start(),
     drain: () => group.stop(),
@@ -113,4 +124,16 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
       }
     },
   };
+}
+
+/** All keys of providers, by reference. */
+function resolvedIn(
+  configuration: Configuration,
+  resolveSecret: (reference: string) => string,
+): Readonly<Record<string, string>> {
+  const references = Object.entries(configuration.providers).flatMap(([name, { auth }]) => [
+    ...(auth === undefined ? [] : [keyReferenceOf(auth)]),
+    ...callersKeysOf(name, configuration),
+  ]);
+  return Object.fromEntries(references.map((reference) => [reference, resolveSecret(reference)]));
 }

@@ -52,10 +52,9 @@ class ServingProcess {
       }),
     );
     this.#callers = new Callers(configuration.callers, resolveSecret, counted);
-    this.#callers.limits.forEach((limits, index) => {
-      const levels = start.callers[index] ?? null;
-      if (levels !== null) limits?.restore(levels, hostNowMs());
-    });
+    for (const [caller, levels] of Object.entries(start.callers)) {
+      this.#callers.limits.get(caller)?.restore(levels, hostNowMs());
+    }
     this.#metrics = new GatewayMetrics(this.#routes, null);
     this.#log = openLog(start.log, start.gateway, true);
     this.#dataPlane = openDataPlane({
@@ -97,11 +96,21 @@ class ServingProcess {
         return;
       case 'spend':
         for (const { caller, ...spending } of order.spendings)
-          this.#callers.limits[caller]?.add(spending, hostNowMs());
+          this.#callers.limits.get(caller)?.add(spending, hostNowMs());
         return;
       case 'use key':
         this.#dataPlane.useKey(order.reference, order.key);
         return;
+      case 'reload': {
+        const { configuration, secrets } = order;
+        // What the former callers have used is said while they are known.
+        this.#sayCounted();
+        this.#dataPlane.reload(
+          configuration,
+          (reference) => secrets[reference] ?? resolveFromEnvironment(reference),
+        );
+        return;
+      }
       case 'report':
         void this.#report(order.round, order.withMetrics);
         return;
@@ -138,10 +147,10 @@ class ServingProcess {
       if (counted !== null) send({ report: 'counted', route, counted });
     }
     const spendings: CallerSpending[] = [];
-    this.#callers.limits.forEach((limits, caller) => {
-      const spending = limits?.takeSpending() ?? null;
+    for (const [caller, limits] of this.#callers.limits) {
+      const spending = limits.takeSpending();
       if (spending !== null) spendings.push({ caller, ...spending });
-    });
+    }
     if (spendings.length > 0) send({ report: 'spent', spendings });
   }
 }
@@ -190,3 +199,5 @@ function fail(error: unknown): void {
 // A terminal and a service manager signal all processes of a group; the primary says when to stop, and how.
 process.on('SIGINT', () => {});
 process.on('SIGTERM', () => {});
+// A terminal that goes says it to all; the primary sends what it has read again.
+process.on('SIGHUP', () => {});

@@ -79,17 +79,24 @@ export function mappingOf(route: RouteToServe, model: string): ModelMapping | nu
   return Object.hasOwn(models, model) ? (models[model] ?? null) : null;
 }
 
+/** Where callers' own keys of a provider are. */
+export function callersKeysOf(
+  provider: string,
+  { callers }: Pick<Configuration, 'callers'>,
+): readonly string[] {
+  return callers.flatMap(({ keys }) => keys[provider] ?? []);
+}
+
 function providerParts(
   name: string,
   configuration: Configuration,
   resolveSecret: (reference: string) => string,
 ): ProviderParts {
   const { breaker } = configuration.gateway;
-  const references = configuration.callers.flatMap(({ keys }) => keys[name] ?? []);
   return {
     breaker,
     resolveSecret,
-    callersKeys: references,
+    callersKeys: callersKeysOf(name, configuration),
     withheld: withheldFrom(name, configuration),
   };
 }

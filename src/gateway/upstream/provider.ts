@@ -42,12 +42,13 @@ export class Provider {
   /** Where it has refused `stream_options.include_usage`, and answered without it. */
   readonly #refusesUsage = new Set<Endpoint>();
   readonly #basePath: string;
-  readonly #query: string;
+  #query: string;
   /** Names of query parameters of the caller's that are replaced or withheld; null when there are none. */
-  readonly #queryOverrides: ReadonlySet<string> | null;
-  readonly #withheldHeaders: ReadonlySet<string>;
+  #queryOverrides: ReadonlySet<string> | null;
+  readonly #withheld: Forwarding;
+  #configuration: ProviderConfiguration;
   /** By reference: its own key, and those that callers have here. */
-  readonly #current: Map<string, string>;
+  #current: ReadonlyMap<string, string>;
   /** The newest last. */
   #former: readonly string[] = [];
   #keys: ProviderKeys;
@@ -57,26 +58,55 @@ export class Provider {
 
   constructor(
     readonly name: string,
-    readonly configuration: ProviderConfiguration,
+    configuration: ProviderConfiguration,
     { breaker, resolveSecret, callersKeys, withheld }: ProviderParts,
     connections = configuration.maxConnections,
   ) {
     this.base = new URL(configuration.baseUrl);
     this.#basePath = this.base.pathname.replace(/\/+$/, '');
     this.breaker = new Breaker(breaker);
-    const { auth } = configuration;
-    const references = auth === undefined ? callersKeys : [keyReferenceOf(auth), ...callersKeys];
-    this.#current = new Map(references.map((reference) => [reference, resolveSecret(reference)]));
+    this.#configuration = configuration;
+    this.#withheld = withheld;
+    this.#current = keysOf(configuration, callersKeys, resolveSecret);
     this.#keys = this.#hideKeys();
-    this.#query = new URLSearchParams(configuration.query).toString();
-    const overrides = new Set([...withheld.query, ...ownParameters(configuration)]);
-    this.#queryOverrides = overrides.size === 0 ? null : overrides;
-    this.#withheldHeaders = withheld.headers;
+    this.#query = queryTextOf(configuration);
+    this.#queryOverrides = queryOverridesOf(configuration, withheld);
     this.pool = new ConnectionPool({
       origin: this.base,
       connections,
       connectMs: configuration.timeouts.connect,
     });
+  }
+
+  get configuration(): ProviderConfiguration {
+    return this.#configuration;
+  }
+
+  /**
+   * How it is asked from now on; the address, caps and connections stay. `prepare` throws what `resolveSecret` throws;
+   * what it returns changes everything at once.
+   */
+  prepare(
+    configuration: ProviderConfiguration,
+    callersKeys: readonly string[],
+    resolveSecret: (reference: string) => string,
+  ): () => void {
+    const { maxConcurrent, maxConnections } = this.#configuration;
+    const next = { ...configuration, maxConcurrent, maxConnections };
+    const keys = keysOf(next, callersKeys, resolveSecret);
+    return () => {
+      const inUse = new Set(keys.values());
+      const gone = [...this.#current.values()].filter((key) => !inUse.has(key));
+      this.#former = [...this.#former, ...gone].slice(-Math.max(FORMER_KEYS, gone.length));
+      this.#configuration = next;
+      this.#current = keys;
+      this.#keys = this.#hideKeys();
+      this.#query = queryTextOf(next);
+      this.#queryOverrides = queryOverridesOf(next, this.#withheld);
+      this.#ownHeaders.clear();
+      // Callers are others from now on.
+      for (const whose of this.#heldOffUntilMs.keys()) if (whose !== null) this.#heldOffUntilMs.delete(whose);
+    };
   }
 
   /** All that must not be in an answer. */
@@ -95,7 +125,7 @@ export class Provider {
     if (last === undefined) return;
     this.#ownHeaders.clear();
     if (last === key) return;
-    this.#current.set(reference, key);
+    this.#current = new Map(this.#current).set(reference, key);
     this.#former = [...this.#former, last].slice(-FORMER_KEYS);
     this.#keys = this.#hideKeys();
   }
@@ -202,7 +232,7 @@ export class Provider {
     for (const [name, value] of Object.entries({ ...headers, ...caller.headers })) list.push(name, value);
     const names = list.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase());
     const overrides = new Set([
-      ...this.#withheldHeaders,
+      ...this.#withheld.headers,
       ...names.filter((name) => !NEVER_FORWARDED.has(name)),
     ]);
     const own = { list, overrides: overrides.size === 0 ? null : overrides };
@@ -214,4 +244,25 @@ export class Provider {
 /** Names of the query parameters that the provider's configuration sets itself. */
 function ownParameters({ auth, query }: ProviderConfiguration): string[] {
   return [...Object.keys(query), ...(auth !== undefined && 'query' in auth ? [auth.query] : [])];
+}
+
+function keysOf(
+  { auth }: ProviderConfiguration,
+  callersKeys: readonly string[],
+  resolveSecret: (reference: string) => string,
+): ReadonlyMap<string, string> {
+  const references = auth === undefined ? callersKeys : [keyReferenceOf(auth), ...callersKeys];
+  return new Map(references.map((reference) => [reference, resolveSecret(reference)]));
+}
+
+function queryTextOf({ query }: ProviderConfiguration): string {
+  return new URLSearchParams(query).toString();
+}
+
+function queryOverridesOf(
+  configuration: ProviderConfiguration,
+  { query }: Forwarding,
+): ReadonlySet<string> | null {
+  const overrides = new Set([...query, ...ownParameters(configuration)]);
+  return overrides.size === 0 ? null : overrides;
 }

@@ -128,6 +128,49 @@ describe('a gateway of two processes', () => {
     expect(keys).toEqual(new Set(['Bearer sk-second-0002']));
   });
 
+  it('has all of them read the configuration again on SIGHUP, and those that start later as well', async () => {
+    const auth = (name: string) => ({ bearer: `file:${join(root, name)}` });
+    const providers = (name: string) => ({
+      old: { baseUrl: legacy.url, auth: auth(name) },
+      new: { baseUrl: candidate.url },
+    });
+    writeFileSync(join(root, 'first'), 'sk-first-0001');
+    writeFileSync(join(root, 'second'), 'sk-second-0002');
+    const limits = { requestsPerMinute: 1_000_000 };
+    const callers = [{ team: 'web', keySha256: 'a'.repeat(64), limits }];
+    await start({ configuration: { providers: providers('first') } });
+    const keys = new Set<string>();
+    legacy.fault = (exchange) => {
+      keys.add(String(exchange.response.req.headers.authorization));
+      well(exchange);
+    };
+    const load = new Load(4);
+    await load.more(20);
+    expect(keys).toEqual(new Set(['Bearer sk-first-0001']));
+    const failed = load.answers.length;
+    gateway.configure({ providers: providers('second') });
+    signal(gateway.process.pid, 'SIGHUP');
+    while (!keys.has('Bearer sk-second-0002')) await load.more(1);
+    await load.more(20);
+    keys.clear();
+    await load.more(20);
+    expect(keys).toEqual(new Set(['Bearer sk-second-0002']));
+    expect(load.answers.slice(0, failed + 40).filter((answer) => answer.startsWith('E'))).toEqual([]);
+    const former = gateway.pids;
+    for (const pid of former) signal(pid, 'SIGKILL');
+    while (gateway.pids.some((pid) => former.includes(pid))) await sleep(20);
+    keys.clear();
+    while (keys.size === 0) await load.more(1);
+    await load.more(20);
+    // Nobody has this key: callers are others in all processes.
+    gateway.configure({ providers: providers('second'), callers });
+    signal(gateway.process.pid, 'SIGHUP');
+    const answered = () => load.answers.slice(-8);
+    while (!answered().every((answer) => answer.includes('401'))) await load.more(8);
+    await load.end();
+    expect(keys).toEqual(new Set(['Bearer sk-second-0002']));
+  });
+
   it('shows the candidate nothing new once all processes have confirmed a lowering', async () => {
     await start();
     const load = new Load(12);

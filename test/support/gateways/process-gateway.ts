@@ -41,22 +41,16 @@ export class ProcessGateway {
   }
 
   static async start(options: ProcessGatewayOptions): Promise<ProcessGateway> {
-    const { directory, legacyUrl, candidateUrl, processes } = options;
+    const { directory } = options;
     mkdirSync(join(directory, 'state'), { recursive: true });
-    const configuration = {
-      providers: { old: { baseUrl: legacyUrl }, new: { baseUrl: candidateUrl } },
-      routes: {
-        [ROUTE]: { legacy: 'old', candidate: 'new', models: { [MODEL]: 'gpt-4o-mini' }, ...options.route },
-      },
-      gateway: {
-        ...{ stateDirectory: join(directory, 'state'), drain: '5s', processes },
-        ...options.settings,
-      },
-      ...options.configuration,
-    };
-    writeFileSync(join(directory, 'cutover.json'), JSON.stringify(configuration));
+    writeConfiguration(options);
     const ports = await freePorts('127.0.0.1', 2);
     return new ProcessGateway(options, ports, await startProcess(directory, ports));
+  }
+
+  /** Writes another configuration, which it has not read yet. */
+  configure(configuration: object): void {
+    writeConfiguration({ ...this.#options, configuration });
   }
 
   get dataUrl(): string {
@@ -182,4 +176,20 @@ function startProcess(directory: string, [data, admin]: readonly number[]): Prom
   ];
   const env = { CUTOVER_ADMIN_TOKEN: ADMIN_TOKEN };
   return startNode(args, { env, cwd: directory, ready: '"adminUrl"' });
+}
+
+function writeConfiguration(options: ProcessGatewayOptions): void {
+  const { directory, legacyUrl, candidateUrl, processes } = options;
+  const configuration = {
+    providers: { old: { baseUrl: legacyUrl }, new: { baseUrl: candidateUrl } },
+    routes: {
+      [ROUTE]: { legacy: 'old', candidate: 'new', models: { [MODEL]: 'gpt-4o-mini' }, ...options.route },
+    },
+    gateway: {
+      ...{ stateDirectory: join(directory, 'state'), drain: '5s', processes },
+      ...options.settings,
+    },
+    ...options.configuration,
+  };
+  writeFileSync(join(directory, 'cutover.json'), JSON.stringify(configuration));
 }
