@@ -41,8 +41,6 @@ export interface GatewayOptions {
   readonly readyAfterMs?: number;
   /** Reads the configuration again where it came from; absent: it cannot be reloaded. */
   readonly readConfiguration?: () => Configuration;
-  /** Told of each pair of answers that shadow traffic gives. */
-  readonly compareShadow?: (pair: ShadowPair) => void;
 }
 
 export interface RunningGateway {
