@@ -20,6 +20,7 @@ interface LoggedCall {
   readonly side: string | null;
   readonly servedBy: { readonly name: string } | null;
   readonly servedModel: string | null;
+  readonly answering: { readonly gist: { readonly model: string | null } | null } | null;
   readonly failover: string | null;
   readonly outcome: string;
   readonly breach: BreachClass | null;
@@ -42,6 +43,8 @@ export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): 
   if (call.side !== null) line += `,"arm":"${call.side}"`;
   if (call.servedBy !== null) line += `,"provider":${quoted(call.servedBy.name)}`;
   if (call.servedModel !== null) line += `,"servedModel":${quoted(call.servedModel)}`;
+  const answered = call.answering?.gist?.model ?? null;
+  if (answered !== null) line += `,"answeredModel":${quoted(answered.slice(0, MAX_MODEL))}`;
   if (call.failover !== null) line += `,"failover":"${call.failover}"`;
   line += `,"status":${call.response.statusCode},"outcome":"${call.outcome}","ms":${hundredths((call.endedMs ?? now()) - call.startedMs)}`;
   if (call.breach !== null) line += `,"breach":"${call.breach}"`;
@@ -49,10 +52,14 @@ export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): 
   const { usage } = call;
   if (usage !== null) {
     line += `,"tokensIn":${usage.input},"tokensCached":${usage.cached},"tokensOut":${usage.output}`;
+    if (usage.written > 0) line += `,"tokensWritten":${usage.written}`;
   }
   if (head.retry) line += ',"retry":true';
   return `${line},"attempts":[${call.notes.map(noteOf).join()}],"msg":"request"}\n`;
 }
+
+/** A provider may call its model anything. */
+const MAX_MODEL = 256;
 
 /** What the answer has to be able to do: `cutover assess` asks a candidate for it. */
 function featuresOf(facts: RequestFacts): string {

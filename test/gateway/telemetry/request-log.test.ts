@@ -6,11 +6,13 @@ import type { DemoProvider } from '../../../src/demo/provider';
 import { readFacts } from '../../../src/gateway/request/request-facts';
 import {
   ADMIN_TOKEN,
+  MAPPED_MODEL,
   MODEL,
   startTestGateway,
   type TestGateway,
 } from '../../support/gateways/running-gateway';
 import { startFakeProvider } from '../../support/providers/fake-provider';
+import { type Fault, startFaultProvider, well } from '../../support/providers/fault-provider';
 import { analyzeFiles } from '../../support/usage-analysis';
 
 let legacy: DemoProvider;
@@ -93,6 +95,41 @@ it('says nothing of tokens that nobody counted', () => {
   const [embeddings] = gateway.log.filter(({ path }) => path === '/embeddings');
   expect(embeddings).toMatchObject({ outcome: 'success', model: 'text-embedding-3-small' });
   expect(embeddings).not.toHaveProperty('tokensIn');
+});
+
+it('says what model was asked for, what is configured, and what the answer says', async () => {
+  const ANSWERED = `${MAPPED_MODEL}-2026-07-01`;
+  const provider = await startFaultProvider(well);
+  const dated =
+    (fault: Fault): Fault =>
+    (exchange) => {
+      const { response } = exchange;
+      const write = (text: unknown) => String(text).replaceAll(`"${MAPPED_MODEL}"`, `"${ANSWERED}"`);
+      const [end, send] = [response.end.bind(response), response.write.bind(response)];
+      response.write = ((text: unknown) => send(write(text))) as typeof response.write;
+      response.end = ((text?: unknown) =>
+        text === undefined ? end() : end(write(text))) as typeof response.end;
+      fault(exchange);
+    };
+  provider.fault = dated(well);
+  const other = await startTestGateway({ legacyUrl: provider.url, candidateUrl: provider.url });
+  try {
+    await other.route(1);
+    await other.client().chat.completions.create(ask);
+    for await (const _ of await other.client().chat.completions.create({ ...ask, stream: true }));
+    provider.fault = ({ response }) => response.writeHead(500).end();
+    await other
+      .client()
+      .chat.completions.create(ask)
+      .catch(() => undefined);
+    while (other.log.length < 3) await sleep(5);
+  } finally {
+    await other.stop();
+    await provider.stop();
+  }
+  const models = { model: MODEL, servedModel: MAPPED_MODEL, answeredModel: ANSWERED };
+  expect(other.log.slice(0, 2)).toMatchObject([models, models]);
+  expect(other.log[2]).not.toHaveProperty('answeredModel');
 });
 
 describe('the features that a request asks for', () => {
