@@ -49,7 +49,7 @@ export interface ModelUsage extends UsageSums {
   readonly model: string;
   readonly latencyMs: Distribution | null;
   readonly firstTokenMs: Distribution | null;
-  /** Input tokens a request. */
+  /** Input tokens per request. */
   readonly promptTokens: Distribution | null;
   /** Most input, and most input and output tokens of one request. */
   readonly maxInputTokens: number | null;

@@ -51,7 +51,7 @@ async function checkProvider(
     if (!list.ok) return [{ name, state: 'wrong', detail: list.problem, fix: list.fix }];
     const { models } = list;
     return [
-      { name, state: 'ok', detail: `lists ${models.length} models` },
+      { name, state: 'ok', detail: `lists ${models.length} ${models.length === 1 ? 'model' : 'models'}` },
       ...wanted.filter(({ model }) => !models.includes(model)).map((each) => absent(name, each, models)),
     ];
   } catch (error) {

@@ -240,7 +240,7 @@ function tokensText({ tokensIn, tokensOut }: SideView): string {
 
 function costText({ costUsd, costPerRequestUsd }: SideView): string {
   if (costPerRequestUsd === null) return '–';
-  const each = `${usdText(costPerRequestUsd)} a request`;
+  const each = `${usdText(costPerRequestUsd)} per request`;
   return costUsd === null ? each : `${usdText(costUsd)}, ${each}`;
 }
 

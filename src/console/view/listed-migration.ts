@@ -52,7 +52,7 @@ function listedView(found: ListedMigration, isNewest: boolean): ListedView {
 }
 
 function whyOf({ status, by, reason, headline }: ListedMigration): string {
-  if (headline !== '') return status === 'RUNNING' ? headline : causeIn(headline);
+  if (headline !== '') return causeIn(headline);
   if (status === 'RUNNING') return [by, reason].filter((text) => text !== '').join(': ');
   // Releases before this one kept the cause in the migration alone.
   return status === 'COMPLETED' ? 'open it to see why' : 'ended in Temporal, not by the migration';

@@ -151,7 +151,8 @@ function fromVerdict(side: Side, verdict: GateVerdict | null, status: MigrationS
     plain: p95('p95 of plain answers'),
     firstToken: p95('p95 to first token'),
     interTokenP95Ms: metric('p95 between tokens'),
-    costPerRequestUsd: metric('cost a request'),
+    // Workers of older releases call it otherwise.
+    costPerRequestUsd: metric('cost per request') ?? metric('cost a request'),
     probes: probesOf(side, status),
   };
 }

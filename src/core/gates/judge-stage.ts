@@ -228,7 +228,7 @@ function usage({ evidence: { usage: seen } }: Judged): MetricVerdict[] {
     const means = [legacy, candidate].map(({ costLog }) => Math.exp(costLog.sum / costLog.count));
     told.push(
       metricVerdict({
-        metric: 'cost a request',
+        metric: 'cost per request',
         unit: 'usd',
         role: 'report',
         outcome: 'not applicable',
@@ -237,7 +237,7 @@ function usage({ evidence: { usage: seen } }: Judged): MetricVerdict[] {
         candidate: means[1] ?? null,
         estimate: cost.ratio - 1,
         interval: [cost.interval.low - 1, cost.interval.high - 1],
-        sentence: `cost a request, geometric mean: ${comparedText(cost.ratio - 1, 'dearer', 'cheaper')}; reported only`,
+        sentence: `cost per request, geometric mean: ${comparedText(cost.ratio - 1, 'dearer', 'cheaper')}; reported only`,
       }),
     );
   }
@@ -245,7 +245,7 @@ function usage({ evidence: { usage: seen } }: Judged): MetricVerdict[] {
   if (before !== null && after !== null && before > 0) {
     told.push(
       metricVerdict({
-        metric: 'tokens an answer',
+        metric: 'tokens per answer',
         unit: 'tokens',
         role: 'report',
         outcome: 'not applicable',
@@ -253,7 +253,7 @@ function usage({ evidence: { usage: seen } }: Judged): MetricVerdict[] {
         legacy: before,
         candidate: after,
         estimate: after / before - 1,
-        sentence: `tokens an answer, mean: ${comparedText(after / before - 1, 'more', 'fewer')}; reported only`,
+        sentence: `tokens per answer, mean: ${comparedText(after / before - 1, 'more', 'fewer')}; reported only`,
       }),
     );
   }
@@ -289,7 +289,12 @@ function summary(
     const passes = `${stage.name} at ${formatShare(stage.share)} passes`;
     return lowPower === null ? `${passes}: ${main}` : `${passes}, low power: ${lowPower.sentence}; ${main}`;
   }
-  const open = metrics.filter((metric) => metric.outcome === outcome).map((metric) => metric.sentence);
+  // What is still missing stands first: it is what people can wait for, or bring about.
+  const isCount = ({ unit }: MetricVerdict) => unit === 'requests' || unit === 'keys';
+  const undecided = metrics.filter((metric) => metric.outcome === outcome);
+  const open = [...undecided.filter(isCount), ...undecided.filter((metric) => !isCount(metric))].map(
+    ({ sentence }) => sentence,
+  );
   const more = open.length > REASONS_TOLD ? `; and ${open.length - REASONS_TOLD} more` : '';
   const said = outcome === 'fail' ? 'not within its limits' : outcome;
   return `${stage.name} is ${said}: ${open.slice(0, REASONS_TOLD).join('; ')}${more}`;

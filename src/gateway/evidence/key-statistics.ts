@@ -116,7 +116,7 @@ class Segment {
     else this.#decrementAll();
   }
 
-  /** Each call takes 10,000 counted requests away, so its cost a request stays constant. */
+  /** Each call takes 10,000 counted requests away, so that its cost per request stays constant. */
   #decrementAll(): void {
     this.overflowed = true;
     for (const [hash, count] of this.counts) {

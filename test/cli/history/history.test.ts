@@ -73,6 +73,7 @@ it.each([
   ['COMPLETED', undefined, 'open it to see why'],
   ['TERMINATED', undefined, 'ended in Temporal, not by the migration'],
   ['RUNNING', undefined, 'ben: cheaper'],
+  ['RUNNING', 'Rolling back since 2026-11-29 16:35 UTC: success fell to 66%', 'success fell to 66%'],
   ['RUNNING', 'Paused by ana: p95 doubled', 'Paused by ana: p95 doubled'],
 ])('lists a run that is %s, with the memo %s, for the reason "%s"', (name, headline, why) => {
   const run = {
