@@ -8,6 +8,7 @@ import type { AnswerJournal, RecordedCall } from './answer-journal';
 import { validityOf } from './answer-validity';
 import { compareReplies, type PromptComparison } from './compare-answers';
 import type { GoldenPrompt } from './golden-prompt';
+import { HistoryHints } from './history-hints';
 import { judgeParity } from './judge-parity';
 import { costOfReply, mostCostOf, Spending } from './parity-spending';
 import { withPrompt } from './parity-tally';
@@ -56,6 +57,7 @@ export async function runParity(run: ParityRun): Promise<ParityReport> {
   const spending = new Spending(run.maxCostUsd, start.standing.costUsd);
   // Sides that have answered once: from then on a broken connection is an answer's failure, not an absent provider.
   const reached = new Set<Side>();
+  const hints = new HistoryHints();
   const open = prompts.map((_, index) => index).filter((index) => !start.done.has(index));
   const takeOne = async (): Promise<void> => {
     for (;;) {
@@ -68,18 +70,44 @@ export async function runParity(run: ParityRun): Promise<ParityReport> {
         progress.stopped = asked.stopped;
         return;
       }
+      const more = await lookForHints(run, prompt, asked.replies, { hints, spending, reached });
       const compared = await compare(prompt, asked.replies, run.schemas);
-      progress.standing = withAnswers(progress.standing, { prompt, index, spending, ...asked, ...compared });
+      progress.standing = withAnswers(progress.standing, {
+        ...{ prompt, index, spending, ...asked, ...compared },
+        calls: asked.calls + more,
+      });
       run.report(progress.standing, prompts.length);
     }
   };
   await Promise.all(Array.from({ length: run.concurrency }, takeOne));
-  return judgeParity(progress.standing, {
+  const report = judgeParity(progress.standing, {
     given: prompts.length,
     minimumPrompts: run.minimumPrompts,
     margins: run.margins,
     stopped: progress.stopped,
   });
+  return { ...report, notes: [...hints.texts, ...report.notes] };
+}
+
+interface Looking {
+  readonly hints: HistoryHints;
+  readonly spending: Spending;
+  readonly reached: Set<Side>;
+}
+
+/** How many more questions were asked. */
+async function lookForHints(
+  run: ParityRun,
+  prompt: GoldenPrompt,
+  { first, candidate }: Asked['replies'],
+  { hints, spending, reached }: Looking,
+): Promise<number> {
+  const askAgain = async (side: Side, question: Question) => {
+    const asked = await askOnce(run, { ...prompt, question }, { side, draw: 1 }, { spending, reached });
+    return 'stopped' in asked ? null : asked.reply;
+  };
+  const ofLegacy = await hints.look('legacy', prompt.question, first, askAgain);
+  return ofLegacy + (await hints.look('candidate', prompt.question, candidate, askAgain));
 }
 
 /**
@@ -116,38 +144,45 @@ async function askAll(
 ): Promise<Asked | { readonly stopped: string }> {
   const replies: Partial<Asked['replies']> = {};
   for (const call of CALLS) {
-    const key = keyOf(run, prompt, call);
-    const held = run.journal.find(key);
-    if (held !== null) {
-      spending.add(held.costUsd);
-      replies[call.name] = held.reply;
-      continue;
-    }
-    const rates = run.ratesOf(call.side, prompt.question);
-    const most = mostCostOf(rates, prompt.question);
-    if (!spending.reserve(most)) {
-      const spent = spending.spentUsd.toFixed(4);
-      return { stopped: `stopped at ${spent} of ${run.maxCostUsd} USD: raise the cap to send the rest` };
-    }
-    const reply = await askPatiently(run, call.side, prompt.question);
-    const costUsd = costOfReply(rates, prompt.question, reply);
-    spending.settle(most, costUsd);
-    if (isLasting(reply)) {
-      const at = run.now().toISOString();
-      const { side, draw } = call;
-      run.journal.append({ key, id: prompt.id, side, draw, reply, costUsd, at } satisfies RecordedCall);
-    }
-    run.signal.throwIfAborted();
-    if (
-      !reply.ok &&
-      (reply.failure === 'status_auth' || (reply.failure === 'connect' && !reached.has(call.side)))
-    ) {
-      return { stopped: `stopped: ${call.side} cannot be used (${reply.error})` };
-    }
-    if (reply.ok) reached.add(call.side);
-    replies[call.name] = reply;
+    const asked = await askOnce(run, prompt, call, { spending, reached });
+    if ('stopped' in asked) return asked;
+    replies[call.name] = asked.reply;
   }
   return { replies: replies as Asked['replies'], calls: CALLS.length };
+}
+
+/** One answer, out of the journal where it is there. */
+async function askOnce(
+  run: ParityRun,
+  prompt: GoldenPrompt,
+  { side, draw }: { readonly side: Side; readonly draw: number },
+  { spending, reached }: Omit<Looking, 'hints'>,
+): Promise<{ readonly reply: Reply } | { readonly stopped: string }> {
+  const key = keyOf(run, prompt, { side, draw });
+  const held = run.journal.find(key);
+  if (held !== null) {
+    spending.add(held.costUsd);
+    return { reply: held.reply };
+  }
+  const rates = run.ratesOf(side, prompt.question);
+  const most = mostCostOf(rates, prompt.question);
+  if (!spending.reserve(most)) {
+    const spent = spending.spentUsd.toFixed(4);
+    return { stopped: `stopped at ${spent} of ${run.maxCostUsd} USD: raise the cap to send the rest` };
+  }
+  const reply = await askPatiently(run, side, prompt.question);
+  const costUsd = costOfReply(rates, prompt.question, reply);
+  spending.settle(most, costUsd);
+  if (isLasting(reply)) {
+    const at = run.now().toISOString();
+    run.journal.append({ key, id: prompt.id, side, draw, reply, costUsd, at } satisfies RecordedCall);
+  }
+  run.signal.throwIfAborted();
+  if (!reply.ok && (reply.failure === 'status_auth' || (reply.failure === 'connect' && !reached.has(side)))) {
+    return { stopped: `stopped: ${side} cannot be used (${reply.error})` };
+  }
+  if (reply.ok) reached.add(side);
+  return { reply };
 }
 
 const RETRY_AFTER_MS = [1_000, 4_000];
