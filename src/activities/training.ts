@@ -18,7 +18,11 @@ export function createTrainingActivities(trainer: TrainerPort): TrainingActiviti
       const { sequenceTokens } = plan;
       try {
         const fit = fitPlan(plan, plan.memoryBytes ?? found.memoryBytes, (settings) =>
-          trainer.memoryNeed(found.config, { sequenceTokens, ...settings }),
+          // On a CPU XLA removes recomputation again.
+          trainer.memoryNeed(found.config, {
+            ...{ sequenceTokens, ...settings },
+            recompute: settings.recompute && !found.device.startsWith('cpu'),
+          }),
         );
         const { parameters, chats, evaluationChats, device, jax } = found;
         return { fit, facts: { parameters, chats, evaluationChats, device, jax } };

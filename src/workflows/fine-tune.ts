@@ -19,7 +19,7 @@ import {
   type TrainingCommandName,
   trainingRefusal,
 } from '../core/training/fine-tune-command';
-import type { TrainingEvent, UntimedTrainingEvent } from '../core/training/fine-tune-events';
+import type { TrainingEvent, TrainingStep, UntimedTrainingEvent } from '../core/training/fine-tune-events';
 import { type FineTuneInput, type FineTuneState, startedTraining } from '../core/training/fine-tune-state';
 import { trainingDetails, trainingStatus } from '../core/training/fine-tune-status';
 import { carryOutTraining } from './training-steps';
@@ -30,20 +30,20 @@ import { carryOutTraining } from './training-steps';
  */
 export async function fineTune(input: FineTuneInput): Promise<FineTuneResult> {
   let state = startedTraining(input, Date.now());
+  let running: TrainingStep | null = null;
   const apply = (event: UntimedTrainingEvent): void => {
     state = trainingTransition(state, { ...event, atMs: Date.now() } as TrainingEvent);
-    setCurrentDetails(trainingDetails(state));
+    setCurrentDetails(trainingDetails(state, running));
   };
   for (const name of Object.keys(TRAINING_COMMANDS) as TrainingCommandName[])
     handle(name, () => state, apply);
   setDefaultSignalHandler((name) => log.warn('a message was refused', { name }));
-  setHandler(defineQuery(TRAINING_QUERIES.status), () => trainingStatus(state), {
+  setHandler(defineQuery(TRAINING_QUERIES.status), () => trainingStatus(state, running), {
     description: 'Step, recipe, verdicts, and what was decided',
   });
   setHandler(defineQuery(TRAINING_QUERIES.checkpoints), () => state.checkpoints, {
     description: 'Everything that was saved, oldest first',
   });
-  setCurrentDetails(trainingDetails(state));
 
   CancellationScope.current().cancelRequested.catch(() => apply({ type: 'cancelled' }));
   await CancellationScope.nonCancellable(async () => {
@@ -52,7 +52,10 @@ export async function fineTune(input: FineTuneInput): Promise<FineTuneResult> {
       const { key } = step;
       const preempted = () =>
         isPreempted(state, begun) || (step.type === 'wait' && nextStep(state).key !== key);
+      running = step.type === 'wait' ? null : step;
+      setCurrentDetails(trainingDetails(state, running));
       const event = await carryOutTraining(step, begun, preempted);
+      running = null;
       if (event !== null) apply(event);
     }
     await condition(allHandlersFinished);

@@ -43,10 +43,14 @@ def save(folder: Path, step: int, tensors: dict[str, np.ndarray], metrics: list[
         try:
             os.rename(partial, target)
         except OSError as error:
-            # The same steps were done before, by a process whose word was lost.
+            # The same steps were done before: by a process whose word was lost, or they were damaged since.
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            shutil.rmtree(partial)
+            if is_whole(target):
+                shutil.rmtree(partial)
+            else:
+                shutil.rmtree(target)
+                os.rename(partial, target)
         _flush(folder)
         return {
             "path": str(target),
@@ -82,6 +86,14 @@ def load(path: Path) -> tuple[dict, dict[str, np.ndarray]]:
         return manifest, load_file(path / "state.safetensors")
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CorruptCheckpoint(f"checkpoint {path} cannot be read: {error}") from None
+
+
+def is_whole(path: Path) -> bool:
+    try:
+        load(path)
+        return True
+    except CorruptCheckpoint:
+        return False
 
 
 def described(file: Path) -> dict:

@@ -10,7 +10,7 @@ from . import checkpoint, data, model
 from .config import read_config
 from .fp8 import OPERANDS
 from .job import Job
-from .problems import BadInput
+from .problems import BadInput, Diverged
 from .recipes import recipe_named
 from .training import SHAPE
 
@@ -44,4 +44,7 @@ def _losses(job: Job, config, side: dict, batches) -> list[float]:
         amaxes = {name: past[at] for at, name in enumerate(names)}
         return model.loss_sum(config, recipe, False, params, probes, amaxes, batch)
 
-    return [float(loss(params, past, batch)) / float(batch["mask"].sum()) for batch in batches]
+    losses = [float(loss(params, past, batch)) / float(batch["mask"].sum()) for batch in batches]
+    if not np.isfinite(losses).all():
+        raise Diverged(f"the loss of checkpoint {side['checkpoint']} in {recipe.name} is not finite", why="not finite")
+    return losses

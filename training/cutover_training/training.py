@@ -123,7 +123,7 @@ class Training:
                 f"{state + self.temporary_bytes} bytes, and {job.memory_bytes} may be used",
                 needsBytes=state + self.temporary_bytes,
             )
-        self.apply = jax.jit(partial(adamw, job.optimizer, job.steps), donate_argnums=(0, 1, 2, 3))
+        self.apply = jax.jit(partial(adamw, job.optimizer, job.steps), donate_argnums=(0, 1, 2))
 
     def run(self, to_step: int, report: Callable[[dict], None]) -> tuple[dict, dict]:
         """Trains up to a step and saves; returns the checkpoint and what was measured."""

@@ -69,6 +69,9 @@ def test_a_changed_checkpoint_is_refused(process, job):
     state.write_bytes(content)
     code, events, _ = process("train", job(**{"from": made["path"]}, toStep=2))
     assert code == 6 and "expected SHA-256" in events[-1]["message"]
+    # The same steps again put it right.
+    assert trained(process, job(), toStep=1) == made
+    assert trained(process, job(), **{"from": made["path"]}, toStep=2)["step"] == 2
 
 
 def test_a_checkpoint_of_other_data_is_refused(process, job):

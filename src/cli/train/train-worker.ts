@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import { environment, trainingPython } from '../../config';
 import { configuredAddress } from '../../temporal-server/configured-address';
 import { startTrainingWorker } from '../../worker';
-import { printNote } from '../options/output';
+import type { ConnectionFlags } from '../options/connection';
+import { printJson, printNote } from '../options/output';
 import { untilStopped } from '../run/until-stopped';
 
 /** `cutover train worker`: serves fine-tuning alone, such as on a machine with a GPU. */
@@ -12,12 +13,13 @@ export function registerTrainWorker(train: Command): void {
     .description('run jobs on this machine; needs no configuration')
     .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS, the profile, or 127.0.0.1:7233)')
     .option('--namespace <name>', 'Temporal namespace')
+    .option('--json', 'print where it serves as one JSON line')
     .addHelpText(
       'after',
       '\nCUTOVER_TRAINING_PYTHON names the Python that has the package cutover-training (default: python3).\n' +
         '\nExample:\n  CUTOVER_TRAINING_PYTHON=~/venv/bin/python cutover train worker',
     )
-    .action(async (flags: { readonly address?: string; readonly namespace?: string }) => {
+    .action(async (flags: ConnectionFlags) => {
       const found = configuredAddress({
         ...environment,
         ...(flags.address === undefined ? {} : { TEMPORAL_ADDRESS: flags.address }),
@@ -35,6 +37,7 @@ export function registerTrainWorker(train: Command): void {
         },
         namespace,
       });
+      if (flags.json === true) printJson({ address, namespace, python: trainingPython() });
       printNote(
         `training worker: serving ${namespace} at ${address} with ${trainingPython()}; Ctrl-C stops it`,
       );

@@ -4,14 +4,19 @@ import type { Command } from 'commander';
 import { TrainingClient } from '../../client/training-client';
 import { readDocument } from '../../config';
 import { nameSchema, parseDocument } from '../../core/configuration/schema-parts';
+import { fileProblem } from '../../core/text/file-problem';
 import type { TrainingCommandName } from '../../core/training/fine-tune-command';
 import type { TrainingStatus } from '../../core/training/fine-tune-status';
 import type { TrainingPlan } from '../../core/training/training-plan';
 import { trainingPlanSchema } from '../../core/training/training-plan-schema';
+import { replaceFile } from '../../history/write-report';
+import { reportHtml } from '../../report/report-html';
+import { reportMarkdown } from '../../report/report-markdown';
 import { CliError, EXIT } from '../options/cli-error';
 import { type ConnectionFlags, forOperator, type OperatorFlags } from '../options/connection';
 import { recordedOperator } from '../options/operator-name';
 import { printJson, printLine } from '../options/output';
+import { trainingReport } from './train-report';
 import { decisionLine, printTrainingCheckpoints, printTrainingStatus, progressLine } from './train-view';
 import { registerTrainWorker } from './train-worker';
 
@@ -39,8 +44,9 @@ export function registerTrain(program: Command): void {
       'after',
       '\nPaths in the plan are relative to its file. Exit code 2: the plan cannot be carried out, and says why.\n' +
         'Exit code 3: a job of this name is running. Exit code 4: no worker trains.\n' +
-        '\nExample:\n  python3 -m pip install -e training && python3 examples/training/make-tiny-model.py\n' +
-        '  cutover train worker &\n  cutover train --plan examples/training/train.yaml && cutover train watch tiny',
+        '\nExample:\n  cutover train --plan examples/training/train.yaml && cutover train watch tiny\n' +
+        '\nIts input is written by `python3 examples/training/make-tiny-model.py`, after\n' +
+        '`python3 -m pip install -e training`; `cutover train worker` runs it.',
     )
     .action((flags: TrainFlags) => runTrain(flags));
   const named = (name: string, description: string) =>
@@ -65,6 +71,10 @@ export function registerTrain(program: Command): void {
       if (flags.json === true) for (const checkpoint of checkpoints) printJson(checkpoint);
       else printTrainingCheckpoints(checkpoints);
     });
+  named('report', 'write what a job came to: verdicts, both loss curves, saturation, memory')
+    .option('--html <file>', 'as one HTML file that loads nothing (default: Markdown to standard output)')
+    .addHelpText('after', '\nExample:\n  cutover train report tiny --html tiny.html')
+    .action((job: string, flags: ConnectionFlags & { html?: string }) => runReport(jobOf(job), flags));
   command(named('pause', 'train no further after the next checkpoint'), 'pause');
   command(named('resume', 'continue, also after what only a person could settle'), 'resume');
   command(named('stop', 'end a job now; its checkpoints are kept'), 'stop');
@@ -151,6 +161,24 @@ async function runWatch(job: string, flags: ConnectionFlags): Promise<void> {
       await sleep(LOOK_EVERY_MS);
     }
   });
+}
+
+async function runReport(job: string, flags: ConnectionFlags & { html?: string }): Promise<void> {
+  const report = await withTraining(flags, async (client) =>
+    trainingReport(await client.status(job), await client.checkpoints(job)),
+  );
+  if (flags.json === true) return printJson(report);
+  if (flags.html === undefined) return void process.stdout.write(reportMarkdown(report));
+  writeTextFile(flags.html, reportHtml(report, new Date().toISOString()));
+  printLine(`wrote ${flags.html}`);
+}
+
+function writeTextFile(file: string, text: string): void {
+  try {
+    replaceFile(file, text);
+  } catch (cause) {
+    throw new CliError(`cannot write ${file}: ${fileProblem(cause)}`, EXIT.badInput, { cause });
+  }
 }
 
 /** The plan in a file, its paths relative to it; throws `InvalidDocument`. */

@@ -32,14 +32,15 @@ export interface TrainingStatus {
   readonly decisions: readonly TrainingDecision[];
 }
 
-export function trainingStatus(state: FineTuneState): TrainingStatus {
+/** `running` is what was begun and may go on although the job is paused; null while it waits. */
+export function trainingStatus(state: FineTuneState, running: TrainingStep | null): TrainingStatus {
   const head = headOf(state, 'main');
   const { plan, fit, settings } = state;
   return {
     trainingId: state.trainingId,
     name: plan.name,
     outcome: state.outcome,
-    doing: stepText(nextStep(state)),
+    doing: doingText(state, running),
     recipe: settings?.recipe ?? plan.recipe,
     step: head?.step ?? 0,
     steps: plan.steps,
@@ -56,6 +57,12 @@ export function trainingStatus(state: FineTuneState): TrainingStatus {
     exported: state.exported,
     decisions: state.decisions,
   };
+}
+
+function doingText(state: FineTuneState, running: TrainingStep | null): string {
+  const next = nextStep(state);
+  if (running === null || state.outcome !== null) return stepText(next);
+  return next.type === 'wait' ? `${stepText(running)}, then ${stepText(next)}` : stepText(running);
 }
 
 /** What is under way, in a line. */
@@ -89,8 +96,8 @@ function measuredOf(head: TrainingCheckpoint | null) {
 const DECISIONS_SHOWN = 5;
 
 /** A short Markdown summary for the Temporal UI. */
-export function trainingDetails(state: FineTuneState): string {
-  const { doing, step, steps, recipe, outcome, lastLoss } = trainingStatus(state);
+export function trainingDetails(state: FineTuneState, running: TrainingStep | null): string {
+  const { doing, step, steps, recipe, outcome, lastLoss } = trainingStatus(state, running);
   const loss = lastLoss === null ? '' : `, loss ${lastLoss.toFixed(4)}`;
   const last = state.decisions.slice(-DECISIONS_SHOWN);
   return [

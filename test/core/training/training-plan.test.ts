@@ -67,6 +67,36 @@ it('counts 16 bytes per parameter of states in every recipe', () => {
   }
 });
 
+// What XLA reserved on a CPU for llama models: measured, bytes.
+it.each([
+  ['336,512 parameters', [128, 2, 4, 2, 256, 320], 'bf16', 8, 128, 35_020_864],
+  ['3.4 million, short', [256, 4, 4, 2, 768, 1024], 'bf16', 8, 128, 128_114_816],
+  ['3.4 million, long', [256, 4, 4, 2, 768, 1024], 'bf16', 2, 512, 203_612_288],
+  ['13.6 million', [512, 4, 8, 4, 1536, 2048], 'bf16', 4, 128, 169_465_984],
+  ['3.4 million in FP8', [256, 4, 4, 2, 768, 1024], 'fp8-delayed', 8, 128, 141_821_250],
+  ['13.6 million in blocks', [512, 4, 8, 4, 1536, 2048], 'fp8-block', 4, 128, 253_373_232],
+] as const)(
+  'expects within 5% what a model of %s needs within a micro-batch',
+  (_, shape, recipe, microBatch, sequenceTokens, measured) => {
+    const [
+      hidden_size,
+      num_hidden_layers,
+      num_attention_heads,
+      num_key_value_heads,
+      intermediate_size,
+      vocab_size,
+    ] = shape;
+    const config = {
+      ...{ model_type: 'llama', hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads },
+      ...{ intermediate_size, vocab_size, tie_word_embeddings: true },
+    };
+    const asked = { recipe, microBatch, sequenceTokens, recompute: false } as const;
+    const need = fineTuneMemory(architectureOf(config, 'config.json'), asked);
+    expect(need.temporaryBytes / measured).toBeGreaterThan(0.95);
+    expect(need.temporaryBytes / measured).toBeLessThan(1.05);
+  },
+);
+
 it.each([
   ['pause', 'now', 'expected one object'],
   ['pause', { why: 'x' }, 'expected only the fields by, reason, got "why"'],

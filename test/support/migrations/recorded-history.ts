@@ -10,7 +10,9 @@ export interface HistoryJson {
 
 /** The histories of test/histories. */
 export function historyNames(): readonly string[] {
-  return readdirSync(join(__dirname, '..', '..', 'histories')).map((file) => basename(file, '.json'));
+  return readdirSync(join(__dirname, '..', '..', 'histories'))
+    .filter((file) => file.endsWith('.json'))
+    .map((file) => basename(file, '.json'));
 }
 
 /** The text of a history of test/histories. */
