@@ -23,6 +23,9 @@ import {
   workflowIdOf,
 } from '../src/contract';
 import { parseDocument } from '../src/core/configuration/schema-parts';
+import { NO_PAIRS } from '../src/core/evidence/pair-counts';
+import { noStageEvidence } from '../src/core/evidence/stage-evidence';
+import { withPairs } from '../src/core/evidence/stage-pairs';
 import type { GateVerdict } from '../src/core/gates/verdict';
 import type { CommandName } from '../src/core/migration/command';
 import { type Drift, REVISION } from '../src/core/migration/migration-state';
@@ -84,6 +87,13 @@ function stages(said: Readonly<Record<string, object>> = {}): object[] {
     { name: 'rolling', ...MOVING, share: 0.6, ...said['rolling'] },
     { name: 'complete', ...MOVING, ...said['complete'] },
   ];
+}
+
+/** The same with one that copies behind assess. */
+function copyingStages(said: object = {}): object[] {
+  const [assess, ...moving] = stages();
+  const shadow = { name: 'shadow', mirror: '5%', maxCostUsd: 5, window: '1s', soak: '5m', ...said };
+  return [assess as object, shadow, ...moving];
 }
 
 /** A push has been answered, and somebody is missing. */
@@ -316,6 +326,36 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     const sentence =
       'answers that break their contract: 6.1% against 1.2%, mostly tool arguments outside their schema (5% against 0.1%)';
     world.verdict = { outcome: 'fail', harm: 'answers', sentence };
+    await until(isClosed);
+  },
+
+  /** A stage that copies has passed, and canary after it has not. */
+  async copied({ world, begin, until, order }) {
+    world.verdict = { ...PASS, stage: 'shadow' };
+    await begin({ stages: copyingStages({ soak: '1s' }) }, 'shadow');
+    await until(isIn('canary'));
+    await order('rollback');
+    await until(isClosed);
+  },
+
+  /** Copies that lose end a migration before anybody was served by the candidate. */
+  async lost({ world, begin, until }) {
+    await begin({ stages: copyingStages() }, 'shadow');
+    const sentence = 'of 948 pairs the candidate lost 40 and won 8, mostly by refusals (30)';
+    world.verdict = { outcome: 'fail', harm: 'pairs', sentence };
+    await until(isClosed);
+  },
+
+  /** Copies that have cost what they may hold the stage, and nothing is watched until somebody answers for it. */
+  async spent({ world, begin, until, order }) {
+    await begin({ stages: copyingStages() }, 'shadow');
+    const counts = { ...NO_PAIRS, copies: 900, costUsd: 5 };
+    const pairs = withPairs(undefined, counts, { latency: 3, outputTokens: 3, cost: 3 });
+    world.windows.push({ ended: 'budget spent', evidence: { ...noStageEvidence(2), pairs } });
+    await until(({ held }) => held !== null);
+    await order('promote', { stage: 'shadow', override: true });
+    await until(isIn('canary'));
+    await order('rollback');
     await until(isClosed);
   },
 

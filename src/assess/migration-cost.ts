@@ -47,14 +47,20 @@ export function migrationCost(traffic: MigrationTraffic, effort: MigrationEffort
   ];
 }
 
-function shadowCost({ projection, shadow }: MigrationTraffic, { split }: MigrationEffort): EffortCost {
+function shadowCost(
+  { projection, shadow }: MigrationTraffic,
+  { split, copying = [] }: MigrationEffort,
+): EffortCost {
+  const [staged = null] = copying;
   const months = split.reduce((sum, { share, hours }) => sum + (1 - share) * hours, 0) / HOURS_A_MONTH;
   return {
     item: 'shadow',
-    usd: shadow * months * projection.candidate.monthly.highUsd,
+    usd: shadow * months * projection.candidate.monthly.highUsd + (staged?.maxCostUsd ?? 0),
     how:
       shadow === 0
-        ? "no request of legacy's is copied to the candidate"
+        ? staged === null
+          ? "no request of legacy's is copied to the candidate"
+          : `copies of legacy's requests during ${staged.name}, up to its maxCostUsd`
         : `${formatShare(shadow)} of legacy's requests copied to the candidate during ${namesOf(split)}`,
   };
 }

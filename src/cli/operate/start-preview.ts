@@ -91,6 +91,11 @@ function costsOf(configuration: Configuration, plan: Plan): EffortCost[] {
       : [{ item, usd: null, how: `${formatShare(part)} of ${how} during ${stages}` }];
   return [
     probesOf(configuration, plan.route, effort),
+    ...(effort.copying ?? []).map(({ name, maxCostUsd }) => ({
+      item: 'shadow' as const,
+      usd: maxCostUsd,
+      how: `copies of legacy's requests during ${name}, up to its maxCostUsd`,
+    })),
     ...doubled(shadow, 'shadow', "legacy's requests copied to the candidate"),
     ...doubled(
       replayBudget.ratio,

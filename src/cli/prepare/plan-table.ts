@@ -75,6 +75,7 @@ export function printConditions({ stages, rollout, notify = [] }: Plan, nowMs: n
     ...(confirm.length === 0 ? [] : [[name, `is entered when ${confirm.join(', ')} confirm`]]),
     ...(effects.length === 0 ? [] : [[name, `sets ${effects.map((effect) => effect.name).join(', ')}`]]),
   ]);
+  rows.push(...stages.flatMap(copiesRow));
   rows.push(...stages.filter(({ share }) => share === 1).map(holdbackRow));
   if (rollout !== undefined) rows.push(['rollout', nextPossibleText(rollout, nowMs)]);
   for (const { name, moments } of notify)
@@ -82,6 +83,17 @@ export function printConditions({ stages, rollout, notify = [] }: Plan, nowMs: n
   if (rows.length === 0) return;
   printLine();
   printTable(['ALSO', ''], rows);
+}
+
+function copiesRow({ name, mirror, maxCostUsd = 0 }: StagePlan): string[][] {
+  if (mirror === undefined) return [];
+  const part = formatShare(mirror);
+  return [
+    [
+      name,
+      `copies ${part} of legacy's requests to the candidate for at most $${maxCostUsd}, and serves nobody by it`,
+    ],
+  ];
 }
 
 function holdbackRow({ name, holdback }: StagePlan): string[] {

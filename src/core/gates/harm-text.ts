@@ -1,5 +1,5 @@
 import { percentText } from './gate-metric';
-import type { GateVerdict, MetricVerdict } from './verdict';
+import { type GateVerdict, type MetricVerdict, PAIRS } from './verdict';
 
 /** A window's verdict with its number since the stage was entered, from 1. */
 export type NumberedVerdict = Pick<GateVerdict, 'stage' | 'epoch' | 'harm' | 'metrics' | 'sentence'> & {
@@ -20,7 +20,8 @@ export function harmText(windows: readonly NumberedVerdict[]): string {
     return `${withoutEvidence(last.sentence)} (window ${last.window} of ${last.stage})`;
   const counts = countsOf(visit, metric.metric);
   const total = counts.at(-1);
-  if (metric.unit !== 'rate' || total === undefined || total.candidate.requests === 0) {
+  const isPaired = metric.metric.startsWith(PAIRS);
+  if (metric.unit !== 'rate' || isPaired || total === undefined || total.candidate.requests === 0) {
     return `${withoutEvidence(metric.sentence)} (${spanText(visit, last)})`;
   }
   const from = startOfHarm(counts);

@@ -24,14 +24,14 @@ import {
   shownHarm,
 } from './gate-metric';
 import { clusterText, type Judged } from './stage-rates';
-import type { MetricVerdict } from './verdict';
+import { type MetricVerdict, PAIRS } from './verdict';
 import { BREACH_TEXTS } from './verdict-text';
 
 /** How a stage that only copies divides its chance of a false rejection: answers, and what half of the pairs show. */
 const ANSWERS_PART = 2 / 3;
 
 /** The metric of pairs of answers, in verdicts of a shadow stage and, where copies are configured, of later ones. */
-export const PAIRS = 'pairs';
+export const ANSWER_PAIRS = `${PAIRS}s`;
 
 /**
  * A stage that copies legacy's requests: each pair of answers is won, lost or tied. That the candidate is not worse says
@@ -64,7 +64,7 @@ export function shownPairs({ evidence: { pairs } }: Judged): MetricVerdict[] {
   const sentence = `of ${n.toLocaleString('en-US')} copied requests the candidate answered ${lost} worse than legacy and ${won} better${lostText(pairs)}; reported only`;
   return [
     metricVerdict({
-      ...{ metric: PAIRS, unit: 'rate', role: 'report', outcome: 'not applicable', sentence },
+      ...{ metric: ANSWER_PAIRS, unit: 'rate', role: 'report', outcome: 'not applicable', sentence },
       n: { legacy: n, candidate: n },
       ...(n === 0 ? {} : { legacy: won / n, candidate: lost / n, estimate: (lost - won) / n }),
     }),
@@ -90,7 +90,7 @@ function judgeAnswers({ stage }: Judged, { pairs, sums, all }: SeenPairs): Metri
   const n = lost + won + tied;
   const { promotionExcess: margin } = stage.gates.answers ?? stage.gates.errors;
   const base = {
-    metric: PAIRS,
+    metric: ANSWER_PAIRS,
     unit: 'rate',
     role: 'guardrail and goal',
     n: { legacy: n, candidate: n },
@@ -115,7 +115,7 @@ function judgeAnswers({ stage }: Judged, { pairs, sums, all }: SeenPairs): Metri
     return metricVerdict({
       ...base,
       ...shownHarm(logHarm, alpha),
-      sentence: `${against}: ${evidenceText(logHarm, alpha)}`,
+      sentence: `${against}, ${evidenceText(logHarm, alpha)}`,
     });
   }
   const maxUnchecked = stage.gates.answers?.maxUnchecked ?? 1;
@@ -134,9 +134,9 @@ function judgeAnswers({ stage }: Judged, { pairs, sums, all }: SeenPairs): Metri
 }
 
 const RATIO_NAMES: Readonly<Record<RatioAspect, string>> = {
-  latency: 'pair latency',
-  outputTokens: 'pair output tokens',
-  cost: 'pair cost',
+  latency: `${PAIRS} latency`,
+  outputTokens: `${PAIRS} output tokens`,
+  cost: `${PAIRS} cost`,
 };
 const RATIO_TEXTS: Readonly<Record<RatioAspect, string>> = {
   latency: 'took longer',
@@ -190,7 +190,7 @@ function judgeRatio(
     return metricVerdict({
       ...{ ...numbers, role: 'guardrail' },
       ...shownHarm(logHarm, alpha),
-      sentence: `${against}, at most half are allowed: ${evidenceText(logHarm, alpha)}`,
+      sentence: `${against}, at most half are allowed, ${evidenceText(logHarm, alpha)}`,
     });
   }
   if (goal === null) {
@@ -199,7 +199,7 @@ function judgeRatio(
       outcome: 'not applicable',
       eValue: eValueOf(logHarm),
       threshold: 1 / alpha,
-      sentence: `${against}, watched for harm only: ${evidenceText(logHarm, alpha)}`,
+      sentence: `${against}, watched for harm only, ${evidenceText(logHarm, alpha)}`,
     });
   }
   // Rounded down for a goal, as harm is rounded up.
@@ -208,7 +208,7 @@ function judgeRatio(
   return metricVerdict({
     ...{ ...numbers, role },
     ...goalReached(logWithin, stage.alpha.promotion, null, logHarm >= SEEMING),
-    sentence: `${against}; by more than ${percentText((RATIO_BOUNDS[within] ?? 1) - 1)} in ${percentText(above(all, within) / n)}, fewer than half are needed: ${evidenceText(logWithin, stage.alpha.promotion)}`,
+    sentence: `${against}; by more than ${percentText((RATIO_BOUNDS[within] ?? 1) - 1)} in ${percentText(above(all, within) / n)}, fewer than half are needed, ${evidenceText(logWithin, stage.alpha.promotion)}`,
   });
 }
 
@@ -229,7 +229,7 @@ function decisionsShown({ all: { decisions } }: SeenPairs): MetricVerdict[] {
   const sentence = `of ${n.toLocaleString('en-US')} pairs that asked for JSON or for temperature 0, ${percentText(different / n)} end or answer in another way; reported only`;
   return [
     metricVerdict({
-      ...{ metric: 'pair decisions', unit: 'rate', role: 'report', outcome: 'not applicable', sentence },
+      ...{ metric: `${PAIRS} decisions`, unit: 'rate', role: 'report', outcome: 'not applicable', sentence },
       ...{ n: { legacy: n, candidate: n }, candidate: different / n },
     }),
   ];

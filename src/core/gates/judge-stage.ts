@@ -25,7 +25,7 @@ import {
   judgeSampleRatio,
   judgeShed,
 } from './judge-rates';
-import { judgeShadow, PAIRS, shownPairs } from './judge-shadow';
+import { ANSWER_PAIRS, judgeShadow, shownPairs } from './judge-shadow';
 import { judgeSpending } from './judge-spending';
 import { lowPowerOf } from './low-power';
 import { INTERVAL_ALPHA, isHandedOver, type Judged, rateOf, stageRates } from './stage-rates';
@@ -285,7 +285,7 @@ function summary(
 ): string {
   if (burnIn) return `${stage.name} is in burn-in: recorded, not judged`;
   if (outcome === 'pass') {
-    const main = metrics.find(({ metric }) => metric === 'errors' || metric === PAIRS)?.sentence ?? '';
+    const main = metrics.find(({ metric }) => metric === 'errors' || metric === ANSWER_PAIRS)?.sentence ?? '';
     const passes = `${stage.name} at ${formatShare(stage.share)} passes`;
     return lowPower === null ? `${passes}: ${main}` : `${passes}, low power: ${lowPower.sentence}; ${main}`;
   }

@@ -56,6 +56,9 @@ export const SHED = 'candidate closed';
 /** The metric of answers that break their contract; in verdicts by a plan that gates them. */
 export const ANSWERS = 'answers';
 
+/** How the metrics of pairs begin: copies of legacy's requests, beside what legacy answered. */
+export const PAIRS = 'pair';
+
 /** How the metrics begin by which it is judged whether both arms report their outcomes alike. */
 export const OUTCOME_REPORTS = 'reports of ';
 

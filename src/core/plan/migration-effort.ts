@@ -6,6 +6,8 @@ import { type Plan, type StagePlan, stageKind } from './plan';
 export interface MigrationEffort {
   /** Stages that serve both providers. */
   readonly split: readonly { readonly name: string; readonly share: number; readonly hours: number }[];
+  /** Stages that only copy, by what their copies may cost; absent where there are none. */
+  readonly copying?: readonly { readonly name: string; readonly maxCostUsd: number }[];
   /** To each provider. */
   readonly probes: readonly { readonly kind: ProbeKind; readonly count: number }[];
   /** Null when no golden prompts are compared. */
@@ -15,11 +17,15 @@ export interface MigrationEffort {
 /** The effort of a migration that is never held, paused or rolled back: every stage as long as its soak. */
 export function plannedEffort(plan: Plan): MigrationEffort {
   const { stages, probes, parity } = plan;
+  const copying = stages.flatMap(({ name, mirror, maxCostUsd = 0 }) =>
+    mirror === undefined ? [] : [{ name, maxCostUsd }],
+  );
   const soakMs = stages.reduce((sum, stage) => sum + stage.soakMs, 0);
   return {
     split: stages
       .filter((stage) => stageKind(stage) === 'split')
       .map(({ name, share, soakMs: own }) => ({ name, share, hours: own / HOUR_MS })),
+    ...(copying.length === 0 ? {} : { copying }),
     probes: probesOf(probes, Math.ceil(soakMs / probes.intervalMs) + assessProbes(stages)),
     parity:
       parity === undefined ? null : { leastPrompts: parity.minimumPrompts, maxCostUsd: parity.maxCostUsd },

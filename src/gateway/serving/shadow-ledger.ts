@@ -17,11 +17,10 @@ export class ShadowLedger {
     this.#parts = parts;
   }
 
-  /** Whether a copy that is expected to cost so much may still be sent; null: nothing bounds them. */
-  hasRoom(epoch: number, gatewayUsd: number | null, expectedUsd: number): boolean {
+  /** Whether another copy may be sent: the last one may cost more than is left. Null: nothing bounds them. */
+  hasRoom(epoch: number, gatewayUsd: number | null): boolean {
     this.#begin(epoch);
-    if (gatewayUsd === null) return true;
-    return this.#spentUsd + this.#reservedUsd + expectedUsd <= gatewayUsd / this.#parts;
+    return gatewayUsd === null || this.#spentUsd + this.#reservedUsd < gatewayUsd / this.#parts;
   }
 
   /** Whether the same request was copied under this epoch before; answers to it say the same again. */

@@ -41,7 +41,7 @@ export function copyToCandidate(
   const isCompared = hasGist(endpoint);
   if (gatewayUsd !== null && (expectedUsd === null || !isCompared)) return;
   const reservedUsd = expectedUsd ?? 0;
-  if (!shadows.hasRoom(epoch, gatewayUsd, reservedUsd)) return;
+  if (!shadows.hasRoom(epoch, gatewayUsd)) return;
   if (provider.sheds(caller, services.now()) !== null || !call.memory.take(call.bodyBytes)) return;
   // The call lets go of it when it is over, and a copy may be sent once more.
   const { body } = call;

@@ -73,7 +73,7 @@ describe('a shadow stage', () => {
   it('says what was lost, and by what', () => {
     const seen = pairs({ lost: 40, won: 8, tied: 900, reasons: { tool_schema: 30, status_5xx: 10 } });
     expect(judged(shadowStage(), keptOf([seen])).sentence).toMatch(
-      /^of 948 pairs the candidate lost 40 and won 8, mostly by tool arguments outside their schema \(30\): e-value .* of 60 needed$/,
+      /^of 948 pairs the candidate lost 40 and won 8, mostly by tool arguments outside their schema \(30\), e-value .* of 60 needed$/,
     );
   });
 

@@ -46,6 +46,8 @@ export interface HarnessOptions {
   readonly effects?: Readonly<Record<string, unknown>>;
   /** Further secrets, for references of `effects`. */
   readonly secrets?: Readonly<Record<string, string>>;
+  /** Whether the models of both providers have prices; they have none when absent. */
+  readonly prices?: boolean;
   /** Lines such as `stickyKey: body` for every route. */
   readonly route?: Readonly<Record<string, unknown>>;
 }
@@ -167,7 +169,12 @@ export class MigrationHarness {
   }
 
   #document(gateways: readonly Omit<GatewayProcess, 'process'>[], settled = 'legacy'): object {
-    const provider = (url: string, key: string) => ({ baseUrl: url, auth: { bearer: key } });
+    const price = { inputPerMillion: 1, outputPerMillion: 2 };
+    const priced = this.options.prices === true;
+    const provider = (url: string, key: string, model: string) => ({
+      ...{ baseUrl: url, auth: { bearer: key } },
+      ...(priced ? { prices: { [model]: price } } : {}),
+    });
     const route = {
       legacy: 'old-llm',
       candidate: CANDIDATE,
@@ -178,8 +185,8 @@ export class MigrationHarness {
     };
     return {
       providers: {
-        'old-llm': provider(this.legacy.url, 'env:LEGACY_KEY'),
-        [CANDIDATE]: provider(this.candidate.url, 'env:CANDIDATE_KEY'),
+        'old-llm': provider(this.legacy.url, 'env:LEGACY_KEY', MODEL),
+        [CANDIDATE]: provider(this.candidate.url, 'env:CANDIDATE_KEY', 'new-model'),
       },
       routes: Object.fromEntries(this.#routes.map((name) => [name, route])),
       ...(this.options.discovery === true
