@@ -168,8 +168,8 @@ function totals({ usage }: AssessmentReport): Part {
       `first token: ${quantiles(firstTokenMs, ' ms')}`,
       `prompt size: ${quantiles(promptTokens, ' tokens')}`,
       peak === null
-        ? `peak a minute: ${NOT_HERE}`
-        : `peak a minute: ${integer(peak.requestsPerMinute)} requests (${minute(peak.requestsAtMs)})` +
+        ? `peak per minute: ${NOT_HERE}`
+        : `peak per minute: ${integer(peak.requestsPerMinute)} requests (${minute(peak.requestsAtMs)})` +
           (peak.tokensPerMinute === null
             ? ''
             : `, ${integer(peak.tokensPerMinute)} tokens (${minute(peak.tokensAtMs ?? 0)})`),

@@ -200,7 +200,7 @@ function features({ usage, modelMapping, candidateModels, features: answers }: R
 function rateLimits({ usage, rateLimits: given, toldLimits: told }: ReadinessFacts): Finding[] {
   const { peak } = usage;
   if (peak === null)
-    return [warning('peaks a minute are not in these sources: rate limits were not checked')];
+    return [warning('peaks per minute are not in these sources: rate limits were not checked')];
   const checks = [
     ['requests', peak.requestsPerMinute, given.requestsPerMinute, told.requestsPerMinute],
     ['tokens', peak.tokensPerMinute, given.tokensPerMinute, told.tokensPerMinute],
@@ -209,18 +209,18 @@ function rateLimits({ usage, rateLimits: given, toldLimits: told }: ReadinessFac
     if (most === null) return [];
     const limit = givenLimit ?? toldLimit;
     if (limit === null)
-      return [warning(`the candidate's limit of ${what} a minute is not known; the peak is ${most}`)];
+      return [warning(`the candidate's limit of ${what} per minute is not known; the peak is ${most}`)];
     if (most > limit && givenLimit === null) {
       return [
         doubt(
-          `the peak of ${most} ${what} a minute is above the ${limit} that the candidate's answers speak of; give its limit to settle it`,
+          `the peak of ${most} ${what} per minute is above the ${limit} that the candidate's answers speak of; give its limit to settle it`,
         ),
       ];
     }
     if (most > limit)
-      return [blocker(`the peak of ${most} ${what} a minute is above the candidate's limit of ${limit}`)];
+      return [blocker(`the peak of ${most} ${what} per minute is above the candidate's limit of ${limit}`)];
     return most > 0.8 * limit
-      ? [warning(`the peak of ${most} ${what} a minute is above 80% of the candidate's limit of ${limit}`)]
+      ? [warning(`the peak of ${most} ${what} per minute is above 80% of the candidate's limit of ${limit}`)]
       : [];
   });
 }

@@ -58,7 +58,7 @@ it.each<[string, Partial<ReadinessFacts>, 'blocker' | 'doubt' | 'warning', strin
     'requests above the limit',
     { rateLimits: { requestsPerMinute: 99, tokensPerMinute: 1e9 } },
     'blocker',
-    'peak of 100 requests a minute is above',
+    'peak of 100 requests per minute is above',
   ],
   [
     'tokens near the limit',

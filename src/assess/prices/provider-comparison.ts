@@ -97,7 +97,7 @@ export function compareProviders(
       bookPrice.mixed > claim.pricePerMillion * PRICE_TOLERANCE
     ) {
       contradictions.push(
-        `price claimed $${claim.pricePerMillion} a million, by the book $${bookPrice.mixed.toFixed(3)} at this mix (${bookPrice.source})`,
+        `price claimed $${claim.pricePerMillion} per million, by the book $${bookPrice.mixed.toFixed(3)} at this mix (${bookPrice.source})`,
       );
     }
     return {

@@ -41,7 +41,7 @@ export function trafficText(traffic: Traffic): string {
   const { kind, models } = traffic;
   const kindText = kind === undefined && models === undefined ? '' : `; ${trafficKindText(traffic)}`;
   return (
-    `(${source}): ${Math.round(requestsPerDay).toLocaleString('en-US')} requests a day, ${formatShare(failureRate)} errors, ` +
+    `(${source}): ${Math.round(requestsPerDay).toLocaleString('en-US')} requests per day, ${formatShare(failureRate)} errors, ` +
     `${formatShare(streamShare)} streams; plain answers ${latency(totalMs)}; first token ${latency(firstTokenMs)}${kindText}`
   );
 }

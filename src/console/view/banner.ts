@@ -138,10 +138,12 @@ function approvalBanner(status: MigrationStatus): Banner[] {
     return [{ id: 'approval', tone: 'info', title: 'Approved', text, sinceMs: granted.atMs }];
   }
   const end = `${new Date(expiresAtMs).toISOString().slice(0, 16).replace('T', ' ')}Z`;
-  const text = `${sentence(asks.map(withoutEvidence).join('; '))} Checkpoint ${checkpoint} asks; without an answer by ${end}: ${onExpiry}.`;
+  const text = `${capital(sentence(asks.map(withoutEvidence).join('; ')))} Checkpoint ${checkpoint} asks; without an answer by ${end} ${EXPIRED[onExpiry]}.`;
   const title = 'Approval asked: approve, or say no by a pause or a rollback';
   return [{ id: 'approval', tone: 'warning', title, text, sinceMs: askedAtMs }];
 }
+
+const EXPIRED = { hold: 'the stage is held', 'roll back': 'the migration is rolled back' } as const;
 
 function hoursBanner(status: MigrationStatus): Banner[] {
   const nextMs = status.nextPossibleAtMs ?? null;

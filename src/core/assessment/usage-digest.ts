@@ -52,7 +52,7 @@ export function usageLines(digest: UsageDigest): string[] {
       : `${count(inputTokens)} tokens in, ${count(outputTokens)} out`;
   const failed = digest.failed === null ? '' : `, ${count(digest.failed)} failed`;
   const speed = latencyMs === null ? '' : `; p50 ${count(latencyMs.p50)} ms, p95 ${count(latencyMs.p95)} ms`;
-  const busiest = peak === null ? '' : `; at most ${count(peak.requestsPerMinute)} requests a minute`;
+  const busiest = peak === null ? '' : `; at most ${count(peak.requestsPerMinute)} requests per minute`;
   const cost =
     digest.legacyMonthlyUsd === null || digest.candidateMonthlyUsd === null
       ? []

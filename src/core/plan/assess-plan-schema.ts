@@ -60,8 +60,8 @@ export const assessPlanSchema = z
       .describe("Context in tokens by the candidate's model, where the candidate does not report it."),
     limits: z
       .strictObject({
-        requestsPerMinute: perMinute.optional().describe('Requests a minute.'),
-        tokensPerMinute: perMinute.optional().describe('Tokens a minute.'),
+        requestsPerMinute: perMinute.optional().describe('Requests per minute.'),
+        tokensPerMinute: perMinute.optional().describe('Tokens per minute.'),
       })
       .prefault({})
       .describe("The candidate's limits, where it does not report them."),

@@ -261,7 +261,7 @@ class Sequence {
     if (before !== undefined)
       return `checkpoint ${closes} is closed twice, by ${before} and ${checkpoint.seq}`;
     if (closes > this.archived && !this.intended.has(closes))
-      return `checkpoint ${checkpoint.seq} closes ${closes}, which is no intention`;
+      return `checkpoint ${checkpoint.seq} closes ${closes}, which is not an intention`;
     this.closed.set(closes, checkpoint.seq);
     this.open = null;
     return null;

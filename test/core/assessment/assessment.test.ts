@@ -75,7 +75,7 @@ describe('what the usage logs showed', () => {
 
 it('tells the digest in two lines, and never a number that the logs do not have', () => {
   expect(usageLines(DIGEST)).toEqual([
-    'Usage of 30.0 days: 1,234,567 calls, 12 failed, 2,000,000 tokens in, 300,000 out; p50 812 ms, p95 2,400 ms; at most 480 requests a minute',
+    'Usage of 30.0 days: 1,234,567 calls, 12 failed, 2,000,000 tokens in, 300,000 out; p50 812 ms, p95 2,400 ms; at most 480 requests per minute',
     'Cost of 30 days: $1,235 now, $0.420 at the candidate (saves 34.2%): high priority',
   ]);
   const bare = { ...DIGEST, inputTokens: null, failed: null, latencyMs: null, peak: null };
