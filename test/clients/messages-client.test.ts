@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import Anthropic, { APIError, AuthenticationError, BadRequestError, NotFoundError } from '@anthropic-ai/sdk';
 import type { EvidenceCell } from '../../src/core/evidence/evidence';
 import { MODEL, startTestGateway, type TestGateway } from '../support/gateways/running-gateway';
@@ -442,15 +443,26 @@ describe('keys', () => {
   });
 });
 
-it('says an unknown key in the shape of the dialect', async () => {
+it('knows a caller by x-api-key or a bearer token, and says in the shape of the dialect that it knows none', async () => {
   const strict = await startTestGateway({
     ...{ legacyUrl: legacy.url, candidateUrl: candidate.url },
-    ...{ legacy: { dialect: 'anthropic' }, candidate: { dialect: 'anthropic' } },
-    configuration: { callers: [{ team: 'search', keySha256: '0'.repeat(64) }] },
+    legacy: { dialect: 'anthropic', auth: { bearer: 'env:LEGACY' } },
+    candidate: { dialect: 'anthropic' },
+    configuration: {
+      callers: [{ team: 'search', keySha256: createHash('sha256').update('known-key').digest('hex') }],
+    },
   });
+  const ask = async (by: object) =>
+    textOf(await new Anthropic({ baseURL: strict.dataUrl, maxRetries: 0, ...by }).messages.create(ASKED));
   try {
-    const client = new Anthropic({ baseURL: strict.dataUrl, apiKey: 'unknown', maxRetries: 0 });
-    const error = await client.messages.create(ASKED).catch((thrown: unknown) => thrown);
+    expect(await ask({ apiKey: 'known-key' })).toBe(LEGACY);
+    expect(await ask({ apiKey: null, authToken: 'known-key' })).toBe(LEGACY);
+    // As clients of earlier releases send it.
+    const headers = { 'anthropic-version': '2023-06-01', 'x-api-key': 'known-key' };
+    const body = JSON.stringify(ASKED);
+    const answer = await fetch(`${strict.dataUrl}/v1/messages`, { method: 'POST', headers, body });
+    expect([answer.status, heads.at(-1)?.['x-api-key']]).toEqual([200, undefined]);
+    const error = await ask({ apiKey: 'unknown' }).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(AuthenticationError);
     expect(error).toMatchObject({ type: 'authentication_error', errorCode: 'invalid_api_key' });
   } finally {
