@@ -1,11 +1,11 @@
-import { rollbackEligibilityOf } from '../../../src/core/migration/status';
+import { rollbackEligibilityOf } from '../../../../src/core/migration/status';
 import {
   DAY_MS,
   givenMigration,
   KILLED,
   type MigrationWorld,
   OVERTAKEN,
-} from '../../support/migrations/migration-world';
+} from '../../../support/migrations/migration-world';
 
 /** Every state that is not final, by how a migration gets there. */
 const MOMENTS: Readonly<Record<string, () => MigrationWorld>> = {

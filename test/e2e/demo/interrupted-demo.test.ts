@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { built } from '../support/cli';
+import { built } from '../../support/cli';
 
 const LONGEST_MS = 110_000;
 

@@ -1,11 +1,11 @@
-import { statusOf } from '../../../src/core/migration/status';
+import { statusOf } from '../../../../src/core/migration/status';
 import {
   aRoster,
   DAY_MS,
   givenMigration,
   HOUR_MS,
   MINUTE_MS,
-} from '../../support/migrations/migration-world';
+} from '../../../support/migrations/migration-world';
 
 const located = { located: aRoster(), answered: ['gw-a', 'gw-b'] };
 

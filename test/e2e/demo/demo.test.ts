@@ -1,5 +1,5 @@
-import type { DemoResult } from '../../src/demo/run-demo';
-import { runDemoProgram } from '../support/demo-program';
+import type { DemoResult } from '../../../src/demo/run-demo';
+import { runDemoProgram } from '../../support/demo-program';
 
 const MINUTES_MS = 60_000;
 
