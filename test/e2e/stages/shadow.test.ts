@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
-import type { Plan } from '../../src/core/plan/plan';
-import { planSchema } from '../../src/core/plan/plan-schema';
-import { MigrationHarness } from '../support/migrations/migration-harness';
-import { quickPlan } from '../support/migrations/quick-plan';
+import type { Plan } from '../../../src/core/plan/plan';
+import { planSchema } from '../../../src/core/plan/plan-schema';
+import { MigrationHarness } from '../../support/migrations/migration-harness';
+import { quickPlan } from '../../support/migrations/quick-plan';
 
 jest.setTimeout(180_000);
 

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { MigrationHarness } from '../support/migrations/migration-harness';
-import { quickPlan, staying } from '../support/migrations/quick-plan';
+import { MigrationHarness } from '../../support/migrations/migration-harness';
+import { quickPlan, staying } from '../../support/migrations/quick-plan';
 
 jest.setTimeout(150_000);
 

@@ -1,9 +1,9 @@
 import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MigrationHarness } from '../support/migrations/migration-harness';
-import { quickPlan, staying } from '../support/migrations/quick-plan';
-import { writeLongLog } from '../support/usage-analysis';
+import { MigrationHarness } from '../../support/migrations/migration-harness';
+import { quickPlan, staying } from '../../support/migrations/quick-plan';
+import { writeLongLog } from '../../support/usage-analysis';
 
 jest.setTimeout(150_000);
 
