@@ -167,6 +167,15 @@ export interface CheckHealthInput {
   /** The workflow's time, by which the hours are read: clocks of workers differ. Absent from older workflows. */
   readonly nowMs?: number;
   readonly features?: ProbedFeatures['features'];
+  /** The raise that the check is for, where the candidate is to have room for it. Absent from older workflows. */
+  readonly raise?: {
+    readonly roster: readonly RosterEntry[];
+    /** Of the routing in effect, and for how long it has been. */
+    readonly epoch: number;
+    readonly forMs: number;
+    readonly fromShare: number;
+    readonly toShare: number;
+  };
 }
 
 export type HealthCheck = HealthCheckResult;

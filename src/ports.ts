@@ -43,6 +43,8 @@ export interface GatewayPort {
     epoch: number,
     since: string | null,
   ): Promise<GatewayAnswer<EvidenceReading>>;
+  /** All evidence of an epoch, without a cursor: whoever judges is not disturbed. */
+  peek(gateway: RosterEntry, route: string, epoch: number): Promise<GatewayAnswer<EvidenceReading>>;
 }
 
 export type { ProbeKind };
@@ -57,6 +59,8 @@ export interface ProbeResult {
   readonly error: string | null;
   /** Model names, for `models`. */
   readonly models: readonly string[] | null;
+  /** The limit of requests per minute that the answer's headers name; absent or null: they name none. */
+  readonly requestsPerMinute?: number | null;
 }
 
 /** The two providers of a route. */

@@ -1,9 +1,11 @@
 import { Context } from '@temporalio/activity';
 import type { CheckHealthInput, HealthCheck } from '../contract';
 import { probeKindsOf } from '../core/assessment/probe-rotation';
+import { missingRoom } from '../core/assessment/room-before-raise';
+import type { EvidenceCell } from '../core/evidence/evidence';
 import { nextPossible } from '../core/plan/rollout-hours';
 import type { Side } from '../core/routing/routing';
-import { DAY_MS } from '../core/text/duration';
+import { DAY_MS, MINUTE_MS } from '../core/text/duration';
 import type { Ports, ProbeKind } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
@@ -12,7 +14,7 @@ const YEAR_MS = 365 * DAY_MS;
 
 /** Both providers must answer once in every way that the route uses before the share is changed. */
 export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Promise<HealthCheck> {
-  return async ({ route, timeoutMs, embeddings, features, rollout, nowMs = Date.now() }) => {
+  return async ({ route, timeoutMs, embeddings, features, rollout, raise, nowMs = Date.now() }) => {
     if (rollout !== undefined) {
       const { atMs, why } = nextPossible(rollout, nowMs);
       if (atMs === null || atMs > nowMs) {
@@ -27,13 +29,21 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
       result: await ports.providers.probe(route, side, kind, { timeoutMs, signal }),
     });
     try {
-      const probes = await withHeartbeats(() =>
-        Promise.all(
-          (['legacy', 'candidate'] as const).flatMap((side) => kinds.map((kind) => probe(side, kind))),
-        ),
+      const [probes, cells] = await withHeartbeats(() =>
+        Promise.all([
+          Promise.all(
+            (['legacy', 'candidate'] as const).flatMap((side) => kinds.map((kind) => probe(side, kind))),
+          ),
+          raise === undefined ? [] : liveCells(ports, route, raise, timeoutMs),
+        ]),
       );
       const failed = probes.filter(({ result }) => !result.ok);
       if (failed.length === 0) {
+        const limits = probes.flatMap(({ side, result }) =>
+          side === 'candidate' && result.requestsPerMinute != null ? [result.requestsPerMinute] : [],
+        );
+        const lacking = raise === undefined ? null : roomProblem(raise, cells, limits);
+        if (lacking !== null) return { healthy: false, sentence: lacking };
         const slowest = Math.round(Math.max(...probes.map(({ result }) => result.latencyMs)));
         return { healthy: true, sentence: `${probes.length} probes passed, the slowest in ${slowest} ms` };
       }
@@ -43,4 +53,48 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
       throw asFailure(error);
     }
   };
+}
+
+type Raise = NonNullable<CheckHealthInput['raise']>;
+
+/** What gateways have counted under the routing in effect; one that does not answer in time says nothing. */
+async function liveCells(
+  ports: Ports,
+  route: string,
+  { roster, epoch }: Raise,
+  timeoutMs: number,
+): Promise<readonly EvidenceCell[]> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), timeoutMs);
+  });
+  const readings = await Promise.all(
+    roster.map((gateway) => Promise.race([ports.gateways.peek(gateway, route, epoch), late])),
+  );
+  clearTimeout(timer);
+  return readings
+    .flatMap((reading) => (reading?.kind === 'ok' ? reading.value.evidence.cells : []))
+    .filter(({ kind }) => kind === 'live');
+}
+
+/** Why the candidate has no room for a raise; null where nothing says so. */
+function roomProblem(
+  { forMs, fromShare, toShare }: Raise,
+  cells: readonly EvidenceCell[],
+  limits: readonly number[],
+): string | null {
+  const ofCandidate = cells.filter(({ side }) => side === 'candidate');
+  const requests = sum(cells.map(({ attempts }) => attempts));
+  return missingRoom(
+    { fromShare, toShare, requestsPerMinute: forMs > 0 ? (requests * MINUTE_MS) / forMs : 0 },
+    limits.length === 0 ? null : Math.min(...limits),
+    {
+      requests: sum(ofCandidate.map(({ attempts }) => attempts)),
+      throttled: sum(ofCandidate.map(({ failures }) => failures.status_429 ?? 0)),
+    },
+  );
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
 }

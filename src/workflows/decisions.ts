@@ -10,7 +10,13 @@ import {
   sleep,
   uuid4,
 } from '@temporalio/workflow';
-import { type RoutingActivities, TASK_QUEUE, WATCH_TASK_QUEUE, type WatchActivities } from '../contract';
+import {
+  type CheckHealthInput,
+  type RoutingActivities,
+  TASK_QUEUE,
+  WATCH_TASK_QUEUE,
+  type WatchActivities,
+} from '../contract';
 import {
   isSettled,
   rejectedByUsage,
@@ -30,7 +36,7 @@ import {
 } from '../core/migration/migration-state';
 import { statusOf } from '../core/migration/status';
 import { plannedEffort } from '../core/plan/migration-effort';
-import { formatShare } from '../core/plan/plan';
+import { formatShare, judgedShare } from '../core/plan/plan';
 import { driftsOf } from '../core/routing/drift';
 import { formatDuration, MINUTE_MS } from '../core/text/duration';
 
@@ -215,8 +221,26 @@ async function checkHealth(state: MigrationState): Promise<Result> {
   const check = await run({
     ...{ route: state.plan.route, timeoutMs, embeddings, features },
     ...(rollout === undefined ? {} : { rollout, nowMs: Date.now() }),
+    ...raiseOf(state),
   });
   return { type: 'health checked', ...check };
+}
+
+/** The raise that a promotion is about to make; nothing where it raises nothing. */
+function raiseOf({
+  plan,
+  promotion,
+  inEffect,
+  roster,
+  stage,
+  stageIndex,
+}: MigrationState): Pick<CheckHealthInput, 'raise'> {
+  if (promotion === null || inEffect === null) return {};
+  const next = stageAt(plan, promotion.toIndex);
+  const toShare = promotion.toIndex === stageIndex ? next.share : judgedShare(next);
+  const { epoch, share: fromShare } = inEffect.record;
+  if (toShare <= fromShare) return {};
+  return { raise: { roster, epoch, forMs: Date.now() - stage.enteredAtMs, fromShare, toShare } };
 }
 
 async function watch(decision: Decision & { type: 'watch' }, state: MigrationState): Promise<Result> {

@@ -24,3 +24,50 @@ it("reads rollout hours by the workflow's time, whatever the clock of the worker
     notBefore: { atMs: mondayAtNine },
   });
 });
+
+describe('before a raise', () => {
+  const cell = (side: string, attempts: number, failures: object = {}, kind = 'live') => ({
+    ...{ side, kind, attempts, failures },
+  });
+  const gateway = (name: string) => ({ name, admin: `http://${name}:8081` });
+  const world = (limit: number | null, cells: readonly object[]) =>
+    ({
+      providers: {
+        probe: async (_route: string, side: string) => ({
+          ...{ ok: true, latencyMs: 5 },
+          // Legacy's limits are no matter here.
+          requestsPerMinute: side === 'candidate' ? limit : 1,
+        }),
+      },
+      gateways: {
+        peek: async ({ name }: { name: string }) =>
+          name === 'gone' ? new Promise(() => {}) : { kind: 'ok', value: { evidence: { cells } } },
+      },
+    }) as unknown as Ports;
+  const ask = (ports: Ports, raise: Partial<NonNullable<CheckHealthInput['raise']>> = {}) =>
+    new MockActivityEnvironment().run(createCheckHealth(ports), {
+      ...{ route: 'chat', timeoutMs: 100, embeddings: false },
+      raise: {
+        roster: [gateway('a'), gateway('b'), gateway('gone')],
+        ...{ epoch: 3, forMs: 600_000, fromShare: 0.1, toShare: 0.5, ...raise },
+      },
+    } satisfies CheckHealthInput) as Promise<HealthCheck>;
+
+  // Two gateways, 10 minutes: 1,000 requests per minute.
+  const CELLS = [cell('legacy', 4_500), cell('candidate', 500), cell('candidate', 9_999, {}, 'failover')];
+
+  it('holds with the numbers where the candidate allows too little for the next share', async () => {
+    expect(await ask(world(10_000, CELLS))).toMatchObject({ healthy: true });
+    expect(await ask(world(null, CELLS))).toMatchObject({ healthy: true });
+    expect(await ask(world(600, CELLS))).toEqual({
+      healthy: false,
+      sentence:
+        'too little room at the candidate: it allows 600 requests per minute, and 50% of 1,000 are 500, above 80% of that',
+    });
+  });
+
+  it('holds where the candidate has throttled its requests', async () => {
+    const throttled = [cell('legacy', 4_500), cell('candidate', 500, { status_429: 20 })];
+    expect((await ask(world(10_000, throttled))).sentence).toContain('429 to 40 of 1000 requests at 10%');
+  });
+});

@@ -63,6 +63,7 @@ export class ModelNetwork {
         });
       },
       renew: (to, _route, request) => ask<GatewayStatus>(to, ({ state }) => state.renew(request)),
+      peek: async () => ({ kind: 'unreachable', reason: 'nobody looks here' }),
       evidence: (to, _route, epoch, since) =>
         ask<EvidenceReading>(to, ({ evidence, incarnation }) => {
           try {

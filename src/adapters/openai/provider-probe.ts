@@ -1,4 +1,5 @@
 import type OpenAI from 'openai';
+import { readRateLimits } from '../../assess/rate-limit-headers';
 import { fillerText } from '../../core/assessment/filler-text';
 import type {
   Configuration,
@@ -52,6 +53,7 @@ export function createProviderProbes(options: ProviderProbesOptions): ProviderPo
           firstTokenMs: answer.firstTokenAtMs === null ? null : answer.firstTokenAtMs - startMs,
           error: null,
           models: answer.models,
+          requestsPerMinute: answer.requestsPerMinute,
         };
       } catch (error) {
         const latencyMs = now() - startMs;
@@ -88,19 +90,24 @@ interface Sender {
 interface Sent {
   readonly models: readonly string[] | null;
   readonly firstTokenAtMs: number | null;
+  readonly requestsPerMinute: number | null;
 }
 
-const ANSWERED: Sent = { models: null, firstTokenAtMs: null };
+const ANSWERED: Sent = { models: null, firstTokenAtMs: null, requestsPerMinute: null };
 
 async function send({ client, fitted, signal, now }: Sender, kind: ProbeKind): Promise<Sent> {
   switch (kind) {
     case 'models': {
       const models: string[] = [];
       for await (const { id } of client.models.list({ signal })) models.push(id);
-      return { models, firstTokenAtMs: null };
+      return { ...ANSWERED, models };
     }
-    case 'plain':
-      return completed(await client.chat.completions.create(fitted(chat('ping', 1)), { signal }));
+    case 'plain': {
+      const { data, response } = await client.chat.completions
+        .create(fitted(chat('ping', 1)), { signal })
+        .withResponse();
+      return { ...completed(data), requestsPerMinute: readRateLimits(response.headers).requestsPerMinute };
+    }
     case 'stream': {
       let firstTokenAtMs: number | null = null;
       let finished = false;
@@ -110,7 +117,7 @@ async function send({ client, fitted, signal, now }: Sender, kind: ProbeKind): P
         if (chunk.choices?.[0]?.finish_reason != null) finished = true;
       }
       if (!finished) throw new Malformed('the stream ended without a finish reason');
-      return { models: null, firstTokenAtMs };
+      return { ...ANSWERED, firstTokenAtMs };
     }
     case 'embeddings': {
       // The client would ask for base64, which not every provider knows.

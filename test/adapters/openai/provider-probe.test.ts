@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { createProviderProbes } from '../../../src/adapters/openai/provider-probe';
 import type { ProbeKind } from '../../../src/ports';
 import { chatConfiguration } from '../../support/parity-fixture';
@@ -95,4 +97,31 @@ it('sends legacy what the gateway would: its own rules, and objects merged', asy
   const body = JSON.parse(provider.bodies[0] ?? '{}');
   expect(body).toMatchObject({ model: 'gpt-4o', ...merges });
   expect(body).not.toHaveProperty('top_k');
+});
+
+it('reads the limit of requests per minute out of the headers of a plain answer', async () => {
+  const said = { limit: '600', remaining: '590', reset: '1s' };
+  const server = createServer((_request, response) => {
+    const headers = Object.entries(said).map(([name, value]) => [`x-ratelimit-${name}-requests`, value]);
+    response.writeHead(200, { 'content-type': 'application/json', ...Object.fromEntries(headers) });
+    response.end(
+      JSON.stringify({ id: 'c', object: 'chat.completion', choices: [{ index: 0, message: {} }] }),
+    );
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+  const probes = createProviderProbes({
+    configuration: chatConfiguration(url, url, {}),
+    resolveSecret: () => 'none',
+    now: () => performance.now(),
+  });
+  const limits = { timeoutMs: 2_000, signal: new AbortController().signal };
+  expect(await probes.probe('chat', 'candidate', 'plain', limits)).toMatchObject({
+    ok: true,
+    requestsPerMinute: 600,
+  });
+  said.reset = 'tomorrow';
+  expect(await probes.probe('chat', 'candidate', 'plain', limits)).toMatchObject({ requestsPerMinute: null });
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 });
