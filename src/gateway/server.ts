@@ -250,6 +250,7 @@ function receiveUpgrade(services: Services, request: CallerRequest, socket: Sock
     caller,
     path: provider.path(target.path, query, caller),
     forward: read.forward,
+    startedMs,
     connectMs: provider.configuration.timeouts.connect + provider.configuration.timeouts.firstContent,
     idleMs: services.configuration.gateway.tunnels.idle,
     tunnels: services.tunnels,

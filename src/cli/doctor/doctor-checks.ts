@@ -9,7 +9,7 @@ import {
   secretResolver,
 } from '../../config';
 import { BadInput } from '../../core/configuration/bad-input';
-import { type Configuration, keyReferenceOf } from '../../core/configuration/configuration-schema';
+import { type Configuration, keyReferencesOf } from '../../core/configuration/configuration-schema';
 import { InvalidDocument, problemText } from '../../core/configuration/schema-parts';
 import type { MigrationStatus } from '../../core/migration/status';
 import { contradiction, type GatewayWord, servingText } from '../../core/routing/serving';
@@ -166,7 +166,7 @@ function checkKeys(configuration: Configuration): Check[] {
   const references = new Set([
     configuration.adminToken,
     ...Object.values(configuration.providers).flatMap(({ auth }) =>
-      auth === undefined ? [] : [keyReferenceOf(auth)],
+      auth === undefined ? [] : keyReferencesOf(auth),
     ),
     ...configuration.callers.flatMap(({ keys }) => Object.values(keys)),
     ...(outcomes === undefined ? [] : [outcomes.key, ...outcomes.oldKeys]),

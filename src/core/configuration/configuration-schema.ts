@@ -21,14 +21,27 @@ import {
  * Keys never stand in it, only references: `env:NAME` or `file:/path`.
  */
 
+const otherKeysSchema = z
+  .array(keyReferenceSchema)
+  .min(1)
+  .max(15)
+  .optional()
+  .describe(
+    'Further keys of the same account: requests are spread over all. One that gets 429 or 401 rests.',
+  );
+
 const authSchema = z.union([
-  z.strictObject({ bearer: keyReferenceSchema.describe('Sent as Authorization: Bearer KEY.') }),
+  z.strictObject({
+    bearer: keyReferenceSchema.describe('Sent as Authorization: Bearer KEY.'),
+    others: otherKeysSchema,
+  }),
   z.strictObject({
     header: z
       .string()
       .regex(/^[A-Za-z0-9-]+$/)
       .describe('Name of the header that carries the key, such as api-key.'),
     key: keyReferenceSchema.describe('With header or query: the key.'),
+    others: otherKeysSchema,
   }),
   z.strictObject({
     query: z.string().min(1).describe('Name of the query parameter that carries the key.'),
@@ -39,6 +52,11 @@ const authSchema = z.union([
 /** Where the key of a provider, or of another service, comes from; never the key. */
 export function keyReferenceOf(auth: { readonly bearer: string } | { readonly key: string }): string {
   return 'bearer' in auth ? auth.bearer : auth.key;
+}
+
+/** Where all keys of a provider come from: the first one, and the others that requests are spread over. */
+export function keyReferencesOf(auth: NonNullable<ProviderConfiguration['auth']>): readonly string[] {
+  return [keyReferenceOf(auth), ...('others' in auth ? (auth.others ?? []) : [])];
 }
 
 /** Where each key of a provider comes from, with its place in the configuration. */
@@ -53,12 +71,15 @@ function keyReferencesIn({
     ...Object.entries(providers).flatMap(([name, { auth }]) =>
       auth === undefined
         ? []
-        : [
-            {
-              path: ['providers', name, 'auth', 'bearer' in auth ? 'bearer' : 'key'],
-              reference: keyReferenceOf(auth),
-            },
-          ],
+        : keyReferencesOf(auth).map((reference, place) => ({
+            path: [
+              'providers',
+              name,
+              'auth',
+              ...(place > 0 ? ['others', place - 1] : ['bearer' in auth ? 'bearer' : 'key']),
+            ],
+            reference,
+          })),
     ),
     ...callers.flatMap(({ keys }, place) =>
       Object.entries(keys).map(([name, reference]) => ({

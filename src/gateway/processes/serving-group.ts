@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Configuration, keyReferenceOf } from '../../core/configuration/configuration-schema';
+import { type Configuration, keyReferencesOf } from '../../core/configuration/configuration-schema';
 import type { AdministeredRoute } from '../admin/admin';
 import { openRoutes } from '../routing/gateway-routes';
 import type { Restart } from '../routing/life-sign';
@@ -132,7 +132,7 @@ function resolvedIn(
   resolveSecret: (reference: string) => string,
 ): Readonly<Record<string, string>> {
   const references = Object.entries(configuration.providers).flatMap(([name, { auth }]) => [
-    ...(auth === undefined ? [] : [keyReferenceOf(auth)]),
+    ...(auth === undefined ? [] : keyReferencesOf(auth)),
     ...callersKeysOf(name, configuration),
   ]);
   return Object.fromEntries(references.map((reference) => [reference, resolveSecret(reference)]));

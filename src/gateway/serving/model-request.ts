@@ -27,7 +27,7 @@ export function modelRequest(
     caller,
     method: 'POST',
     path: provider.path(path, query, caller),
-    headers: provider.headers(head.forward, caller),
+    headers: provider.headers(head.forward, caller, services.now()),
     body: mapped.body,
     endpoint: traffic.endpoint,
     streams: facts.stream,

@@ -21,6 +21,8 @@ export interface TunnelOptions {
   readonly path: string;
   /** Flat list of the caller's headers that are passed on. */
   readonly forward: readonly string[];
+  /** When it was asked for, by the clock of all of the gateway. */
+  readonly startedMs: number;
   readonly connectMs: number;
   /** Without a byte in either direction. */
   readonly idleMs: number;
@@ -72,10 +74,10 @@ export class Tunnel implements OpenTunnel {
   }
 
   #connect(): void {
-    const { provider, caller, path, forward } = this.#options;
+    const { provider, caller, path, forward, startedMs } = this.#options;
     const send = provider.base.protocol === 'https:' ? httpsRequest : httpRequest;
     const headers = [
-      ...withoutKeyProtocol(provider.headers(forward, caller)),
+      ...withoutKeyProtocol(provider.headers(forward, caller, startedMs)),
       ...['host', provider.base.host, 'connection', 'Upgrade', 'upgrade', this.#protocol],
     ];
     const upstream = send(provider.base.origin, {

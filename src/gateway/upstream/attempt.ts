@@ -519,10 +519,12 @@ export class Attempt implements ExchangeHandler, Timed {
     const { provider } = this.options;
     const nowMs = this.#services.now();
     this.endedMs = nowMs;
-    if (failure === null || failure.kind === 'status_4xx') provider.breaker.succeeded(nowMs);
-    else if (this.#isProvidersFault(failure)) provider.breaker.failed(nowMs);
     const retryAfterMs = this.head?.retryAfterMs ?? null;
-    if (retryAfterMs !== null && (this.status === 429 || this.status === 503)) {
+    const { headers } = this.options;
+    const isOneKeys = provider.restKey({ headers, status: this.status, retryAfterMs }, nowMs);
+    if (failure === null || failure.kind === 'status_4xx') provider.breaker.succeeded(nowMs);
+    else if (!isOneKeys && this.#isProvidersFault(failure)) provider.breaker.failed(nowMs);
+    if (!isOneKeys && retryAfterMs !== null && (this.status === 429 || this.status === 503)) {
       provider.holdOff(this.options.caller, retryAfterMs, nowMs);
     }
     this.#owner.attemptEnded(this);

@@ -1,15 +1,20 @@
-import { keyReferenceOf, type ProviderConfiguration } from '../../core/configuration/configuration-schema';
+import { keyReferencesOf, type ProviderConfiguration } from '../../core/configuration/configuration-schema';
 import type { Caller } from '../callers/callers';
 import { ConnectionPool } from '../http1/connection-pool';
 import { type Forwarding, queryOf } from '../request/forwarding';
 import type { Endpoint } from '../request/traffic-class';
 import { Breaker, type BreakerSettings } from './breaker';
+import { KeyRing } from './key-ring';
 import { ProviderKeys } from './provider-keys';
 
 /** Why a provider is not asked now: its breaker, its concurrency cap, or its own Retry-After. */
 export type ShedReason = 'breaker open' | 'concurrency cap' | 'retry-after';
 
 const MAX_HOLD_OFF_MS = 60_000;
+/** One of several keys that was refused is tried again after this long. */
+const REFUSED_REST_MS = 60_000;
+/** One that was throttled, where the answer does not say for how long. */
+const THROTTLED_REST_MS = 1_000;
 
 /** Keys that were in use before, which answers on their way may quote. */
 const FORMER_KEYS = 8;
@@ -52,7 +57,9 @@ export class Provider {
   /** The newest last. */
   #former: readonly string[] = [];
   #keys: ProviderKeys;
-  readonly #ownHeaders = new Map<Caller, OwnHeaders>();
+  /** By caller, and by the reference of the provider's key. */
+  readonly #ownHeaders = new Map<Caller, Map<string | null, OwnHeaders>>();
+  #ring: KeyRing;
   /** By caller where it has an identity of its own here, else under null for all who share one. */
   readonly #heldOffUntilMs = new Map<Caller | null, number>();
 
@@ -66,6 +73,7 @@ export class Provider {
     this.#basePath = this.base.pathname.replace(/\/+$/, '');
     this.breaker = new Breaker(breaker);
     this.#configuration = configuration;
+    this.#ring = new KeyRing(ownReferences(configuration));
     this.#withheld = withheld;
     this.#current = keysOf(configuration, callersKeys, resolveSecret);
     this.#keys = this.#hideKeys();
@@ -99,6 +107,7 @@ export class Provider {
       const gone = [...this.#current.values()].filter((key) => !inUse.has(key));
       this.#former = [...this.#former, ...gone].slice(-Math.max(FORMER_KEYS, gone.length));
       this.#configuration = next;
+      this.#ring = new KeyRing(ownReferences(next));
       this.#current = keys;
       this.#keys = this.#hideKeys();
       this.#query = queryTextOf(next);
@@ -143,8 +152,9 @@ export class Provider {
   }
 
   /** A request's own headers with the provider's and the caller's configured ones put over them. */
-  headers(forward: readonly string[], caller: Caller): string[] {
-    const own = this.#ownHeaders.get(caller) ?? this.#buildHeaders(caller);
+  headers(forward: readonly string[], caller: Caller, nowMs: number): string[] {
+    const reference = caller.keys.has(this.name) ? null : this.#ring.next(nowMs);
+    const own = this.#ownHeaders.get(caller)?.get(reference) ?? this.#buildHeaders(caller, reference);
     if (own.overrides === null) return forward.concat(own.list);
     const kept: string[] = [];
     for (let index = 0; index < forward.length; index += 2) {
@@ -185,6 +195,38 @@ export class Provider {
     this.#heldOffUntilMs.set(whose, nowMs + Math.min(forMs, MAX_HOLD_OFF_MS));
   }
 
+  /**
+   * Has the key rest with which a request was refused, where it is one of several that requests are spread over.
+   * Returns whether another one can be used: then the answer says nothing of the provider.
+   */
+  restKey(
+    refused: {
+      readonly headers: readonly string[];
+      readonly status: number;
+      readonly retryAfterMs: number | null;
+    },
+    nowMs: number,
+  ): boolean {
+    const { headers, status, retryAfterMs } = refused;
+    if (this.#ring.size < 2 || (status !== 429 && status !== 401)) return false;
+    const reference = this.#referenceIn(headers);
+    if (reference === null) return false;
+    const forMs = status === 401 ? REFUSED_REST_MS : (retryAfterMs ?? THROTTLED_REST_MS);
+    this.#ring.rest(reference, Math.min(forMs, MAX_HOLD_OFF_MS), nowMs);
+    return this.#ring.isAwake(nowMs);
+  }
+
+  /** Which of its own keys is among the headers of a request; null where none is. */
+  #referenceIn(headers: readonly string[]): string | null {
+    const { auth } = this.configuration;
+    if (auth === undefined || 'query' in auth) return null;
+    const name = 'bearer' in auth ? 'authorization' : auth.header.toLowerCase();
+    const at = headers.findLastIndex((text, index) => index % 2 === 0 && text.toLowerCase() === name);
+    const sent = at < 0 ? '' : (headers[at + 1] ?? '');
+    const written = (key: string) => ('bearer' in auth ? `Bearer ${key}` : key);
+    return keyReferencesOf(auth).find((each) => written(this.#current.get(each) ?? '') === sent) ?? null;
+  }
+
   /** Whether a status may be about this caller's own key or organisation, and so says nothing of the others. */
   blamesOnly(caller: Caller, status: number): boolean {
     const isAboutKey = status === 401 || status === 402 || status === 403 || status === 429;
@@ -204,9 +246,9 @@ export class Provider {
     return caller.keys.has(this.name) || Object.keys(caller.headers).length > 0;
   }
 
-  #keyOf(caller: Caller): string | null {
-    const { auth } = this.configuration;
-    const own = auth === undefined ? null : (this.#current.get(keyReferenceOf(auth)) ?? null);
+  /** `reference`: of the provider's own key, for callers without one of theirs. */
+  #keyOf(caller: Caller, reference: string | null): string | null {
+    const own = reference === null ? null : (this.#current.get(reference) ?? null);
     return caller.keys.get(this.name) ?? own;
   }
 
@@ -216,14 +258,14 @@ export class Provider {
 
   #queryKey(caller: Caller): string {
     const { auth } = this.configuration;
-    const key = this.#keyOf(caller);
+    const key = this.#keyOf(caller, this.#ring.next(0));
     if (auth === undefined || !('query' in auth) || key === null) return '';
     return `${encodeURIComponent(auth.query)}=${encodeURIComponent(key)}`;
   }
 
-  #buildHeaders(caller: Caller): OwnHeaders {
+  #buildHeaders(caller: Caller, reference: string | null): OwnHeaders {
     const { auth, headers } = this.configuration;
-    const key = this.#keyOf(caller);
+    const key = this.#keyOf(caller, reference);
     const list: string[] = ['accept-encoding', 'identity'];
     if (auth !== undefined && key !== null) {
       if ('bearer' in auth) list.push('authorization', `Bearer ${key}`);
@@ -236,7 +278,8 @@ export class Provider {
       ...names.filter((name) => !NEVER_FORWARDED.has(name)),
     ]);
     const own = { list, overrides: overrides.size === 0 ? null : overrides };
-    this.#ownHeaders.set(caller, own);
+    const byReference = this.#ownHeaders.get(caller) ?? new Map<string | null, OwnHeaders>();
+    this.#ownHeaders.set(caller, byReference.set(reference, own));
     return own;
   }
 }
@@ -251,8 +294,12 @@ function keysOf(
   callersKeys: readonly string[],
   resolveSecret: (reference: string) => string,
 ): ReadonlyMap<string, string> {
-  const references = auth === undefined ? callersKeys : [keyReferenceOf(auth), ...callersKeys];
+  const references = [...ownReferences({ auth }), ...callersKeys];
   return new Map(references.map((reference) => [reference, resolveSecret(reference)]));
+}
+
+function ownReferences({ auth }: Pick<ProviderConfiguration, 'auth'>): readonly string[] {
+  return auth === undefined ? [] : keyReferencesOf(auth);
 }
 
 function queryTextOf({ query }: ProviderConfiguration): string {
