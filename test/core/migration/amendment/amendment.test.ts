@@ -1,17 +1,17 @@
-import { judgedStage } from '../../../src/core/gates/judged-stage';
-import { previewAmendment } from '../../../src/core/migration/amendment/amendment';
-import { carriedOn, stateOfRun } from '../../../src/core/migration/carried-state';
-import { readCommand } from '../../../src/core/migration/command';
-import { updateRefusal } from '../../../src/core/migration/command-handling';
-import { REVISION } from '../../../src/core/migration/migration-state';
-import { digestOf } from '../../../src/core/record/digest';
+import { judgedStage } from '../../../../src/core/gates/judged-stage';
+import { previewAmendment } from '../../../../src/core/migration/amendment/amendment';
+import { carriedOn, stateOfRun } from '../../../../src/core/migration/carried-state';
+import { readCommand } from '../../../../src/core/migration/command';
+import { updateRefusal } from '../../../../src/core/migration/command-handling';
+import { REVISION } from '../../../../src/core/migration/migration-state';
+import { digestOf } from '../../../../src/core/record/digest';
 import {
   aPlan,
   DAY_MS,
   givenMigration,
   HOUR_MS,
   type MigrationWorld,
-} from '../../support/migrations/migration-world';
+} from '../../../support/migrations/migration-world';
 
 type StageSaid = Readonly<Record<string, unknown>>;
 
