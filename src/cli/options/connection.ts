@@ -30,7 +30,10 @@ export function forRoute(command: Command): Command {
 export function withConnection(command: Command): Command {
   return command
     .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
-    .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS or a profile, then 127.0.0.1:7233)')
+    .option(
+      '--address <host:port>',
+      "Temporal's address (default: TEMPORAL_ADDRESS or a profile, then 127.0.0.1:7233)",
+    )
     .option(
       '--namespace <name>',
       'Temporal namespace (default: TEMPORAL_NAMESPACE or a profile, then default)',

@@ -11,7 +11,10 @@ export function registerTrainWorker(train: Command): void {
   train
     .command('worker')
     .description('run jobs on this machine; needs no configuration')
-    .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS, the profile, or 127.0.0.1:7233)')
+    .option(
+      '--address <host:port>',
+      "Temporal's address (default: TEMPORAL_ADDRESS, the profile, or 127.0.0.1:7233)",
+    )
     .option('--namespace <name>', 'Temporal namespace')
     .option('--json', 'print where it serves as one JSON line')
     .addHelpText(

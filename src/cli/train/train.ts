@@ -203,7 +203,10 @@ function jobOf(given: string): string {
 
 function withTemporal(command: Command): Command {
   return command
-    .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS or a profile, then 127.0.0.1:7233)')
+    .option(
+      '--address <host:port>',
+      "Temporal's address (default: TEMPORAL_ADDRESS or a profile, then 127.0.0.1:7233)",
+    )
     .option(
       '--namespace <name>',
       'Temporal namespace (default: TEMPORAL_NAMESPACE or a profile, then default)',
