@@ -164,7 +164,20 @@ export function printSpending({ stages }: Plan): void {
   printTable(['SPENDING', 'OF', 'ROLL BACK', 'PROMOTE'], rows);
 }
 
-function gateRow({ name, gates }: StagePlan): string[] {
+/** Pairs of answers: there are no arms whose rates could be compared. */
+function copyingRow({ name, gates: { errors, answers, latency, probes } }: StagePlan): string[] {
+  const { promotionExcess } = answers ?? errors;
+  const streaks = `${probes.rollbackStreak} failed; last ${probes.promotionStreak} passed`;
+  const pairs = `more pairs lost than won; within ${formatShare(promotionExcess)}`;
+  return [
+    ...[name, '-', pairs, `half of the pairs beyond +${formatShare(latency.rollbackIncrease)}`],
+    ...['-', '-', streaks, '-'],
+  ];
+}
+
+function gateRow(stage: StagePlan): string[] {
+  if (stage.mirror !== undefined) return copyingRow(stage);
+  const { name, gates } = stage;
   const { errors, answers, latency, interToken, floor, probes, sampleRatio } = gates;
   const within = latency.promotionIncrease;
   return [

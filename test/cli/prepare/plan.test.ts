@@ -163,6 +163,18 @@ it('shows how cost is judged, and refuses that where a model has no price', asyn
   }
 });
 
+it('shows what a stage that copies is judged by, and what its copies may cost', async () => {
+  const shadow = { name: 'shadow', mirror: '5%', maxCostUsd: 5 };
+  const stages = [{ name: 'assess' }, shadow, { name: 'canary' }, { name: 'complete' }];
+  writeFileSync(join(folder, 'copies.json'), JSON.stringify({ route: 'chat', stages }));
+  const shown = await run('plan', 'check', 'copies.json');
+  expect(shown.stdout).toMatch(/^shadow +0%, copies 5% +60 min /m);
+  expect(shown.stdout).toMatch(
+    /^shadow +- +more pairs lost than won; within 3% +half of the pairs beyond \+50% +- +- /m,
+  );
+  expect(shown.stdout).toMatch(/^shadow +copies 5% of legacy's requests to the candidate for at most \$5,/m);
+});
+
 it('prints JSON Schemas that accept what the parser accepts', async () => {
   await run('plan', 'init', 'chat');
   const ajv = new Ajv2020({ strict: false });
