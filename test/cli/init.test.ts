@@ -87,8 +87,9 @@ it('writes providers of Anthropic’s dialect, and asks them for their models as
 
 it.each([
   ['exec', '  npx cutover up '],
-  ['run-script', '  cutover up '],
-])('names the commands as the one who asks can type them, after npm %s', async (command, line) => {
+  ['run-script', '  npx cutover up '],
+  ['', '  cutover up '],
+])('names the commands as the one who asks can type them, after npm %j', async (command, line) => {
   const { stdout } = await runCli(['init', ...given()], {
     cwd: folder,
     env: { ...ENV, npm_command: command },
@@ -106,7 +107,11 @@ it.each([
     'candidate does not list the model deepsek-v4-flash: did you mean deepseek-v4-flash?',
   ],
   [{ '--legacy': 'api.openai.com' }, 2, 'providers.legacy.baseUrl: expected an'],
-  [{ '--legacy-key': 'sk-canary' }, 2, 'expected a reference such as env:NAME or file:/path'],
+  [
+    { '--legacy-key': 'sk-canary' },
+    2,
+    'expected a reference such as env:NAME, file:/path or credential:NAME',
+  ],
   [{ '--model': 'gpt-4o-mini' }, 2, 'such as gpt-4o-mini=deepseek-v4-flash'],
 ])('writes nothing for %j, and says what is wrong', async (overrides, code, message) => {
   const result = await init(...given(overrides as Record<string, string>));
