@@ -121,28 +121,31 @@ it('shows the Temporal UI what is in a payload, by the codec server of the examp
       ready: 'codec server: http',
     },
   );
-  const url = /http:\S+/.exec(server.output())?.[0];
-  const { events } = await harness.handle('chat').fetchHistory();
-  const [payload] = events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
-  const encoded = {
-    metadata: Object.fromEntries(
-      Object.entries(payload?.metadata ?? {}).map(([name, value]) => [
-        name,
-        Buffer.from(value).toString('base64'),
-      ]),
-    ),
-    data: Buffer.from(payload?.data ?? []).toString('base64'),
-  };
-  const ask = (origin: string) =>
-    fetch(`${url}/decode`, {
-      method: 'POST',
-      headers: { origin, 'content-type': 'application/json' },
-      body: JSON.stringify({ payloads: [encoded] }),
-    });
-  const answer = (await (await ask('http://ui.test')).json()) as { payloads: { data: string }[] };
-  expect(Buffer.from(answer.payloads[0]?.data ?? '', 'base64').toString()).toContain('operator-canary');
-  expect((await ask('http://elsewhere.test')).status).toBe(403);
-  await server.end();
+  try {
+    const url = /http:\S+/.exec(server.output())?.[0];
+    const { events } = await harness.handle('chat').fetchHistory();
+    const [payload] = events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+    const encoded = {
+      metadata: Object.fromEntries(
+        Object.entries(payload?.metadata ?? {}).map(([name, value]) => [
+          name,
+          Buffer.from(value).toString('base64'),
+        ]),
+      ),
+      data: Buffer.from(payload?.data ?? []).toString('base64'),
+    };
+    const ask = (origin: string) =>
+      fetch(`${url}/decode`, {
+        method: 'POST',
+        headers: { origin, 'content-type': 'application/json' },
+        body: JSON.stringify({ payloads: [encoded] }),
+      });
+    const answer = (await (await ask('http://ui.test')).json()) as { payloads: { data: string }[] };
+    expect(Buffer.from(answer.payloads[0]?.data ?? '', 'base64').toString()).toContain('operator-canary');
+    expect((await ask('http://elsewhere.test')).status).toBe(403);
+  } finally {
+    await server.end();
+  }
 });
 
 it('waits for a worker with the codec, and is not ended by one without', async () => {
