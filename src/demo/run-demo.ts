@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunningConsole } from '../console/server/console-server';
 import { openConsole } from '../console/server/open-console';
 import { type FailedLogin, failedLoginText } from '../core/access/failed-logins';
+import type { GateVerdict } from '../core/gates/verdict';
 import type { Checkpoint } from '../core/migration/checkpoint';
 import type { MigrationStatus } from '../core/migration/status';
 import { formatShare } from '../core/plan/plan';
@@ -170,10 +171,13 @@ async function migrate(
   // Reported when it is awaited below; until then it must not end the process.
   playing.catch(() => undefined);
 
+  // The migration itself keeps the newest verdicts alone.
+  const lastVerdicts = new Map<string, GateVerdict>();
   let nextLineMs = 0;
   while (status.phase !== 'closed') {
     await pause(POLL_MS);
     status = await client.status('chat');
+    if (status.verdict !== null) lastVerdicts.set(status.verdict.stage, status.verdict);
     const elapsedMs = performance.now() - startMs;
     if (elapsedMs >= nextLineMs) {
       say(liveLine(elapsedMs, status, load.counts()));
@@ -184,9 +188,9 @@ async function migrate(
   await load.stop();
   const checkpoints: Checkpoint[] = [];
   for await (const checkpoint of client.checkpoints('chat')) checkpoints.push(checkpoint);
-  const verdicts = await client.verdicts('chat');
+  for (const verdict of await client.verdicts('chat')) lastVerdicts.set(verdict.stage, verdict);
   const stages = status.stages.map(({ name, share }): StageResult => {
-    const last = verdicts.findLast(({ stage }) => stage === name);
+    const last = lastVerdicts.get(name);
     const entered = checkpoints.some((entry) => entry.kind === 'took effect' && entry.stage === name);
     return {
       stage: name,

@@ -20,6 +20,7 @@ it(
     expect(shares['complete']?.observedShare).toBe(1);
     for (const name of ['canary', 'rolling']) {
       const { share, observedShare, candidateRequests } = shares[name] as DemoResult['stages'][number];
+      expect(candidateRequests).toBeGreaterThan(0);
       // Five standard errors of a fair draw: a wrong split is far outside, chance never is.
       const total = candidateRequests / (observedShare ?? 1);
       expect(Math.abs((observedShare ?? 0) - share)).toBeLessThan(
