@@ -77,7 +77,8 @@ export function secretResolver({
 }
 
 function printedKey(reference: string, credential: CredentialConfiguration | undefined): string {
-  if (credential === undefined) throw new UnresolvedSecret(reference, 'but there is no such credential');
+  if (credential === undefined)
+    throw new UnresolvedSecret(reference, 'but the configuration has no credential of this name');
   const [program = '', ...args] = credential.command;
   const { error, status, signal, stdout } = spawnSync(program, args, {
     ...{ timeout: credential.timeout, killSignal: 'SIGKILL', maxBuffer: OUTPUT_MOST_BYTES },

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { MigrationClient } from '../../client';
+import type { ConnectOptions } from '../../client/temporal-service';
 import { configurationPath, environment, loadConfiguration } from '../../config';
 import { nameSchema, parseDocument } from '../../core/configuration/schema-parts';
 import { CliError, EXIT } from './cli-error';
@@ -28,8 +29,14 @@ export function forRoute(command: Command): Command {
 
 /** Adds the flags of `ConnectionFlags` to a command. */
 export function withConnection(command: Command): Command {
+  return withTemporal(
+    command.option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)'),
+  );
+}
+
+/** Adds what a command needs to reach Temporal, for those that read no configuration. */
+export function withTemporal(command: Command): Command {
   return command
-    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option(
       '--address <host:port>',
       "Temporal's address (default: TEMPORAL_ADDRESS or a profile, then 127.0.0.1:7233)",
@@ -95,16 +102,21 @@ export function routeOf(given: string | undefined, flags: ConnectionFlags): stri
   throw new CliError(`expected a route: ${path} has ${routes.join(', ')}`, EXIT.badInput);
 }
 
+/** Where a client finds Temporal by the flags of a command. */
+export function connectOptions({ address, namespace, dataConverter }: ConnectionFlags): ConnectOptions {
+  return {
+    ...(address === undefined ? {} : { address }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(dataConverter === undefined ? {} : { dataConverter }),
+  };
+}
+
 /** Connects, works, and closes the connection whatever happens. */
 export async function withClient<T>(
   flags: ConnectionFlags,
   work: (client: MigrationClient) => Promise<T>,
 ): Promise<T> {
-  const client = await MigrationClient.connect({
-    ...(flags.address === undefined ? {} : { address: flags.address }),
-    ...(flags.namespace === undefined ? {} : { namespace: flags.namespace }),
-    ...(flags.dataConverter === undefined ? {} : { dataConverter: flags.dataConverter }),
-  });
+  const client = await MigrationClient.connect(connectOptions(flags));
   try {
     return await work(client);
   } finally {

@@ -8,7 +8,7 @@ import { openListenerTls } from '../../gateway/sockets/listener-tls';
 import { readMigration } from '../../history/recorded-migration';
 import { renderReport } from '../../history/write-report';
 import { fetchDocument } from '../history/history-source';
-import { type ConnectionFlags, withConnection } from '../options/connection';
+import { type ConnectionFlags, connectOptions, withConnection } from '../options/connection';
 import { recordedOperator } from '../options/operator-name';
 import { durationOf, portNumber } from '../options/option-value';
 import { printJson, printLine, printNote } from '../options/output';
@@ -52,14 +52,8 @@ async function runUi(flags: UiFlags): Promise<void> {
   const { gateways, providersOf, tls: configured } = parts;
   const identity = consoleIdentity(parts.console, resolveSecret, printNote);
   const tls = openListenerTls('tls.console', configured.console, { resolveSecret, warn: printNote });
-  const { address, namespace, dataConverter, host, port: wanted } = flags;
-  const client = connectLazily(() =>
-    MigrationClient.connect({
-      ...(address === undefined ? {} : { address }),
-      ...(namespace === undefined ? {} : { namespace }),
-      ...(dataConverter === undefined ? {} : { dataConverter }),
-    }),
-  );
+  const { host, port: wanted } = flags;
+  const client = connectLazily(() => MigrationClient.connect(connectOptions(flags)));
   const running = await openConsole({
     client,
     gateways,

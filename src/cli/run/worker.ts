@@ -1,18 +1,12 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import {
-  configurationPath,
-  environment,
-  loadConfiguration,
-  metricsAddress,
-  resolveSecret,
-} from '../../config';
-import { configuredAddress } from '../../temporal-server/configured-address';
+import { configurationPath, loadConfiguration, metricsAddress, resolveSecret } from '../../config';
 import { startWorker } from '../../worker';
 import { dataConverterOption } from '../options/connection';
 import { listenAddress } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
 import { explainedListenProblem } from './port-taken';
+import { temporalTarget } from './temporal-target';
 import { untilStopped } from './until-stopped';
 
 const EXIT_AFTER_MS = 1_000;
@@ -51,28 +45,14 @@ export function registerWorker(program: Command): void {
     )
     .action(async (options: WorkerFlags) => {
       const configuration = loadConfiguration(configurationPath(options.config));
-      const found = configuredAddress({
-        ...environment,
-        ...(options.address === undefined ? {} : { TEMPORAL_ADDRESS: options.address }),
-        ...(options.namespace === undefined ? {} : { TEMPORAL_NAMESPACE: options.namespace }),
-      });
-      const { tls, apiKey, metadata } = found?.connectionOptions ?? {};
-      const address = found?.address ?? '127.0.0.1:7233';
-      const namespace = found?.namespace ?? 'default';
+      const { address, ...target } = temporalTarget(options);
       const metrics = metricsAddress(options.metrics);
       const worker = await startWorker({
-        connection: {
-          address,
-          ...(tls === undefined ? {} : { tls }),
-          ...(apiKey === undefined ? {} : { apiKey }),
-          ...(metadata === undefined ? {} : { metadata }),
-        },
-        namespace,
+        ...target,
         configuration,
         resolveSecret,
         ...(metrics === undefined ? {} : { metrics: listenAddress(metrics) }),
         ...(options.trains === true ? { trains: true } : {}),
-        ...(options.dataConverter === undefined ? {} : { dataConverter: options.dataConverter }),
         ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
       }).catch((error: Error) => {
         throw error.name === 'MetricsAddressTaken'
@@ -80,10 +60,10 @@ export function registerWorker(program: Command): void {
           : error;
       });
       const { metricsUrl } = worker;
-      if (options.json) printJson({ address, namespace, metrics: metricsUrl });
+      if (options.json) printJson({ address, namespace: target.namespace, metrics: metricsUrl });
       else {
         const shown = metricsUrl === null ? '' : `, metrics at ${metricsUrl}`;
-        printNote(`worker: serving ${namespace} at ${address}${shown}; Ctrl-C stops it`);
+        printNote(`worker: serving ${target.namespace} at ${address}${shown}; Ctrl-C stops it`);
       }
       await untilStopped([worker]).catch((error: unknown) => {
         // What a failed worker still holds must not keep the process alive: only then a supervisor starts it again.

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { environment, trainingPython } from '../../config';
-import { configuredAddress } from '../../temporal-server/configured-address';
+import { trainingPython } from '../../config';
 import { startTrainingWorker } from '../../worker';
-import type { ConnectionFlags } from '../options/connection';
+import { type ConnectionFlags, dataConverterOption } from '../options/connection';
 import { printJson, printNote } from '../options/output';
+import { temporalTarget } from '../run/temporal-target';
 import { untilStopped } from '../run/until-stopped';
 
 /** `cutover train worker`: serves fine-tuning alone, such as on a machine with a GPU. */
@@ -16,6 +16,7 @@ export function registerTrainWorker(train: Command): void {
       "Temporal's address (default: TEMPORAL_ADDRESS, the profile, or 127.0.0.1:7233)",
     )
     .option('--namespace <name>', 'Temporal namespace')
+    .addOption(dataConverterOption())
     .option('--json', 'print where it serves as one JSON line')
     .addHelpText(
       'after',
@@ -23,23 +24,9 @@ export function registerTrainWorker(train: Command): void {
         '\nExample:\n  CUTOVER_TRAINING_PYTHON=~/venv/bin/python cutover train worker',
     )
     .action(async (flags: ConnectionFlags) => {
-      const found = configuredAddress({
-        ...environment,
-        ...(flags.address === undefined ? {} : { TEMPORAL_ADDRESS: flags.address }),
-        ...(flags.namespace === undefined ? {} : { TEMPORAL_NAMESPACE: flags.namespace }),
-      });
-      const { tls, apiKey, metadata } = found?.connectionOptions ?? {};
-      const address = found?.address ?? '127.0.0.1:7233';
-      const namespace = found?.namespace ?? 'default';
-      const worker = await startTrainingWorker({
-        connection: {
-          address,
-          ...(tls === undefined ? {} : { tls }),
-          ...(apiKey === undefined ? {} : { apiKey }),
-          ...(metadata === undefined ? {} : { metadata }),
-        },
-        namespace,
-      });
+      const { address, ...target } = temporalTarget(flags);
+      const { namespace } = target;
+      const worker = await startTrainingWorker(target);
       if (flags.json === true) printJson({ address, namespace, python: trainingPython() });
       printNote(
         `training worker: serving ${namespace} at ${address} with ${trainingPython()}; Ctrl-C stops it`,

@@ -13,7 +13,13 @@ import { replaceFile } from '../../history/write-report';
 import { reportHtml } from '../../report/report-html';
 import { reportMarkdown } from '../../report/report-markdown';
 import { CliError, EXIT } from '../options/cli-error';
-import { type ConnectionFlags, forOperator, type OperatorFlags } from '../options/connection';
+import {
+  type ConnectionFlags,
+  connectOptions,
+  forOperator,
+  type OperatorFlags,
+  withTemporal,
+} from '../options/connection';
 import { recordedOperator } from '../options/operator-name';
 import { printJson, printLine } from '../options/output';
 import { trainingReport } from './train-report';
@@ -201,28 +207,11 @@ function jobOf(given: string): string {
   return parseDocument(nameSchema, given, 'the job');
 }
 
-function withTemporal(command: Command): Command {
-  return command
-    .option(
-      '--address <host:port>',
-      "Temporal's address (default: TEMPORAL_ADDRESS or a profile, then 127.0.0.1:7233)",
-    )
-    .option(
-      '--namespace <name>',
-      'Temporal namespace (default: TEMPORAL_NAMESPACE or a profile, then default)',
-    )
-    .option('--json', 'print JSON');
-}
-
 async function withTraining<T>(
   flags: ConnectionFlags,
   work: (client: TrainingClient) => Promise<T>,
 ): Promise<T> {
-  const { address, namespace } = flags;
-  const client = await TrainingClient.connect({
-    ...(address === undefined ? {} : { address }),
-    ...(namespace === undefined ? {} : { namespace }),
-  });
+  const client = await TrainingClient.connect(connectOptions(flags));
   try {
     return await work(client);
   } finally {

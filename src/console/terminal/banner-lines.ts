@@ -19,7 +19,7 @@ export function bannerLines(
   { tone, title, text, sinceMs, facts = [], id }: Banner,
   { columns, rows, nowMs, timeText, glyphs }: FrameOptions,
 ): Line[] {
-  // What is over is told by its time, what goes on by how long it does.
+  // What is over shows when it ended, what continues shows for how long.
   const since =
     sinceMs === null ? '' : id === 'closed' ? ` ${timeText(sinceMs)}` : `  ${timeLeftText(nowMs - sinceMs)}`;
   const label = tone === 'danger' ? ` ${title} ` : title;

@@ -13,7 +13,7 @@ const FIXED: Readonly<Record<string, string>> = {
 /** Texts or lists in every API, so that an object has nothing to merge with. */
 const NEVER_OBJECTS = new Set(['functions', 'input', 'messages', 'stop', 'tools']);
 
-/** What every message has: what providers add stands beside it. */
+/** The fields that every message has; others are what providers add. */
 const OF_MESSAGES = new Set([
   'role',
   'content',

@@ -67,7 +67,7 @@ export function withPooledWindow(
 /** What both arms gave of one kind in a window. */
 type WindowSamples = Readonly<Record<Side, Histogram>>;
 
-/** The same with the samples of one more window, of each of its kinds, in at most so many characters of JSON. */
+/** The same with the samples of one more window, of each of its kinds, in at most `sizeLimit` characters of JSON. */
 export function withSamples(
   held: PooledLatencies,
   samples: readonly WindowSamples[],

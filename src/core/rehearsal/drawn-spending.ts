@@ -5,7 +5,7 @@ import type { Side } from '../routing/routing';
 import { type Histogram, histogramOf } from '../statistics/histogram';
 import { type ArmBehaviour, drawNormal, type Random } from './rehearsal';
 
-/** Output tokens of an ordinary request: half have at most so many, and their logarithms vary by so much. */
+/** Output tokens of an ordinary request: their median, and the standard deviation of their logarithms. */
 const MEDIAN_TOKENS = 200;
 const SD_LOG = 1;
 

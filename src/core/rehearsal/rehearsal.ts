@@ -34,7 +34,7 @@ export interface ArmBehaviour {
   readonly failureRate: number;
   /** Every latency is multiplied by this. */
   readonly latencyFactor: number;
-  /** Answers have so many times the tokens, and cost as much more; 1 when absent. */
+  /** The tokens of every answer, and so its cost, are multiplied by this; 1 when absent. */
   readonly lengthFactor?: number;
   /** Part of the requests that hang until their caller leaves; 0 when absent. */
   readonly hangs?: number;

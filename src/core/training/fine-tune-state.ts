@@ -30,7 +30,7 @@ export interface TrainingCheckpoint {
   readonly parent: number | null;
   readonly lastLoss: number;
   readonly secondsPerStep: number;
-  /** Of live arrays at their most; beside it what the compiler reserves within a micro-batch. */
+  /** Of live arrays at their peak; what the compiler reserves within a micro-batch comes on top. */
   readonly liveBytes: number;
   readonly temporaryBytes: number;
   /** Step and loss, a few points of the steps that led here. */

@@ -87,7 +87,7 @@ export function nextStep(state: FineTuneState): TrainingStep {
   return { type: 'export', key: `export:${epoch}:${head.number}`, checkpoint: head };
 }
 
-/** Whether running work is of no use any more: stopped, sent back, or over. A pause is no reason. */
+/** Whether running work is no longer of use: stopped, sent back, or over. A pause does not make it so. */
 export function isPreempted(state: FineTuneState, begun: FineTuneState): boolean {
   return state.outcome !== null || state.epoch !== begun.epoch;
 }

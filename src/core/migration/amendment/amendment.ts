@@ -17,7 +17,7 @@ export interface AmendmentPreview {
   readonly digest: string;
 }
 
-/** Looks at an amendment without making it; what is no plan has no changes. */
+/** Looks at an amendment without making it; a document that is not a plan has no changes. */
 export function previewAmendment(state: MigrationState, plan: unknown): AmendmentPreview {
   const digest = digestOf(state.plan);
   const problem = amendedPlanProblem(plan);
