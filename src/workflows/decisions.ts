@@ -1,8 +1,6 @@
 import {
   ActivityCancellationType,
-  ActivityFailure,
   type ActivityOptions,
-  CancellationScope,
   condition,
   log,
   proxyActivities,
@@ -39,6 +37,7 @@ import { plannedEffort } from '../core/plan/migration-effort';
 import { formatShare, judgedShare } from '../core/plan/plan';
 import { driftsOf } from '../core/routing/drift';
 import { formatDuration, MINUTE_MS } from '../core/text/duration';
+import { unlessPreempted } from './unless-preempted';
 
 const ANALYSIS_MS = 6 * 60 * MINUTE_MS;
 /** No lease hangs on the analysis, and parsing a large export keeps a process busy for seconds. */
@@ -53,38 +52,20 @@ type Result = MigrationEvent extends infer Event
     : never
   : never;
 
-/**
- * Does what was decided and returns what came of it, or null when something pre-empted it. Pre-empted work is
- * cancelled and never awaited: a rollback does not wait for what it replaces.
- */
-export async function carryOut(
+/** Does what was decided and returns what came of it, or null when something pre-empted it. */
+export function carryOut(
   decision: Decision,
   state: MigrationState,
   preempted: () => boolean,
 ): Promise<Result | null> {
-  const scope = new CancellationScope();
-  const ended: { outcome: { event: Result } | { error: unknown } | null } = { outcome: null };
-  scope
-    .run(() => perform(decision, state))
-    .then(
-      (event) => {
-        ended.outcome = { event };
-      },
-      (error: unknown) => {
-        ended.outcome = { error };
-      },
-    );
-  await condition(() => ended.outcome !== null || preempted());
-  if (ended.outcome === null) {
-    scope.cancel();
-    return null;
-  }
-  if ('event' in ended.outcome) return ended.outcome.event;
-  const { error } = ended.outcome;
-  if (!(error instanceof ActivityFailure)) throw error;
-  const message = error.cause?.message ?? error.message;
-  log.warn('an activity failed for good', { decision: decision.type, message });
-  return { type: 'activity failed', what: decision.type, message, key: decision.key };
+  return unlessPreempted<Result>(
+    () => perform(decision, state),
+    preempted,
+    (message) => {
+      log.warn('an activity failed for good', { decision: decision.type, message });
+      return { type: 'activity failed', what: decision.type, message, key: decision.key };
+    },
+  );
 }
 
 async function perform(decision: Decision, state: MigrationState): Promise<Result> {

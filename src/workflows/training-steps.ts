@@ -1,8 +1,6 @@
 import {
   ActivityCancellationType,
-  ActivityFailure,
   type ActivityOptions,
-  CancellationScope,
   condition,
   proxyActivities,
 } from '@temporalio/workflow';
@@ -11,39 +9,20 @@ import type { TrainingProblem, TrainingStep, UntimedTrainingEvent } from '../cor
 import type { FineTuneState } from '../core/training/fine-tune-state';
 import { stepText } from '../core/training/fine-tune-status';
 import type { TrainingSettings } from '../core/training/training-plan';
+import { unlessPreempted } from './unless-preempted';
 
 /** Does what was decided and returns what came of it, or null when something pre-empted it. */
-export async function carryOutTraining(
+export function carryOutTraining(
   step: TrainingStep,
   state: FineTuneState,
   preempted: () => boolean,
 ): Promise<UntimedTrainingEvent | null> {
-  if (step.type === 'wait') {
-    await condition(preempted);
-    return null;
-  }
-  const scope = new CancellationScope();
-  const ended: { outcome: { event: UntimedTrainingEvent } | { error: unknown } | null } = { outcome: null };
-  scope
-    .run(() => perform(step, state))
-    .then(
-      (event) => {
-        ended.outcome = { event };
-      },
-      (error: unknown) => {
-        ended.outcome = { error };
-      },
-    );
-  await condition(() => ended.outcome !== null || preempted());
-  if (ended.outcome === null) {
-    scope.cancel();
-    return null;
-  }
-  if ('event' in ended.outcome) return ended.outcome.event;
-  const { error } = ended.outcome;
-  if (!(error instanceof ActivityFailure)) throw error;
-  const message = error.cause?.message ?? error.message;
-  return failure(step, state, { kind: 'bad input', message });
+  if (step.type === 'wait') return condition(preempted).then(() => null);
+  return unlessPreempted(
+    () => perform(step, state),
+    preempted,
+    (message) => failure(step, state, { kind: 'bad input', message }),
+  );
 }
 
 async function perform(
