@@ -18,7 +18,7 @@ import type {
 } from './core/migration/migration-state';
 import type { AssessPlan } from './core/plan/assess-plan';
 import type { MigrationEffort } from './core/plan/migration-effort';
-import type { ParityPlan, RolloutPlan, StagePlan } from './core/plan/plan';
+import type { IdentityPlan, ParityPlan, RolloutPlan, StagePlan } from './core/plan/plan';
 import type { RoutingRecord } from './core/routing/routing';
 import type { SavedSteps, TrainingProblem } from './core/training/fine-tune-events';
 import type { TrainingCheckpoint, TrainingFacts, TrainingOutcome } from './core/training/fine-tune-state';
@@ -156,6 +156,8 @@ export interface AssessInput {
   readonly roster: readonly RosterEntry[];
   readonly stage: StagePlan;
   readonly probes: { readonly intervalMs: number; readonly timeoutMs: number } & ProbedFeatures;
+  /** As the plan declares it. Absent: nothing is declared. */
+  readonly identity?: IdentityPlan;
 }
 
 export interface CheckHealthInput {
@@ -167,6 +169,8 @@ export interface CheckHealthInput {
   /** The workflow's time, by which the hours are read: clocks of workers differ. Absent from older workflows. */
   readonly nowMs?: number;
   readonly features?: ProbedFeatures['features'];
+  /** As the plan declares it. Absent: nothing is declared. */
+  readonly identity?: IdentityPlan;
   /** The raise that the check is for, where the candidate is to have room for it. Absent from older workflows. */
   readonly raise?: {
     readonly roster: readonly RosterEntry[];
@@ -205,6 +209,8 @@ export interface WatchStageInput {
    * ends the window. Absent from older workflows.
    */
   readonly knownSilent?: readonly string[];
+  /** As the plan declares it, and whether the migration is paused, so that another one need not end the window. Absent: nothing. */
+  readonly identity?: IdentityPlan & { readonly paused: boolean };
   /** What the copies of the stage have cost in all of its entries, USD. Absent: nothing yet. */
   readonly copiesUsd?: number;
 }

@@ -59,6 +59,8 @@ export interface ProbeResult {
   readonly error: string | null;
   /** Model names, for `models`. */
   readonly models: readonly string[] | null;
+  /** Digests that the list of models states, by model, for `models`; models without one are absent. */
+  readonly digests?: Readonly<Record<string, readonly string[]>> | null;
   /** The limit of requests per minute that the answer's headers name; absent or null: they name none. */
   readonly requestsPerMinute?: number | null;
 }

@@ -1,6 +1,7 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { AssessInput } from '../contract';
-import { assessProviders, assessSplit, summarise } from '../core/assessment/assessment';
+import { assessProviders, assessSplit, identityFindings, summarise } from '../core/assessment/assessment';
+import { compareIdentity } from '../core/assessment/declared-identity';
 import { probeKindAfter } from '../core/assessment/probe-rotation';
 import { withProbe } from '../core/assessment/probe-streak';
 import { NO_PROBES, type ProbeRecord } from '../core/gates/verdict';
@@ -9,6 +10,7 @@ import type { Ports } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
 import { locateGateways } from './locate-gateways';
+import { candidateModels as namesAtCandidate } from './read-identity';
 
 /** Probes follow each other at least this fast: an assessment is not a soak. */
 const PROBE_PAUSE_MOST_MS = 1_000;
@@ -63,8 +65,14 @@ async function assess(
     ports.providers.probe(route, 'legacy', 'models', limits),
     ports.providers.probe(route, 'candidate', 'models', limits),
   ]);
+  const declared = input.identity?.declared;
+  const identity =
+    declared === undefined
+      ? null
+      : compareIdentity(declared, namesAtCandidate(ports, route), candidateModels);
   let progress = before;
-  while (progress.probes.candidate.probes < stage.minimumSample) {
+  // Nothing is paid for where another model answers.
+  while (identity?.outcome !== 'other' && progress.probes.candidate.probes < stage.minimumSample) {
     const kind = probeKindAfter(plan, progress.probes.candidate.probes);
     const [legacy, candidate] = await Promise.all([
       ports.providers.probe(route, 'legacy', kind, limits),
@@ -98,6 +106,7 @@ async function assess(
         errors: progress.errors,
         floor: stage.gates.floor.success,
       }),
+      ...identityFindings(identity),
       ...assessSplit(input.record.stickyKey, statuses),
     ],
     probes: progress.probes,

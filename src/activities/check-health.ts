@@ -9,12 +9,13 @@ import { DAY_MS, MINUTE_MS } from '../core/text/duration';
 import type { Ports, ProbeKind } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
+import { readIdentity } from './read-identity';
 
 const YEAR_MS = 365 * DAY_MS;
 
 /** Both providers must answer once in every way that the route uses before the share is changed. */
 export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Promise<HealthCheck> {
-  return async ({ route, timeoutMs, embeddings, features, rollout, raise, nowMs = Date.now() }) => {
+  return async ({ route, timeoutMs, embeddings, features, rollout, identity, raise, nowMs = Date.now() }) => {
     if (rollout !== undefined) {
       const { atMs, why } = nextPossible(rollout, nowMs);
       if (atMs === null || atMs > nowMs) {
@@ -29,14 +30,20 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
       result: await ports.providers.probe(route, side, kind, { timeoutMs, signal }),
     });
     try {
-      const [probes, cells] = await withHeartbeats(() =>
+      const [probes, cells, reading] = await withHeartbeats(() =>
         Promise.all([
           Promise.all(
             (['legacy', 'candidate'] as const).flatMap((side) => kinds.map((kind) => probe(side, kind))),
           ),
           raise === undefined ? [] : liveCells(ports, route, raise, timeoutMs),
+          identity?.declared === undefined
+            ? null
+            : readIdentity(ports, route, identity.declared, { timeoutMs, signal }),
         ]),
       );
+      // Also where probes fail: which model answers matters more than that one does.
+      if (reading !== null && reading.outcome !== 'same')
+        return { healthy: false, sentence: reading.sentence };
       const failed = probes.filter(({ result }) => !result.ok);
       if (failed.length === 0) {
         const limits = probes.flatMap(({ side, result }) =>
@@ -45,7 +52,8 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
         const lacking = raise === undefined ? null : roomProblem(raise, cells, limits);
         if (lacking !== null) return { healthy: false, sentence: lacking };
         const slowest = Math.round(Math.max(...probes.map(({ result }) => result.latencyMs)));
-        return { healthy: true, sentence: `${probes.length} probes passed, the slowest in ${slowest} ms` };
+        const passed = `${probes.length} probes passed, the slowest in ${slowest} ms`;
+        return { healthy: true, sentence: reading === null ? passed : `${passed}; ${reading.sentence}` };
       }
       const sentence = failed.map(({ side, kind, result }) => `${side} ${kind}: ${result.error}`).join('; ');
       return { healthy: false, sentence };

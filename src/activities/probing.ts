@@ -1,8 +1,18 @@
 import type { WatchStageInput } from '../contract';
+import type { IdentityReading } from '../core/assessment/declared-identity';
 import { probeKindAfter } from '../core/assessment/probe-rotation';
 import { withProbe } from '../core/assessment/probe-streak';
 import type { ProbeRecord } from '../core/gates/verdict';
 import type { Ports } from '../ports';
+import { readIdentity } from './read-identity';
+
+/** What probes have shown up to now. */
+interface Probing {
+  current(): ProbeRecord;
+  /** What the candidate's server states of the declared identity; undefined: none is declared, or not read yet. */
+  identity(): IdentityReading | undefined;
+  stop(): void;
+}
 
 /** Probes both providers side by side on the plan's interval, so that a slow provider never delays a lease. */
 export function startProbing(
@@ -10,7 +20,7 @@ export function startProbing(
   input: WatchStageInput,
   cancelled: AbortSignal,
   start: ProbeRecord,
-): { current(): ProbeRecord; stop(): void } {
+): Probing {
   const stopped = new AbortController();
   const signal = AbortSignal.any([cancelled, stopped.signal]);
   const { intervalMs, timeoutMs } = input.probePlan;
@@ -30,5 +40,15 @@ export function startProbing(
   };
   // A probe never throws but for the configuration; the watch itself meets that too and reports it.
   loop().catch(() => undefined);
-  return { current: () => record, stop: () => stopped.abort() };
+  let identity: IdentityReading | undefined;
+  const declared = input.identity?.declared;
+  const compare = async (digest: string): Promise<void> => {
+    while (!signal.aborted) {
+      const reading = await readIdentity(ports, input.route, digest, { timeoutMs, signal });
+      if (!signal.aborted) identity = reading;
+      await ports.clock.sleep(intervalMs, signal);
+    }
+  };
+  if (declared !== undefined) compare(declared).catch(() => undefined);
+  return { current: () => record, identity: () => identity, stop: () => stopped.abort() };
 }

@@ -9,7 +9,9 @@ import { tallyOf } from '../core/evidence/traffic-tally';
 import { judgeStage } from '../core/gates/judge-stage';
 import {
   FAILURES_IN_A_ROW,
+  type GateInput,
   type GateVerdict,
+  IDENTITY,
   type ProbeRecord,
   type VerdictOutcome,
 } from '../core/gates/verdict';
@@ -54,7 +56,7 @@ export function createWatchStage(ports: Ports): (input: WatchStageInput) => Prom
     };
     try {
       const window = await withHeartbeats(
-        () => watch({ ports, telemetry, report }, input, context, probing.current),
+        () => watch({ ports, telemetry, report }, input, context, probing),
         () => progress,
       );
       outcome = window.verdict.outcome;
@@ -84,7 +86,7 @@ async function watch(
   },
   input: WatchStageInput,
   context: Context,
-  probes: () => ProbeRecord,
+  probing: Pick<ReturnType<typeof startProbing>, 'current' | 'identity'>,
 ): Promise<WindowResult> {
   const signal = context.cancellationSignal;
   const before = activityInfo().heartbeatDetails as WatchProgress | undefined;
@@ -138,8 +140,12 @@ async function watch(
         : { pairs: withPairs(before.pairs, delta.pairs, harmBounds(input.stage)) }),
     };
     // What the verdict rests on is what the result tells: probes go on meanwhile.
-    const probed = probes();
-    const verdict = judge(input, { evidence, delta, burnIn }, round, probed);
+    const probed = probing.current();
+    const identity = probing.identity();
+    const verdict = judge(input, { evidence, delta, burnIn }, round, {
+      probes: probed,
+      ...(identity === undefined ? {} : { identity }),
+    });
     telemetry.round({
       verdict,
       probes: probed,
@@ -209,7 +215,7 @@ function judge(
   input: WatchStageInput,
   window: { readonly evidence: StageEvidence; readonly delta: Evidence; readonly burnIn: boolean },
   round: RoundResult,
-  probes: ProbeRecord,
+  probed: Pick<GateInput, 'probes' | 'identity'>,
 ): GateVerdict {
   const { stage, record, baseline } = input;
   const live = (side: Side) =>
@@ -220,7 +226,7 @@ function judge(
   return judgeStage(stage, record.epoch, {
     evidence: window.evidence,
     windowRequests: { legacy: live('legacy'), candidate: live('candidate') },
-    probes,
+    ...probed,
     candidateFailures: {
       inARow: round.candidateFailureStreak,
       inWindow: window.delta.cells.reduce(
@@ -264,9 +270,14 @@ function endOf(at: {
   if (at.rosterChanged) return 'roster changed';
   if (input.handover && input.roster.every(({ name }) => round.settled.includes(name))) return 'settled';
   if (verdict.metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return 'window over';
+  if (isAnotherModel(verdict) && input.identity?.paused === false) return 'window over';
   if (at.spent) return 'budget spent';
   if (input.windowMs === 0) return 'asked';
   return at.burntIn || elapsedMs >= input.windowMs ? 'window over' : null;
+}
+
+function isAnotherModel({ metrics }: GateVerdict): boolean {
+  return metrics.some(({ metric, outcome }) => metric === IDENTITY && outcome === 'fail');
 }
 
 /** Within one renewal of its change, a latch that is cleared included: the runbook goes on from there. */

@@ -176,10 +176,13 @@ export function embeddings(asked: AskedFor, dimensions = 8): object {
 }
 
 /** The list of models. */
-export function modelList(models: readonly string[]): object {
+export function modelList(models: readonly string[], digests: Readonly<Record<string, string>> = {}): object {
   return {
     object: 'list',
-    data: models.map((id) => ({ id, object: 'model', created: 1_700_000_000, owned_by: 'demo' })),
+    data: models.map((id) => ({
+      ...{ id, object: 'model', created: 1_700_000_000, owned_by: 'demo' },
+      ...(digests[id] === undefined ? {} : { digest: digests[id] }),
+    })),
   };
 }
 

@@ -36,6 +36,8 @@ export interface ProviderBehaviour {
   retryAfterS: number | null;
   /** Part of the calls of tools whose arguments do not keep to the schema of their tool, 0 to 1. */
   brokenCallRatio: number;
+  /** Digests of the weights that are served, by model; stated in the list of models. */
+  digests: Readonly<Record<string, string>>;
 }
 
 /** One request as the provider itself saw it: an independent account of who was served where. */
@@ -92,6 +94,7 @@ const DEFAULT_BEHAVIOUR: ProviderBehaviour = {
   failureStatus: 500,
   retryAfterS: null,
   brokenCallRatio: 0,
+  digests: {},
 };
 
 type Seen = { -readonly [Field in keyof SeenRequest]: SeenRequest[Field] };
@@ -201,7 +204,8 @@ async function answer(
     );
   }
   const path = seen.path.replace(/^.*\/v1/, '');
-  if (seen.method === 'GET' && path === '/models') return sendJson(response, 200, modelList(options.models));
+  if (seen.method === 'GET' && path === '/models')
+    return sendJson(response, 200, modelList(options.models, behaviour.digests));
   if (seen.method !== 'POST') return notFound(response, `${seen.method} ${seen.path}`);
   if (!GENERATING.has(path)) return notFound(response, `POST ${seen.path}`);
   if (!options.models.includes(asked.model)) {

@@ -9,6 +9,7 @@ import {
   uuid4,
 } from '@temporalio/workflow';
 import {
+  type AssessInput,
   type CheckHealthInput,
   type RoutingActivities,
   TASK_QUEUE,
@@ -132,6 +133,7 @@ async function assess(state: MigrationState): Promise<Result> {
     roster: state.roster,
     stage,
     probes: state.plan.probes,
+    ...identityOf(state),
   });
   const withLogs = usage === null ? assessment : withUsage(assessment, usage);
   // Golden prompts and handed-over conversations are paid for: not before the rest allows the move.
@@ -202,9 +204,14 @@ async function checkHealth(state: MigrationState): Promise<Result> {
   const check = await run({
     ...{ route: state.plan.route, timeoutMs, embeddings, features },
     ...(rollout === undefined ? {} : { rollout, nowMs: Date.now() }),
+    ...identityOf(state),
     ...raiseOf(state),
   });
   return { type: 'health checked', ...check };
+}
+
+function identityOf({ plan: { identity } }: MigrationState): Pick<AssessInput, 'identity'> {
+  return identity === undefined ? {} : { identity };
 }
 
 /** The raise that a promotion is about to make; nothing where it raises nothing. */
@@ -237,6 +244,7 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
       retry: { initialInterval: '1s', backoffCoefficient: 1 },
     },
   );
+  const { identity } = state.plan;
   const { evidence, cursors, observedMs, windows, burnInRequests } = state.stage;
   const window = await watchStage({
     route: state.plan.route,
@@ -252,6 +260,7 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
     baseline: state.baseline,
     knownDrifts: driftsOf(state),
     ...(follows(state, 3) ? { knownSilent: state.unreachable } : {}),
+    ...(identity === undefined ? {} : { identity: { ...identity, paused: state.paused !== null } }),
     ...(state.copiesUsd === undefined ? {} : { copiesUsd: state.copiesUsd }),
     knownDrift: state.drift === null ? null : `${state.drift.gateway}: ${state.drift.kind}`,
   });

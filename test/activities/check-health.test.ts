@@ -25,6 +25,33 @@ it("reads rollout hours by the workflow's time, whatever the clock of the worker
   });
 });
 
+it('raises nothing to a candidate whose server states another model than the declared one', async () => {
+  const declared = `sha256:${'a'.repeat(64)}`;
+  const stating = (digest: string) =>
+    ({
+      providers: {
+        models: () => [{ legacy: 'old', candidate: 'tuned' }],
+        probe: async (_route: string, _side: string, kind: string) => ({
+          ...{ kind, ok: true, latencyMs: 5, error: null },
+          digests: kind === 'models' ? { tuned: [digest] } : null,
+        }),
+      },
+    }) as unknown as Ports;
+  const ask = (digest: string) =>
+    new MockActivityEnvironment().run(createCheckHealth(stating(digest)), {
+      ...{ route: 'chat', timeoutMs: 100, embeddings: false, identity: { declared } },
+    } satisfies CheckHealthInput) as Promise<HealthCheck>;
+  expect(await ask(declared)).toEqual({
+    healthy: true,
+    sentence:
+      "4 probes passed, the slowest in 5 ms; the candidate's server states the declared sha256:aaaaaaaaaaaa…",
+  });
+  expect(await ask(`sha256:${'b'.repeat(64)}`)).toMatchObject({
+    healthy: false,
+    sentence: expect.stringContaining('the candidate is not the declared model'),
+  });
+});
+
 describe('before a raise', () => {
   const cell = (side: string, attempts: number, failures: object = {}, kind = 'live') => ({
     ...{ side, kind, attempts, failures },

@@ -24,9 +24,12 @@ function watched(
     readonly knownSilent?: readonly string[];
     readonly knownDrifts?: readonly Drift[];
     readonly stage?: Partial<StagePlan>;
+    readonly identity?: NonNullable<WatchStageInput['identity']>;
+    /** What the list of models states, time after time. */
+    readonly stated?: readonly (string | 'no list')[];
   } = {},
 ): Promise<WindowResult> {
-  let [nowMs, reads, asked] = [0, 0, 0];
+  let [nowMs, reads, asked, listed] = [0, 0, 0, 0];
   const { statuses = [{}], knownDrifts = [] } = said;
   const status = {
     gateway: 'gw-1',
@@ -62,14 +65,16 @@ function watched(
       },
     },
     providers: {
-      probe: async () => ({
-        kind: 'plain',
-        ok: true,
-        latencyMs: 5,
-        firstTokenMs: null,
-        error: null,
-        models: null,
-      }),
+      models: () => [{ legacy: 'old', candidate: 'tuned' }],
+      probe: async (_route: string, _side: string, kind: string) => {
+        const passed = { kind, ok: true, latencyMs: 5, firstTokenMs: null, error: null, models: null };
+        if (kind !== 'models') return passed;
+        const { stated = [''] } = said;
+        const now = stated[Math.min(listed, stated.length - 1)] as string;
+        listed += 1;
+        if (now === 'no list') return { ...passed, ok: false, error: 'status_5xx (status 503)' };
+        return { ...passed, models: ['tuned'], digests: { tuned: [now] } };
+      },
     },
     standing: { hasStanding: async () => ({ granted: true, reason: '' }) },
     clock: {
@@ -102,6 +107,7 @@ function watched(
     baseline: null,
     knownDrift: null,
     knownDrifts,
+    ...(said.identity === undefined ? {} : { identity: said.identity }),
     ...(said.knownSilent === undefined ? {} : { knownSilent: said.knownSilent }),
   };
   return new MockActivityEnvironment().run(createWatchStage(ports), input) as Promise<WindowResult>;
@@ -206,5 +212,44 @@ describe('a gateway that falls silent', () => {
 
   it('ends no window of a run that does not say whom it knows to be silent', async () => {
     expect((await watched([{}], { statuses: [{}, 'silent'] })).ended).toBe('window over');
+  });
+});
+
+describe('with a declared identity', () => {
+  const [DECLARED, OTHER] = ['a', 'b'].map((digit) => `sha256:${digit.repeat(64)}`) as [string, string];
+  const quiet = [{}];
+
+  it('goes on while the server states it, or cannot be asked', async () => {
+    const window = await watched(quiet, {
+      identity: { declared: DECLARED, paused: false },
+      stated: [DECLARED, 'no list'],
+    });
+    expect(window.verdict.pause).toBeNull();
+    expect(window.verdict.metrics).toContainEqual(
+      expect.objectContaining({
+        metric: 'identity',
+        outcome: 'not applicable',
+        sentence: expect.stringContaining('did not list its models (status_5xx (status 503))'),
+      }),
+    );
+    expect(window.observedMs).toBeGreaterThan(HALF_HOUR_MS / 2);
+  });
+
+  it('ends the window as soon as it states another one, so that the migration pauses now', async () => {
+    const window = await watched(quiet, {
+      identity: { declared: DECLARED, paused: false },
+      stated: [DECLARED, OTHER],
+    });
+    expect(window).toMatchObject({ ended: 'window over', verdict: { outcome: 'fail', harm: null } });
+    expect(window.verdict.pause).toBe(
+      'the candidate is not the declared model: expected sha256:aaaaaaaaaaaa… for "tuned", its server states sha256:bbbbbbbbbbbb…',
+    );
+    expect(window.observedMs).toBeLessThan(HALF_HOUR_MS);
+  });
+
+  it('lets the window of a paused migration come to its end', async () => {
+    const window = await watched(quiet, { identity: { declared: DECLARED, paused: true }, stated: [OTHER] });
+    expect(window.verdict.pause).toContain('not the declared model');
+    expect(window.observedMs).toBeGreaterThan(HALF_HOUR_MS / 2);
   });
 });

@@ -1,5 +1,6 @@
 import type OpenAI from 'openai';
 import { readRateLimits } from '../../assess/rate-limit-headers';
+import { digestsIn } from '../../core/assessment/declared-identity';
 import { fillerText } from '../../core/assessment/filler-text';
 import type {
   Configuration,
@@ -53,6 +54,7 @@ export function createProviderProbes(options: ProviderProbesOptions): ProviderPo
           firstTokenMs: answer.firstTokenAtMs === null ? null : answer.firstTokenAtMs - startMs,
           error: null,
           models: answer.models,
+          digests: answer.digests,
           requestsPerMinute: answer.requestsPerMinute,
         };
       } catch (error) {
@@ -68,6 +70,7 @@ export function createProviderProbes(options: ProviderProbesOptions): ProviderPo
             configuration.providers[route[side]] as ProviderConfiguration,
           ),
           models: null,
+          digests: null,
         };
       }
     },
@@ -89,18 +92,24 @@ interface Sender {
 
 interface Sent {
   readonly models: readonly string[] | null;
+  readonly digests: Readonly<Record<string, readonly string[]>> | null;
   readonly firstTokenAtMs: number | null;
   readonly requestsPerMinute: number | null;
 }
 
-const ANSWERED: Sent = { models: null, firstTokenAtMs: null, requestsPerMinute: null };
+const ANSWERED: Sent = { models: null, digests: null, firstTokenAtMs: null, requestsPerMinute: null };
 
 async function send({ client, fitted, signal, now }: Sender, kind: ProbeKind): Promise<Sent> {
   switch (kind) {
     case 'models': {
       const models: string[] = [];
-      for await (const { id } of client.models.list({ signal })) models.push(id);
-      return { ...ANSWERED, models };
+      const digests = new Map<string, readonly string[]>();
+      for await (const entry of client.models.list({ signal })) {
+        models.push(entry.id);
+        const stated = digestsIn(entry);
+        if (stated.length > 0) digests.set(entry.id, stated);
+      }
+      return { ...ANSWERED, models, digests: Object.fromEntries(digests) };
     }
     case 'plain': {
       const { data, response } = await client.chat.completions

@@ -62,7 +62,7 @@ export function printAssess({ assess }: Plan): void {
 }
 
 /** Prints what else has to be there before a share is raised, and what happens in the world when it is. */
-export function printConditions({ stages, rollout, notify = [] }: Plan, nowMs: number): void {
+export function printConditions({ stages, rollout, identity, notify = [] }: Plan, nowMs: number): void {
   const rows = stages.flatMap(({ name, approval, confirm = [], effects = [] }): string[][] => [
     ...(approval === undefined
       ? []
@@ -77,6 +77,9 @@ export function printConditions({ stages, rollout, notify = [] }: Plan, nowMs: n
   ]);
   rows.push(...stages.flatMap(copiesRow));
   rows.push(...stages.filter(({ share }) => share === 1).map(holdbackRow));
+  if (identity?.declared !== undefined) {
+    rows.push(['identity', `${identity.declared} is what the candidate's server must state in /v1/models`]);
+  }
   if (rollout !== undefined) rows.push(['rollout', nextPossibleText(rollout, nowMs)]);
   for (const { name, moments } of notify)
     rows.push([name, `is notified of ${moments?.join(', ') ?? 'everything'}`]);

@@ -1,6 +1,7 @@
 import { NO_PROBES, type ProbeRecord } from '../gates/verdict';
 import type { AssessmentSummary } from '../migration/migration-state';
 import type { GatewayStatus, StickyKey } from '../routing/routing';
+import type { IdentityReading } from './declared-identity';
 import type { Finding } from './finding';
 import type { HandoverFindings } from './handover-conversation';
 import type { ParityFindings } from './parity-report';
@@ -53,6 +54,11 @@ export function assessProviders(facts: {
     }
   }
   return findings;
+}
+
+/** Another model than the declared one is never moved to; a list that could not be read is a finding of its own. */
+export function identityFindings(reading: IdentityReading | null): Finding[] {
+  return reading?.outcome === 'other' ? [{ kind: 'blocker', text: reading.sentence }] : [];
 }
 
 const KEYS_LEAST = 200;

@@ -6,6 +6,7 @@ import { HOUR_MS } from '../text/duration';
 import { metricVerdict, worseText } from './gate-metric';
 import { judgeAllAnswers } from './judge-all-answers';
 import { judgeContract } from './judge-contract';
+import { judgeIdentity } from './judge-identity';
 import {
   answersByShape,
   judgedQuantile,
@@ -34,6 +35,7 @@ import {
   FAILURES_IN_A_ROW,
   type GateInput,
   type GateVerdict,
+  IDENTITY,
   isOutcomeReports,
   JUDGING_RULES,
   type LowPower,
@@ -61,7 +63,11 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   };
   const split = stageKind(stage) === 'split';
   const handedOver = isHandedOver(stage);
-  const missing = [...silence(input), ...(foreign ? [foreignEvidence(input.evidence.epoch, epoch)] : [])];
+  const missing = [
+    ...judgeIdentity(input.identity),
+    ...silence(input),
+    ...(foreign ? [foreignEvidence(input.evidence.epoch, epoch)] : []),
+  ];
   const shadow = stageKind(stage) === 'shadow';
   const metrics = shadow
     ? [...missing, ...judgeShadow(judged), probes(stage, input)]
@@ -107,7 +113,8 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   ];
   const pausing = metrics.find(
     ({ metric, outcome: said }) =>
-      (metric === 'sample ratio' || metric === SHED || isOutcomeReports({ metric })) && said === 'fail',
+      said === 'fail' &&
+      (metric === IDENTITY || metric === 'sample ratio' || metric === SHED || isOutcomeReports({ metric })),
   );
   return {
     stage: stage.name,

@@ -1,3 +1,4 @@
+import type { IdentityReading } from '../assessment/declared-identity';
 import type { BreachClass } from '../evidence/evidence';
 import type { LatencyMeasure, StageEvidence } from '../evidence/stage-evidence';
 
@@ -49,6 +50,9 @@ export type MetricUnit = 'rate' | 'ms' | 'usd' | 'tokens' | 'requests' | 'keys' 
 
 /** The metric that pauses a stage of low traffic; among a verdict's metrics only while it does. */
 export const FAILURES_IN_A_ROW = 'failures in a row';
+
+/** The metric of the identity that a plan declares; among a verdict's metrics only where it was read. */
+export const IDENTITY = 'identity';
 
 /** The metric of requests that the candidate did not take; among a verdict's metrics only where there are some. */
 export const SHED = 'candidate closed';
@@ -176,6 +180,8 @@ export interface GateInput {
   readonly probes: ProbeRecord;
   /** Failures of the candidate in a row at one gateway, and in this window at all; absent: none is known. */
   readonly candidateFailures?: { readonly inARow: number; readonly inWindow: number };
+  /** What the candidate's server states of the identity that the plan declares; absent: none declared, or not read yet. */
+  readonly identity?: IdentityReading;
   /** Burn-in is recorded, not judged, but for floor and probes. */
   readonly burnIn: boolean;
   /** Gateways of the roster whose evidence is missing: then nothing passes. */

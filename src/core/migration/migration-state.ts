@@ -134,7 +134,8 @@ export interface Pause {
     | 'sample ratio'
     | 'outcome reports'
     | 'candidate closed'
-    | 'failures in a row';
+    | 'failures in a row'
+    | 'identity';
 }
 
 /** A promotion that waits for its health check. */

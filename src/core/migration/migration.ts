@@ -126,7 +126,7 @@ export function nextDecision(state: MigrationState, nowMs: number): Decision {
   const handover = mayClose(state);
   return {
     type: 'watch',
-    key: `watch:${state.inEffect.record.epoch}:${state.roster.length}:${state.stage.reevaluating}:${handover}${planMark(state)}`,
+    key: `watch:${state.inEffect.record.epoch}:${state.roster.length}:${state.stage.reevaluating}:${handover}${planMark(state)}${identityMark(state)}`,
     record: state.inEffect.record,
     windowMs: windowMs(state, nowMs),
     handover,
@@ -136,6 +136,11 @@ export function nextDecision(state: MigrationState, nowMs: number): Decision {
 /** What runs by a plan that was amended since begins anew by the new one. */
 function planMark({ amendments = 0 }: MigrationState): string {
   return amendments === 0 ? '' : `:plan ${amendments}`;
+}
+
+/** A watch that compares identities knows whether it may pause: after a resume another one begins. */
+function identityMark({ plan, paused }: MigrationState): string {
+  return plan.identity === undefined || paused === null ? '' : ':paused';
 }
 
 function decideAssess(state: MigrationState): Decision {

@@ -3,6 +3,7 @@ import { addTallies } from '../evidence/traffic-tally';
 import {
   FAILURES_IN_A_ROW,
   type GateVerdict,
+  IDENTITY,
   isOutcomeReports,
   type MetricVerdict,
   SHED,
@@ -80,8 +81,9 @@ function holdIfSpent(state: MigrationState, atMs: number): MigrationState {
 
 /** Which metric asks for a verdict's pause. */
 function pauseCause({ metrics }: GateVerdict): Pause['cause'] {
-  if (metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return FAILURES_IN_A_ROW;
   const failed = metrics.filter(({ outcome }) => outcome === 'fail');
+  if (failed.some(({ metric }) => metric === IDENTITY)) return IDENTITY;
+  if (metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return FAILURES_IN_A_ROW;
   if (failed.some(({ metric }) => metric === SHED)) return SHED;
   const uneven = !failed.some(({ metric }) => metric === 'sample ratio') && failed.some(isOutcomeReports);
   return uneven ? 'outcome reports' : 'sample ratio';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DECLARED_DIGEST } from '../assessment/declared-identity';
 import { durationSchema, durationTextSchema, nameSchema, shareSchema } from '../configuration/schema-parts';
 import { EFFECT_MOMENTS, type EffectMoment, type PlannedNotification } from '../effects/effect';
 import { plannedEffectSchema } from '../effects/effect-schema';
@@ -11,6 +12,7 @@ import {
   type AnswerGate,
   formatShare,
   type Gates,
+  type IdentityPlan,
   type ParityMargins,
   type ParityPlan,
   type Plan,
@@ -363,6 +365,22 @@ const paritySchema = z.strictObject({
     .describe('How much worse than legacy against itself the candidate may be.'),
 });
 
+const identitySchema = z
+  .strictObject({
+    declared: z
+      .string()
+      .regex(
+        new RegExp(DECLARED_DIGEST, 'i'),
+        'expected sha256: and 64 hexadecimal digits, as `cutover train status` prints them',
+      )
+      .transform((text) => text.toLowerCase())
+      .optional()
+      .describe(
+        "The digest of an exported model (sha256:...), which the candidate's server must state in /v1/models: compared at assess, before each raise and while traffic is split. Another one pauses.",
+      ),
+  })
+  .refine(({ declared }) => declared !== undefined, 'expected a digest in declared');
+
 /** A plan file: every field has a default but route. */
 export const planSchema = z
   .strictObject({
@@ -440,6 +458,7 @@ export const planSchema = z
           .describe('Whether conversations made by each provider are replayed on the other.'),
       })
       .prefault({}),
+    identity: identitySchema.optional().describe('What shows that the candidate is the model that is meant.'),
     notify: z
       .array(
         z.strictObject({
@@ -505,9 +524,14 @@ export const planSchema = z
       ...(input.rollout === undefined ? {} : { rollout: input.rollout }),
       ...(input.parity === undefined ? {} : { parity: parityPlan(input.parity) }),
       handover: input.handover,
+      ...(input.identity === undefined ? {} : { identity: identityPlan(input.identity) }),
       ...(input.notify === undefined ? {} : { notify: input.notify.map(withoutUndefined) }),
     };
   });
+
+function identityPlan({ declared }: z.output<typeof identitySchema>): IdentityPlan {
+  return declared === undefined ? {} : { declared };
+}
 
 function parityPlan({ timeout, ...parity }: z.output<typeof paritySchema>): ParityPlan {
   return { ...parity, timeoutMs: timeout };

@@ -28,6 +28,14 @@ export interface Plan {
   readonly alpha?: PlanAlpha;
   /** Whether conversations made by each provider are replayed on the other in the assess stage; absent in older plans. */
   readonly handover?: { readonly probe: boolean };
+  /** What shows that the candidate is the model that is meant; absent: nothing of it is asked. */
+  readonly identity?: IdentityPlan;
+}
+
+/** What shows that the candidate is the model that is meant. */
+export interface IdentityPlan {
+  /** The digest that the candidate's server has to state for each of its models: `sha256:` and 64 digits. */
+  readonly declared?: string;
 }
 
 /** What `gates.shed.pausePart` is unless a plan says otherwise; plans of older releases do not say. */

@@ -1,3 +1,4 @@
+import { identityIn } from '../gates/judge-identity';
 import { judgeStage } from '../gates/judge-stage';
 import { type Baseline, FAILURES_IN_A_ROW, type GateInput, type GateVerdict } from '../gates/verdict';
 import type { WindowResult } from '../migration/events';
@@ -60,6 +61,7 @@ function gateInputOf({ baseline, result }: RecordedWindow): GateInput {
     burnIn: verdict.burnIn,
     silent: silentIn(verdict),
     candidateFailures: failuresIn(verdict),
+    ...identityOf(verdict),
     baseline,
   };
 }
@@ -68,6 +70,11 @@ function gateInputOf({ baseline, result }: RecordedWindow): GateInput {
 function failuresIn({ metrics }: GateVerdict): NonNullable<GateInput['candidateFailures']> {
   const inARow = metrics.find(({ metric }) => metric === FAILURES_IN_A_ROW)?.candidate ?? 0;
   return { inARow, inWindow: inARow };
+}
+
+function identityOf({ metrics }: GateVerdict): Pick<GateInput, 'identity'> {
+  const identity = identityIn(metrics);
+  return identity === undefined ? {} : { identity };
 }
 
 const SILENCE = /^no evidence from (.+)$/;

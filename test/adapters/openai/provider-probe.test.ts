@@ -1,6 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createProviderProbes } from '../../../src/adapters/openai/provider-probe';
+import { startProvider } from '../../../src/demo/provider';
 import type { ProbeKind } from '../../../src/ports';
 import { chatConfiguration } from '../../support/parity-fixture';
 import {
@@ -43,6 +44,26 @@ it.each<[ProbeKind, string, ScriptedAnswer]>([
   ['embeddings', 'a vector', { vectors: [[0.1, 0.2]] }],
 ])('passes %s with %s', async (kind, _, answer) => {
   expect(await probe(kind, answer)).toMatchObject({ kind, ok: true, error: null });
+});
+
+it('reads the digests that a list of models states', async () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  const { url, stop } = await startProvider({
+    name: 'candidate',
+    models: ['other', 'tuned'],
+    behaviour: { digests: { tuned: digest } },
+  });
+  const probes = createProviderProbes({
+    configuration: chatConfiguration(url, url, {}),
+    resolveSecret: () => 'none',
+    now: () => performance.now(),
+  });
+  const limits = { timeoutMs: 2_000, signal: new AbortController().signal };
+  expect(await probes.probe('chat', 'candidate', 'models', limits)).toMatchObject({
+    models: ['other', 'tuned'],
+    digests: { tuned: [digest] },
+  });
+  await stop();
 });
 
 it.each<[ProbeKind, string, ScriptedAnswer, string]>([

@@ -1,3 +1,4 @@
+import type { IdentityReading } from '../../../src/core/assessment/declared-identity';
 import { type StageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
 import { withOutcomes } from '../../../src/core/evidence/stage-outcomes';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
@@ -19,7 +20,13 @@ function aDay(epoch: number, shed: number, moved = 100) {
 }
 
 /** Watches a window and judges it, as the activity does: on the evidence that the state held when it began. */
-function watch(world: World, shed: number, moved?: number, solved?: readonly [number, number]): GateVerdict {
+function watch(
+  world: World,
+  shed: number,
+  moved?: number,
+  solved?: readonly [number, number],
+  identity?: IdentityReading,
+): GateVerdict {
   const { state } = world;
   const epoch = state.inEffect?.record.epoch ?? 0;
   const kind = { burnIn: false, shareApplied: true, share: 0.1 };
@@ -35,6 +42,7 @@ function watch(world: World, shed: number, moved?: number, solved?: readonly [nu
     burnIn: false,
     silent: [],
     baseline: null,
+    ...(identity === undefined ? {} : { identity }),
   });
   world.watches({ evidence, verdict });
   return verdict;
@@ -107,6 +115,22 @@ it('counts the split anew after a resume from an uneven one', () => {
   watch(world, 0);
   expect(world.state.paused).toBeNull();
   expect(watch(world, 0).pause).toBeNull();
+  expect(world.state.paused).toBeNull();
+});
+
+it('pauses again after a resume while the server states another model than the declared one', () => {
+  const world = givenMigration({ identity: { declared: `sha256:${'a'.repeat(64)}` } }).reaches('canary');
+  const other = { outcome: 'other', sentence: 'the candidate is not the declared model' } as const;
+  const { key } = world.decision;
+  watch(world, 0, 100, undefined, other);
+  expect(world.state.paused).toMatchObject({ by: 'cutover', cause: 'identity', reason: other.sentence });
+  expect(world.decision.key).toBe(`${key}:paused`);
+  world.says('resume', { reason: 'the right weights are back' });
+  expect(world.decision.key).toBe(key);
+  watch(world, 0, 100, undefined, other);
+  expect(world.state.paused).toMatchObject({ cause: 'identity' });
+  world.says('resume', { reason: 'now they are' });
+  watch(world, 0, 100, undefined, { outcome: 'same', sentence: 'it states it' });
   expect(world.state.paused).toBeNull();
 });
 

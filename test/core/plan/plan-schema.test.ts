@@ -152,6 +152,16 @@ describe('a plan that is not valid names path, what was expected and what arrive
     ['a list', [], '(document): expected an object, got a list of 0'],
     ['no route', {}, 'route: expected a text, got nothing'],
     [
+      'a digest cut short',
+      { route: 'chat', identity: { declared: 'sha256:1f3a' } },
+      'identity.declared: expected sha256: and 64 hexadecimal digits, as `cutover train status` prints them, got "sha256:1f3a"',
+    ],
+    [
+      'an identity without a digest',
+      { route: 'chat', identity: {} },
+      'identity: expected a digest in declared, got an object',
+    ],
+    [
       'a route that fits into no path',
       { route: '../x' },
       'route: expected a name of a-z, 0-9, dot, dash and underscore, at most 63 long, got "../x"',
