@@ -1,4 +1,5 @@
-import type { AddressInfo, Server as NetServer } from 'node:net';
+import type { Socket } from 'node:net';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { FailedLogins } from '../core/access/failed-logins';
 import type { Configuration } from '../core/configuration/configuration-schema';
 import type { Callers } from './callers/callers';
@@ -12,7 +13,8 @@ import type { ActiveCall, Services } from './serving/services';
 import { Tunnels } from './serving/tunnels';
 import { Connections } from './sockets/connections';
 import type { ListenAddress } from './sockets/listen-address';
-import { type ListenerTls, schemeOf } from './sockets/listener-tls';
+import type { ListenerTls } from './sockets/listener-tls';
+import { listen, urlOf } from './sockets/listening';
 import { MemoryBudget } from './sockets/memory-budget';
 import { SwapList } from './sockets/swap-list';
 import { Defects } from './telemetry/defects';
@@ -53,6 +55,8 @@ export interface DataPlane<Held extends RouteToServe> {
   reload(configuration: Configuration, resolveSecret: (reference: string) => string): void;
   /** Listens and resolves with `http://HOST:PORT`; rejects with the system's error. */
   listen(address: ListenAddress): Promise<string>;
+  /** Serves a connection that another process has accepted. */
+  take(socket: Socket): void;
   /** Accepts nothing more, lets what runs end within `gateway.drain`, and cuts what is left. */
   drain(): Promise<void>;
   /** Gives everything back; nothing may run any more. */
@@ -144,11 +148,14 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
       await listen(server, address);
       return urlOf(server);
     },
+    take: (socket) => connections.take(socket),
     async drain() {
       stopping = true;
       const { drain } = configuration.gateway;
+      // Right after all that has arrived was accepted: closing resets what is left.
+      await setImmediate();
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      await lastAnswers(server, Math.min(LAST_ANSWERS_MS, drain / 20));
+      await lastAnswers(connections, Math.min(LAST_ANSWERS_MS, drain / 20));
       listener.closeIdle();
       await drained(services, drain);
       for (const route of routes.values()) route.state.cutAll();
@@ -179,23 +186,6 @@ function defaultRoute(configuration: Configuration, routes: ReadonlyMap<string, 
   return route;
 }
 
-/** Resolves once a server listens; rejects with the system's error. */
-export function listen(server: NetServer, { host, port }: ListenAddress): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, 1024, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
-}
-
-/** `http://HOST:PORT`, or `https://`, of a server that listens. */
-export function urlOf(server: NetServer): string {
-  const { address, port, family } = server.address() as AddressInfo;
-  return `${schemeOf(server)}://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
-}
-
 /** For how long connections that are open may bring another request, whose answer then closes them. */
 const LAST_ANSWERS_MS = 500;
 
@@ -203,13 +193,8 @@ const LAST_ANSWERS_MS = 500;
  * A connection that is closed between two requests of a busy caller loses the second one on its way. So each
  * gets a moment in which an answer can say `Connection: close`.
  */
-function lastAnswers(server: NetServer, forMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    server.getConnections((_error, count) => {
-      if (count === 0) resolve();
-      else setTimeout(resolve, forMs);
-    });
-  });
+async function lastAnswers(connections: Connections, forMs: number): Promise<void> {
+  if (connections.open > 0) await setTimeout(forMs);
 }
 
 const DRAIN_CHECK_MS = 20;
@@ -218,6 +203,6 @@ const DRAIN_CHECK_MS = 20;
 async function drained({ active, tunnels, now }: Services, drainMs: number): Promise<void> {
   const endMs = now() + drainMs;
   while (active.size + tunnels.open > 0 && now() < endMs) {
-    await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
+    await setTimeout(DRAIN_CHECK_MS);
   }
 }

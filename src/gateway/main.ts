@@ -8,7 +8,7 @@ import type { Configuration, GatewayAddress } from '../core/configuration/config
 import { createAdminServer } from './admin/admin';
 import { Callers } from './callers/callers';
 import { ConfigurationReload, type ReloadOutcome } from './configuration-reload';
-import { listen, openDataPlane, urlOf } from './data-plane';
+import { openDataPlane } from './data-plane';
 import { openOutcomeTokens } from './outcomes/outcome-tokens';
 import { countProcesses } from './processes/process-count';
 import { openServingGroup } from './processes/serving-group';
@@ -20,6 +20,7 @@ import { lockStateDirectory } from './routing/state-lock';
 import { Connections } from './sockets/connections';
 import { isLoopback, type ListenAddress } from './sockets/listen-address';
 import { openListenerTls } from './sockets/listener-tls';
+import { listen, urlOf } from './sockets/listening';
 import { Defects } from './telemetry/defects';
 import { GatewayMetrics } from './telemetry/metrics';
 import { type LogTarget, openLog } from './telemetry/request-log';

@@ -1,7 +1,10 @@
 import cluster, { type Worker as ClusterWorker } from 'node:cluster';
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import type { ListenAddress } from '../sockets/listen-address';
 import type { MetricSamples } from '../telemetry/metrics';
 import type { ProcessOrder, ProcessStart, Report, RouteStanding } from './process-messages';
+import { SharedListener } from './shared-listener';
 
 /** How long a round waits for a process; less than the worker waits for the admin listener. */
 const PATIENCE_MS = 800;
@@ -17,6 +20,11 @@ const LAST_GRACE_MS = 3_000;
 export interface ProcessGroupOptions {
   readonly processes: number;
   readonly drainMs: number;
+  /** Where all of them are reached. */
+  readonly data: ListenAddress;
+  readonly scheme: 'http' | 'https';
+  /** Connections that may wait for a process. */
+  readonly maxWaiting: number;
   /** What a process starts with, as things stand at this moment. */
   readonly start: () => ProcessStart;
   /** Called with what a process says of its own accord. */
@@ -32,7 +40,7 @@ export interface ProcessGroupOptions {
 export interface Member {
   readonly worker: ClusterWorker;
   readonly startedMs: number;
-  /** It listens: only then can it have requests. */
+  /** It takes connections: only then can it have requests. */
   serves: boolean;
   /** The last round that it answered, and how. */
   answered: number;
@@ -69,11 +77,16 @@ export class ProcessGroup {
   #stopped: (() => void) | null = null;
   #checks: NodeJS.Timeout | null = null;
   readonly #delays = new Set<NodeJS.Timeout>();
-  #starting: { readonly listening: (url: string) => void; readonly failed: (error: Error) => void } | null =
-    null;
+  #starting: { readonly serves: () => void; readonly failed: (error: Error) => void } | null = null;
+  readonly #listener: SharedListener<Member>;
 
   constructor(options: ProcessGroupOptions) {
     this.#options = options;
+    this.#listener = new SharedListener({
+      maxWaiting: options.maxWaiting,
+      scheme: options.scheme,
+      hand: (socket, { worker }) => sendConnection(worker, socket),
+    });
   }
 
   /** Processes that serve at this moment. */
@@ -93,15 +106,13 @@ export class ProcessGroup {
     return [...this.#members].flatMap(({ metrics }) => (metrics === null ? [] : [metrics]));
   }
 
-  /** Starts all; resolves with `http://HOST:PORT` once all listen, rejects when one fails. */
+  /** Starts all, then listens; resolves with `http://HOST:PORT`, rejects when one fails and with the system's error. */
   async start(): Promise<string> {
     cluster.setupPrimary({ exec: join(__dirname, 'serving-process.js'), args: [] });
-    const url = await new Promise<string>((resolve, reject) => {
-      let listening = 0;
+    await new Promise<void>((resolve, reject) => {
       this.#starting = {
-        listening: (at) => {
-          listening += 1;
-          if (listening === this.#options.processes) resolve(at);
+        serves: () => {
+          if (this.serving === this.#options.processes) resolve();
         },
         failed: reject,
       };
@@ -110,7 +121,7 @@ export class ProcessGroup {
       this.#starting = null;
     });
     this.#checks = setInterval(() => this.#check(), CHECK_EVERY_MS);
-    return url;
+    return this.#listener.listen(this.#options.data);
   }
 
   /** Sends to all, at once; what one does not read yet it reads in this order, before any later connection. */
@@ -148,6 +159,7 @@ export class ProcessGroup {
     this.#stopping = true;
     if (this.#checks !== null) clearInterval(this.#checks);
     for (const timer of this.#delays) clearTimeout(timer);
+    await this.#listener.close();
     this.send({ order: 'stop' });
     const kill = setTimeout(() => {
       for (const { worker } of this.#members) worker.process.kill('SIGKILL');
@@ -188,9 +200,10 @@ export class ProcessGroup {
 
   #hear(report: Report, member: Member): void {
     switch (report.report) {
-      case 'listening':
+      case 'free':
         member.serves = true;
-        this.#starting?.listening(report.url);
+        this.#listener.free(member);
+        this.#starting?.serves();
         return;
       case 'failed': {
         const { message, code, syscall } = report;
@@ -226,6 +239,7 @@ export class ProcessGroup {
 
   #ended(member: Member, how: string): void {
     this.#members.delete(member);
+    this.#listener.leave(member);
     this.#release((waiting) => waiting.member === member);
     this.#options.ended(member);
     this.#sayRunning();
@@ -279,4 +293,11 @@ export class ProcessGroup {
 function sendTo({ worker }: Member, order: ProcessOrder): void {
   // One that has just died is replaced by one that starts with all of this.
   if (worker.isConnected()) worker.send(order, () => {});
+}
+
+function sendConnection(worker: ClusterWorker, socket: Socket): boolean {
+  if (!worker.isConnected()) return false;
+  const order: ProcessOrder = { order: 'connection' };
+  worker.send(order, socket, () => {});
+  return true;
 }

@@ -6,7 +6,6 @@ import type { Outcome } from '../outcomes/outcome';
 import type { CountedDraws } from '../routing/arm-draw';
 import type { BegunConversation } from '../routing/conversation-table';
 import type { InFlightEnd, RoutingInForce } from '../routing/served-route';
-import type { ListenAddress } from '../sockets/listen-address';
 import type { MetricSamples } from '../telemetry/metrics';
 
 /** What the primary process of a gateway sends to one that serves. Messages arrive in the order of sending. */
@@ -32,12 +31,15 @@ export type ProcessOrder =
     }
   /** Say all that was counted, then answer `standing` with this number. */
   | { readonly order: 'report'; readonly round: number; readonly withMetrics: boolean }
-  /** Take nothing more, end what runs, and leave. */
+  /** Comes with a socket: a caller's connection, to be served. */
+  | { readonly order: 'connection' }
+  /** End what runs, and leave; no connection comes any more. */
   | { readonly order: 'stop' };
 
 /** What a process that serves sends to the primary. */
 export type Report =
-  | { readonly report: 'listening'; readonly url: string }
+  /** It serves, and has taken the connection that it was given last. */
+  | { readonly report: 'free' }
   | { readonly report: 'failed'; readonly message: string; readonly syscall?: string; readonly code?: string }
   | { readonly report: 'counted'; readonly route: string; readonly counted: Counted }
   | { readonly report: 'learned'; readonly route: string; readonly learned: Learned }
@@ -57,7 +59,6 @@ export interface ProcessStart {
   readonly configuration: Configuration;
   readonly gateway: string;
   readonly incarnation: string;
-  readonly data: ListenAddress;
   readonly log: 'stdout' | 'none' | { readonly file: string };
   readonly startedAtMs: number;
   /** By reference: what the primary's commands printed. */

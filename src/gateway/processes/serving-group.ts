@@ -53,7 +53,7 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
   const { configuration, processes, gateway, incarnation, data, log, warn, restart } = options;
   /** As it was read last. */
   let configured = configuration;
-  const { stateDirectory, drain } = configuration.gateway;
+  const { stateDirectory, drain, maxConnections } = configuration.gateway;
   const readyAfter = options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs };
   const startedAtMs = hostNowMs();
   const spendings = new GroupSpendings(configuration.callers);
@@ -62,9 +62,12 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
   const group = new ProcessGroup({
     processes,
     drainMs: drain,
+    data,
+    scheme: configuration.tls.data === undefined ? 'http' : 'https',
+    maxWaiting: maxConnections * processes,
     start: () => ({
       configuration: configurationOfOne(configured, processes),
-      ...{ gateway, incarnation, data, log, startedAtMs, ...readyAfter },
+      ...{ gateway, incarnation, log, startedAtMs, ...readyAfter },
       keys: options.keys(),
       routes: Object.fromEntries([...routes].map(([name, route]) => [name, route.start()])),
       callers: spendings.levels(hostNowMs()),

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { resolveSecret as resolveFromEnvironment } from '../../config';
 import { Callers } from '../callers/callers';
 import { type DataPlane, openDataPlane } from '../data-plane';
@@ -79,13 +80,15 @@ class ServingProcess {
     return this.#dataPlane.defects;
   }
 
-  async listen(start: ProcessStart): Promise<void> {
-    send({ report: 'listening', url: await this.#dataPlane.listen(start.data) });
+  take(socket: Socket): void {
+    this.#dataPlane.take(socket);
+    send({ report: 'free' });
   }
 
   obey(order: ProcessOrder): void {
     switch (order.order) {
       case 'start':
+      case 'connection':
         return;
       case 'follow':
         this.#sayCounted();
@@ -173,7 +176,13 @@ function send(report: Report): void {
 keepRequestsYoung();
 let serving: ServingProcess | null = null;
 
-process.on('message', (order: ProcessOrder) => {
+process.on('message', (order: ProcessOrder, socket?: Socket) => {
+  if (order.order === 'connection') {
+    // A connection that its caller has given up arrives without a socket.
+    if (socket !== undefined) serving?.take(socket);
+    else send({ report: 'free' });
+    return;
+  }
   if (order.order !== 'start') {
     serving?.obey(order);
     return;
@@ -181,7 +190,7 @@ process.on('message', (order: ProcessOrder) => {
   try {
     serving = new ServingProcess(order.start);
     serveOn(serving.defects);
-    serving.listen(order.start).catch(fail);
+    send({ report: 'free' });
   } catch (error) {
     fail(error);
   }

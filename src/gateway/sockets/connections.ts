@@ -56,6 +56,7 @@ function reset(socket: Socket): void {
 
 /** Every open connection of one listener, whatever HTTP makes of it: a request, a tunnel, or a refusal. */
 export class Connections {
+  readonly #server: Server;
   readonly #open = new Set<Socket>();
   #refused = 0;
 
@@ -64,6 +65,7 @@ export class Connections {
     server: Server,
     readonly atMost: number,
   ) {
+    this.#server = server;
     server.maxConnections = atMost;
     server.on('connection', (socket: Socket) => {
       if (this.#open.has(socket)) return;
@@ -86,6 +88,16 @@ export class Connections {
   /** How many were closed at once because of `atMost`, or could not be accepted, since the start. */
   get refused(): number {
     return this.#refused;
+  }
+
+  /** Gives the listener a connection that another process has accepted. */
+  take(socket: Socket): void {
+    if (this.open < this.atMost) {
+      this.#server.emit('connection', socket);
+      return;
+    }
+    this.#refused += 1;
+    socket.destroy();
   }
 
   destroyAll(): void {
