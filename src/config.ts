@@ -134,6 +134,17 @@ export function metricsAddress(argument?: string): string | undefined {
   return argument ?? (environment['CUTOVER_METRICS'] || undefined);
 }
 
+/** The build of the workers: the flags, else CUTOVER_DEPLOYMENT and CUTOVER_BUILD_ID, else none. */
+export function workerBuild(flags: { readonly deployment?: string; readonly buildId?: string }): {
+  readonly deployment: string | undefined;
+  readonly buildId: string | undefined;
+} {
+  return {
+    deployment: flags.deployment ?? (environment['CUTOVER_DEPLOYMENT'] || undefined),
+    buildId: flags.buildId ?? (environment['CUTOVER_BUILD_ID'] || undefined),
+  };
+}
+
 /** The Python that has the package `cutover-training`: CUTOVER_TRAINING_PYTHON, else python3. */
 export function trainingPython(): string {
   return environment['CUTOVER_TRAINING_PYTHON'] || 'python3';

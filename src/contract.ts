@@ -53,6 +53,19 @@ export const SEARCH_ATTRIBUTES = {
   CutoverPaused: 'Bool',
 } as const;
 
+/** Workers of one release: a version of a Worker Deployment of Temporal. */
+export interface WorkerBuild {
+  readonly deployment: string;
+  readonly buildId: string;
+}
+
+/** Signal of both workflows: continue as new at the next chance, on workers of the build that is current then. */
+export const MOVE_TO_CURRENT_BUILD = 'moveToCurrentBuild';
+
+/** What a person reads of it in the Temporal UI's menus. */
+export const MOVE_DESCRIPTION =
+  'Continue as new on workers of the current build; `cutover migrate-workers` sends it to every open run';
+
 /** The one argument of the workflow: a start, or the state that an earlier run carried on. */
 export interface MigrationInput {
   readonly start: MigrationStart;

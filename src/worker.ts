@@ -14,7 +14,13 @@ import { createTrainer } from './adapters/training-process';
 import { WorkerMetrics } from './adapters/worker-metrics';
 import { TemporalUnreachable } from './client/errors';
 import { parityDirectories, readDocument, trainingPython } from './config';
-import { EFFECT_TASK_QUEUE, TASK_QUEUE, TRAINING_TASK_QUEUE, WATCH_TASK_QUEUE } from './contract';
+import {
+  EFFECT_TASK_QUEUE,
+  TASK_QUEUE,
+  TRAINING_TASK_QUEUE,
+  WATCH_TASK_QUEUE,
+  type WorkerBuild,
+} from './contract';
 import { failedLoginText } from './core/access/failed-logins';
 import type { Configuration } from './core/configuration/configuration-schema';
 import type { ListenAddress } from './gateway/sockets/listen-address';
@@ -54,6 +60,8 @@ export interface WorkerOptions {
   readonly watchSlots?: number;
   /** Effects and gates by others at once; 20 by default. One that hangs takes a slot until it times out. */
   readonly effectSlots?: number;
+  /** The build that these workers are, which Temporal keeps open runs on; none by default: any worker takes any task. */
+  readonly build?: WorkerBuild;
   /** Whether this machine trains models as well, by the Python of `trainingPython`; not by default. */
   readonly trains?: boolean;
   /** Where `/metrics`, `/healthz` and `/readyz` are shown; nowhere when absent. */
@@ -108,6 +116,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     namespace: options.namespace,
     shutdownGraceTime: SHUTDOWN_GRACE,
     ...(codec === null ? {} : { dataConverter: codec }),
+    ...versioning(options.build),
   } as const;
   const created = Promise.all([
     Worker.create({
@@ -159,7 +168,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
 
 /** Serves fine-tuning alone, which needs no configuration: workflow and activities, one process that trains at a time. */
 export async function startTrainingWorker(
-  options: Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter'>,
+  options: Pick<WorkerOptions, 'connection' | 'namespace' | 'dataConverter' | 'build'>,
 ): Promise<Pick<RunningWorker, 'stopped' | 'stop'>> {
   const codec = await loadCodec(options.dataConverter);
   await installRuntime({ metrics: false });
@@ -170,6 +179,7 @@ export async function startTrainingWorker(
     namespace,
     shutdownGraceTime: SHUTDOWN_GRACE,
     ...(codec === null ? {} : { dataConverter: codec }),
+    ...versioning(options.build),
   });
   const worker = await created.catch(async (error: unknown) => {
     await connection.close().catch(() => undefined);
@@ -186,7 +196,10 @@ export async function startTrainingWorker(
 
 /** The workflow is on this queue too, so that a machine with a GPU takes no decision about traffic. */
 function createTrainingWorker(
-  shared: Pick<WorkerSettings, 'connection' | 'namespace' | 'shutdownGraceTime' | 'dataConverter'>,
+  shared: Pick<
+    WorkerSettings,
+    'connection' | 'namespace' | 'shutdownGraceTime' | 'dataConverter' | 'workerDeploymentOptions'
+  >,
 ) {
   return Worker.create({
     ...shared,
@@ -197,6 +210,15 @@ function createTrainingWorker(
     ...uncachedWorkflows,
     ...oneTaskAtRisk,
   });
+}
+
+/** Runs stay on the build that began them until they continue as new: see `continueOnCurrentBuild`. */
+function versioning(build: WorkerBuild | undefined): Pick<WorkerSettings, 'workerDeploymentOptions'> {
+  if (build === undefined) return {};
+  const version = { deploymentName: build.deployment, buildId: build.buildId };
+  return {
+    workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' },
+  };
 }
 
 async function connect(options: NativeConnectionOptions): Promise<NativeConnection> {

@@ -62,6 +62,7 @@ const COMMANDS: Readonly<
     ['finish', async () => (await import('./operate/commands.js')).registerFinish],
     ['emergency-rollback', async () => (await import('./operate/rollback.js')).registerEmergencyRollback],
     ['forget', async () => (await import('./operate/forget.js')).registerForget],
+    ['migrate-workers', async () => (await import('./operate/migrate-workers.js')).registerMigrateWorkers],
   ],
   'Before you move:': [
     ['assess', async () => (await import('./prepare/assess.js')).registerAssess],

@@ -1,4 +1,6 @@
+import type { WorkerBuild } from '../contract';
 import type { Outcome } from '../core/migration/migration-state';
+import { buildText, type QueueBuilds } from './worker-build';
 
 /** Thrown when Temporal does not answer, or refuses to serve this client at all. */
 export class TemporalUnreachable extends Error {
@@ -105,9 +107,40 @@ export class NoWorker extends Error {
   constructor(
     readonly route: string,
     readonly waitedMs: number,
+    /** The build that the migration is pinned to, where no worker of it polls. */
+    readonly build: WorkerBuild | null = null,
   ) {
     super(
-      `expected a worker to answer for the migration of "${route}" within ${waitedMs / 1_000} s, but none did: start one with \`cutover worker\``,
+      `expected a worker to answer for the migration of "${route}" within ${waitedMs / 1_000} s, but none did: ${build === null ? 'start one with `cutover worker`' : unservedText(build)}`,
     );
   }
+}
+
+/** What to do about a run on a build that no worker polls for. */
+export function unservedText(build: WorkerBuild): string {
+  const { deployment, buildId } = build;
+  return `it is pinned to ${buildText(build)}, for which no worker polls. Start one again (\`cutover worker --deployment ${deployment} --build-id ${buildId}\`), or move it to another build with \`cutover migrate-workers\``;
+}
+
+/** Thrown for a build that no worker polls for, or not on every queue that open runs need; nothing was changed. */
+export class BuildNotServed extends Error {
+  override readonly name = 'BuildNotServed';
+  constructor(
+    readonly target: WorkerBuild,
+    missing: readonly string[],
+    queues: readonly QueueBuilds[],
+  ) {
+    const { deployment, buildId } = target;
+    const polling = new Set(queues.flatMap((queue) => queue.polling).map(buildText));
+    super(
+      missing.length > 0
+        ? `expected workers of ${buildText(target)} to poll ${missing.join(', ')} as well, and none does. Nothing was changed`
+        : `expected a build that workers poll for, got "${buildId}" of "${deployment}": ${polling.size === 0 ? 'no worker polls at all' : `those that poll are ${[...polling].join(', ')}`}. Nothing was changed`,
+    );
+  }
+}
+
+/** Thrown where Temporal or a run's history stands against a move to another build. */
+export class MoveRefused extends Error {
+  override readonly name = 'MoveRefused';
 }

@@ -1,4 +1,4 @@
-import type { MigrationInput } from '../contract';
+import { type MigrationInput, MOVE_TO_CURRENT_BUILD } from '../contract';
 import type { Checkpoint } from '../core/migration/checkpoint';
 import {
   COMMAND_NAMES,
@@ -138,6 +138,9 @@ const UNKNOWN: Result = { accepted: null, message: '', checkpoint: null };
 
 /** What became of a signal: refused because it could not be read, or as the migration remembers it. */
 function readable(name: string, payload: unknown, seen: SeenCommands): Result {
+  if (name === MOVE_TO_CURRENT_BUILD) {
+    return { accepted: true, message: 'continues as new on the current build of workers', checkpoint: null };
+  }
   if (!(COMMAND_NAMES as readonly string[]).includes(name)) {
     return { accepted: false, message: 'there is no command of this name', checkpoint: null };
   }

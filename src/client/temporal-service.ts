@@ -46,7 +46,7 @@ export interface Pollers {
 }
 
 /** A poll waits for a minute at most, and is sent again at once: milliseconds. */
-const POLL_OLDEST_MS = 65_000;
+export const POLL_OLDEST_MS = 65_000;
 
 /** Who polls, by the times of their last polls in milliseconds since 1970. */
 export function pollersOf(lastPolls: readonly number[], nowMs: number): Pollers {
@@ -139,6 +139,16 @@ export class TemporalService {
         `no answer within ${connectTimeoutMs / 1_000} s; is it running there? \`cutover up\` starts one, TEMPORAL_ADDRESS or --address names another`;
       throw new TemporalUnreachable(target, reason, { cause });
     }
+  }
+
+  /** Calls that the SDK's client has no method for; wrap them in `ask`. */
+  get rpc(): Connection['workflowService'] {
+    return this.connection.workflowService;
+  }
+
+  /** What Temporal records of who asked, for calls of `rpc`. */
+  get identity(): string {
+    return this.workflows.options.identity;
   }
 
   /** A call that Temporal itself answers; throws `TemporalUnreachable` when it does not. */

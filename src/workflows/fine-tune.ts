@@ -12,6 +12,7 @@ import {
   setHandler,
 } from '@temporalio/workflow';
 import { type FineTuneResult, TRAINING_QUERIES } from '../contract';
+import { jsonBytes } from '../core/text/json-bytes';
 import { isPreempted, nextStep, trainingTransition } from '../core/training/fine-tune';
 import {
   readTrainingCommand,
@@ -22,7 +23,11 @@ import {
 import type { TrainingEvent, TrainingStep, UntimedTrainingEvent } from '../core/training/fine-tune-events';
 import { type FineTuneInput, type FineTuneState, startedTraining } from '../core/training/fine-tune-state';
 import { trainingDetails, trainingStatus } from '../core/training/fine-tune-status';
+import { continueOnCurrentBuild, handleMove } from './current-build';
 import { carryOutTraining } from './training-steps';
+
+/** The longest state that is carried to another run; Temporal ends a workflow whose input has 2 MB. */
+const CARRIED_BYTES = 1_500_000;
 
 /**
  * Fine-tunes a model as planned. The pure machine in `core/training/fine-tune.ts` decides; this loop does what it says as
@@ -37,6 +42,11 @@ export async function fineTune(input: FineTuneInput): Promise<FineTuneResult> {
   };
   for (const name of Object.keys(TRAINING_COMMANDS) as TrainingCommandName[])
     handle(name, () => state, apply);
+  let moving = false;
+  handleMove(() => {
+    moving = true;
+  });
+  const movesNow = () => moving && jsonBytes(state) <= CARRIED_BYTES;
   setDefaultSignalHandler((name) => log.warn('a message was refused', { name }));
   setHandler(defineQuery(TRAINING_QUERIES.status), () => trainingStatus(state, running), {
     description: 'Step, recipe, verdicts, and what was decided',
@@ -48,10 +58,15 @@ export async function fineTune(input: FineTuneInput): Promise<FineTuneResult> {
   CancellationScope.current().cancelRequested.catch(() => apply({ type: 'cancelled' }));
   await CancellationScope.nonCancellable(async () => {
     for (let step = nextStep(state); step.type !== 'close'; step = nextStep(state)) {
+      if (movesNow()) {
+        await condition(allHandlersFinished);
+        if (nextStep(state).key !== step.key) continue;
+        await continueOnCurrentBuild<typeof fineTune>({ ...input, carried: state });
+      }
       const begun = state;
       const { key } = step;
       const preempted = () =>
-        isPreempted(state, begun) || (step.type === 'wait' && nextStep(state).key !== key);
+        isPreempted(state, begun) || (step.type === 'wait' && (movesNow() || nextStep(state).key !== key));
       running = step.type === 'wait' ? null : step;
       setCurrentDetails(trainingDetails(state, running));
       const event = await carryOutTraining(step, begun, preempted);

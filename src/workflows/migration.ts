@@ -3,7 +3,6 @@ import {
   allHandlersFinished,
   CancellationScope,
   condition,
-  continueAsNew,
   defineQuery,
   defineSignal,
   defineUpdate,
@@ -20,6 +19,7 @@ import {
   COMMAND_DESCRIPTIONS,
   type MigrationInput,
   type MigrationResult,
+  MOVE_TO_CURRENT_BUILD,
   QUERIES,
   revisionPatchOf,
 } from '../contract';
@@ -46,6 +46,7 @@ import { follows, type MigrationState, REVISION } from '../core/migration/migrat
 import { startProblem } from '../core/migration/start-problem';
 import { rollbackEligibilityOf, statusOf } from '../core/migration/status';
 import { messageFact, type SealedKind, windowFact, withEntry } from '../core/record/record-seal';
+import { continueOnCurrentBuild, handleMove } from './current-build';
 import { carryOut } from './decisions';
 import { EffectRunner } from './effect-runner';
 import { publishHeadline, publishLastHeadline } from './headline';
@@ -100,6 +101,11 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
     seal('signals', messageFact(name, payload));
     noteBad(unknownCommand(name, payload));
   });
+  let moving = false;
+  handleMove((payload) => {
+    seal('signals', messageFact(MOVE_TO_CURRENT_BUILD, payload));
+    moving = true;
+  });
   handleQueries(() => state);
   publish(state, input.searchAttributes);
 
@@ -114,16 +120,20 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
     const effects = new EffectRunner(() => state, apply);
     const effectsDone = effects.run();
     if (follows(state, 2)) void takeTurns(() => state, apply);
+    const mayEnd = (decision: Decision) => mayContinueAsNew(state, decision) && effects.canBeCarried;
     for (;;) {
       const decision = nextDecision(state, Date.now());
       if (decision.type === 'close') break;
-      if (isRunLong() && mayContinueAsNew(state, decision) && effects.canBeCarried) {
+      if ((moving || isRunLong()) && mayEnd(decision)) {
         await condition(allHandlersFinished);
         if (nextDecision(state, Date.now()).key !== decision.key || !effects.canBeCarried) continue;
         const carried = carriedOn(withAsked(state, effects.askedMs()), checkpointsBefore);
-        await continueAsNew<typeof migration>({ ...input, carried });
+        await continueOnCurrentBuild<typeof migration>({ ...input, carried });
       }
-      const preempted = () => nextDecision(state, Date.now()).key !== decision.key;
+      // What a window has seen is not lost with it, so that a move need not wait for its end.
+      const isShort = decision.type !== 'watch' && decision.type !== 'wait';
+      const preempted = () =>
+        nextDecision(state, Date.now()).key !== decision.key || (moving && !isShort && mayEnd(decision));
       const event = await carryOut(decision, state, preempted);
       if (event !== null) apply(event);
     }

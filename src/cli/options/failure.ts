@@ -27,6 +27,8 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   CommandRefused: EXIT.refused,
   TemporalUnreachable: EXIT.unreachable,
   NoWorker: EXIT.unreachable,
+  BuildNotServed: EXIT.badInput,
+  MoveRefused: EXIT.refused,
   TemporalNotFound: EXIT.unreachable,
   WorkerEnded: EXIT.failure,
   TemporalPortTaken: EXIT.unreachable,

@@ -115,13 +115,16 @@ export interface FineTuneInput {
   readonly plan: TrainingPlan;
   readonly by: string;
   readonly reason: string;
+  /** What an earlier run of the workflow carried on. Absent: this is the first. */
+  readonly carried?: FineTuneState;
 }
 
 const TRAINING_REVISION = 1;
 
-/** The state before anything was done. */
+/** The state with which a run begins: before anything was done, or as an earlier run carried it on. */
 export function startedTraining(input: FineTuneInput, atMs: number): FineTuneState {
-  const { trainingId, plan, by, reason } = input;
+  const { trainingId, plan, by, reason, carried } = input;
+  if (carried !== undefined) return carried;
   return {
     revision: TRAINING_REVISION,
     trainingId,
