@@ -39,6 +39,8 @@ import {
   TemporalService,
   WorkerSilent,
 } from './client/temporal-service';
+import type { QueueBuilds } from './client/worker-build';
+import { isServed, type OpenRun, WorkerBuilds } from './client/worker-builds';
 import { environment } from './config';
 import {
   type CheckpointsPage,
@@ -50,6 +52,7 @@ import {
   QUERIES,
   TASK_QUEUE,
   WATCH_TASK_QUEUE,
+  type WorkerBuild,
   workflowIdOf,
 } from './contract';
 import type { AmendmentPreview } from './core/migration/amendment/amendment';
@@ -449,8 +452,28 @@ export class MigrationClient {
     return { routing, watching, effects };
   }
 
+  /** What builds of workers poll for migrations, and the open migrations and fine-tunings with the build they are on. */
+  async builds(): Promise<{ readonly queues: readonly QueueBuilds[]; readonly runs: readonly OpenRun[] }> {
+    const builds = new WorkerBuilds(this.service);
+    const [queues, runs] = await Promise.all([builds.queues(['migration', 'training']), builds.openRuns()]);
+    return { queues, runs };
+  }
+
+  /** Which builds of workers poll for migrations, and which takes new ones. */
+  routingBuilds(): Promise<QueueBuilds> {
+    return new WorkerBuilds(this.service).queue(TASK_QUEUE);
+  }
+
   close(): Promise<void> {
     return this.service.close();
+  }
+
+  /** The build that a route's migration is pinned to, where no worker of it polls; else null. */
+  private async unservedBuild(route: string): Promise<WorkerBuild | null> {
+    const builds = new WorkerBuilds(this.service);
+    const run = await builds.openRun(workflowIdOf(route));
+    if (run === null || run.build === null) return null;
+    return isServed(run, await builds.queues(['migration'])) ? null : run.build;
   }
 
   private async newest(route: string): Promise<MigrationRun | null> {
@@ -490,7 +513,7 @@ export class MigrationClient {
       try {
         return await this.service.askWorker(() => handle.query<Answer, unknown[]>(name, ...args), waitMs);
       } catch (error) {
-        if (error instanceof WorkerSilent) throw new NoWorker(route, waitMs);
+        if (error instanceof WorkerSilent) throw new NoWorker(route, waitMs, await this.unservedBuild(route));
         throw error;
       }
     });

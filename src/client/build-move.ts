@@ -5,7 +5,7 @@ import { MOVE_TO_CURRENT_BUILD, type WorkerBuild } from '../contract';
 import { BuildNotServed, MoveRefused } from './errors';
 import { type ConnectOptions, isNotFound, TemporalService } from './temporal-service';
 import { buildText, isPolledBy, isSameBuild, type QueueBuilds } from './worker-build';
-import { type OpenRun, queuesOf, WorkerBuilds } from './worker-builds';
+import { isServed, type OpenRun, queuesOf, WorkerBuilds } from './worker-builds';
 
 /**
  * How an open run comes onto a build. `continue`: workers of its build end the run and the next one begins on the new
@@ -34,7 +34,9 @@ export interface MoveOptions {
   readonly waitMs: number;
 }
 
+const KINDS: readonly OpenRun['kind'][] = ['migration', 'training'];
 const POLL_MS = 500;
+const STARTS_WITHIN_MS = 3_000;
 const HISTORY_WAIT_MS = 60_000;
 
 /** Moves open migrations and fine-tunings to another build of the workers. */
@@ -52,13 +54,7 @@ export class BuildMove {
 
   /** Throws `BuildNotServed` where no worker of the build polls what is needed. */
   async plan(target: WorkerBuild): Promise<MovePlan> {
-    const queues = await this.#builds.queues(['migration', 'training']);
-    const served = queues.filter((queue) => isPolledBy(queue, target));
-    const kinds = (['migration', 'training'] as const).filter((kind) =>
-      served.some(({ queue }) => queuesOf({ kind }).includes(queue)),
-    );
-    const names = served.map(({ queue }) => queue);
-    const missing = kinds.flatMap((kind) => queuesOf({ kind })).filter((queue) => !names.includes(queue));
+    const { queues, kinds, missing } = await this.#serving(target);
     if (kinds.length === 0 || missing.length > 0) throw new BuildNotServed(target, missing, queues);
     const runs = await this.#builds.openRuns();
     const ours = runs.filter(
@@ -66,7 +62,7 @@ export class BuildMove {
     );
     return {
       target,
-      current: served[0]?.current ?? null,
+      current: queues.find((queue) => isPolledBy(queue, target))?.current ?? null,
       moves: ours.map((run) => ({ run, how: howOf(run, target, queues) })),
     };
   }
@@ -109,6 +105,15 @@ export class BuildMove {
     return this.service.close();
   }
 
+  /** What the build serves; workers that started a moment ago may not be known yet, so it is given some time. */
+  async #serving(target: WorkerBuild): Promise<Serving> {
+    for (const deadlineMs = performance.now() + STARTS_WITHIN_MS; ; await sleep(POLL_MS)) {
+      const serving = servingOf(target, await this.#builds.queues(KINDS));
+      const isWhole = serving.kinds.length > 0 && serving.missing.length === 0;
+      if (isWhole || performance.now() > deadlineMs) return serving;
+    }
+  }
+
   /** What is left of a run's move; null where it is over. */
   async #advance(before: OpenRun, target: WorkerBuild, options: MoveOptions): Promise<OpenRun | null> {
     const run = await this.#builds.openRun(before.workflowId);
@@ -119,13 +124,18 @@ export class BuildMove {
       if (run.movedFrom === null) await this.#builds.override(run, null);
       return run;
     }
+    // A run that no worker has begun has no build yet.
+    if (run.build === null) return run;
     const queues = await this.#builds.queues([run.kind]);
-    if (run.build !== null && howOf(run, target, queues) === 'replay') {
+    if (howOf(run, target, queues) === 'replay') {
       // Its workers have ended meanwhile.
       await this.#checkReplay(run, options);
       await this.#builds.override(run, target);
       await this.#ask(run);
-    } else if (run.runId !== before.runId) await this.#ask(run);
+    } else if (run.runId !== before.runId) {
+      // Another run on the same build: its release knew nothing of moves.
+      await this.#ask(run);
+    }
     return run;
   }
 
@@ -155,13 +165,26 @@ export class BuildMove {
   }
 }
 
+interface Serving {
+  readonly queues: readonly QueueBuilds[];
+  /** What runs on at least one of the queues that the build polls. */
+  readonly kinds: readonly OpenRun['kind'][];
+  /** Queues of these kinds that it does not poll. */
+  readonly missing: readonly string[];
+}
+
+function servingOf(target: WorkerBuild, queues: readonly QueueBuilds[]): Serving {
+  const polled = queues.filter((queue) => isPolledBy(queue, target)).map(({ queue }) => queue);
+  const kinds = KINDS.filter((kind) => queuesOf({ kind }).some((queue) => polled.includes(queue)));
+  const needed = kinds.flatMap((kind) => queuesOf({ kind }));
+  return { queues, kinds, missing: needed.filter((queue) => !polled.includes(queue)) };
+}
+
 function howOf(run: OpenRun, target: WorkerBuild, queues: readonly QueueBuilds[]): MoveHow {
   const { build, movedFrom } = run;
   if (isSameBuild(build, target)) return 'there';
   if (build === null || movedFrom !== null) return 'replay';
-  const needed = queues.filter(({ queue }) => queuesOf(run).includes(queue));
-  const isServed = needed.every((queue) => isPolledBy(queue, build));
-  return isServed ? 'continue' : 'replay';
+  return isServed(run, queues) ? 'continue' : 'replay';
 }
 
 function messageOf(error: unknown): string {

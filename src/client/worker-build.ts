@@ -22,3 +22,11 @@ export function isSameBuild(one: WorkerBuild | null, other: WorkerBuild | null):
 export function isPolledBy({ polling }: QueueBuilds, build: WorkerBuild | null): boolean {
   return polling.some((each) => isSameBuild(each, build));
 }
+
+/** Why no worker would take a migration that is started now; null where one would. */
+export function startProblem(routing: QueueBuilds): string | null {
+  const { current, polling } = routing;
+  if (isPolledBy(routing, current)) return null;
+  if (current !== null) return `${buildText(current)} is current, and no worker of it polls`;
+  return `no build is current: those that poll are ${polling.map(buildText).join(', ')}`;
+}

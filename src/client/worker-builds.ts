@@ -10,7 +10,7 @@ import {
   type WorkerBuild,
 } from '../contract';
 import { isNotFound, POLL_OLDEST_MS, type TemporalService } from './temporal-service';
-import { isSameBuild, type QueueBuilds } from './worker-build';
+import { isPolledBy, isSameBuild, type QueueBuilds } from './worker-build';
 
 /** An open migration or fine-tuning, and the build that its tasks go to. */
 export interface OpenRun {
@@ -44,6 +44,12 @@ const PINNED = 1;
 /** The task queues that a worker must serve for a run to advance. */
 export function queuesOf({ kind }: Pick<OpenRun, 'kind'>): readonly string[] {
   return QUEUES_OF[kind];
+}
+
+/** Whether workers of the build that a run is on poll all that it needs. */
+export function isServed(run: OpenRun, queues: readonly QueueBuilds[]): boolean {
+  const needed = queues.filter(({ queue }) => queuesOf(run).includes(queue));
+  return needed.every((queue) => isPolledBy(queue, run.build));
 }
 
 /** What Temporal knows of workers' builds, and how open runs are put onto them. Needs no worker. */

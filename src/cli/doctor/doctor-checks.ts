@@ -18,6 +18,7 @@ import { heldByText } from '../../temporal-server/port-holder';
 import { inspectTemporal, type TemporalInspection } from '../../temporal-server/temporal-inspection';
 import { readGateways } from '../operate/gateway-answers';
 import { type ConnectionFlags, withClient } from '../options/connection';
+import { checkBuilds } from './doctor-builds';
 import type { Check } from './doctor-check';
 import { checkEffects, secretsOf } from './doctor-effects';
 import { checkProviders } from './doctor-providers';
@@ -111,6 +112,7 @@ async function checkService(flags: ConnectionFlags): Promise<Check[]> {
           ].join(', '),
           ...(workers === 'ok' ? {} : { fix: 'start one: `cutover worker`, or `cutover up` on one machine' }),
         },
+        ...(await checkBuilds(client)),
       ];
     });
   } catch (error) {

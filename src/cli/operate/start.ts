@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { MigrationClient, ReplacedMigration } from '../../client';
 import { MigrationAlreadyRuns, NoMigration } from '../../client/errors';
 import { defaultPlan, loadPlan } from '../../client/plan-file';
+import { startProblem } from '../../client/worker-build';
 import { configurationPath, loadConfiguration } from '../../config';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import type { Plan } from '../../core/plan/plan';
@@ -140,9 +141,19 @@ function refuseSilent({ gateways, problem }: GatewayAnswers): void {
 
 async function refuseWithoutWorker(client: MigrationClient): Promise<void> {
   const { routing, watching } = await client.workers();
-  if (routing.alive > 0 && watching.alive > 0) return;
+  if (routing.alive > 0 && watching.alive > 0) return refuseWithoutBuild(client);
   throw new CliError(
     `nothing was started: no worker polls namespace ${client.namespace} at ${client.address}. Start one with \`cutover worker\` or \`cutover up\``,
+    EXIT.unreachable,
+  );
+}
+
+/** Workers that only wait for a build to become current would leave a migration where it begins. */
+async function refuseWithoutBuild(client: MigrationClient): Promise<void> {
+  const problem = startProblem(await client.routingBuilds());
+  if (problem === null) return;
+  throw new CliError(
+    `nothing was started: ${problem}. \`cutover migrate-workers\` makes a build current`,
     EXIT.unreachable,
   );
 }

@@ -70,9 +70,11 @@ interface Answered {
 
 /** What a special worker is given, see `worker-process.js`. */
 export interface SpecialWorker {
-  readonly queues: readonly ('routing' | 'watch')[];
+  readonly queues: readonly ('routing' | 'watch' | 'effects')[];
   readonly watchSlots?: number;
   readonly bundle?: string;
+  /** The build that it is; any worker's work when absent. */
+  readonly version?: { readonly deploymentName: string; readonly buildId: string };
 }
 
 /**
@@ -349,6 +351,15 @@ export class MigrationHarness {
       ...port,
       ...(this.options.dynamicConfig === undefined ? {} : { dynamicConfig: this.options.dynamicConfig }),
     });
+  }
+
+  /** A further program of this world, such as a worker that only trains. */
+  startProgram(
+    args: readonly string[],
+    ready: string,
+    more: Readonly<Record<string, string>> = {},
+  ): Promise<NodeProcess> {
+    return this.#kept(this.#startCli([...args, '--address', this.temporal.address], ready, more));
   }
 
   /** Runs the `temporal` command against this server; rejects when it exits with an error. */
