@@ -7,6 +7,7 @@ import Ajv2020 from 'ajv/dist/2020';
 import addFormats from 'ajv-formats';
 import { Command } from 'commander';
 import { parse, parseAllDocuments } from 'yaml';
+import { registerMigrateWorkers } from '../src/cli/operate/migrate-workers';
 import { registerGateway } from '../src/cli/run/gateway';
 import { registerWorker } from '../src/cli/run/worker';
 import { loadConfiguration } from '../src/config';
@@ -43,6 +44,7 @@ function programCommands(): ReadonlyMap<string, readonly string[]> {
   const program = new Command();
   registerWorker(program);
   registerGateway(program);
+  registerMigrateWorkers(program);
   return new Map(program.commands.map((each) => [each.name(), each.options.map(({ long }) => long ?? '')]));
 }
 
@@ -70,6 +72,30 @@ describe('the Kubernetes manifests', () => {
       expect(validate.errors ?? []).toEqual([]);
     },
   );
+
+  it('have a patch by which new workers take over before old ones end', () => {
+    const worker = manifest('Deployment', 'cutover-worker');
+    const patch = parse(readFileSync(join(KUBERNETES, 'worker-build.yaml'), 'utf8')) as Manifest;
+    expect(patch).toMatchObject({
+      apiVersion: worker.apiVersion,
+      kind: worker.kind,
+      metadata: { name: 'cutover-worker' },
+    });
+    const [container] = worker.spec.template.spec.containers;
+    const [{ name, env, ...rest }] = patch.spec.template.spec.containers;
+    expect(name).toBe(container.name);
+    const patched = structuredClone(worker);
+    patched.spec.progressDeadlineSeconds = patch.spec.progressDeadlineSeconds;
+    patched.spec.template.spec.containers = [{ ...container, ...rest, env: [...container.env, ...env] }];
+    const validate = ajv.getSchema('kubernetes#/$defs/io.k8s.api.apps.v1.Deployment');
+    validate?.(patched);
+    expect(validate?.errors ?? []).toEqual([]);
+    const tag = container.image.slice(container.image.lastIndexOf(':') + 1);
+    expect(env).toContainEqual({ name: 'CUTOVER_BUILD_ID', value: tag });
+    const [, , script] = rest.lifecycle.postStart.exec.command;
+    expectKnown(script.slice(script.indexOf('migrate-workers')).split(' '));
+    expect(worker.spec.strategy.rollingUpdate).toEqual({ maxUnavailable: 0, maxSurge: 1 });
+  });
 
   it('refuse a misspelt field, so that the check above means something', () => {
     const validate = ajv.getSchema('kubernetes#/$defs/io.k8s.api.core.v1.Service');
