@@ -83,6 +83,7 @@ it('has a history of every way that a migration can go', () => {
         ...REVISION_3.map((scene) => `revision-3-${scene}`),
         // Of the release that brought revision 5: amendments, also over the end of a run.
         ...['revision-5-amended', 'revision-5-extended', 'revision-5-extended-2'],
+        ...['revision-5-moved', 'revision-5-moved-2'],
         // A stage that copies: one that passes, one that loses, one that has spent what it may.
         ...['revision-5-copied', 'revision-5-lost', 'revision-5-spent'],
       ],

@@ -17,6 +17,7 @@ import {
   EFFECT_TASK_QUEUE,
   MIGRATION_WORKFLOW,
   type MigrationInput,
+  MOVE_TO_CURRENT_BUILD,
   SEARCH_ATTRIBUTES,
   TASK_QUEUE,
   WATCH_TASK_QUEUE,
@@ -433,6 +434,17 @@ const VERDICT: Omit<GateVerdict, 'stage'> = {
 };
 
 const LONG_SCENES: typeof SCENES = {
+  /** A move to the current build of the workers in the middle of a window. */
+  async moved({ begin, order, handle, until }) {
+    await begin({ stages: stages({ canary: { window: '30s' } }) });
+    const { runId } = await handle.describe();
+    await handle.signal(MOVE_TO_CURRENT_BUILD, {});
+    while ((await handle.describe()).runId === runId) await sleep(POLL_MS);
+    await until(isIn('canary'));
+    await order('rollback');
+    await until(isClosed);
+  },
+
   /** A rollback that waits from run to run. */
   async waiting({ world, begin, order, handle, until }) {
     await begin({ stages: stages() });

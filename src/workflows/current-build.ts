@@ -20,7 +20,8 @@ export function handleMove(asked: (payload: unknown) => void): void {
  * the same. Never in the middle of a run: another build may decide otherwise on what a run has recorded.
  */
 export async function continueOnCurrentBuild<F extends Workflow>(...args: Parameters<F>): Promise<never> {
-  if (workflowInfo().currentDeploymentVersion === undefined) return continueAsNew<F>(...args);
+  // A worker without a deployment has a version too, whose name is empty; Temporal refuses its task with a behaviour.
+  if (!workflowInfo().currentDeploymentVersion?.deploymentName) return continueAsNew<F>(...args);
   // Servers before upgrade-on-continue-as-new hand a pinned run's build to the next: the last task of this run is not
   // pinned. The SDK (1.24.0) has no public way to say so for a single task.
   activator().versioningBehavior = 'AUTO_UPGRADE';
