@@ -1,6 +1,7 @@
 import type { ParityReport, ParityStanding } from './core/assessment/parity-report';
 import type { ProbeKind } from './core/assessment/probe-rotation';
 import type { Question, Reply } from './core/assessment/question';
+import type { RateLimits } from './core/assessment/rate-limits';
 import type { UsageFindings } from './core/assessment/usage-digest';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effects/effect';
 import type { EvidenceReading } from './core/evidence/evidence';
@@ -61,8 +62,8 @@ export interface ProbeResult {
   readonly models: readonly string[] | null;
   /** Digests that the list of models states, by model, for `models`; models without one are absent. */
   readonly digests?: Readonly<Record<string, readonly string[]>> | null;
-  /** The limit of requests per minute that the answer's headers name; absent or null: they name none. */
-  readonly requestsPerMinute?: number | null;
+  /** The limits that the answer's headers name; absent: they name none. */
+  readonly rateLimits?: RateLimits;
 }
 
 /** The two providers of a route. */

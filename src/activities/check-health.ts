@@ -1,7 +1,8 @@
 import { Context } from '@temporalio/activity';
 import type { CheckHealthInput, HealthCheck } from '../contract';
 import { probeKindsOf } from '../core/assessment/probe-rotation';
-import { missingRoom } from '../core/assessment/room-before-raise';
+import type { RateLimits } from '../core/assessment/rate-limits';
+import { lowestLimits, missingRoom } from '../core/assessment/room-before-raise';
 import type { EvidenceCell } from '../core/evidence/evidence';
 import { nextPossible } from '../core/plan/rollout-hours';
 import type { Side } from '../core/routing/routing';
@@ -46,8 +47,10 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
         return { healthy: false, sentence: reading.sentence };
       const failed = probes.filter(({ result }) => !result.ok);
       if (failed.length === 0) {
-        const limits = probes.flatMap(({ side, result }) =>
-          side === 'candidate' && result.requestsPerMinute != null ? [result.requestsPerMinute] : [],
+        const limits = lowestLimits(
+          probes.flatMap(({ side, result: { rateLimits } }) =>
+            side === 'candidate' && rateLimits !== undefined ? [rateLimits] : [],
+          ),
         );
         const lacking = raise === undefined ? null : roomProblem(raise, cells, limits);
         if (lacking !== null) return { healthy: false, sentence: lacking };
@@ -89,13 +92,23 @@ async function liveCells(
 function roomProblem(
   { forMs, fromShare, toShare }: Raise,
   cells: readonly EvidenceCell[],
-  limits: readonly number[],
+  limits: RateLimits,
 ): string | null {
   const ofCandidate = cells.filter(({ side }) => side === 'candidate');
-  const requests = sum(cells.map(({ attempts }) => attempts));
+  const perMinute = (of: (cell: EvidenceCell) => number) =>
+    forMs > 0 ? (sum(cells.map(of)) * MINUTE_MS) / forMs : 0;
   return missingRoom(
-    { fromShare, toShare, requestsPerMinute: forMs > 0 ? (requests * MINUTE_MS) / forMs : 0 },
-    limits.length === 0 ? null : Math.min(...limits),
+    {
+      fromShare,
+      toShare,
+      perMinute: {
+        requests: perMinute(({ attempts }) => attempts),
+        inputTokens: perMinute(({ tokensIn }) => tokensIn),
+        cachedTokens: perMinute(({ tokensCached }) => tokensCached),
+        outputTokens: perMinute(({ tokensOut }) => tokensOut),
+      },
+    },
+    limits,
     {
       requests: sum(ofCandidate.map(({ attempts }) => attempts)),
       throttled: sum(ofCandidate.map(({ failures }) => failures.status_429 ?? 0)),

@@ -1,9 +1,9 @@
+import { NO_RATE_LIMITS, type RateLimits } from '../core/assessment/rate-limits';
 import type { MigrationEffort } from '../core/plan/migration-effort';
 import type { AssessmentReport } from './assessment-report';
 import { type MigrationTraffic, migrationCost } from './migration-cost';
 import type { PriceFinder } from './prices/price-finder';
 import { type Projection, projectCosts, type TokenRatios } from './projection';
-import { NO_RATE_LIMITS, type RateLimits } from './rate-limit-headers';
 import {
   evaluateReadiness,
   type FeatureAnswer,

@@ -1,10 +1,4 @@
-/** A provider's limits a minute, as far as they are known. */
-export interface RateLimits {
-  readonly requestsPerMinute: number | null;
-  readonly tokensPerMinute: number | null;
-}
-
-export const NO_RATE_LIMITS: RateLimits = { requestsPerMinute: null, tokensPerMinute: null };
+import type { RateLimits } from '../core/assessment/rate-limits';
 
 /** Spans that providers count over, in seconds: a second, a minute, an hour, a day. */
 const SPANS_S = [1, 60, 3_600, 86_400];
@@ -12,15 +6,27 @@ const SPANS_S = [1, 60, 3_600, 86_400];
 const TOLERANCE = 0.25;
 
 /**
- * Limits from the `x-ratelimit-*` headers of one answer. They do not say which span a limit is for (some count
- * requests by the day), but what was used and when it is restored do: limit x reset / used. Null where that
- * comes near no usual span.
+ * Limits from the headers of one answer: `x-ratelimit-*`, and Anthropic's `anthropic-ratelimit-*`. The former do not say
+ * which span a limit is for (some count requests by the day), but what was used and when it is restored do: limit x
+ * reset / used. Null where that comes near no usual span. The latter are limits per minute, by Anthropic's documentation.
  */
 export function readRateLimits(headers: Pick<Headers, 'get'>): RateLimits {
+  const anthropic = (what: string) => limitOf(headers.get(`anthropic-ratelimit-${what}-limit`));
+  const inputTokensPerMinute = anthropic('input-tokens');
+  const outputTokensPerMinute = anthropic('output-tokens');
+  // Its limit of tokens repeats the tightest of the others where those are named.
+  const together =
+    inputTokensPerMinute === null && outputTokensPerMinute === null ? anthropic('tokens') : null;
   return {
-    requestsPerMinute: perMinute(headers, 'requests'),
-    tokensPerMinute: perMinute(headers, 'tokens'),
+    requestsPerMinute: perMinute(headers, 'requests') ?? anthropic('requests'),
+    tokensPerMinute: perMinute(headers, 'tokens') ?? together,
+    ...(inputTokensPerMinute === null ? {} : { inputTokensPerMinute }),
+    ...(outputTokensPerMinute === null ? {} : { outputTokensPerMinute }),
   };
+}
+
+function limitOf(text: string | null): number | null {
+  return text !== null && /^\d{1,15}$/.test(text) && Number(text) > 0 ? Number(text) : null;
 }
 
 function perMinute(headers: Pick<Headers, 'get'>, what: 'requests' | 'tokens'): number | null {

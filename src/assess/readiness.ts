@@ -1,5 +1,6 @@
 import type { ModelsAnswer } from '../core/assessment/assessment';
 import type { ApprovalQuestion, Finding } from '../core/assessment/finding';
+import type { RateLimits } from '../core/assessment/rate-limits';
 import {
   ATTESTATION_ITEMS,
   type Attestation,
@@ -8,7 +9,6 @@ import {
 } from '../core/plan/assess-plan';
 import { DAY_MS, formatDuration } from '../core/text/duration';
 import { type Projection, WEEK_DAYS } from './projection';
-import type { RateLimits } from './rate-limit-headers';
 import type { FeatureName, UsageAnalysis } from './usage/usage-analysis';
 
 /** What one feature probe of a real endpoint showed; null when it could not be determined (a timeout, a rate limit). */

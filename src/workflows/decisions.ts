@@ -31,11 +31,13 @@ import {
   type AssessmentSummary,
   follows,
   type MigrationState,
+  promotedShare,
+  rampStep,
   stageAt,
 } from '../core/migration/migration-state';
 import { statusOf } from '../core/migration/status';
 import { plannedEffort } from '../core/plan/migration-effort';
-import { formatShare, judgedShare } from '../core/plan/plan';
+import { formatShare } from '../core/plan/plan';
 import { driftsOf } from '../core/routing/drift';
 import { formatDuration, MINUTE_MS } from '../core/text/duration';
 import { unlessPreempted } from './unless-preempted';
@@ -215,27 +217,26 @@ function identityOf({ plan: { identity } }: MigrationState): Pick<AssessInput, '
 }
 
 /** The raise that a promotion is about to make; nothing where it raises nothing. */
-function raiseOf({
-  plan,
-  promotion,
-  inEffect,
-  roster,
-  stage,
-  stageIndex,
-}: MigrationState): Pick<CheckHealthInput, 'raise'> {
+function raiseOf(state: MigrationState): Pick<CheckHealthInput, 'raise'> {
+  const { promotion, inEffect, roster, stage } = state;
   if (promotion === null || inEffect === null) return {};
-  const next = stageAt(plan, promotion.toIndex);
-  const toShare = promotion.toIndex === stageIndex ? next.share : judgedShare(next);
+  const toShare = promotedShare(state, promotion.toIndex);
   const { epoch, share: fromShare } = inEffect.record;
   if (toShare <= fromShare) return {};
-  return { raise: { roster, epoch, forMs: Date.now() - stage.enteredAtMs, fromShare, toShare } };
+  // Gateways count what they served under this epoch, which a step of a ramp begins.
+  const sinceMs = stage.ramp?.sinceMs ?? stage.enteredAtMs;
+  return { raise: { roster, epoch, forMs: Date.now() - sinceMs, fromShare, toShare } };
 }
 
 async function watch(decision: Decision & { type: 'watch' }, state: MigrationState): Promise<Result> {
   const { record, windowMs, handover } = decision;
   const stage = judgedStage(state);
   const label = handover ? 'Handover' : stage.name;
-  const soak = `soak ${formatDuration(state.stage.observedMs)} of ${formatDuration(stage.soakMs)}`;
+  const step = rampStep(state);
+  const soak =
+    step === null
+      ? `soak ${formatDuration(state.stage.observedMs)} of ${formatDuration(stage.soakMs)}`
+      : `step ${step.step} of ${step.of}`;
   const { watchStage } = watchActivities(
     `Watch ${label} at ${formatShare(record.share)}, window ${state.stage.windows + 1}, ${soak}`,
     {

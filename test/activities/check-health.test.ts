@@ -55,15 +55,20 @@ it('raises nothing to a candidate whose server states another model than the dec
 describe('before a raise', () => {
   const cell = (side: string, attempts: number, failures: object = {}, kind = 'live') => ({
     ...{ side, kind, attempts, failures },
+    // 100 tokens in and 20 out per request.
+    ...{ tokensIn: 100 * attempts, tokensCached: 0, tokensOut: 20 * attempts },
   });
   const gateway = (name: string) => ({ name, admin: `http://${name}:8081` });
-  const world = (limit: number | null, cells: readonly object[]) =>
+  const world = (limit: number | null, cells: readonly object[], tokens: number | null = null) =>
     ({
       providers: {
         probe: async (_route: string, side: string) => ({
           ...{ ok: true, latencyMs: 5 },
           // Legacy's limits are no matter here.
-          requestsPerMinute: side === 'candidate' ? limit : 1,
+          rateLimits: {
+            requestsPerMinute: side === 'candidate' ? limit : 1,
+            tokensPerMinute: side === 'candidate' ? tokens : 1,
+          },
         }),
       },
       gateways: {
@@ -91,6 +96,13 @@ describe('before a raise', () => {
       sentence:
         'too little room at the candidate: it allows 600 requests per minute, and 50% of 1,000 are 500, above 80% of that',
     });
+  });
+
+  it('holds where the candidate allows too few tokens', async () => {
+    expect(await ask(world(10_000, CELLS, 75_000))).toMatchObject({ healthy: true });
+    expect((await ask(world(10_000, CELLS, 74_000))).sentence).toContain(
+      '74,000 tokens per minute, and 50% of 120,000 are 60,000',
+    );
   });
 
   it('holds where the candidate has throttled its requests', async () => {

@@ -30,6 +30,33 @@ it.each([
   expect(readRateLimits(headers('requests', limit, remaining, reset)).requestsPerMinute).toBeNull();
 });
 
+it("reads Anthropic's limits, which are per minute", () => {
+  const named = {
+    'anthropic-ratelimit-requests-limit': '4000',
+    'anthropic-ratelimit-requests-remaining': '4000',
+    'anthropic-ratelimit-requests-reset': '2026-11-29T16:00:00Z',
+    'anthropic-ratelimit-tokens-limit': '480000',
+  };
+  expect(readRateLimits(new Headers(named))).toEqual({ requestsPerMinute: 4_000, tokensPerMinute: 480_000 });
+  const apart = {
+    ...named,
+    'anthropic-ratelimit-input-tokens-limit': '400000',
+    'anthropic-ratelimit-output-tokens-limit': '80000',
+  };
+  expect(readRateLimits(new Headers(apart))).toEqual({
+    ...{ requestsPerMinute: 4_000, tokensPerMinute: null },
+    ...{ inputTokensPerMinute: 400_000, outputTokensPerMinute: 80_000 },
+  });
+});
+
+it.each(['', 'many', '-5', '0', '1e9', 'Infinity', '4000, 4000'])(
+  "does not guess from Anthropic's limit %j",
+  (limit) => {
+    const named = { 'anthropic-ratelimit-requests-limit': limit };
+    expect(readRateLimits(new Headers(named)).requestsPerMinute).toBeNull();
+  },
+);
+
 function headers(what: string, limit?: string, remaining?: string, reset?: string): Headers {
   const entries = Object.entries({ limit, remaining, reset }).flatMap(([name, value]) =>
     value === undefined ? [] : [[`x-ratelimit-${name}-${what}`, value] as [string, string]],

@@ -7,8 +7,8 @@ import { assessmentDocument } from '../../src/assess/assessment-sections';
 import { shown } from '../../src/assess/assessment-texts';
 import { parsePriceBook } from '../../src/assess/prices/price-book-schema';
 import { PriceFinder } from '../../src/assess/prices/price-finder';
-import { NO_RATE_LIMITS } from '../../src/assess/rate-limit-headers';
 import type { ProviderInquiry } from '../../src/assess/readiness';
+import { NO_RATE_LIMITS } from '../../src/core/assessment/rate-limits';
 import { reportHtml } from '../../src/report/report-html';
 import { reportMarkdown } from '../../src/report/report-markdown';
 

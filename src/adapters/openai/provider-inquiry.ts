@@ -1,8 +1,9 @@
 import type OpenAI from 'openai';
 import { APIError } from 'openai';
-import { NO_RATE_LIMITS, readRateLimits } from '../../assess/rate-limit-headers';
+import { readRateLimits } from '../../assess/rate-limit-headers';
 import type { FeatureAnswer, ProviderInquiry } from '../../assess/readiness';
 import type { FeatureName } from '../../assess/usage/usage-analysis';
+import { NO_RATE_LIMITS } from '../../core/assessment/rate-limits';
 import { type ProviderEndpoint, providerClient } from './provider-client';
 
 /** A black square of one pixel. */

@@ -2,6 +2,7 @@ import type OpenAI from 'openai';
 import { readRateLimits } from '../../assess/rate-limit-headers';
 import { digestsIn } from '../../core/assessment/declared-identity';
 import { fillerText } from '../../core/assessment/filler-text';
+import { NO_RATE_LIMITS, type RateLimits } from '../../core/assessment/rate-limits';
 import type {
   Configuration,
   ProviderConfiguration,
@@ -55,7 +56,7 @@ export function createProviderProbes(options: ProviderProbesOptions): ProviderPo
           error: null,
           models: answer.models,
           digests: answer.digests,
-          requestsPerMinute: answer.requestsPerMinute,
+          rateLimits: answer.rateLimits,
         };
       } catch (error) {
         const latencyMs = now() - startMs;
@@ -94,10 +95,10 @@ interface Sent {
   readonly models: readonly string[] | null;
   readonly digests: Readonly<Record<string, readonly string[]>> | null;
   readonly firstTokenAtMs: number | null;
-  readonly requestsPerMinute: number | null;
+  readonly rateLimits: RateLimits;
 }
 
-const ANSWERED: Sent = { models: null, digests: null, firstTokenAtMs: null, requestsPerMinute: null };
+const ANSWERED: Sent = { models: null, digests: null, firstTokenAtMs: null, rateLimits: NO_RATE_LIMITS };
 
 async function send({ client, fitted, signal, now }: Sender, kind: ProbeKind): Promise<Sent> {
   switch (kind) {
@@ -115,7 +116,7 @@ async function send({ client, fitted, signal, now }: Sender, kind: ProbeKind): P
       const { data, response } = await client.chat.completions
         .create(fitted(chat('ping', 1)), { signal })
         .withResponse();
-      return { ...completed(data), requestsPerMinute: readRateLimits(response.headers).requestsPerMinute };
+      return { ...completed(data), rateLimits: readRateLimits(response.headers) };
     }
     case 'stream': {
       let firstTokenAtMs: number | null = null;

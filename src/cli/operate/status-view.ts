@@ -5,6 +5,7 @@ import { withReasons } from '../../core/migration/gateway-roster';
 import { openApproval } from '../../core/migration/migration-state';
 import type { MigrationStatus } from '../../core/migration/status';
 import { formatShare, stageShareText } from '../../core/plan/plan';
+import { rampText } from '../../core/plan/ramp';
 import { contradiction, keysText, servingText } from '../../core/routing/serving';
 import { formatDuration } from '../../core/text/duration';
 import { instantText } from '../options/instant';
@@ -20,6 +21,7 @@ export function statusLines(status: MigrationStatus, answers: GatewayAnswers): s
     ['share', shareText(status)],
     ['epoch', `${status.epoch} (checkpoint ${status.inEffect ?? 'none'} of ${status.checkpoints})`],
     ['changing', pending === null ? null : pendingText(pending)],
+    ['ramp', status.ramp === undefined ? null : rampText(status.ramp)],
     ['soak', `${soakText(status)} in ${status.soak.windows} windows`],
     ['verdict', verdictText(status)],
     ['probes', probesText(status)],

@@ -6,6 +6,7 @@ import {
   type StagePlan,
   stageShareText,
 } from '../../core/plan/plan';
+import { rampMs, rampShares } from '../../core/plan/ramp';
 import { nextPossible } from '../../core/plan/rollout-hours';
 import { SPENDING_MEASURES } from '../../core/plan/spending-gate';
 import { formatDuration } from '../../core/text/duration';
@@ -62,7 +63,8 @@ export function printAssess({ assess }: Plan): void {
 }
 
 /** Prints what else has to be there before a share is raised, and what happens in the world when it is. */
-export function printConditions({ stages, rollout, identity, notify = [] }: Plan, nowMs: number): void {
+export function printConditions(plan: Plan, nowMs: number): void {
+  const { stages, rollout, identity, notify = [] } = plan;
   const rows = stages.flatMap(({ name, approval, confirm = [], effects = [] }): string[][] => [
     ...(approval === undefined
       ? []
@@ -76,6 +78,7 @@ export function printConditions({ stages, rollout, identity, notify = [] }: Plan
     ...(effects.length === 0 ? [] : [[name, `sets ${effects.map((effect) => effect.name).join(', ')}`]]),
   ]);
   rows.push(...stages.flatMap(copiesRow));
+  rows.push(...stages.flatMap((_stage, index) => rampRow(plan, index)));
   rows.push(...stages.filter(({ share }) => share === 1).map(holdbackRow));
   if (identity?.declared !== undefined) {
     rows.push(['identity', `${identity.declared} is what the candidate's server must state in /v1/models`]);
@@ -98,6 +101,30 @@ function copiesRow({ name, mirror, maxCostUsd = 0 }: StagePlan): string[][] {
     ],
   ];
 }
+
+/** How long a ramp takes, and when its stage can decide. */
+function rampRow(plan: Plan, index: number): string[][] {
+  const { name, ramp, soakMs } = plan.stages[index] as StagePlan;
+  if (ramp === undefined) return [];
+  const shares = rampShares(plan, index);
+  const to = formatShare(shares.at(-1) ?? 0);
+  const takesMs = rampMs(plan, index);
+  const listed =
+    shares.length <= STEPS_LISTED
+      ? shares.map(formatShare).join(', ')
+      : `${shares
+          .slice(0, STEPS_LISTED - 1)
+          .map(formatShare)
+          .join(', ')} ... ${to}`;
+  return [
+    [
+      name,
+      `is raised in ${shares.length} steps, ${formatDuration(ramp.everyMs)} each: ${listed}; reaches ${to} after ${formatDuration(takesMs)} and can decide after ${formatDuration(takesMs + soakMs)} at the earliest`,
+    ],
+  ];
+}
+
+const STEPS_LISTED = 12;
 
 function holdbackRow({ name, holdback }: StagePlan): string[] {
   const text =

@@ -1,5 +1,6 @@
 import { BREACH_TEXTS } from '../../core/gates/verdict-text';
 import { formatShare, stageShareText } from '../../core/plan/plan';
+import { rampText } from '../../core/plan/ramp';
 import { formatDuration } from '../../core/text/duration';
 import type { ProviderNames } from '../view/action';
 import { type EvidenceBar, type GateView, type MetricView, toneOf } from '../view/gate-view';
@@ -90,14 +91,25 @@ export function stageRail({ stages, head }: Pick<MigrationView, 'stages' | 'head
 
 /** What happens next by itself, time left in the soak and to the deadline. */
 export function clockElement(clock: ClockView): HTMLElement | null {
-  const { soak, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
+  const { soak, ramp, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
   if (soak === null && deadlineAtMs === null && nextPossibleAtMs === null) return null;
   const parts: Child[] = [];
   if (outlook !== null) {
     const text = () => outlookText(outlook, Date.now(), timeLeftText);
     parts.push(h('div', { class: 'outlook' }, ticking(text)));
   }
-  if (soak !== null) {
+  if (ramp !== undefined) {
+    const { observedMs, everyMs } = ramp;
+    parts.push(
+      h(
+        'div',
+        { class: 'clock-soak' },
+        bar(Math.min(1, observedMs / everyMs), 'soak', `ramp: ${rampText(ramp)}`),
+        h('span', { class: 'number' }, `ramp, step ${ramp.step} of ${ramp.of}`),
+        h('span', { class: 'quiet' }, rampText(ramp)),
+      ),
+    );
+  } else if (soak !== null) {
     const { observedMs, requiredMs, windows } = soak;
     const leftMs = Math.max(0, requiredMs - observedMs);
     const left = leftMs === 0 ? 'soak complete' : `${timeLeftText(leftMs)} of soak left`;

@@ -1,3 +1,4 @@
+import { rampText } from '../../core/plan/ramp';
 import { formatDuration } from '../../core/text/duration';
 import type { MigrationView } from '../view/migration-view';
 import { timeLeftText } from '../view/number-text';
@@ -8,7 +9,7 @@ import { type Line, span, spread } from './styled-line';
 
 /** Soak, deadline, and what happens next by itself. */
 export function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }: FrameOptions): Line[] {
-  const { soak, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
+  const { soak, ramp, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
   const next: Line[] = outlook === null ? [] : [[span(outlookText(outlook, nowMs, timeLeftText), 'good')]];
   const hours = nextPossibleAtMs === null ? '' : `next possible in ${timeLeftText(nextPossibleAtMs - nowMs)}`;
   const deadline: Line =
@@ -19,10 +20,19 @@ export function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }:
         : deadlineAtMs > nowMs
           ? [span(`deadline in ${timeLeftText(deadlineAtMs - nowMs)}`, 'dim')]
           : [span(`deadline ${timeLeftText(nowMs - deadlineAtMs)} ago`, 'warning')];
+  const width = columns < 60 ? 8 : 20;
+  if (ramp !== undefined) {
+    const { observedMs, everyMs } = ramp;
+    const step: Line = [
+      span('ramp ', 'dim'),
+      ...barSpans(Math.min(1, observedMs / everyMs), width, 'candidate', glyphs),
+      span(` ${rampText(ramp)}`),
+    ];
+    return [...spread(step, deadline, columns), ...next].filter((line) => line.length > 0);
+  }
   if (soak === null) return deadline.length === 0 ? next : [deadline, ...next];
   const { observedMs, requiredMs } = soak;
   const leftMs = Math.max(0, requiredMs - observedMs);
-  const width = columns < 60 ? 8 : 20;
   const told = `${formatDuration(Math.min(observedMs, requiredMs))} of ${formatDuration(requiredMs)}`;
   const left: Line = [
     span('soak ', 'dim'),

@@ -107,12 +107,15 @@ function promote(status: MigrationStatus, { candidate }: ProviderNames): Draft {
   const passed = verdict?.outcome === 'pass' && paused === null && !asked;
   const current = stages[index];
   const holdsBack = current?.holdback !== undefined && status.share < current.share;
+  const { ramp } = status;
   const then =
-    next === undefined
-      ? holdsBack
-        ? `What was held back goes to ${candidate} as well, and the handover begins.`
-        : `${stage} is the last stage: the handover begins.`
-      : `${formatShare(next.share)} of the traffic then goes to ${candidate} (${next.name})`;
+    ramp !== undefined
+      ? `Step ${ramp.step + 1} of ${ramp.of} of the ramp is applied: ${formatShare(ramp.nextShare)} of the traffic then goes to ${candidate}.`
+      : next === undefined
+        ? holdsBack
+          ? `What was held back goes to ${candidate} as well, and the handover begins.`
+          : `${stage} is the last stage: the handover begins.`
+        : `${formatShare(next.share)} of the traffic then goes to ${candidate} (${next.name})`;
   const refusal =
     phase !== 'observing'
       ? `the migration is ${phase}: there is no stage to leave`
@@ -138,10 +141,15 @@ function promote(status: MigrationStatus, { candidate }: ProviderNames): Draft {
   return {
     id: 'promote',
     name: 'promote',
-    label: asked ? `Promote ${stage} without approval` : `Promote ${stage} without a pass`,
+    label:
+      ramp !== undefined
+        ? `Take the next step of ${stage}`
+        : asked
+          ? `Promote ${stage} without approval`
+          : `Promote ${stage} without a pass`,
     tone: 'danger',
     refusal: refusal ?? (inEffect === null ? 'nothing is in effect yet' : null),
-    consequence: `${stage} cannot be left yet (${why}). An override leaves it anyway, immediately and without a health check. ${then}${next === undefined ? '' : '.'} Your name, reason and checkpoint ${inEffect ?? '–'} are recorded.`,
+    consequence: `${ramp !== undefined ? `${stage} is on its way to ${formatShare(ramp.toShare)}. An override takes the next step immediately, without a health check` : `${stage} cannot be left yet (${why}). An override leaves it anyway, immediately and without a health check`}. ${then}${next === undefined || ramp !== undefined ? '' : '.'} Your name, reason and checkpoint ${inEffect ?? '–'} are recorded.`,
     reasonNeeded: true,
     payload: { stage, override: true, ...(inEffect === null ? {} : { checkpoint: inEffect }) },
   };

@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../../core/migration/checkpoint';
 import type { AssessmentSummary } from '../../core/migration/migration-state';
 import type { MigrationStatus, RollbackEligibility } from '../../core/migration/status';
+import type { RampStatus } from '../../core/plan/ramp';
 import { type ActionView, actionsOf, type ProviderNames } from './action';
 import { type Banner, bannersOf, type Trouble } from './banner';
 import { type CheckpointLine, checkpointLine } from './checkpoint-line';
@@ -66,6 +67,8 @@ export interface ClockView {
     readonly requiredMs: number;
     readonly windows: number;
   } | null;
+  /** On the way to the stage's own share, from which its soak counts; absent: it is there. */
+  readonly ramp?: RampStatus;
   readonly deadlineAtMs: number | null;
   /** Outside of the rollout hours: when the share may next be raised. */
   readonly nextPossibleAtMs: number | null;
@@ -104,6 +107,7 @@ export function migrationView(sighting: MigrationSighting): MigrationView {
     stages: status.stages,
     clock: {
       soak: phase === 'closed' || soak.requiredMs === 0 ? null : soak,
+      ...(status.ramp === undefined ? {} : { ramp: status.ramp }),
       deadlineAtMs: status.deadlineAtMs,
       // Absent in the statuses of older workers.
       nextPossibleAtMs: status.nextPossibleAtMs ?? null,

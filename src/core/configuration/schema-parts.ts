@@ -92,7 +92,8 @@ export function durationSchema(fallback: string, description: string, minimumMs 
   return durationAtLeast(minimumMs).prefault(fallback).describe(description);
 }
 
-function durationAtLeast(minimumMs: number) {
+/** A duration text of at least so many milliseconds. */
+export function durationAtLeast(minimumMs: number) {
   return z
     .string('expected a duration such as "45s", "10m", "24h" or "7d"')
     .regex(DURATION_PATTERN, 'expected a duration such as "45s", "10m", "24h" or "7d"')

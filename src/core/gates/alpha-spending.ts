@@ -54,6 +54,24 @@ export function alphaAtEntry(plan: PlanAlpha, entry: number, stageIndex: number)
   };
 }
 
+/**
+ * What of an entry's alpha one share of a ramp may spend. Each share begins with fresh evidence: the stage's own, which is
+ * applied for longest, has a half of the chance of a false rollback, and the steps before it share the other half.
+ */
+export function alphaAtStep(
+  alpha: StageAlpha,
+  { step, of }: { readonly step: number; readonly of: number },
+): StageAlpha {
+  if (of < 2) return alpha;
+  const part = step === of ? 1 / 2 : 1 / (2 * (of - 1));
+  return {
+    ...alpha,
+    rollback: alpha.rollback * part,
+    ...(alpha.outcomes === undefined ? {} : { outcomes: alpha.outcomes * part }),
+    ...(alpha.spending === undefined ? {} : { spending: alpha.spending * part }),
+  };
+}
+
 /** A half, a quarter, an eighth, then slowly less: harm is most likely seen at once. The sum over all entries is 1. */
 function rollbackPart(entry: number): number {
   return entry < 3 ? 2 ** -entry : 1 / (4 * (entry - 2) * (entry - 1));

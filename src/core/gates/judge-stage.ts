@@ -97,7 +97,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const last = stageKind(stage) === 'complete' || stage.holdback !== undefined;
   const mayRollBack = !last || isAnswering(input.probes.legacy);
   const harm = mayRollBack ? metrics.find((metric) => metric.harm) : undefined;
-  const outcome = input.burnIn ? 'inconclusive' : combine(metrics);
+  const outcome = input.burnIn ? 'inconclusive' : atItsShare(stage, combine(metrics));
   const counted = input.burnIn
     ? input.windowRequests
     : { legacy: rates.counted.legacy.requests, candidate: rates.counted.candidate.requests };
@@ -282,6 +282,11 @@ function combine(metrics: readonly MetricVerdict[]): GateVerdict['outcome'] {
   return outcomes.includes('inconclusive') ? 'inconclusive' : 'pass';
 }
 
+/** On its way to its own share a stage can fail, and never pass. */
+function atItsShare({ rampingTo }: StagePlan, outcome: GateVerdict['outcome']): GateVerdict['outcome'] {
+  return rampingTo === undefined || outcome === 'fail' ? outcome : 'inconclusive';
+}
+
 const REASONS_TOLD = 3;
 
 function summary(
@@ -291,6 +296,9 @@ function summary(
   { burnIn, lowPower }: { readonly burnIn: boolean; readonly lowPower: LowPower | null },
 ): string {
   if (burnIn) return `${stage.name} is in burn-in: recorded, not judged`;
+  if (stage.rampingTo !== undefined && outcome !== 'fail') {
+    return `${stage.name} is ramping: ${formatShare(stage.share)} on the way to ${formatShare(stage.rampingTo)}, watched for harm, not judged for a promotion`;
+  }
   if (outcome === 'pass') {
     const main = metrics.find(({ metric }) => metric === 'errors' || metric === ANSWER_PAIRS)?.sentence ?? '';
     const passes = `${stage.name} at ${formatShare(stage.share)} passes`;

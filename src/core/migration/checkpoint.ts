@@ -12,6 +12,8 @@ export type Checkpoint = IntendedCheckpoint | ClosingCheckpoint | RecordedCheckp
 export type RoutingCause =
   | 'baseline'
   | 'advance'
+  /** The next step of a stage's ramp. */
+  | 'step'
   | 'rollback'
   | 'emergency'
   | 'reapply'

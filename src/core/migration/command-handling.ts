@@ -1,4 +1,4 @@
-import { formatShare } from '../plan/plan';
+import { formatShare, judgedShare } from '../plan/plan';
 import { latchedGateways, withDrifts } from '../routing/drift';
 import { amend } from './amendment/amendment';
 import { amendmentRefusal } from './amendment/amendment-refusal';
@@ -12,6 +12,7 @@ import {
   highestShareOut,
   type MigrationState,
   type Pause,
+  rampStep,
   type SeenCommand,
   stageAt,
 } from './migration-state';
@@ -164,6 +165,10 @@ function promoteRefusal(state: MigrationState, command: Command & { name: 'promo
       : `expected the checkpoint in effect (${state.inEffect?.checkpoint ?? 'none'}), got ${command.checkpoint}: look again before you override`;
   }
   if (state.paused !== null) return 'the migration is paused: resume it first';
+  const step = rampStep(state);
+  if (step !== null) {
+    return `${stage.name} is at step ${step.step} of ${step.of} of its ramp, and is judged at ${formatShare(judgedShare(stage))}: wait for it; an override takes the next step, ${formatShare(step.next ?? stage.share)}, now`;
+  }
   if (state.stage.verdict?.outcome !== 'pass') {
     return `expected a pass, got ${state.stage.verdict?.outcome ?? 'not evaluated'}: ${state.stage.verdict?.sentence ?? 'no window has ended yet'}`;
   }

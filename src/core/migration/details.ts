@@ -1,5 +1,6 @@
 import { usageLines } from '../assessment/usage-digest';
 import { formatShare, stageShareText } from '../plan/plan';
+import { rampText } from '../plan/ramp';
 import { formatDuration } from '../text/duration';
 import type { Checkpoint } from './checkpoint';
 import { headlineOf, utcMinuteText } from './ending';
@@ -87,11 +88,12 @@ function stageTable({ stages }: MigrationStatus): string {
 }
 
 function facts(status: MigrationStatus): string[] {
-  const { verdict, soak, deadlineAtMs, pending, probes, usage, roster, settled, phase } = status;
+  const { verdict, soak, ramp, deadlineAtMs, pending, probes, usage, roster, settled, phase } = status;
   const { legacy, candidate } = probes;
   const soaked = `${formatDuration(soak.observedMs)} of ${formatDuration(soak.requiredMs)}`;
   return [
     ...(verdict === null ? [] : [`- Verdict: **${verdict.outcome}**${because(verdict.sentence)}`]),
+    ...(ramp === undefined ? [] : [`- Ramp: ${rampText(ramp)}`]),
     ...(soak.requiredMs === 0 || phase === 'closed' ? [] : [`- Soak: ${soaked}; windows: ${soak.windows}`]),
     ...(deadlineAtMs === null ? [] : [`- Deadline: ${iso(deadlineAtMs)}`]),
     ...(pending === null

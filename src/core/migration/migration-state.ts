@@ -6,7 +6,8 @@ import type { EffectRun } from '../effects/effect-run';
 import { type AcceptedCause, noStageEvidence, type StageEvidence } from '../evidence/stage-evidence';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from '../gates/verdict';
-import type { Plan, StagePlan } from '../plan/plan';
+import { judgedShare, type Plan, type StagePlan } from '../plan/plan';
+import { type RampStep, rampShares, rampStepOf } from '../plan/ramp';
 import type { SealedEntries } from '../record/record-seal';
 import type { KillLatch, RoutingRecord, StickyKey } from '../routing/routing';
 import { type ArchivedCheckpoints, type Checkpoint, nothingArchived, type RoutingCause } from './checkpoint';
@@ -99,6 +100,8 @@ export interface RoutingInEffect {
 /** What was learned of the current stage since it was entered. */
 export interface StageProgress {
   readonly enteredAtMs: number;
+  /** Of a step of the stage's ramp after its first one; absent otherwise. */
+  readonly ramp?: RampProgress;
   /** Which entry into a stage that moves traffic this is, from 1; 0 before the first. Absent in older records. */
   readonly entry?: number;
   /** Time that counts as soak. */
@@ -120,6 +123,15 @@ export interface StageProgress {
   readonly passedAtMs?: number | null;
   /** Before this time nothing is promoted: outside of the plan's rollout hours. Absent in older records. */
   readonly notBefore?: { readonly atMs: number; readonly reason: string } | null;
+}
+
+/** A step of a ramp: evidence begins anew with it, the stage's entry and its burn-in do not. */
+export interface RampProgress {
+  /** When this step took effect. */
+  readonly sinceMs: number;
+  /** What the steps before it have had of the burn-in. */
+  readonly observedMs: number;
+  readonly burnInRequests: number;
 }
 
 export interface Pause {
@@ -369,6 +381,32 @@ export function openApproval({ approval }: Pick<MigrationState, 'approval'>): Ap
 /** What the current stage holds back at legacy until it has passed; 0 where nothing is. */
 function holdbackOf(state: MigrationState): number {
   return follows(state, 3) ? (stageAt(state.plan, state.stageIndex).holdback ?? 0) : 0;
+}
+
+/** Whether the current stage is on its way to its own share, which is the one that it is judged at. */
+export function isRamping({ plan, stageIndex, inEffect }: MigrationState): boolean {
+  const stage = stageAt(plan, stageIndex);
+  return stage.ramp !== undefined && inEffect !== null && inEffect.record.share < judgedShare(stage);
+}
+
+/** Where the current stage is in its ramp; null where it is not ramping. */
+export function rampStep(state: MigrationState): RampStep | null {
+  if (!isRamping(state)) return null;
+  return rampStepOf(state.plan, state.stageIndex, state.inEffect?.record.share ?? 0);
+}
+
+/** The share that a promotion applies: the next step of a ramp, all of what was held back, or that of the next stage. */
+export function promotedShare(state: MigrationState, toIndex: number): number {
+  const next = stageAt(state.plan, toIndex);
+  if (toIndex === state.stageIndex) return rampStep(state)?.next ?? next.share;
+  return entryShare(state, toIndex);
+}
+
+/** The share that is applied when a stage is entered. */
+export function entryShare(state: MigrationState, index: number): number {
+  const stage = stageAt(state.plan, index);
+  if (stage.ramp !== undefined) return rampShares(state.plan, index)[0] as number;
+  return follows(state, 3) ? judgedShare(stage) : stage.share;
 }
 
 /** Whether the current stage still holds traffic back at legacy. */

@@ -12,7 +12,9 @@ import {
   type AssessmentSummary,
   follows,
   hasSpentCopies,
+  isRamping,
   type MigrationState,
+  promotedShare,
   stageAt,
 } from './migration-state';
 import { applyPushResult } from './push-result';
@@ -157,15 +159,16 @@ function isDecided({ stage: { verdict, held, reevaluating } }: MigrationState): 
   return !reevaluating && (held !== null || verdict?.outcome === 'pass');
 }
 
-/** A window ends at its length, at the end of the soak, or at a deadline, whichever comes first. */
+/** A window ends at its length, at the end of the soak or of a ramp's step, or at a deadline, whichever comes first. */
 function windowMs(state: MigrationState, nowMs: number): number {
   const stage = stageAt(state.plan, state.stageIndex);
   if (state.stage.reevaluating) return 0;
   if (state.phase === 'handover') return stage.windowMs * HANDOVER_WINDOWS;
-  const soakLeftMs = stage.soakMs - state.stage.observedMs;
+  const stepMs = isRamping(state) ? (stage.ramp?.everyMs ?? null) : null;
+  const soakLeftMs = (stepMs ?? stage.soakMs) - state.stage.observedMs;
   const deadlineMs = nextTurnMs(state);
   const bounds = [
-    stage.windowMs,
+    Math.min(stage.windowMs, stepMs ?? stage.windowMs),
     ...(soakLeftMs > 0 ? [soakLeftMs] : []),
     ...(deadlineMs !== null && deadlineMs > nowMs ? [deadlineMs - nowMs] : []),
   ];
@@ -334,10 +337,11 @@ function healthChecked(state: MigrationState, check: HealthCheckResult, atMs: nu
     };
   }
   const { toIndex } = promotion;
+  const isStep = toIndex === state.stageIndex && isRamping(state);
   return intend(cleared, {
-    cause: 'advance',
+    cause: isStep ? 'step' : 'advance',
     stageIndex: toIndex,
-    ...(toIndex === state.stageIndex ? { share: stageAt(state.plan, toIndex).share } : {}),
+    ...(toIndex === state.stageIndex ? { share: promotedShare(state, toIndex) } : {}),
     by: promotion.by,
     reason: promotion.reason,
     commandId: promotion.commandId,

@@ -51,7 +51,9 @@ export function applyPushResult(
   }
   if (confirmed.length > 0) return tookEffect(settling, result, atMs);
   // An advance that reached nobody is undone; what restores the routing goes on until somebody has it.
-  return pending.cause === 'advance' || result.drift !== null ? failed(settling, result, atMs) : settling;
+  return pending.cause === 'advance' || pending.cause === 'step' || result.drift !== null
+    ? failed(settling, result, atMs)
+    : settling;
 }
 
 /** Where gateways are now, who joined, and who is silent. */
@@ -130,9 +132,11 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
         : state.mayHold,
     stage: {
       ...enteredStage(atMs, effective.epoch),
-      ...entryOf(state, effective.share > 0 || isShadow(stage)),
+      ...(pending.cause === 'step'
+        ? nextStep(state, atMs)
+        : entryOf(state, effective.share > 0 || isShadow(stage))),
     },
-    lapses: [],
+    lapses: pending.cause === 'step' ? state.lapses : [],
     retry: null,
     settled: [],
     paused: pending.pauseOnEntry
@@ -167,6 +171,20 @@ function withoutWord(state: MigrationState): string {
 function entryOf(state: MigrationState, isJudged: boolean): { readonly entry?: number } {
   if (!follows(state, 3)) return {};
   return { entry: (state.stage.entry ?? 0) + (isJudged ? 1 : 0) };
+}
+
+/** A step has fresh evidence, because the share is another; entry, deadlines and burn-in are the stage's. */
+function nextStep({ stage }: MigrationState, atMs: number): Partial<MigrationState['stage']> {
+  const { enteredAtMs, entry, ramp, observedMs, burnInRequests } = stage;
+  return {
+    enteredAtMs,
+    ...(entry === undefined ? {} : { entry }),
+    ramp: {
+      sinceMs: atMs,
+      observedMs: (ramp?.observedMs ?? 0) + observedMs,
+      burnInRequests: (ramp?.burnInRequests ?? 0) + burnInRequests,
+    },
+  };
 }
 
 function isShadow(stage: StagePlan): boolean {

@@ -1,8 +1,9 @@
-import { formatShare, judgedShare, type StagePlan } from '../plan/plan';
+import { formatShare, type StagePlan } from '../plan/plan';
 import { highestOf, type RoutingRecord } from '../routing/routing';
 import { append, checkpointCount, openIntent, type RecordedWhat, type RoutingCause } from './checkpoint';
 import {
   type Drift,
+  entryShare,
   follows,
   type MigrationState,
   type Outcome,
@@ -22,7 +23,7 @@ export interface Intention {
   readonly commandId: string | null;
   readonly inFlight?: 'drain' | 'cut';
   readonly rollback?: RollbackRequest;
-  /** The share to apply; the one at which the stage is judged when absent. */
+  /** The share to apply; the one at which the stage is entered when absent. */
   readonly share?: number;
   readonly pauseOnEntry?: boolean;
   readonly atMs: number;
@@ -32,7 +33,7 @@ export interface Intention {
 export function intend(state: MigrationState, intention: Intention): MigrationState {
   const { atMs, stageIndex, rollback = null } = intention;
   const stage = stageAt(state.plan, stageIndex);
-  const share = rollback?.share ?? intention.share ?? (follows(state, 3) ? judgedShare(stage) : stage.share);
+  const share = rollback?.share ?? intention.share ?? entryShare(state, stageIndex);
   const epoch = state.epoch + 1;
   const direction = rollback !== null || share === 0 || share < state.mayHold.share ? 'lower' : 'raise';
   const superseded = supersede(state, `${intention.cause} under epoch ${epoch}`, atMs);

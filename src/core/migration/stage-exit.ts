@@ -2,13 +2,21 @@ import { type EffectRun, isOpen } from '../effects/effect-run';
 import { runsOf } from '../effects/effect-runs';
 import { inOneSegment } from '../evidence/stage-evidence';
 import type { Baseline } from '../gates/verdict';
-import { judgedShare, type StagePlan, stageKind } from '../plan/plan';
+import { formatShare, judgedShare, type StagePlan, stageKind } from '../plan/plan';
 import { formatDuration } from '../text/duration';
 import { askForApproval, expireApproval, missingApproval, withdrawApproval } from './approval';
 import { mayRollBackByItself, rollBackByItself } from './automatic-rollback';
 import { checkpointCount } from './checkpoint';
 import { askOthers, unconfirmed, withdrawConfirmations } from './confirmation';
-import { follows, isHoldingBack, type MigrationState, openApproval, stageAt } from './migration-state';
+import {
+  follows,
+  isHoldingBack,
+  isRamping,
+  type MigrationState,
+  openApproval,
+  promotedShare,
+  stageAt,
+} from './migration-state';
 import { intend, record } from './routing-change';
 
 /**
@@ -16,6 +24,7 @@ import { intend, record } from './routing-change';
  * health check, then the change of routing; after the last stage, the handover.
  */
 export function advanceIfDue(state: MigrationState, atMs: number): MigrationState {
+  if (isRamping(state)) return stepIfDue(state, atMs);
   const stage = stageAt(state.plan, state.stageIndex);
   if (!hasPassed(state, stage) || state.stage.held !== null || isTooEarly(state, atMs)) return state;
   if (state.phase !== 'observing' || state.paused !== null || state.drift !== null) return state;
@@ -26,6 +35,29 @@ export function advanceIfDue(state: MigrationState, atMs: number): MigrationStat
   if (others.length > 0) return askOthers(state, others, atMs);
   const reason = state.stage.verdict?.sentence ?? '';
   return promote(state, { by: 'cutover', reason, commandId: null, atMs });
+}
+
+/**
+ * The next step of a ramp takes no pass: the stage before has passed, and its share is what this stage was entered for.
+ * It takes that the step was applied for its time, that the candidate answered something during it, and that nothing
+ * holds the stage; a health check comes before it as before every raise.
+ */
+function stepIfDue(state: MigrationState, atMs: number): MigrationState {
+  const { stage, plan, stageIndex, inEffect } = state;
+  const { ramp } = stageAt(plan, stageIndex);
+  const { verdict, held, observedMs } = stage;
+  if (ramp === undefined || verdict === null || held !== null || observedMs < ramp.everyMs) return state;
+  if (state.phase !== 'observing' || state.paused !== null || state.drift !== null) return state;
+  if (state.promotion !== null || isTooEarly(state, atMs) || pendingEffects(state).length > 0) return state;
+  if (!hasAnsweredInStep(state)) return state;
+  const [share, next] = [inEffect?.record.share ?? 0, promotedShare(state, stageIndex)].map(formatShare);
+  const reason = `${formatDuration(observedMs)} at ${share}: the next step is ${next}`;
+  return promote(state, { by: 'cutover', reason, commandId: null, atMs });
+}
+
+/** Missing data is never a pass: a step without an answer of the candidate shows nothing of its room. */
+function hasAnsweredInStep({ stage: { verdict, burnInRequests } }: MigrationState): boolean {
+  return burnInRequests + (verdict?.requests.candidate ?? 0) > 0;
 }
 
 /** Effects of the current stage that are not done: it is not left before they are. */
@@ -41,6 +73,7 @@ export function waitsFor(state: MigrationState): string | null {
     return `waiting for an approval of checkpoint ${approval.checkpoint}: ${approval.asks.join('; ')}`;
   }
   if (state.stage.notBefore != null) return state.stage.notBefore.reason;
+  if (isRamping(state)) return rampWaitsFor(state);
   if (state.stage.verdict?.outcome !== 'pass' || state.stage.held !== null) return null;
   const effects = pendingEffects(state).map(({ effect }) => effect.name);
   if (effects.length > 0) return `waiting for the effects ${effects.join(', ')}`;
@@ -48,6 +81,18 @@ export function waitsFor(state: MigrationState): string | null {
     ? unconfirmed(state)
     : [];
   return others.length > 0 ? `waiting for ${others.join(', ')} to confirm the next stage` : null;
+}
+
+function rampWaitsFor(state: MigrationState): string | null {
+  const { held, verdict, observedMs } = state.stage;
+  const { ramp } = stageAt(state.plan, state.stageIndex);
+  const isOver = ramp !== undefined && verdict !== null && observedMs >= ramp.everyMs;
+  if (held !== null || !isOver) return null;
+  const effects = pendingEffects(state).map(({ effect }) => effect.name);
+  if (effects.length > 0) return `the next step waits for the effects ${effects.join(', ')}`;
+  return hasAnsweredInStep(state)
+    ? null
+    : 'the next step waits for traffic: the candidate has answered nothing in this one';
 }
 
 /** Takes back what was asked for a pass that no longer stands. */
@@ -67,8 +112,9 @@ function isTooEarly({ stage: { notBefore } }: MigrationState, atMs: number): boo
   return notBefore != null && atMs < notBefore.atMs;
 }
 
-function hasPassed({ stage: { verdict, observedMs } }: MigrationState, stage: StagePlan): boolean {
-  return verdict?.outcome === 'pass' && observedMs >= stage.soakMs;
+function hasPassed(state: MigrationState, stage: StagePlan): boolean {
+  const { verdict, observedMs } = state.stage;
+  return verdict?.outcome === 'pass' && observedMs >= stage.soakMs && !isRamping(state);
 }
 
 /** Begins to leave the current stage, which `advanceIfDue` or `refusalOf` has found that it can be left. */
@@ -82,22 +128,27 @@ export function promote(
     readonly override?: boolean;
   },
 ): MigrationState {
-  const holdingBack = isHoldingBack(state);
-  if (state.stageIndex + 1 === state.plan.stages.length && !holdingBack) {
+  const ramping = isRamping(state);
+  const staysInStage = ramping || isHoldingBack(state);
+  if (state.stageIndex + 1 === state.plan.stages.length && !staysInStage) {
     return record(
       { ...state, phase: 'handover' },
       { what: 'handover', by: order.by, reason: order.reason, commandId: order.commandId, atMs: order.atMs },
     );
   }
-  // What was held back moves within the same stage, once it has passed.
-  const toIndex = holdingBack ? state.stageIndex : state.stageIndex + 1;
+  // A step is within its stage; so is what was held back, once the stage has passed.
+  const toIndex = staysInStage ? state.stageIndex : state.stageIndex + 1;
   const { by, reason, commandId, atMs } = order;
-  const leaving = { ...state, retry: null, baseline: baselineOf(state, toIndex) };
+  const leaving = {
+    ...state,
+    retry: null,
+    ...(ramping ? {} : { baseline: baselineOf(state, toIndex) }),
+  };
   if (order.override === true) {
     return intend(leaving, {
-      cause: 'advance',
+      cause: ramping ? 'step' : 'advance',
       stageIndex: toIndex,
-      ...(holdingBack ? { share: stageAt(state.plan, toIndex).share } : {}),
+      ...(staysInStage ? { share: promotedShare(state, toIndex) } : {}),
       by,
       reason,
       commandId,

@@ -96,7 +96,7 @@ export function planProblem(plan: unknown, path: string): string | null {
 
 function stageProblem(stage: unknown, path: string): string | null {
   if (!isJsonObject(stage)) return said(path, 'an object', stage);
-  const { name, share, holdback, mirror, maxCostUsd, deadline, burnIn, gates } = stage;
+  const { name, share, holdback, mirror, maxCostUsd, ramp, deadline, burnIn, gates } = stage;
   if (!isText(name)) return said(`${path}.name`, 'a text', name);
   if (!isPart(share)) return said(`${path}.share`, 'a number from 0 to 1', share);
   if (holdback !== undefined && !(isTime(holdback) && holdback > 0 && holdback < share)) {
@@ -107,6 +107,9 @@ function stageProblem(stage: unknown, path: string): string | null {
   }
   if (mirror !== undefined && !isTime(maxCostUsd)) {
     return said(`${path}.maxCostUsd`, 'a number beside mirror', maxCostUsd);
+  }
+  if (ramp !== undefined && !isRamp(ramp)) {
+    return said(`${path}.ramp`, 'nothing, or an object {"step", "everyMs"} of numbers above 0', ramp);
   }
   if (!isJsonObject(deadline)) return said(`${path}.deadline`, 'an object', deadline);
   if (!isJsonObject(burnIn)) return said(`${path}.burnIn`, 'an object', burnIn);
@@ -137,6 +140,13 @@ function said(path: string, expected: string, arrived: unknown): string {
 
 function isText(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
+}
+
+function isRamp(value: unknown): boolean {
+  if (!isJsonObject(value)) return false;
+  const { step, everyMs } = value;
+  // A step below this would make more of them than a record can hold.
+  return isPart(step) && step >= 1 / 1_000 && isTime(everyMs) && everyMs > 0;
 }
 
 function isPart(value: unknown): value is number {

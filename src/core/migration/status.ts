@@ -3,7 +3,8 @@ import { type EffectRun, isOpen } from '../effects/effect-run';
 import { runsOf } from '../effects/effect-runs';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import type { GateVerdict, ProbeRecord } from '../gates/verdict';
-import { formatShare } from '../plan/plan';
+import { formatShare, judgedShare, type RampPlan } from '../plan/plan';
+import { type RampStatus, rampText } from '../plan/ramp';
 import { type Checkpoint, checkpointCount, routingEffectsOf } from './checkpoint';
 import { refusalOf } from './command-handling';
 import { type Ending, endingOfState } from './ending';
@@ -13,9 +14,11 @@ import {
   type ApprovalRequest,
   highestShareOut,
   isHoldingBack,
+  isRamping,
   type MigrationState,
   type Outcome,
   type Phase,
+  rampStep,
   type SeenCommand,
   stageAt,
 } from './migration-state';
@@ -35,6 +38,8 @@ export interface MigrationStatus {
     readonly share: number;
     /** What stays at legacy until the stage has passed; absent: nothing. */
     readonly holdback?: number;
+    /** How its share is raised; absent: at once. */
+    readonly ramp?: RampPlan;
     /** `ended`: where a rollback found it. */
     readonly state: 'done' | 'now' | 'next' | 'ended';
   }[];
@@ -53,6 +58,8 @@ export interface MigrationStatus {
   /** What callers and money were through in all windows so far. Absent before the first, and from older releases. */
   readonly traffic?: TrafficTally;
   readonly soak: { readonly observedMs: number; readonly requiredMs: number; readonly windows: number };
+  /** On the way to the current stage's own share; absent: it is there, or the stage has no ramp. */
+  readonly ramp?: RampStatus;
   readonly deadlineAtMs: number | null;
   /** What a person is asked to approve. */
   readonly approval: ApprovalRequest | null;
@@ -119,6 +126,7 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
   const stage = stageAt(state.plan, state.stageIndex);
   const { pending } = state;
   const ending = endingOfState(state);
+  const ramp = rampStatus(state);
   return {
     migrationId: state.migrationId,
     route: state.plan.route,
@@ -126,10 +134,11 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     outcome: state.outcome,
     ending,
     stage: stage.name,
-    stages: state.plan.stages.map(({ name, share, holdback }, index) => ({
+    stages: state.plan.stages.map(({ name, share, holdback, ramp }, index) => ({
       name,
       share,
       ...(holdback === undefined ? {} : { holdback }),
+      ...(ramp === undefined ? {} : { ramp }),
       state: stageState(state, index, ending),
     })),
     share: state.inEffect?.record.share ?? 0,
@@ -143,7 +152,12 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     probes: state.probes,
     usage: state.assessment?.usage?.digest ?? null,
     ...(state.traffic === undefined ? {} : { traffic: state.traffic }),
-    soak: { observedMs: state.stage.observedMs, requiredMs: stage.soakMs, windows: state.stage.windows },
+    soak: {
+      observedMs: ramp === null ? state.stage.observedMs : 0,
+      requiredMs: stage.soakMs,
+      windows: state.stage.windows,
+    },
+    ...(ramp === null ? {} : { ramp }),
     deadlineAtMs: state.phase === 'observing' ? nextDeadlineMs(state) : null,
     pending:
       pending === null
@@ -176,6 +190,20 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     refusals: state.refusals,
     badMessages: state.badMessages,
     startedAtMs: state.startedAtMs,
+  };
+}
+
+function rampStatus(state: MigrationState): RampStatus | null {
+  const at = rampStep(state);
+  const stage = stageAt(state.plan, state.stageIndex);
+  if (at === null || at.next === null || stage.ramp === undefined || state.phase === 'closed') return null;
+  return {
+    step: at.step,
+    of: at.of,
+    nextShare: at.next,
+    toShare: judgedShare(stage),
+    observedMs: state.stage.observedMs,
+    everyMs: stage.ramp.everyMs,
   };
 }
 
@@ -216,7 +244,7 @@ export function rollbackEligibilityOf(state: MigrationState): RollbackEligibilit
 /** What is kept at legacy to compare with, in words; null where nothing is. */
 function heldBackText(state: MigrationState): string | null {
   const { stageIndex, plan } = state;
-  if (!isHoldingBack(state) || state.inEffect?.stageIndex !== stageIndex) return null;
+  if (!isHoldingBack(state) || isRamping(state) || state.inEffect?.stageIndex !== stageIndex) return null;
   const { holdback = 0 } = stageAt(plan, stageIndex);
   return `${formatShare(holdback)} stay at legacy to compare with until the stage has passed`;
 }
@@ -258,10 +286,17 @@ function doingNow(state: MigrationState, nowMs: number): string {
     case 'watch':
       return decision.handover
         ? 'waiting for every gateway to be settled on the candidate'
-        : ['watching', heldBackText(state), waitsFor(state)].filter((part) => part !== null).join('; ');
+        : ['watching', rampingText(state), heldBackText(state), waitsFor(state)]
+            .filter((part) => part !== null)
+            .join('; ');
     default:
       return decision satisfies never;
   }
+}
+
+function rampingText(state: MigrationState): string | null {
+  const ramp = rampStatus(state);
+  return ramp === null ? null : `ramping, ${rampText(ramp)}`;
 }
 
 function missingText({ pending }: MigrationState, name: string): string {

@@ -9,6 +9,7 @@ import { differenceWithin } from '../statistics/rate-difference';
 import { scaleSamples } from '../statistics/scaled-samples';
 import { DAY_MS } from '../text/duration';
 import { type AnswerGate, judgedShare, type Plan, type StagePlan, stageKind } from './plan';
+import { rampMs } from './ramp';
 import { SPENDING_MEASURES } from './spending-gate';
 import { ASSUMED_BREACH_RATE, type Traffic } from './traffic';
 
@@ -17,6 +18,8 @@ export interface StageEstimate {
   readonly stage: string;
   /** Of both arms, after burn-in, for half of such stages; null where no number of requests passes. */
   readonly requests: number | null;
+  /** How long the ramp takes before it, at least; in all times below. Absent where there is none. */
+  readonly rampMs?: number;
   /** What takes longest: a goal, or `soak`. */
   readonly heldUpBy: string;
   /** Since the stage's entry; null where no time is enough. */
@@ -58,11 +61,21 @@ export function estimatePlan(plan: Plan, traffic: Traffic): StageEstimate[] {
       rehearses && estimated.decides && stageKind(judged) === 'split'
         ? rehearsed(stage, traffic, estimated)
         : estimated;
-    estimates.push(own);
+    const whole = withRamp(own, rampMs(plan, plan.stages.indexOf(stage)));
     const lastsMs = own.expectedMs ?? stage.soakMs;
+    estimates.push(whole);
     before = { requests: ((1 - judged.share) * lastsMs * traffic.requestsPerDay) / DAY_MS };
   }
   return estimates;
+}
+
+/** Soak and evidence count from the stage's own share on: the ramp comes before both, and the deadline runs through it. */
+function withRamp(estimate: StageEstimate, takesMs: number): StageEstimate {
+  if (takesMs === 0) return estimate;
+  const later = (ms: number | null) => (ms === null ? null : ms + takesMs);
+  const [expectedMs, likelyMs] = [later(estimate.expectedMs), later(estimate.likelyMs)];
+  const decides = estimate.decides && likelyMs !== null && likelyMs <= estimate.holdMs;
+  return { ...estimate, rampMs: takesMs, expectedMs, likelyMs, decides };
 }
 
 const REHEARSALS = 10;

@@ -1,10 +1,16 @@
 import { z } from 'zod';
 import { DECLARED_DIGEST } from '../assessment/declared-identity';
-import { durationSchema, durationTextSchema, nameSchema, shareSchema } from '../configuration/schema-parts';
+import {
+  durationAtLeast,
+  durationSchema,
+  durationTextSchema,
+  nameSchema,
+  shareSchema,
+} from '../configuration/schema-parts';
 import { EFFECT_MOMENTS, type EffectMoment, type PlannedNotification } from '../effects/effect';
 import { plannedEffectSchema } from '../effects/effect-schema';
 import { alphaAtEntry, asParts, GUARDRAIL_WEIGHTS } from '../gates/alpha-spending';
-import { DAY_MS, HOUR_MS, MINUTE_MS } from '../text/duration';
+import { DAY_MS, formatDuration, HOUR_MS, MINUTE_MS } from '../text/duration';
 import { assessPlanSchema } from './assess-plan-schema';
 import { OUTCOMES_PART } from './outcome-gate';
 import { outcomeGatesSchema } from './outcome-gate-schema';
@@ -13,6 +19,7 @@ import {
   formatShare,
   type Gates,
   type IdentityPlan,
+  judgedShare,
   type ParityMargins,
   type ParityPlan,
   type Plan,
@@ -20,6 +27,7 @@ import {
   SHED_PAUSE_PART,
   type StagePlan,
 } from './plan';
+import { MOST_RAMP_STEPS, rampStepCount, shareBefore } from './ramp';
 import { isTimeZone } from './rollout-hours';
 import { SPENDING_MEASURES, SPENDING_PART, type SpendingMeasure } from './spending-gate';
 import { costGateSchema, outputTokensGateSchema } from './spending-gate-schema';
@@ -56,6 +64,9 @@ const HOLDBACK_MOST = 0.2;
 const HOLDBACK = 0.05;
 
 const holdbackSchema = shareSchema.refine((part) => part <= HOLDBACK_MOST, 'expected a part from 0% to 20%');
+
+/** A step shorter than the shortest window would end before anything was seen of it. */
+const LEAST_STEP_MS = 500;
 
 const timeOfDay = z
   .string()
@@ -259,6 +270,17 @@ const stageSchema = z.strictObject({
     .gt(0, 'expected an amount above 0, such as 5')
     .optional()
     .describe('What the copies of a stage with `mirror` may cost, USD; required with it.'),
+  ramp: z
+    .strictObject({
+      step: shareSchema.describe('How much of the traffic each step adds, such as 5%.'),
+      every: durationAtLeast(LEAST_STEP_MS).describe(
+        'How long each step is applied before the next one, such as 10m.',
+      ),
+    })
+    .optional()
+    .describe(
+      "Raises from the share of the stage before to this one's in steps; the soak begins at the stage's own share.",
+    ),
   soak: durationTextSchema.optional().describe('How long the stage is observed, at least.'),
   window: durationTextSchema
     .optional()
@@ -478,6 +500,7 @@ export const planSchema = z
       resolveStage(stage, index, { profile, holdback: index === said.length - 1 ? holdback : 0 }, context),
     );
     checkOrder(stages, context);
+    checkRamps(stages, context);
     const { outcomes = [] } = input;
     const judgesSpending = stages.some(
       ({ share, mirror, gates }) =>
@@ -756,6 +779,7 @@ function resolveStage(
     share: share ?? Number.NaN,
     ...(holdback > 0 ? { holdback } : {}),
     ...(mirror === undefined ? {} : { mirror, maxCostUsd: stage.maxCostUsd ?? Number.NaN }),
+    ...(stage.ramp === undefined ? {} : { ramp: { step: stage.ramp.step, everyMs: stage.ramp.every } }),
     soakMs,
     windowMs,
     minimumSample,
@@ -871,4 +895,50 @@ function checkOrder(stages: readonly ResolvedStage[], context: z.core.$Refinemen
   const last = stages.length - 1;
   if (stages[last]?.share !== 1)
     issue(last, 'share', `expected the last stage to move everything (share 1), got ${stages[last]?.share}`);
+}
+
+/** Whether each ramp has a distance to go, in steps that are neither none nor too many, before its stage is held. */
+function checkRamps(stages: readonly ResolvedStage[], context: z.core.$RefinementCtx): void {
+  for (const [index, stage] of stages.entries()) {
+    const { name, ramp, share, soakMs, deadline } = stage;
+    if (ramp === undefined) continue;
+    const issue = (path: readonly string[], message: string) =>
+      context.addIssue({ code: 'custom', path: ['stages', index, ...path], message });
+    const from = shareBefore({ stages: stages as readonly StagePlan[] }, index);
+    const to = judgedShare(stage);
+    if (!(share > 0)) {
+      issue(
+        ['ramp'],
+        `expected no ramp in "${name}", which raises nothing, got one at share ${formatShare(share)}`,
+      );
+      continue;
+    }
+    if (!(ramp.step > 0)) {
+      issue(['ramp', 'step'], 'expected a step above 0%, such as 5%, got 0%');
+      continue;
+    }
+    if (!(ramp.step < to - from)) {
+      const distance = formatShare(to - from);
+      issue(
+        ['ramp', 'step'],
+        `expected less than the ${distance} from ${formatShare(from)} to ${formatShare(to)}, got ${formatShare(ramp.step)}`,
+      );
+      continue;
+    }
+    const steps = rampStepCount({ from, to, step: ramp.step });
+    if (steps > MOST_RAMP_STEPS) {
+      issue(
+        ['ramp', 'step'],
+        `expected at most ${MOST_RAMP_STEPS} steps from ${formatShare(from)} to ${formatShare(to)}, got ${steps}`,
+      );
+      continue;
+    }
+    const takesMs = (steps - 1) * ramp.everyMs;
+    if (deadline.holdMs > soakMs && deadline.holdMs <= takesMs + soakMs) {
+      issue(
+        ['deadline', 'hold'],
+        `expected a longer time than the ramp of ${formatDuration(takesMs)} and the soak of ${formatDuration(soakMs)} together, got ${formatDuration(deadline.holdMs)}`,
+      );
+    }
+  }
 }

@@ -81,6 +81,10 @@ export interface StagePlan {
    */
   readonly mirror?: number;
   readonly maxCostUsd?: number;
+  /** How the share of the stage before is raised to this one's; absent: at once. */
+  readonly ramp?: RampPlan;
+  /** Of a stage as it is judged during its ramp: the share that comes last. Absent in plans. */
+  readonly rampingTo?: number;
   readonly soakMs: number;
   readonly windowMs: number;
   /** Candidate requests; for assess, probes of each side. */
@@ -106,6 +110,14 @@ export interface StagePlan {
   readonly outcomes?: readonly OutcomeGate[];
   /** Little traffic: wide margins, and a pass that a named person has to approve. */
   readonly profile?: 'small';
+}
+
+/** A raise in steps: each is applied for a while before the next one. */
+export interface RampPlan {
+  /** Of the traffic, above 0. */
+  readonly step: number;
+  /** How long each step is applied, at least. */
+  readonly everyMs: number;
 }
 
 /** How often a migration may be decided wrongly. */
@@ -244,11 +256,14 @@ export function judgedShare({ share, holdback = 0 }: Pick<StagePlan, 'share' | '
   return Number((share - holdback).toPrecision(12));
 }
 
-/** A stage's share as people read it: `10%`, or `95%, then 100%` where some traffic is held back. */
-export function stageShareText(stage: Pick<StagePlan, 'share' | 'holdback' | 'mirror'>): string {
+/** A stage's share as people read it: `10%`, or `95% in steps of 5%, then 100%` where it has a ramp and a holdback. */
+export function stageShareText(stage: Pick<StagePlan, 'share' | 'holdback' | 'mirror' | 'ramp'>): string {
   const share = formatShare(stage.share);
   if (stage.mirror !== undefined) return `${share}, copies ${formatShare(stage.mirror)}`;
-  return stage.holdback === undefined ? share : `${formatShare(judgedShare(stage))}, then ${share}`;
+  const steps = stage.ramp === undefined ? '' : ` in steps of ${formatShare(stage.ramp.step)}`;
+  return stage.holdback === undefined
+    ? `${share}${steps}`
+    : `${formatShare(judgedShare(stage))}${steps}, then ${share}`;
 }
 
 /**

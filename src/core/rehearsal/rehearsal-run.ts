@@ -1,6 +1,7 @@
 import { sumCells } from '../evidence/evidence';
 import { inOneSegment, noStageEvidence, withWindow } from '../evidence/stage-evidence';
 import { judgedSpending, withSpending } from '../evidence/stage-spending';
+import { alphaAtStep } from '../gates/alpha-spending';
 import { judgeStage } from '../gates/judge-stage';
 import type { Baseline, ProbeRecord } from '../gates/verdict';
 import { judgedShare, type StagePlan, stageKind } from '../plan/plan';
@@ -47,7 +48,12 @@ export function rehearseStage(input: StageRehearsalInput): StageRehearsal {
   const models = scenario.models ?? traffic.models ?? 1;
   // What applications will say is not drawn, and what is held back is the control arm.
   const { outcomes: _, ...rehearsed } = input.stage;
-  const stage: StagePlan = { ...rehearsed, share: judgedShare(input.stage) };
+  const stage: StagePlan = {
+    ...rehearsed,
+    share: judgedShare(input.stage),
+    // A ramp itself is not rehearsed: its steps have the other half of the stage's alpha.
+    ...(rehearsed.ramp === undefined ? {} : { alpha: alphaAtStep(rehearsed.alpha, { step: 2, of: 2 }) }),
+  };
   const perMs = traffic.requestsPerDay / DAY_MS;
   const burnInMs = Math.max(stage.burnIn.timeMs, stage.burnIn.requests / (perMs * stage.share));
   const endsAtMs = (window: number) => burnInMs + window * stage.windowMs;

@@ -1,5 +1,6 @@
-import { alphaAtEntry } from '../gates/alpha-spending';
+import { alphaAtEntry, alphaAtStep } from '../gates/alpha-spending';
 import { formatShare, type Plan, type StagePlan, stageKind } from '../plan/plan';
+import { rampStepOf } from '../plan/ramp';
 import { formatDuration } from '../text/duration';
 import { judgeAgain, type RecordedWindow } from './recorded-window';
 
@@ -61,9 +62,16 @@ export function replayPlan(plan: Plan, windows: readonly RecordedWindow[]): Plan
         ? stage.alpha
         : alphaAtEntry(plan.alpha, index + 1 + copying, plan.stages.indexOf(stage));
     const { holdback: _own, ...judged } = stage;
-    const { holdback } = first.stage;
-    const held = holdback === undefined ? {} : { holdback };
-    const replayed = decide({ ...judged, ...held, share: first.share, alpha }, visit);
+    const { holdback, rampingTo } = first.stage;
+    const asRecorded = {
+      ...(holdback === undefined ? {} : { holdback }),
+      ...(rampingTo === undefined ? {} : { rampingTo }),
+    };
+    const step = rampStepOf(plan, plan.stages.indexOf(stage), first.share);
+    const replayed = decide(
+      { ...judged, ...asRecorded, share: first.share, alpha: alphaAtStep(alpha, step) },
+      visit,
+    );
     stages.push({
       stage: stage.name,
       recordedStage: first.stage.name,
@@ -83,7 +91,10 @@ export function replayPlan(plan: Plan, windows: readonly RecordedWindow[]): Plan
   return { stages, withoutEvidence };
 }
 
-/** Windows of one epoch are one visit: a return to a stage gathers its evidence afresh. */
+/**
+ * Windows of one epoch are one visit: a return to a stage gathers its evidence afresh. A step of a ramp is no visit,
+ * because nothing is promoted by it, unless harm was found there.
+ */
 function visitsOf(windows: readonly RecordedWindow[]): RecordedWindow[][] {
   const visits: RecordedWindow[][] = [];
   for (const window of windows) {
@@ -92,7 +103,9 @@ function visitsOf(windows: readonly RecordedWindow[]): RecordedWindow[][] {
     if (current?.[0]?.epoch === window.epoch) current.push(window);
     else visits.push([window]);
   }
-  return visits;
+  return visits.filter(
+    (visit) => visit[0]?.stage.rampingTo === undefined || visit.at(-1)?.result.ended === 'harm',
+  );
 }
 
 function matching(plan: Plan, { stage, share }: RecordedWindow): StagePlan | null {

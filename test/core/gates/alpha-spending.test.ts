@@ -1,5 +1,6 @@
 import {
   alphaAtEntry,
+  alphaAtStep,
   GUARDRAIL_WEIGHTS,
   orderWeight,
   POOL_WEIGHT,
@@ -29,6 +30,15 @@ import { drawEvents, drawLatencies, mostFalseDecisions } from '../../support/sta
 const PLAN = { rollback: 0.05, promotion: 0.05, weights: GUARDRAIL_WEIGHTS };
 const ENTRIES = Array.from({ length: 1_000 }, (_, index) => index + 1);
 const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
+
+it('divides what an entry may spend over the shares of a ramp, and adds nothing to it', () => {
+  const whole = alphaAtEntry({ ...PLAN, outcomes: 0.2 }, 1, 1);
+  const steps = [1, 2, 3, 4].map((step) => alphaAtStep(whole, { step, of: 4 }));
+  expect(sum(steps.map(({ rollback }) => rollback))).toBeCloseTo(whole.rollback, 12);
+  expect(sum(steps.map(({ outcomes = 0 }) => outcomes))).toBeCloseTo(whole.outcomes ?? 0, 12);
+  expect(steps.at(-1)?.rollback).toBe(whole.rollback / 2);
+  expect(alphaAtStep(whole, { step: 1, of: 1 })).toEqual(whole);
+});
 
 describe('alpha over the entries of a migration', () => {
   it('is half, a quarter, an eighth for stages that are entered once', () => {

@@ -70,6 +70,16 @@ function shapeCells(shape: 'plain' | 'stream', models: number, candidateMedian: 
   ).flat();
 }
 
+it('never passes on the way to its own share, and still finds harm there', () => {
+  const ramping = { ...aStage('rolling'), rampingTo: 0.6 };
+  expect(judged(aStage('rolling'), afterWindows([plenty()])).outcome).toBe('pass');
+  expect(judged(ramping, afterWindows([plenty()]))).toMatchObject({
+    outcome: 'inconclusive',
+    sentence: 'rolling is ramping: 50% on the way to 60%, watched for harm, not judged for a promotion',
+  });
+  expect(judged(ramping, afterWindows([plenty({ failures: 400 })]))).toMatchObject({ outcome: 'fail', harm: 'errors' });
+});
+
 describe('errors of two arms', () => {
   it.each([
     ['equal and rare', [3_600, 7], [400, 1], 'pass', false],

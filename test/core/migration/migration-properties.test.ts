@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { dueRuns } from '../../../src/core/effects/effect-runs';
 import type { MigrationEvent } from '../../../src/core/migration/events';
 import { nextDecision, transition } from '../../../src/core/migration/migration';
-import type { MigrationState } from '../../../src/core/migration/migration-state';
+import { isRamping, type MigrationState } from '../../../src/core/migration/migration-state';
 import { rollbackEligibilityOf, statusOf } from '../../../src/core/migration/status';
 import type { Plan } from '../../../src/core/plan/plan';
 import { driftsOf, latchedGateways, withDrifts } from '../../../src/core/routing/drift';
@@ -67,11 +67,18 @@ function holdingBack(plan: Plan): Plan {
   return { ...plan, stages };
 }
 
+/** The same with a ramp in every stage that has so far to go. */
+function ramping(plan: Plan): Plan {
+  const ramp = { step: 0.2, everyMs: 4 * MINUTE_MS };
+  const stages = plan.stages.map((stage) => (stage.share > 0.2 ? { ...stage, ramp } : stage));
+  return { ...plan, stages };
+}
+
 const anyOrder = fc.record({
   /** A gateway that is gone: it answers nothing from the start of what is strange. */
   dead: fc.constantFrom(null, null, null, 'gw-b'),
   /** Half of them with routing alone, so that more migrations get far. */
-  plan: fc.constantFrom(TIMED, PLAN, holdingBack(TIMED), holdingBack(PLAN)),
+  plan: fc.constantFrom(TIMED, PLAN, holdingBack(TIMED), holdingBack(PLAN), ramping(holdingBack(PLAN))),
   /** Benign steps before anything strange happens, so that every stage is a place to start from. */
   lead: fc.nat(60),
   steps: fc.array(
@@ -163,10 +170,12 @@ function endsWell(world: MigrationWorld, steps: number): boolean {
   return world.state.phase === 'closed';
 }
 
-function passedButHeld({ plan, stageIndex, phase, promotion, stage }: MigrationState): boolean {
+function passedButHeld(state: MigrationState): boolean {
+  const { plan, stageIndex, phase, promotion, stage } = state;
   const waits = phase === 'observing' && promotion === null && stage.held !== null && !stage.reevaluating;
   // A window that is ended to judge again adds no soak.
-  const soaked = stage.observedMs >= (plan.stages[stageIndex]?.soakMs ?? 0);
+  const { ramp, soakMs = 0 } = plan.stages[stageIndex] ?? {};
+  const soaked = stage.observedMs >= (isRamping(state) && ramp !== undefined ? ramp.everyMs : soakMs);
   return waits && soaked && stage.verdict?.outcome === 'pass';
 }
 

@@ -21,6 +21,28 @@ function stageOf(estimates: readonly StageEstimate[], name: string): StageEstima
   return found;
 }
 
+it('puts the ramp before the soak and the evidence of a stage, and under its deadline', () => {
+  const stages = (every: string) => [
+    { name: 'assess' },
+    { name: 'canary' },
+    { name: 'rolling', ramp: { step: '5%', every } },
+    { name: 'complete' },
+  ];
+  const rolling = (every: string) =>
+    stageOf(
+      estimatePlan(planSchema.parse({ route: 'chat', stages: stages(every) }), withTraffic(200_000)),
+      'rolling',
+    );
+  const at = stageOf(estimatePlan(standard, withTraffic(200_000)), 'rolling');
+  const later = 7 * 10 * 60_000;
+  expect(rolling('10m')).toMatchObject({
+    ...{ rampMs: later, expectedMs: (at.expectedMs ?? 0) + later, likelyMs: (at.likelyMs ?? 0) + later },
+    decides: true,
+  });
+  // Seven steps of ten hours leave less than the two days of the soak and a window.
+  expect(rolling('10.2h')).toMatchObject({ decides: false });
+});
+
 describe('the days of a stage', () => {
   it('are those of the soak where there is much traffic', () => {
     const estimates = estimatePlan(standard, withTraffic(200_000));

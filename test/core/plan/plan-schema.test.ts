@@ -2,6 +2,7 @@ import { InvalidDocument, parseDocument } from '../../../src/core/configuration/
 import { GUARDRAIL_WEIGHTS } from '../../../src/core/gates/alpha-spending';
 import { type StagePlan, stageKind, stageShareText } from '../../../src/core/plan/plan';
 import { planSchema } from '../../../src/core/plan/plan-schema';
+import { rampMs, rampShares } from '../../../src/core/plan/ramp';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -25,6 +26,37 @@ function problems(value: unknown): string[] {
 const between = (stage: Record<string, unknown>) => ({
   route: 'chat',
   stages: [{ name: 'assess' }, stage, { name: 'complete' }],
+});
+
+/** A stage with a ramp, and what comes after it. */
+const ramped = (stage: Record<string, unknown>, ramp: Record<string, unknown> = {}) => [
+  { ...stage, ramp: { step: '5%', every: '10m', ...ramp } },
+  { name: 'complete' },
+];
+
+it('raises in steps from the share at which the stage before was judged', () => {
+  const ramp = { step: '10%', every: '10m' };
+  const plan = parse({
+    route: 'chat',
+    stages: [
+      { name: 'assess' },
+      { name: 'canary' },
+      { name: 'rolling', share: 0.35, ramp },
+      { name: 'complete', ramp: { ...ramp, step: '30%' } },
+    ],
+  });
+  expect(plan.stages.map((_, index) => rampShares(plan, index))).toEqual([
+    [0],
+    [0.1],
+    // The last step is what is left.
+    [0.2, 0.3, 0.35],
+    [0.65, 0.95],
+  ]);
+  expect(plan.stages.map((_, index) => rampMs(plan, index))).toEqual([0, 0, 1_200_000, 600_000]);
+  expect(plan.stages.map(stageShareText).slice(2)).toEqual([
+    '35% in steps of 10%',
+    '95% in steps of 30%, then 100%',
+  ]);
 });
 
 describe('a holdback', () => {
@@ -404,6 +436,43 @@ it.each([
     'alpha 2',
     { alpha: { promotion: 2 } },
     /^alpha\.promotion: expected a chance above 0 and at most 0\.5, got 2$/,
+  ],
+  [
+    'a ramp in assess',
+    { stages: ramped({ name: 'assess' }) },
+    /^stages\[0\]\.ramp: expected no ramp in "assess", which raises nothing, got one at share 0%$/,
+  ],
+  [
+    'a ramp beside copies',
+    { stages: [{ name: 'assess' }, ...ramped({ name: 'shadow', mirror: 0.1, maxCostUsd: 1 })] },
+    /^stages\[1\]\.ramp: expected no ramp in "shadow", which raises nothing, got one at share 0%$/,
+  ],
+  [
+    'a step of 0',
+    { stages: [{ name: 'assess' }, ...ramped({ name: 'canary' }, { step: 0 })] },
+    /^stages\[1\]\.ramp\.step: expected a step above 0%, such as 5%, got 0%$/,
+  ],
+  [
+    'a step as large as the distance',
+    { stages: [{ name: 'assess' }, { name: 'canary' }, ...ramped({ name: 'rolling' }, { step: '40%' })] },
+    /^stages\[2\]\.ramp\.step: expected less than the 40% from 10% to 50%, got 40%$/,
+  ],
+  [
+    'more steps than a record should hold',
+    { stages: [{ name: 'assess' }, ...ramped({ name: 'canary' }, { step: '0.01%' })] },
+    /^stages\[1\]\.ramp\.step: expected at most 100 steps from 0% to 10%, got 1000$/,
+  ],
+  [
+    'a step of no time',
+    { stages: [{ name: 'assess' }, ...ramped({ name: 'canary' }, { every: '0s' })] },
+    /^stages\[1\]\.ramp\.every: expected at least 500 ms, got "0s"$/,
+  ],
+  [
+    'a hold that comes before the ramp and the soak are over',
+    {
+      stages: [{ name: 'assess' }, ...ramped({ name: 'canary', soak: '71h' }, { step: '1%', every: '10m' })],
+    },
+    /^stages\[1\]\.deadline\.hold: expected a longer time than the ramp of 90 min and the soak of 71 h together, got 72 h$/,
   ],
   ['a holdback of 60%', { holdback: '60%' }, /^holdback: expected a part from 0% to 20%, got "60%"$/],
   [

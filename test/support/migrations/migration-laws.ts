@@ -104,7 +104,10 @@ export class LawKeeper {
     const { stage } = before;
     const entered = after.stage.enteredAtMs !== stage.enteredAtMs || after.inEffect !== before.inEffect;
     const plan = after.plan.stages[after.stageIndex];
-    const passes = after.stage.verdict?.outcome === 'pass' && after.stage.observedMs >= (plan?.soakMs ?? 0);
+    const passes =
+      after.stage.verdict?.outcome === 'pass' &&
+      after.stage.observedMs >= (plan?.soakMs ?? 0) &&
+      !isOnItsWay(after);
     const rolledBack = after.checkpoints
       .slice(before.checkpoints.length)
       .some((entry) => entry.kind === 'recorded' && entry.what === 'deadline');
@@ -270,6 +273,27 @@ function checkShape(after: MigrationState): void {
   demand(after.refusals.length <= 20 && after.verdicts.length <= 20, 'lists are bounded');
 }
 
+/** A step of a ramp is at most one step, within the stage, never beyond its share; pause, hold and drift win. */
+function checkStep(
+  entry: Checkpoint & { kind: 'intended' },
+  before: MigrationState,
+  event: MigrationEvent,
+): void {
+  const current = before.inEffect?.record.share ?? 0;
+  const stage = before.plan.stages[before.stageIndex];
+  demand(stage?.ramp !== undefined && entry.stage === stage.name, 'a step without a ramp');
+  const { ramp, share, holdback = 0 } = stage as typeof stage & { ramp: { step: number; everyMs: number } };
+  demand(entry.share > current, `a step from ${current} to ${entry.share}`);
+  demand(entry.share <= current + ramp.step + 1e-9, `a step of more than ${ramp.step}`);
+  demand(entry.share <= share - holdback + 1e-9, `a step to ${entry.share}, beyond the stage's own share`);
+  demand(before.drift === null, 'law 9: no step over drift');
+  if (event.type === 'command' && event.command.name === 'promote' && event.command.override) return;
+  demand(event.type === 'health checked' && event.healthy, 'a step without a health check');
+  demand(before.paused === null, 'law 4: a step while paused');
+  demand(before.stage.held === null, 'law 3: a step while held');
+  demand(before.stage.observedMs >= ramp.everyMs, 'a step before its time');
+}
+
 /** Law 2: the share rises by an advance only, with a pass or an override behind it. */
 function checkRaise(
   entry: Checkpoint & { kind: 'intended' },
@@ -277,6 +301,10 @@ function checkRaise(
   event: MigrationEvent,
 ): void {
   const current = before.inEffect?.record.share ?? 0;
+  if (entry.cause === 'step') {
+    checkStep(entry, before, event);
+    return;
+  }
   if (entry.cause !== 'advance') {
     demand(entry.share <= current, `law 2: ${entry.cause} raises ${current} to ${entry.share}`);
     return;
@@ -286,7 +314,13 @@ function checkRaise(
   const holdsBack = leaving?.holdback !== undefined && current < leaving.share;
   const next = holdsBack ? leaving : before.plan.stages[before.stageIndex + 1];
   demand(entry.stage === next?.name, 'law 2: one stage at a time');
-  const share = (next?.share ?? 0) - (holdsBack ? 0 : (next?.holdback ?? 0));
+  const whole = (next?.share ?? 0) - (holdsBack ? 0 : (next?.holdback ?? 0));
+  demand(
+    leaving?.ramp === undefined || current >= leaving.share - (leaving.holdback ?? 0) - 1e-9,
+    'a stage that is ramping is not left',
+  );
+  const from = leaving === undefined ? 0 : leaving.share - (leaving.holdback ?? 0);
+  const share = holdsBack || next?.ramp === undefined ? whole : Math.min(whole, from + next.ramp.step);
   demand(Math.abs(entry.share - share) < 1e-9, `law 2: an advance to ${entry.share}, not ${share}`);
   demand(before.drift === null, 'law 9: no advance over drift');
   if (event.type === 'command' && event.command.name === 'promote' && event.command.override) return;
@@ -342,6 +376,13 @@ function checkDriftKept(
   demand(before.drift.kill === null, 'law 9: a reapply under a kill latch');
 }
 
+/** Whether the stage is ramping: below the share that it is judged at. */
+function isOnItsWay({ plan, stageIndex, inEffect }: MigrationState): boolean {
+  const stage = plan.stages[stageIndex];
+  if (stage?.ramp === undefined) return false;
+  return (inEffect?.record.share ?? 0) < stage.share - (stage.holdback ?? 0) - 1e-9;
+}
+
 /** Law 3: a promotion begins on a pass whose soak is over, or by command on a pass. */
 function checkPromotion(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
   const begun = after.promotion !== null && before.promotion === null;
@@ -356,6 +397,13 @@ function checkPromotion(before: MigrationState, event: MigrationEvent, after: Mi
     return;
   }
   const { verdict, observedMs, held } = after.stage;
+  if (begun && isOnItsWay(after)) {
+    // The next step of a ramp: what it takes is checked where it is intended.
+    demand(after.promotion?.toIndex === after.stageIndex, 'law 2: left while it is ramping');
+    demand(before.paused === null || event.type === 'command', 'law 4: a step while paused');
+    demand(verdict !== null && held === null, 'law 3: a step that nothing was seen of, or while held');
+    return;
+  }
   const command = event.type === 'command' && event.command.name === 'promote' ? event.command : null;
   demand(before.paused === null || event.type === 'command', 'law 4: promoted while paused');
   if (command?.override === true) return;
@@ -406,7 +454,10 @@ function checkAmendment(before: MigrationState, event: MigrationEvent, after: Mi
   demand(isDeepStrictEqual(after.stage.evidence, before.stage.evidence), 'an amendment keeps what was seen');
   const isSplit = (after.plan.stages[after.stageIndex]?.share ?? 0) > 0;
   const promotes = after.promotion !== null && after.promotion !== before.promotion;
-  demand(!(isSplit && promotes), 'law 2: an amendment promotes');
+  // What an amendment of notifications alone leaves as it was may be due at that moment: the rollout hours begin.
+  const { notBefore } = before.stage;
+  const isDue = notBefore != null && event.atMs >= notBefore.atMs && after.stage.verdict !== null;
+  demand(!(isSplit && promotes) || isDue, 'law 2: an amendment promotes');
   const gates = ({ plan, stageIndex }: MigrationState) =>
     plan.stages.slice(0, stageIndex + 1).map(({ name, share, gates: margins }) => ({ name, share, margins }));
   demand(isDeepStrictEqual(gates(after), gates(before)), 'what was judged keeps its margins');
