@@ -339,6 +339,29 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await until(isClosed);
   },
 
+  /** A ramp: its steps, one that finds no room at first, a pause, a step back, and a rollback from the middle. */
+  async ramped({ world, begin, order, until }) {
+    world.verdict = { ...PASS, requests: { legacy: 90, candidate: 10 } };
+    const full = 'too little room at the candidate: it allows 600 requests per minute';
+    world.health.push({}, {}, { healthy: false, sentence: full });
+    await begin({
+      stages: stages({ canary: { ramp: { step: '5%', every: '1s' } } }),
+      notify: [{ name: 'hook' }],
+    });
+    await until(({ share }) => share === 0.1);
+    await until(({ share }) => share === 0.15);
+    await order('pause');
+    await order('promote', { stage: 'canary', override: true });
+    await until(({ share, phase }) => share === 0.2 && phase === 'observing');
+    await order('resume');
+    await until(({ share, ramp }) => share === 0.3 && ramp === undefined);
+    await order('rollback', { to: 'previous' });
+    await until(({ share, paused }) => share === 0.25 && paused !== null);
+    await order('resume');
+    await order('rollback');
+    await until(isClosed);
+  },
+
   /** Copies that lose end a migration before anybody was served by the candidate. */
   async lost({ world, begin, until }) {
     await begin({ stages: copyingStages() }, 'shadow');

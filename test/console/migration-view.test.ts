@@ -1,8 +1,10 @@
+import { clockLines } from '../../src/console/terminal/clock-lines';
+import { ASCII } from '../../src/console/terminal/frame-options';
 import { orderView } from '../../src/console/view/order';
 import { endedStatus, statusOf } from '../../src/core/migration/status';
 import { histogramOf } from '../../src/core/statistics/histogram';
 import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migrations/migration-sighting';
-import { givenMigration, HOUR_MS, KILLED, OVERTAKEN } from '../support/migrations/migration-world';
+import { givenMigration, HOUR_MS, KILLED, MINUTE_MS, OVERTAKEN } from '../support/migrations/migration-world';
 
 function inCanary() {
   return givenMigration()
@@ -22,6 +24,25 @@ it('says which stages are done, now and next, and what is left of the soak', () 
   expect(clock).toMatchObject({ soak: { observedMs: HOUR_MS, requiredMs: 24 * HOUR_MS, windows: 1 } });
   expect(clock.deadlineAtMs).toBeGreaterThan(0);
   expect(head).toMatchObject({ route: 'chat', stage: 'canary', share: 0.1, observedShare: 0.098 });
+});
+
+it('shows a ramp in place of the soak, what comes next, and that an override takes a step', () => {
+  const stages = [
+    { name: 'assess' },
+    { name: 'canary' },
+    { name: 'rolling', ramp: { step: 0.2, every: '10m' } },
+  ];
+  const world = givenMigration({ stages: [...stages, { name: 'complete' }] }).reaches('rolling');
+  world.elapse(4 * MINUTE_MS).watches({ observedMs: 4 * MINUTE_MS, verdict: { outcome: 'inconclusive' } });
+  const view = viewOf(world);
+  expect(view.clock.ramp).toMatchObject({ step: 1, of: 2, nextShare: 0.5, observedMs: 4 * MINUTE_MS });
+  expect(view.clock.outlook).toMatchObject({ to: '50% (step 2 of 2)', isStep: true });
+  const frame = { columns: 110, rows: 40, nowMs: world.nowMs, timeText: String, glyphs: ASCII };
+  const lines = clockLines(view, frame).map((line) => line.map(({ text }) => text).join(''));
+  expect(lines[0]).toContain('step 1 of 2, next 50%: 4 min of 10 min');
+  const promote = view.actions.find(({ id }) => id === 'promote');
+  expect(promote?.label).toBe('Take the next step of rolling');
+  expect(promote?.consequence).toContain('Step 2 of 2 of the ramp is applied: 50% of the traffic');
 });
 
 it('is the same for the same sighting, so that nothing is sent while nothing happens', () => {

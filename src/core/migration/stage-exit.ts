@@ -86,6 +86,10 @@ export function waitsFor(state: MigrationState): string | null {
 function rampWaitsFor(state: MigrationState): string | null {
   const { held, verdict, observedMs } = state.stage;
   const { ramp } = stageAt(state.plan, state.stageIndex);
+  const last = state.checkpoints.at(-1);
+  if (held === null && last?.kind === 'recorded' && last.what === 'health check failed') {
+    return `the next step waits: ${last.reason}`;
+  }
   const isOver = ramp !== undefined && verdict !== null && observedMs >= ramp.everyMs;
   if (held !== null || !isOver) return null;
   const effects = pendingEffects(state).map(({ effect }) => effect.name);

@@ -120,11 +120,15 @@ it('sends legacy what the gateway would: its own rules, and objects merged', asy
   expect(body).not.toHaveProperty('top_k');
 });
 
-it('reads the limit of requests per minute out of the headers of a plain answer', async () => {
+it('reads the limits per minute out of the headers of a plain answer', async () => {
   const said = { limit: '600', remaining: '590', reset: '1s' };
   const server = createServer((_request, response) => {
     const headers = Object.entries(said).map(([name, value]) => [`x-ratelimit-${name}-requests`, value]);
-    response.writeHead(200, { 'content-type': 'application/json', ...Object.fromEntries(headers) });
+    const tokens = { 'anthropic-ratelimit-output-tokens-limit': '8000' };
+    response.writeHead(200, {
+      ...{ 'content-type': 'application/json', ...tokens },
+      ...Object.fromEntries(headers),
+    });
     response.end(
       JSON.stringify({ id: 'c', object: 'chat.completion', choices: [{ index: 0, message: {} }] }),
     );
@@ -139,10 +143,12 @@ it('reads the limit of requests per minute out of the headers of a plain answer'
   const limits = { timeoutMs: 2_000, signal: new AbortController().signal };
   expect(await probes.probe('chat', 'candidate', 'plain', limits)).toMatchObject({
     ok: true,
-    requestsPerMinute: 600,
+    rateLimits: { requestsPerMinute: 600, tokensPerMinute: null, outputTokensPerMinute: 8_000 },
   });
   said.reset = 'tomorrow';
-  expect(await probes.probe('chat', 'candidate', 'plain', limits)).toMatchObject({ requestsPerMinute: null });
+  expect(await probes.probe('chat', 'candidate', 'plain', limits)).toMatchObject({
+    rateLimits: { requestsPerMinute: null },
+  });
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });

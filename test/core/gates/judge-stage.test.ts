@@ -77,7 +77,10 @@ it('never passes on the way to its own share, and still finds harm there', () =>
     outcome: 'inconclusive',
     sentence: 'rolling is ramping: 50% on the way to 60%, watched for harm, not judged for a promotion',
   });
-  expect(judged(ramping, afterWindows([plenty({ failures: 400 })]))).toMatchObject({ outcome: 'fail', harm: 'errors' });
+  expect(judged(ramping, afterWindows([plenty({ failures: 400 })]))).toMatchObject({
+    outcome: 'fail',
+    harm: 'errors',
+  });
 });
 
 describe('errors of two arms', () => {

@@ -60,6 +60,9 @@ describe('a ramp', () => {
     world.checksHealth(false);
     expect(world.share).toBe(0.25);
     expect(world.recorded.at(-1)).toBe('health check failed');
+    expect(statusOf(world.state, world.nowMs).doing).toContain(
+      'the next step waits: candidate stream: timeout',
+    );
     expect(world.decision).toMatchObject({ type: 'watch', windowMs: EVERY_MS });
     expect(next(world).share).toBe(0.4);
   });
