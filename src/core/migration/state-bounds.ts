@@ -44,10 +44,22 @@ export function withinBounds(
 export function newestWithin<T>(entries: readonly T[], bytes: number): readonly T[] {
   let left = bytes;
   const from = entries.findLastIndex((entry) => {
-    left -= jsonBytes(entry) + 1;
+    left -= sizeOf(entry) + 1;
     return left < 0;
   });
   return from < 0 ? entries : entries.slice(Math.min(from + 1, entries.length - 1));
+}
+
+/** Sizes that were computed before: entries never change, and lists are cut after every event. */
+const SIZES = new WeakMap<object, number>();
+
+function sizeOf(entry: unknown): number {
+  if (typeof entry !== 'object' || entry === null) return jsonBytes(entry);
+  const known = SIZES.get(entry);
+  if (known !== undefined) return known;
+  const bytes = jsonBytes(entry);
+  SIZES.set(entry, bytes);
+  return bytes;
 }
 
 /** Gives the oldest notifications up where too many wait for a target that is away. */

@@ -29,7 +29,7 @@ export class LawKeeper {
   private hasPassed = false;
 
   check(before: MigrationState, event: MigrationEvent, after: MigrationState): void {
-    requireJson(after, 'state');
+    requireJson(before, after);
     checkEffects(before, after);
     if (before.phase === 'closed') {
       const told = { ...before, checkpoints: after.checkpoints, effects: after.effects ?? [] };
@@ -563,16 +563,29 @@ function demand(holds: boolean, law: string): asserts holds {
  * Freezes a state and all in it, and demands that it is plain JSON. What is frozen was looked at before, so a
  * long migration costs only what is new.
  */
-function requireJson(value: unknown, path: string): void {
-  if (value === null || typeof value === 'string' || typeof value === 'boolean') return;
+function requireJson(before: MigrationState, after: MigrationState): void {
+  const found = notJson(after, before);
+  demand(found === null, `state${found}`);
+}
+
+/**
+ * The path of what JSON does not keep, and what it is; null where all is kept. What was looked at is frozen, and what
+ * stands in the same place as before is not looked at again.
+ */
+function notJson(value: unknown, before: unknown): string | null {
+  if (value === null || typeof value === 'string' || typeof value === 'boolean') return null;
   if (typeof value === 'number') {
-    demand(Number.isFinite(value) && !Object.is(value, -0), `${path} is ${value}, which JSON does not keep`);
-    return;
+    return Number.isFinite(value) && !Object.is(value, -0) ? null : ` is ${value}, which JSON does not keep`;
   }
-  demand(typeof value === 'object', `${path} is ${typeof value}, which JSON does not keep`);
-  if (Object.isFrozen(value)) return;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  demand(Array.isArray(value) || prototype === Object.prototype, `${path} is no plain object`);
-  for (const [key, inner] of Object.entries(value)) requireJson(inner, `${path}.${key}`);
+  if (typeof value !== 'object') return ` is ${typeof value}, which JSON does not keep`;
+  if (value === before || Object.isFrozen(value)) return null;
+  const isPlain = Array.isArray(value) || Object.getPrototypeOf(value) === Object.prototype;
+  if (!isPlain) return ' is no plain object';
+  const known = (typeof before === 'object' ? before : null) as Readonly<Record<string, unknown>> | null;
+  for (const key of Object.keys(value)) {
+    const found = notJson((value as Record<string, unknown>)[key], known?.[key]);
+    if (found !== null) return `.${key}${found}`;
+  }
   Object.freeze(value);
+  return null;
 }
