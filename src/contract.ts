@@ -1,9 +1,11 @@
 import type { HandoverFindings } from './core/assessment/handover-conversation';
+import type { IdentityFindings } from './core/assessment/identity-findings';
 import type { ParityFindings } from './core/assessment/parity-report';
 import type { ProbedFeatures } from './core/assessment/probe-rotation';
 import type { UsageFindings } from './core/assessment/usage-digest';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effects/effect';
 import type { Baseline, ProbeRecord } from './core/gates/verdict';
+import type { IdentityStanding } from './core/identity/identity-standing';
 import type { Checkpoint } from './core/migration/checkpoint';
 import type { CommandName } from './core/migration/command';
 import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from './core/migration/events';
@@ -17,8 +19,9 @@ import type {
   StageProgress,
 } from './core/migration/migration-state';
 import type { AssessPlan } from './core/plan/assess-plan';
+import type { IdentityPlan, ReferencePlan } from './core/plan/identity-plan';
 import type { MigrationEffort } from './core/plan/migration-effort';
-import type { IdentityPlan, ParityPlan, RolloutPlan, StagePlan } from './core/plan/plan';
+import type { ParityPlan, RolloutPlan, StagePlan } from './core/plan/plan';
 import type { RoutingRecord } from './core/routing/routing';
 import type { SavedSteps, TrainingProblem } from './core/training/fine-tune-events';
 import type { TrainingCheckpoint, TrainingFacts, TrainingOutcome } from './core/training/fine-tune-state';
@@ -224,6 +227,8 @@ export interface WatchStageInput {
   readonly knownSilent?: readonly string[];
   /** As the plan declares it, and whether the migration is paused, so that another one need not end the window. Absent: nothing. */
   readonly identity?: IdentityPlan & { readonly paused: boolean };
+  /** Which model the candidate has to serve, and what is known of it; absent where the plan does not ask. */
+  readonly servedModel?: { readonly plan: ReferencePlan; readonly standing: IdentityStanding | null };
   /** What the copies of the stage have cost in all of its entries, USD. Absent: nothing yet. */
   readonly copiesUsd?: number;
 }
@@ -240,6 +245,7 @@ export interface WatchActivities {
   analyseUsage(input: AnalyseUsageInput): Promise<UsageFindings>;
   assess(input: AssessInput): Promise<AssessmentSummary>;
   checkHealth(input: CheckHealthInput): Promise<HealthCheck>;
+  checkIdentity(input: CheckIdentityInput): Promise<IdentityFindings>;
   checkParity(input: CheckParityInput): Promise<ParityResult>;
   handoverProbe(input: HandoverProbeInput): Promise<HandoverResult>;
   watchStage(input: WatchStageInput): Promise<WindowResult>;
@@ -323,6 +329,13 @@ export interface CheckParityInput {
 }
 
 export type ParityResult = ParityFindings;
+
+export interface CheckIdentityInput {
+  readonly route: string;
+  readonly identity: ReferencePlan;
+  /** For one answer. */
+  readonly timeoutMs: number;
+}
 
 export interface HandoverProbeInput {
   readonly route: string;

@@ -6,6 +6,9 @@ import type { UsageFindings } from './core/assessment/usage-digest';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effects/effect';
 import type { EvidenceReading } from './core/evidence/evidence';
 import type { GateVerdict, ProbeRecord, VerdictOutcome } from './core/gates/verdict';
+import type { IdentityQuestion } from './core/identity/identity-questions';
+import type { IdentityReference } from './core/identity/identity-reference';
+import type { IdentityReply } from './core/identity/identity-standing';
 import type { Checkpoint } from './core/migration/checkpoint';
 import type { ApplyResult } from './core/migration/events';
 import type { Drift, Outcome, RosterEntry } from './core/migration/migration-state';
@@ -83,6 +86,27 @@ export interface ProviderPort {
   ): Promise<Reply>;
   /** The route's models: as callers name them, and as the candidate does. */
   models(route: string): readonly { readonly legacy: string; readonly candidate: string }[];
+}
+
+/** Which model a provider serves: a file on this machine, and questions that look like what applications send. */
+export interface IdentityPort {
+  /** Reads a plan's reference. Throws `InvalidDocument` for one that cannot be used. */
+  reference(path: string): Promise<IdentityReference>;
+  /** One question to the candidate, sent once; a failure is a reply. Throws only for a broken configuration. */
+  ask(
+    route: string,
+    model: string | null,
+    question: IdentityQuestion,
+    limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<IdentityReply>;
+  /** The context in tokens that the candidate's list of models names; null where it names none. */
+  contextTokens(
+    route: string,
+    model: string | null,
+    limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<number | null>;
+  /** Uniform in [0, 1). */
+  draw(): number;
 }
 
 /** What a parity run is asked for. */
@@ -266,6 +290,7 @@ export interface Ports {
   readonly gateways: GatewayPort;
   readonly providers: ProviderPort;
   readonly parity: ParityPort;
+  readonly identity: IdentityPort;
   readonly standing: StandingPort;
   readonly usage: UsagePort;
   readonly reports: ReportPort;

@@ -26,9 +26,19 @@ interface PlantedChange {
   readonly to: string;
   /** The history whose migration went the way that is changed. */
   readonly history: string;
+  /** Of its decisions; 3 when absent. */
+  readonly revision?: number;
 }
 
 const CHANGES: readonly PlantedChange[] = [
+  {
+    what: 'nobody is asked which model the candidate serves before it moves',
+    file: 'workflows/decisions.ts',
+    from: 'if (sold !== null) {',
+    to: 'if (false) {',
+    history: 'exchanged',
+    revision: 5,
+  },
   {
     what: 'an advance that reached nobody is waited for',
     file: 'core/migration/push-result.ts',
@@ -268,7 +278,10 @@ async function changedBundle({ file, from, to }: PlantedChange): Promise<{ code:
 
 it.each(CHANGES)('replay refuses a release in which $what', async (change) => {
   const histories = [
-    { workflowId: workflowIdOf(change.history), history: historyOf(`revision-3-${change.history}`) },
+    {
+      workflowId: workflowIdOf(change.history),
+      history: historyOf(`revision-${change.revision ?? 3}-${change.history}`),
+    },
   ];
   const workflowBundle = await changedBundle(change);
   const errors: unknown[] = [];

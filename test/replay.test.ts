@@ -86,6 +86,8 @@ it('has a history of every way that a migration can go', () => {
         ...['revision-5-moved', 'revision-5-moved-2'],
         // A stage that copies: one that passes, one that loses, one that has spent what it may.
         ...['revision-5-copied', 'revision-5-lost', 'revision-5-spent'],
+        // A candidate whose model changes: accepted before anything moves, paused, and asked for.
+        'revision-5-exchanged',
       ],
     ]),
   );

@@ -27,7 +27,10 @@ import { parseDocument } from '../src/core/configuration/schema-parts';
 import { NO_PAIRS } from '../src/core/evidence/pair-counts';
 import { noStageEvidence } from '../src/core/evidence/stage-evidence';
 import { withPairs } from '../src/core/evidence/stage-pairs';
+import { metricVerdict } from '../src/core/gates/gate-metric';
 import type { GateVerdict } from '../src/core/gates/verdict';
+import type { IdentityReference } from '../src/core/identity/identity-reference';
+import { identityStart } from '../src/core/identity/identity-standing';
 import type { CommandName } from '../src/core/migration/command';
 import { type Drift, REVISION } from '../src/core/migration/migration-state';
 import type { MigrationStatus } from '../src/core/migration/status';
@@ -383,6 +386,35 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await until(isClosed);
   },
 
+  /**
+   * A tokenizer that a person accepts before anything moves, another model in canary that pauses, and answers that are
+   * distributed otherwise, for which a stage that has passed waits.
+   */
+  async exchanged({ world, begin, until, order }) {
+    const standing = identityStart(SOLD, 'sold.json');
+    const text = 'identity: another tokenizer than the reference: fixed text 2 has 100 tokens, 113 expected';
+    world.identities.push({ findings: [{ kind: 'approval', item: 'identity', asks: null, text }], standing });
+    await begin({ stages: stages({ canary: { soak: '1s' } }), identity: { reference: 'sold.json' } }, '');
+    await until(({ approval }) => approval !== null);
+    await order('approve');
+    await until(isIn('canary'));
+    const sentence = 'identity: the model that answers name has changed: large before, small now';
+    const event = { what: 'model', got: 'small', sentence } as const;
+    const metric = metricVerdict({
+      ...{ metric: 'served model', outcome: 'fail', unit: 'probes', role: 'guardrail and goal', sentence },
+    });
+    const exchanged = { ...standing, models: ['large', 'small'], events: [event] };
+    const verdict = { ...VERDICT, stage: 'canary', pause: sentence, sentence, metrics: [metric] };
+    world.windows.push({ servedModel: exchanged, verdict });
+    await until(({ paused }) => paused !== null);
+    await order('resume');
+    const asks = 'identity: 90 answers are distributed otherwise than those of the reference';
+    world.verdict = { ...PASS, approvals: [asks] };
+    await until(({ approval }) => approval !== null);
+    await order('rollback');
+    await until(isClosed);
+  },
+
   /** Answers that cannot be checked hold a stage, until somebody answers for it. */
   async unchecked({ world, begin, order, until }) {
     const sentence = 'canary is not evaluated: 40% of the answers of the candidate could not be checked';
@@ -442,6 +474,13 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await order('rollback', { commandId: 'once' });
     await until(isClosed);
   },
+};
+
+/** A reference that nothing is compared with: what was asked is scripted. */
+const SOLD: IdentityReference = {
+  ...{ questionSet: 1, provider: 'original', model: 'large', enrolledAt: '2026-11-29T12:00:00.000Z' },
+  ...{ declared: null, fixed: [28, 41, 26, 32, 26], answers: [], reasons: false, contextTokens: null },
+  digest: `sha256:${'5'.repeat(64)}`,
 };
 
 const VERDICT: Omit<GateVerdict, 'stage'> = {

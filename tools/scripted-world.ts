@@ -9,6 +9,7 @@ import {
   type RoutingActivities,
   type WatchActivities,
 } from '../src/contract';
+import type { IdentityFindings } from '../src/core/assessment/identity-findings';
 import type { ConfirmAnswer } from '../src/core/effects/effect';
 import { noStageEvidence } from '../src/core/evidence/stage-evidence';
 import type { GateVerdict, ProbeRecord } from '../src/core/gates/verdict';
@@ -36,6 +37,7 @@ export interface ScriptedWorld {
   /** What one answer each says, the next one first; else all is well. */
   readonly readings: Partial<RoutingReading>[];
   readonly assessments: Partial<AssessmentSummary>[];
+  readonly identities: IdentityFindings[];
   readonly health: (Partial<HealthCheckResult> | 'fails')[];
   readonly confirms: ConfirmAnswer[];
   /** Whether whoever is asked to confirm says to wait. */
@@ -49,7 +51,7 @@ export function scriptedWorld(): ScriptedWorld {
   return {
     gateways: ['gw-1', 'gw-2'].map(entryOf),
     ...{ silent: [], leaseOver: [], drifts: [], settled: [], verdict: {}, windows: [], readings: [] },
-    ...{ assessments: [], health: [], confirms: [], undecided: false, failing: {} },
+    ...{ assessments: [], identities: [], health: [], confirms: [], undecided: false, failing: {} },
   };
 }
 
@@ -106,6 +108,9 @@ export function scriptedActivities(worlds: ReadonlyMap<string, ScriptedWorld>): 
         const said = worldOf(route).health.shift();
         if (said === 'fails') throw ApplicationFailure.nonRetryable('no answer');
         return { healthy: true, sentence: 'both providers answer', ...said };
+      },
+      async checkIdentity({ route }) {
+        return worldOf(route).identities.shift() ?? { findings: [], standing: null };
       },
       async checkParity() {
         return { findings: [], report: null };

@@ -50,6 +50,7 @@ export function simulatedActivities(
         saltBalanced: true,
       }),
       analyseUsage: async () => ({ digest: null, findings: [] }),
+      checkIdentity: async () => ({ findings: [], standing: null }),
       checkParity: async () => ({ findings: [], report: null }),
       handoverProbe: async () => ({ findings: [], directions: [] }),
       checkHealth: async () => ({ healthy: true, sentence: 'both providers answer' }),

@@ -51,7 +51,7 @@ export default defineConfig({
         text: 'Begin',
         items: pages('concepts', 'quickstart', 'recipes', 'clients', 'endpoints', 'costs', 'leaving'),
       },
-      { text: 'Decide', items: pages('assess', 'parity', 'statistics', 'capacity', 'training') },
+      { text: 'Decide', items: pages('assess', 'parity', 'identity', 'statistics', 'capacity', 'training') },
       {
         text: 'Run',
         items: pages(

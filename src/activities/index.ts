@@ -5,6 +5,7 @@ import { createAssess } from './assess';
 import { createCheckHealth } from './check-health';
 import { createEffectActivities } from './effects';
 import { createHandoverProbe } from './handover-probe';
+import { createCheckIdentity } from './identity/check-identity';
 import { createCheckParity } from './parity';
 import { createRoutingActivities } from './routing';
 import { createWatchStage } from './watch-stage';
@@ -22,6 +23,7 @@ export function createActivities(ports: Ports): {
       analyseUsage: createAnalyseUsage(ports),
       assess: createAssess(ports),
       checkHealth: createCheckHealth(ports),
+      checkIdentity: createCheckIdentity(ports),
       checkParity: createCheckParity(ports),
       handoverProbe: createHandoverProbe(ports),
       watchStage: createWatchStage(ports),

@@ -15,12 +15,14 @@ import {
   type ProbeRecord,
   type VerdictOutcome,
 } from '../core/gates/verdict';
+import type { IdentityStanding } from '../core/identity/identity-standing';
 import type { WindowResult } from '../core/migration/events';
 import { driftKey } from '../core/routing/drift';
 import { leaseOverAfterMs, type Side } from '../core/routing/routing';
 import type { Ports, StageTelemetry } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
+import { startIdentityWatch } from './identity/watch-identity';
 import { startProbing } from './probing';
 import { type RoundResult, renewRound } from './renew-round';
 
@@ -30,6 +32,7 @@ interface WatchProgress {
   readonly observedMs: number;
   readonly probes: ProbeRecord;
   readonly lapses: WindowResult['lapses'];
+  readonly servedModel?: IdentityStanding | null;
 }
 
 /**
@@ -41,6 +44,7 @@ export function createWatchStage(ports: Ports): (input: WatchStageInput) => Prom
   return async (input) => {
     const context = Context.current();
     const probing = startProbing(ports, input, context.cancellationSignal, probesAtStart(input));
+    const served = startIdentityWatch(ports, input, context.cancellationSignal, identityAtStart(input));
     const telemetry = ports.telemetry.stage({
       route: input.route,
       stage: input.handover ? 'handover' : input.stage.name,
@@ -56,7 +60,7 @@ export function createWatchStage(ports: Ports): (input: WatchStageInput) => Prom
     };
     try {
       const window = await withHeartbeats(
-        () => watch({ ports, telemetry, report }, input, context, probing),
+        () => watch({ ports, telemetry, report, servedModel: served.current }, input, context, probing),
         () => progress,
       );
       outcome = window.verdict.outcome;
@@ -65,6 +69,7 @@ export function createWatchStage(ports: Ports): (input: WatchStageInput) => Prom
       throw asFailure(error);
     } finally {
       probing.stop();
+      served.stop();
       telemetry.end(outcome);
     }
   };
@@ -74,15 +79,22 @@ function probesAtStart(input: WatchStageInput): ProbeRecord {
   return (activityInfo().heartbeatDetails as WatchProgress | undefined)?.probes ?? input.probes;
 }
 
+function identityAtStart(input: WatchStageInput): IdentityStanding | null {
+  const before = activityInfo().heartbeatDetails as WatchProgress | undefined;
+  return before?.servedModel ?? input.servedModel?.standing ?? null;
+}
+
 async function watch(
   {
     ports,
     telemetry,
     report,
+    servedModel,
   }: {
     readonly ports: Ports;
     readonly telemetry: StageTelemetry;
     readonly report: (progress: WatchProgress) => void;
+    readonly servedModel: () => IdentityStanding | null;
   },
   input: WatchStageInput,
   context: Context,
@@ -142,9 +154,13 @@ async function watch(
     // What the verdict rests on is what the result tells: probes go on meanwhile.
     const probed = probing.current();
     const identity = probing.identity();
+    const served = servedModel();
     const verdict = judge(input, { evidence, delta, burnIn }, round, {
       probes: probed,
       ...(identity === undefined ? {} : { identity }),
+      ...(input.servedModel === undefined
+        ? {}
+        : { servedModel: { standing: served, alpha: input.servedModel.plan.alpha } }),
     });
     telemetry.round({
       verdict,
@@ -163,9 +179,11 @@ async function watch(
       rosterChanged:
         round.joined.length + left.length > 0 || hasSilenceChanged(input, round, lastAnswerMs, nowMs),
       spent: hasSpent(input, evidence),
+      exchanged: (served?.events.length ?? 0) > (input.servedModel?.standing?.events.length ?? 0),
       burntIn: burnIn && !isBurningIn(input, observedMs, verdict.requests.candidate),
     });
-    report({ elapsedMs, observedMs, probes: probed, lapses });
+    const asked = served === null ? {} : { servedModel: served };
+    report({ elapsedMs, observedMs, probes: probed, lapses, ...asked });
     if (ended !== null) {
       return {
         epoch: input.record.epoch,
@@ -175,6 +193,7 @@ async function watch(
         cursors: round.cursors,
         verdict,
         probes: probed,
+        ...asked,
         traffic: tallyOf(delta),
         lapses,
         drift: round.drifts[0] ?? null,
@@ -215,7 +234,7 @@ function judge(
   input: WatchStageInput,
   window: { readonly evidence: StageEvidence; readonly delta: Evidence; readonly burnIn: boolean },
   round: RoundResult,
-  probed: Pick<GateInput, 'probes' | 'identity'>,
+  probed: Pick<GateInput, 'probes' | 'identity' | 'servedModel'>,
 ): GateVerdict {
   const { stage, record, baseline } = input;
   const live = (side: Side) =>
@@ -261,6 +280,8 @@ function endOf(at: {
   readonly elapsedMs: number;
   readonly rosterChanged: boolean;
   readonly burntIn: boolean;
+  /** The candidate shows another model than before. */
+  readonly exchanged: boolean;
   /** What copies may cost has been spent in this window. */
   readonly spent: boolean;
 }): WindowResult['ended'] | null {
@@ -271,6 +292,7 @@ function endOf(at: {
   if (input.handover && input.roster.every(({ name }) => round.settled.includes(name))) return 'settled';
   if (verdict.metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return 'window over';
   if (isAnotherModel(verdict) && input.identity?.paused === false) return 'window over';
+  if (at.exchanged) return 'window over';
   if (at.spent) return 'budget spent';
   if (input.windowMs === 0) return 'asked';
   return at.burntIn || elapsedMs >= input.windowMs ? 'window over' : null;

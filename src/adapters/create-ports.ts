@@ -7,6 +7,7 @@ import { adminClientTls } from './admin-client-tls';
 import { EffectTargets } from './effect-targets';
 import { GatewayAdmin } from './gateway-admin';
 import { discoverGateways } from './gateway-discovery';
+import { createIdentity } from './identity-files';
 import { observedEffects } from './observed-effects';
 import { createProviderProbes } from './openai/provider-probe';
 import { createParityRuns, type ParityDirectories } from './parity-runs';
@@ -30,6 +31,7 @@ export function createPorts(
     gateways: createGatewayAdmin(configuration, resolveSecret, true),
     providers,
     parity: createParityRuns(configuration, providers, parity),
+    identity: createIdentity({ configuration, resolveSecret }, parity.golden),
     standing: createWorkflowStanding(),
     usage: createUsageLogs({ configuration, resolveSecret, readDocument }),
     reports: createReportWriter(reportsFolder ?? null, codecs),

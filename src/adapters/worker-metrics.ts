@@ -1,5 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { ANSWERS, type GateVerdict, type MetricVerdict, type VerdictOutcome } from '../core/gates/verdict';
+import {
+  ANSWERS,
+  type GateVerdict,
+  type MetricVerdict,
+  SERVED_MODEL,
+  type VerdictOutcome,
+} from '../core/gates/verdict';
 import type { ApplyResult } from '../core/migration/events';
 import type {
   ChangeTelemetry,
@@ -328,6 +334,18 @@ export class WorkerMetrics implements TelemetryPort {
       },
     );
     gauge(
+      'cutover_migration_identity_differs',
+      'Whether the candidate shows another model than the reference, or than before.',
+      [],
+      ({ verdict }) => identityIn(verdict).map(({ differs }) => ({ labels: {}, value: differs ? 1 : 0 })),
+    );
+    gauge(
+      'cutover_migration_identity_evidence',
+      'E-value against the same model by how answers are distributed.',
+      [],
+      ({ verdict }) => identityIn(verdict).map(({ eValue }) => ({ labels: {}, value: eValue })),
+    );
+    gauge(
       'cutover_migration_probe_failures_in_a_row',
       'Probes of a provider that failed since the last one that passed.',
       ['side'],
@@ -362,6 +380,16 @@ export class WorkerMetrics implements TelemetryPort {
 /** What a verdict says of answers; null where its plan does not judge them. */
 function answersIn({ metrics }: GateVerdict): MetricVerdict | null {
   return metrics.find(({ metric }) => metric === ANSWERS) ?? null;
+}
+
+/** What a verdict says of which model answers; empty where its plan does not ask. */
+function identityIn({ metrics }: GateVerdict): { readonly differs: boolean; readonly eValue: number }[] {
+  return metrics
+    .filter(({ metric }) => metric === SERVED_MODEL)
+    .map(({ outcome, eValue, threshold }) => {
+      const [seen, needed] = [eValue ?? 1, threshold ?? Number.POSITIVE_INFINITY];
+      return { differs: outcome === 'fail' || seen >= needed, eValue: seen };
+    });
 }
 
 const SDK_MS = 2_000;

@@ -10,7 +10,7 @@ import { planSchema } from '../core/plan/plan-schema';
  * machine's pauses make p95 of a few hundred local answers say more about the machine than about a provider. A fifth
  * stays at legacy through complete: of a twentieth too few would come within its seconds.
  */
-export const DEMO_PLAN_YAML = `route: chat
+const DEMO_PLAN_YAML = `route: chat
 holdback: 20%
 lease: 6s
 renewal: 1s
@@ -60,9 +60,29 @@ stages:
       latency: { quantile: 0.5, rollbackIncrease: 20, promotionIncrease: 10 }
 `;
 
+/**
+ * The demo's plan as text; with the file of a reference it asks which model the candidate serves, twice a second, and
+ * leaves its canary early: what is to be seen comes in rolling.
+ */
+export function demoPlanYaml(reference: string | null): string {
+  if (reference === null) return DEMO_PLAN_YAML;
+  return DEMO_PLAN_YAML.replace('stages:', `identity: { reference: '${reference}', perHour: 7200 }\nstages:`)
+    .replace('soak: 9s', 'soak: 4s')
+    .replace('minimumSample: 80', 'minimumSample: 30')
+    .replace(
+      'errors: { rollbackRatio: 3, promotionExcess: 0.15 }',
+      'errors: { rollbackRatio: 3, promotionExcess: 0.3 }',
+    )
+    .replace(
+      'answers: { rollbackRatio: 3, promotionExcess: 0.15',
+      'answers: { rollbackRatio: 3, promotionExcess: 0.3',
+    );
+}
+
 /** The demo's plan, parsed like any other. */
-export function demoPlan(): Plan {
-  return parseDocument(planSchema, parseYaml(DEMO_PLAN_YAML, { merge: true }), "the demo's plan");
+export function demoPlan(reference: string | null = null): Plan {
+  const document = parseYaml(demoPlanYaml(reference), { merge: true });
+  return parseDocument(planSchema, document, "the demo's plan");
 }
 
 export interface DemoAddresses {

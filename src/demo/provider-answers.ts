@@ -6,6 +6,8 @@ export interface AskedFor {
   readonly tool: AskedTool | null;
   readonly inputs: number;
   readonly promptTokens: number;
+  /** The last message; empty where there is none. */
+  readonly text: string;
 }
 
 /** The tool that a request names first, with arguments that keep to its schema. */
@@ -48,6 +50,7 @@ export function readAsked(body: Buffer): AskedFor {
     tool: firstTool(parsed.tools),
     inputs: Array.isArray(input) ? input.length : 1,
     promptTokens: Math.ceil(body.length / 4),
+    text: lastText(parsed.messages),
   };
 }
 
@@ -212,6 +215,11 @@ function responsesUsage(asked: AskedFor, outputTokens: number): object {
     output_tokens_details: { reasoning_tokens: 0 },
     total_tokens: asked.promptTokens + outputTokens,
   };
+}
+
+function lastText(messages: unknown): string {
+  const content: unknown = Array.isArray(messages) ? messages.at(-1)?.content : undefined;
+  return typeof content === 'string' ? content : '';
 }
 
 function firstTool(tools: unknown): AskedTool | null {

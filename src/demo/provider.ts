@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { chosenWord, countedBy, type DemoModel } from './demo-model';
 import {
   type AskedFor,
   answerWords,
@@ -34,6 +35,8 @@ export interface ProviderBehaviour {
   failureStatus: number;
   /** Sent as Retry-After with a failure, seconds; null for none. */
   retryAfterS: number | null;
+  /** The model that is served, where it matters which; null: any answers do. */
+  model: DemoModel | null;
   /** Part of the calls of tools whose arguments do not keep to the schema of their tool, 0 to 1. */
   brokenCallRatio: number;
   /** Digests of the weights that are served, by model; stated in the list of models. */
@@ -95,6 +98,7 @@ const DEFAULT_BEHAVIOUR: ProviderBehaviour = {
   retryAfterS: null,
   brokenCallRatio: 0,
   digests: {},
+  model: null,
 };
 
 type Seen = { -readonly [Field in keyof SeenRequest]: SeenRequest[Field] };
@@ -135,7 +139,8 @@ export async function startProvider(options: ProviderOptions): Promise<DemoProvi
     });
     response.setHeader('x-request-id', `req_${options.name}_${requestCount}`);
     const pace = new Pace(behaviour, random);
-    const answered = breaks ? withBrokenArguments(asked) : asked;
+    const counted = behaviour.model === null ? asked : countedBy(behaviour.model, asked);
+    const answered = breaks ? withBrokenArguments(counted) : counted;
     seen.status = await answer(options, behaviour, pace, seen, answered, response, `${requestCount}`);
   });
   server.keepAliveTimeout = 120_000;
@@ -173,6 +178,10 @@ class Pace {
 
   token(): Promise<void> {
     return this.wait(this.behaviour.tokenMs);
+  }
+
+  draw(): number {
+    return this.random();
   }
 
   fails(): boolean {
@@ -228,7 +237,8 @@ async function answer(
       providerErrorBody('The demo provider was made to fail.', 'server_error', null),
     );
   }
-  const words = answerWords(behaviour.tokens);
+  const chosen = behaviour.model === null ? null : chosenWord(behaviour.model, asked, pace.draw());
+  const words = chosen === null ? answerWords(behaviour.tokens) : [chosen];
   if (path === '/embeddings') {
     await pace.wait(behaviour.latencyMs / 2);
     return sendJson(response, 200, embeddings(asked));

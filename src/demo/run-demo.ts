@@ -7,7 +7,7 @@ import type { GateVerdict } from '../core/gates/verdict';
 import type { Checkpoint } from '../core/migration/checkpoint';
 import type { MigrationStatus } from '../core/migration/status';
 import { formatShare } from '../core/plan/plan';
-import { DEMO_PLAN_YAML, demoConfiguration, demoConfigurationYaml, demoPlan } from './documents';
+import { demoConfiguration, demoConfigurationYaml, demoPlan, demoPlanYaml } from './documents';
 import type { LoadCounts } from './load';
 import { liveLine } from './narrator';
 import { type DemoScenario, play } from './scenarios';
@@ -26,6 +26,8 @@ export interface DemoResult {
   readonly rollbackMs: number | null;
   /** What the gate saw when it asked for a rollback; null where it did not. */
   readonly harm: string | null;
+  /** Why cutover paused by itself; null where it did not. */
+  readonly paused: string | null;
 }
 
 interface StageResult {
@@ -73,10 +75,11 @@ async function playDemo({ scenario, say, keep, ui, interrupted }: DemoOptions): 
   const consoles: RunningConsole[] = [];
   const ended = aborted(interrupted);
   try {
-    introduce(stack, scenario, say);
+    const reference = scenario === 'swap' ? await stack.enrol() : null;
+    introduce(stack, { scenario, reference }, say);
     if (ui) consoles.push(await openDemoConsole(stack, say));
     const result = await Promise.race([
-      migrate(stack, scenario, say, interrupted),
+      migrate(stack, { scenario, reference }, say, interrupted),
       ended.then(() => interrupted.throwIfAborted() as never),
     ]);
     summarise(stack, result, say);
@@ -117,9 +120,15 @@ async function openDemoConsole(stack: DemoStack, say: (line: string) => void): P
   return running;
 }
 
-function introduce(stack: DemoStack, scenario: DemoScenario, say: (line: string) => void): void {
+/** What is played, and the file of a reference where it is asked which model the candidate serves. */
+interface Programme {
+  readonly scenario: DemoScenario;
+  readonly reference: string | null;
+}
+
+function introduce(stack: DemoStack, { scenario, reference }: Programme, say: (line: string) => void): void {
   say(`scenario ${scenario}; the plan (seconds instead of days, wider margins):`);
-  for (const line of DEMO_PLAN_YAML.trimEnd().split('\n')) say(`  ${line}`);
+  for (const line of demoPlanYaml(reference).trimEnd().split('\n')) say(`  ${line}`);
   say('the configuration:');
   for (const line of demoConfigurationYaml(stack.addresses, 'legacy').trimEnd().split('\n')) say(`  ${line}`);
   if (stack.uiUrl !== undefined) say(`Temporal UI: ${stack.uiUrl}/namespaces/default/workflows`);
@@ -127,7 +136,7 @@ function introduce(stack: DemoStack, scenario: DemoScenario, say: (line: string)
 
 async function migrate(
   stack: DemoStack,
-  scenario: DemoScenario,
+  { scenario, reference }: Programme,
   say: (line: string) => void,
   interrupted: AbortSignal,
 ): Promise<DemoResult> {
@@ -138,7 +147,7 @@ async function migrate(
   while (load.counts().requests < WARM_REQUESTS) await pause(POLL_MS);
   const configuration = demoConfiguration(stack.addresses, 'legacy', '.');
   const started = await client.start({
-    plan: demoPlan(),
+    plan: demoPlan(reference),
     configuration,
     by: 'demo',
     reason: `scenario ${scenario}`,
@@ -210,7 +219,15 @@ async function migrate(
     historyEvents: await client.historyEventCount('chat'),
     rollbackMs: commandRollbackMs ?? harmToVerifiedMs(checkpoints),
     harm: harmOf(checkpoints)?.reason ?? null,
+    paused: pausedBecause(checkpoints),
   };
+}
+
+function pausedBecause(checkpoints: readonly Checkpoint[]): string | null {
+  const pauses = checkpoints.flatMap((entry) =>
+    entry.kind === 'recorded' && entry.what === 'paused' && entry.by === 'cutover' ? [entry] : [],
+  );
+  return pauses[0]?.reason ?? null;
 }
 
 function harmOf(checkpoints: readonly Checkpoint[]) {
@@ -230,6 +247,7 @@ function harmToVerifiedMs(checkpoints: readonly Checkpoint[]): number | null {
 function summarise(stack: DemoStack, result: DemoResult, say: (line: string) => void): void {
   say(`outcome: ${result.outcome}`);
   if (result.harm !== null) say(`  because: ${result.harm}`);
+  if (result.paused !== null) say(`  paused because: ${result.paused}`);
   for (const { stage, share, observedShare, candidateRequests } of result.stages) {
     const observed = observedShare === null ? '' : `, ${formatShare(observedShare)} observed`;
     say(

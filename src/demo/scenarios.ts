@@ -1,8 +1,8 @@
 import type { CommandName } from '../core/migration/command';
 import type { MigrationStatus } from '../core/migration/status';
-import type { DemoStack } from './stack';
+import { type DemoStack, OTHER_MODEL } from './stack';
 
-export const DEMO_SCENARIOS = ['default', 'regression', 'drift', 'operator'] as const;
+export const DEMO_SCENARIOS = ['default', 'regression', 'drift', 'swap', 'operator'] as const;
 export type DemoScenario = (typeof DEMO_SCENARIOS)[number];
 
 /** What a scenario may look at and do while the migration runs. */
@@ -26,6 +26,8 @@ export async function play(scenario: DemoScenario, stage: Stage): Promise<void> 
       return playRegression(stage);
     case 'drift':
       return playDrift(stage);
+    case 'swap':
+      return playSwap(stage);
     case 'operator':
       return playOperator(stage);
     default:
@@ -59,19 +61,21 @@ async function playDrift({ stack, say, until }: Stage): Promise<void> {
   Object.assign(stack.candidate.behaviour, { brokenCallRatio: 0.6 });
 }
 
-async function playOperator({ stack, say, until, pause, rolledBackIn }: Stage): Promise<void> {
-  const { client } = stack;
-  const command = async (name: CommandName, payload: Record<string, unknown>): Promise<void> => {
-    const startMs = performance.now();
-    say(`operator: ${name} ${JSON.stringify(payload)}`);
-    const { commandId } = await client.command('chat', name, { by: 'demo operator', ...payload });
-    const outcome = await client.follow('chat', commandId);
-    const tookMs = performance.now() - startMs;
-    if (name === 'rollback' || name === 'emergencyRollback') rolledBackIn(tookMs);
-    say(
-      `answer after ${Math.round(tookMs)} ms: ${outcome.message}; verified ${outcome.verified}, checkpoint ${outcome.checkpoint ?? '-'}, epoch ${outcome.epoch ?? '-'}, gateways ${outcome.gateways.join(', ') || '-'}`,
-    );
-  };
+async function playSwap(stage: Stage): Promise<void> {
+  const { stack, say, until } = stage;
+  await until((status) => status.stage === 'rolling' && status.phase === 'observing');
+  say(
+    'the candidate, a relay, serves another model behind the same name from now on: no status or latency changes',
+  );
+  Object.assign(stack.candidate.behaviour, { model: OTHER_MODEL });
+  const { paused } = await until((status) => status.paused !== null);
+  say(`paused by ${paused?.by}: ${paused?.reason}`);
+  await operator(stage)('rollback', { reason: 'it is not the model that was sold' });
+}
+
+async function playOperator(stage: Stage): Promise<void> {
+  const { until, pause } = stage;
+  const command = operator(stage);
   await until((status) => status.stage === 'canary' && status.phase === 'observing');
   await pause(2_000);
   await command('pause', { reason: 'let us look at the dashboards' });
@@ -82,4 +86,22 @@ async function playOperator({ stack, say, until, pause, rolledBackIn }: Stage): 
   await command('rollback', { to: 'previous', reason: 'a customer reports odd answers' });
   await pause(3_000);
   await command('emergencyRollback', { reason: 'it is the candidate' });
+}
+
+type Commander = (name: CommandName, payload: Record<string, unknown>) => Promise<void>;
+
+/** Somebody who sends commands and waits for what comes of them. */
+function operator({ stack, say, rolledBackIn }: Stage): Commander {
+  const { client } = stack;
+  return async (name: CommandName, payload: Record<string, unknown>): Promise<void> => {
+    const startMs = performance.now();
+    say(`operator: ${name} ${JSON.stringify(payload)}`);
+    const { commandId } = await client.command('chat', name, { by: 'demo operator', ...payload });
+    const outcome = await client.follow('chat', commandId);
+    const tookMs = performance.now() - startMs;
+    if (name === 'rollback' || name === 'emergencyRollback') rolledBackIn(tookMs);
+    say(
+      `answer after ${Math.round(tookMs)} ms: ${outcome.message}; verified ${outcome.verified}, checkpoint ${outcome.checkpoint ?? '-'}, epoch ${outcome.epoch ?? '-'}, gateways ${outcome.gateways.join(', ') || '-'}`,
+    );
+  };
 }

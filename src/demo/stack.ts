@@ -1,18 +1,22 @@
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createGatewayAdmin } from '../adapters/create-ports';
 import type { GatewayAdmin } from '../adapters/gateway-admin';
+import { enrolModel } from '../adapters/identity-enrolment';
+import { askableModel } from '../adapters/identity-files';
 import { MigrationClient } from '../client';
 import { cacheDirectory, environment } from '../config';
 import { SEARCH_ATTRIBUTES } from '../contract';
+import { referenceFile } from '../core/identity/identity-reference-schema';
 import { type RunningGateway, startGateway } from '../gateway/main';
 import { startTemporalServer } from '../temporal-server/dev-server';
 import { freePorts } from '../temporal-server/free-port';
 import { findTemporal } from '../temporal-server/temporal-source';
 import { startWorker } from '../worker';
+import type { DemoModel } from './demo-model';
 import { type DemoAddresses, demoConfiguration } from './documents';
 import { type LoadThread, startLoadThread } from './load-thread';
 import { type DemoProvider, startProvider } from './provider';
@@ -27,10 +31,18 @@ export interface DemoStack {
   readonly legacy: DemoProvider;
   readonly candidate: DemoProvider;
   readonly load: LoadThread;
+  /** Serves one model at both providers, asks legacy for it, and returns the file of that reference. */
+  enrol(): Promise<string>;
   /** What an operator does after the migration: every gateway gets the configuration that says settled: candidate. */
   settle(): Promise<void>;
   stop(): Promise<void>;
 }
+
+/** The model that is sold in a demo in which that matters, and another one. */
+const SOLD_MODEL: DemoModel = { bytesPerToken: 4, seed: 1 };
+export const OTHER_MODEL: DemoModel = { bytesPerToken: 3.5, seed: 2 };
+/** Few: a demo takes seconds. */
+const ENROLMENT = { samples: 20, concurrency: 32, timeoutMs: 10_000, declared: null } as const;
 
 const RATE_PER_SECOND = 100;
 /** How long a load balancer takes to forget a replica. */
@@ -122,7 +134,22 @@ export async function startDemoStack(
         load.use(data);
       }
     };
-    return { client, admin, addresses, uiUrl: temporal.uiUrl, legacy, candidate, load, settle, stop };
+    const enrol = async (): Promise<string> => {
+      Object.assign(legacy.behaviour, { model: SOLD_MODEL });
+      Object.assign(candidate.behaviour, { model: SOLD_MODEL });
+      const configuration = demoConfiguration(addresses, 'legacy', folder);
+      const original = { provider: 'legacy-llm', model: 'large-chat' };
+      const reference = await enrolModel(askableModel({ configuration, resolveSecret }, original), {
+        ...ENROLMENT,
+        now: new Date(),
+        signal: interrupted,
+        progress: () => undefined,
+      });
+      const file = join(folder, 'identity.json');
+      writeFileSync(file, referenceFile(reference));
+      return file;
+    };
+    return { client, admin, addresses, uiUrl: temporal.uiUrl, legacy, candidate, load, enrol, settle, stop };
   } catch (error) {
     await stop();
     throw error;

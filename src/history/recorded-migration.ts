@@ -179,6 +179,7 @@ function windowsOf(run: RunHistory): Omit<RecordedWindow, 'number'>[] {
         baseline: given.baseline,
         observedBeforeMs: given.progress.observedMs,
         handover: given.handover,
+        ...(given.servedModel === undefined ? {} : { identityAlpha: given.servedModel.plan.alpha }),
         result: result as WindowResult,
       },
     ];

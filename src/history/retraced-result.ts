@@ -1,5 +1,11 @@
 import { FAILURES } from '../contract';
-import { rejectedByUsage, withHandover, withParity, withUsage } from '../core/assessment/assessment';
+import {
+  rejectedByUsage,
+  withHandover,
+  withIdentity,
+  withParity,
+  withUsage,
+} from '../core/assessment/assessment';
 import type { UsageFindings } from '../core/assessment/usage-digest';
 import { dueRuns } from '../core/effects/effect-runs';
 import type {
@@ -12,6 +18,7 @@ import type {
   WindowResult,
 } from '../core/migration/events';
 import type { AssessmentSummary, MigrationState } from '../core/migration/migration-state';
+import { referencePlanOf } from '../core/plan/identity-plan';
 import { activityName, firstPayload, type HistoryEvent, isObject } from './temporal-history';
 
 /** An event of the state machine before its time is known. */
@@ -78,6 +85,7 @@ interface Found {
   readonly usage?: UsageFindings;
   readonly probed?: AssessmentSummary;
   readonly parity?: NonNullable<AssessmentSummary['parity']>;
+  readonly identity?: NonNullable<AssessmentSummary['identity']>;
   readonly handover?: NonNullable<AssessmentSummary['handover']>;
 }
 
@@ -85,6 +93,7 @@ interface Found {
 const FINDINGS: Readonly<Record<string, keyof Found>> = {
   analyseUsage: 'usage',
   assess: 'probed',
+  checkIdentity: 'identity',
   checkParity: 'parity',
   handoverProbe: 'handover',
 };
@@ -98,6 +107,11 @@ function assessmentOf(found: Found, { plan, assessment, stage }: MigrationState)
   if (found.probed === undefined) return null;
   let summary = usage === undefined ? found.probed : withUsage(found.probed, usage);
   if (summary.outcome !== 'pass') return summary;
+  if (referencePlanOf(plan) !== null) {
+    const identity = known?.identity ?? found.identity;
+    if (identity === undefined) return null;
+    summary = withIdentity(summary, identity);
+  }
   if (plan.parity !== undefined) {
     const parity = known?.parity ?? found.parity;
     if (parity === undefined) return null;

@@ -20,6 +20,7 @@ import {
   isSettled,
   rejectedByUsage,
   withHandover,
+  withIdentity,
   withParity,
   withUsage,
 } from '../core/assessment/assessment';
@@ -36,6 +37,7 @@ import {
   stageAt,
 } from '../core/migration/migration-state';
 import { statusOf } from '../core/migration/status';
+import { referencePlanOf } from '../core/plan/identity-plan';
 import { plannedEffort } from '../core/plan/migration-effort';
 import { formatShare } from '../core/plan/plan';
 import { driftsOf } from '../core/routing/drift';
@@ -146,8 +148,20 @@ async function assess(state: MigrationState): Promise<Result> {
 /** What both providers make of golden prompts and of each other's conversations, as far as the plan asks. */
 async function compare(state: MigrationState, passed: AssessmentSummary): Promise<AssessmentSummary> {
   const { parity: plan, handover, route, probes } = state.plan;
+  const sold = referencePlanOf(state.plan);
   const known = state.stage.reevaluating ? undefined : (state.assessment ?? undefined);
   let summary = passed;
+  if (sold !== null) {
+    const { checkIdentity } = watchActivities(`Ask which model the candidate of ${route} serves`, {
+      startToCloseTimeout: 30 * MINUTE_MS,
+      heartbeatTimeout: PARITY_HEARTBEAT_MS,
+    });
+    const { timeoutMs } = probes;
+    summary = withIdentity(
+      summary,
+      known?.identity ?? (await checkIdentity({ route, identity: sold, timeoutMs })),
+    );
+  }
   if (plan !== undefined) {
     const { checkParity } = watchActivities(`Compare answers to ${plan.golden}`.slice(0, 200), {
       startToCloseTimeout: PARITY_MS,
@@ -247,6 +261,7 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
   );
   const { identity } = state.plan;
   const { evidence, cursors, observedMs, windows, burnInRequests } = state.stage;
+  const sold = referencePlanOf(state.plan);
   const window = await watchStage({
     route: state.plan.route,
     record,
@@ -263,6 +278,7 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
     ...(follows(state, 3) ? { knownSilent: state.unreachable } : {}),
     ...(identity === undefined ? {} : { identity: { ...identity, paused: state.paused !== null } }),
     ...(state.copiesUsd === undefined ? {} : { copiesUsd: state.copiesUsd }),
+    ...(sold === null ? {} : { servedModel: { plan: sold, standing: state.servedModel ?? null } }),
     knownDrift: state.drift === null ? null : `${state.drift.gateway}: ${state.drift.kind}`,
   });
   return { type: 'watched', window };

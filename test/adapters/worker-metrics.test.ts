@@ -119,6 +119,24 @@ describe("a worker's metrics", () => {
     ]);
   });
 
+  it.each([
+    ['pass', 3, 0],
+    ['pass', 140, 1],
+    ['fail', 1, 1],
+  ] as const)('say whether another model answers: %s with e-value %d', async (outcome, eValue, differs) => {
+    const identity = metricVerdict({
+      ...{ metric: 'served model', outcome, sentence: '', unit: 'probes', role: 'guardrail and goal' },
+      ...{ eValue, threshold: 100 },
+    });
+    metrics.stage(CANARY).round(round({}, { metrics: [identity] }));
+    expect(await lines('cutover_migration_identity_differs')).toEqual([
+      `cutover_migration_identity_differs{route="chat"} ${differs}`,
+    ]);
+    expect(await lines('cutover_migration_identity_evidence')).toEqual([
+      `cutover_migration_identity_evidence{route="chat"} ${eValue}`,
+    ]);
+  });
+
   it('leave nothing of an earlier verdict or stage behind', async () => {
     metrics.stage(CANARY).round(round());
     const rolling = metrics.stage({ ...CANARY, stage: 'rolling', shareAsked: 0.5 });

@@ -35,19 +35,21 @@ const ANTHROPIC_VERSION = '2023-06-01';
 
 /**
  * The official client of a provider, and the only one there is. `maxRetries` is 0: those who call decide what is worth
- * a second try, and a retried probe would hide what it looks for. Throws `UnresolvedSecret`.
+ * a second try, and a retried probe would hide what it looks for. `marked` false: nothing says that a request is a
+ * probe. Throws `UnresolvedSecret`.
  */
 export function providerClient(
   provider: ProviderEndpoint,
   resolveSecret: (reference: string) => string,
   timeoutMs: number,
+  { marked = true }: { readonly marked?: boolean } = {},
 ): OpenAI {
   const { auth } = provider;
   const isAnthropic = provider.dialect === 'anthropic';
   const defaultHeaders: Record<string, string | null> = {
     ...(isAnthropic ? { 'anthropic-version': ANTHROPIC_VERSION } : {}),
     ...lowerCaseNames(provider.headers),
-    [PROBE_HEADER]: '1',
+    ...(marked ? { [PROBE_HEADER]: '1' } : {}),
   };
   const defaultQuery: Record<string, string> = { ...provider.query };
   let apiKey = 'none';
@@ -105,6 +107,11 @@ export function bodyOfSide<T extends object>(
 /** The model that a question is sent to, as that side names it, and how its parameters change on the way. */
 export function modelOfSide(route: RouteConfiguration, side: Side, question: Question): ModelOfSide {
   return sideOf(route, side, { model: question.model, purpose: question.kind });
+}
+
+/** The model that a chat is sent to, as a side names it; null for the first that the route maps. */
+export function modelOfRoute(route: RouteConfiguration, side: Side, model: string | null): string {
+  return sideOf(route, side, { model, purpose: 'chat' }).name;
 }
 
 function sideOf(route: RouteConfiguration, side: Side, asked: Asked): ModelOfSide {

@@ -1,4 +1,5 @@
 import { pointsText } from '../../core/gates/gate-metric';
+import type { IdentityPlan } from '../../core/plan/identity-plan';
 import {
   formatShare,
   type Plan,
@@ -80,15 +81,27 @@ export function printConditions(plan: Plan, nowMs: number): void {
   rows.push(...stages.flatMap(copiesRow));
   rows.push(...stages.flatMap((_stage, index) => rampRow(plan, index)));
   rows.push(...stages.filter(({ share }) => share === 1).map(holdbackRow));
-  if (identity?.declared !== undefined) {
-    rows.push(['identity', `${identity.declared} is what the candidate's server must state in /v1/models`]);
-  }
+  for (const text of identityTexts(identity)) rows.push(['identity', text]);
   if (rollout !== undefined) rows.push(['rollout', nextPossibleText(rollout, nowMs)]);
   for (const { name, moments } of notify)
     rows.push([name, `is notified of ${moments?.join(', ') ?? 'everything'}`]);
   if (rows.length === 0) return;
   printLine();
   printTable(['ALSO', ''], rows);
+}
+
+function identityTexts(identity: IdentityPlan | undefined): string[] {
+  const { reference, declared, perHour = 0, alpha = 0 } = identity ?? {};
+  return [
+    ...(declared === undefined
+      ? []
+      : [`${declared} is what the candidate's server must state in /v1/models`]),
+    ...(reference === undefined
+      ? []
+      : [
+          `the candidate must show the model of ${reference}: ${perHour} questions per hour, wrongly doubted with a chance of ${formatShare(alpha)}`,
+        ]),
+  ];
 }
 
 function copiesRow({ name, mirror, maxCostUsd = 0 }: StagePlan): string[][] {

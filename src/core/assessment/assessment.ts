@@ -4,6 +4,7 @@ import type { GatewayStatus, StickyKey } from '../routing/routing';
 import type { IdentityReading } from './declared-identity';
 import type { Finding } from './finding';
 import type { HandoverFindings } from './handover-conversation';
+import type { IdentityFindings } from './identity-findings';
 import type { ParityFindings } from './parity-report';
 import type { UsageFindings } from './usage-digest';
 
@@ -152,6 +153,12 @@ export function withFindings(providers: AssessmentSummary, findings: readonly Fi
 export function withParity(summary: AssessmentSummary, parity: ParityFindings): AssessmentSummary {
   const found = withFindings(summary, parity.findings);
   return parity.findings.some(({ kind }) => kind === 'doubt') ? found : { ...found, parity };
+}
+
+/** Which model the candidate serves counts as well. */
+export function withIdentity(summary: AssessmentSummary, identity: IdentityFindings): AssessmentSummary {
+  const found = withFindings(summary, identity.findings);
+  return identity.findings.some(({ kind }) => kind === 'doubt') ? found : { ...found, identity };
 }
 
 /** What handed-over conversations showed counts as well. */

@@ -26,6 +26,7 @@ import {
   judgeSampleRatio,
   judgeShed,
 } from './judge-rates';
+import { judgeServedModel, servedModelAsks } from './judge-served-model';
 import { ANSWER_PAIRS, judgeShadow, shownPairs } from './judge-shadow';
 import { judgeSpending } from './judge-spending';
 import { lowPowerOf } from './low-power';
@@ -40,6 +41,7 @@ import {
   JUDGING_RULES,
   type LowPower,
   type MetricVerdict,
+  SERVED_MODEL,
   SHED,
 } from './verdict';
 
@@ -69,7 +71,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     ...(foreign ? [foreignEvidence(input.evidence.epoch, epoch)] : []),
   ];
   const shadow = stageKind(stage) === 'shadow';
-  const metrics = shadow
+  const judgedByTraffic = shadow
     ? [...missing, ...judgeShadow(judged), probes(stage, input)]
     : input.burnIn
       ? [...missing, judgeFloor(judged), probes(stage, input), ...failuresInARow(judged, input)]
@@ -93,6 +95,8 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
           ...usage(judged),
           ...shownPairs(judged),
         ];
+  const { servedModel } = input;
+  const metrics = [...judgedByTraffic, ...(servedModel === undefined ? [] : [judgeServedModel(servedModel)])];
   // Law 3: at complete only a legacy whose probes pass is a place to go back to by itself.
   const last = stageKind(stage) === 'complete' || stage.holdback !== undefined;
   const mayRollBack = !last || isAnswering(input.probes.legacy);
@@ -110,11 +114,16 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const approvals = [
     ...(unhealthy && floor !== undefined ? [floor.sentence] : []),
     ...(lowPower === null ? [] : [`a pass on little traffic: ${lowPower.sentence}`]),
+    ...(servedModel === undefined ? [] : servedModelAsks(servedModel)),
   ];
   const pausing = metrics.find(
     ({ metric, outcome: said }) =>
       said === 'fail' &&
-      (metric === IDENTITY || metric === 'sample ratio' || metric === SHED || isOutcomeReports({ metric })),
+      (metric === IDENTITY ||
+        metric === SERVED_MODEL ||
+        metric === 'sample ratio' ||
+        metric === SHED ||
+        isOutcomeReports({ metric })),
   );
   return {
     stage: stage.name,

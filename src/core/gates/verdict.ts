@@ -1,6 +1,7 @@
 import type { IdentityReading } from '../assessment/declared-identity';
 import type { BreachClass } from '../evidence/evidence';
 import type { LatencyMeasure, StageEvidence } from '../evidence/stage-evidence';
+import type { IdentityStanding } from '../identity/identity-standing';
 
 /** What a gate or one of its metrics says. `not applicable` neither passes nor holds. */
 export type VerdictOutcome = 'pass' | 'fail' | 'inconclusive' | 'not evaluated' | 'not applicable';
@@ -47,6 +48,9 @@ export interface BreachCount {
 
 /** What `legacy` and `candidate` count. */
 export type MetricUnit = 'rate' | 'ms' | 'usd' | 'tokens' | 'requests' | 'keys' | 'probes' | 'p-value';
+
+/** The metric of which model answers; in verdicts by a plan that watches it. */
+export const SERVED_MODEL = 'served model';
 
 /** The metric that pauses a stage of low traffic; among a verdict's metrics only while it does. */
 export const FAILURES_IN_A_ROW = 'failures in a row';
@@ -172,6 +176,13 @@ export const NO_PROBES: ProbeStreak = {
   meanMs: null,
 };
 
+/** What is known of the candidate's model, and how much evidence makes it another. */
+export interface JudgedServedModel {
+  /** Null before anything was asked. */
+  readonly standing: IdentityStanding | null;
+  readonly alpha: number;
+}
+
 /** What a gate is judged on: evidence of one epoch, probes, and how long the stage was observed. */
 export interface GateInput {
   readonly evidence: StageEvidence;
@@ -187,6 +198,8 @@ export interface GateInput {
   /** Gateways of the roster whose evidence is missing: then nothing passes. */
   readonly silent: readonly string[];
   readonly baseline: Baseline | null;
+  /** Which model answers, where the plan watches it. Absent: it does not. */
+  readonly servedModel?: JudgedServedModel;
   /** Whether to foresee how many more requests decide (`moreRequests`); rehearsals do without. Yes when absent. */
   readonly foresees?: boolean;
 }

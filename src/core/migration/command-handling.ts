@@ -1,3 +1,4 @@
+import { identityAccepted } from '../identity/identity-standing';
 import { formatShare, judgedShare } from '../plan/plan';
 import { latchedGateways, withDrifts } from '../routing/drift';
 import { amend } from './amendment/amendment';
@@ -262,6 +263,10 @@ function resume(
  * epoch all evidence is fresh anyway.
  */
 function withPauseAccepted(state: MigrationState, cause: Pause['cause'] | undefined): MigrationState {
+  if (cause === 'served model' && state.servedModel !== undefined) {
+    // A watch that was under way is pre-empted by the resume: the next one begins from here.
+    return { ...state, servedModel: identityAccepted(state.servedModel) };
+  }
   const isAccepted = cause === 'candidate closed' || cause === 'sample ratio' || cause === 'outcome reports';
   if (!follows(state, 3) || !isAccepted) return state;
   return { ...state, stage: { ...state.stage, accepted: cause } };

@@ -2,6 +2,7 @@ import type { ConfirmAnswer, Json } from '../effects/effect';
 import type { StageEvidence } from '../evidence/stage-evidence';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import type { GateVerdict, ProbeRecord } from '../gates/verdict';
+import type { IdentityStanding } from '../identity/identity-standing';
 import type { RoutingRecord } from '../routing/routing';
 import type { Command } from './command';
 import type { AssessmentSummary, Drift, RosterEntry } from './migration-state';
@@ -116,6 +117,8 @@ export interface WindowResult {
   readonly cursors: Readonly<Record<string, string>>;
   readonly verdict: GateVerdict;
   readonly probes: ProbeRecord;
+  /** Which model the candidate serves. Absent where the plan does not ask. */
+  readonly servedModel?: IdentityStanding;
   /** What callers and money were through in it. Absent from workers of older releases. */
   readonly traffic?: TrafficTally;
   readonly lapses: readonly {

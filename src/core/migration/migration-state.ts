@@ -1,11 +1,13 @@
 import type { ApprovalQuestion } from '../assessment/finding';
 import type { HandoverFindings } from '../assessment/handover-conversation';
+import type { IdentityFindings } from '../assessment/identity-findings';
 import type { ParityFindings } from '../assessment/parity-report';
 import type { UsageFindings } from '../assessment/usage-digest';
 import type { EffectRun } from '../effects/effect-run';
 import { type AcceptedCause, noStageEvidence, type StageEvidence } from '../evidence/stage-evidence';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from '../gates/verdict';
+import type { IdentityStanding } from '../identity/identity-standing';
 import { judgedShare, type Plan, type StagePlan } from '../plan/plan';
 import { type RampStep, rampShares, rampStepOf } from '../plan/ramp';
 import type { SealedEntries } from '../record/record-seal';
@@ -145,6 +147,7 @@ export interface Pause {
     | 'rollback'
     | 'sample ratio'
     | 'outcome reports'
+    | 'served model'
     | 'candidate closed'
     | 'failures in a row'
     | 'identity';
@@ -173,6 +176,8 @@ export interface AssessmentSummary {
   readonly usage?: UsageFindings;
   /** What golden prompts showed; absent where the plan names none. */
   readonly parity?: ParityFindings;
+  /** Which model the candidate serves; absent where the plan does not ask. */
+  readonly identity?: IdentityFindings;
   /** What became of conversations that one provider began and the other went on with; absent: not tried. */
   readonly handover?: HandoverFindings;
   /** What a named person has to approve before anything is moved; absent: nothing. */
@@ -261,6 +266,8 @@ export interface MigrationState {
   readonly baseline: Baseline | null;
   /** What callers and money were through in all windows. Absent before the first, and in older records. */
   readonly traffic?: TrafficTally;
+  /** Which model the candidate serves, as far as it was asked. Absent where the plan does not ask. */
+  readonly servedModel?: IdentityStanding;
   /** What a stage that copies has spent, USD, all of its entries together. Absent while it has copied nothing. */
   readonly copiesUsd?: number;
   readonly assessment: AssessmentSummary | null;

@@ -250,6 +250,7 @@ function assessed(
     ...state,
     assessment,
     probes: assessment.probes,
+    ...(assessment.identity?.standing == null ? {} : { servedModel: assessment.identity.standing }),
     stage: {
       ...state.stage,
       verdict,

@@ -6,6 +6,7 @@ import {
   IDENTITY,
   isOutcomeReports,
   type MetricVerdict,
+  SERVED_MODEL,
   SHED,
 } from '../gates/verdict';
 import { stageKind } from '../plan/plan';
@@ -85,8 +86,9 @@ function pauseCause({ metrics }: GateVerdict): Pause['cause'] {
   if (failed.some(({ metric }) => metric === IDENTITY)) return IDENTITY;
   if (metrics.some(({ metric }) => metric === FAILURES_IN_A_ROW)) return FAILURES_IN_A_ROW;
   if (failed.some(({ metric }) => metric === SHED)) return SHED;
-  const uneven = !failed.some(({ metric }) => metric === 'sample ratio') && failed.some(isOutcomeReports);
-  return uneven ? 'outcome reports' : 'sample ratio';
+  if (failed.some(({ metric }) => metric === 'sample ratio')) return 'sample ratio';
+  if (failed.some(isOutcomeReports)) return 'outcome reports';
+  return failed.some(({ metric }) => metric === SERVED_MODEL) ? SERVED_MODEL : 'sample ratio';
 }
 
 function remember(state: MigrationState, window: WindowResult, atMs: number): MigrationState {
@@ -102,6 +104,7 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
     probes: window.probes,
     ...(window.traffic === undefined ? {} : { traffic: addTallies(state.traffic, window.traffic) }),
     ...copiesOf(state, window),
+    ...(window.servedModel === undefined ? {} : { servedModel: window.servedModel }),
     unreachable: window.answered === undefined ? state.unreachable : silentIn(state.roster, window.answered),
     unreachableBecause: window.unansweredBecause ?? {},
     // A promotion rests on the verdict before it: one that is no longer a pass takes it back.

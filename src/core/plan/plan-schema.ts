@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { DECLARED_DIGEST } from '../assessment/declared-identity';
 import {
   durationAtLeast,
   durationSchema,
@@ -12,13 +11,13 @@ import { plannedEffectSchema } from '../effects/effect-schema';
 import { alphaAtEntry, asParts, GUARDRAIL_WEIGHTS } from '../gates/alpha-spending';
 import { DAY_MS, formatDuration, HOUR_MS, MINUTE_MS } from '../text/duration';
 import { assessPlanSchema } from './assess-plan-schema';
+import { identityPlanSchema } from './identity-plan-schema';
 import { OUTCOMES_PART } from './outcome-gate';
 import { outcomeGatesSchema } from './outcome-gate-schema';
 import {
   type AnswerGate,
   formatShare,
   type Gates,
-  type IdentityPlan,
   judgedShare,
   type ParityMargins,
   type ParityPlan,
@@ -387,22 +386,6 @@ const paritySchema = z.strictObject({
     .describe('How much worse than legacy against itself the candidate may be.'),
 });
 
-const identitySchema = z
-  .strictObject({
-    declared: z
-      .string()
-      .regex(
-        new RegExp(DECLARED_DIGEST, 'i'),
-        'expected sha256: and 64 hexadecimal digits, as `cutover train status` prints them',
-      )
-      .transform((text) => text.toLowerCase())
-      .optional()
-      .describe(
-        "The digest of an exported model (sha256:...), which the candidate's server must state in /v1/models: compared at assess, before each raise and while traffic is split. Another one pauses.",
-      ),
-  })
-  .refine(({ declared }) => declared !== undefined, 'expected a digest in declared');
-
 /** A plan file: every field has a default but route. */
 export const planSchema = z
   .strictObject({
@@ -472,6 +455,11 @@ export const planSchema = z
     parity: paritySchema
       .optional()
       .describe('Golden prompts that both providers answer before anything moves.'),
+    identity: identityPlanSchema
+      .optional()
+      .describe(
+        'What shows that the candidate is the model that is meant: a reference, a declared digest, or both.',
+      ),
     handover: z
       .strictObject({
         probe: z
@@ -480,7 +468,6 @@ export const planSchema = z
           .describe('Whether conversations made by each provider are replayed on the other.'),
       })
       .prefault({}),
-    identity: identitySchema.optional().describe('What shows that the candidate is the model that is meant.'),
     notify: z
       .array(
         z.strictObject({
@@ -546,15 +533,11 @@ export const planSchema = z
       report: input.report,
       ...(input.rollout === undefined ? {} : { rollout: input.rollout }),
       ...(input.parity === undefined ? {} : { parity: parityPlan(input.parity) }),
+      ...(input.identity === undefined ? {} : { identity: input.identity }),
       handover: input.handover,
-      ...(input.identity === undefined ? {} : { identity: identityPlan(input.identity) }),
       ...(input.notify === undefined ? {} : { notify: input.notify.map(withoutUndefined) }),
     };
   });
-
-function identityPlan({ declared }: z.output<typeof identitySchema>): IdentityPlan {
-  return declared === undefined ? {} : { declared };
-}
 
 function parityPlan({ timeout, ...parity }: z.output<typeof paritySchema>): ParityPlan {
   return { ...parity, timeoutMs: timeout };

@@ -1,5 +1,6 @@
 import type { PlannedEffect, PlannedNotification } from '../effects/effect';
 import type { AssessPlan } from './assess-plan';
+import type { IdentityPlan } from './identity-plan';
 import type { OutcomeGate } from './outcome-gate';
 import type { SpendingGate } from './spending-gate';
 
@@ -30,12 +31,6 @@ export interface Plan {
   readonly handover?: { readonly probe: boolean };
   /** What shows that the candidate is the model that is meant; absent: nothing of it is asked. */
   readonly identity?: IdentityPlan;
-}
-
-/** What shows that the candidate is the model that is meant. */
-export interface IdentityPlan {
-  /** The digest that the candidate's server has to state for each of its models: `sha256:` and 64 digits. */
-  readonly declared?: string;
 }
 
 /** What `gates.shed.pausePart` is unless a plan says otherwise; plans of older releases do not say. */

@@ -20,6 +20,8 @@ export interface RecordedWindow {
   /** Soak that the stage had before this window. */
   readonly observedBeforeMs: number;
   readonly handover: boolean;
+  /** How much evidence makes the candidate's model another; absent where the plan does not ask. */
+  readonly identityAlpha?: number;
   readonly result: WindowResult;
 }
 
@@ -51,8 +53,8 @@ export function judgeAgain(window: RecordedWindow, stage: StagePlan = window.sta
   }
 }
 
-function gateInputOf({ baseline, result }: RecordedWindow): GateInput {
-  const { evidence, verdict, probes } = result;
+function gateInputOf({ baseline, identityAlpha, result }: RecordedWindow): GateInput {
+  const { evidence, verdict, probes, servedModel: standing = null } = result;
   return {
     evidence,
     // Only burn-in looks at the window's own requests, and its verdict says them.
@@ -63,6 +65,7 @@ function gateInputOf({ baseline, result }: RecordedWindow): GateInput {
     candidateFailures: failuresIn(verdict),
     ...identityOf(verdict),
     baseline,
+    ...(identityAlpha === undefined ? {} : { servedModel: { standing, alpha: identityAlpha } }),
   };
 }
 

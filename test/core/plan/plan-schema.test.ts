@@ -191,7 +191,7 @@ describe('a plan that is not valid names path, what was expected and what arrive
     [
       'an identity without a digest',
       { route: 'chat', identity: {} },
-      'identity: expected a digest in declared, got an object',
+      'identity: expected a digest in declared, or a reference, got an object',
     ],
     [
       'a route that fits into no path',

@@ -60,6 +60,24 @@ it(
 );
 
 it(
+  'pauses when a relay serves another model behind the same name, and no caller notices',
+  async () => {
+    const { result } = await runDemoProgram(['--scenario', 'swap']);
+    expect(result).toMatchObject<Partial<DemoResult>>({
+      outcome: 'rolled back',
+      clientFailures: 0,
+      candidateFailures: 0,
+      harm: null,
+      paused: expect.stringMatching(
+        /^identity: the token count of fixed text \d has changed: \d+ before, \d+ now/,
+      ),
+    });
+    expect(result.stages.find(({ stage }) => stage === 'rolling')?.candidateRequests).toBeGreaterThan(0);
+  },
+  3 * MINUTES_MS,
+);
+
+it(
   'answers an operator with epoch and gateways',
   async () => {
     const { result, narration } = await runDemoProgram(['--scenario', 'operator']);

@@ -81,6 +81,9 @@ export function fakeActivities(world: FakeWorld): { routing: RoutingActivities; 
       async checkHealth() {
         return { healthy: true, sentence: 'both providers answer' };
       },
+      async checkIdentity() {
+        return { findings: [], standing: null };
+      },
       async checkParity() {
         return { findings: [], report: null };
       },

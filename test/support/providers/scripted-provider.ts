@@ -16,7 +16,12 @@ export interface ScriptedRequest {
 
 /** What a script answers: a message, vectors, a status with an error, or nothing at all, ever. */
 export type ScriptedAnswer =
-  | { readonly message: Readonly<Record<string, unknown>>; readonly finish?: string }
+  | {
+      readonly message: Readonly<Record<string, unknown>>;
+      readonly finish?: string;
+      /** Whether it says no tokens. */
+      readonly uncounted?: true;
+    }
   | { readonly vectors: readonly (readonly number[])[] }
   | { readonly status: number; readonly error?: string }
   | 'silence';
@@ -71,5 +76,6 @@ function documentOf(
     return [200, { object: 'list', data, model, usage: { prompt_tokens: 5, total_tokens: 5 } }];
   }
   const choices = [{ index: 0, message: answer.message, finish_reason: answer.finish ?? 'stop' }];
-  return [200, { id: 'c1', object: 'chat.completion', created: 1, model, choices, usage }];
+  const counted = answer.uncounted === true ? {} : { usage };
+  return [200, { id: 'c1', object: 'chat.completion', created: 1, model, choices, ...counted }];
 }

@@ -1,0 +1,8 @@
+import type { IdentityStanding } from '../identity/identity-standing';
+import type { Finding } from './finding';
+
+/** Which model the candidate serves; `standing` is null where nothing could be asked. */
+export interface IdentityFindings {
+  readonly findings: readonly Finding[];
+  readonly standing: IdentityStanding | null;
+}
