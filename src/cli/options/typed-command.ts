@@ -7,7 +7,7 @@ export const COMMAND_WORDS = [
   ...['checkpoints', 'verdicts', 'history', 'gates', 'logs', 'report', 'replay'],
   ...['resume', 'promote', 'approve', 'amend', 'reevaluate', 'finish', 'emergency-rollback', 'forget'],
   ...['assess', 'parity', 'identity', 'prices', 'capacity', 'train', 'effects'],
-  ...['export', 'verify', 'completion'],
+  ...['export', 'verify', 'migrate-workers', 'completion'],
 ];
 
 const COMMAND = new RegExp(`(?<![\\w./-])cutover (?=\\[options\\]|(?:${COMMAND_WORDS.join('|')})\\b)`, 'g');

@@ -44,7 +44,11 @@ const CONFIG = 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml
 export function registerIdentity(program: Command): void {
   const identity = program
     .command('identity')
-    .description('find out whether a provider serves the model that was sold');
+    .description('find out whether a provider serves the model that was sold')
+    .addHelpText(
+      'after',
+      '\nExample:\n  cutover identity enrol --provider deepseek --model deepseek-chat && cutover identity audit --route chat --reference identity.json',
+    );
   identity
     .command('enrol')
     .description('ask the original what its model shows, and write it to a reference file')

@@ -82,3 +82,16 @@ it('does not pass while nothing is known of which model answers', () => {
   });
   expect(metrics.at(-1)).toMatchObject({ metric: 'served model', outcome: 'not evaluated' });
 });
+
+it('takes another reference by an amendment, and does not let one be left out', () => {
+  const world = givenMigration(PLAN).reaches('canary');
+  const { identity } = world.state.plan;
+  const amended = (plan: object) =>
+    world.says('amend', { plan, by: 'ana', reason: 'it was enrolled again' }).lastRefusal;
+  const { identity: _, ...without } = world.state.plan;
+  expect(amended(without)).toMatch(/identity.*cannot be amended/);
+  expect(world.state.plan.identity).toEqual(identity);
+  const next = { ...world.state.plan, identity: { ...identity, reference: 'sold-2.json', perHour: 60 } };
+  amended(next);
+  expect(world.state.plan.identity).toMatchObject({ reference: 'sold-2.json', perHour: 60 });
+});

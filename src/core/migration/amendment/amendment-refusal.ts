@@ -49,6 +49,8 @@ function isSameOrder(before: Plan, after: Plan): boolean {
 
 /** Of the plan itself: what decides nothing that was judged. */
 const OF_PLAN: readonly string[] = ['notify', 'rollout'];
+/** Of the plan as well, where it changes and does not come or go: another reference is compared with from its beginning. */
+const OF_IDENTITY: readonly string[] = ['identity.reference', 'identity.perHour'];
 /** Of a stage that was entered: how long it takes and how much it needs, never how it is judged. */
 const OF_ENTERED: readonly string[] = [
   'soakMs',
@@ -66,7 +68,8 @@ const OF_AHEAD: readonly string[] = ['burnIn', 'gates', 'outcomes', 'ramp'];
 function changeRefusal(state: MigrationState, after: Plan, change: PlanChange): string | null {
   const { stage, path } = change;
   if (stage === null) {
-    return OF_PLAN.includes(path.split('.')[0] as string)
+    const changes = change.from !== undefined && change.to !== undefined;
+    return OF_PLAN.includes(path.split('.')[0] as string) || (OF_IDENTITY.includes(path) && changes)
       ? null
       : 'cannot be amended: roll back and start anew with this plan';
   }
