@@ -111,5 +111,6 @@ async function assess(
     ],
     probes: progress.probes,
     statuses,
+    identity,
   });
 }

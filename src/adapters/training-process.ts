@@ -60,17 +60,15 @@ function runProcess(
     child.stdin.on('error', () => undefined);
     child.stdin.write(`${JSON.stringify(job)}\n`);
     child.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT' && error.code !== 'EACCES') return reject(error);
-      resolve(missing(`there is no ${python} that can be run`));
+      const message = missingPython(python, { code: error.code, said: '' });
+      if (message === null) return reject(error);
+      resolve({ problem: { kind: 'bad input', message } });
     });
     child.once('close', (code, byName) => {
       void read.then(() => {
         if (answer !== null && (code === 0 || 'problem' in answer)) return resolve(answer);
-        const lacks =
-          /No module named '?(cutover_training|jax|jaxlib|numpy|safetensors|tokenizers|ml_dtypes)\b/.exec(
-            said,
-          );
-        if (lacks !== null) return resolve(missing(`${python} has no ${lacks[1]}`));
+        const message = missingPython(python, { code: undefined, said });
+        if (message !== null) return resolve({ problem: { kind: 'bad input', message } });
         const how = byName === null ? `with exit code ${code}` : `by ${byName}`;
         const last = said.trim().split('\n').at(-1) ?? '';
         reject(
@@ -81,11 +79,21 @@ function runProcess(
   });
 }
 
-function missing(what: string): TrainerAnswer {
-  const message =
+const LACKS = /No module named '?(cutover_training|jax|jaxlib|numpy|safetensors|tokenizers|ml_dtypes)\b/;
+
+/** What is missing, and the command that installs it, where a Python could not run what it was asked to; else null. */
+export function missingPython(
+  python: string,
+  { code, said }: { readonly code: string | undefined; readonly said: string },
+): string | null {
+  const lacks = LACKS.exec(said);
+  const isAbsent = code === 'ENOENT' || code === 'EACCES';
+  if (!isAbsent && lacks === null) return null;
+  const what = isAbsent ? `there is no ${python} that can be run` : `${python} has no ${lacks?.[1]}`;
+  return (
     `expected Python 3.11 or later with the package cutover-training, but ${what}. ` +
-    `Install it: python3 -m pip install -e ${PACKAGE}; CUTOVER_TRAINING_PYTHON names another python`;
-  return { problem: { kind: 'bad input', message } };
+    `Install it: python3 -m pip install -e ${PACKAGE}; CUTOVER_TRAINING_PYTHON names another python`
+  );
 }
 
 function eventOf(line: string): Readonly<Record<string, unknown>> | null {

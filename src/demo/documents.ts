@@ -64,8 +64,7 @@ stages:
  * The demo's plan as text; with the file of a reference it asks which model the candidate serves, twice a second, and
  * leaves its canary early: what is to be seen comes in rolling.
  */
-export function demoPlanYaml(reference: string | null): string {
-  if (reference === null) return DEMO_PLAN_YAML;
+function swapPlanYaml(reference: string): string {
   return DEMO_PLAN_YAML.replace('stages:', `identity: { reference: '${reference}', perHour: 7200 }\nstages:`)
     .replace('soak: 9s', 'soak: 4s')
     .replace('minimumSample: 80', 'minimumSample: 30')
@@ -79,10 +78,64 @@ export function demoPlanYaml(reference: string | null): string {
     );
 }
 
-/** The demo's plan, parsed like any other. */
-export function demoPlan(reference: string | null = null): Plan {
-  const document = parseYaml(demoPlanYaml(reference), { merge: true });
-  return parseDocument(planSchema, document, "the demo's plan");
+/**
+ * The plan of the scenario fine-tuned: fewer stages and fewer requests, because every answer is computed by a model on
+ * this machine, and the identity that the candidate has to state.
+ */
+function tunedPlanYaml(digest: string): string {
+  return `route: chat
+identity: { declared: '${digest}' }
+holdback: 20%
+lease: 6s
+renewal: 1s
+watchHeartbeat: 5s
+probes: { interval: 500ms, timeout: 5s }
+handover: { probe: false } # a context of 256 tokens is too short for it
+stages:
+  - name: assess
+    minimumSample: 5
+    window: 1s
+    deadline: { hold: 60s }
+  - name: canary
+    share: 25%
+    soak: 6s
+    window: 2s
+    minimumSample: 40
+    minimumKeys: 0
+    burnIn: { time: 0s, requests: 0 }
+    deadline: { hold: 60s, rollback: 2m }
+    gates: &wide
+      errors: { rollbackRatio: 3, promotionExcess: 0.15 }
+      answers: { rollbackRatio: 3, promotionExcess: 0.15, minimum: 20 }
+      latency: { quantile: 0.5, rollbackIncrease: 20, promotionIncrease: null }
+      interToken: { rollbackIncrease: 20 }
+      floor: { success: 0.9 }
+      probes: { rollbackStreak: 5, promotionStreak: 4 }
+  - name: complete
+    soak: 6s
+    window: 2s
+    minimumSample: 100
+    burnIn: { time: 0s, requests: 0 }
+    deadline: { hold: 60s }
+    gates: *wide
+`;
+}
+
+/** What the demo's plan asks to see of the candidate's identity: the file of a reference, or a digest, or nothing. */
+interface DemoIdentity {
+  readonly reference: string | null;
+  readonly declared: string | null;
+}
+
+/** The plan of a demo as text. */
+export function demoPlanYaml({ reference, declared }: DemoIdentity): string {
+  if (declared !== null) return tunedPlanYaml(declared);
+  return reference === null ? DEMO_PLAN_YAML : swapPlanYaml(reference);
+}
+
+/** The same, parsed like any other. */
+export function demoPlan(identity: DemoIdentity): Plan {
+  return parseDocument(planSchema, parseYaml(demoPlanYaml(identity), { merge: true }), "the demo's plan");
 }
 
 export interface DemoAddresses {

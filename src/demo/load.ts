@@ -28,6 +28,8 @@ export interface OpenLoopOptions {
   readonly ratePerSecond: number;
   readonly model: string;
   readonly candidate: string;
+  /** What is asked in turn, without tools; when absent, two questions of which one has a tool. */
+  readonly questions?: readonly string[];
 }
 
 const REMEMBERED = 400;
@@ -55,11 +57,12 @@ export function startLoad(options: OpenLoopOptions): Load {
   const send = async (): Promise<void> => {
     const gateway = gateways[sent % gateways.length] as string;
     const stream = sent % 3 === 0;
-    const usesTool = sent % 2 === 0;
+    const usesTool = options.questions === undefined && sent % 2 === 0;
+    const question = options.questions?.[sent % options.questions.length];
     sent += 1;
     const startMs = performance.now();
     try {
-      const headers = await ask(clientOf(clients, gateway), options.model, { stream, usesTool });
+      const headers = await ask(clientOf(clients, gateway), options.model, { stream, usesTool, question });
       const side = headers.get('x-cutover-provider') === options.candidate ? 'candidate' : 'legacy';
       counts[side] += 1;
       if (headers.has('x-cutover-failover')) counts.failovers += 1;
@@ -119,11 +122,16 @@ const TOOL = {
 async function ask(
   client: OpenAI,
   model: string,
-  { stream, usesTool }: { readonly stream: boolean; readonly usesTool: boolean },
+  {
+    stream,
+    usesTool,
+    question,
+  }: { readonly stream: boolean; readonly usesTool: boolean; readonly question: string | undefined },
 ): Promise<Headers> {
   const request = {
     model,
-    messages: [{ role: 'user' as const, content: usesTool ? 'Move a tenth.' : 'Say hello.' }],
+    messages: [{ role: 'user' as const, content: question ?? (usesTool ? 'Move a tenth.' : 'Say hello.') }],
+    ...(question === undefined ? {} : { temperature: 0 }),
     ...(usesTool ? { tools: [TOOL] } : {}),
   };
   if (!stream) return (await client.chat.completions.create(request).withResponse()).response.headers;

@@ -1,3 +1,5 @@
+import type { ServerResponse } from 'node:http';
+
 /** What a request to a demo provider asks for; fields that it does not know are ignored. */
 export interface AskedFor {
   readonly model: string;
@@ -55,7 +57,12 @@ export function readAsked(body: Buffer): AskedFor {
 }
 
 /** A chat completion in one piece. */
-export function chatCompletion(id: string, asked: AskedFor, words: readonly string[]): object {
+export function chatCompletion(
+  id: string,
+  asked: AskedFor,
+  words: readonly string[],
+  { finish, tokens }: AnswerEnd = endOf(asked, words),
+): object {
   const message =
     asked.tool === null
       ? { role: 'assistant', content: words.join(''), refusal: null }
@@ -65,15 +72,33 @@ export function chatCompletion(id: string, asked: AskedFor, words: readonly stri
     object: 'chat.completion',
     created: created(),
     model: asked.model,
-    choices: [
-      { index: 0, message, logprobs: null, finish_reason: asked.tool === null ? 'stop' : 'tool_calls' },
-    ],
-    usage: chatUsage(asked, words.length),
+    choices: [{ index: 0, message, logprobs: null, finish_reason: finish }],
+    usage: chatUsage(asked, tokens),
   };
+}
+
+/** How an answer ended, and the tokens that it took. */
+export interface AnswerEnd {
+  readonly finish: string;
+  readonly tokens: number;
+}
+
+function endOf({ tool }: AskedFor, words: readonly string[]): AnswerEnd {
+  return { finish: tool === null ? 'stop' : 'tool_calls', tokens: words.length };
 }
 
 /** The chunks of a streamed chat completion: a role, the content, an end, and usage where it was asked for. */
 export function chatChunks(id: string, asked: AskedFor, words: readonly string[]): object[] {
+  const { opening, said, called, closing } = chatChunkMaker(id, asked);
+  return [
+    opening(),
+    ...(asked.tool === null ? words.map(said) : [called(asked.tool)]),
+    ...closing(endOf(asked, words)),
+  ];
+}
+
+/** Makes the chunks of one streamed chat completion as its text comes. */
+export function chatChunkMaker(id: string, asked: AskedFor) {
   const chunk = (choices: object[], usage?: object) => ({
     id,
     object: 'chat.completion.chunk',
@@ -84,16 +109,15 @@ export function chatChunks(id: string, asked: AskedFor, words: readonly string[]
   });
   const delta = (content: object, finish: string | null = null) =>
     chunk([{ index: 0, delta: content, logprobs: null, finish_reason: finish }]);
-  const content =
-    asked.tool === null
-      ? words.map((word) => delta({ content: word }))
-      : [delta({ tool_calls: [{ index: 0, ...toolCall(id, asked.tool) }] })];
-  return [
-    delta({ role: 'assistant', content: '' }),
-    ...content,
-    delta({}, asked.tool === null ? 'stop' : 'tool_calls'),
-    ...(asked.includeUsage ? [chunk([], chatUsage(asked, words.length))] : []),
-  ];
+  return {
+    opening: () => delta({ role: 'assistant', content: '' }),
+    said: (text: string) => delta({ content: text }),
+    called: (tool: AskedTool) => delta({ tool_calls: [{ index: 0, ...toolCall(id, tool) }] }),
+    closing: ({ finish, tokens }: AnswerEnd) => [
+      delta({}, finish),
+      ...(asked.includeUsage ? [chunk([], chatUsage(asked, tokens))] : []),
+    ],
+  };
 }
 
 /** A legacy text completion in one piece. */
@@ -187,6 +211,17 @@ export function modelList(models: readonly string[], digests: Readonly<Record<st
       ...(digests[id] === undefined ? {} : { digest: digests[id] }),
     })),
   };
+}
+
+/** Sends a whole answer and returns its status. */
+export function sendJson(response: ServerResponse, status: number, body: object): number {
+  const text = JSON.stringify(body);
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(text),
+  });
+  response.end(text);
+  return status;
 }
 
 /** An error in OpenAI's shape. */

@@ -13,10 +13,12 @@ import {
   readAsked,
   responseEvents,
   responseObject,
+  sendJson,
   textChunks,
   textCompletion,
   withBrokenArguments,
 } from './provider-answers';
+import { type ServedModel, serveChat } from './served-chat';
 
 /** How a demo provider behaves; every field may be changed while it serves. */
 export interface ProviderBehaviour {
@@ -70,6 +72,8 @@ export interface ProviderOptions {
   readonly key?: string;
   /** How many of the newest requests are remembered; 100,000 when absent. */
   readonly remember?: number;
+  /** What answers chats, in place of words that say nothing; then nothing but chats is served. */
+  readonly served?: ServedModel;
   /** Uniform in [0, 1); Math.random when absent. */
   readonly random?: () => number;
 }
@@ -237,6 +241,10 @@ async function answer(
       providerErrorBody('The demo provider was made to fail.', 'server_error', null),
     );
   }
+  if (options.served !== undefined) {
+    if (path !== '/chat/completions') return notFound(response, `POST ${seen.path}`);
+    return serveChat(options.served, `chatcmpl-${options.name}-${number}`, asked, seen.body, response);
+  }
   const chosen = behaviour.model === null ? null : chosenWord(behaviour.model, asked, pace.draw());
   const words = chosen === null ? answerWords(behaviour.tokens) : [chosen];
   if (path === '/embeddings') {
@@ -292,16 +300,6 @@ function notFound(response: ServerResponse, what: string): number {
     404,
     providerErrorBody(`Unknown request URL: ${what}.`, 'invalid_request_error', 'unknown_url'),
   );
-}
-
-function sendJson(response: ServerResponse, status: number, body: object): number {
-  const text = JSON.stringify(body);
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(text),
-  });
-  response.end(text);
-  return status;
 }
 
 async function readBody(request: IncomingMessage): Promise<Buffer | null> {

@@ -56,6 +56,8 @@ export class DemoInterrupted extends Error {
 const LIVE_LINE_MS = 1_000;
 const POLL_MS = 200;
 const WARM_REQUESTS = 200;
+/** Where every answer is computed. */
+const TUNED_WARM_REQUESTS = 40;
 
 /** Runs one scenario from start to end and stops everything that it started; throws `DemoInterrupted`. */
 export async function runDemo({ say, interrupted, ...options }: DemoOptions): Promise<DemoResult> {
@@ -71,7 +73,7 @@ export async function runDemo({ say, interrupted, ...options }: DemoOptions): Pr
 }
 
 async function playDemo({ scenario, say, keep, ui, interrupted }: DemoOptions): Promise<DemoResult> {
-  const stack = await startDemoStack(say, interrupted);
+  const stack = await startDemoStack(scenario, say, interrupted);
   const consoles: RunningConsole[] = [];
   const ended = aborted(interrupted);
   try {
@@ -128,7 +130,8 @@ interface Programme {
 
 function introduce(stack: DemoStack, { scenario, reference }: Programme, say: (line: string) => void): void {
   say(`scenario ${scenario}; the plan (seconds instead of days, wider margins):`);
-  for (const line of demoPlanYaml(reference).trimEnd().split('\n')) say(`  ${line}`);
+  const identity = { reference, declared: stack.digest };
+  for (const line of demoPlanYaml(identity).trimEnd().split('\n')) say(`  ${line}`);
   say('the configuration:');
   for (const line of demoConfigurationYaml(stack.addresses, 'legacy').trimEnd().split('\n')) say(`  ${line}`);
   if (stack.uiUrl !== undefined) say(`Temporal UI: ${stack.uiUrl}/namespaces/default/workflows`);
@@ -144,10 +147,11 @@ async function migrate(
   // Every wait ends with the demo: one that waits for what was stopped would keep the process for good.
   const pause = (ms: number): Promise<void> => sleep(ms, undefined, { signal: interrupted });
   say('warming up until the load flows');
-  while (load.counts().requests < WARM_REQUESTS) await pause(POLL_MS);
+  const warm = stack.digest === null ? WARM_REQUESTS : TUNED_WARM_REQUESTS;
+  while (load.counts().requests < warm) await pause(POLL_MS);
   const configuration = demoConfiguration(stack.addresses, 'legacy', '.');
   const started = await client.start({
-    plan: demoPlan(reference),
+    plan: demoPlan({ reference, declared: stack.digest }),
     configuration,
     by: 'demo',
     reason: `scenario ${scenario}`,

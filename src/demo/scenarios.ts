@@ -2,7 +2,7 @@ import type { CommandName } from '../core/migration/command';
 import type { MigrationStatus } from '../core/migration/status';
 import { type DemoStack, OTHER_MODEL } from './stack';
 
-export const DEMO_SCENARIOS = ['default', 'regression', 'drift', 'swap', 'operator'] as const;
+export const DEMO_SCENARIOS = ['default', 'regression', 'drift', 'swap', 'operator', 'fine-tuned'] as const;
 export type DemoScenario = (typeof DEMO_SCENARIOS)[number];
 
 /** What a scenario may look at and do while the migration runs. */
@@ -21,6 +21,7 @@ export interface Stage {
 export async function play(scenario: DemoScenario, stage: Stage): Promise<void> {
   switch (scenario) {
     case 'default':
+    case 'fine-tuned':
       return playDefault(stage);
     case 'regression':
       return playRegression(stage);

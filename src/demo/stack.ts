@@ -18,8 +18,10 @@ import { findTemporal } from '../temporal-server/temporal-source';
 import { startWorker } from '../worker';
 import type { DemoModel } from './demo-model';
 import { type DemoAddresses, demoConfiguration } from './documents';
+import { fineTune, makeTinyModel, sampleOf } from './fine-tuned';
 import { type LoadThread, startLoadThread } from './load-thread';
 import { type DemoProvider, startProvider } from './provider';
+import type { DemoScenario } from './scenarios';
 
 /** Everything that the demo runs: real parts on loopback. */
 export interface DemoStack {
@@ -30,6 +32,8 @@ export interface DemoStack {
   readonly uiUrl: string | undefined;
   readonly legacy: DemoProvider;
   readonly candidate: DemoProvider;
+  /** Of the model that the demo has fine-tuned and the candidate serves; null in other scenarios. */
+  readonly digest: string | null;
   readonly load: LoadThread;
   /** Serves one model at both providers, asks legacy for it, and returns the file of that reference. */
   enrol(): Promise<string>;
@@ -45,6 +49,8 @@ export const OTHER_MODEL: DemoModel = { bytesPerToken: 3.5, seed: 2 };
 const ENROLMENT = { samples: 20, concurrency: 32, timeoutMs: 10_000, declared: null } as const;
 
 const RATE_PER_SECOND = 100;
+/** What a model on this machine answers besides everything else. */
+const TUNED_RATE_PER_SECOND = 20;
 /** How long a load balancer takes to forget a replica. */
 const LEAVE_MS = 1_000;
 /** Short answers: the demo shows routing, not generation. */
@@ -55,6 +61,7 @@ const BEHAVIOUR = { tokens: 8, tokenMs: 8 };
  * `interrupted` is aborted nothing more is started.
  */
 export async function startDemoStack(
+  scenario: DemoScenario,
   report: (line: string) => void,
   interrupted: AbortSignal,
 ): Promise<DemoStack> {
@@ -65,8 +72,18 @@ export async function startDemoStack(
   try {
     const folder = mkdtempSync(join(tmpdir(), 'cutover-demo-'));
     stops.push(async () => rmSync(folder, { recursive: true, force: true }));
+    const tuned = scenario === 'fine-tuned';
+    const training = join(folder, 'training');
+    if (tuned) await makeTinyModel(training);
     const temporal = await startTemporal(folder, report, interrupted);
     stops.push(temporal.stop);
+    interrupted.throwIfAborted();
+    const fineTuned = tuned ? await fineTune(training, temporal, { say: report, interrupted }) : null;
+    if (fineTuned !== null) {
+      stops.push(() => fineTuned.model.stop());
+      report(`the candidate serves what was exported: ${fineTuned.model.digest}`);
+      report(`  ${await sampleOf(fineTuned)}`);
+    }
     interrupted.throwIfAborted();
 
     const keys = { LEGACY_KEY: randomKey(), CANDIDATE_KEY: randomKey(), CUTOVER_ADMIN_TOKEN: randomKey() };
@@ -75,14 +92,15 @@ export async function startDemoStack(
       name: 'legacy',
       models: ['large-chat'],
       key: keys.LEGACY_KEY,
-      behaviour: BEHAVIOUR,
+      behaviour: fineTuned === null ? BEHAVIOUR : { tokens: 16, tokenMs: 8 },
     });
     stops.push(legacy.stop);
     const candidate = await startProvider({
       name: 'candidate',
       models: ['large-chat-fp8'],
       key: keys.CANDIDATE_KEY,
-      behaviour: BEHAVIOUR,
+      behaviour: fineTuned === null ? BEHAVIOUR : { digests: { 'large-chat-fp8': fineTuned.model.digest } },
+      ...(fineTuned === null ? {} : { served: fineTuned.model }),
     });
     stops.push(candidate.stop);
 
@@ -118,9 +136,10 @@ export async function startDemoStack(
     const data = addresses.gateways.map((gateway) => gateway.data);
     const load = await startLoadThread({
       gateways: data,
-      ratePerSecond: RATE_PER_SECOND,
+      ratePerSecond: fineTuned === null ? RATE_PER_SECOND : TUNED_RATE_PER_SECOND,
       model: 'large-chat',
       candidate: 'candidate-llm',
+      ...(fineTuned === null ? {} : { questions: fineTuned.questions }),
     });
     stops.push(load.stop);
 
@@ -149,7 +168,9 @@ export async function startDemoStack(
       writeFileSync(file, referenceFile(reference));
       return file;
     };
-    return { client, admin, addresses, uiUrl: temporal.uiUrl, legacy, candidate, load, enrol, settle, stop };
+    const digest = fineTuned?.model.digest ?? null;
+    const { uiUrl } = temporal;
+    return { client, admin, addresses, uiUrl, legacy, candidate, digest, load, enrol, settle, stop };
   } catch (error) {
     await stop();
     throw error;

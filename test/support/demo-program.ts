@@ -4,15 +4,16 @@ import { text } from 'node:stream/consumers';
 import type { DemoResult } from '../../src/demo/run-demo';
 import { built } from './cli';
 
-const LONGEST_MS = 170_000;
+const LONGEST_MS = 290_000;
 
 /** Runs `cutover demo --json` as a user would; what it narrates and its one closing line. */
 export async function runDemoProgram(
   args: readonly string[],
+  extra: Readonly<Record<string, string>> = {},
 ): Promise<{ code: number | null; result: DemoResult; narration: string }> {
   const { TEMPORAL_ADDRESS: _unset, ...env } = process.env;
   const child = spawn(process.execPath, [built('src', 'cli', 'main.js'), 'demo', '--json', ...args], {
-    env: { ...env, TEMPORAL_CLI_PATH: process.env['CUTOVER_TEST_TEMPORAL'] },
+    env: { ...env, ...extra, TEMPORAL_CLI_PATH: process.env['CUTOVER_TEST_TEMPORAL'] },
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: LONGEST_MS,
     killSignal: 'SIGKILL',

@@ -1,4 +1,4 @@
-"""`python -m cutover_training check|train|evaluate|export`: one JSON object in, JSON lines out.
+"""`python -m cutover_training check|train|evaluate|export|generate`: one JSON object in, JSON lines out.
 
 The job is the first line of standard input. Events: `started`, `step`, `result` or `error`, one object per line.
 Exit codes: 0 done, 1 unexpected, 2 bad input, 3 diverged, 4 out of memory, 5 no storage, 6 corrupt checkpoint.
@@ -13,12 +13,13 @@ import time
 
 
 def main(arguments: list[str]) -> int:
-    commands = ("check", "train", "evaluate", "export")
+    commands = ("check", "train", "evaluate", "export", "generate")
     if not arguments or arguments[0] not in commands:
         print(f"expected one of {', '.join(commands)}, then the job as JSON on standard input", file=sys.stderr)
         return 2
     line = sys.stdin.readline()
-    if "--with-parent" in arguments:
+    # What generates reads its standard input itself, to the end.
+    if "--with-parent" in arguments and arguments[0] != "generate":
         threading.Thread(target=_end_with_parent, daemon=True).start()
     # One thread, so that sums have one order: the same seed gives the same bits. A GPU is not affected.
     flags = os.environ.get("XLA_FLAGS", "")
@@ -30,7 +31,14 @@ def main(arguments: list[str]) -> int:
             document = json.loads(line)
         except ValueError as error:
             raise BadInput(f"job: the first line of standard input is not JSON: {error}") from None
-        _emit({"event": "result", **_run(arguments[0], document)})
+        if arguments[0] == "generate":
+            from .generation import generate
+
+            if not isinstance(document, dict):
+                raise BadInput(f"job: expected a JSON object, got {type(document).__name__}")
+            generate(document, _emit)
+        else:
+            _emit({"event": "result", **_run(arguments[0], document)})
         return 0
     except Problem as problem:
         _emit({"event": "error", "kind": problem.kind, "message": str(problem), **problem.facts})

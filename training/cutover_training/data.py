@@ -51,9 +51,15 @@ def _messages(line: str, path: Path, number: int) -> list[tuple[str, str]]:
         document = json.loads(line)
     except ValueError as error:
         raise BadInput(f"{where} is not JSON: {error}") from None
+    return messages_of(document, where)
+
+
+def messages_of(document: object, where: str) -> list[tuple[str, str]]:
+    """Role and text of each message of a chat; throws BadInput that names what is not one."""
     messages = document.get("messages") if isinstance(document, dict) else None
     if not isinstance(messages, list) or not messages:
-        raise BadInput(f'{where}: expected {{"messages":[{{"role":...,"content":...}}]}}, got {line[:80]!r}')
+        got = json.dumps(document)[:80]
+        raise BadInput(f'{where}: expected {{"messages":[{{"role":...,"content":...}}]}}, got {got}')
     found = []
     for message in messages:
         role = message.get("role") if isinstance(message, dict) else None
@@ -71,7 +77,7 @@ def chat_format(tokenizer: Tokenizer) -> str:
     return "llama3" if tokenizer.token_to_id("<|start_header_id|>") is not None else "plain"
 
 
-def _turn(kind: str, role: str, content: str) -> tuple[str, str]:
+def turn(kind: str, role: str, content: str) -> tuple[str, str]:
     """What comes before the text that is learned, and that text with what ends it."""
     if kind == "chatml":
         return f"<|im_start|>{role}\n", f"{content}<|im_end|>\n"
@@ -85,7 +91,7 @@ def _encoded(messages, tokenizer: Tokenizer, length: int) -> tuple[np.ndarray, n
     learned: list[bool] = []
     kind = chat_format(tokenizer)
     for role, content in messages:
-        for text, counts in zip(_turn(kind, role, content), (False, role == "assistant"), strict=True):
+        for text, counts in zip(turn(kind, role, content), (False, role == "assistant"), strict=True):
             ids = tokenizer.encode(text, add_special_tokens=False).ids
             tokens += ids
             learned += [counts] * len(ids)

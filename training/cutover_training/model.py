@@ -93,7 +93,7 @@ def loss_sum(config: ModelConfig, recipe: Recipe, recompute: bool, params, probe
             at = f"model.layers.{n}."
             x = x + _attention(config, params, apply, at, norm(config, params[at + "input_layernorm.weight"], x), angles)
             h = norm(config, params[at + "post_attention_layernorm.weight"], x)
-            return x + _feed_forward(config, params, apply, n, h)
+            return x + feed_forward(config, params, apply, n, h)
 
         x = jax.checkpoint(layer)(x) if recompute else layer(x)
     x = norm(config, params["model.norm.weight"], x)
@@ -152,7 +152,7 @@ def _attention(config: ModelConfig, params, apply, at, x, angles):
     return apply(f"{at}self_attn.o_proj", y.reshape(batch, length, -1))
 
 
-def _feed_forward(config: ModelConfig, params, apply, n, x):
+def feed_forward(config: ModelConfig, params, apply, n, x):
     networks = _feed_forwards(config, n)
 
     def network(names, x):

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander';
+import { CannotTrain } from '../../demo/fine-tuned';
 import { DemoInterrupted, runDemo } from '../../demo/run-demo';
 import { DEMO_SCENARIOS, type DemoScenario } from '../../demo/scenarios';
 import { CliError, EXIT } from '../options/cli-error';
@@ -16,18 +17,19 @@ export function registerDemo(program: Command): void {
     .option('--json', 'narrate to standard error and end with one line of JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ cutover demo\n  $ cutover demo --ui --keep\n  $ cutover demo --scenario regression --json\n\nExits 0 when the scenario ended as it should, 5 when not, 1 when it was interrupted.',
+      '\nExamples:\n  $ cutover demo\n  $ cutover demo --ui --keep\n  $ cutover demo --scenario regression --json\n  $ cutover demo --scenario fine-tuned\n\nExits 0 when the scenario ended as it should, 5 when not, 1 when it was interrupted.',
     )
     .action(async (options: { scenario: DemoScenario; keep?: boolean; ui?: boolean; json?: boolean }) => {
       const say = options.json === true ? printNote : printLine;
       const { signal: interrupted, release } = untilInterrupted();
       const { scenario, keep = false, ui = false } = options;
       const result = await runDemo({ scenario, say, keep, ui, interrupted }).catch((error: unknown) => {
-        throw error instanceof DemoInterrupted ? new CliError(error.message, EXIT.failure) : error;
+        if (error instanceof DemoInterrupted) throw new CliError(error.message, EXIT.failure);
+        throw error instanceof CannotTrain ? new CliError(error.message, EXIT.badInput) : error;
       });
       release();
       if (options.json === true) printJson(result);
-      const expected = options.scenario === 'default' ? 'completed' : 'rolled back';
+      const expected = ['default', 'fine-tuned'].includes(options.scenario) ? 'completed' : 'rolled back';
       if (result.outcome !== expected || result.clientFailures > 0) {
         throw new CliError(
           `expected the outcome ${expected} and no failure at a caller, got ${result.outcome} and ${result.clientFailures}`,

@@ -103,6 +103,8 @@ export function summarise(facts: {
   readonly findings: readonly Finding[];
   readonly probes: ProbeRecord;
   readonly statuses: readonly GatewayStatus[];
+  /** What was read of the declared identity; null or absent: none is declared. */
+  readonly identity?: IdentityReading | null;
 }): AssessmentSummary {
   const texts = (kind: Finding['kind']) =>
     facts.findings.filter((finding) => finding.kind === kind).map(({ text }) => text);
@@ -110,13 +112,16 @@ export function summarise(facts: {
   const doubts = texts('doubt');
   const { legacy, candidate } = facts.probes;
   const outcome = blockers.length > 0 ? 'fail' : doubts.length > 0 ? 'inconclusive' : 'pass';
+  const same = facts.identity?.outcome === 'same' ? [facts.identity.sentence] : [];
   const passed = `${candidate.probes - candidate.failures} of ${candidate.probes} candidate probes and ${legacy.probes - legacy.failures} of ${legacy.probes} legacy probes passed`;
   return {
     outcome,
     blockers,
     warnings: [...doubts, ...texts('warning')],
     sentence:
-      outcome === 'pass' ? `${passed}; every mapped model is served` : [...blockers, ...doubts].join('; '),
+      outcome === 'pass'
+        ? [passed, 'every mapped model is served', ...same].join('; ')
+        : [...blockers, ...doubts].join('; '),
     probes: facts.probes,
     saltBalanced: isSaltBalanced(facts.statuses),
   };
