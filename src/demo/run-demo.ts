@@ -73,7 +73,7 @@ export async function runDemo({ say, interrupted, ...options }: DemoOptions): Pr
 }
 
 async function playDemo({ scenario, say, keep, ui, interrupted }: DemoOptions): Promise<DemoResult> {
-  const stack = await startDemoStack(scenario, say, interrupted);
+  const stack = await startDemoStack({ fineTunes: scenario === 'fine-tuned' }, say, interrupted);
   const consoles: RunningConsole[] = [];
   const ended = aborted(interrupted);
   try {

@@ -21,7 +21,6 @@ import { type DemoAddresses, demoConfiguration } from './documents';
 import { fineTune, makeTinyModel, sampleOf } from './fine-tuned';
 import { type LoadThread, startLoadThread } from './load-thread';
 import { type DemoProvider, startProvider } from './provider';
-import type { DemoScenario } from './scenarios';
 
 /** Everything that the demo runs: real parts on loopback. */
 export interface DemoStack {
@@ -61,7 +60,7 @@ const BEHAVIOUR = { tokens: 8, tokenMs: 8 };
  * `interrupted` is aborted nothing more is started.
  */
 export async function startDemoStack(
-  scenario: DemoScenario,
+  { fineTunes }: { readonly fineTunes: boolean },
   report: (line: string) => void,
   interrupted: AbortSignal,
 ): Promise<DemoStack> {
@@ -72,13 +71,12 @@ export async function startDemoStack(
   try {
     const folder = mkdtempSync(join(tmpdir(), 'cutover-demo-'));
     stops.push(async () => rmSync(folder, { recursive: true, force: true }));
-    const tuned = scenario === 'fine-tuned';
     const training = join(folder, 'training');
-    if (tuned) await makeTinyModel(training);
+    if (fineTunes) await makeTinyModel(training);
     const temporal = await startTemporal(folder, report, interrupted);
     stops.push(temporal.stop);
     interrupted.throwIfAborted();
-    const fineTuned = tuned ? await fineTune(training, temporal, { say: report, interrupted }) : null;
+    const fineTuned = fineTunes ? await fineTune(training, temporal, { say: report, interrupted }) : null;
     if (fineTuned !== null) {
       stops.push(() => fineTuned.model.stop());
       report(`the candidate serves what was exported: ${fineTuned.model.digest}`);
