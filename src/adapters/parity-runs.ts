@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { referenceCard } from '../assess/prices/reference-prices';
-import { type Rates, ratesAt } from '../core/assessment/prices';
+import type { Rates } from '../core/assessment/prices';
 import type { Question } from '../core/assessment/question';
 import type { Configuration, RouteConfiguration } from '../core/configuration/configuration-schema';
 import { InvalidDocument } from '../core/configuration/schema-parts';
@@ -13,6 +12,7 @@ import { type GoldenPrompt, readGoldenPrompts } from '../parity/golden-prompt';
 import { runParity } from '../parity/run-parity';
 import { SchemaChecks } from '../parity/schema-checks';
 import type { ParityPort, ParityRequest, ProviderPort } from '../ports';
+import { ratesOfModel } from './model-rates';
 import { configuredRoute, modelOfSide } from './openai/provider-client';
 import { systemClock } from './system-clock';
 
@@ -138,18 +138,6 @@ function pricesOf(configuration: Configuration, route: RouteConfiguration): Rate
     }
     return rates;
   };
-}
-
-function ratesOfModel(configuration: Configuration, provider: string, model: string): Rates | null {
-  const prices = configuration.providers[provider]?.prices ?? {};
-  const own = Object.hasOwn(prices, model) ? prices[model] : undefined;
-  if (own !== undefined) {
-    const { inputPerMillion, outputPerMillion, cachedInputPerMillion = null } = own;
-    return { inputPerMillion, outputPerMillion, cachedInputPerMillion, contextTiers: [] };
-  }
-  const atMs = Date.now();
-  const card = referenceCard(provider, model, atMs) ?? referenceCard(null, model, atMs);
-  return card === null ? null : ratesAt(card, { atMs, serviceTier: null, contextTokens: 0 });
 }
 
 function checkPrices(prompts: readonly GoldenPrompt[], ratesOf: RatesOf, route: RouteConfiguration): void {

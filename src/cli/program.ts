@@ -67,6 +67,7 @@ const COMMANDS: Readonly<
   'Before you move:': [
     ['assess', async () => (await import('./prepare/assess.js')).registerAssess],
     ['parity', async () => (await import('./prepare/parity.js')).registerParity],
+    ['judge', async () => (await import('./prepare/judge.js')).registerJudge],
     ['identity', async () => (await import('./prepare/identity.js')).registerIdentity],
     ['prices', async () => (await import('./prepare/prices.js')).registerPrices],
     ['capacity', async () => (await import('./prepare/capacity.js')).registerCapacity],

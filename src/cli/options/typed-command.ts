@@ -6,7 +6,7 @@ export const COMMAND_WORDS = [
   ...['worker', 'gateway', 'ui', 'demo'],
   ...['checkpoints', 'verdicts', 'history', 'gates', 'logs', 'report', 'replay'],
   ...['resume', 'promote', 'approve', 'amend', 'reevaluate', 'finish', 'emergency-rollback', 'forget'],
-  ...['assess', 'parity', 'identity', 'prices', 'capacity', 'train', 'effects'],
+  ...['assess', 'parity', 'identity', 'judge', 'prices', 'capacity', 'train', 'effects'],
   ...['export', 'verify', 'migrate-workers', 'completion'],
 ];
 
