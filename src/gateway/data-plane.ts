@@ -20,6 +20,7 @@ import { SwapList } from './sockets/swap-list';
 import { Defects } from './telemetry/defects';
 import type { GatewayMetrics } from './telemetry/metrics';
 import type { GatewayLog } from './telemetry/request-log';
+import type { Tracing } from './telemetry/tracing';
 import { Deadlines } from './upstream/deadlines';
 import { KeyFiles } from './upstream/key-files';
 import type { Provider } from './upstream/provider';
@@ -40,6 +41,8 @@ export interface DataPlaneOptions<Held extends RouteToServe> {
   readonly tls: ListenerTls | null;
   /** Null: answers bear no token, and outcomes are not taken. */
   readonly outcomes: OutcomeTokens | null;
+  /** Null: requests are not traced. */
+  readonly tracing: Tracing | null;
 }
 
 /** What serves callers in one process: providers, calls and the data listener. */
@@ -112,6 +115,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     },
     random: Math.random,
     outcomes: options.outcomes,
+    tracing: options.tracing,
     isStopping: () => stopping,
   };
   const { active, tunnels, memory, metrics } = services;
@@ -120,6 +124,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
   const connections = new Connections(server, configuration.gateway.maxConnections);
   metrics.showConnections('data', connections);
   metrics.showCallers(options.callers);
+  if (options.tracing !== null) metrics.showTracing(options.tracing);
   metrics.showFailedLogins('data', services.failedLogins);
   metrics.showProcess({
     active: () => active.size,
@@ -175,6 +180,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
         await route.mirror.pool.destroy();
       }
       for (const provider of providers.values()) await provider.pool.destroy();
+      await options.tracing?.stop();
     },
   };
 }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Server } from 'node:http';
 import { availableParallelism } from 'node:os';
 import type { DestinationStream } from 'pino';
-import { resolveSecret as resolveFromEnvironment } from '../config';
+import { environment, resolveSecret as resolveFromEnvironment } from '../config';
 import { FailedLogins } from '../core/access/failed-logins';
 import type { Configuration, GatewayAddress } from '../core/configuration/configuration-schema';
 import { createAdminServer } from './admin/admin';
@@ -23,6 +23,7 @@ import { openListenerTls } from './sockets/listener-tls';
 import { listen, urlOf } from './sockets/listening';
 import { Defects } from './telemetry/defects';
 import { GatewayMetrics } from './telemetry/metrics';
+import { checkTracing, openTracing } from './telemetry/open-tracing';
 import { type LogTarget, openLog } from './telemetry/request-log';
 import { Credentials } from './upstream/credentials';
 
@@ -78,6 +79,7 @@ class OpenGateway extends Error {
  */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
   const { configuration } = options;
+  checkTracing(environment);
   const credentials = await Credentials.open({
     configured: configuration.credentials,
     now: () => performance.now(),
@@ -124,6 +126,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     const dataPlane = openDataPlane({
       ...{ configuration, routes: decided, providers, callers, resolveSecret, log, metrics },
       ...{ idPrefix: incarnation, now, tls: dataTls, outcomes },
+      tracing: openTracing(environment, { gateway: name, now, warn }),
     });
     return { ...dataPlane, metrics, listen: () => dataPlane.listen(data) };
   };

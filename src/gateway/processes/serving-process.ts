@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { resolveSecret as resolveFromEnvironment } from '../../config';
+import { environment, resolveSecret as resolveFromEnvironment } from '../../config';
 import { Callers } from '../callers/callers';
 import { type DataPlane, openDataPlane } from '../data-plane';
 import { keepRequestsYoung, serveOn } from '../gateway-process';
@@ -9,6 +9,7 @@ import { openProviders } from '../routing/route';
 import { openListenerTls } from '../sockets/listener-tls';
 import type { Defects } from '../telemetry/defects';
 import { GatewayMetrics } from '../telemetry/metrics';
+import { openTracing } from '../telemetry/open-tracing';
 import { type GatewayLog, openLog } from '../telemetry/request-log';
 import { FollowedRoute } from './followed-route';
 import { hostNowMs } from './host-clock';
@@ -73,6 +74,11 @@ class ServingProcess {
         warn: (message) => this.#log.logger.warn(message),
       }),
       outcomes: openOutcomeTokens(configuration, resolveSecret),
+      tracing: openTracing(environment, {
+        gateway: start.gateway,
+        now: hostNowMs,
+        warn: (message) => this.#log.logger.warn(message),
+      }),
     });
   }
 

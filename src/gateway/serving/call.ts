@@ -12,11 +12,12 @@ import type { RequestFacts } from '../request/request-facts';
 import type { RequestHead } from '../request/request-head';
 import { dialectOfPath } from '../request/spoken-dialect';
 import type { Endpoint, RequestClass } from '../request/traffic-class';
-import { dialectOf, type Route } from '../routing/route';
+import { dialectOf, mappingOf, type Route } from '../routing/route';
 import { cutOff } from '../sockets/connections';
 import type { MemoryAccount } from '../sockets/memory-budget';
 import { requestLine } from '../telemetry/request-line';
 import type { AttemptNote } from '../telemetry/request-log';
+import type { RequestTrace } from '../telemetry/tracing';
 import type { Attempt } from '../upstream/attempt';
 import type { AnswerSink } from '../upstream/attempt-options';
 import { type Failure, gatewayStatus } from '../upstream/failure';
@@ -76,6 +77,8 @@ export class Call implements AnswerSink, ActiveCall {
   ended = false;
   /** Length of the body, also when it has been let go. */
   bodyBytes = 0;
+  /** Null where requests are not traced. */
+  readonly trace: RequestTrace | null;
   #unsent: UnsentAnswer | null = null;
   #isFinished = false;
 
@@ -92,6 +95,7 @@ export class Call implements AnswerSink, ActiveCall {
     readonly query: string,
   ) {
     this.startedMs = services.now();
+    this.trace = services.tracing?.begin(head.forward) ?? null;
     this.epoch = route.state.epoch;
     this.dialect = dialectOfPath(path) ?? dialectOf(route);
     this.memory = services.memory.account(caller.team);
@@ -108,6 +112,24 @@ export class Call implements AnswerSink, ActiveCall {
   takeBody(body: Buffer): void {
     this.body = body;
     this.bodyBytes = body.length;
+  }
+
+  /** The headers of the caller's that the next attempt passes on. */
+  forward(): readonly string[] {
+    return this.trace?.headers() ?? this.head.forward;
+  }
+
+  /** OpenTelemetry's `gen_ai.operation.name`. */
+  get operation(): string {
+    return OPERATIONS[this.traffic.endpoint];
+  }
+
+  /** The model that a provider of the route is asked for; null where the body names none. */
+  modelAskedOf(provider: Provider): string | null {
+    if (this.facts === null) return null;
+    const { model } = this.facts;
+    const { route } = this;
+    return (provider === route.providers.candidate ? mappingOf(route, model)?.candidate : model) ?? model;
   }
 
   get callerIsGone(): boolean {
@@ -195,6 +217,7 @@ export class Call implements AnswerSink, ActiveCall {
 
   note(attempt: Attempt, purpose: string): void {
     const { failure, status, options } = attempt;
+    this.trace?.attemptEnded(attempt, purpose);
     this.notes.push({
       provider: options.provider.name,
       purpose,
@@ -251,7 +274,7 @@ export class Call implements AnswerSink, ActiveCall {
       trafficClass: this.traffic.class,
       side,
       provider: this.route.providers[side].name,
-      operation: OPERATIONS[this.traffic.endpoint],
+      operation: this.operation,
       model: facts?.model ?? '',
       outcome: kind === 'withdrawn' ? 'aborted' : kind,
       totalMs: (attempt?.endedMs ?? this.services.now()) - this.startedMs,
@@ -309,6 +332,7 @@ export class Call implements AnswerSink, ActiveCall {
   #log(): void {
     try {
       this.services.log.request?.(requestLine(this, this.services));
+      this.trace?.finished(this);
     } catch (error) {
       this.services.defects.report(error, { during: 'log' });
     }

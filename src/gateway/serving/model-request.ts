@@ -18,16 +18,17 @@ export interface AskedModel {
 
 /** A request that names a model as it is asked of one provider: drawn, copied or asked again, all in one form. */
 export function modelRequest(
-  { caller, path, query, head, route, traffic, services }: Call,
+  call: Call,
   facts: RequestFacts,
   { provider, mapped, holds, replayable, limits, permitted }: AskedModel,
 ): AttemptOptions {
+  const { caller, path, query, route, traffic, services } = call;
   return {
     provider,
     caller,
     method: 'POST',
     path: provider.path(path, query, caller),
-    headers: provider.headers(head.forward, caller, services.now()),
+    headers: provider.headers(call.forward(), caller, services.now()),
     body: mapped.body,
     endpoint: traffic.endpoint,
     streams: facts.stream,

@@ -8,6 +8,7 @@ import type { Route } from '../routing/route';
 import type { Placed, SwapList } from '../sockets/swap-list';
 import type { GatewayMetrics } from '../telemetry/metrics';
 import type { GatewayLog } from '../telemetry/request-log';
+import type { Tracing } from '../telemetry/tracing';
 import type { AttemptServices } from '../upstream/attempt-options';
 import type { Tunnels } from './tunnels';
 
@@ -38,5 +39,7 @@ export interface Services extends AttemptServices {
   readonly answerChecks: AnswerChecks;
   /** Signs and reads what outcomes are reported by; null where it is not configured. */
   readonly outcomes: OutcomeTokens | null;
+  /** Null where requests are not traced. */
+  readonly tracing: Tracing | null;
   readonly isStopping: () => boolean;
 }

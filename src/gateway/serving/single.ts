@@ -38,7 +38,11 @@ export function serveSingle(call: Call, ask: SingleAsk, takeOver: TakeOver = () 
     caller,
     method: call.request.method ?? 'GET',
     path: provider.path(call.path, call.query, caller),
-    headers: withLength(provider.headers(head.forward, caller, services.now()), ask.body, head.contentLength),
+    headers: withLength(
+      provider.headers(call.forward(), caller, services.now()),
+      ask.body,
+      head.contentLength,
+    ),
     body: ask.body,
     endpoint: ask.reads ? (call.traffic.endpoint === 'responses' ? 'responses' : 'json') : 'opaque',
     streams: call.facts?.stream ?? false,

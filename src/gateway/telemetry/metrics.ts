@@ -8,6 +8,7 @@ import type { RouteToServe } from '../routing/gateway-routes';
 import type { Connections } from '../sockets/connections';
 import type { CredentialStanding, Credentials } from '../upstream/credentials';
 import { BoundedHistogram, type Labels, registerScraped, type Sample } from './metric-series';
+import type { Tracing } from './tracing';
 
 /** One request of any traffic class, once it is over. */
 export interface FinishedRequest {
@@ -161,6 +162,16 @@ export class GatewayMetrics {
       help: 'Runs of the command of a credential that gave no key.',
       type: 'counter',
       samples: each(({ failures }) => failures),
+    });
+  }
+
+  /** Adds what became of spans; once. */
+  showTracing(tracing: Pick<Tracing, 'counts'>): void {
+    registerScraped(this.#registry, {
+      name: 'cutover_trace_spans_total',
+      help: 'Spans: exported, dropped because the queue was full, failed because the collector did not take them.',
+      type: 'counter',
+      samples: () => Object.entries(tracing.counts).map(([result, value]) => ({ labels: { result }, value })),
     });
   }
 

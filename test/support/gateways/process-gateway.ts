@@ -25,6 +25,8 @@ export interface ProcessGatewayOptions {
   readonly settings?: object;
   readonly route?: object;
   readonly configuration?: object;
+  /** Further variables of its environment. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** `cutover gateway` in processes of its own, reached as workers and callers reach it. */
@@ -45,7 +47,7 @@ export class ProcessGateway {
     mkdirSync(join(directory, 'state'), { recursive: true });
     writeConfiguration(options);
     const ports = await freePorts('127.0.0.1', 2);
-    return new ProcessGateway(options, ports, await startProcess(directory, ports));
+    return new ProcessGateway(options, ports, await startProcess(options, ports));
   }
 
   /** Writes another configuration, which it has not read yet. */
@@ -78,7 +80,7 @@ export class ProcessGateway {
   }
 
   async restart(): Promise<void> {
-    this.process = await startProcess(this.#options.directory, this.#ports);
+    this.process = await startProcess(this.#options, this.#ports);
   }
 
   async status(): Promise<GatewayStatus> {
@@ -168,13 +170,16 @@ export class ProcessGateway {
   }
 }
 
-function startProcess(directory: string, [data, admin]: readonly number[]): Promise<NodeProcess> {
+function startProcess(
+  { directory, env: more }: ProcessGatewayOptions,
+  [data, admin]: readonly number[],
+): Promise<NodeProcess> {
   const args = [
     ...[built('src', 'cli', 'main.js'), 'gateway', '--config', join(directory, 'cutover.json')],
     ...['--log', join(directory, 'requests.log'), '--json'],
     ...['--data', `127.0.0.1:${data}`, '--admin', `127.0.0.1:${admin}`],
   ];
-  const env = { CUTOVER_ADMIN_TOKEN: ADMIN_TOKEN };
+  const env = { CUTOVER_ADMIN_TOKEN: ADMIN_TOKEN, ...more };
   return startNode(args, { env, cwd: directory, ready: '"adminUrl"' });
 }
 
