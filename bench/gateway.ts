@@ -33,7 +33,7 @@ import {
 const flags = readOptions('bench:gateway', 'Measures the gateway beside nginx, Go and Portkey.', {
   rounds: ['rounds, besides one to warm up', 5],
   seconds: ['how long each cell of a round takes', 4],
-  only: ['subjects', 'direct,nginx,go,cutover,portkey'],
+  only: ['subjects; traced is the gateway with every request traced', 'direct,nginx,go,cutover,portkey'],
   cells: [
     'what is measured, with the number of connections or streams',
     'plain 1,plain 32,half,streams 1,streams 32,back to back 1,back to back 32,open streams',
@@ -47,20 +47,25 @@ const flags = readOptions('bench:gateway', 'Measures the gateway beside nginx, G
 const CELLS: Readonly<
   Record<string, { readonly measures: readonly string[]; readonly measure: MeasureCell }>
 > = {
-  plain: { measures: ['nginx', 'go', 'cutover', 'portkey'], measure: measurePlain },
+  plain: { measures: ['nginx', 'go', 'cutover', 'traced', 'portkey'], measure: measurePlain },
   half: {
-    measures: ['direct', 'nginx', 'go', 'cutover'],
+    measures: ['direct', 'nginx', 'go', 'cutover', 'traced'],
     measure: (subject, _count, options) => measureOpenLoop(subject, halfRate(), options),
   },
   streams: {
-    measures: ['nginx', 'go', 'cutover', 'portkey'],
+    measures: ['nginx', 'go', 'cutover', 'traced', 'portkey'],
     measure: (subject, count, options) => measureStreams(subject, count, 'steady', options),
   },
   'back to back': {
-    measures: ['nginx', 'go', 'cutover', 'portkey'],
+    measures: ['nginx', 'go', 'cutover', 'traced', 'portkey'],
     measure: (subject, count, options) => measureStreams(subject, count, 'none', options),
   },
 };
+
+/** Takes traces and keeps nothing. */
+const COLLECTOR = `require('node:http').createServer((request, response) => {
+  request.resume().on('end', () => response.end('{}'));
+}).listen(Number(process.argv[1]), '127.0.0.1')`;
 
 type MeasureCell = (subject: Subject, count: number, options: MeasureOptions) => Promise<Measured>;
 
@@ -94,7 +99,7 @@ async function main(): Promise<void> {
 }
 
 async function startSubjects(folder: string): Promise<Subject[]> {
-  const ports = await freePorts('127.0.0.1', 11);
+  const ports = await freePorts('127.0.0.1', 14);
   const port = (index: number) => ports[index] as number;
   const providers: ProviderPorts = { plain: [port(0), port(1)], stream: [port(2), port(3)] };
   stops.push(await startPlainProviders(folder, providers.plain));
@@ -110,6 +115,22 @@ async function startSubjects(folder: string): Promise<Subject[]> {
     go: () => startGoSubject({ plain: port(6), stream: port(7) }, providers),
     cutover: () =>
       startOwnSubject(join(folder, 'own'), { data: port(8), admin: port(9) }, providers, nodeFlags),
+    traced: async () => {
+      const endpoint = `http://127.0.0.1:${port(13)}`;
+      stops.push(startPinned(1, process.execPath, ['--eval', COLLECTOR, `${port(13)}`]));
+      await untilAnswers(endpoint);
+      const { subject, started } = await startOwnSubject(
+        join(folder, 'traced'),
+        { data: port(11), admin: port(12) },
+        providers,
+        nodeFlags,
+        {
+          start: (command, args, env) =>
+            startPinned(0, command, args, { ...env, OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }),
+        },
+      );
+      return { subject: { ...subject, name: 'traced' }, started };
+    },
     portkey: () => startPortkeySubject(port(10), providers),
   };
   const subjects: Subject[] = [];
