@@ -20,7 +20,11 @@ interface Clocks {
   readonly wallNow: () => number;
 }
 
-/** Starts the export of spans by OpenTelemetry's variables. Throws `BadInput` that names the variable. */
+/**
+ * Starts the export of spans by OpenTelemetry's variables. Throws `BadInput` that names the variable.
+ *
+ * @public loaded by `require` in `open-tracing.ts`
+ */
 export function startTracing(options: {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly gateway: string;
