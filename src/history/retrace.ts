@@ -108,6 +108,8 @@ function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): Ret
           seal(isMessage(message) ? 'signals' : 'updates', messageFact(String(name), payload));
           const told = messageEvent(message, state);
           if (told !== null) apply(told);
+          // A message acts before all results of its task: what it pre-empts is not waited for, done or not.
+          if (work !== null && nextDecision(state, taskAtMs).key !== work.decision.key) work = null;
         }
         for (const result of waiting.filter((each) => !isMessage(each))) {
           if (result.type === 'WORKFLOW_EXECUTION_CANCEL_REQUESTED') apply({ type: 'cancelled' });

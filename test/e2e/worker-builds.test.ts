@@ -63,6 +63,9 @@ async function buildOf(workflowId: string) {
   return { buildId: info?.deploymentVersion?.buildId, override: info?.versioningOverride ?? null };
 }
 
+/** Temporal asks a task to be done once more because something came in while it was: no fault of the worker. */
+const OVERTAKEN = 'UnhandledCommand';
+
 /** How many runs a migration has had, and the workflow tasks that failed in them. */
 async function historyOf(workflowId: string) {
   const query = `WorkflowId = ${JSON.stringify(workflowId)}`;
@@ -74,7 +77,9 @@ async function historyOf(workflowId: string) {
   const events = histories.flatMap((history) => history.events ?? []);
   return {
     runs: runs.length,
-    failedTasks: events.flatMap((event) => event.workflowTaskFailedEventAttributes ?? []),
+    failedTasks: events
+      .flatMap((event) => event.workflowTaskFailedEventAttributes ?? [])
+      .filter(({ failure }) => failure?.message !== OVERTAKEN),
   };
 }
 

@@ -73,6 +73,19 @@ describe('a migration read from its history', () => {
     });
   });
 
+  it('drops what ended in the task whose message pre-empted it, as its workflow did, which asked again', () => {
+    const { events } = historyOf('revision-3-forgotten');
+    const [dropped, asked] = events.filter(
+      ({ eventType, activityTaskScheduledEventAttributes: scheduled }) =>
+        eventType === 'EVENT_TYPE_ACTIVITY_TASK_SCHEDULED' &&
+        (scheduled as { activityType: { name: string } }).activityType.name === 'verifyRouting',
+    );
+    const { checkpoints } = readMigration({ events });
+    const closed = checkpoints.list.find((entry) => entry.kind === 'took effect' && entry.epoch === 3);
+    expect(dropped).toBeDefined();
+    expect(closed?.atMs).toBeGreaterThan(Date.parse(String(asked?.['eventTime'])));
+  });
+
   it('is open where its history has no end', () => {
     const history = historyOf('completed');
     const { outcome, endedAtMs, checkpoints } = readMigration({ events: history.events.slice(0, 60) });
