@@ -3,8 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { createCheckIdentity } from '../../src/activities/identity/check-identity';
+import { startIdentityWatch } from '../../src/activities/identity/watch-identity';
 import { createIdentity } from '../../src/adapters/identity-files';
+import type { WatchStageInput } from '../../src/contract';
 import type { IdentityFindings } from '../../src/core/assessment/identity-findings';
+import { judgeServedModel } from '../../src/core/gates/judge-served-model';
 import { FIXED_TEXTS } from '../../src/core/identity/identity-questions';
 import { referenceDigest, referenceFile } from '../../src/core/identity/identity-reference-schema';
 import type { IdentityStanding } from '../../src/core/identity/identity-standing';
@@ -94,4 +97,46 @@ it('holds the stage where nothing is answered', async () => {
     { kind: 'doubt', text: 'identity: not known, it does not answer: status_5xx (status 500)' },
   ]);
   candidate.behaviour.failureRatio = 0;
+});
+
+/** The first sleeps of a watch that begins with this standing, and what it knows after them. */
+async function watched(reference: string, start: IdentityStanding) {
+  const configuration = chatConfiguration(candidate.url, candidate.url);
+  const identity = createIdentity({ configuration, resolveSecret: () => '' }, folder);
+  const slept: number[] = [];
+  const clock = {
+    sleep: (ms: number) => {
+      slept.push(ms);
+      return slept.length < 3 ? Promise.resolve() : new Promise<void>(() => undefined);
+    },
+  };
+  const plan = { reference, alpha: 0.01, perHour: 20 };
+  const input = { route: 'chat', servedModel: { plan, standing: start }, probePlan: { timeoutMs: 5_000 } };
+  const watch = startIdentityWatch(
+    { identity, clock } as unknown as Ports,
+    input as unknown as WatchStageInput,
+    new AbortController().signal,
+    start,
+  );
+  while (slept.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
+  watch.stop();
+  return { slept, standing: watch.current() as IdentityStanding };
+}
+
+it('goes on in the rhythm of the window before, and compares with no other file than that', async () => {
+  const { standing: assessed } = await check('sold.json');
+  const start = { ...(assessed as IdentityStanding), askedAtMs: Date.now() - 60_000 };
+  const { slept, standing } = await watched('sold.json', start);
+  expect(Math.round((slept[0] ?? 0) / 10_000)).toBe(12);
+  expect(standing.turns).toBe(start.turns + 2);
+  const { digest: _, ...content } = referenceOf(simulatedModel(random), random);
+  writeFileSync(join(folder, 'sold.json'), referenceFile({ ...content, digest: referenceDigest(content) }));
+  const exchanged = await watched('sold.json', start);
+  expect(exchanged.standing.turns).toBe(start.turns);
+  expect(judgeServedModel({ standing: exchanged.standing, alpha: 0.01 })).toMatchObject({
+    outcome: 'not evaluated',
+    sentence: expect.stringMatching(
+      /^identity: not known, the reference is another one than before: expected sha256:/,
+    ),
+  });
 });

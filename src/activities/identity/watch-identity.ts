@@ -27,19 +27,32 @@ export function startIdentityWatch(
 
   const loop = async (): Promise<void> => {
     while (!signal.aborted) {
+      await ports.clock.sleep(untilNextMs(standing, HOUR_MS / plan.perHour, Date.now()), signal);
+      if (signal.aborted) return;
       // Read anew for every question: a person fixes the file while the stage is held.
       const reference = await readReference(ports, plan);
+      const askedAtMs = Date.now();
       if ('problem' in reference) {
         standing = standing === null ? null : withIdentityProblem(standing, reference.problem);
-      } else {
-        const known = standingFor(reference, plan.reference, standing);
-        standing =
-          known.reference === reference.digest ? await askNext(ports, questioned, reference, known) : known;
+        await ports.clock.sleep(UNREADABLE_MS, signal);
+        continue;
       }
-      await ports.clock.sleep(HOUR_MS / plan.perHour, signal);
+      const known = standingFor(reference, plan.reference, standing);
+      const isSame = known.reference === reference.digest;
+      const next = isSame ? await askNext(ports, questioned, reference, known) : known;
+      standing = { ...next, askedAtMs };
     }
   };
   // A question never throws but for the configuration; the watch itself meets that too and reports it.
   loop().catch(() => undefined);
   return { current: () => standing, stop: () => stopped.abort() };
+}
+
+/** How soon a file is looked at again that could not be used. */
+const UNREADABLE_MS = 10_000;
+
+/** Windows follow each other faster than questions: a new one goes on in the rhythm of those before it, whatever clocks do. */
+function untilNextMs(standing: IdentityStanding | null, everyMs: number, nowMs: number): number {
+  const sinceMs = standing?.askedAtMs === undefined ? everyMs : nowMs - standing.askedAtMs;
+  return Math.min(everyMs, Math.max(0, everyMs - sinceMs));
 }

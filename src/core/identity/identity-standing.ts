@@ -47,6 +47,8 @@ export interface IdentityStanding {
   readonly compared: number;
   /** Questions asked so far: the turn that is next. */
   readonly turns: number;
+  /** When the last one was asked while a stage was watched, milliseconds since 1970; absent: not yet. */
+  readonly askedAtMs?: number;
   readonly answered: number;
   /** Turns in a row without a usable answer, by kind of question, and why. */
   readonly missing: ByKind<number>;
