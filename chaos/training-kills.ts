@@ -26,6 +26,7 @@ CUTOVER_TRAINING_PYTHON, a Python with the package of training/.
 Options:
   --kills <number>  how many (default: 20); of twenty, fourteen hit the process, three the worker, three Temporal
   --steps <number>  of the optimizer (default: 200), a checkpoint every 10
+  --gap <seconds>   a kill comes at most this long after a process was started (default: 6); more on a busy machine
   --seed <number>   decides what is killed when (default: 1)
   -h, --help        display this
 
@@ -52,6 +53,7 @@ async function main(args: readonly string[]): Promise<number> {
     args: [...args],
     options: {
       ...{ kills: { type: 'string' }, steps: { type: 'string' }, seed: { type: 'string' } },
+      gap: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   });
@@ -60,6 +62,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const [kills, steps, seed] = [whole(values.kills, 20), whole(values.steps, 200), whole(values.seed, 1)];
+  const gapMs = whole(values.gap, 6) * 1_000;
   const folder = mkdtempSync(join(tmpdir(), 'training-kills-'));
   await promisify(execFile)(trainingPython(), [MAKER, folder]);
   const plan = trainingPlanSchema.parse({
@@ -76,7 +79,7 @@ async function main(args: readonly string[]): Promise<number> {
   const expected = undisturbed(plan);
   const stage = await startStage(folder);
   try {
-    const all = await disturbed(stage, plan, kills, new Random(seed));
+    const all = await disturbed(stage, plan, kills, { gapMs, random: new Random(seed) });
     const last = all.findLast(({ lane }) => lane === 'main') as TrainingCheckpoint;
     const lines = curveTo(all, last);
     const different = expected.lines.filter((line, at) => line !== lines[at]).length;
@@ -97,7 +100,7 @@ async function disturbed(
   stage: Stage,
   plan: TrainingPlan,
   kills: number,
-  random: Random,
+  { gapMs, random }: { readonly gapMs: number; readonly random: Random },
 ): Promise<readonly TrainingCheckpoint[]> {
   const left = Array.from({ length: kills }, (_, at) => TARGETS[at % 20 < 14 ? 0 : at % 20 < 17 ? 1 : 2]);
   const order = left.map((target) => ({ target, at: random.next() })).sort((a, b) => a.at - b.at);
@@ -105,7 +108,7 @@ async function disturbed(
   let step = 0;
   for (const { target = 'process' } of order) {
     const pid = await trainingPid(stage);
-    await sleep(random.whole(0, 4_000));
+    await sleep(random.whole(0, gapMs));
     if (target === 'process') process.kill(childOf(stage) ?? pid, 'SIGKILL');
     else if (target === 'worker') {
       await stage.worker.end('SIGKILL');

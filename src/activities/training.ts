@@ -12,7 +12,10 @@ export function createTrainingActivities(trainer: TrainerPort): TrainingActiviti
   return {
     planTraining: async ({ plan }) => {
       const { recipe, microBatch, recompute } = plan;
-      const answer = await run(trainer, 'check', jobOf(plan, { recipe, microBatch, recompute }));
+      const answer = await run(trainer, 'check', {
+        ...jobOf(plan, { recipe, microBatch, recompute }),
+        target: plan.exportFolder,
+      });
       if ('problem' in answer) return answer;
       const found = answer.result as unknown as Checked;
       const { sequenceTokens } = plan;

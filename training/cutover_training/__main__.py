@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 
 
 def main(arguments: list[str]) -> int:
@@ -61,15 +62,14 @@ def _run(command: str, document) -> dict:
     if command == "check":
         from .check import check
 
-        return check(job)
+        target = document.get("target")
+        return check(job, Path(target) if isinstance(target, str) else None)
     if command == "train":
         return _train(job, document)
     if command == "evaluate":
         from .evaluation import evaluate
 
         return {"losses": evaluate(job, document["sides"])}
-    from pathlib import Path
-
     from .export import export
 
     return export(job, document["from"], Path(document["target"]), document.get("record", {}))

@@ -10,6 +10,7 @@ import numpy as np
 from . import data, model
 from .checkpoint import storage_problem
 from .config import read_config
+from .export import digest_in
 from .job import Job
 from .problems import BadInput, NoStorage
 from .weights import check_weights
@@ -17,7 +18,8 @@ from .weights import check_weights
 STATE_BYTES = 12
 
 
-def check(job: Job) -> dict:
+def check(job: Job, target: Path | None = None) -> dict:
+    """`target` is the folder that the model is to be exported to."""
     config, document = read_config(job.model / "config.json")
     if config.longest is not None and job.sequence_tokens > config.longest:
         raise BadInput(
@@ -30,6 +32,8 @@ def check(job: Job) -> dict:
     held = data.read_chats(job.evaluation, tokenizer, job.sequence_tokens)
     parameters = sum(int(np.prod(shape)) for shape in expected.values())
     check_storage(job.run_folder, job.checkpoints * STATE_BYTES * parameters)
+    if target is not None:
+        check_target(target)
     device = jax.devices()[0]
     limit = (device.memory_stats() or {}).get("bytes_limit") if device.platform != "cpu" else _memory_available()
     return {
@@ -44,6 +48,18 @@ def check(job: Job) -> dict:
         "memoryBytes": limit,
         "jax": jax.__version__,
     }
+
+
+def check_target(target: Path) -> None:
+    """What an earlier job exported is never written over, and that is said before this one trains."""
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        held = digest_in(target)
+        what = "something" if held is None else f"an exported model already ({held})"
+        raise BadInput(f"exportFolder: {target} holds {what}: name another folder, or move that one away")
+    # Folders above it are made when it is exported.
+    above = next(folder for folder in target.parents if folder.is_dir())
+    if not os.access(above, os.W_OK):
+        raise NoStorage(f"exportFolder: {above} cannot be written")
 
 
 def check_storage(folder: Path, needed: int) -> None:

@@ -20,8 +20,8 @@ from .problems import CorruptCheckpoint, NoStorage
 STORAGE = {errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM, errno.EDQUOT, errno.ENOTDIR}
 
 
-def storage_problem(error: OSError, folder: Path) -> NoStorage:
-    return NoStorage(f"runFolder: {folder} cannot be written: {error.strerror or error}")
+def storage_problem(error: OSError, folder: Path, field: str = "runFolder") -> NoStorage:
+    return NoStorage(f"{field}: {folder} cannot be written: {error.strerror or error}")
 
 
 def save(folder: Path, step: int, tensors: dict[str, np.ndarray], metrics: list[str], facts: dict) -> dict:

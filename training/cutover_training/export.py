@@ -48,7 +48,7 @@ def export(job: Job, source: str, target: Path, record: dict) -> dict:
         return {"path": str(target), "digest": digest}
     except OSError as error:
         if error.errno in checkpoint.STORAGE:
-            raise checkpoint.storage_problem(error, target) from None
+            raise checkpoint.storage_problem(error, target, "exportFolder") from None
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)

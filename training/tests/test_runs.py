@@ -86,6 +86,8 @@ def test_exports_the_same_digest_each_time(process, job, tmp_path):
     assert code == 0, stderr
     assert process("export", asked)[1] == events
     assert sorted(os.listdir(tmp_path / "out")) == ["config.json", "model.safetensors", "tokenizer.json", "training.json"]
+    code, found, _ = process("check", asked)
+    assert code == 2 and f"holds an exported model already ({events[-1]['digest']})" in found[-1]["message"]
     other = trained(process, job(), toStep=2)
     code, events, _ = process("export", asked | {"from": other["path"]})
     assert code == 2 and "something else" in events[-1]["message"]

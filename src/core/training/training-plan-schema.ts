@@ -8,7 +8,8 @@ const CHECKPOINTS_MOST = 200;
 const CHECKPOINTS_USUAL = 10;
 
 const path = z.string().min(1, 'expected a path');
-const count = z.int().positive();
+const WHOLE = 'expected a whole number above 0';
+const count = z.int(WHOLE).positive(WHOLE);
 const positive = z.number().positive('expected a number above 0');
 const UNITS: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 const size = z
@@ -70,7 +71,8 @@ export const trainingPlanSchema = z
     if (steps / checkpointEvery > CHECKPOINTS_MOST) {
       wrong('checkpointEvery', `expected at least ${Math.ceil(steps / CHECKPOINTS_MOST)} for ${steps} steps`);
     }
-    if ((gate.steps ?? 1) > steps) wrong('gate.steps', `expected at most ${steps}, the steps of the plan`);
+    if (gate.steps !== undefined && gate.steps > steps)
+      wrong('gate.steps', `expected at most ${steps}, the steps of the plan`);
   })
   .transform(({ memory, tokenizer, exportFolder, rehearse, gate, ...plan }): TrainingPlan => {
     const { checkpointEvery = everyOf(plan.steps), microBatch = plan.batch } = plan;
