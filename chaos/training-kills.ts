@@ -107,6 +107,7 @@ async function disturbed(
   await ask(stage, (client) => client.start(plan, { by: 'chaos', reason: 'to be killed' }));
   let step = 0;
   for (const { target = 'process' } of order) {
+    await saved(stage, plan.name, step + EVERY * random.whole(0, 1));
     const pid = await trainingPid(stage);
     await sleep(random.whole(0, gapMs));
     if (target === 'process') process.kill(childOf(stage) ?? pid, 'SIGKILL');
@@ -131,6 +132,15 @@ async function disturbed(
       throw new Error(`expected a model, got ${outcome ?? held?.reason}`);
   }
   throw new Error('the job did not come to its end');
+}
+
+/** Waits until so many steps are saved. */
+async function saved(stage: Stage, name: string, steps: number): Promise<void> {
+  for (const endMs = Date.now() + WAIT_MS; Date.now() < endMs; await sleep(250)) {
+    const { step, outcome } = await ask(stage, (client) => client.status(name));
+    if (step >= steps || outcome !== null) return;
+  }
+  throw new Error(`waited in vain for ${steps} steps`);
 }
 
 /** What one process makes of a plan. */

@@ -12,6 +12,7 @@ import { type ConnectionFlags, connectOptions, withConnection } from '../options
 import { recordedOperator } from '../options/operator-name';
 import { durationOf, portNumber } from '../options/option-value';
 import { printJson, printLine, printNote } from '../options/output';
+import { asTyped } from '../options/typed-command';
 import { consoleHosts, consoleIdentity } from './console-identity';
 import { consoleParts } from './console-parts';
 import { explainedListenProblem } from './port-taken';
@@ -55,6 +56,7 @@ async function runUi(flags: UiFlags): Promise<void> {
   const { host, port: wanted } = flags;
   const client = connectLazily(() => MigrationClient.connect(connectOptions(flags)));
   const running = await openConsole({
+    asTyped,
     client,
     gateways,
     providersOf,

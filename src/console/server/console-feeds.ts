@@ -14,6 +14,8 @@ export interface FeedsOptions {
   readonly providersOf: (route: string) => ProviderNames | null;
   /** Between two looks at a migration that is open, milliseconds. */
   readonly intervalMs: number;
+  /** Texts with their commands as this user can type them; as they are when absent. */
+  readonly asTyped?: (text: string) => string;
 }
 
 /** One migration that is looked at, and the feed of its viewers. */
@@ -77,7 +79,7 @@ export class ConsoleFeeds {
       now: () => Date.now(),
     });
     const feed = new Feed({
-      read: () => partsOf(source),
+      read: () => partsOf(source, this.#options.asTyped ?? unchanged),
       intervalMs: () =>
         source.hasOpenOrders
           ? Math.min(ORDER_INTERVAL_MS, intervalMs)
@@ -97,10 +99,21 @@ export class ConsoleFeeds {
   }
 }
 
-async function partsOf(source: MigrationSource): Promise<Parts> {
+function unchanged(text: string): string {
+  return text;
+}
+
+async function partsOf(source: MigrationSource, asTyped: (text: string) => string): Promise<Parts> {
   try {
     const sighting = await source.read();
-    if (sighting !== null) return { ...migrationView(sighting), absent: null };
+    if (sighting !== null) {
+      const view = migrationView(sighting);
+      const banners = view.banners.map((banner) => ({ ...banner, text: asTyped(banner.text) }));
+      const actions = view.actions.map((action) =>
+        action.refusal === null ? action : { ...action, refusal: asTyped(action.refusal) },
+      );
+      return { ...view, banners, actions, absent: null };
+    }
     return {
       absent: { message: source.trouble?.message ?? 'nothing is known yet', trouble: source.trouble },
     };

@@ -28,6 +28,8 @@ export interface ConsoleOptions {
   readonly tls?: ListenerTls | null;
   /** Between two looks at a migration that is open, milliseconds. */
   readonly intervalMs: number;
+  /** Texts with their commands as this user can type them; as they are when absent. */
+  readonly asTyped?: (text: string) => string;
   readonly loginFailed: (failure: FailedLogin) => void;
   /** The report of a route's newest migration, or of one run, as one HTML page; absent: none is offered. */
   readonly report?: (route: string, runId: string | null) => Promise<string>;
@@ -40,16 +42,24 @@ const PAGE = join(__dirname, '..', '..', '..', 'page');
 export async function openConsole(
   options: ConsoleOptions,
 ): Promise<RunningConsole & { readonly token: string }> {
-  const { client, gateways, providersOf, intervalMs, hosts = [], ...rest } = options;
+  const {
+    client,
+    gateways,
+    providersOf,
+    intervalMs,
+    asTyped = (text) => text,
+    hosts = [],
+    ...rest
+  } = options;
   const token = randomBytes(24).toString('base64url');
-  const feeds = new ConsoleFeeds({ client, gateways, providersOf, intervalMs });
+  const feeds = new ConsoleFeeds({ client, gateways, providersOf, intervalMs, asTyped });
   const running = await startConsole({
     ...rest,
     client,
     feeds,
     hosts,
     token,
-    files: loadPageFiles(PAGE),
+    files: loadPageFiles(PAGE, asTyped),
   });
   return { ...running, token };
 }

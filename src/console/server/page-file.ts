@@ -26,8 +26,14 @@ class PageMissing extends Error {
   }
 }
 
-/** Every file of the page by its path: the build's own folder and the chart library; throws `PageMissing`. */
-export function loadPageFiles(folder: string): ReadonlyMap<string, PageFile> {
+/**
+ * Every file of the page by its path: the build's own folder, whose texts name commands, and the chart library; throws
+ * `PageMissing`.
+ */
+export function loadPageFiles(
+  folder: string,
+  asTyped: (text: string) => string = (text) => text,
+): ReadonlyMap<string, PageFile> {
   if (!existsSync(join(folder, 'index.html'))) throw new PageMissing(folder);
   const own = readdirSync(folder)
     .filter((name) => TYPES[extname(name)] !== undefined)
@@ -36,11 +42,14 @@ export function loadPageFiles(folder: string): ReadonlyMap<string, PageFile> {
     `/${name}`,
     require.resolve(`uplot/dist/${name}`),
   ]);
-  return new Map([...own, ...charts].map(([path, file]) => [path, pageFile(file)]));
+  const typed = (file: string) => Buffer.from(asTyped(readFileSync(file, 'utf8')));
+  return new Map([
+    ...own.map(([path, file]): [string, PageFile] => [path, pageFile(file, typed(file))]),
+    ...charts.map(([path, file]): [string, PageFile] => [path, pageFile(file, readFileSync(file))]),
+  ]);
 }
 
-function pageFile(file: string): PageFile {
-  const bytes = readFileSync(file);
+function pageFile(file: string, bytes: Buffer): PageFile {
   return {
     type: TYPES[extname(file)] ?? 'application/octet-stream',
     etag: `"${createHash('sha256').update(bytes).digest('base64url').slice(0, 22)}"`,
