@@ -365,6 +365,23 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await until(isClosed);
   },
 
+  /** A cohort that has passed, canary after it, the way back to it, and a rollback from there. */
+  async piloted({ world, begin, order, until }) {
+    world.verdict = { ...PASS, stage: 'pilot', requests: { legacy: 0, candidate: 200 } };
+    const [assess, ...moving] = stages();
+    const pilot = { ...MOVING, name: 'pilot', only: { teams: ['search'] }, soak: '1s' };
+    await begin({ stages: [assess, pilot, ...moving], notify: [{ name: 'hook' }] }, 'pilot');
+    await until(isIn('canary'));
+    await order('rollback', { to: 'previous' });
+    await until(({ stage, paused }) => stage === 'pilot' && paused !== null);
+    world.verdict = {
+      outcome: 'fail',
+      harm: 'cohort success',
+      sentence: 'of 40 requests the candidate failed 9',
+    };
+    await until(isClosed);
+  },
+
   /** Copies that lose end a migration before anybody was served by the candidate. */
   async lost({ world, begin, until }) {
     await begin({ stages: copyingStages() }, 'shadow');

@@ -85,7 +85,7 @@ async function liveCells(
   clearTimeout(timer);
   return readings
     .flatMap((reading) => (reading?.kind === 'ok' ? reading.value.evidence.cells : []))
-    .filter(({ kind }) => kind === 'live');
+    .filter(({ kind }) => kind === 'live' || kind === 'cohort');
 }
 
 /** Why the candidate has no room for a raise; null where nothing says so. */

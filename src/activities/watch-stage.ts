@@ -1,6 +1,7 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { WatchStageInput } from '../contract';
 import { type Evidence, failureCount, mergeEvidence } from '../core/evidence/evidence';
+import { withCohort } from '../core/evidence/stage-cohort';
 import { type StageEvidence, withWindow } from '../core/evidence/stage-evidence';
 import { withOutcomes } from '../core/evidence/stage-outcomes';
 import { boundFor, withPairs } from '../core/evidence/stage-pairs';
@@ -147,6 +148,9 @@ async function watch(
       ...(spending.length === 0 || !comparesSpending
         ? {}
         : { spending: withSpending(before.spending, delta.spending, spending) }),
+      ...(input.stage.gates.cohort === undefined
+        ? {}
+        : { cohort: withCohort(before.cohort, delta.cells, input.stage.gates.cohort) }),
       ...(before.pairs === undefined && delta.pairs === undefined
         ? {}
         : { pairs: withPairs(before.pairs, delta.pairs, harmBounds(input.stage)) }),

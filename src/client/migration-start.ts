@@ -4,6 +4,7 @@ import { InvalidDocument } from '../core/configuration/schema-parts';
 import { planEffectProblems } from '../core/effects/plan-effects';
 import type { MigrationStart } from '../core/migration/migration-state';
 import { formatShare, type Plan } from '../core/plan/plan';
+import { planCohortProblems } from '../core/plan/plan-cohorts';
 import { planPriceProblems } from '../core/plan/plan-prices';
 import { formatDuration } from '../core/text/duration';
 
@@ -33,7 +34,11 @@ function routeToMove({ plan, configuration }: StartRequest): RouteConfiguration 
       { path: 'gateways', message: 'expected at least one gateway, or gatewayDiscovery, got none' },
     ]);
   }
-  const problems = [...planEffectProblems(plan, configuration), ...planPriceProblems(plan, configuration)];
+  const problems = [
+    ...planEffectProblems(plan, configuration),
+    ...planPriceProblems(plan, configuration),
+    ...planCohortProblems(plan, configuration),
+  ];
   if (problems.length > 0) throw new InvalidDocument('the plan', problems);
   return route;
 }

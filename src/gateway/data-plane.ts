@@ -3,6 +3,7 @@ import { setImmediate, setTimeout } from 'node:timers/promises';
 import { FailedLogins } from '../core/access/failed-logins';
 import type { Configuration } from '../core/configuration/configuration-schema';
 import type { Callers } from './callers/callers';
+import type { CohortSeals } from './callers/cohort-seals';
 import { AnswerChecks } from './contract/answer-checks';
 import type { OutcomeTokens } from './outcomes/outcome-tokens';
 import { forwardingOf } from './request/forwarding';
@@ -43,6 +44,8 @@ export interface DataPlaneOptions<Held extends RouteToServe> {
   readonly outcomes: OutcomeTokens | null;
   /** Null: requests are not traced. */
   readonly tracing: Tracing | null;
+  /** Null: no header makes a caller one of a cohort. */
+  readonly cohorts: CohortSeals | null;
 }
 
 /** What serves callers in one process: providers, calls and the data listener. */
@@ -116,6 +119,7 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
     random: Math.random,
     outcomes: options.outcomes,
     tracing: options.tracing,
+    cohorts: options.cohorts,
     isStopping: () => stopping,
   };
   const { active, tunnels, memory, metrics } = services;

@@ -7,6 +7,7 @@ import { FailedLogins } from '../core/access/failed-logins';
 import type { Configuration, GatewayAddress } from '../core/configuration/configuration-schema';
 import { createAdminServer } from './admin/admin';
 import { Callers } from './callers/callers';
+import { openCohortSeals } from './callers/cohort-seals';
 import { ConfigurationReload, type ReloadOutcome } from './configuration-reload';
 import { openDataPlane } from './data-plane';
 import { openOutcomeTokens } from './outcomes/outcome-tokens';
@@ -100,6 +101,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       : { metricsToken: resolveSecret(configuration.metricsToken) };
   const providers = openProviders(configuration, resolveSecret);
   const outcomes = openOutcomeTokens(configuration, resolveSecret);
+  const cohorts = openCohortSeals(configuration, resolveSecret);
   const processes = countProcesses(configuration, availableParallelism());
   const target = options.log ?? 'stdout';
   const incarnation = randomUUID();
@@ -125,7 +127,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     );
     const dataPlane = openDataPlane({
       ...{ configuration, routes: decided, providers, callers, resolveSecret, log, metrics },
-      ...{ idPrefix: incarnation, now, tls: dataTls, outcomes },
+      ...{ idPrefix: incarnation, now, tls: dataTls, outcomes, cohorts },
       tracing: openTracing(environment, { gateway: name, now, warn }),
     });
     return { ...dataPlane, metrics, listen: () => dataPlane.listen(data) };

@@ -7,6 +7,7 @@ import { NO_PROBES } from '../../src/core/gates/verdict';
 import type { WindowResult } from '../../src/core/migration/events';
 import type { Drift } from '../../src/core/migration/migration-state';
 import type { StagePlan } from '../../src/core/plan/plan';
+import { planSchema } from '../../src/core/plan/plan-schema';
 import type { GatewayStatus } from '../../src/core/routing/routing';
 import { histogramOf } from '../../src/core/statistics/histogram';
 import type { Ports } from '../../src/ports';
@@ -176,6 +177,20 @@ it('keeps what answers cost where the plan judges it, and only of windows whose 
     expect.objectContaining({ metric: 'p95 cost per request', n: { legacy: 30, candidate: 4 } }),
   );
   expect((await watched([{ evidence }])).evidence.spending).toBeUndefined();
+});
+
+it('keeps what a cohort came to where the stage serves one, and rolls back by it', async () => {
+  const { stages } = planSchema.parse({
+    route: 'main',
+    stages: [{ name: 'assess' }, { name: 'pilot', only: { teams: ['search'] } }, { name: 'complete' }],
+  });
+  const failing = { ...aCell('candidate', { requests: 200, failures: 80 }), kind: 'cohort' as const };
+  const evidence = evidenceOf([aCell('legacy', { requests: 800 }), failing]);
+  const window = await watched([{ evidence }, {}], { stage: stages[1] as StagePlan });
+  expect(window).toMatchObject({ ended: 'harm', verdict: { harm: 'cohort success' } });
+  expect(window.verdict.requests).toEqual({ legacy: 0, candidate: 200 });
+  // Nothing of it is in the candidate's arm.
+  expect(window.traffic?.candidate.requests).toBe(0);
 });
 
 it('gives the summary of the probes of both sides with the window', async () => {

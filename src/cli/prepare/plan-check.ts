@@ -6,6 +6,7 @@ import type { Configuration } from '../../core/configuration/configuration-schem
 import { InvalidDocument } from '../../core/configuration/schema-parts';
 import { planEffectProblems } from '../../core/effects/plan-effects';
 import type { Plan } from '../../core/plan/plan';
+import { planCohortProblems } from '../../core/plan/plan-cohorts';
 import { estimatePlan, isDecidable, type StageEstimate } from '../../core/plan/plan-estimate';
 import { planPriceProblems } from '../../core/plan/plan-prices';
 import { decidingPlan, leastTraffic } from '../../core/plan/plan-suggestion';
@@ -96,7 +97,7 @@ async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
 }
 
 function checkAgainst(
-  { providers, routes: configured, effects, gateway }: Configuration,
+  { providers, routes: configured, effects, gateway, callers }: Configuration,
   { plan, file, path }: { readonly plan: Plan; readonly file: string; readonly path: string },
 ): void {
   const routes = Object.keys(configured);
@@ -109,6 +110,7 @@ function checkAgainst(
   const problems = [
     ...planEffectProblems(plan, { effects }),
     ...planPriceProblems(plan, { providers, routes: configured }),
+    ...planCohortProblems(plan, { callers, gateway }),
   ];
   if (problems.length > 0) throw new InvalidDocument(file, problems);
   const judgesOutcomes = plan.stages.some(({ outcomes = [] }) => outcomes.length > 0);

@@ -10,6 +10,7 @@ import {
 import { rampMs, rampShares } from '../../core/plan/ramp';
 import { nextPossible } from '../../core/plan/rollout-hours';
 import { SPENDING_MEASURES } from '../../core/plan/spending-gate';
+import { cohortText } from '../../core/routing/cohort';
 import { formatDuration } from '../../core/text/duration';
 import { instantText } from '../options/instant';
 import { printLine, printTable } from '../options/output';
@@ -79,6 +80,7 @@ export function printConditions(plan: Plan, nowMs: number): void {
     ...(effects.length === 0 ? [] : [[name, `sets ${effects.map((effect) => effect.name).join(', ')}`]]),
   ]);
   rows.push(...stages.flatMap(copiesRow));
+  rows.push(...stages.flatMap(cohortRow));
   rows.push(...stages.flatMap((_stage, index) => rampRow(plan, index)));
   rows.push(...stages.filter(({ share }) => share === 1).map(holdbackRow));
   for (const text of identityTexts(identity)) rows.push(['identity', text]);
@@ -111,6 +113,23 @@ function copiesRow({ name, mirror, maxCostUsd = 0 }: StagePlan): string[][] {
     [
       name,
       `copies ${part} of legacy's requests to the candidate for at most $${maxCostUsd}, and serves nobody by it`,
+    ],
+  ];
+}
+
+function cohortRow({ name, only, gates: { cohort } }: StagePlan): string[][] {
+  if (only === undefined || cohort === undefined) return [];
+  const { success, breaches, p95Ms, firstTokenP95Ms } = cohort;
+  const bounds = [
+    `success at least ${formatShare(success)}`,
+    `contract broken by at most ${formatShare(breaches)}`,
+    ...(p95Ms === null ? [] : [`p95 of plain answers at most ${formatDuration(p95Ms)}`]),
+    ...(firstTokenP95Ms === null ? [] : [`p95 to first token at most ${formatDuration(firstTokenP95Ms)}`]),
+  ];
+  return [
+    [
+      name,
+      `serves ${cohortText(only)} alone, and 0% of everybody else; judged by its own bounds: ${bounds.join(', ')}`,
     ],
   ];
 }
@@ -218,8 +237,15 @@ function copyingRow({ name, gates: { errors, answers, latency, probes } }: Stage
   ];
 }
 
+/** Nothing is compared with legacy: its bounds stand below. */
+function cohortGateRow({ name, gates: { cohort, probes } }: StagePlan): string[] {
+  const streaks = `${probes.rollbackStreak} failed; last ${probes.promotionStreak} passed`;
+  return [name, '-', '-', '-', '-', `at least ${formatShare(cohort?.success ?? 0)}`, streaks, '-'];
+}
+
 function gateRow(stage: StagePlan): string[] {
   if (stage.mirror !== undefined) return copyingRow(stage);
+  if (stage.only !== undefined) return cohortGateRow(stage);
   const { name, gates } = stage;
   const { errors, answers, latency, interToken, floor, probes, sampleRatio } = gates;
   const within = latency.promotionIncrease;

@@ -302,6 +302,17 @@ const outcomesSchema = z.strictObject({
     .describe('Earlier keys, whose answers may still be reported on.'),
 });
 
+const cohortsSchema = z.strictObject({
+  key: referenceSchema.describe(
+    'Signs the headers by which a stage with `only: {header, values}` knows its callers: at least 32 characters, the same at all gateways of a route.',
+  ),
+  oldKeys: z
+    .array(referenceSchema)
+    .max(4)
+    .default([])
+    .describe('Earlier keys, whose signatures are still good.'),
+});
+
 const PROCESSES_EXPECTED = 'expected a number from 1 to 256, or "auto"';
 
 const gatewaySettingsSchema = z.strictObject({
@@ -349,6 +360,9 @@ const gatewaySettingsSchema = z.strictObject({
     .describe(
       'Accepts what applications report about answers at /v1/outcomes; when absent, reports are refused.',
     ),
+  cohorts: cohortsSchema
+    .optional()
+    .describe('Reads signed headers of cohorts; when absent, no header makes a caller one of a cohort.'),
 });
 
 const listenerTlsSchema = z.strictObject({

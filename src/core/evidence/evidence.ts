@@ -4,8 +4,8 @@ import { mergeOutcomes, type OutcomeCounts, outcomesProblem } from './outcome-co
 import { mergePairs, type PairCounts, pairsProblem } from './pair-counts';
 import { mergeSpending, type SpendingCounts, spendingProblem } from './spending-counts';
 
-/** What kind of request was counted. Only `live` is in an arm of the comparison. */
-export type EvidenceKind = 'live' | 'probe' | 'shadow' | 'failover';
+/** What kind of request was counted. Only `live` is in an arm of the comparison; `cohort` is of those who alone are served. */
+export type EvidenceKind = 'live' | 'probe' | 'shadow' | 'failover' | 'cohort';
 
 /** Streams and plain answers are never pooled: their latencies mean different things. */
 export type AnswerShape = 'stream' | 'plain';

@@ -43,6 +43,7 @@ import {
   rowOf,
   unpackRow,
 } from './rate-row';
+import type { StageCohort } from './stage-cohort';
 import type { StageOutcomes } from './stage-outcomes';
 import type { StagePairs } from './stage-pairs';
 import type { StageSpending } from './stage-spending';
@@ -119,6 +120,8 @@ export interface StageEvidence {
   readonly spending?: readonly StageSpending[];
   /** How answers to copies of legacy's requests compare; absent where the stage copies nothing. */
   readonly pairs?: StagePairs;
+  /** What a cohort's requests came to; absent where the stage serves none. */
+  readonly cohort?: StageCohort;
 }
 
 const GATEWAY_BUCKETS = 256;

@@ -5,6 +5,7 @@ import { geometricMeanRatio } from '../statistics/geometric-mean';
 import { HOUR_MS } from '../text/duration';
 import { metricVerdict, worseText } from './gate-metric';
 import { judgeAllAnswers } from './judge-all-answers';
+import { COHORT_SUCCESS, cohortOf, judgeCohort } from './judge-cohort';
 import { judgeContract } from './judge-contract';
 import { judgeIdentity } from './judge-identity';
 import {
@@ -71,30 +72,34 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     ...(foreign ? [foreignEvidence(input.evidence.epoch, epoch)] : []),
   ];
   const shadow = stageKind(stage) === 'shadow';
-  const judgedByTraffic = shadow
-    ? [...missing, ...judgeShadow(judged), probes(stage, input)]
-    : input.burnIn
-      ? [...missing, judgeFloor(judged), probes(stage, input), ...failuresInARow(judged, input)]
-      : [
-          ...missing,
-          judgeErrors(judged),
-          ...judgeContract(judged),
-          ...judgeLatencies(judged, groups, shapes),
-          ...judgeAllAnswers(judged, shapes),
-          ...judgeTails(judged, groups),
-          judgeFloor(judged),
-          ...judgeLeavers(judged),
-          ...judgeShed(judged),
-          ...(handedOver ? [] : [minimumSample(judged)]),
-          ...(split && stage.minimumKeys > 0 ? [judgeMinimumKeys(judged)] : []),
-          ...(split ? [judgeSampleRatio(judged)] : []),
-          probes(stage, input),
-          ...failuresInARow(judged, input),
-          ...judgeOutcomes(judged),
-          ...judgeSpending(judged),
-          ...usage(judged),
-          ...shownPairs(judged),
-        ];
+  const cohort = stageKind(stage) === 'cohort' ? cohortOf(judged) : null;
+  const judgedByTraffic =
+    cohort !== null
+      ? [...missing, ...judgeCohort(judged), probes(stage, input)]
+      : shadow
+        ? [...missing, ...judgeShadow(judged), probes(stage, input)]
+        : input.burnIn
+          ? [...missing, judgeFloor(judged), probes(stage, input), ...failuresInARow(judged, input)]
+          : [
+              ...missing,
+              judgeErrors(judged),
+              ...judgeContract(judged),
+              ...judgeLatencies(judged, groups, shapes),
+              ...judgeAllAnswers(judged, shapes),
+              ...judgeTails(judged, groups),
+              judgeFloor(judged),
+              ...judgeLeavers(judged),
+              ...judgeShed(judged),
+              ...(handedOver ? [] : [minimumSample(judged)]),
+              ...(split && stage.minimumKeys > 0 ? [judgeMinimumKeys(judged)] : []),
+              ...(split ? [judgeSampleRatio(judged)] : []),
+              probes(stage, input),
+              ...failuresInARow(judged, input),
+              ...judgeOutcomes(judged),
+              ...judgeSpending(judged),
+              ...usage(judged),
+              ...shownPairs(judged),
+            ];
   const { servedModel } = input;
   const metrics = [...judgedByTraffic, ...(servedModel === undefined ? [] : [judgeServedModel(servedModel)])];
   // Law 3: at complete only a legacy whose probes pass is a place to go back to by itself.
@@ -102,11 +107,14 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const mayRollBack = !last || isAnswering(input.probes.legacy);
   const harm = mayRollBack ? metrics.find((metric) => metric.harm) : undefined;
   const outcome = input.burnIn ? 'inconclusive' : atItsShare(stage, combine(metrics));
-  const counted = input.burnIn
-    ? input.windowRequests
-    : { legacy: rates.counted.legacy.requests, candidate: rates.counted.candidate.requests };
+  const counted =
+    cohort !== null
+      ? { legacy: 0, candidate: cohort.requests }
+      : input.burnIn
+        ? input.windowRequests
+        : { legacy: rates.counted.legacy.requests, candidate: rates.counted.candidate.requests };
   const lowPower =
-    outcome === 'pass' && harm === undefined && stage.profile === 'small' && !shadow
+    outcome === 'pass' && harm === undefined && stage.profile === 'small' && !shadow && cohort === null
       ? lowPowerOf(judged, groups)
       : null;
   const unhealthy = isBaselineUnhealthy(judged);
@@ -135,7 +143,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
     sentence: harm?.sentence ?? summary(stage, outcome, metrics, { burnIn: input.burnIn, lowPower }),
     metrics,
     observedShare:
-      counted.legacy + counted.candidate === 0
+      cohort !== null || counted.legacy + counted.candidate === 0
         ? null
         : counted.candidate / (counted.legacy + counted.candidate),
     requests: counted,
@@ -309,8 +317,14 @@ function summary(
     return `${stage.name} is ramping: ${formatShare(stage.share)} on the way to ${formatShare(stage.rampingTo)}, watched for harm, not judged for a promotion`;
   }
   if (outcome === 'pass') {
-    const main = metrics.find(({ metric }) => metric === 'errors' || metric === ANSWER_PAIRS)?.sentence ?? '';
-    const passes = `${stage.name} at ${formatShare(stage.share)} passes`;
+    const main =
+      metrics.find(
+        ({ metric }) => metric === 'errors' || metric === ANSWER_PAIRS || metric === COHORT_SUCCESS,
+      )?.sentence ?? '';
+    const passes =
+      stage.only === undefined
+        ? `${stage.name} at ${formatShare(stage.share)} passes`
+        : `${stage.name} passes`;
     return lowPower === null ? `${passes}: ${main}` : `${passes}, low power: ${lowPower.sentence}; ${main}`;
   }
   // What is still missing stands first: it is what people can wait for, or bring about.

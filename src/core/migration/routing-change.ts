@@ -60,6 +60,7 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     newConversationsOnly: state.newConversationsOnly,
     // A rollback to legacy sends the candidate no copies either.
     shadow: rollback?.final === true ? 0 : (stage.mirror ?? state.shadow),
+    ...(share === 0 || stage.only === undefined ? {} : { only: stage.only }),
     ...(rollback?.final === true || stage.mirror === undefined ? {} : { shadowUsd: shadowUsd(state, stage) }),
   };
   const pending: PendingRouting = {

@@ -3,6 +3,7 @@ import { CARRIED_VERSION } from './carried-state';
 
 type Fields = Readonly<Record<string, unknown>>;
 
+const COHORT_MOST = 1e-6;
 const STICKY = /^(header:.+|body|none)$/;
 
 /**
@@ -96,7 +97,7 @@ export function planProblem(plan: unknown, path: string): string | null {
 
 function stageProblem(stage: unknown, path: string): string | null {
   if (!isJsonObject(stage)) return said(path, 'an object', stage);
-  const { name, share, holdback, mirror, maxCostUsd, ramp, deadline, burnIn, gates } = stage;
+  const { name, share, holdback, mirror, maxCostUsd, only, ramp, deadline, burnIn, gates } = stage;
   if (!isText(name)) return said(`${path}.name`, 'a text', name);
   if (!isPart(share)) return said(`${path}.share`, 'a number from 0 to 1', share);
   if (holdback !== undefined && !(isTime(holdback) && holdback > 0 && holdback < share)) {
@@ -107,6 +108,13 @@ function stageProblem(stage: unknown, path: string): string | null {
   }
   if (mirror !== undefined && !isTime(maxCostUsd)) {
     return said(`${path}.maxCostUsd`, 'a number beside mirror', maxCostUsd);
+  }
+  if (only !== undefined && !isCohort(only)) {
+    return said(`${path}.only`, 'nothing, {"teams": [...]}, or {"header", "values": [...]}', only);
+  }
+  // Whoever it serves, everybody else is served by legacy: a share of theirs is no share.
+  if (only !== undefined && share > COHORT_MOST) {
+    return said(`${path}.share`, `a share of at most ${COHORT_MOST} beside only`, share);
   }
   if (ramp !== undefined && !isRamp(ramp)) {
     return said(`${path}.ramp`, 'nothing, or an object {"step", "everyMs"} of numbers above 0', ramp);
@@ -140,6 +148,13 @@ function said(path: string, expected: string, arrived: unknown): string {
 
 function isText(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
+}
+
+function isCohort(value: unknown): boolean {
+  if (!isJsonObject(value)) return false;
+  const { teams, header, values } = value;
+  const areTexts = (list: unknown) => Array.isArray(list) && list.length > 0 && list.every(isText);
+  return teams === undefined ? isText(header) && areTexts(values) : areTexts(teams) && header === undefined;
 }
 
 function isRamp(value: unknown): boolean {

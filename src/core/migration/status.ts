@@ -5,6 +5,7 @@ import type { TrafficTally } from '../evidence/traffic-tally';
 import type { GateVerdict, ProbeRecord } from '../gates/verdict';
 import { formatShare, judgedShare, type RampPlan } from '../plan/plan';
 import { type RampStatus, rampText } from '../plan/ramp';
+import { type Cohort, cohortText } from '../routing/cohort';
 import { type Checkpoint, checkpointCount, routingEffectsOf } from './checkpoint';
 import { refusalOf } from './command-handling';
 import { type Ending, endingOfState } from './ending';
@@ -40,6 +41,8 @@ export interface MigrationStatus {
     readonly holdback?: number;
     /** How its share is raised; absent: at once. */
     readonly ramp?: RampPlan;
+    /** Whom alone it serves by the candidate; absent: whom its share draws. */
+    readonly only?: Cohort;
     /** `ended`: where a rollback found it. */
     readonly state: 'done' | 'now' | 'next' | 'ended';
   }[];
@@ -134,11 +137,12 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
     outcome: state.outcome,
     ending,
     stage: stage.name,
-    stages: state.plan.stages.map(({ name, share, holdback, ramp }, index) => ({
+    stages: state.plan.stages.map(({ name, share, holdback, ramp, only }, index) => ({
       name,
       share,
       ...(holdback === undefined ? {} : { holdback }),
       ...(ramp === undefined ? {} : { ramp }),
+      ...(only === undefined ? {} : { only }),
       state: stageState(state, index, ending),
     })),
     share: state.inEffect?.record.share ?? 0,
@@ -286,12 +290,17 @@ function doingNow(state: MigrationState, nowMs: number): string {
     case 'watch':
       return decision.handover
         ? 'waiting for every gateway to be settled on the candidate'
-        : ['watching', rampingText(state), heldBackText(state), waitsFor(state)]
+        : ['watching', cohortNow(state), rampingText(state), heldBackText(state), waitsFor(state)]
             .filter((part) => part !== null)
             .join('; ');
     default:
       return decision satisfies never;
   }
+}
+
+function cohortNow({ inEffect }: MigrationState): string | null {
+  const only = inEffect?.record.only;
+  return only === undefined ? null : `serving ${cohortText(only)} alone, and nobody else by the candidate`;
 }
 
 function rampingText(state: MigrationState): string | null {

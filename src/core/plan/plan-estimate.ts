@@ -52,7 +52,7 @@ export function estimatePlan(plan: Plan, traffic: Traffic): StageEstimate[] {
   const rehearses = traffic.kind !== undefined || traffic.models !== undefined;
   const estimates: StageEstimate[] = [];
   let before: LegacyBefore | null = null;
-  for (const stage of plan.stages.filter(({ share }) => share > 0)) {
+  for (const stage of plan.stages.filter(({ share, only }) => share > 0 && only === undefined)) {
     // What is held back is the control arm.
     const judged = { ...stage, share: judgedShare(stage) };
     const estimated = estimate(judged, traffic, before);

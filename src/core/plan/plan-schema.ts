@@ -3,12 +3,14 @@ import {
   durationAtLeast,
   durationSchema,
   durationTextSchema,
+  forwardedHeaderSchema,
   nameSchema,
   shareSchema,
 } from '../configuration/schema-parts';
 import { EFFECT_MOMENTS, type EffectMoment, type PlannedNotification } from '../effects/effect';
 import { plannedEffectSchema } from '../effects/effect-schema';
 import { alphaAtEntry, asParts, GUARDRAIL_WEIGHTS } from '../gates/alpha-spending';
+import { COHORT_SHARE, type Cohort } from '../routing/cohort';
 import { DAY_MS, formatDuration, HOUR_MS, MINUTE_MS } from '../text/duration';
 import { assessPlanSchema } from './assess-plan-schema';
 import { identityPlanSchema } from './identity-plan-schema';
@@ -16,6 +18,7 @@ import { OUTCOMES_PART } from './outcome-gate';
 import { outcomeGatesSchema } from './outcome-gate-schema';
 import {
   type AnswerGate,
+  type CohortGate,
   formatShare,
   type Gates,
   judgedShare,
@@ -179,6 +182,21 @@ const gatesSchema = z.strictObject({
       success: probability.optional().describe("The candidate's success rate must never fall below this."),
     })
     .optional(),
+  cohort: z
+    .strictObject({
+      success: probability
+        .optional()
+        .describe('At least this part of its requests succeeds at the candidate; 0.97 when absent.'),
+      breaches: probability
+        .optional()
+        .describe('At most this part of its answers breaks its contract; 0.05 when absent.'),
+      p95: durationTextSchema.optional().describe('p95 of plain answers; not judged when absent.'),
+      firstTokenP95: durationTextSchema
+        .optional()
+        .describe('p95 of the first token of streams; not judged when absent.'),
+    })
+    .optional()
+    .describe('Bounds of a stage with `only`, whose requests are in no arm.'),
   probes: z
     .strictObject({
       rollbackStreak: z
@@ -194,6 +212,46 @@ const gatesSchema = z.strictObject({
     })
     .optional(),
 });
+
+const teamsExpected = 'expected the names of teams, such as [search]';
+const cohortSchema = z
+  .strictObject({
+    teams: z
+      .array(nameSchema)
+      .min(1, teamsExpected)
+      .max(100)
+      .optional()
+      .describe('Teams of `callers` in the configuration.'),
+    header: forwardedHeaderSchema
+      .transform((name) => name.toLowerCase())
+      .optional()
+      .describe('Instead of teams: carries `VALUE.EXPIRES.SIGNATURE`, signed by a key of `gateway.cohorts`.'),
+    values: z
+      .array(
+        z
+          .string()
+          .regex(
+            /^[A-Za-z0-9_-]{1,64}$/,
+            'expected a value of letters, digits, dash and underscore, at most 64 long',
+          ),
+      )
+      .min(1, 'expected at least one value, such as [beta]')
+      .max(100)
+      .optional()
+      .describe('With header: values whose bearers are served.'),
+  })
+  .transform(({ teams, header, values }, context): Cohort => {
+    if (teams !== undefined && header === undefined && values === undefined) return { teams };
+    if (teams === undefined && header !== undefined && values !== undefined) return { header, values };
+    const given = Object.entries({ teams, header, values }).flatMap(([name, value]) =>
+      value === undefined ? [] : [name],
+    );
+    context.addIssue({
+      code: 'custom',
+      message: `expected either {teams: [search]} or {header: x-cohort, values: [beta]}, got ${given.join(', ') || 'nothing'}`,
+    });
+    return z.NEVER;
+  });
 
 const approvalSchema = z.union(
   [
@@ -269,6 +327,11 @@ const stageSchema = z.strictObject({
     .gt(0, 'expected an amount above 0, such as 5')
     .optional()
     .describe('What the copies of a stage with `mirror` may cost, USD; required with it.'),
+  only: cohortSchema
+    .optional()
+    .describe(
+      'Serves these callers alone by the candidate, and everybody else by legacy, in a stage before the percentages.',
+    ),
   ramp: z
     .strictObject({
       step: shareSchema.describe('How much of the traffic each step adds, such as 5%.'),
@@ -484,14 +547,26 @@ export const planSchema = z
     const said = input.stages ?? profile.stages.map((name): StageInput => ({ name }));
     const holdback = resolveHoldback(input.holdback, said, profile, context);
     const stages = said.map((stage, index) =>
-      resolveStage(stage, index, { profile, holdback: index === said.length - 1 ? holdback : 0 }, context),
+      resolveStage(
+        stage,
+        index,
+        {
+          profile,
+          holdback: index === said.length - 1 ? holdback : 0,
+          cohortShare:
+            COHORT_SHARE * (1 + said.slice(0, index).filter(({ only }) => only !== undefined).length),
+        },
+        context,
+      ),
     );
     checkOrder(stages, context);
     checkRamps(stages, context);
     const { outcomes = [] } = input;
     const judgesSpending = stages.some(
-      ({ share, mirror, gates }) =>
-        (share > 0 || mirror !== undefined) && SPENDING_MEASURES.some((measure) => measure in gates),
+      ({ share, mirror, only, gates }) =>
+        only === undefined &&
+        (share > 0 || mirror !== undefined) &&
+        SPENDING_MEASURES.some((measure) => measure in gates),
     );
     const alpha = {
       ...input.alpha,
@@ -517,7 +592,7 @@ export const planSchema = z
       stages: stages.map((stage, index) => ({
         ...stage,
         alpha: alphaAtEntry(alpha, Math.max(1, index), index),
-        ...(outcomes.length === 0 || stage.share === 0 ? {} : { outcomes }),
+        ...(outcomes.length === 0 || stage.share === 0 || stage.only !== undefined ? {} : { outcomes }),
         ...(input.profile === 'small' ? { profile: input.profile } : {}),
       })),
       alpha,
@@ -557,7 +632,7 @@ function probedFeatures(probes: {
 }
 
 /** Gates that a stage has only where the plan says so, or that depend on its others. */
-type OptionalGate = 'answers' | SpendingMeasure;
+type OptionalGate = 'answers' | 'cohort' | SpendingMeasure;
 type ResolvedStage = Omit<StagePlan, 'alpha'>;
 type StageDefaults = Omit<ResolvedStage, 'name' | 'share' | 'windowMs' | 'profile' | 'gates'> & {
   readonly gates: Required<Omit<Gates, OptionalGate>>;
@@ -703,11 +778,13 @@ function resolveStage(
   {
     profile: { shares, defaults: defaultsAt },
     holdback,
-  }: { readonly profile: Profile; readonly holdback: number },
+    cohortShare,
+  }: { readonly profile: Profile; readonly holdback: number; readonly cohortShare: number },
   context: z.core.$RefinementCtx,
 ): ResolvedStage {
   const isShadow = stage.mirror !== undefined || stage.name === SHADOW;
-  const share = stage.share ?? (isShadow ? 0 : shares[stage.name]);
+  checkCohort(stage, index, context);
+  const share = stage.only === undefined ? (stage.share ?? (isShadow ? 0 : shares[stage.name])) : cohortShare;
   if (share === undefined) {
     context.addIssue({
       code: 'custom',
@@ -716,7 +793,12 @@ function resolveStage(
     });
   }
   const mirror = checkMirror(stage, index, context);
-  const defaults = mirror === undefined ? defaultsAt(share ?? 0, holdback) : shadowDefaults();
+  const defaults =
+    stage.only !== undefined
+      ? cohortDefaults()
+      : mirror === undefined
+        ? defaultsAt(share ?? 0, holdback)
+        : shadowDefaults();
   const soakMs = stage.soak ?? defaults.soakMs;
   const holdMs = stage.deadline?.hold ?? defaults.deadline.holdMs;
   const rollbackMs =
@@ -762,6 +844,7 @@ function resolveStage(
     share: share ?? Number.NaN,
     ...(holdback > 0 ? { holdback } : {}),
     ...(mirror === undefined ? {} : { mirror, maxCostUsd: stage.maxCostUsd ?? Number.NaN }),
+    ...(stage.only === undefined ? {} : { only: stage.only }),
     ...(stage.ramp === undefined ? {} : { ramp: { step: stage.ramp.step, everyMs: stage.ramp.every } }),
     soakMs,
     windowMs,
@@ -781,12 +864,65 @@ function resolveStage(
       leavers: given(defaults.gates.leavers, gates.leavers),
       shed: given(defaults.gates.shed, gates.shed),
       sampleRatio: given(defaults.gates.sampleRatio, gates.sampleRatio),
+      ...(stage.only === undefined ? {} : { cohort: cohortGate(gates.cohort) }),
       floor: given(defaults.gates.floor, gates.floor),
       probes: given(defaults.gates.probes, gates.probes),
     },
     ...approvalOf(stage.approval),
     ...(stage.effects === undefined ? {} : { effects: stage.effects }),
     ...(stage.confirm === undefined ? {} : { confirm: stage.confirm }),
+  };
+}
+
+/** What a stage with `only` has besides, and where it may stand. */
+function checkCohort(
+  { name, only, share, mirror, ramp, gates }: StageInput,
+  index: number,
+  context: z.core.$RefinementCtx,
+): void {
+  const issue = (path: readonly string[], message: string) =>
+    context.addIssue({ code: 'custom', path: ['stages', index, ...path], message });
+  if (only === undefined) {
+    if (gates?.cohort !== undefined) {
+      issue(
+        ['gates', 'cohort'],
+        `expected it with only: "${name}" serves whom its share draws, got bounds of a cohort`,
+      );
+    }
+    return;
+  }
+  if (share !== undefined) {
+    issue(
+      ['share'],
+      `expected no share beside only: everybody else stays at legacy, got ${formatShare(share)}`,
+    );
+  }
+  if (mirror !== undefined) issue(['mirror'], 'expected no mirror beside only, got one');
+  if (ramp !== undefined) issue(['ramp'], 'expected no ramp beside only: no share is raised, got one');
+  if (index === 0) issue(['only'], 'expected the first stage to move nothing, got one that serves a cohort');
+}
+
+const COHORT_SUCCESS = 0.97;
+const COHORT_BREACHES = 0.05;
+
+function cohortGate(said: NonNullable<StageInput['gates']>['cohort']): CohortGate {
+  return {
+    success: said?.success ?? COHORT_SUCCESS,
+    breaches: said?.breaches ?? COHORT_BREACHES,
+    p95Ms: said?.p95 ?? null,
+    firstTokenP95Ms: said?.firstTokenP95 ?? null,
+  };
+}
+
+/** Some hundreds of requests of people who know that they try something. */
+function cohortDefaults(): StageDefaults {
+  return {
+    soakMs: DAY_MS,
+    minimumSample: 200,
+    minimumKeys: 0,
+    burnIn: { timeMs: 0, requests: 0 },
+    deadline: { holdMs: 3 * DAY_MS, rollbackMs: 7 * DAY_MS },
+    gates: gateDefaults(0.02, null),
   };
 }
 
@@ -865,7 +1001,9 @@ function checkOrder(stages: readonly ResolvedStage[], context: z.core.$Refinemen
     }
     const before = stages[index - 1];
     const copies = stage.mirror !== undefined && stage.share === 0;
-    if (before !== undefined && stage.share <= before.share && !copies) {
+    if (before !== undefined && stage.only !== undefined && stage.share <= before.share) {
+      issue(index, 'only', `expected it before the percentages, got it behind "${before.name}"`);
+    } else if (before !== undefined && stage.share <= before.share && !copies) {
       issue(
         index,
         'share',
@@ -883,8 +1021,9 @@ function checkOrder(stages: readonly ResolvedStage[], context: z.core.$Refinemen
 /** Whether each ramp has a distance to go, in steps that are neither none nor too many, before its stage is held. */
 function checkRamps(stages: readonly ResolvedStage[], context: z.core.$RefinementCtx): void {
   for (const [index, stage] of stages.entries()) {
-    const { name, ramp, share, soakMs, deadline } = stage;
-    if (ramp === undefined) continue;
+    const { name, ramp, only, share, soakMs, deadline } = stage;
+    // A ramp beside a cohort has been refused already.
+    if (ramp === undefined || only !== undefined) continue;
     const issue = (path: readonly string[], message: string) =>
       context.addIssue({ code: 'custom', path: ['stages', index, ...path], message });
     const from = shareBefore({ stages: stages as readonly StagePlan[] }, index);

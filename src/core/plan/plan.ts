@@ -1,4 +1,5 @@
 import type { PlannedEffect, PlannedNotification } from '../effects/effect';
+import { type Cohort, cohortText } from '../routing/cohort';
 import type { AssessPlan } from './assess-plan';
 import type { IdentityPlan } from './identity-plan';
 import type { OutcomeGate } from './outcome-gate';
@@ -76,6 +77,8 @@ export interface StagePlan {
    */
   readonly mirror?: number;
   readonly maxCostUsd?: number;
+  /** Whom alone the candidate serves; the share is then one by which nobody is drawn. Absent: whom the share draws. */
+  readonly only?: Cohort;
   /** How the share of the stage before is raised to this one's; absent: at once. */
   readonly ramp?: RampPlan;
   /** Of a stage as it is judged during its ramp: the share that comes last. Absent in plans. */
@@ -184,6 +187,8 @@ export interface Gates {
   /** Pause: more than this part of the candidate's requests could not be sent to it; absent: `SHED_PAUSE_PART`. */
   readonly shed?: { readonly pausePart: number };
   readonly sampleRatio: { readonly pausePValue: number };
+  /** Bounds of a stage that serves a cohort, which has no arm to compare with. Absent in all others. */
+  readonly cohort?: CohortGate;
   /** The candidate's success rate must never fall below this. */
   readonly floor: { readonly success: number };
   readonly probes: {
@@ -192,6 +197,17 @@ export interface Gates {
     /** Promotion: the last so many probes passed. */
     readonly promotionStreak: number;
   };
+}
+
+/** What the requests of a cohort have to keep to; each is harm beyond it, and a goal within it. */
+export interface CohortGate {
+  /** At least this part succeeds, before legacy answers for the candidate. */
+  readonly success: number;
+  /** At most this part of the answers breaks its contract. */
+  readonly breaches: number;
+  /** p95 of plain answers, and of the first token of streams, in milliseconds; null: not judged. */
+  readonly p95Ms: number | null;
+  readonly firstTokenP95Ms: number | null;
 }
 
 /** What of the answers with a status of success may break its contract: empty, cut, JSON or calls that were not asked for. */
@@ -252,7 +268,10 @@ export function judgedShare({ share, holdback = 0 }: Pick<StagePlan, 'share' | '
 }
 
 /** A stage's share as people read it: `10%`, or `95% in steps of 5%, then 100%` where it has a ramp and a holdback. */
-export function stageShareText(stage: Pick<StagePlan, 'share' | 'holdback' | 'mirror' | 'ramp'>): string {
+export function stageShareText(
+  stage: Pick<StagePlan, 'share' | 'holdback' | 'mirror' | 'ramp' | 'only'>,
+): string {
+  if (stage.only !== undefined) return `${cohortText(stage.only)} alone`;
   const share = formatShare(stage.share);
   if (stage.mirror !== undefined) return `${share}, copies ${formatShare(stage.mirror)}`;
   const steps = stage.ramp === undefined ? '' : ` in steps of ${formatShare(stage.ramp.step)}`;
@@ -262,13 +281,14 @@ export function stageShareText(stage: Pick<StagePlan, 'share' | 'holdback' | 'mi
 }
 
 /**
- * How a stage is treated: assess moves nothing, shadow copies requests and serves nobody by the candidate, split compares
- * two arms, complete has no control arm.
+ * How a stage is treated: assess moves nothing, shadow copies requests and serves nobody by the candidate, cohort serves
+ * named callers alone, split compares two arms, complete has no control arm.
  */
-export type StageKind = 'assess' | 'shadow' | 'split' | 'complete';
+export type StageKind = 'assess' | 'shadow' | 'cohort' | 'split' | 'complete';
 
-/** The kind of a stage follows from its share, and from what it copies. */
-export function stageKind(stage: Pick<StagePlan, 'share' | 'mirror'>): StageKind {
+/** The kind of a stage follows from its share, from what it copies, and from whom it serves. */
+export function stageKind(stage: Pick<StagePlan, 'share' | 'mirror' | 'only'>): StageKind {
+  if (stage.only !== undefined) return 'cohort';
   if (stage.share === 0) return stage.mirror === undefined ? 'assess' : 'shadow';
   return stage.share === 1 ? 'complete' : 'split';
 }

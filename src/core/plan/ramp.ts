@@ -9,7 +9,8 @@ type Stages = Pick<Plan, 'stages'>;
 /** The share from which a stage is entered: the one at which the stage before was judged. */
 export function shareBefore({ stages }: Stages, index: number): number {
   const before = stages[index - 1];
-  return before === undefined ? 0 : judgedShare(before);
+  // A cohort is no share of the traffic.
+  return before === undefined || before.only !== undefined ? 0 : judgedShare(before);
 }
 
 /** The shares that a stage applies, lowest first; the last one is that at which it is judged. One without a ramp. */

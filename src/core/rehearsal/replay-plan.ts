@@ -49,8 +49,8 @@ export function replayPlan(plan: Plan, windows: readonly RecordedWindow[]): Plan
   const visits = visitsOf(windows);
   const stages: ReplayedStage[] = [];
   let reached = true;
-  // A stage that only copies is an entry of its own, and is not judged again here.
-  const copying = plan.stages.filter((stage) => stageKind(stage) === 'shadow').length;
+  // A stage that only copies, or serves a cohort, is an entry of its own, and is not judged again here.
+  const copying = plan.stages.filter((stage) => ['shadow', 'cohort'].includes(stageKind(stage))).length;
   visits.forEach((visit, index) => {
     const [first] = visit;
     const last = visit.at(-1);
@@ -86,7 +86,7 @@ export function replayPlan(plan: Plan, windows: readonly RecordedWindow[]): Plan
   });
   const judged = new Set(stages.map(({ stage }) => stage));
   const withoutEvidence = plan.stages
-    .filter((stage) => stage.share > 0 && !judged.has(stage.name))
+    .filter((stage) => stage.share > 0 && stage.only === undefined && !judged.has(stage.name))
     .map(({ name }) => name);
   return { stages, withoutEvidence };
 }
@@ -98,7 +98,7 @@ export function replayPlan(plan: Plan, windows: readonly RecordedWindow[]): Plan
 function visitsOf(windows: readonly RecordedWindow[]): RecordedWindow[][] {
   const visits: RecordedWindow[][] = [];
   for (const window of windows) {
-    if (window.share === 0 || window.handover) continue;
+    if (window.share === 0 || window.handover || window.stage.only !== undefined) continue;
     const current = visits.at(-1);
     if (current?.[0]?.epoch === window.epoch) current.push(window);
     else visits.push([window]);

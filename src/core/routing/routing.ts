@@ -1,3 +1,5 @@
+import { type Cohort, sameCohort } from './cohort';
+
 /**
  * What a gateway holds for one route, and what the worker and a gateway say to each other about it.
  * The rules are in docs/architecture.md; every number of milliseconds named `asOf` is a reading of the
@@ -21,6 +23,8 @@ export interface RoutingRecord {
   readonly shadow: number;
   /** What one gateway may spend on copies under this epoch, USD; absent: as much as `shadow` asks for. */
   readonly shadowUsd?: number | undefined;
+  /** Whom alone the candidate serves, whatever is drawn; absent: those whom the share draws. */
+  readonly only?: Cohort | undefined;
 }
 
 /** `header:NAME` reads that header first; `body` reads the body's own identifiers; `none` is random a request. */
@@ -178,7 +182,8 @@ export function sameRecord(a: RoutingRecord, b: RoutingRecord): boolean {
     a.pinned === b.pinned &&
     a.newConversationsOnly === b.newConversationsOnly &&
     a.shadow === b.shadow &&
-    a.shadowUsd === b.shadowUsd
+    a.shadowUsd === b.shadowUsd &&
+    sameCohort(a.only, b.only)
   );
 }
 

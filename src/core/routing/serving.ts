@@ -1,5 +1,6 @@
 import type { MigrationStatus } from '../migration/status';
 import { formatShare } from '../plan/plan';
+import { cohortText } from './cohort';
 import type { AdminError, GatewayStatus } from './routing';
 
 /** What a gateway said when it was asked, or why it said nothing. */
@@ -14,7 +15,7 @@ type Verified = Pick<MigrationStatus, 'inEffect' | 'pending' | 'share'>;
 export function servingText(answer: GatewayWord): string {
   switch (answer.kind) {
     case 'ok':
-      return `serves ${formatShare(answer.value.effectiveShare)}, ${whyServed(answer.value)}`;
+      return `serves ${servedText(answer.value)}, ${whyServed(answer.value)}`;
     case 'refused':
       return `not known: refused (${answer.refusal.error.code}: ${answer.refusal.error.message})`;
     case 'unreachable':
@@ -22,6 +23,11 @@ export function servingText(answer: GatewayWord): string {
     default:
       return answer satisfies never;
   }
+}
+
+function servedText({ effectiveShare, record }: GatewayStatus): string {
+  const only = effectiveShare > 0 ? record?.only : undefined;
+  return only === undefined ? formatShare(effectiveShare) : `${cohortText(only)} alone`;
 }
 
 /**

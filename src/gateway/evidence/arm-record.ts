@@ -14,7 +14,7 @@ type Outcome = Observation['outcome'];
 
 /** Counts a randomised request: once in the arm that it was drawn into, and apart what legacy did for the candidate. */
 export class ArmRecord {
-  /** False when the routing changed under the request: it then counts in no arm. */
+  /** False when the routing changed under the request: it then counts nowhere. */
   inArm: boolean;
   readonly #call: Call;
   readonly #facts: RequestFacts;
@@ -26,7 +26,7 @@ export class ArmRecord {
     this.#call = call;
     this.#facts = facts;
     this.#assignment = assignment;
-    this.inArm = assignment.randomised;
+    this.inArm = assignment.randomised || assignment.cohort === true;
     const { caller, route, services } = call;
     this.#comparable =
       assignment.side === 'candidate' || route.providers.candidate.closedTo(caller, services.now()) === null;
@@ -82,9 +82,17 @@ export class ArmRecord {
 
   #record(side: Side, kind: 'live' | 'failover', attempt: Attempt | null, outcome: Outcome): void {
     if (!this.inArm) return;
+    // Of a cohort's requests only what the candidate made of them is counted, apart from both arms.
+    const isOfCohort = this.#assignment.cohort === true;
+    if (isOfCohort && side === 'legacy') return;
     const call = this.#call;
     const request = { facts: this.#facts, body: call.body };
-    recordAttempt(call, request, this.#assignment, { side, kind, outcome, attempt });
+    recordAttempt(call, request, this.#assignment, {
+      side,
+      kind: isOfCohort ? 'cohort' : kind,
+      outcome,
+      attempt,
+    });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { environment, resolveSecret as resolveFromEnvironment } from '../../config';
 import { Callers } from '../callers/callers';
+import { openCohortSeals } from '../callers/cohort-seals';
 import { type DataPlane, openDataPlane } from '../data-plane';
 import { keepRequestsYoung, serveOn } from '../gateway-process';
 import type { Outcome } from '../outcomes/outcome';
@@ -79,6 +80,7 @@ class ServingProcess {
         now: hostNowMs,
         warn: (message) => this.#log.logger.warn(message),
       }),
+      cohorts: openCohortSeals(configuration, resolveSecret),
     });
   }
 

@@ -14,6 +14,8 @@ export interface Assignment {
    * belongs to no arm and is no evidence.
    */
   readonly randomised: boolean;
+  /** It is served by the candidate for whose request it is, and is counted apart from both arms. Absent otherwise. */
+  readonly cohort?: true;
 }
 
 /** The routing that a draw follows. */
@@ -77,6 +79,22 @@ export class ArmDraw {
     const assignment = rules.newConversationsOnly ? this.#keepConversation(rules, subject, drawn) : drawn;
     if (assignment.randomised) this.#assigned[assignment.side] += 1;
     return assignment;
+  }
+
+  /**
+   * Where a member of the cohort is served: by the candidate, but for a conversation that legacy began where those stay.
+   * It is in no arm, and its key is not one of those that are drawn.
+   */
+  assignMember(rules: DrawRules, { key, continued }: DrawSubject): Assignment {
+    const served = { side: 'candidate', epoch: rules.epoch, bucket: null, randomised: false } as const;
+    const member: Assignment = { ...served, cohort: true };
+    if (!rules.newConversationsOnly) return member;
+    if (!continued) {
+      if (key !== null) this.#conversations.begin(key, { side: 'candidate', epoch: rules.epoch });
+      return member;
+    }
+    const begun = key === null ? null : this.#conversations.find(key);
+    return begun?.side === 'candidate' ? member : { ...served, side: 'legacy' };
   }
 
   /** Adds draws of the current epoch that another process has made. */

@@ -22,6 +22,15 @@ export const routingRecordSchema = z.strictObject({
   newConversationsOnly: z.boolean(),
   shadow: z.number().min(0).max(1),
   shadowUsd: z.number().min(0).optional(),
+  only: z
+    .union([
+      z.strictObject({ teams: z.array(z.string().min(1).max(100)).min(1).max(100) }),
+      z.strictObject({
+        header: z.string().min(1).max(100),
+        values: z.array(z.string().min(1).max(100)).min(1).max(100),
+      }),
+    ])
+    .optional(),
 });
 
 /** A kill latch as it is kept on the disk. */

@@ -1,3 +1,4 @@
+import { sameCohort } from '../../core/routing/cohort';
 import type {
   GatewayStatus,
   KillLatch,
@@ -305,6 +306,8 @@ function keepsDraws(held: RoutingRecord | null, next: RoutingRecord): boolean {
     held.salt === next.salt &&
     held.stickyKey === next.stickyKey &&
     held.share <= next.share &&
+    // Members of a cohort are drawn like everybody else by the next record, or not at all.
+    (held.only === undefined || sameCohort(held.only, next.only)) &&
     held.shadow <= next.shadow
   );
 }

@@ -1,4 +1,5 @@
 import { assignmentDigest, digestBucket, digestPosition } from '../../core/routing/assignment';
+import type { Cohort } from '../../core/routing/cohort';
 import type { Side, StickyKey } from '../../core/routing/routing';
 import type { OpeningUse } from '../evidence/key-statistics';
 import type { ArmDraw, Assignment } from './arm-draw';
@@ -127,17 +128,34 @@ export class ServedRoute {
   /**
    * Draws a randomised request into an arm. `key` is null when the route is not sticky or the request bears
    * no key; then `randomId` decides. `continued` says that it carries assistant turns, `opening` whether the key is
-   * that of the conversation's beginning.
+   * that of the conversation's beginning. `isMember` says that it is of the cohort which alone is served.
    */
-  draw(key: string | null, randomId: string, continued = false, opening: OpeningUse = 'unused'): Assignment {
+  draw(
+    key: string | null,
+    randomId: string,
+    continued = false,
+    opening: OpeningUse = 'unused',
+    isMember = false,
+  ): Assignment {
     const { record } = this.#inForce.stored;
+    const isOfCohort = this.cohort !== null;
     const rules = {
       salt: record?.salt ?? OBSERVATION_SALT,
       epoch: this.epoch,
-      share: this.effectiveShare(),
+      // By the record of a cohort nobody else is served, not even by the smallest share.
+      share: isOfCohort ? 0 : this.effectiveShare(),
       newConversationsOnly: this.keepsConversations,
     };
-    return this.#draws.draw(rules, { key, randomId, continued, opening });
+    const subject = { key, randomId, continued, opening };
+    return isOfCohort && isMember
+      ? this.#draws.assignMember(rules, subject)
+      : this.#draws.draw(rules, subject);
+  }
+
+  /** Whom alone the candidate serves at this moment; null where it serves by share, or nobody. */
+  get cohort(): Cohort | null {
+    const { record } = this.#inForce.stored;
+    return record?.only === undefined || this.effectiveShare() !== record.share ? null : record.only;
   }
 
   /** Whether draws are made at the record's own share: neither a lapsed lease nor a kill switch says otherwise. */
@@ -154,7 +172,7 @@ export class ServedRoute {
   /** The arm of a key as the record draws it, counted nowhere; null while nothing is drawn at its share. */
   armOf(key: string): Pick<Assignment, 'epoch' | 'side' | 'bucket'> | null {
     const { record } = this.#inForce.stored;
-    if (record === null || !this.splitsAsAsked) return null;
+    if (record === null || record.only !== undefined || !this.splitsAsAsked) return null;
     const digest = assignmentDigest(record.salt, key);
     const side = digestPosition(digest) < record.share ? 'candidate' : 'legacy';
     return { epoch: record.epoch, side, bucket: digestBucket(digest) };

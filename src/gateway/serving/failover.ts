@@ -1,6 +1,7 @@
 import type { ModelMapping } from '../../core/configuration/configuration-schema';
 import type { Side } from '../../core/routing/routing';
 import type { StreamScanner } from '../answers/stream-scanner';
+import { isInCohort } from '../callers/cohort-seals';
 import { ArmRecord } from '../evidence/arm-record';
 import { firstTokenOf, usageOf } from '../evidence/observation';
 import { upstreamError } from '../request/gateway-error';
@@ -57,6 +58,7 @@ class RandomisedCall implements AttemptOwner, Answering {
       key ?? call.services.randomId(),
       facts.isContinued,
       opening,
+      isMember(call),
     );
     this.#record = new ArmRecord(call, facts, this.#assignment);
   }
@@ -343,6 +345,12 @@ class RandomisedCall implements AttemptOwner, Answering {
     const id = attempt.scanner?.objectId ?? attempt.plain?.objectId ?? null;
     if (isKept && id !== null) this.#call.route.makers.remember(id, side);
   }
+}
+
+/** Whether the request is of those whom alone the candidate serves. */
+function isMember({ route, caller, request, services }: Call): boolean {
+  const { cohort } = route.state;
+  return cohort !== null && isInCohort(cohort, { team: caller.team, headers: request.rawHeaders }, services);
 }
 
 function isRunning(attempt: Attempt | null): attempt is Attempt {

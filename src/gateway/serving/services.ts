@@ -1,6 +1,7 @@
 import type { FailedLogins } from '../../core/access/failed-logins';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import type { Callers } from '../callers/callers';
+import type { CohortSeals } from '../callers/cohort-seals';
 import type { AnswerChecks } from '../contract/answer-checks';
 import type { OutcomeTokens } from '../outcomes/outcome-tokens';
 import type { Forwarding } from '../request/forwarding';
@@ -41,5 +42,7 @@ export interface Services extends AttemptServices {
   readonly outcomes: OutcomeTokens | null;
   /** Null where requests are not traced. */
   readonly tracing: Tracing | null;
+  /** Reads signed headers of cohorts; null where no key is configured. */
+  readonly cohorts: CohortSeals | null;
   readonly isStopping: () => boolean;
 }

@@ -4,7 +4,7 @@ import type { MigrationEvent } from '../../../src/core/migration/events';
 import { nextDecision, transition } from '../../../src/core/migration/migration';
 import { isRamping, type MigrationState } from '../../../src/core/migration/migration-state';
 import { rollbackEligibilityOf, statusOf } from '../../../src/core/migration/status';
-import type { Plan } from '../../../src/core/plan/plan';
+import type { Plan, StagePlan } from '../../../src/core/plan/plan';
 import { driftsOf, latchedGateways, withDrifts } from '../../../src/core/routing/drift';
 import { LawKeeper } from '../../support/migrations/migration-laws';
 import {
@@ -74,11 +74,29 @@ function ramping(plan: Plan): Plan {
   return { ...plan, stages };
 }
 
+/** The same with a stage for a cohort before the percentages. */
+function piloting(plan: Plan): Plan {
+  const [assess, ...others] = plan.stages;
+  const cohort = aPlan({
+    stages: [{ name: 'assess' }, { name: 'pilot', only: { teams: ['search'] } }, { name: 'complete' }],
+  }).stages[1];
+  const { deadline, soakMs, windowMs } = others[0] as StagePlan;
+  const pilot = { ...cohort, deadline, soakMs, windowMs };
+  return { ...plan, stages: [assess, pilot, ...others] as Plan['stages'] };
+}
+
 const anyOrder = fc.record({
   /** A gateway that is gone: it answers nothing from the start of what is strange. */
   dead: fc.constantFrom(null, null, null, 'gw-b'),
   /** Half of them with routing alone, so that more migrations get far. */
-  plan: fc.constantFrom(TIMED, PLAN, holdingBack(TIMED), holdingBack(PLAN), ramping(holdingBack(PLAN))),
+  plan: fc.constantFrom(
+    TIMED,
+    PLAN,
+    holdingBack(TIMED),
+    holdingBack(PLAN),
+    ramping(holdingBack(PLAN)),
+    piloting(PLAN),
+  ),
   /** Benign steps before anything strange happens, so that every stage is a place to start from. */
   lead: fc.nat(60),
   steps: fc.array(

@@ -1,8 +1,11 @@
+import type { Configuration } from '../../../src/core/configuration/configuration-schema';
 import { InvalidDocument, parseDocument } from '../../../src/core/configuration/schema-parts';
 import { GUARDRAIL_WEIGHTS } from '../../../src/core/gates/alpha-spending';
 import { type StagePlan, stageKind, stageShareText } from '../../../src/core/plan/plan';
+import { planCohortProblems } from '../../../src/core/plan/plan-cohorts';
 import { planSchema } from '../../../src/core/plan/plan-schema';
 import { rampMs, rampShares } from '../../../src/core/plan/ramp';
+import { COHORT_SHARE } from '../../../src/core/routing/cohort';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -33,6 +36,63 @@ const ramped = (stage: Record<string, unknown>, ramp: Record<string, unknown> = 
   { ...stage, ramp: { step: '5%', every: '10m', ...ramp } },
   { name: 'complete' },
 ];
+
+/** A plan whose second stage is a pilot. */
+const piloted = (stage: Record<string, unknown>) => ({
+  stages: [{ name: 'assess' }, { name: 'pilot', ...stage }, { name: 'complete' }],
+});
+
+it('serves cohorts before the percentages, by shares that rise and draw nobody', () => {
+  const only = { header: 'X-Cohort', values: ['beta'] };
+  const { stages } = parse({
+    route: 'chat',
+    stages: [
+      { name: 'assess' },
+      { name: 'pilot', only: { teams: ['search'] } },
+      { name: 'beta', only, gates: { cohort: { success: 0.9, p95: '3s' } } },
+      { name: 'canary', ramp: { step: '5%', every: '10m' } },
+      { name: 'complete' },
+    ],
+  });
+  expect(stages.map(stageKind)).toEqual(['assess', 'cohort', 'cohort', 'split', 'complete']);
+  expect(stages.slice(1, 3).map(({ share }) => share)).toEqual([COHORT_SHARE, 2 * COHORT_SHARE]);
+  expect(stages[1]?.gates.cohort).toEqual({
+    success: 0.97,
+    breaches: 0.05,
+    p95Ms: null,
+    firstTokenP95Ms: null,
+  });
+  expect(stages[2]).toMatchObject({
+    only: { header: 'x-cohort', values: ['beta'] },
+    gates: { cohort: { success: 0.9, p95Ms: 3_000 } },
+  });
+  expect(stages.map(stageShareText).slice(1, 3)).toEqual(['team search alone', 'x-cohort beta alone']);
+  expect(rampShares({ stages }, 3)).toEqual([0.05, 0.1]);
+});
+
+it('says which teams and keys the configuration lacks for its cohorts', () => {
+  const plan = parse({
+    route: 'chat',
+    stages: [
+      { name: 'assess' },
+      { name: 'pilot', only: { teams: ['search', 'serch'] } },
+      { name: 'beta', only: { header: 'x-cohort', values: ['beta'] } },
+      { name: 'complete' },
+    ],
+  });
+  const caller = { team: 'search', keySha256: '0'.repeat(64), keys: {}, headers: {} };
+  const gateway = {} as Configuration['gateway'];
+  expect(planCohortProblems(plan, { callers: [caller], gateway })).toEqual([
+    {
+      path: 'stages[1].only.teams',
+      message: 'expected teams of the configuration\'s callers, which are search, got "serch"',
+    },
+    { path: 'stages[2].only.header', message: expect.stringContaining('expected gateway.cohorts') },
+  ]);
+  const cohorts = { key: 'env:COHORTS', oldKeys: [] };
+  const [first] = planCohortProblems(plan, { callers: [], gateway: { ...gateway, cohorts } });
+  expect(first?.message).toContain('which has no callers, got "search"');
+});
 
 it('raises in steps from the share at which the stage before was judged', () => {
   const ramp = { step: '10%', every: '10m' };
@@ -473,6 +533,39 @@ it.each([
       stages: [{ name: 'assess' }, ...ramped({ name: 'canary', soak: '71h' }, { step: '1%', every: '10m' })],
     },
     /^stages\[1\]\.deadline\.hold: expected a longer time than the ramp of 90 min and the soak of 71 h together, got 72 h$/,
+  ],
+  [
+    'teams and a header',
+    piloted({ only: { teams: ['search'], header: 'x-cohort', values: ['beta'] } }),
+    /^stages\[1\]\.only: expected either \{teams: \[search\]\} or \{header: x-cohort, values: \[beta\]\}, got teams, header, values$/,
+  ],
+  ['no team', piloted({ only: { teams: [] } }), /^stages\[1\]\.only/],
+  [
+    'a share beside a cohort',
+    piloted({ only: { teams: ['search'] }, share: '5%' }),
+    /^stages\[1\]\.share: expected no share beside only: everybody else stays at legacy, got 5%$/,
+  ],
+  [
+    'a ramp beside a cohort',
+    piloted({ only: { teams: ['search'] }, ramp: { step: '1%', every: '1m' } }),
+    /^stages\[1\]\.ramp: expected no ramp/,
+  ],
+  [
+    'bounds of a cohort where there is none',
+    piloted({ share: '5%', gates: { cohort: { success: 0.9 } } }),
+    /^stages\[1\]\.gates\.cohort: expected it with only/,
+  ],
+  [
+    'a cohort behind percentages',
+    {
+      stages: [
+        { name: 'assess' },
+        { name: 'canary' },
+        { name: 'pilot', only: { teams: ['search'] } },
+        { name: 'complete' },
+      ],
+    },
+    /^stages\[2\]\.only: expected it before the percentages, got it behind "canary"$/,
   ],
   ['a holdback of 60%', { holdback: '60%' }, /^holdback: expected a part from 0% to 20%, got "60%"$/],
   [

@@ -63,7 +63,7 @@ const OF_ENTERED: readonly string[] = [
   'gates.answers.minimum',
 ];
 /** Of a stage that was never entered, these and all that is under them. */
-const OF_AHEAD: readonly string[] = ['burnIn', 'gates', 'outcomes', 'ramp'];
+const OF_AHEAD: readonly string[] = ['burnIn', 'gates', 'outcomes', 'ramp', 'only'];
 
 function changeRefusal(state: MigrationState, after: Plan, change: PlanChange): string | null {
   const { stage, path } = change;
