@@ -3,9 +3,9 @@ import { type ArmUsage, noStageEvidence } from '../evidence/stage-evidence';
 import { formatShare, type StagePlan, stageKind } from '../plan/plan';
 import { geometricMeanRatio } from '../statistics/geometric-mean';
 import { HOUR_MS } from '../text/duration';
+import { COHORT_SUCCESS, cohortOf, judgeCohort } from './cohort/judge-cohort';
 import { metricVerdict, worseText } from './gate-metric';
 import { judgeAllAnswers } from './judge-all-answers';
-import { COHORT_SUCCESS, cohortOf, judgeCohort } from './judge-cohort';
 import { judgeContract } from './judge-contract';
 import { judgeIdentity } from './judge-identity';
 import {

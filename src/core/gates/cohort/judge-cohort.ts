@@ -1,8 +1,8 @@
-import { addRows, type CohortCounts, cohortCounts, NO_COHORT } from '../evidence/stage-cohort';
-import { cohortText } from '../routing/cohort';
-import { rateAbove, rateBelow } from '../statistics/beta-binomial';
-import { detect } from '../statistics/change-detector';
-import { priorAbove } from '../statistics/rate-difference';
+import { addRows, type CohortCounts, cohortCounts, NO_COHORT } from '../../evidence/stage-cohort';
+import { cohortText } from '../../routing/cohort';
+import { rateAbove, rateBelow } from '../../statistics/beta-binomial';
+import { detect } from '../../statistics/change-detector';
+import { priorAbove } from '../../statistics/rate-difference';
 import {
   evidenceText,
   goalReached,
@@ -11,9 +11,9 @@ import {
   percentText,
   SEEMING,
   shownHarm,
-} from './gate-metric';
-import type { Judged } from './stage-rates';
-import { type MetricVerdict, SHED } from './verdict';
+} from '../gate-metric';
+import type { Judged } from '../stage-rates';
+import { type MetricVerdict, SHED } from '../verdict';
 
 /** The metric that says how often the candidate failed a cohort's requests. */
 export const COHORT_SUCCESS = 'cohort success';
