@@ -72,10 +72,7 @@ function swapPlanYaml(reference: string): string {
       'errors: { rollbackRatio: 3, promotionExcess: 0.15 }',
       'errors: { rollbackRatio: 3, promotionExcess: 0.3 }',
     )
-    .replace(
-      'answers: { rollbackRatio: 3, promotionExcess: 0.15',
-      'answers: { rollbackRatio: 3, promotionExcess: 0.3',
-    );
+    .replace('answers: { rollbackRatio: 3, promotionExcess: 0.15, minimum: 20 }', 'answers: null');
 }
 
 /**
