@@ -111,28 +111,28 @@ function retraceRun(input: MigrationInput, events: readonly HistoryEvent[]): Ret
           // A message acts before all results of its task: what it pre-empts is not waited for, done or not.
           if (work !== null && nextDecision(state, taskAtMs).key !== work.decision.key) work = null;
         }
-        for (const result of waiting.filter((each) => !isMessage(each))) {
-          if (result.type === 'WORKFLOW_EXECUTION_CANCEL_REQUESTED') apply({ type: 'cancelled' });
+        // A cancellation, effects and timers act before what the main loop waits for, which they do not pre-empt.
+        for (const each of waiting) if (isCancellation(each)) apply({ type: 'cancelled' });
+        for (const result of waiting.filter((each) => !isMessage(each) && workOf(each) !== work?.id)) {
           const effect = effects.get(workOf(result));
-          if (effect !== undefined) {
-            const told = effectEvent(effect, result);
-            if (told !== null) apply(told);
-          }
+          const told = effect === undefined ? null : effectEvent(effect, result);
+          if (told !== null) apply(told);
           // The workflow's one timer for deadlines and expiries; the others change nothing that is not due.
           if (result.type === 'TIMER_FIRED' && follows(state, 2)) apply({ type: 'time passed' });
-          if (work !== null && workOf(result) === work.id) {
-            const told = resultEvent(work, result, { state, events });
-            if (told === 'unknown') {
-              return {
-                state,
-                problem: `event ${result.id}: what came of "${work.decision.type}" is unknown`,
-              };
-            }
-            if ('found' in told) work = { ...work, found: told.found };
-            else {
-              work = null;
-              apply(told);
-            }
+        }
+        const result = waiting.find((each) => !isMessage(each) && workOf(each) === work?.id);
+        if (work !== null && result !== undefined) {
+          const told = resultEvent(work, result, { state, events });
+          if (told === 'unknown') {
+            return {
+              state,
+              problem: `event ${result.id}: what came of "${work.decision.type}" is unknown`,
+            };
+          }
+          if ('found' in told) work = { ...work, found: told.found };
+          else {
+            work = null;
+            apply(told);
           }
         }
         waiting = [];
@@ -179,6 +179,10 @@ const WAITED_FOR = new Set([
 
 function isMessage({ type }: HistoryEvent): boolean {
   return type === 'WORKFLOW_EXECUTION_SIGNALED';
+}
+
+function isCancellation({ type }: HistoryEvent): boolean {
+  return type === 'WORKFLOW_EXECUTION_CANCEL_REQUESTED';
 }
 
 /** Updates that a workflow task accepted stand behind its completion. */

@@ -86,6 +86,30 @@ describe('a migration read from its history', () => {
     expect(closed?.atMs).toBeGreaterThan(Date.parse(String(asked?.['eventTime'])));
   });
 
+  it('lets a cancellation act before a window that ended in its task, and counts that window', () => {
+    const events = historyOf('revision-5-preempted').events.map((event) =>
+      event.eventType === 'EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED'
+        ? { ...event, eventType: 'EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED' }
+        : event,
+    );
+    // In the order in which a window may have ended first.
+    const at = (type: string) => events.findIndex(({ eventType }) => eventType === type);
+    const [cancelled] = events.splice(at('EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED'), 1);
+    if (cancelled === undefined) throw new Error('expected a message in the history');
+    const started = events.findLastIndex(
+      ({ eventType, workflowTaskStartedEventAttributes: task }) =>
+        eventType === 'EVENT_TYPE_WORKFLOW_TASK_STARTED' &&
+        (task as { scheduledEventId: string }).scheduledEventId === '58',
+    );
+    events.splice(started, 0, cancelled);
+    const sealed = readMigration({ events }).checkpoints.list.slice(-3);
+    expect(sealed.map((entry) => [entry.seal?.cancels, entry.seal?.windows])).toEqual([
+      [1, 1],
+      [1, 2],
+      [1, 2],
+    ]);
+  });
+
   it('is open where its history has no end', () => {
     const history = historyOf('completed');
     const { outcome, endedAtMs, checkpoints } = readMigration({ events: history.events.slice(0, 60) });
