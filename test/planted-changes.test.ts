@@ -42,8 +42,8 @@ const CHANGES: readonly PlantedChange[] = [
   {
     what: 'an advance that reached nobody is waited for',
     file: 'core/migration/push-result.ts',
-    from: "pending.cause === 'advance' || result.drift !== null ? failed",
-    to: 'result.drift !== null ? failed',
+    from: "pending.cause === 'advance' || pending.cause === 'step' || result.drift !== null",
+    to: "pending.cause === 'step' || result.drift !== null",
     history: 'restore',
   },
   {
