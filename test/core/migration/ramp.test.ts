@@ -196,6 +196,17 @@ describe('a ramp', () => {
     expect(statusOf(next(next(world)).state, world.nowMs).ramp).toBeUndefined();
   });
 
+  it('counts the lapses of a day over its steps', () => {
+    const world = givenRamp();
+    const lapsed = (gateway: string) => world.watches({ lapses: [{ gateway, what: 'its lease had lapsed' }] });
+    lapsed('gw-1');
+    lapsed('gw-2');
+    next(world);
+    expect(world.state.paused).toBeNull();
+    lapsed('gw-1');
+    expect(world.state.paused).toMatchObject({ cause: 'lapses' });
+  });
+
   it('can be amended in a stage ahead, and not in one that was entered', () => {
     const world = givenMigration({ stages: STAGES }).reaches('canary');
     const { plan } = world.state;
