@@ -438,6 +438,11 @@ export class MigrationClient {
     return runs;
   }
 
+  /** Whether workers serve migrations; one that was started a moment ago is waited for. */
+  hasWorkers(): Promise<boolean> {
+    return this.service.arePolled([TASK_QUEUE, WATCH_TASK_QUEUE]);
+  }
+
   /** Which workers ask for work: for migrations and routing, for watching, and for effects. */
   async workers(): Promise<{
     readonly routing: Pollers;

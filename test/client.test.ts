@@ -174,6 +174,7 @@ it('follows a rollback until the last gateway has confirmed, and past the end of
   expect(outcome).toMatchObject({ accepted: true, verified: true, share: 0, gateways: ['gw-1', 'gw-2'] });
   expect(outcome.epoch).toBe(appliedTo('rolled').at(-1)?.epoch);
   expect(seen.some(({ pending }) => pending?.missing.join() === 'gw-2')).toBe(true);
+  await untilEnded(client, 'rolled');
   await expect(client.command('rolled', 'pause', by)).rejects.toThrow(
     /^pause was refused: rolled-\S+ is over: Rolled back 20\S+ \d\d:\d\d UTC by ana: p95 doubled$/,
   );

@@ -3,7 +3,7 @@ import type { History } from '@temporalio/common/lib/proto-utils';
 import { environment } from '../config';
 import { MOVE_TO_CURRENT_BUILD, type WorkerBuild } from '../contract';
 import { BuildNotServed, MoveRefused } from './errors';
-import { type ConnectOptions, isNotFound, TemporalService } from './temporal-service';
+import { type ConnectOptions, isNotFound, STARTS_WITHIN_MS, TemporalService } from './temporal-service';
 import { buildText, isPolledBy, isSameBuild, type QueueBuilds } from './worker-build';
 import { isServed, type OpenRun, queuesOf, WorkerBuilds } from './worker-builds';
 
@@ -36,7 +36,6 @@ export interface MoveOptions {
 
 const KINDS: readonly OpenRun['kind'][] = ['migration', 'training'];
 const POLL_MS = 500;
-const STARTS_WITHIN_MS = 3_000;
 const HISTORY_WAIT_MS = 60_000;
 
 /** Moves open migrations and fine-tunings to another build of the workers. */

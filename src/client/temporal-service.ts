@@ -66,6 +66,8 @@ const CALL_TIMEOUT_MS = 10_000;
 const HISTORY_TIMEOUT_MS = 60_000;
 const ALIVE_TIMEOUT_MS = 3_000;
 const RETRY_MS = 250;
+/** Temporal knows of a worker's polls this long after its start at the latest. */
+export const STARTS_WITHIN_MS = 5_000;
 const ATTEMPT_MS = 4_000;
 
 /**
@@ -213,6 +215,15 @@ export class TemporalService {
       // Temporal Cloud has no operator service, and registering needs rights: a migration runs without as well.
     }
     return false;
+  }
+
+  /** Whether workers ask for work on all of these task queues; one that was started a moment ago is not known yet. */
+  async arePolled(taskQueues: readonly string[]): Promise<boolean> {
+    for (const deadlineMs = performance.now() + STARTS_WITHIN_MS; ; await sleep(RETRY_MS)) {
+      const pollers = await Promise.all(taskQueues.map((taskQueue) => this.pollers(taskQueue)));
+      if (pollers.every(({ alive }) => alive > 0)) return true;
+      if (performance.now() > deadlineMs) return false;
+    }
   }
 
   /** Who asks for work on a task queue: for workflows, or for activities where there are more. */

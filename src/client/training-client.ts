@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { WorkflowNotFoundError, WorkflowUpdateFailedError } from '@temporalio/client';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { environment } from '../config';
@@ -13,8 +12,6 @@ import { type ConnectOptions, isNotFound, TemporalService, WorkerSilent } from '
 const QUERY_WAIT_MS = 10_000;
 const UPDATE_WAIT_MS = 10_000;
 const TASK_TIMEOUT = '10s';
-const WORKER_WAIT_MS = 5_000;
-const LOOK_EVERY_MS = 250;
 
 /** Thrown when Temporal knows no fine-tuning of the name. */
 class NoTraining extends Error {
@@ -57,7 +54,8 @@ export class TrainingClient {
 
   /** Throws `TrainingAlreadyRuns`, or `NoTrainingWorker` where nothing would begin it. */
   async start(plan: TrainingPlan, asked: { readonly by: string; readonly reason: string }): Promise<string> {
-    await this.worker();
+    if (!(await this.service.arePolled([TRAINING_TASK_QUEUE])))
+      throw new NoTrainingWorker(this.service.address);
     const at = new Date()
       .toISOString()
       .replace(/[-:]|\.\d+/g, '')
@@ -80,16 +78,6 @@ export class TrainingClient {
       throw new TrainingAlreadyRuns(plan.name);
     }
     return input.trainingId;
-  }
-
-  /** A worker that was started a moment ago is not known to Temporal yet. */
-  private async worker(): Promise<void> {
-    for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
-      const { alive } = await this.service.pollers(TRAINING_TASK_QUEUE);
-      if (alive > 0) return;
-      if (waitedMs >= WORKER_WAIT_MS) throw new NoTrainingWorker(this.service.address);
-      await sleep(LOOK_EVERY_MS);
-    }
   }
 
   status(name: string): Promise<TrainingStatus> {

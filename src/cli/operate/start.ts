@@ -140,8 +140,7 @@ function refuseSilent({ gateways, problem }: GatewayAnswers): void {
 }
 
 async function refuseWithoutWorker(client: MigrationClient): Promise<void> {
-  const { routing, watching } = await client.workers();
-  if (routing.alive > 0 && watching.alive > 0) return refuseWithoutBuild(client);
+  if (await client.hasWorkers()) return refuseWithoutBuild(client);
   throw new CliError(
     `nothing was started: no worker polls namespace ${client.namespace} at ${client.address}. Start one with \`cutover worker\` or \`cutover up\``,
     EXIT.unreachable,
