@@ -3,6 +3,8 @@ module.exports = {
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],
+  // What takes minutes has a command of its own: `npm run test:long`.
+  testPathIgnorePatterns: process.env.CUTOVER_LONG_TESTS === undefined ? ['\\.long\\.test\\.ts$'] : [],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   setupFiles: ['<rootDir>/test/support/property-seed.ts'],
   reporters: ['default', '<rootDir>/test/support/closing-line-reporter.js'],

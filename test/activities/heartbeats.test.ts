@@ -15,6 +15,7 @@ function silentPorts(): Ports {
     gateways: { discover: never, status: never, push: never, renew: never, evidence: never },
     providers: { probe: never, ask: never, models: () => [] },
     parity: { run: never },
+    identity: { reference: never, ask: never, contextTokens: never },
     usage: { analyse: never },
     standing: { hasStanding: never },
     effects: { capture: never, apply: never, restore: never, confirm: never },
@@ -41,6 +42,7 @@ const WAITING: Readonly<Record<string, () => Promise<unknown>>> = {
   analyseUsage: () => watch.analyseUsage({ ...ROUTE, plan: {} as never }),
   assess: () => watch.assess({ ...ROUTE, record: RECORD, roster: ROSTER, stage: STAGE, probes: PROBES }),
   checkHealth: () => watch.checkHealth({ ...ROUTE, timeoutMs: 30_000, embeddings: false }),
+  checkIdentity: () => watch.checkIdentity({ ...ROUTE, identity: {} as never, timeoutMs: 30_000 }),
   checkParity: () => watch.checkParity({ ...ROUTE, parity: {} as never }),
   handoverProbe: () => watch.handoverProbe({ ...ROUTE, timeoutMs: 30_000, newConversationsOnly: false }),
   watchStage: () =>
