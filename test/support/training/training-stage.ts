@@ -115,3 +115,12 @@ export function childrenOf(pid: number): number[] {
     return existsSync(file) ? readFileSync(file, 'utf8').trim().split(' ').filter(Boolean).map(Number) : [];
   });
 }
+
+/** All checkpoints of a training, and the last one of its main lane. */
+export async function lastOf(
+  stage: TrainingStage,
+  name: string,
+): Promise<{ all: readonly TrainingCheckpoint[]; last: TrainingCheckpoint }> {
+  const all = await stage.client.checkpoints(name);
+  return { all, last: all.findLast(({ lane }) => lane === 'main') as TrainingCheckpoint };
+}
