@@ -198,7 +198,8 @@ describe('a ramp', () => {
 
   it('counts the lapses of a day over its steps', () => {
     const world = givenRamp();
-    const lapsed = (gateway: string) => world.watches({ lapses: [{ gateway, what: 'its lease had lapsed' }] });
+    const lapsed = (gateway: string) =>
+      world.watches({ lapses: [{ gateway, what: 'its lease had lapsed' }] });
     lapsed('gw-1');
     lapsed('gw-2');
     next(world);
