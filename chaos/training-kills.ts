@@ -134,7 +134,7 @@ async function disturbed(
   throw new Error('the job did not come to its end');
 }
 
-/** Waits until so many steps are saved. */
+/** Waits until `steps` steps are saved. */
 async function saved(stage: Stage, name: string, steps: number): Promise<void> {
   for (const endMs = Date.now() + WAIT_MS; Date.now() < endMs; await sleep(250)) {
     const { step, outcome } = await ask(stage, (client) => client.status(name));

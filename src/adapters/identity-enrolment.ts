@@ -50,7 +50,7 @@ export async function enrolModel(model: AskableModel, options: EnrolmentOptions)
   const tokens = counted.map(({ inputTokens }) => inputTokens);
   if (!tokens.every((count) => count !== null)) {
     throw new EnrolmentProblem(
-      'expected usage.prompt_tokens in every answer, got some without: without token counts there is no reference',
+      'expected usage.prompt_tokens in every answer, but some had none: a reference needs token counts',
     );
   }
   const replies = await pooled(sampled, options.concurrency, ask);

@@ -1,3 +1,5 @@
+import { shortDigest } from '../identity/identity-reference';
+
 /** A model's digest as a plan declares it: `sha256:` and 64 lower-case hexadecimal digits. */
 export const DECLARED_DIGEST = /^sha256:[0-9a-f]{64}$/;
 
@@ -18,7 +20,7 @@ export function digestsIn(entry: object): readonly string[] {
 /** What a server's list of models says of identities. */
 export interface StatedIdentities {
   readonly ok: boolean;
-  /** Why there is no list; null where there is one. */
+  /** Why the list could not be read; null where it was. */
   readonly error: string | null;
   /** What each entry states, by the model's name; models that state nothing are absent. */
   readonly digests?: Readonly<Record<string, readonly string[]>> | null;
@@ -46,18 +48,20 @@ export function compareIdentity(
     const got =
       said.length === 0
         ? 'its server states none in /v1/models'
-        : `its server states ${said.map((digest) => shortDigest(digest, declared)).join(' and ')}`;
+        : `its server states ${said.map((digest) => distinctDigest(digest, declared)).join(' and ')}`;
     return {
       outcome: 'other',
-      sentence: `the candidate is not the declared model: expected ${shortDigest(declared)} for "${model}", ${got}`,
+      sentence: `the candidate is not the declared model: expected ${distinctDigest(declared)} for "${model}", ${got}`,
     };
   }
-  return { outcome: 'same', sentence: `the candidate's server states the declared ${shortDigest(declared)}` };
+  return {
+    outcome: 'same',
+    sentence: `the candidate's server states the declared ${distinctDigest(declared)}`,
+  };
 }
 
-const SHORT = 'sha256:'.length + 12;
-
 /** Enough of a digest to tell it from the other one. */
-function shortDigest(digest: string, other = ''): string {
-  return digest.slice(0, SHORT) === other.slice(0, SHORT) ? digest : `${digest.slice(0, SHORT)}…`;
+function distinctDigest(digest: string, other = ''): string {
+  const short = shortDigest(digest);
+  return short === shortDigest(other) ? digest : `${short}…`;
 }

@@ -92,7 +92,7 @@ export function durationSchema(fallback: string, description: string, minimumMs 
   return durationAtLeast(minimumMs).prefault(fallback).describe(description);
 }
 
-/** A duration text of at least so many milliseconds. */
+/** A duration text of at least `minimumMs` milliseconds. */
 export function durationAtLeast(minimumMs: number) {
   return z
     .string('expected a duration such as "45s", "10m", "24h" or "7d"')

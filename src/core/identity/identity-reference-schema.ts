@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DECLARED_DIGEST } from '../assessment/declared-identity';
 import { InvalidDocument, parseDocument } from '../configuration/schema-parts';
 import { digestOf } from '../record/digest';
 import { FIXED_TEXTS, QUESTION_SET, SAMPLED_QUESTIONS } from './identity-questions';
@@ -10,7 +11,7 @@ const FORMAT = 1;
 /** A digest of weights, as it is declared. */
 export const weightsDigestSchema = z
   .string()
-  .regex(/^sha256:[0-9a-f]{64}$/, 'expected a digest: sha256: and 64 hexadecimal digits');
+  .regex(DECLARED_DIGEST, 'expected a digest: sha256: and 64 hexadecimal digits');
 
 const count = z.int().min(1, 'expected a count above 0');
 const counts = z

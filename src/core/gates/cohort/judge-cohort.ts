@@ -20,7 +20,7 @@ export const COHORT_SUCCESS = 'cohort success';
 
 /** How a stage that serves a cohort divides its chance of a false rollback over its bounds. */
 const PARTS = { success: 0.5, answers: 0.25, plain: 0.125, streams: 0.125 } as const;
-/** Of the values that p95 is compared with: so many may lie above it. */
+/** The part of the values that may lie above p95. */
 const ABOVE_P95 = 0.05;
 /** Beyond this part of the answers unchecked, nothing is said of the others. */
 const MOST_UNCHECKED = 0.2;
