@@ -25,6 +25,14 @@ export function runCli(
   return runNode(CLI, args, options);
 }
 
+const WAITING =
+  /^(?:sent to Temporal; waiting for a worker|the migration has not answered yet; still asking|waiting: .* \(\d+ s\))\n/gm;
+
+/** Standard error without what a command says while it waits: whether it has to wait is up to the machine. */
+export function withoutWaiting<Result extends CliResult>(result: Result): Result {
+  return { ...result, stderr: result.stderr.replace(WAITING, '') };
+}
+
 /** What a command is run with: nothing of this machine's Temporal or cutover settings. */
 export function cliEnvironment(env: Readonly<Record<string, string>> = {}): Record<string, string> {
   const { PATH = '', HOME = '' } = process.env;

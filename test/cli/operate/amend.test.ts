@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { MigrationClient } from '../../../src/client';
 import type { Checkpoint } from '../../../src/core/migration/checkpoint';
 import type { RunningTemporal } from '../../../src/temporal-server/dev-server';
-import { type CliResult, runCli } from '../../support/cli';
+import { type CliResult, runCli, withoutWaiting } from '../../support/cli';
 import { type FakeWorld, fakeWorld } from '../../support/migrations/fake-activities';
 import {
   configurationDocument,
@@ -64,7 +64,7 @@ it('shows what an amendment changes, asks, and makes it; the record, its report 
   expect((await client.status('chat')).stages.map(({ name }) => name)).not.toContain('quarter');
 
   const made = await amend('--yes', '--by', 'ana', '--reason', 'less traffic at night');
-  expect(made).toMatchObject({ code: 0, stderr: '' });
+  expect(withoutWaiting(made)).toMatchObject({ code: 0, stderr: '' });
   const checkpoint = Number(/^amend accepted \(checkpoint (\d+)\)$/m.exec(made.stdout)?.[1]);
   expect((await run('status', 'chat')).stdout).toContain('canary 10% (now) > quarter 25% > rolling 50%');
   expect((await run('checkpoints', 'chat')).stdout).toContain(
