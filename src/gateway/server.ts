@@ -13,7 +13,7 @@ import { dialectOfPath } from './request/spoken-dialect';
 import { findTarget, type Target } from './request/target';
 import { classify, type RequestClass } from './request/traffic-class';
 import { dialectOf, type Route } from './routing/route';
-import { Call } from './serving/call';
+import { Call } from './serving/call/call';
 import { OUTCOMES_PATH, takeOutcomes } from './serving/outcomes';
 import { serve } from './serving/serve';
 import type { Services } from './serving/services';
@@ -115,8 +115,18 @@ function receive(services: Services, request: CallerRequest, response: CallerAns
     sendError(response, { ...limited, dialect: dialectAt(services, path), close: head.hasBody });
     return;
   }
-  const call = new Call(services, target.route, request, response, head, caller, traffic, target.path, query);
-  call.estimatedTokens = tokens;
+  const call = new Call(
+    services,
+    target.route,
+    request,
+    response,
+    head,
+    caller,
+    traffic,
+    target.path,
+    query,
+    tokens,
+  );
   services.active.add(call);
   serve(call);
 }

@@ -1,7 +1,7 @@
 import type { Side } from '../../core/routing/routing';
 import type { RequestFacts } from '../request/request-facts';
 import type { Assignment } from '../routing/arm-draw';
-import type { Call } from '../serving/call';
+import type { Call } from '../serving/call/call';
 import { isLate } from '../serving/limits';
 import { askLegacyAgain, type SecondAnswer } from '../serving/refusal-check';
 import type { Attempt } from '../upstream/attempt';

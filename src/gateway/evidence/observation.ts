@@ -4,7 +4,7 @@ import { costUsd, type TokenUsage } from '../answers/token-usage';
 import type { RequestFacts } from '../request/request-facts';
 import type { Assignment } from '../routing/arm-draw';
 import { mappingOf } from '../routing/route';
-import type { Call } from '../serving/call';
+import type { Call } from '../serving/call/call';
 import type { Attempt } from '../upstream/attempt';
 import type { SeenAnswer } from './answer-tally';
 import type { Observation } from './evidence-cell';
@@ -14,17 +14,6 @@ type Outcome = Observation['outcome'];
 const NO_GAPS: readonly number[] = [];
 /** What an English token takes in a request body, for the estimate where no provider counted. */
 const BYTES_A_TOKEN = 4;
-
-/** The usage of an attempt as its provider counted it, null when it did not. */
-export function usageOf(attempt: Attempt): TokenUsage | null {
-  return attempt.scanner?.usage ?? attempt.plain?.usage ?? null;
-}
-
-/** Milliseconds to the first token, null when none came. */
-export function firstTokenOf(attempt: Attempt): number | null {
-  const at = attempt.scanner?.firstContentMs ?? null;
-  return at === null ? null : at - attempt.startedMs;
-}
 
 /** An attempt that is counted; null attempt: it was drawn and never made (shed). */
 export interface SeenAttempt {
@@ -43,7 +32,7 @@ export function observeAttempt(
   answer: SeenAnswer | null,
 ): Observation {
   const { attempt, outcome, side } = seen;
-  const usage = attempt === null ? null : (usageOf(attempt) ?? estimate(attempt, outcome));
+  const usage = attempt === null ? null : (attempt.usage ?? estimate(attempt, outcome));
   return {
     epoch: assignment.epoch,
     side,
@@ -53,7 +42,7 @@ export function observeAttempt(
     outcome,
     retry: call.head.retry,
     totalMs: attempt === null ? 0 : attempt.endedMs - attempt.startedMs,
-    firstTokenMs: attempt === null ? null : firstTokenOf(attempt),
+    firstTokenMs: attempt?.firstTokenMs ?? null,
     interTokenMs: attempt?.scanner?.gapsMs ?? NO_GAPS,
     tokensIn: usage?.input ?? 0,
     tokensCached: usage?.cached ?? 0,

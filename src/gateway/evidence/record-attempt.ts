@@ -5,7 +5,7 @@ import type { Judgement } from '../contract/judge-answer';
 import type { KeptAnswer } from '../contract/kept-answer';
 import type { RequestFacts } from '../request/request-facts';
 import type { Assignment } from '../routing/arm-draw';
-import type { Call } from '../serving/call';
+import type { Call } from '../serving/call/call';
 import type { Attempt } from '../upstream/attempt';
 import { breachOf, type SeenAnswer } from './answer-tally';
 import type { Observation } from './evidence-cell';
@@ -72,8 +72,8 @@ function seenAnswer(attempt: Attempt | null, judgement: Judgement): SeenAnswer {
 function ask(call: Call, { facts, body }: JudgedRequest, counted: Observation, attempt: Attempt): void {
   const { memory, services, route } = call;
   const { epoch, side, kind, shape, model, bucket } = counted;
-  const isAnswer = call.answering === attempt;
-  if (isAnswer) call.awaitsJudgement = true;
+  const isAnswer = call.record.answering === attempt;
+  if (isAnswer) call.awaitJudgement();
   const done = (judgement: Judgement) => {
     const answer = seenAnswer(attempt, judgement);
     route.evidence.recordAnswer({ epoch, side, kind, shape, model, bucket, answer });
@@ -102,5 +102,5 @@ function announce(
   answer: SeenAnswer,
 ): void {
   if (kind === 'live') call.services.metrics.answerJudged(call.route.name, side, answer.judgement);
-  if (call.answering === attempt) call.breach = breachOf(answer);
+  if (call.record.answering === attempt) call.record.judged(breachOf(answer));
 }

@@ -1,7 +1,7 @@
 import type { OpeningUse } from '../evidence/key-statistics';
 import { openingKey } from '../request/opening';
 import { assignmentKey, type RequestFacts } from '../request/request-facts';
-import type { Call } from './call';
+import type { Call } from './call/call';
 
 /** By what a request is drawn: one key as long as a conversation lasts, or null for each request on its own. */
 export interface DrawKey {

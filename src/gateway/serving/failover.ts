@@ -3,8 +3,6 @@ import type { Side } from '../../core/routing/routing';
 import type { StreamScanner } from '../answers/stream-scanner';
 import { isInCohort } from '../callers/cohort-seals';
 import { ArmRecord } from '../evidence/arm-record';
-import { firstTokenOf, usageOf } from '../evidence/observation';
-import { upstreamError } from '../request/gateway-error';
 import { candidateBody, legacyBody, type MappedBody } from '../request/model-mapping';
 import type { RequestFacts } from '../request/request-facts';
 import { refusesUsageOption } from '../request/usage-option';
@@ -12,7 +10,7 @@ import type { Assignment } from '../routing/arm-draw';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { AnswerSink } from '../upstream/attempt-options';
 import type { Failure } from '../upstream/failure';
-import type { Answering, Call } from './call';
+import type { Answering, Call } from './call/call';
 import { drawKey } from './draw-key';
 import { callerLeavesAt, mayHedge, patienceMs } from './hedge';
 import { attemptLimits, isLate } from './limits';
@@ -64,18 +62,14 @@ class RandomisedCall implements AttemptOwner, Answering {
   }
 
   start(): void {
-    const { side, epoch, randomised, bucket } = this.#assignment;
     const call = this.#call;
-    call.epoch = epoch;
-    call.side = randomised ? side : null;
-    if (call.services.outcomes !== null) {
-      call.bucket = bucket;
-      call.draw = call.route.state.splitsAsAsked ? 'as asked' : 'otherwise';
-    }
+    const isTold = call.services.outcomes !== null;
+    const draw = call.route.state.splitsAsAsked ? 'as asked' : 'otherwise';
+    call.record.drawn(this.#assignment, isTold ? draw : 'none');
     call.current = this;
     call.route.replays.earn();
     call.route.hedges.earn();
-    if (side === 'candidate') this.#askCandidate();
+    if (this.#assignment.side === 'candidate') this.#askCandidate();
     else this.#ask('legacy', 'drawn');
   }
 
@@ -104,12 +98,12 @@ class RandomisedCall implements AttemptOwner, Answering {
     this.#claim(attempt);
     if (isCandidate) this.#candidateIsFirst();
     else if (isRunning(this.#candidate)) this.#candidate.leaveAt(callerLeavesAt(this.#call));
-    return this.#call;
+    return this.#call.answer;
   }
 
   attemptEnded(attempt: Attempt): void {
     const isCandidate = attempt === this.#candidate;
-    this.#call.note(attempt, isCandidate ? this.#candidatePurpose : this.#legacyPurpose);
+    this.#call.attemptEnded(attempt, isCandidate ? this.#candidatePurpose : this.#legacyPurpose);
     if (isCandidate) {
       this.#candidateEnded(attempt);
       this.#letBodyGo();
@@ -147,7 +141,7 @@ class RandomisedCall implements AttemptOwner, Answering {
       this.#ask('candidate', 'drawn');
       return;
     }
-    this.#call.notes.push({ provider: provider.name, purpose: 'drawn', outcome: 'shed', why: shed, ms: 0 });
+    this.#call.record.shed(provider.name, 'drawn', shed);
     this.#failure = { kind: 'shed', why: shed, ambiguous: false };
     this.#ask('legacy', 'failover');
   }
@@ -158,7 +152,8 @@ class RandomisedCall implements AttemptOwner, Answering {
     const provider = route.providers[side];
     const isCandidate = side === 'candidate';
     if (!isCandidate && provider.inFlight >= provider.configuration.maxConcurrent) {
-      this.#refuseBusy(provider.name);
+      this.#recordLegacy(null);
+      call.refuseBusy('legacy');
       return;
     }
     const { endpoint } = call.traffic;
@@ -215,7 +210,7 @@ class RandomisedCall implements AttemptOwner, Answering {
   /** Not the candidate's failure, so in no arm. */
   #withdraw(): void {
     this.#record.inArm = false;
-    this.#call.side = null;
+    this.#call.record.leftArm();
   }
 
   #abandoned(attempt: Attempt): void {
@@ -244,10 +239,9 @@ class RandomisedCall implements AttemptOwner, Answering {
 
   #mayReplay(attempt: Attempt): boolean {
     if (!attempt.options.replayable) return false;
-    const { route, notes } = this.#call;
+    const { route, record } = this.#call;
     if (route.replays.spend()) return true;
-    const why = 'replay budget exhausted';
-    notes.push({ provider: route.providers.legacy.name, purpose: 'failover', outcome: 'shed', why, ms: 0 });
+    record.shed(route.providers.legacy.name, 'failover', 'replay budget exhausted');
     return false;
   }
 
@@ -290,48 +284,33 @@ class RandomisedCall implements AttemptOwner, Answering {
   /** The caller gets what there is: the answer that was held back, or the gateway's word that there is none. */
   #giveUp(attempt: Attempt, failure: Failure): void {
     this.#claim(attempt);
-    if (attempt.holdsAnswer) this.#call.deliver(attempt);
-    else this.#call.refuse(this.#call.upstreamFailure(failure));
+    this.#call.answer.deliver(attempt, failure);
     this.#finish(attempt);
   }
 
-  #refuseBusy(name: string): void {
-    const message = `${name} has as many requests in flight as its maxConcurrent allows.`;
-    this.#recordLegacy(null);
-    this.#call.refuse({ ...upstreamError(503, 'concurrency_cap', message), retryAfterS: 1 });
-    this.#call.measure(null, 'legacy', this.#facts);
-    this.#call.finish();
-  }
-
   #claim(attempt: Attempt): void {
-    const call = this.#call;
-    const isCandidate = attempt === this.#candidate;
-    call.answering = attempt;
-    call.servedBy = attempt.options.provider;
-    call.servedModel = isCandidate ? this.#mapping.candidate : this.#facts.model;
-    const isHedge = !isCandidate && this.#legacyPurpose === 'hedge';
-    call.failover = isCandidate ? null : (this.#failure?.kind ?? (isHedge ? 'hedge' : null));
+    const { record } = this.#call;
+    if (attempt === this.#candidate) record.served(attempt, this.#mapping.candidate);
+    else {
+      const hedge = this.#legacyPurpose === 'hedge' ? 'hedge' : null;
+      record.served(attempt, this.#facts.model, this.#failure?.kind ?? hedge);
+    }
   }
 
   #finish(attempt: Attempt): void {
     const call = this.#call;
     const side = attempt === this.#candidate ? 'candidate' : 'legacy';
-    call.usage = usageOf(attempt);
-    call.firstTokenMs = firstTokenOf(attempt);
-    call.outcome = attempt.failure?.kind ?? 'success';
     this.#rememberMaker(attempt, side);
     if (side === 'legacy' && isRunning(this.#candidate)) this.#noteOutrun(this.#candidate);
-    call.measure(attempt, side, this.#facts);
-    call.finish();
+    call.servedBy(attempt, side);
   }
 
   /** The log line is written before the candidate's end is known. */
-  #noteOutrun({ options, startedMs }: Attempt): void {
-    const { notes, services } = this.#call;
+  #noteOutrun(candidate: Attempt): void {
+    const call = this.#call;
     // Its answer is judged by what the request asks for.
-    this.#call.keepsBody = this.#facts.asks !== null;
-    const ms = services.now() - startedMs;
-    notes.push({ provider: options.provider.name, purpose: this.#candidatePurpose, outcome: 'outrun', ms });
+    call.keepsBody = this.#facts.asks !== null;
+    call.record.outrun(candidate, this.#candidatePurpose, call.services.now());
   }
 
   /** Responses, stored completions and the containers of tools can be asked for later by their id. */

@@ -1,5 +1,5 @@
 import type { RequestFacts } from '../request/request-facts';
-import type { Call } from './call';
+import type { Call } from './call/call';
 
 /**
  * A caller that says how long it waits (`X-Stainless-Timeout`) is answered by legacy as well where the candidate

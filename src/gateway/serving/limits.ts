@@ -1,7 +1,7 @@
 import type { Side } from '../../core/routing/routing';
 import type { Attempt } from '../upstream/attempt';
 import type { AttemptLimits } from '../upstream/attempt-options';
-import type { Call } from './call';
+import type { Call } from './call/call';
 
 /**
  * How long an attempt may take. The deadlines of the candidate are its own: what a caller waits says nothing

@@ -3,7 +3,7 @@ import type { RequestFacts } from '../request/request-facts';
 import type { PermitPurpose } from '../routing/candidate-permits';
 import type { AttemptLimits, AttemptOptions } from '../upstream/attempt-options';
 import type { Provider } from '../upstream/provider';
-import type { Call } from './call';
+import type { Call } from './call/call';
 
 /** What differs between the attempts at a request that names a model. */
 export interface AskedModel {

@@ -2,7 +2,7 @@ import { legacyBody } from '../request/model-mapping';
 import type { RequestFacts } from '../request/request-facts';
 import { mappingOf } from '../routing/route';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
-import type { Call } from './call';
+import type { Call } from './call/call';
 import { attemptLimits } from './limits';
 import { modelRequest } from './model-request';
 import { NOWHERE } from './nowhere';

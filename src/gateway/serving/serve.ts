@@ -5,7 +5,7 @@ import { candidateBody, legacyBody } from '../request/model-mapping';
 import { readMultipartModel } from '../request/multipart-model';
 import { formFacts, type RequestFacts, readFacts } from '../request/request-facts';
 import { mappingOf } from '../routing/route';
-import type { Call } from './call';
+import type { Call } from './call/call';
 import { serveRandomised } from './failover';
 import { serveSingle } from './single';
 import { serveStateful } from './stateful';
@@ -74,7 +74,7 @@ function serveRead(call: Call): void {
   }
   const mapping = facts === null ? null : mappingOf(route, facts.model);
   if (facts === null && traffic.class === 'whole' && route.state.wholeSide() === 'candidate') {
-    call.refuse(UNREADABLE_WHOLE);
+    call.answer.refuse(UNREADABLE_WHOLE);
     call.finish();
     return;
   }
@@ -138,9 +138,9 @@ function refuseBody(call: Call, reason: UnreadBody, maxBytes: number): void {
   call.request.resume();
   if (reason === 'too-large') {
     const message = `expected a body of at most ${maxBytes} bytes (gateway.maxBodyBytes), got more`;
-    call.refuse(badRequest('body_too_large', message, 413), true);
-  } else if (reason === 'no-room') call.refuse(GATEWAY_BUSY, true);
-  else call.outcome = 'aborted';
+    call.answer.refuse(badRequest('body_too_large', message, 413), true);
+  } else if (reason === 'no-room') call.answer.refuse(GATEWAY_BUSY, true);
+  else call.record.endedAs('aborted');
   call.finish();
 }
 

@@ -3,7 +3,6 @@ import { CALL, REFUSAL, TEXT } from '../answers/holdings';
 import { hasGist } from '../answers/plain-answer';
 import { costUsd, type TokenUsage } from '../answers/token-usage';
 import type { Observation } from '../evidence/evidence-cell';
-import { firstTokenOf, usageOf } from '../evidence/observation';
 import { recordAttempt } from '../evidence/record-attempt';
 import { spanOf } from '../json/json-fields';
 import { spaceEnd } from '../json/json-scanner';
@@ -12,7 +11,7 @@ import type { RequestFacts } from '../request/request-facts';
 import { refusesUsageOption } from '../request/usage-option';
 import type { Assignment } from '../routing/arm-draw';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
-import type { Call } from './call';
+import type { Call } from './call/call';
 import { attemptLimits, isLate } from './limits';
 import { modelRequest } from './model-request';
 import { NOWHERE } from './nowhere';
@@ -124,7 +123,7 @@ const ASSUMED_OUTPUT = 1_000;
 
 /** What a copy will about cost at the candidate, as if it answers as legacy did; null without a price. */
 function expectedCost(call: Call, { candidate }: ModelMapping, legacy: Attempt): number | null {
-  const usage: TokenUsage = usageOf(legacy) ?? {
+  const usage: TokenUsage = legacy.usage ?? {
     ...{ input: Math.ceil(call.bodyBytes / BYTES_A_TOKEN), cached: 0, written: 0 },
     output: ASSUMED_OUTPUT,
   };
@@ -133,7 +132,7 @@ function expectedCost(call: Call, { candidate }: ModelMapping, legacy: Attempt):
 }
 
 function costOf(attempt: Attempt, model: string): number | null {
-  const usage = usageOf(attempt);
+  const usage = attempt.usage;
   return usage === null ? null : costUsd(attempt.options.provider.configuration.prices, model, usage);
 }
 
@@ -168,8 +167,8 @@ function sideOf(attempt: Attempt, model: string, late = false): ShadowSide {
   return {
     failure: kind === 'status_4xx' ? 'rejected' : (kind as ShadowSide['failure']),
     judgement: attempt.judgement ?? (failure !== null && attempt.isEmpty ? 'empty' : null),
-    answerMs: scanner === null ? attempt.endedMs - attempt.startedMs : firstTokenOf(attempt),
-    outputTokens: usageOf(attempt)?.output ?? null,
+    answerMs: scanner === null ? attempt.endedMs - attempt.startedMs : attempt.firstTokenMs,
+    outputTokens: attempt.usage?.output ?? null,
     costUsd: costOf(attempt, model),
     decision: gist === null ? null : `${gist.end} ${held}`,
   };

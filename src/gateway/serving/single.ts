@@ -1,11 +1,9 @@
 import type { Readable } from 'node:stream';
 import type { Side } from '../../core/routing/routing';
-import { usageOf } from '../evidence/observation';
-import { upstreamError } from '../request/gateway-error';
 import { LongBody } from '../request/long-body';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { AnswerSink, AttemptOptions } from '../upstream/attempt-options';
-import type { Call } from './call';
+import type { Call } from './call/call';
 import { attemptLimits } from './limits';
 
 /** What to ask of one provider, outside of the arms. */
@@ -27,10 +25,7 @@ export function serveSingle(call: Call, ask: SingleAsk, takeOver: TakeOver = () 
   const { route, services, caller, head } = call;
   const provider = route.providers[ask.side];
   if (provider.inFlight >= provider.configuration.maxConcurrent) {
-    const message = `${provider.name} has as many requests in flight as its maxConcurrent allows.`;
-    call.refuse({ ...upstreamError(503, 'concurrency_cap', message), retryAfterS: 1 });
-    call.measure(null, ask.side, call.facts);
-    call.finish();
+    call.refuseBusy(ask.side);
     return;
   }
   const options: AttemptOptions = {
@@ -71,24 +66,20 @@ class SingleOwner implements AttemptOwner {
 
   attemptCommitted(attempt: Attempt): AnswerSink {
     this.#claim(attempt);
-    return this.call;
+    return this.call.answer;
   }
 
   attemptEnded(attempt: Attempt): void {
     const { call } = this;
     const { failure, committed } = attempt;
-    call.note(attempt, call.traffic.class);
+    call.attemptEnded(attempt, call.traffic.class);
     if (failure !== null && !committed && !call.callerIsGone) {
       if (this.takeOver(attempt)) return;
       this.#claim(attempt);
-      if (attempt.holdsAnswer) call.deliver(attempt);
-      else call.refuse(call.upstreamFailure(failure));
+      call.answer.deliver(attempt, failure);
     }
-    call.outcome = failure?.kind ?? 'success';
-    call.usage = usageOf(attempt);
     if (this.ask.reads) this.#rememberMade(attempt);
-    call.measure(attempt, this.ask.side, call.facts);
-    call.finish();
+    call.servedBy(attempt, this.ask.side);
   }
 
   attemptBroke(): void {
@@ -104,8 +95,7 @@ class SingleOwner implements AttemptOwner {
   }
 
   #claim(attempt: Attempt): void {
-    this.call.servedBy = attempt.options.provider;
-    this.call.servedModel = this.ask.model;
+    this.call.record.served(attempt, this.ask.model);
   }
 }
 

@@ -5,7 +5,7 @@ import type { LongBody } from '../request/long-body';
 import { candidateBody, legacyBody } from '../request/model-mapping';
 import { mappingOf } from '../routing/route';
 import type { Attempt } from '../upstream/attempt';
-import type { Call } from './call';
+import type { Call } from './call/call';
 import { type SingleAsk, serveSingle } from './single';
 
 /**

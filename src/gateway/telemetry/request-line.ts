@@ -16,19 +16,21 @@ interface LoggedCall {
   readonly facts: RequestFacts | null;
   readonly path: string;
   readonly traffic: { readonly class: string };
-  readonly epoch: number;
-  readonly side: string | null;
-  readonly servedBy: { readonly name: string } | null;
-  readonly servedModel: string | null;
-  readonly answering: { readonly gist: { readonly model: string | null } | null } | null;
-  readonly failover: string | null;
-  readonly outcome: string;
-  readonly breach: BreachClass | null;
   readonly startedMs: number;
   readonly endedMs: number | null;
-  readonly firstTokenMs: number | null;
-  readonly usage: TokenUsage | null;
-  readonly notes: readonly AttemptNote[];
+  readonly record: {
+    readonly epoch: number;
+    readonly side: string | null;
+    readonly servedBy: { readonly name: string } | null;
+    readonly servedModel: string | null;
+    readonly answering: { readonly gist: { readonly model: string | null } | null } | null;
+    readonly failover: string | null;
+    readonly outcome: string;
+    readonly breach: BreachClass | null;
+    readonly firstTokenMs: number | null;
+    readonly usage: TokenUsage | null;
+    readonly notes: readonly AttemptNote[];
+  };
 }
 
 /**
@@ -36,26 +38,26 @@ interface LoggedCall {
  * took a tenth of a request's time (measured).
  */
 export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): string {
-  const { request, route, facts, caller, head } = call;
+  const { request, route, facts, caller, head, record } = call;
   let line = `{"level":30,"time":${wallNow()},${log.base},"route":${quoted(route.name)},"team":${quoted(caller.team)},"method":"${request.method}","path":${quoted(call.path)},"class":"${call.traffic.class}"`;
   if (facts !== null) line += `,"model":${quoted(facts.model)},"stream":${facts.stream}${featuresOf(facts)}`;
-  line += `,"epoch":${call.epoch}`;
-  if (call.side !== null) line += `,"arm":"${call.side}"`;
-  if (call.servedBy !== null) line += `,"provider":${quoted(call.servedBy.name)}`;
-  if (call.servedModel !== null) line += `,"servedModel":${quoted(call.servedModel)}`;
-  const answered = call.answering?.gist?.model ?? null;
+  line += `,"epoch":${record.epoch}`;
+  if (record.side !== null) line += `,"arm":"${record.side}"`;
+  if (record.servedBy !== null) line += `,"provider":${quoted(record.servedBy.name)}`;
+  if (record.servedModel !== null) line += `,"servedModel":${quoted(record.servedModel)}`;
+  const answered = record.answering?.gist?.model ?? null;
   if (answered !== null) line += `,"answeredModel":${quoted(answered.slice(0, MAX_MODEL))}`;
-  if (call.failover !== null) line += `,"failover":"${call.failover}"`;
-  line += `,"status":${call.response.statusCode},"outcome":"${call.outcome}","ms":${hundredths((call.endedMs ?? now()) - call.startedMs)}`;
-  if (call.breach !== null) line += `,"breach":"${call.breach}"`;
-  if (call.firstTokenMs !== null) line += `,"firstTokenMs":${hundredths(call.firstTokenMs)}`;
-  const { usage } = call;
+  if (record.failover !== null) line += `,"failover":"${record.failover}"`;
+  line += `,"status":${call.response.statusCode},"outcome":"${record.outcome}","ms":${hundredths((call.endedMs ?? now()) - call.startedMs)}`;
+  if (record.breach !== null) line += `,"breach":"${record.breach}"`;
+  if (record.firstTokenMs !== null) line += `,"firstTokenMs":${hundredths(record.firstTokenMs)}`;
+  const { usage } = record;
   if (usage !== null) {
     line += `,"tokensIn":${usage.input},"tokensCached":${usage.cached},"tokensOut":${usage.output}`;
     if (usage.written > 0) line += `,"tokensWritten":${usage.written}`;
   }
   if (head.retry) line += ',"retry":true';
-  return `${line},"attempts":[${call.notes.map(noteOf).join()}],"msg":"request"}\n`;
+  return `${line},"attempts":[${record.notes.map(noteOf).join()}],"msg":"request"}\n`;
 }
 
 /** A provider may call its model anything. */

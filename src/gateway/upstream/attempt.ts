@@ -17,6 +17,7 @@ import {
   readPlainObject,
 } from '../answers/plain-answer';
 import { StreamScanner } from '../answers/stream-scanner';
+import type { TokenUsage } from '../answers/token-usage';
 import type { Judgement } from '../contract/judge-answer';
 import { KeptAnswer } from '../contract/kept-answer';
 import type { Exchange, ExchangeHandler } from '../http1/exchange';
@@ -170,6 +171,17 @@ export class Attempt implements ExchangeHandler, Timed {
     } catch {
       // Its connection had gone before.
     }
+  }
+
+  /** Tokens as its provider counted them, null when it did not. */
+  get usage(): TokenUsage | null {
+    return this.scanner?.usage ?? this.plain?.usage ?? null;
+  }
+
+  /** Milliseconds to the first token, null when none came. */
+  get firstTokenMs(): number | null {
+    const atMs = this.scanner?.firstContentMs ?? null;
+    return atMs === null ? null : atMs - this.startedMs;
   }
 
   /** What the answer has come to; null when it was not read. */

@@ -1,8 +1,8 @@
-import type { CallerAnswer } from '../http1/caller-answer';
-import { lengthOf } from '../request/long-body';
-import type { MemoryAccount } from '../sockets/memory-budget';
-import type { AttemptServices } from '../upstream/attempt-options';
-import type { Timed } from '../upstream/deadlines';
+import type { CallerAnswer } from '../../http1/caller-answer';
+import { lengthOf } from '../../request/long-body';
+import type { MemoryAccount } from '../../sockets/memory-budget';
+import type { AttemptServices } from '../../upstream/attempt-options';
+import type { Timed } from '../../upstream/deadlines';
 
 /** An answer is given to the socket in pieces of this size, and no more of them than it takes. */
 const PIECE_BYTES = 65_536;
