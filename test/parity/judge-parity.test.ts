@@ -5,7 +5,7 @@ import {
   type ParityStanding,
   type StratumTally,
 } from '../../src/core/assessment/parity-report';
-import { PARITY_MARGINS } from '../../src/core/plan/plan-schema';
+import { PARITY_MARGINS } from '../../src/core/plan/schema/parity-schema';
 import { seededRandom } from '../../src/core/rehearsal/rehearsal';
 import { binomialTail, proportionInterval } from '../../src/core/statistics/clopper-pearson';
 import type { PromptComparison, Score } from '../../src/parity/compare-answers';

@@ -5,7 +5,7 @@ import { createProviderProbes } from '../../src/adapters/openai/provider-probe';
 import { createParityRuns } from '../../src/adapters/parity-runs';
 import type { ParityReport, ParityStanding } from '../../src/core/assessment/parity-report';
 import { type Configuration, configurationSchema } from '../../src/core/configuration/configuration-schema';
-import { PARITY_MARGINS } from '../../src/core/plan/plan-schema';
+import { PARITY_MARGINS } from '../../src/core/plan/schema/parity-schema';
 import type { ParityRequest } from '../../src/ports';
 import { calls, type ScriptedAnswer, type ScriptedRequest, says } from './providers/scripted-provider';
 

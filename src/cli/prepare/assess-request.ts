@@ -20,8 +20,8 @@ import {
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import { parseDocument } from '../../core/configuration/schema-parts';
 import type { Attestation } from '../../core/plan/assess-plan';
-import { assessPlanSchema } from '../../core/plan/assess-plan-schema';
 import { plannedEffort } from '../../core/plan/migration-effort';
+import { assessPlanSchema } from '../../core/plan/schema/assess-plan-schema';
 import { CliError, EXIT } from '../options/cli-error';
 import { operatorName } from '../options/operator-name';
 import type { AssessOptions } from './assess-options';

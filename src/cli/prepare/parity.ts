@@ -7,7 +7,7 @@ import { configurationPath, loadConfiguration, parityDirectories, secretResolver
 import type { ParityReport, ParityStanding } from '../../core/assessment/parity-report';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import type { ParityMargins } from '../../core/plan/plan';
-import { PARITY_MARGINS } from '../../core/plan/plan-schema';
+import { PARITY_MARGINS } from '../../core/plan/schema/parity-schema';
 import { answersFile, setAnswersAside } from '../../parity/answer-journal';
 import { CliError, EXIT } from '../options/cli-error';
 import { amount, positive } from '../options/option-value';

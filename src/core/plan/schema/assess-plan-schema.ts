@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { durationTextSchema, shareSchema } from '../configuration/schema-parts';
-import { type AssessPlan, ATTESTATION_ITEMS } from './assess-plan';
+import { durationTextSchema, shareSchema } from '../../configuration/schema-parts';
+import { type AssessPlan, ATTESTATION_ITEMS } from '../assess-plan';
 
 const path = z.string().min(1, 'expected a path').max(1_000, 'expected a path of at most 1,000 characters');
 const line = z.string().min(1, 'expected a text').max(200, 'expected at most 200 characters');

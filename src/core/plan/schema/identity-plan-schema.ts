@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { DECLARED_DIGEST } from '../assessment/declared-identity';
-import type { IdentityPlan } from './identity-plan';
+import { DECLARED_DIGEST } from '../../assessment/declared-identity';
+import type { IdentityPlan } from '../identity-plan';
 
 const ALPHA = 0.01;
 const PER_HOUR = 20;

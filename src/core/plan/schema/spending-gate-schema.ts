@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { SpendingGate } from './spending-gate';
+import type { SpendingGate } from '../spending-gate';
 
 const increase = z.number().gt(0, 'expected an increase above 0, such as 0.5 for +50%');
 

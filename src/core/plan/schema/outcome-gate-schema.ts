@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { nameSchema } from '../configuration/schema-parts';
+import { nameSchema } from '../../configuration/schema-parts';
 
 /** Each takes about a kilobyte of every window. */
 const MOST = 4;
