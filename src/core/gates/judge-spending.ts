@@ -29,7 +29,7 @@ import {
   SEEMING,
   shownHarm,
 } from './gate-metric';
-import { onCells } from './judge-latency';
+import { onCells } from './latency/latency-margin';
 import { clusterText, designEffectOf, INTERVAL_ALPHA, type Judged } from './stage-rates';
 import type { MetricVerdict } from './verdict';
 

@@ -5,18 +5,8 @@ import { geometricMeanRatio } from '../statistics/geometric-mean';
 import { HOUR_MS } from '../text/duration';
 import { COHORT_SUCCESS, cohortOf, judgeCohort } from './cohort/judge-cohort';
 import { metricVerdict, worseText } from './gate-metric';
-import { judgeAllAnswers } from './judge-all-answers';
 import { judgeContract } from './judge-contract';
 import { judgeIdentity } from './judge-identity';
-import {
-  answersByShape,
-  judgedQuantile,
-  judgeLatencies,
-  judgeTails,
-  latencyGroups,
-  legacyLatencies,
-  pooledP95,
-} from './judge-latency';
 import { judgeOutcomes } from './judge-outcomes';
 import {
   isBaselineUnhealthy,
@@ -30,6 +20,16 @@ import {
 import { judgeServedModel, servedModelAsks } from './judge-served-model';
 import { ANSWER_PAIRS, judgeShadow, shownPairs } from './judge-shadow';
 import { judgeSpending } from './judge-spending';
+import { judgeAllAnswers } from './latency/judge-all-answers';
+import { judgeLatencies } from './latency/judge-latency';
+import { judgeTails } from './latency/judge-tails';
+import {
+  answersByShape,
+  judgedQuantile,
+  latencyGroups,
+  legacyLatencies,
+  pooledP95,
+} from './latency/latency-groups';
 import { lowPowerOf } from './low-power';
 import { INTERVAL_ALPHA, isHandedOver, type Judged, rateOf, stageRates } from './stage-rates';
 import {

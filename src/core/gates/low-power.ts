@@ -9,7 +9,7 @@ import { ratioExceeds } from '../statistics/rate-ratio';
 import { scaleSamples } from '../statistics/scaled-samples';
 import { TOGETHER_WEIGHT } from './alpha-spending';
 import { percentText, pointsText } from './gate-metric';
-import { judgedQuantile, type LatencyGroup } from './judge-latency';
+import { judgedQuantile, type LatencyGroup } from './latency/latency-groups';
 import { errorBound } from './rate-ladder';
 import { guardrailAlpha, type Judged, rateOf, realisedShare } from './stage-rates';
 import type { LowPower } from './verdict';

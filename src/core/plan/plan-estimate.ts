@@ -1,4 +1,4 @@
-import { judgedQuantile } from '../gates/judge-latency';
+import { judgedQuantile } from '../gates/latency/latency-groups';
 import { latencyShape } from '../rehearsal/rehearsal';
 import { rehearseStage } from '../rehearsal/rehearsal-run';
 import { SCENARIOS } from '../rehearsal/rehearsal-scenario';

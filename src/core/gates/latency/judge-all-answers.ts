@@ -1,8 +1,8 @@
-import { sketchQuantile } from '../evidence/latency-sketch';
-import { stageKind } from '../plan/plan';
-import type { Side } from '../routing/routing';
-import { detectQuantilesExceed } from '../statistics/quantile-ratio';
-import { TOGETHER_WEIGHT } from './alpha-spending';
+import { sketchQuantile } from '../../evidence/latency-sketch';
+import { stageKind } from '../../plan/plan';
+import type { Side } from '../../routing/routing';
+import { detectQuantilesExceed } from '../../statistics/quantile-ratio';
+import { TOGETHER_WEIGHT } from '../alpha-spending';
 import {
   eValueOf,
   evidenceText,
@@ -11,10 +11,12 @@ import {
   percentText,
   shownHarm,
   worseText,
-} from './gate-metric';
-import { countedAnswers, harmClaim, judgedQuantile, LATENCY_NAMES, type LatencyGroup } from './judge-latency';
-import { alphaText, guardrailAlpha, type Judged } from './stage-rates';
-import type { MetricVerdict } from './verdict';
+} from '../gate-metric';
+import { alphaText, guardrailAlpha, type Judged } from '../stage-rates';
+import type { MetricVerdict } from '../verdict';
+import { countedAnswers, judgedQuantile, type LatencyGroup } from './latency-groups';
+import { harmClaim } from './latency-margin';
+import { LATENCY_NAMES } from './latency-subject';
 
 /**
  * p95 of all answers as one process, for harm: what slows every model down is seen about as soon as with one model. It has
