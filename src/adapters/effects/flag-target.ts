@@ -1,8 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  type EffectTargetConfiguration,
-  keyReferenceOf,
-} from '../../core/configuration/configuration-schema';
+import type { EffectTargetConfiguration } from '../../core/configuration/configuration-schema';
+import { keyReferenceOf } from '../../core/configuration/provider-schema';
 import type { Json } from '../../core/effects/effect';
 import { EffectProblem } from '../../core/effects/effect-problem';
 import { fillJson, fillText } from '../../core/effects/template';

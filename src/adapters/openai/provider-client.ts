@@ -1,11 +1,11 @@
 import OpenAI, { APIConnectionError, APIConnectionTimeoutError, APIError, APIUserAbortError } from 'openai';
 import type { Question } from '../../core/assessment/question';
-import {
-  type Configuration,
-  keyReferenceOf,
-  type ProviderConfiguration,
-  type RouteConfiguration,
+import type {
+  Configuration,
+  ProviderConfiguration,
+  RouteConfiguration,
 } from '../../core/configuration/configuration-schema';
+import { keyReferenceOf } from '../../core/configuration/provider-schema';
 import { followRules, type RequestRules } from '../../core/configuration/request-rules';
 import { InvalidDocument } from '../../core/configuration/schema-parts';
 import type { FailureClass } from '../../core/evidence/evidence';

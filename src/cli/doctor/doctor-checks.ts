@@ -9,7 +9,8 @@ import {
   secretResolver,
 } from '../../config';
 import { BadInput } from '../../core/configuration/bad-input';
-import { type Configuration, keyReferencesOf } from '../../core/configuration/configuration-schema';
+import type { Configuration } from '../../core/configuration/configuration-schema';
+import { keyReferencesOf } from '../../core/configuration/provider-schema';
 import { InvalidDocument, problemText } from '../../core/configuration/schema-parts';
 import type { MigrationStatus } from '../../core/migration/status';
 import { contradiction, type GatewayWord, servingText } from '../../core/routing/serving';

@@ -1,10 +1,7 @@
 import { createEffectTargets } from '../../adapters/create-ports';
 import { resolveSecret } from '../../config';
-import {
-  type Configuration,
-  type EffectTargetConfiguration,
-  keyReferenceOf,
-} from '../../core/configuration/configuration-schema';
+import type { Configuration, EffectTargetConfiguration } from '../../core/configuration/configuration-schema';
+import { keyReferenceOf } from '../../core/configuration/provider-schema';
 import type { Check } from './doctor-check';
 
 const REACH_TIMEOUT_MS = 5_000;

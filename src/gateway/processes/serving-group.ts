@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { type Configuration, keyReferencesOf } from '../../core/configuration/configuration-schema';
+import type { Configuration } from '../../core/configuration/configuration-schema';
+import { keyReferencesOf } from '../../core/configuration/provider-schema';
 import type { AdministeredRoute } from '../admin/admin';
 import { openRoutes } from '../routing/gateway-routes';
 import type { Restart } from '../routing/life-sign';

@@ -1,4 +1,5 @@
-import { keyReferencesOf, type ProviderConfiguration } from '../../core/configuration/configuration-schema';
+import type { ProviderConfiguration } from '../../core/configuration/configuration-schema';
+import { keyReferencesOf } from '../../core/configuration/provider-schema';
 import type { Caller } from '../callers/callers';
 import { ConnectionPool } from '../http1/connection-pool';
 import { type Forwarding, queryOf } from '../request/forwarding';
