@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection, type WorkflowClient } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
-import { createGatewayAdmin } from '../src/adapters/create-ports';
+import { createGatewayAdmin } from '../src/adapters/create-gateway-admin';
 import { MigrationClient } from '../src/client';
 import { cacheDirectory, environment } from '../src/config';
 import { SEARCH_ATTRIBUTES, workflowIdOf } from '../src/contract';

@@ -1,12 +1,9 @@
-import { lookup } from 'node:dns/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PayloadCodec } from '@temporalio/common';
 import type { Configuration } from '../core/configuration/configuration-schema';
 import type { Ports, TelemetryPort } from '../ports';
-import { adminClientTls } from './admin-client-tls';
+import { createGatewayAdmin } from './create-gateway-admin';
 import { EffectTargets } from './effect-targets';
-import { GatewayAdmin } from './gateway-admin';
-import { discoverGateways } from './gateway-discovery';
 import { createIdentity } from './identity-files';
 import { observedEffects } from './observed-effects';
 import { createProviderProbes } from './openai/provider-probe';
@@ -56,22 +53,5 @@ export function createEffectTargets(
     resolveSecret,
     nowMs: Date.now,
     sleep: (durationMs, signal) => sleep(durationMs, undefined, { signal }),
-  });
-}
-
-/** The admin client for a configuration's gateways; `controls` when it acts for a migration. */
-export function createGatewayAdmin(
-  configuration: Configuration,
-  resolveSecret: (reference: string) => string,
-  controls = false,
-): GatewayAdmin {
-  const { gatewayDiscovery } = configuration;
-  const tls = adminClientTls(configuration, resolveSecret);
-  return new GatewayAdmin({
-    token: resolveSecret(configuration.adminToken),
-    controls,
-    discover: () => discoverGateways(configuration, (host) => lookup(host, { all: true })),
-    ...(gatewayDiscovery === undefined ? {} : { discoveryHost: new URL(gatewayDiscovery.admin).hostname }),
-    ...(tls === undefined ? {} : { tls }),
   });
 }

@@ -87,7 +87,7 @@ async function completion(): Promise<Register> {
   return (program) => registerCompletion(program, () => createProgram(undefined));
 }
 
-/** The program with the command that is asked for; with all of them when it is none of ours, as for the help. */
+/** The program with the command that is asked for; with all of them when it is none of ours, as for the help, and none for `--version`. */
 export async function createProgram(asked: string | undefined): Promise<Command> {
   const { version } = JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as {
     version: string;
@@ -108,7 +108,8 @@ export async function createProgram(asked: string | undefined): Promise<Command>
     commands.map(([name, load]) => ({ name, load, group })),
   );
   const known = all.filter(({ name }) => name === asked);
-  for (const { load, group } of known.length > 0 ? known : all) {
+  const needed = asked === '--version' || asked === '-V' ? [] : known.length > 0 ? known : all;
+  for (const { load, group } of needed) {
     (await load())(program);
     program.commands.at(-1)?.helpGroup(group);
   }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createGatewayAdmin } from '../adapters/create-ports';
+import { createGatewayAdmin } from '../adapters/create-gateway-admin';
 import type { GatewayAdmin } from '../adapters/gateway-admin';
 import { enrolModel } from '../adapters/identity-enrolment';
 import { askableModel } from '../adapters/identity-files';

@@ -1,4 +1,4 @@
-import { createGatewayAdmin } from '../../adapters/create-ports';
+import { createGatewayAdmin } from '../../adapters/create-gateway-admin';
 import type { KillWords } from '../../adapters/gateway-admin';
 import { configurationPath, loadConfiguration, resolveSecret } from '../../config';
 

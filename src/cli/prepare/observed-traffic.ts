@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createGatewayAdmin } from '../../adapters/create-ports';
+import { createGatewayAdmin } from '../../adapters/create-gateway-admin';
 import { resolveSecret, UnresolvedSecret } from '../../config';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import { type Evidence, evidenceProblem, mergeEvidence } from '../../core/evidence/evidence';

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { createGatewayAdmin } from '../../adapters/create-ports';
+import { createGatewayAdmin } from '../../adapters/create-gateway-admin';
 import type { GatewayAdmin } from '../../adapters/gateway-admin';
 import { configurationPath, environment, loadConfiguration, resolveSecret } from '../../config';
 import type { ProviderNames } from '../../console/view/action';
