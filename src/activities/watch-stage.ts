@@ -1,6 +1,7 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { WatchStageInput } from '../contract';
 import { type Evidence, failureCount, mergeEvidence } from '../core/evidence/evidence';
+import { withJudge } from '../core/evidence/judge-counts';
 import { withCohort } from '../core/evidence/stage-cohort';
 import { type StageEvidence, withWindow } from '../core/evidence/stage-evidence';
 import { withOutcomes } from '../core/evidence/stage-outcomes';
@@ -154,6 +155,7 @@ async function watch(
       ...(before.pairs === undefined && delta.pairs === undefined
         ? {}
         : { pairs: withPairs(before.pairs, delta.pairs, harmBounds(input.stage)) }),
+      ...(input.stage.judge === undefined ? {} : { judge: withJudge(before.judge, delta.judge) }),
     };
     // What the verdict rests on is what the result tells: probes go on meanwhile.
     const probed = probing.current();

@@ -1,5 +1,6 @@
 import { costOf, type PricedTokens, type Rates } from '../core/assessment/prices';
 import type { ProbeKind } from '../core/assessment/probe-rotation';
+import { ANSWER_TOKENS } from '../core/identity/identity-questions';
 import type { MigrationEffort } from '../core/plan/migration-effort';
 import { formatShare } from '../core/plan/plan';
 import type { Projection } from './projection';
@@ -19,7 +20,7 @@ export interface MigrationTraffic {
 
 /** One item of what a migration costs. */
 export interface EffortCost {
-  readonly item: 'shadow' | 'probes' | 'parity' | 'doubled requests';
+  readonly item: 'shadow' | 'judge' | 'probes' | 'identity' | 'parity' | 'doubled requests';
   /** Null when the logs do not tell enough. */
   readonly usd: number | null;
   readonly how: string;
@@ -41,7 +42,9 @@ const PROBE_TOKENS: Readonly<Record<ProbeKind, readonly [input: number, output: 
 export function migrationCost(traffic: MigrationTraffic, effort: MigrationEffort): EffortCost[] {
   return [
     shadowCost(traffic, effort),
+    ...judgeCost(effort),
     probeCost(traffic, effort),
+    ...identityCost(traffic, effort),
     parityCost(traffic, effort),
     doubled(traffic, effort),
   ];
@@ -79,6 +82,40 @@ export function probeCost(
     how: `${whole(count)} to each provider: ${probes.map(({ kind }) => kind).join(', ')}`,
   };
 }
+
+/** What the judge of a plan costs; nothing where it has none. */
+export function judgeCost({ judge }: Pick<MigrationEffort, 'judge'>): EffortCost[] {
+  if (judge === undefined) return [];
+  const { name, model, maxCostUsd } = judge;
+  return [
+    { item: 'judge', usd: maxCostUsd, how: `${model} judges pairs during ${name}, up to its maxCostUsd` },
+  ];
+}
+
+/** What it costs to ask the candidate which model it serves; nothing where a plan does not. */
+export function identityCost(
+  { probed }: Pick<MigrationTraffic, 'probed'>,
+  { identity }: Pick<MigrationEffort, 'identity'>,
+): EffortCost[] {
+  if (identity === undefined) return [];
+  const { assessed, perHour, hours } = identity;
+  const questionUsd = probed === null ? null : costOf(probed.candidate, IDENTITY_TOKENS);
+  const rate =
+    questionUsd === null ? '' : `, at most $${Number((perHour * questionUsd).toPrecision(2))} per hour`;
+  return [
+    {
+      item: 'identity',
+      usd: questionUsd === null ? null : questionUsd * (assessed + perHour * hours),
+      how: `${assessed} questions to the candidate in assess and ${whole(perHour)} per hour in each later stage${rate}`,
+    },
+  ];
+}
+
+/** Of a question with its answer at most: most of them are answered by one word. */
+const IDENTITY_TOKENS: PricedTokens = {
+  ...{ inputTokens: 100, cachedTokens: 0 },
+  outputTokens: ANSWER_TOKENS.sampled,
+};
 
 function probeTokens(kind: ProbeKind): PricedTokens {
   const [inputTokens, outputTokens] = PROBE_TOKENS[kind];

@@ -3,6 +3,7 @@ import type { Configuration, RouteConfiguration } from '../core/configuration/co
 import { InvalidDocument } from '../core/configuration/schema-parts';
 import { planEffectProblems } from '../core/effects/plan-effects';
 import type { MigrationStart } from '../core/migration/migration-state';
+import { planJudgeProblems } from '../core/plan/judge/judge-problems';
 import { formatShare, type Plan } from '../core/plan/plan';
 import { planCohortProblems } from '../core/plan/plan-cohorts';
 import { planPriceProblems } from '../core/plan/plan-prices';
@@ -38,6 +39,7 @@ function routeToMove({ plan, configuration }: StartRequest): RouteConfiguration 
     ...planEffectProblems(plan, configuration),
     ...planPriceProblems(plan, configuration),
     ...planCohortProblems(plan, configuration),
+    ...planJudgeProblems(plan, configuration),
   ];
   if (problems.length > 0) throw new InvalidDocument('the plan', problems);
   return route;

@@ -5,10 +5,11 @@ import type { Configuration } from '../core/configuration/configuration-schema';
 import type { Callers } from './callers/callers';
 import type { CohortSeals } from './callers/cohort-seals';
 import { AnswerChecks } from './contract/answer-checks';
+import { JUDGE_CONNECTIONS } from './judge/pair-judge';
 import type { OutcomeTokens } from './outcomes/outcome-tokens';
 import { forwardingOf } from './request/forwarding';
 import type { RouteToServe } from './routing/gateway-routes';
-import { callersKeysOf, completeRoute, type Route } from './routing/route';
+import { callersKeysOf, completeRoute, openProviders, type Route } from './routing/route';
 import { DataServer } from './server';
 import type { ActiveCall, Services } from './serving/services';
 import { Tunnels } from './serving/tunnels';
@@ -72,10 +73,12 @@ export interface DataPlane<Held extends RouteToServe> {
 /** Opens the data plane of one process, not listening yet. Throws what `resolveSecret` throws. */
 export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptions<Held>): DataPlane<Held> {
   const { configuration, providers, resolveSecret, log, now } = options;
-  const parts = { configuration, providers, resolveSecret, now };
+  const judges = openProviders(configuration, resolveSecret, JUDGE_CONNECTIONS);
+  const parts = { configuration, providers, judges, resolveSecret, now };
   const routes = new Map([...options.routes].map(([name, route]) => [name, completeRoute(route, parts)]));
   const deadlines = new Deadlines(now);
-  const withKeys = [...providers.values(), ...[...routes.values()].map(({ mirror }) => mirror)];
+  const mirrors = [...routes.values()].map(({ mirror }) => mirror);
+  const withKeys = [...providers.values(), ...mirrors, ...judges.values()];
   const useKey = (reference: string, key: string) => {
     options.callers.useKey(reference, key);
     for (const provider of withKeys) provider.useKey(reference, key);
@@ -180,10 +183,11 @@ export function openDataPlane<Held extends RouteToServe>(options: DataPlaneOptio
       await answerChecks.close();
       for (const route of routes.values()) {
         route.state.close();
+        route.judge.close();
         await route.makers.flush();
         await route.mirror.pool.destroy();
       }
-      for (const provider of providers.values()) await provider.pool.destroy();
+      for (const provider of [...providers.values(), ...judges.values()]) await provider.pool.destroy();
       await options.tracing?.stop();
     },
   };

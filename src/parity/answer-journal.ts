@@ -13,7 +13,7 @@ import type { Reply } from '../core/assessment/question';
 import { InvalidDocument } from '../core/configuration/schema-parts';
 import type { Side } from '../core/routing/routing';
 import { fileProblem } from '../core/text/file-problem';
-import { parsedJson } from './canonical-json';
+import { parsedJson } from '../core/text/json-object';
 
 /** One call that need not be made again. */
 export interface RecordedCall {

@@ -1,10 +1,10 @@
 import { z } from 'zod';
+import { type AnswerPair, requestText } from '../core/assessment/judge-pairs';
 import { problemsOf } from '../core/configuration/document-problem';
 import { InvalidDocument } from '../core/configuration/schema-parts';
+import { parsedJson } from '../core/text/json-object';
 import type { RecordedCall } from './answer-journal';
-import { parsedJson } from './canonical-json';
 import type { GoldenPrompt } from './golden-prompt';
-import type { AnswerPair } from './judge-pairs';
 
 const PAIRS_MOST = 100_000;
 const TEXT_MOST = 200_000;
@@ -69,14 +69,6 @@ export function pairsOfParity(prompts: readonly GoldenPrompt[], journal: string)
   return prompts.flatMap(({ id, question }) => {
     const [legacy, candidate] = [answers.get(`legacy ${id}`), answers.get(`candidate ${id}`)];
     if (question.kind !== 'chat' || legacy === undefined || candidate === undefined) return [];
-    return [{ id, prompt: promptText(question.messages), legacy, candidate }];
+    return [{ id, prompt: requestText({ messages: question.messages }) ?? '', legacy, candidate }];
   });
-}
-
-function promptText(messages: readonly Readonly<Record<string, unknown>>[]): string {
-  return messages.map(({ role, content }) => `${role}: ${contentText(content)}`).join('\n\n');
-}
-
-function contentText(content: unknown): string {
-  return typeof content === 'string' ? content : JSON.stringify(content ?? '');
 }

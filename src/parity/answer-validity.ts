@@ -1,5 +1,5 @@
 import type { Answer, Reply } from '../core/assessment/question';
-import { parsedJson } from './canonical-json';
+import { parsedJson } from '../core/text/json-object';
 import type { Validity, ValidityOf } from './compare-answers';
 import type { GoldenPrompt } from './golden-prompt';
 import type { Kept, SchemaChecks } from './schema-checks';

@@ -1,12 +1,3 @@
-/** The value that a text says in JSON; undefined for a text that is none. */
-export function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
 /** JSON with sorted keys and texts normalised, so that equal documents are equal texts. */
 export function comparableJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(comparableJson).join(',')}]`;

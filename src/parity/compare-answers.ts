@@ -1,6 +1,7 @@
 import { DECISIONS, type MeasureName, type TokenTally } from '../core/assessment/parity-report';
 import type { Answer, AnswerUsage, Reply } from '../core/assessment/question';
-import { comparableJson, equalFields, parsedJson } from './canonical-json';
+import { parsedJson } from '../core/text/json-object';
+import { comparableJson, equalFields } from './canonical-json';
 import type { GoldenPrompt } from './golden-prompt';
 
 import { sameLanguage } from './text-language';

@@ -1,5 +1,5 @@
+import type { PairTally } from '../core/assessment/judge-pairs';
 import { rateAbove, rateInterval } from '../core/statistics/beta-binomial';
-import type { PairTally } from './judge-pairs';
 
 /** What a judge's sample comes to; numbers only. */
 export interface JudgeVerdict {

@@ -5,7 +5,7 @@ import {
   type PairTally,
   pairResult,
   readJudgement,
-} from './judge-pairs';
+} from '../core/assessment/judge-pairs';
 
 /** What one question to the judge may cost, and did. */
 export interface JudgeAnswer {

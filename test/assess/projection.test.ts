@@ -1,4 +1,4 @@
-import { type MigrationTraffic, migrationCost } from '../../src/assess/migration-cost';
+import { identityCost, type MigrationTraffic, migrationCost } from '../../src/assess/migration-cost';
 import { parsePriceBook } from '../../src/assess/prices/price-book-schema';
 import { PriceFinder } from '../../src/assess/prices/price-finder';
 import { type ProjectionQuestion, projectCosts } from '../../src/assess/projection';
@@ -188,6 +188,17 @@ it('says what the migration itself costs, at most', () => {
     'doubled requests': expect.closeTo(0.1 * (6 / 720) * 720 * 0.42, 10),
   });
   expect(cost({ probed: null }).probes).toBeNull();
+  const asked = { identity: { assessed: 27, perHour: 20, hours: 36 } };
+  const identity = (probed: MigrationTraffic['probed']) => identityCost({ probed }, asked)[0];
+  expect(identity({ legacy: rates(0.42), candidate: rates(1) })).toEqual({
+    item: 'identity',
+    usd: expect.closeTo((27 + 20 * 36) * 356e-6, 10),
+    how: '27 questions to the candidate in assess and 20 per hour in each later stage, at most $0.0071 per hour',
+  });
+  expect(identity(null)).toMatchObject({
+    usd: null,
+    how: expect.stringMatching(/20 per hour in each later stage$/),
+  });
   const perCall = (720 * 0.42) / 1000;
   expect(cost({}, { leastPrompts: 10, maxCostUsd: null }).parity).toBeCloseTo(10 * perCall * 2.5, 10);
   expect(cost({ callsPerMonth: null }, { leastPrompts: 10, maxCostUsd: null }).parity).toBeNull();

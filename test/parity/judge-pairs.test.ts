@@ -1,7 +1,7 @@
+import { NO_PAIRS_JUDGED, pairResult, readJudgement } from '../../src/core/assessment/judge-pairs';
 import { seededRandom } from '../../src/core/rehearsal/rehearsal';
 import { pairsOfParity } from '../../src/parity/answer-pairs';
 import type { GoldenPrompt } from '../../src/parity/golden-prompt';
-import { NO_PAIRS_JUDGED, pairResult, readJudgement } from '../../src/parity/judge-pairs';
 import { judgeVerdict } from '../../src/parity/judge-verdict';
 import { runJudge } from '../../src/parity/run-judge';
 import { mostFalseDecisions } from '../support/statistics-draws';

@@ -3,7 +3,7 @@ import type { CheckIdentityInput } from '../../contract';
 import type { Finding } from '../../core/assessment/finding';
 import type { IdentityFindings } from '../../core/assessment/identity-findings';
 import { judgeServedModel, servedModelAsks, unseenText } from '../../core/gates/judge-served-model';
-import { FIXED_TEXTS, SAMPLED_QUESTIONS } from '../../core/identity/identity-questions';
+import { ASSESSED_TURNS } from '../../core/identity/identity-questions';
 import {
   contextEvent,
   type IdentityStanding,
@@ -17,9 +17,6 @@ import type { Ports } from '../../ports';
 import { asFailure } from '../failures';
 import { withHeartbeats } from '../heartbeats';
 import { askNext, readReference, standingFor } from './identity-questioning';
-
-/** All fixed texts once and every sampled question twice, with the fixed ones in between. */
-const TURNS = FIXED_TEXTS.length + Math.ceil((2 * SAMPLED_QUESTIONS.length * 4) / 3);
 
 /**
  * Asks the candidate which model it serves, before anything is moved. What differs from the reference is a person's to
@@ -35,7 +32,7 @@ export function createCheckIdentity(ports: Ports): (input: CheckIdentityInput) =
           const reference = await readReference(ports, plan);
           if ('problem' in reference) return doubt(reference.problem);
           standing = standingFor(reference, plan.reference, standing);
-          while (standing.turns < TURNS) {
+          while (standing.turns < ASSESSED_TURNS) {
             standing = await askNext(ports, { route, plan, timeoutMs, signal }, reference, standing);
           }
           const context = await ports.identity.contextTokens(route, plan.model ?? null, {

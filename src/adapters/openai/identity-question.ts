@@ -1,6 +1,11 @@
 import type OpenAI from 'openai';
 import { APIError } from 'openai';
-import { answerWord, type IdentityQuestion, questionText } from '../../core/identity/identity-questions';
+import {
+  ANSWER_TOKENS,
+  answerWord,
+  type IdentityQuestion,
+  questionText,
+} from '../../core/identity/identity-questions';
 import type { IdentityReply } from '../../core/identity/identity-standing';
 import { classifyFailure } from './provider-client';
 
@@ -13,17 +18,13 @@ export interface AskedModel {
   readonly newNames: { current: boolean };
 }
 
-/** Room for a model that reasons before its one word; others stop by themselves. */
-const SAMPLED_TOKENS = 256;
-const FIXED_TOKENS = 16;
-
 /** Asks one question as an application would: nothing in the request says that it is a test. Never throws for what the provider does. */
 export async function askIdentity(
   { client, fitted, newNames }: AskedModel,
   question: IdentityQuestion,
   signal: AbortSignal,
 ): Promise<IdentityReply> {
-  const most = question.kind === 'fixed' ? FIXED_TOKENS : SAMPLED_TOKENS;
+  const most = ANSWER_TOKENS[question.kind];
   for (;;) {
     const body = fitted({
       model: '',

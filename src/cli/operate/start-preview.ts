@@ -1,4 +1,10 @@
-import { type EffortCost, probeCost } from '../../assess/migration-cost';
+import {
+  type EffortCost,
+  identityCost,
+  judgeCost,
+  type MigrationTraffic,
+  probeCost,
+} from '../../assess/migration-cost';
 import { configuredPrices } from '../../assess/prices/configured-prices';
 import { MissingPrice, PriceFinder } from '../../assess/prices/price-finder';
 import type { Configuration } from '../../core/configuration/configuration-schema';
@@ -90,12 +96,13 @@ function costsOf(configuration: Configuration, plan: Plan): EffortCost[] {
       ? []
       : [{ item, usd: null, how: `${formatShare(part)} of ${how} during ${stages}` }];
   return [
-    probesOf(configuration, plan.route, effort),
+    ...askedOf(configuration, plan.route, effort),
     ...(effort.copying ?? []).map(({ name, maxCostUsd }) => ({
       item: 'shadow' as const,
       usd: maxCostUsd,
       how: `copies of legacy's requests during ${name}, up to its maxCostUsd`,
     })),
+    ...judgeCost(effort),
     ...doubled(shadow, 'shadow', "legacy's requests copied to the candidate"),
     ...doubled(
       replayBudget.ratio,
@@ -114,15 +121,28 @@ function costsOf(configuration: Configuration, plan: Plan): EffortCost[] {
   ];
 }
 
-/** Probes go to the first model that is mapped; what a name alone is priced at is only a guess, so its source is said. */
-function probesOf(
-  { providers, routes }: Configuration,
+/**
+ * Probes and questions about the model go to the first model that is mapped; what a name alone is priced at is only a
+ * guess, so its source is said.
+ */
+function askedOf(
+  configuration: Configuration,
   route: string,
   effort: ReturnType<typeof plannedEffort>,
-): EffortCost {
+): EffortCost[] {
+  const { probed, note } = probedRates(configuration, route);
+  const probes = probeCost({ probed }, effort);
+  const all = [probes, ...identityCost({ probed }, effort)];
+  return all.map((cost) => ({ ...cost, how: `${cost.how}${note}` }));
+}
+
+function probedRates(
+  { providers, routes }: Configuration,
+  route: string,
+): Pick<MigrationTraffic, 'probed'> & { readonly note: string } {
   const { legacy, candidate, models } = routes[route] as Configuration['routes'][string];
   const [mapped] = Object.entries(models);
-  if (mapped === undefined) return probeCost({ probed: null }, effort);
+  if (mapped === undefined) return { probed: null, note: '' };
   const now = new Date();
   const finder = new PriceFinder([configuredPrices(providers, now.toISOString().slice(0, 10))]);
   const priceOf = (provider: string, model: string) => {
@@ -136,18 +156,13 @@ function probesOf(
   };
   try {
     const prices = { legacy: priceOf(legacy, mapped[0]), candidate: priceOf(candidate, mapped[1].candidate) };
-    const cost = probeCost(
-      { probed: { legacy: prices.legacy.rates, candidate: prices.candidate.rates } },
-      effort,
-    );
     return {
-      ...cost,
-      how: `${cost.how}; prices: ${prices.legacy.used.source}, ${prices.candidate.used.source}`,
+      probed: { legacy: prices.legacy.rates, candidate: prices.candidate.rates },
+      note: `; prices: ${prices.legacy.used.source}, ${prices.candidate.used.source}`,
     };
   } catch (error) {
     if (!(error instanceof MissingPrice)) throw error;
-    const cost = probeCost({ probed: null }, effort);
-    return { ...cost, how: `${cost.how}; not priced: set providers.NAME.prices in the configuration` };
+    return { probed: null, note: '; not priced: set providers.NAME.prices in the configuration' };
   }
 }
 

@@ -2,9 +2,15 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { ratesOfModel } from '../../adapters/model-rates';
-import { askJudge, JUDGE_TOKENS } from '../../adapters/openai/judge-question';
+import { askJudge } from '../../adapters/openai/judge-question';
 import { providerClient } from '../../adapters/openai/provider-client';
 import { configurationPath, loadConfiguration, parityDirectories, secretResolver } from '../../config';
+import {
+  type AnswerPair,
+  DEFAULT_RUBRIC,
+  JUDGE_TOKENS,
+  judgeMessages,
+} from '../../core/assessment/judge-pairs';
 import { costOf, type Rates } from '../../core/assessment/prices';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import { percentText } from '../../core/gates/gate-metric';
@@ -12,7 +18,6 @@ import { type Random, seededRandom } from '../../core/rehearsal/rehearsal';
 import { answersFile } from '../../parity/answer-journal';
 import { pairsOfParity, readAnswerPairs } from '../../parity/answer-pairs';
 import { readGoldenPrompts } from '../../parity/golden-prompt';
-import { type AnswerPair, DEFAULT_RUBRIC, judgeMessages } from '../../parity/judge-pairs';
 import { type JudgeVerdict, judgeVerdict } from '../../parity/judge-verdict';
 import { type JudgeAnswer, type JudgedPairs, runJudge } from '../../parity/run-judge';
 import { SchemaChecks } from '../../parity/schema-checks';

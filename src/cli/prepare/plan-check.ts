@@ -5,6 +5,7 @@ import { configurationPath, environment, loadConfiguration } from '../../config'
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import { InvalidDocument } from '../../core/configuration/schema-parts';
 import { planEffectProblems } from '../../core/effects/plan-effects';
+import { planJudgeProblems } from '../../core/plan/judge/judge-problems';
 import type { Plan } from '../../core/plan/plan';
 import { planCohortProblems } from '../../core/plan/plan-cohorts';
 import { estimatePlan, isDecidable, type StageEstimate } from '../../core/plan/plan-estimate';
@@ -111,6 +112,7 @@ function checkAgainst(
     ...planEffectProblems(plan, { effects }),
     ...planPriceProblems(plan, { providers, routes: configured }),
     ...planCohortProblems(plan, { callers, gateway }),
+    ...planJudgeProblems(plan, { providers }),
   ];
   if (problems.length > 0) throw new InvalidDocument(file, problems);
   const judgesOutcomes = plan.stages.some(({ outcomes = [] }) => outcomes.length > 0);

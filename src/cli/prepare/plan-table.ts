@@ -106,7 +106,7 @@ function identityTexts(identity: IdentityPlan | undefined): string[] {
   ];
 }
 
-function copiesRow({ name, mirror, maxCostUsd = 0 }: StagePlan): string[][] {
+function copiesRow({ name, mirror, maxCostUsd = 0, judge }: StagePlan): string[][] {
   if (mirror === undefined) return [];
   const part = formatShare(mirror);
   return [
@@ -114,6 +114,14 @@ function copiesRow({ name, mirror, maxCostUsd = 0 }: StagePlan): string[][] {
       name,
       `copies ${part} of legacy's requests to the candidate for at most $${maxCostUsd}, and serves nobody by it`,
     ],
+    ...(judge === undefined
+      ? []
+      : [
+          [
+            name,
+            `has ${judge.model} of ${judge.provider} judge ${formatShare(judge.sample)} of the pairs for at most $${judge.maxCostUsd}, at least ${judge.minimum}; rolls back beyond ${pointsText(judge.harm)} more lost than won`,
+          ],
+        ]),
   ];
 }
 

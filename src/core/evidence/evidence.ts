@@ -1,5 +1,6 @@
 import type { Side } from '../routing/routing';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, mergeHistograms } from '../statistics/histogram';
+import { type JudgeCounts, judgeProblem, mergeJudge } from './judge-counts';
 import { mergeOutcomes, type OutcomeCounts, outcomesProblem } from './outcome-counts';
 import { mergePairs, type PairCounts, pairsProblem } from './pair-counts';
 import { mergeSpending, type SpendingCounts, spendingProblem } from './spending-counts';
@@ -150,6 +151,8 @@ export interface Evidence {
   readonly spending?: readonly SpendingCounts[];
   /** How answers to copies of legacy's requests compare. Absent where none were sent, and from older releases. */
   readonly pairs?: PairCounts;
+  /** What a judge says of them. Absent where none was asked, and from older releases. */
+  readonly judge?: JudgeCounts;
 }
 
 /** Answer to `GET /admin/v1/routes/ROUTE/evidence?epoch=E&since=CURSOR`, or `&peek=1` for whoever only looks. */
@@ -189,11 +192,12 @@ export function evidenceProblem({ evidence, gamma }: EvidenceReading, epoch: num
       return `it has more breaches than answers that were checked (${cell.side} ${cell.shape})`;
     }
   }
-  const { outcomes = [], spending = [], pairs } = evidence;
+  const { outcomes = [], spending = [], pairs, judge } = evidence;
   return (
     outcomesProblem(outcomes) ??
     spendingProblem(spending) ??
-    (pairs === undefined ? null : pairsProblem(pairs))
+    (pairs === undefined ? null : pairsProblem(pairs)) ??
+    (judge === undefined ? null : judgeProblem(judge))
   );
 }
 
@@ -248,6 +252,9 @@ export function mergeEvidence(parts: readonly Evidence[], epoch: number): Eviden
       : {}),
     ...(parts.some(({ pairs }) => pairs !== undefined)
       ? { pairs: mergePairs(parts.flatMap(({ pairs }) => pairs ?? [])) }
+      : {}),
+    ...(parts.some(({ judge }) => judge !== undefined)
+      ? { judge: mergeJudge(parts.flatMap(({ judge }) => judge ?? [])) }
       : {}),
   };
 }

@@ -19,6 +19,7 @@ import {
   failureCount,
   type LogMoments,
 } from './evidence';
+import type { StageJudge } from './judge-counts';
 import { KEY_BUCKETS, mergeKeys } from './key-buckets';
 import {
   edgeOf,
@@ -120,6 +121,8 @@ export interface StageEvidence {
   readonly spending?: readonly StageSpending[];
   /** How answers to copies of legacy's requests compare; absent where the stage copies nothing. */
   readonly pairs?: StagePairs;
+  /** What a judge says of them; absent where the plan has none. */
+  readonly judge?: StageJudge;
   /** What a cohort's requests came to; absent where the stage serves none. */
   readonly cohort?: StageCohort;
 }

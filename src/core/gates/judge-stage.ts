@@ -18,7 +18,6 @@ import {
   judgeShed,
 } from './judge-rates';
 import { judgeServedModel, servedModelAsks } from './judge-served-model';
-import { ANSWER_PAIRS, judgeShadow, shownPairs } from './judge-shadow';
 import { judgeSpending } from './judge-spending';
 import { judgeAllAnswers } from './latency/judge-all-answers';
 import { judgeLatencies } from './latency/judge-latency';
@@ -31,6 +30,7 @@ import {
   pooledP95,
 } from './latency/latency-groups';
 import { lowPowerOf } from './low-power';
+import { ANSWER_PAIRS, judgeShadow, shownPairs } from './shadow/judge-shadow';
 import { INTERVAL_ALPHA, isHandedOver, type Judged, rateOf, stageRates } from './stage-rates';
 import {
   type Baseline,

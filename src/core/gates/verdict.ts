@@ -37,6 +37,17 @@ export interface MetricVerdict {
   readonly breaches?: readonly BreachCount[];
   /** Of answers: how many could not be checked; absent where all were. */
   readonly unchecked?: { readonly legacy: number; readonly candidate: number };
+  /** Of pairs of answers by a judge's word: how many of each, and what judging has cost. */
+  readonly judged?: JudgedCount;
+}
+
+/** Pairs of answers by a judge's word, seen from the candidate; `unjudged` were drawn for it and have no result. */
+export interface JudgedCount {
+  readonly won: number;
+  readonly lost: number;
+  readonly tied: number;
+  readonly unjudged: number;
+  readonly costUsd: number;
 }
 
 /** Answers of both arms that broke their contract in one way. */

@@ -41,6 +41,13 @@ export function questionAt(turn: number): IdentityQuestion {
 
 const ROUND = 4;
 
+/** Questions of the assess stage: all fixed texts once and every sampled question twice, with the fixed ones in between. */
+export const ASSESSED_TURNS =
+  FIXED_TEXTS.length + Math.ceil((2 * SAMPLED_QUESTIONS.length * ROUND) / (ROUND - 1));
+
+/** Tokens that an answer may have: room for a model that reasons before its one word; others stop by themselves. */
+export const ANSWER_TOKENS: Readonly<Record<IdentityQuestion['kind'], number>> = { fixed: 16, sampled: 256 };
+
 /** The text of a question. */
 export function questionText({ kind, index }: IdentityQuestion): string {
   return (kind === 'fixed' ? FIXED_TEXTS : SAMPLED_QUESTIONS)[index] as string;

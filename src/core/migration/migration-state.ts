@@ -270,6 +270,8 @@ export interface MigrationState {
   readonly servedModel?: IdentityStanding;
   /** What a stage that copies has spent, USD, all of its entries together. Absent while it has copied nothing. */
   readonly copiesUsd?: number;
+  /** What judging its pairs has cost, likewise. Absent while nothing was judged. */
+  readonly judgeUsd?: number;
   readonly assessment: AssessmentSummary | null;
   /** The last verdicts of all stages, oldest first, at most 20. */
   readonly verdicts: readonly (GateVerdict & { readonly atMs: number; readonly window: number })[];

@@ -1,4 +1,6 @@
+import type { JudgePlan } from '../plan/judge/judge-plan';
 import { formatShare, type StagePlan } from '../plan/plan';
+import type { JudgeOrder } from '../routing/judge-order';
 import { highestOf, type RoutingRecord } from '../routing/routing';
 import { append, checkpointCount, openIntent, type RecordedWhat, type RoutingCause } from './checkpoint';
 import {
@@ -62,6 +64,9 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
     shadow: rollback?.final === true ? 0 : (stage.mirror ?? state.shadow),
     ...(share === 0 || stage.only === undefined ? {} : { only: stage.only }),
     ...(rollback?.final === true || stage.mirror === undefined ? {} : { shadowUsd: shadowUsd(state, stage) }),
+    ...(rollback?.final === true || stage.judge === undefined
+      ? {}
+      : { judge: judgeOrder(state, stage.judge) }),
   };
   const pending: PendingRouting = {
     checkpoint: checkpointCount({ ...superseded, checkpoints }),
@@ -92,10 +97,22 @@ export function intend(state: MigrationState, intention: Intention): MigrationSt
   };
 }
 
-/** What each gateway may spend on copies: an equal part of what is left, in whole millionths of a dollar. */
+/** What each gateway may spend on copies: an equal part of what is left. */
 function shadowUsd({ copiesUsd = 0, roster }: MigrationState, { maxCostUsd = 0 }: StagePlan): number {
-  const left = Math.max(0, maxCostUsd - copiesUsd);
-  return Math.floor((left / Math.max(1, roster.length)) * 1e6) / 1e6;
+  return gatewayPart(maxCostUsd - copiesUsd, roster.length);
+}
+
+function judgeOrder(
+  { judgeUsd = 0, roster }: MigrationState,
+  { provider, model, rubric, sample, maxCostUsd }: JudgePlan,
+): JudgeOrder {
+  const usd = gatewayPart(maxCostUsd - judgeUsd, roster.length);
+  return { provider, model, ...(rubric === undefined ? {} : { rubric }), sample, usd };
+}
+
+/** An equal part of what is left for each gateway, in whole millionths of a dollar. */
+function gatewayPart(leftUsd: number, gateways: number): number {
+  return Math.floor((Math.max(0, leftUsd) / Math.max(1, gateways)) * 1e6) / 1e6;
 }
 
 /** Whether the gateways were not even read: what they serve is not this migration's, and nobody asked to move it. */

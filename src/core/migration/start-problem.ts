@@ -97,7 +97,7 @@ export function planProblem(plan: unknown, path: string): string | null {
 
 function stageProblem(stage: unknown, path: string): string | null {
   if (!isJsonObject(stage)) return said(path, 'an object', stage);
-  const { name, share, holdback, mirror, maxCostUsd, only, ramp, deadline, burnIn, gates } = stage;
+  const { name, share, holdback, mirror, maxCostUsd, judge, only, ramp, deadline, burnIn, gates } = stage;
   if (!isText(name)) return said(`${path}.name`, 'a text', name);
   if (!isPart(share)) return said(`${path}.share`, 'a number from 0 to 1', share);
   if (holdback !== undefined && !(isTime(holdback) && holdback > 0 && holdback < share)) {
@@ -108,6 +108,13 @@ function stageProblem(stage: unknown, path: string): string | null {
   }
   if (mirror !== undefined && !isTime(maxCostUsd)) {
     return said(`${path}.maxCostUsd`, 'a number beside mirror', maxCostUsd);
+  }
+  if (judge !== undefined && (mirror === undefined || !isJudge(judge))) {
+    return said(
+      `${path}.judge`,
+      'nothing, or an object {"provider", "model", "sample", "maxCostUsd", "harm", "minimum"} beside mirror',
+      judge,
+    );
   }
   if (only !== undefined && !isCohort(only)) {
     return said(`${path}.only`, 'nothing, {"teams": [...]}, or {"header", "values": [...]}', only);
@@ -155,6 +162,20 @@ function isCohort(value: unknown): boolean {
   const { teams, header, values } = value;
   const areTexts = (list: unknown) => Array.isArray(list) && list.length > 0 && list.every(isText);
   return teams === undefined ? isText(header) && areTexts(values) : areTexts(teams) && header === undefined;
+}
+
+function isJudge(value: unknown): boolean {
+  if (!isJsonObject(value)) return false;
+  const { provider, model, rubric, sample, maxCostUsd, harm, minimum } = value;
+  return (
+    isText(provider) &&
+    isText(model) &&
+    (rubric === undefined || isText(rubric)) &&
+    isPart(sample) &&
+    isPart(harm) &&
+    isTime(maxCostUsd) &&
+    isTime(minimum)
+  );
 }
 
 function isRamp(value: unknown): boolean {

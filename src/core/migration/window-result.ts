@@ -126,14 +126,18 @@ function remember(state: MigrationState, window: WindowResult, atMs: number): Mi
   };
 }
 
-/** What the copies of a stage that is there for them have cost so far. */
+/** What the copies of a stage that is there for them have cost so far, and what judging them has. */
 function copiesOf(
-  { copiesUsd = 0, plan, stageIndex, stage }: MigrationState,
+  { copiesUsd = 0, judgeUsd = 0, plan, stageIndex, stage }: MigrationState,
   { evidence }: WindowResult,
-): Pick<MigrationState, 'copiesUsd'> {
+): Pick<MigrationState, 'copiesUsd' | 'judgeUsd'> {
   if (stageKind(stageAt(plan, stageIndex)) !== 'shadow') return {};
   const grown = (evidence.pairs?.costUsd ?? 0) - (stage.evidence.pairs?.costUsd ?? 0);
-  return grown > 0 ? { copiesUsd: Number((copiesUsd + grown).toFixed(6)) } : {};
+  const judged = (evidence.judge?.costUsd ?? 0) - (stage.evidence.judge?.costUsd ?? 0);
+  return {
+    ...(grown > 0 ? { copiesUsd: Number((copiesUsd + grown).toFixed(6)) } : {}),
+    ...(judged > 0 ? { judgeUsd: Number((judgeUsd + judged).toFixed(6)) } : {}),
+  };
 }
 
 /** What the state keeps of a verdict with many strata. */

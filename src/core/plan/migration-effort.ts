@@ -1,5 +1,7 @@
 import { LONG_CONTEXT_EVERY, type ProbeKind, probeKindsOf } from '../assessment/probe-rotation';
+import { ASSESSED_TURNS } from '../identity/identity-questions';
 import { HOUR_MS } from '../text/duration';
+import { referencePlanOf } from './identity-plan';
 import { type Plan, type StagePlan, stageKind } from './plan';
 
 /** What a migration sends beside the traffic that it moves: as much of a plan as decides what moving costs. */
@@ -8,6 +10,10 @@ export interface MigrationEffort {
   readonly split: readonly { readonly name: string; readonly share: number; readonly hours: number }[];
   /** Stages that only copy, by what their copies may cost; absent where there are none. */
   readonly copying?: readonly { readonly name: string; readonly maxCostUsd: number }[];
+  /** What the judge of a stage that copies may cost; absent where none is asked. */
+  readonly judge?: { readonly name: string; readonly model: string; readonly maxCostUsd: number };
+  /** Questions to the candidate about which model it serves; absent where none are asked. */
+  readonly identity?: { readonly assessed: number; readonly perHour: number; readonly hours: number };
   /** To each provider. */
   readonly probes: readonly { readonly kind: ProbeKind; readonly count: number }[];
   /** Null when no golden prompts are compared. */
@@ -20,12 +26,22 @@ export function plannedEffort(plan: Plan): MigrationEffort {
   const copying = stages.flatMap(({ name, mirror, maxCostUsd = 0 }) =>
     mirror === undefined ? [] : [{ name, maxCostUsd }],
   );
+  const judged = stages.find(({ judge }) => judge !== undefined);
+  const reference = referencePlanOf(plan);
   const soakMs = stages.reduce((sum, stage) => sum + stage.soakMs, 0);
   return {
     split: stages
       .filter((stage) => stageKind(stage) === 'split')
       .map(({ name, share, soakMs: own }) => ({ name, share, hours: own / HOUR_MS })),
     ...(copying.length === 0 ? {} : { copying }),
+    ...(judged?.judge === undefined
+      ? {}
+      : {
+          judge: { name: judged.name, model: judged.judge.model, maxCostUsd: judged.judge.maxCostUsd },
+        }),
+    ...(reference === null
+      ? {}
+      : { identity: { assessed: ASSESSED_TURNS, perHour: reference.perHour, hours: soakMs / HOUR_MS } }),
     probes: probesOf(probes, Math.ceil(soakMs / probes.intervalMs) + assessProbes(stages)),
     parity:
       parity === undefined ? null : { leastPrompts: parity.minimumPrompts, maxCostUsd: parity.maxCostUsd },

@@ -62,6 +62,17 @@ export function checkMirror(
   return mirror;
 }
 
+/** A judge needs pairs of answers, which only a stage that copies has. */
+export function checkJudge(stages: readonly ResolvedStage[], context: z.core.$RefinementCtx): void {
+  if (stages.some(({ mirror }) => mirror !== undefined)) return;
+  context.addIssue({
+    code: 'custom',
+    path: ['judge'],
+    message:
+      'expected a stage with mirror, such as {name: shadow, mirror: 5%, maxCostUsd: 5}, whose pairs of answers it judges, got none',
+  });
+}
+
 /** Whether shares rise, from nothing to everything. */
 export function checkOrder(stages: readonly ResolvedStage[], context: z.core.$RefinementCtx): void {
   const issue = (index: number, field: string, message: string) =>

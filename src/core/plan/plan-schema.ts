@@ -5,11 +5,12 @@ import { alphaAtEntry } from '../gates/alpha-spending';
 import { COHORT_SHARE } from '../routing/cohort';
 import { OUTCOMES_PART } from './outcome-gate';
 import type { Plan, ProbeFeature } from './plan';
-import { checkOrder, checkRamps } from './plan-checks';
+import { checkJudge, checkOrder, checkRamps } from './plan-checks';
 import { resolveHoldback, resolveStage } from './resolve-stage';
 import { alphaSchema } from './schema/alpha-schema';
 import { assessPlanSchema } from './schema/assess-plan-schema';
 import { identityPlanSchema } from './schema/identity-plan-schema';
+import { judgePlanSchema } from './schema/judge-plan-schema';
 import { outcomeGatesSchema } from './schema/outcome-gate-schema';
 import { parityPlan, paritySchema } from './schema/parity-schema';
 import { rolloutSchema } from './schema/rollout-schema';
@@ -74,6 +75,11 @@ export const planSchema = z
       .describe(
         'What applications say of answers (/v1/outcomes), judged in every stage that splits traffic. Takes a fifth of the chance of a false rollback.',
       ),
+    judge: judgePlanSchema
+      .optional()
+      .describe(
+        'A model that gateways ask which answer is better, for a part of the pairs of the stage with `mirror`. Takes a fifth of the chance of a false rollback, together with outcomes.',
+      ),
     assess: assessPlanSchema
       .optional()
       .describe('Usage logs that the assess stage reads, and what they have to show.'),
@@ -130,7 +136,8 @@ export const planSchema = z
     );
     checkOrder(stages, context);
     checkRamps(stages, context);
-    const { outcomes = [] } = input;
+    const { outcomes = [], judge } = input;
+    if (judge !== undefined) checkJudge(stages, context);
     const judgesSpending = stages.some(
       ({ share, mirror, only, gates }) =>
         only === undefined &&
@@ -139,7 +146,7 @@ export const planSchema = z
     );
     const alpha = {
       ...input.alpha,
-      ...(outcomes.length === 0 ? {} : { outcomes: OUTCOMES_PART }),
+      ...(outcomes.length === 0 && judge === undefined ? {} : { outcomes: OUTCOMES_PART }),
       ...(judgesSpending ? { spending: SPENDING_PART } : {}),
     };
     if (input.renewal * 3 > input.lease) {
@@ -161,6 +168,7 @@ export const planSchema = z
       stages: stages.map((stage, index) => ({
         ...stage,
         alpha: alphaAtEntry(alpha, Math.max(1, index), index),
+        ...(judge === undefined || stage.mirror === undefined ? {} : { judge }),
         ...(outcomes.length === 0 || stage.share === 0 || stage.only !== undefined ? {} : { outcomes }),
         ...(input.profile === 'small' ? { profile: input.profile } : {}),
       })),

@@ -2,6 +2,7 @@ import type { PlannedEffect, PlannedNotification } from '../effects/effect';
 import { type Cohort, cohortText } from '../routing/cohort';
 import type { AssessPlan } from './assess-plan';
 import type { IdentityPlan } from './identity-plan';
+import type { JudgePlan } from './judge/judge-plan';
 import type { OutcomeGate } from './outcome-gate';
 import type { SpendingGate } from './spending-gate';
 
@@ -77,6 +78,8 @@ export interface StagePlan {
    */
   readonly mirror?: number;
   readonly maxCostUsd?: number;
+  /** A model that says which answer of a pair is better, beside `mirror`; absent: nobody is asked. */
+  readonly judge?: JudgePlan;
   /** Whom alone the candidate serves; the share is then one by which nobody is drawn. Absent: whom the share draws. */
   readonly only?: Cohort;
   /** How the share of the stage before is raised to this one's; absent: at once. */
@@ -125,7 +128,7 @@ export interface PlanAlpha {
   /** Of a false promotion by each goal of a stage, over all of its repetitions. */
   readonly promotion: number;
   readonly weights: GuardrailWeights;
-  /** The part of `rollback` that outcomes have; absent where the plan judges none. */
+  /** The part of `rollback` that outcomes and a judge have; absent where the plan has neither. */
   readonly outcomes?: number;
   /** The part of `rollback` that cost and output tokens have; absent where no stage judges them. */
   readonly spending?: number;
@@ -137,7 +140,7 @@ export interface StageAlpha {
   readonly promotion: number;
   /** Absent in plans of older releases: the default ones. */
   readonly weights?: GuardrailWeights;
-  /** Of a false rollback by what applications say, besides `rollback`; absent where the plan judges none of it. */
+  /** Of a false rollback by what applications or a judge say, besides `rollback`; absent where the plan has neither. */
   readonly outcomes?: number;
   /** Of a false rollback by cost and output tokens, besides `rollback`; absent where the plan judges neither. */
   readonly spending?: number;

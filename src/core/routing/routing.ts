@@ -1,4 +1,5 @@
 import { type Cohort, sameCohort } from './cohort';
+import { type JudgeOrder, sameJudge } from './judge-order';
 
 /**
  * What a gateway holds for one route, and what the worker and a gateway say to each other about it.
@@ -23,6 +24,8 @@ export interface RoutingRecord {
   readonly shadow: number;
   /** What one gateway may spend on copies under this epoch, USD; absent: as much as `shadow` asks for. */
   readonly shadowUsd?: number | undefined;
+  /** Who is asked which answer of a pair is better; absent: nobody. */
+  readonly judge?: JudgeOrder | undefined;
   /** Whom alone the candidate serves, whatever is drawn; absent: those whom the share draws. */
   readonly only?: Cohort | undefined;
 }
@@ -183,6 +186,7 @@ export function sameRecord(a: RoutingRecord, b: RoutingRecord): boolean {
     a.newConversationsOnly === b.newConversationsOnly &&
     a.shadow === b.shadow &&
     a.shadowUsd === b.shadowUsd &&
+    sameJudge(a.judge, b.judge) &&
     sameCohort(a.only, b.only)
   );
 }

@@ -1,4 +1,5 @@
 import type { BucketCount, BucketCounts, Evidence, EvidenceCell } from '../../core/evidence/evidence';
+import { type JudgedPair, JudgeTally } from '../judge/judge-tally';
 import type { Outcome } from '../outcomes/outcome';
 import { OutcomeTally } from '../outcomes/outcome-tally';
 import { breachOf, LastFingerprints, type SeenAnswer } from './answer-tally';
@@ -45,6 +46,7 @@ export class EpochEvidence {
   #outcomes = new OutcomeTally();
   #spending = new SpendingTally();
   #pairs = new PairTally();
+  #judge = new JudgeTally();
 
   #candidateFailureStreak = 0;
   #candidateSucceeded = false;
@@ -93,6 +95,11 @@ export class EpochEvidence {
     this.#pairs.add(seen);
   }
 
+  /** Counts what a judge said of a pair. */
+  addJudged(pair: Omit<JudgedPair, 'epoch'>): void {
+    this.#judge.add(pair);
+  }
+
   /** Adds the judgement of an answer whose request has been added before. */
   addAnswer(late: LateAnswer): void {
     this.#addAnswer(this.#cellOf(late), late, late.answer);
@@ -112,6 +119,7 @@ export class EpochEvidence {
     for (const cell of evidence.cells) this.#cellOf(cell).merge(cell);
     this.#spending.merge(evidence.spending ?? []);
     if (evidence.pairs !== undefined) this.#pairs.merge(evidence.pairs);
+    if (evidence.judge !== undefined) this.#judge.merge(evidence.judge);
     for (const side of ['legacy', 'candidate'] as const) this.#buckets[side].merge(evidence.buckets[side]);
     this.#candidateFailureStreak = candidateSucceeded
       ? candidateFailureStreak
@@ -127,6 +135,7 @@ export class EpochEvidence {
     copy.#outcomes = this.#outcomes.copy();
     copy.#spending = this.#spending.copy();
     copy.#pairs = this.#pairs.copy();
+    copy.#judge = this.#judge.copy();
     return copy;
   }
 
@@ -144,12 +153,14 @@ export class EpochEvidence {
     const outcomes = this.#outcomes.since(earlier.#outcomes);
     const spending = this.#spending.since(earlier.#spending);
     const pairs = this.#pairs.since(earlier.#pairs);
+    const judge = this.#judge.since(earlier.#judge);
     const pooled = [...this.#pooled].sort();
     return {
       ...{ epoch, cells, buckets, pooled },
       ...(outcomes.length === 0 ? {} : { outcomes }),
       ...(spending.length === 0 ? {} : { spending }),
       ...(pairs === null ? {} : { pairs }),
+      ...(judge === null ? {} : { judge }),
     };
   }
 

@@ -1,5 +1,6 @@
 import type { EvidenceReading } from '../../core/evidence/evidence';
 import { GAMMA } from '../../core/statistics/histogram';
+import type { JudgedPair } from '../judge/judge-tally';
 import type { Outcome } from '../outcomes/outcome';
 import { LastFingerprints } from './answer-tally';
 import { EpochEvidence, type EvidenceAddition, type LateAnswer } from './epoch-evidence';
@@ -51,6 +52,10 @@ export class EvidenceStore {
 
   recordCopy(seen: SeenCopy): void {
     (this.#epochs.get(seen.epoch) ?? this.#begin(seen.epoch))?.addCopy(seen);
+  }
+
+  recordJudged({ epoch, ...pair }: JudgedPair): void {
+    (this.#epochs.get(epoch) ?? this.#begin(epoch))?.addJudged(pair);
   }
 
   /** Adds what another process of this gateway has counted. */

@@ -5,6 +5,7 @@ import type { Observation } from '../evidence/evidence-cell';
 import { type KeyCounts, keyHash, type OpeningUse } from '../evidence/key-statistics';
 import { LegacyLatencies } from '../evidence/legacy-latencies';
 import type { SeenCopy } from '../evidence/pair-tally';
+import type { JudgedPair } from '../judge/judge-tally';
 import type { Counted } from './process-messages';
 
 /** Counts one route's draws and evidence in a process that serves, until the primary takes them over. */
@@ -47,6 +48,11 @@ export class RouteCounts implements KeyCounts {
 
   recordCopy(seen: SeenCopy): void {
     this.#evidenceOf(seen.epoch).addCopy(seen);
+    this.#counted();
+  }
+
+  recordJudged({ epoch, ...pair }: JudgedPair): void {
+    this.#evidenceOf(epoch).addJudged(pair);
     this.#counted();
   }
 

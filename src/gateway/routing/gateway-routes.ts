@@ -4,6 +4,7 @@ import type { LateAnswer } from '../evidence/epoch-evidence';
 import type { Observation } from '../evidence/evidence-cell';
 import { EvidenceStore } from '../evidence/evidence-store';
 import type { SeenCopy } from '../evidence/pair-tally';
+import type { JudgedPair } from '../judge/judge-tally';
 import { OutcomeIntake } from '../outcomes/outcome-intake';
 import { OutcomeLedger } from '../outcomes/outcome-ledger';
 import type { Restart } from './life-sign';
@@ -21,6 +22,7 @@ export interface RouteToServe {
     record(seen: Observation): void;
     recordAnswer(late: LateAnswer): void;
     recordCopy(seen: SeenCopy): void;
+    recordJudged(seen: JudgedPair): void;
   };
   readonly makers: MakerTable;
   /** Where outcomes arrive. */

@@ -22,6 +22,15 @@ export const routingRecordSchema = z.strictObject({
   newConversationsOnly: z.boolean(),
   shadow: z.number().min(0).max(1),
   shadowUsd: z.number().min(0).optional(),
+  judge: z
+    .strictObject({
+      provider: z.string().min(1).max(100),
+      model: z.string().min(1).max(200),
+      rubric: z.string().min(1).max(2_000).optional(),
+      sample: z.number().min(0).max(1),
+      usd: z.number().min(0),
+    })
+    .optional(),
   only: z
     .union([
       z.strictObject({ teams: z.array(z.string().min(1).max(100)).min(1).max(100) }),

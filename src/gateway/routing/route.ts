@@ -1,6 +1,7 @@
 import type { Configuration, ModelMapping } from '../../core/configuration/configuration-schema';
 import type { Dialect } from '../../core/configuration/dialect';
 import type { Side } from '../../core/routing/routing';
+import { PairJudge } from '../judge/pair-judge';
 import { withheldFrom } from '../request/forwarding';
 import { ReplayBudget } from '../request/replay-budget';
 import { ShadowLedger } from '../serving/shadow-ledger';
@@ -17,6 +18,8 @@ export interface Route extends RouteToServe {
   readonly mirror: Provider;
   /** What copies have cost here. */
   readonly shadows: ShadowLedger;
+  /** Who says which answer of a pair is better. */
+  readonly judge: PairJudge;
   readonly replays: ReplayBudget;
   /** For hedges that turn out to have been needless. */
   readonly hedges: ReplayBudget;
@@ -28,11 +31,12 @@ export interface Route extends RouteToServe {
 export function openProviders(
   configuration: Configuration,
   resolveSecret: (reference: string) => string,
+  connections?: number,
 ): Map<string, Provider> {
   return new Map(
     Object.entries(configuration.providers).map(([name, provider]) => [
       name,
-      new Provider(name, provider, providerParts(name, configuration, resolveSecret)),
+      new Provider(name, provider, providerParts(name, configuration, resolveSecret), connections),
     ]),
   );
 }
@@ -40,6 +44,8 @@ export function openProviders(
 export interface RouteParts {
   readonly configuration: Configuration;
   readonly providers: ReadonlyMap<string, Provider>;
+  /** The same once more for judges: connections and breakers of their own. */
+  readonly judges: ReadonlyMap<string, Provider>;
   readonly resolveSecret: (reference: string) => string;
   /** Monotonic clock, milliseconds. */
   readonly now: () => number;
@@ -48,7 +54,8 @@ export interface RouteParts {
 /** Adds providers and budget to a route. */
 export function completeRoute<Held extends RouteToServe>(route: Held, parts: RouteParts): Held & Route {
   const { legacy, candidate, replayBudget } = route.configuration;
-  const { configuration, providers } = parts;
+  const { configuration, providers, judges } = parts;
+  const processes = configuration.gateway.processes === 'auto' ? 1 : configuration.gateway.processes;
   const candidateProvider = providerOf(providers, candidate);
   return {
     ...route,
@@ -59,9 +66,8 @@ export function completeRoute<Held extends RouteToServe>(route: Held, parts: Rou
       providerParts(candidate, configuration, parts.resolveSecret),
       MIRROR_CONNECTIONS,
     ),
-    shadows: new ShadowLedger(
-      configuration.gateway.processes === 'auto' ? 1 : configuration.gateway.processes,
-    ),
+    shadows: new ShadowLedger(processes),
+    judge: new PairJudge(judges, processes),
     replays: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
     hedges: new ReplayBudget(replayBudget.ratio, replayBudget.burst),
     openings: new SharedOpenings(parts.now),

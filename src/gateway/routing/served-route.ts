@@ -1,5 +1,6 @@
 import { assignmentDigest, digestBucket, digestPosition } from '../../core/routing/assignment';
 import type { Cohort } from '../../core/routing/cohort';
+import type { JudgeOrder } from '../../core/routing/judge-order';
 import type { Side, StickyKey } from '../../core/routing/routing';
 import type { OpeningUse } from '../evidence/key-statistics';
 import type { ArmDraw, Assignment } from './arm-draw';
@@ -116,6 +117,11 @@ export class ServedRoute {
   /** What this gateway may spend on copies under the record, USD; null: nothing bounds it. */
   get shadowUsd(): number | null {
     return this.#inForce.stored.record?.shadowUsd ?? null;
+  }
+
+  /** Who is asked which answer of a pair is better at this moment; null: nobody. */
+  get judge(): JudgeOrder | null {
+    return this.effectiveShadow() === 0 ? null : (this.#inForce.stored.record?.judge ?? null);
   }
 
   /** Who serves what is never split (embeddings): the candidate only once the route is completely there. */

@@ -3,6 +3,7 @@ import type { Side } from '../../core/routing/routing';
 import type { StreamScanner } from '../answers/stream-scanner';
 import { isInCohort } from '../callers/cohort-seals';
 import { ArmRecord } from '../evidence/arm-record';
+import { answerText } from '../judge/pair-text';
 import { candidateBody, legacyBody, type MappedBody } from '../request/model-mapping';
 import type { RequestFacts } from '../request/request-facts';
 import { refusesUsageOption } from '../request/usage-option';
@@ -16,7 +17,7 @@ import { callerLeavesAt, mayHedge, patienceMs } from './hedge';
 import { attemptLimits, isLate } from './limits';
 import { modelRequest } from './model-request';
 import { NOWHERE } from './nowhere';
-import { copyToCandidate } from './shadow';
+import { copyToCandidate, drawCopy, isDrawnForJudge } from './shadow';
 
 /** Serves a request of the randomised class whose model the route maps. */
 export function serveRandomised(call: Call, facts: RequestFacts, mapping: ModelMapping): void {
@@ -70,7 +71,10 @@ class RandomisedCall implements AttemptOwner, Answering {
     call.route.replays.earn();
     call.route.hedges.earn();
     if (this.#assignment.side === 'candidate') this.#askCandidate();
-    else this.#ask('legacy', 'drawn');
+    else {
+      drawCopy(call);
+      this.#ask('legacy', 'drawn');
+    }
   }
 
   get scanner(): StreamScanner | null {
@@ -164,6 +168,7 @@ class RandomisedCall implements AttemptOwner, Answering {
         provider,
         mapped,
         holds: isCandidate || purpose === 'hedge',
+        keeps: !isCandidate && isDrawnForJudge(call, this.#facts),
         replayable: !this.#facts.usesHostedTools,
         limits: isCandidate ? { ...limits, patienceMs: patienceMs(call, this.#facts) } : limits,
         permitted: isCandidate ? { purpose: 'live', epoch: this.#assignment.epoch } : null,
@@ -247,16 +252,18 @@ class RandomisedCall implements AttemptOwner, Answering {
 
   #legacyEnded(attempt: Attempt): void {
     const { failure } = attempt;
+    // What it says is let go once it is recorded.
+    const said = attempt.options.keeps ? answerText(attempt.kept) : null;
     if (this.#answering === attempt) {
       this.#recordLegacy(attempt);
-      this.#copy(attempt);
+      this.#copy(attempt, said);
       this.#finish(attempt);
     } else if (this.#answering !== null) this.#record.rescue(attempt);
     else if (failure?.kind !== 'aborted' && refusesUsageOption(attempt)) {
       this.#ask('legacy', 'without usage option');
     } else {
       this.#recordLegacy(attempt);
-      this.#copy(attempt);
+      this.#copy(attempt, said);
       // The candidate may still answer.
       if (isRunning(this.#candidate)) return;
       if (failure === null || failure.kind === 'aborted') this.#finish(attempt);
@@ -265,10 +272,10 @@ class RandomisedCall implements AttemptOwner, Answering {
   }
 
   /** What legacy's arm has ended with is asked of the candidate as well, where the routing says so. */
-  #copy(attempt: Attempt): void {
+  #copy(attempt: Attempt, said: string | null): void {
     const isOpen = attempt.failure?.kind === 'aborted' && !isLate(this.#call, attempt);
     if (this.#assignment.side !== 'legacy' || isOpen) return;
-    copyToCandidate(this.#call, this.#facts, this.#mapping, this.#assignment, attempt);
+    copyToCandidate(this.#call, this.#facts, this.#mapping, this.#assignment, { attempt, said });
   }
 
   /** Counts legacy, and the candidate whose failure it makes good; null: legacy's cap let no attempt be made. */

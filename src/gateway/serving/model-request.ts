@@ -10,6 +10,8 @@ export interface AskedModel {
   readonly provider: Provider;
   readonly mapped: MappedBody;
   readonly holds: boolean;
+  /** Its answer may be shown to a judge. */
+  readonly keeps: boolean;
   readonly replayable: boolean;
   readonly limits: AttemptLimits;
   /** What the candidate is asked for, and the epoch of the draw; null asks legacy. */
@@ -20,7 +22,7 @@ export interface AskedModel {
 export function modelRequest(
   call: Call,
   facts: RequestFacts,
-  { provider, mapped, holds, replayable, limits, permitted }: AskedModel,
+  { provider, mapped, holds, keeps, replayable, limits, permitted }: AskedModel,
 ): AttemptOptions {
   const { caller, path, query, route, traffic, services } = call;
   return {
@@ -35,6 +37,7 @@ export function modelRequest(
     mayStream: facts.oddStream,
     choices: facts.choices,
     asks: facts.asks,
+    keeps,
     holds,
     reads: true,
     removesUsage: mapped.addsUsage,

@@ -52,7 +52,15 @@ export function askLegacyAgain(
     const mapped = legacyBody(body, facts, mappingOf(route, facts.model), false);
     const limits = attemptLimits(call, 'legacy');
     new Attempt(
-      modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permitted: null }),
+      modelRequest(call, facts, {
+        provider,
+        mapped,
+        holds: true,
+        keeps: false,
+        replayable: true,
+        limits,
+        permitted: null,
+      }),
       owner,
       services,
     ).dispatch();

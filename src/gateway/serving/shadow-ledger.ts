@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 /** Requests that are remembered, so that one that is sent again and again is compared once. */
 const REMEMBERED = 10_000;
 
-/** What one process has spent on copies of a route under one epoch, and what it has copied. */
+/** What one process has spent on copies of a route, or on judging them, under one epoch, and what it has copied. */
 export class ShadowLedger {
   readonly #parts: number;
   #epoch = 0;
@@ -34,6 +34,14 @@ export class ShadowLedger {
       if (oldest !== undefined) this.#seen.delete(oldest);
     }
     return false;
+  }
+
+  /** Reserves what a question may cost at most where all of it is left, so that nothing exceeds what may be spent. */
+  reserveWithin(epoch: number, gatewayUsd: number, mostUsd: number): boolean {
+    this.#begin(epoch);
+    if (this.#spentUsd + this.#reservedUsd + mostUsd > gatewayUsd / this.#parts) return false;
+    this.#reservedUsd += mostUsd;
+    return true;
   }
 
   reserve(usd: number): void {

@@ -1,4 +1,5 @@
 import type { ModelMapping } from '../../core/configuration/configuration-schema';
+import type { JudgeOrder } from '../../core/routing/judge-order';
 import { CALL, REFUSAL, TEXT } from '../answers/holdings';
 import { hasGist } from '../answers/plain-answer';
 import { costUsd, type TokenUsage } from '../answers/token-usage';
@@ -6,6 +7,8 @@ import type { Observation } from '../evidence/evidence-cell';
 import { recordAttempt } from '../evidence/record-attempt';
 import { spanOf } from '../json/json-fields';
 import { spaceEnd } from '../json/json-scanner';
+import type { JudgedPair } from '../judge/judge-tally';
+import { answerText, askedText } from '../judge/pair-text';
 import { candidateBody } from '../request/model-mapping';
 import type { RequestFacts } from '../request/request-facts';
 import { refusesUsageOption } from '../request/usage-option';
@@ -27,11 +30,10 @@ export function copyToCandidate(
   facts: RequestFacts,
   mapping: ModelMapping,
   assignment: Assignment,
-  legacy: Attempt,
+  { attempt: legacy, said }: LegacyAnswer,
 ): void {
   const { route, services, caller } = call;
-  const shadow = route.state.effectiveShadow();
-  if (shadow === 0 || services.random() >= shadow || mayAct(call, facts)) return;
+  if (call.copyDraw >= route.state.effectiveShadow() || mayAct(call, facts)) return;
   const { endpoint } = call.traffic;
   const { epoch } = assignment;
   const { shadows, mirror: provider } = route;
@@ -45,6 +47,11 @@ export function copyToCandidate(
   // The call lets go of it when it is over, and a copy may be sent once more.
   const { body } = call;
   let held = body.length;
+  const order = legacy.options.keeps && isDrawnForJudge(call, facts) ? route.state.judge : null;
+  // Held until the candidate has answered.
+  const saidBytes = order === null || said === null ? 0 : Buffer.byteLength(said);
+  const isHeld = call.memory.take(saidBytes);
+  if (isHeld) held += saidBytes;
   const give = () => {
     call.memory.give(held);
     held = 0;
@@ -75,7 +82,10 @@ export function copyToCandidate(
     const permitted = { purpose: 'mirror', epoch } as const;
     const limits = attemptLimits(call, 'candidate');
     new Attempt(
-      modelRequest(call, facts, { provider, mapped, holds: true, replayable: true, limits, permitted }),
+      modelRequest(call, facts, {
+        ...{ provider, mapped, limits, permitted, holds: true, replayable: true },
+        keeps: order !== null,
+      }),
       owner,
       services,
     ).dispatch();
@@ -83,6 +93,7 @@ export function copyToCandidate(
   const end = (attempt: Attempt): void => {
     const isJudged = attempt.failure?.kind !== 'withdrawn' && attempt.failure?.kind !== 'aborted';
     const outcome = judge(attempt, legacy);
+    const now = order === null ? null : answerText(attempt.kept);
     if (isJudged) {
       const seen = { side: 'candidate', kind: 'shadow', outcome, attempt } as const;
       recordAttempt(call, { facts, body }, assignment, seen);
@@ -95,9 +106,12 @@ export function copyToCandidate(
       route.evidence.recordCopy({ ...copy, pair: null });
       return;
     }
+    if (order !== null && legacy.failure === null && attempt.failure === null) {
+      judgePair(call, assignment, order, { body, said, now, isHeld });
+    }
     const compare = () => {
-      const before = sideOf(legacy, facts.model, isLate(call, legacy));
-      const pair = comparePair(before, sideOf(attempt, mapping.candidate), isExact);
+      const was = sideOf(legacy, facts.model, isLate(call, legacy));
+      const pair = comparePair(was, sideOf(attempt, mapping.candidate), isExact);
       route.evidence.recordCopy({ ...copy, pair });
     };
     whenJudged(legacy, () => whenJudged(attempt, compare));
@@ -110,6 +124,59 @@ export function copyToCandidate(
     shadows.settle(epoch, reservedUsd, 0);
     give();
   }
+}
+
+/** What legacy has answered; its text where it may be shown to a judge, null otherwise. */
+interface LegacyAnswer {
+  readonly attempt: Attempt;
+  readonly said: string | null;
+}
+
+/** Draws a request of legacy's arm for a copy, before legacy is asked: what a judge is to see has to be kept. */
+export function drawCopy(call: Call): void {
+  const { route, services } = call;
+  if (route.state.effectiveShadow() > 0) call.copyDraw = services.random();
+}
+
+/** Whether a copied request is among those whose answers are shown to a judge. */
+export function isDrawnForJudge(call: Call, { choices }: RequestFacts): boolean {
+  const { judge } = call.route.state;
+  if (judge === null || choices !== 1 || !hasGist(call.traffic.endpoint)) return false;
+  return call.copyDraw < call.route.state.effectiveShadow() * judge.sample;
+}
+
+/** A request with what legacy and the candidate say; null where that is too long. */
+interface AnswersToJudge {
+  readonly body: Buffer;
+  readonly said: string | null;
+  readonly now: string | null;
+  /** There was room for what legacy says. */
+  readonly isHeld: boolean;
+}
+
+/** Has a judge say which answer is better, some time later. */
+function judgePair(
+  { route, services, memory }: Call,
+  { epoch, bucket }: Assignment,
+  order: JudgeOrder,
+  { body, said, now, isHeld }: AnswersToJudge,
+): void {
+  const done = (result: JudgedPair['result'], costUsd: number) => {
+    services.metrics.pairJudged(route.name, result, costUsd);
+    route.evidence.recordJudged({ epoch, bucket, result, costUsd });
+  };
+  const prompt = askedText(body);
+  if (prompt === null || said === null || now === null) {
+    done('too long', 0);
+    return;
+  }
+  if (!isHeld) {
+    done('busy', 0);
+    return;
+  }
+  const isWanted = () => route.state.epoch === epoch && route.state.judge !== null;
+  const pair = { prompt, legacy: said, candidate: now };
+  route.judge.take({ ...pair, epoch, account: memory, order, isWanted, done }, services);
 }
 
 /** What acts would act twice: tools that a provider runs, and answers that it keeps. */

@@ -44,6 +44,7 @@ export function serveSingle(call: Call, ask: SingleAsk, takeOver: TakeOver = () 
     mayStream: true,
     choices: 1,
     asks: null,
+    keeps: false,
     holds: false,
     reads: ask.reads,
     removesUsage: false,

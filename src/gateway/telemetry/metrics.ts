@@ -4,6 +4,7 @@ import type { FailureClass } from '../../core/evidence/evidence';
 import type { GatewayStatus, Side } from '../../core/routing/routing';
 import type { Callers } from '../callers/callers';
 import type { Judgement } from '../contract/judge-answer';
+import type { JudgedPair } from '../judge/judge-tally';
 import type { RouteToServe } from '../routing/gateway-routes';
 import type { Connections } from '../sockets/connections';
 import type { CredentialStanding, Credentials } from '../upstream/credentials';
@@ -58,6 +59,11 @@ interface JudgedAnswers {
   count: number;
 }
 
+interface JudgedSeries extends Pick<JudgedPair, 'result' | 'costUsd'> {
+  readonly route: string;
+  readonly count: number;
+}
+
 type StatusesSoon = readonly GatewayStatus[] | Promise<readonly GatewayStatus[]>;
 
 /** The metrics of one process, as prom-client adds them up. */
@@ -82,6 +88,7 @@ export class GatewayMetrics {
   readonly #series = new Map<string, Series>();
   /** By route, side and what was found; answers that kept their contract are not shown. */
   readonly #answers = new Map<string, JudgedAnswers>();
+  readonly #judged = new Map<string, JudgedSeries>();
   readonly #connections = new Map<string, Connections>();
   readonly #failedLogins = new Map<string, FailedLogins>();
   /** Read once a scrape: key statistics take a moment to sum up. */
@@ -123,6 +130,13 @@ export class GatewayMetrics {
     const held = this.#answers.get(key);
     if (held === undefined) this.#answers.set(key, { route, side, judgement, count: 1 });
     else held.count += 1;
+  }
+
+  /** Counts a pair of answers that was drawn for a judge. */
+  pairJudged(route: string, result: JudgedPair['result'], costUsd: number): void {
+    const key = `${route} ${result}`;
+    const { count = 0, costUsd: beforeUsd = 0 } = this.#judged.get(key) ?? {};
+    this.#judged.set(key, { route, result, count: count + 1, costUsd: beforeUsd + costUsd });
   }
 
   /** Adds what a process holds; once. */
@@ -272,6 +286,7 @@ export class GatewayMetrics {
       samples: each(({ labels, outcome, count }) => [{ labels: { ...labels, outcome }, value: count }]),
     });
     this.#registerAnswers();
+    this.#registerJudge();
     histogram('gen_ai_client_operation_duration_seconds', 'GenAI operation duration.', (s) => s.duration);
     histogram(
       'gen_ai_client_operation_time_to_first_chunk_seconds',
@@ -329,6 +344,26 @@ export class GatewayMetrics {
         judged()
           .filter(({ judgement }) => judgement === 'unchecked')
           .map(({ route, side, count }) => ({ labels: { route, side }, value: count })),
+    });
+  }
+
+  #registerJudge(): void {
+    const each = (read: (series: JudgedSeries) => number) => () =>
+      [...this.#judged.values()].map((series) => ({
+        labels: { route: series.route, result: series.result },
+        value: read(series),
+      }));
+    registerScraped(this.#registry, {
+      name: 'cutover_judged_pairs_total',
+      help: "Pairs of answers that were drawn for a plan's judge, by what came of them for the candidate.",
+      type: 'counter',
+      samples: each(({ count }) => count),
+    });
+    registerScraped(this.#registry, {
+      name: 'cutover_judge_cost_usd_total',
+      help: 'What judging them has cost, USD.',
+      type: 'counter',
+      samples: each(({ costUsd }) => costUsd),
     });
   }
 

@@ -52,6 +52,8 @@ export interface AttemptOptions {
   readonly choices: number;
   /** What the answer is to be judged by, for which its text is kept; null where it is not. */
   readonly asks: AskedForm | null;
+  /** Keep its text also where it is judged by nothing: another model is to compare it. */
+  readonly keeps: boolean;
   /** Keep the answer back until its commit point, so that another attempt can still take its place. */
   readonly holds: boolean;
   /** Read usage and times on the side. */

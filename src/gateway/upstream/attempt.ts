@@ -194,6 +194,15 @@ export class Attempt implements ExchangeHandler, Timed {
     return this.scanner === null ? this.plain?.gist?.holds === NOTHING_HELD : this.scanner.isEmpty;
   }
 
+  get #keepsText(): boolean {
+    return this.options.asks !== null || this.options.keeps;
+  }
+
+  /** What the answer says, where it is to be judged; to be read at once. */
+  get kept(): KeptAnswer | null {
+    return this.#kept;
+  }
+
   /** What the answer says, where it is to be judged; the receiver's from then on. */
   takeKept(): KeptAnswer | null {
     const kept = this.#kept;
@@ -310,7 +319,7 @@ export class Attempt implements ExchangeHandler, Timed {
     if (chunk.length === 0) return true;
     this.#hasBody = true;
     if (this.#reading === 'first byte') this.#readFirstByte(chunk);
-    if (this.#reading === 'object' && this.options.asks !== null) this.#keepBody(chunk);
+    if (this.#reading === 'object' && this.#keepsText) this.#keepBody(chunk);
     const nowMs = this.#services.now();
     const bytes = this.scanner === null ? chunk : this.scanner.push(chunk, nowMs);
     if (this.committed) {
@@ -353,8 +362,8 @@ export class Attempt implements ExchangeHandler, Timed {
   }
 
   #readEvents(): void {
-    const { endpoint, removesUsage, choices, maxHeldBytes, limits, asks } = this.options;
-    if (asks !== null && hasGist(endpoint)) this.#kept = new KeptAnswer(this.#account, endpoint);
+    const { endpoint, removesUsage, choices, maxHeldBytes, limits } = this.options;
+    if (this.#keepsText && hasGist(endpoint)) this.#kept = new KeptAnswer(this.#account, endpoint);
     const kept = this.#kept;
     this.scanner = new StreamScanner({ endpoint, removesUsage, choices, maxHeldBytes, kept });
     if (!this.#holds) return;

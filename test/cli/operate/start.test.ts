@@ -38,6 +38,7 @@ beforeAll(async () => {
     'dead.yaml': JSON.stringify(configurationDocument(ROUTES, [admin, 'http://127.0.0.1:1'])),
     'mine.yaml': 'route: chat\n',
     'asked.yaml': 'route: asked\n',
+    'identity.yaml': 'route: chat\nidentity: {reference: model.identity.json, perHour: 40}\n',
   });
 });
 afterAll(async () => {
@@ -82,6 +83,10 @@ describe('with a worker', () => {
       /^costs: probes, at most \$\d+\.\d\d: [\d,.]+ to each provider: plain, stream; prices: /m,
     );
     expect(await client.history('chat')).toEqual([]);
+    const asking = await run('start', '--plan', 'identity.yaml', '--dry-run');
+    expect(asking.stdout).toMatch(
+      /^costs: identity, at most \$\d+\.\d\d: 27 questions to the candidate in assess and 40 per hour in each later stage, at most \$[\d.]+ per hour; prices: /m,
+    );
     const json = await run('start', '--plan', 'mine.yaml', '--dry-run', '--json');
     expect(JSON.parse(json.stdout)).toMatchObject({
       dryRun: true,

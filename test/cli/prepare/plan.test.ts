@@ -173,6 +173,12 @@ it('shows what a stage that copies is judged by, and what its copies may cost', 
     /^shadow +- +more pairs lost than won; within 3% +half of the pairs beyond \+50% +- +- /m,
   );
   expect(shown.stdout).toMatch(/^shadow +copies 5% of legacy's requests to the candidate for at most \$5,/m);
+  const judge = { provider: 'openai', model: 'gpt-4o', maxCostUsd: 2 };
+  writeFileSync(join(folder, 'judged.json'), JSON.stringify({ route: 'chat', judge, stages }));
+  const judged = await run('plan', 'check', 'judged.json');
+  expect(judged.stdout).toMatch(
+    /^shadow +has gpt-4o of openai judge 10% of the pairs for at most \$2, at least 50; rolls back beyond 10 points more lost than won$/m,
+  );
 });
 
 it('prints JSON Schemas that accept what the parser accepts', async () => {

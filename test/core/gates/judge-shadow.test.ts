@@ -1,7 +1,7 @@
 import { NO_PAIRS, type PairCounts, type PairRow } from '../../../src/core/evidence/pair-counts';
 import { noStageEvidence, type StageEvidence } from '../../../src/core/evidence/stage-evidence';
 import { boundFor, type StagePairs, withPairs } from '../../../src/core/evidence/stage-pairs';
-import { judgeShadow } from '../../../src/core/gates/judge-shadow';
+import { judgeShadow } from '../../../src/core/gates/shadow/judge-shadow';
 import { stageRates } from '../../../src/core/gates/stage-rates';
 import type { StagePlan } from '../../../src/core/plan/plan';
 import { planSchema } from '../../../src/core/plan/plan-schema';

@@ -1,3 +1,4 @@
+import { withJudge } from '../../../src/core/evidence/judge-counts';
 import { NO_PAIRS } from '../../../src/core/evidence/pair-counts';
 import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
 import { withPairs } from '../../../src/core/evidence/stage-pairs';
@@ -31,6 +32,25 @@ describe('a shadow stage', () => {
       ...{ stage: 'shadow', share: 0, shadow: 0.05, shadowUsd: 2, pinned: false },
     });
     expect(world.decision).toMatchObject({ type: 'watch' });
+  });
+
+  it('has each gateway spend an equal part of what its judge may still cost', () => {
+    const judge = { provider: 'openai', model: 'arbiter', maxCostUsd: 3, rubric: 'Shorter is better.' };
+    const world = givenMigration({ stages: STAGES, judge }).reaches('shadow');
+    const order = {
+      provider: 'openai',
+      model: 'arbiter',
+      rubric: 'Shorter is better.',
+      sample: 0.1,
+      usd: 1.5,
+    };
+    expect(world.state.inEffect?.record.judge).toEqual(order);
+    const { evidence } = world.state.stage;
+    const judged = withJudge(evidence.judge, { rows: [[-1, 4, 5, 6]], unjudged: {}, costUsd: 1.2 });
+    world.watches({ evidence: { ...noStageEvidence(evidence.epoch), judge: judged }, verdict: inconclusive });
+    expect(world.state.judgeUsd).toBe(1.2);
+    world.reaches('canary');
+    expect(world.state.inEffect?.record).not.toHaveProperty('judge');
   });
 
   it('is left on a pass after its soak, for a stage whose copies are those of the configuration', () => {

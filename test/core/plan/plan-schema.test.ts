@@ -1,6 +1,7 @@
 import type { Configuration } from '../../../src/core/configuration/configuration-schema';
 import { InvalidDocument, parseDocument } from '../../../src/core/configuration/schema-parts';
 import { GUARDRAIL_WEIGHTS } from '../../../src/core/gates/alpha-spending';
+import { planJudgeProblems } from '../../../src/core/plan/judge/judge-problems';
 import { type StagePlan, stageKind, stageShareText } from '../../../src/core/plan/plan';
 import { planCohortProblems } from '../../../src/core/plan/plan-cohorts';
 import { planSchema } from '../../../src/core/plan/plan-schema';
@@ -711,6 +712,71 @@ describe('gates of cost and output tokens', () => {
     ['a number', { cost: 0.5 }, 'stages[1].gates.cost'],
   ])('refuse %s', (_, gates, message) => {
     expect(() => parseDocument(planSchema, planWith(gates), 'plan.yaml')).toThrow(message);
+  });
+});
+
+describe('a judge', () => {
+  const shadow = { name: 'shadow', mirror: '5%', maxCostUsd: 5 };
+  const judge = { provider: 'openai', model: 'gpt-4o', maxCostUsd: 2 };
+  const stages = [{ name: 'assess' }, shadow, { name: 'canary' }, { name: 'complete' }];
+
+  it('is of the stage that copies, with a tenth of its pairs, and has the alpha of outcomes', () => {
+    const plan = parse({ route: 'chat', judge, stages });
+    expect(plan.stages.map((stage) => stage.judge)).toEqual([
+      undefined,
+      { ...judge, sample: 0.1, harm: 0.1, minimum: 50 },
+      undefined,
+      undefined,
+    ]);
+    expect(plan.stages[1]?.alpha).toMatchObject({
+      ...{ rollback: expect.closeTo(0.02, 12), outcomes: expect.closeTo(0.005, 12) },
+    });
+  });
+
+  it.each([
+    [
+      'without a stage that copies',
+      { judge },
+      'judge: expected a stage with mirror, such as {name: shadow, mirror: 5%, maxCostUsd: 5}, whose pairs of answers it judges, got none',
+    ],
+    [
+      'of nothing',
+      { stages, judge: { ...judge, sample: 0 } },
+      'judge.sample: expected a part above 0, such as 10%',
+    ],
+    [
+      'for nothing',
+      { stages, judge: { ...judge, maxCostUsd: 0 } },
+      'judge.maxCostUsd: expected an amount above 0, such as 5',
+    ],
+  ])('is refused %s', (_, more, problem) => {
+    const [found, ...others] = problems({ route: 'chat', ...more });
+    expect(found?.startsWith(problem)).toBe(true);
+    expect(others).toEqual([]);
+  });
+
+  it.each([
+    ['nobody', { provider: 'nobody' }, 'judge.provider: expected one of openai, claude, got "nobody"'],
+    [
+      'claude',
+      { provider: 'claude' },
+      'judge.provider: expected a provider with dialect: openai, got claude with dialect: anthropic',
+    ],
+    [
+      'a model without a price',
+      { model: 'gpt-9' },
+      'judge.model: expected a price in providers.openai.prices, without which maxCostUsd cannot be kept, got none for "gpt-9"',
+    ],
+    ['a model with a price', {}, null],
+  ])('may be %s or not', (_, more, problem) => {
+    const prices = { 'gpt-4o': { inputPerMillion: 1, outputPerMillion: 2 } };
+    const providers = {
+      openai: { dialect: 'openai', prices },
+      claude: { dialect: 'anthropic', prices },
+    } as unknown as Configuration['providers'];
+    const plan = parse({ route: 'chat', stages, judge: { ...judge, ...more } });
+    const found = planJudgeProblems(plan, { providers }).map(({ path, message }) => `${path}: ${message}`);
+    expect(found).toEqual(problem === null ? [] : [problem]);
   });
 });
 

@@ -4,24 +4,49 @@ import type { Plan } from '../../../src/core/plan/plan';
 import { planSchema } from '../../../src/core/plan/plan-schema';
 import { MigrationHarness } from '../../support/migrations/migration-harness';
 import { quickPlan } from '../../support/migrations/quick-plan';
+import { type Fault, type FaultProvider, startFaultProvider } from '../../support/providers/fault-provider';
 
 jest.setTimeout(180_000);
 
 let harness: MigrationHarness;
+let judge: FaultProvider;
+
+/** Says that the longer answer is better, whatever its place. */
+const prefersLonger: Fault = ({ response, body }) => {
+  const shown = JSON.parse(JSON.parse(body).messages[1].content) as Record<'A' | 'B', string>;
+  const better = shown.A.length > shown.B.length ? 'A' : 'B';
+  const message = { role: 'assistant', content: JSON.stringify({ better }) };
+  const usage = { prompt_tokens: 100, completion_tokens: 10, total_tokens: 110 };
+  const choices = [{ index: 0, message, finish_reason: 'stop' }];
+  response.setHeader('content-type', 'application/json');
+  response.end(
+    JSON.stringify({ id: 'j', object: 'chat.completion', created: 1, model: 'arbiter', choices, usage }),
+  );
+};
 
 beforeAll(async () => {
-  harness = await MigrationHarness.start({ routes: ['good', 'bad', 'spent'], prices: true });
+  judge = await startFaultProvider(prefersLonger);
+  const prices = { arbiter: { inputPerMillion: 1, outputPerMillion: 2 } };
+  harness = await MigrationHarness.start({
+    ...{ routes: ['good', 'bad', 'spent', 'judged'], prices: true },
+    providers: { judge: { baseUrl: judge.url, auth: { bearer: 'env:JUDGE_KEY' }, prices } },
+    secrets: { JUDGE_KEY: 'the-key-of-the-judge' },
+  });
   await harness.startWorker();
 });
 const started: { stop(): Promise<unknown> }[] = [];
 afterEach(async () => {
   harness.candidate.behaviour.failureRatio = 0;
+  harness.candidate.behaviour.tokens = harness.legacy.behaviour.tokens;
   for (const load of started.splice(0)) await load.stop();
 });
-afterAll(() => harness?.stop());
+afterAll(async () => {
+  await harness?.stop();
+  await judge?.stop();
+});
 
 /** The quick plan with a stage that copies everything, behind assess. */
-function shadowPlan(route: string, said: object = {}): Plan {
+function shadowPlan(route: string, said: object = {}, plan: object = {}): Plan {
   const quick = quickPlan(route);
   const [assess, ...moving] = quick.stages;
   const copying = {
@@ -34,7 +59,7 @@ function shadowPlan(route: string, said: object = {}): Plan {
     ...said,
   };
   const stages = [{ name: 'assess' }, copying, { name: 'canary' }, { name: 'complete' }];
-  const shadow = planSchema.parse({ route, stages }).stages[1];
+  const shadow = planSchema.parse({ route, stages, ...plan }).stages[1];
   return { ...quick, stages: [assess, shadow, ...moving] as Plan['stages'] };
 }
 
@@ -123,4 +148,26 @@ it('stops copying once it has spent what it may, holds, and says so', async () =
     .at(-1)
     ?.metrics.find(({ metric }) => metric === 'copies');
   expect(usd?.candidate).toBeLessThan(0.0012);
+});
+
+it('rejects a candidate whose answers a judge likes less, and keeps nothing of what they said', async () => {
+  harness.candidate.behaviour.tokens = harness.legacy.behaviour.tokens - 2;
+  const load = callers('judged');
+  const asked = { provider: 'judge', model: 'arbiter', sample: 1, maxCostUsd: 1, minimum: 10 };
+  await harness.begin(shadowPlan('judged', { soak: '5m' }, { judge: asked }));
+  const status = await harness.until('judged', ({ phase }) => phase === 'closed');
+  expect(status).toMatchObject({ outcome: 'rolled back' });
+  expect(status.ending?.cause ?? '').toMatch(
+    /^of \d+ pairs that arbiter judged the candidate lost \d+ and won 0: 100 points more lost than won, allowed 10 points/,
+  );
+  expect(await load.stop()).toMatchObject({ candidate: 0, failures: 0 });
+  const verdicts = await harness.client.verdicts('judged');
+  const { judged } = verdicts.at(-1)?.metrics.find(({ metric }) => metric === 'pairs judged') ?? {};
+  expect(judged).toMatchObject({ won: 0, lost: expect.any(Number), tied: 0 });
+  expect(judged?.costUsd).toBeGreaterThanOrEqual((judged?.lost ?? 0) * 2 * 0.00012 - 1e-6);
+  // The answers begin with these words, and the questions with those.
+  expect(judge.bodies.some((body) => body.includes('Traffic moves') && body.includes('asks question'))).toBe(
+    true,
+  );
+  expect(JSON.stringify(verdicts)).not.toMatch(/Traffic moves|asks question/);
 });

@@ -48,6 +48,8 @@ export interface HarnessOptions {
   readonly secrets?: Readonly<Record<string, string>>;
   /** Whether the models of both providers have prices; they have none when absent. */
   readonly prices?: boolean;
+  /** Further providers of the configuration. */
+  readonly providers?: Readonly<Record<string, unknown>>;
   /** Lines such as `stickyKey: body` for every route. */
   readonly route?: Readonly<Record<string, unknown>>;
 }
@@ -189,6 +191,7 @@ export class MigrationHarness {
       providers: {
         'old-llm': provider(this.legacy.url, 'env:LEGACY_KEY', MODEL),
         [CANDIDATE]: provider(this.candidate.url, 'env:CANDIDATE_KEY', 'new-model'),
+        ...this.options.providers,
       },
       routes: Object.fromEntries(this.#routes.map((name) => [name, route])),
       ...(this.options.discovery === true

@@ -40,6 +40,8 @@ export class Call implements ActiveCall, AnsweredCall {
   bodyBytes = 0;
   /** The body is needed by an attempt that goes on when the call is over. */
   keepsBody = false;
+  /** Uniform in [0, 1): copied to the candidate below what the routing asks for; 1 where nothing is copied. */
+  copyDraw = 1;
   readonly memory: MemoryAccount;
   readonly dialect: Dialect;
   readonly record: CallRecord;

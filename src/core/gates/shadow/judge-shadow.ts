@@ -1,5 +1,5 @@
-import type { BreachClass } from '../evidence/evidence';
-import { RATIO_BOUNDS, type RatioAspect } from '../evidence/pair-counts';
+import type { BreachClass } from '../../evidence/evidence';
+import { RATIO_BOUNDS, type RatioAspect } from '../../evidence/pair-counts';
 import {
   addSums,
   boundFor,
@@ -8,11 +8,11 @@ import {
   pairBuckets,
   pairSums,
   type StagePairs,
-} from '../evidence/stage-pairs';
-import type { StagePlan } from '../plan/plan';
-import { type DetectorState, detect } from '../statistics/change-detector';
-import { designEffect } from '../statistics/design-effect';
-import { meanAbove, meanBelow } from '../statistics/mean-difference';
+} from '../../evidence/stage-pairs';
+import type { StagePlan } from '../../plan/plan';
+import { type DetectorState, detect } from '../../statistics/change-detector';
+import { designEffect } from '../../statistics/design-effect';
+import { meanAbove, meanBelow } from '../../statistics/mean-difference';
 import {
   eValueOf,
   evidenceText,
@@ -22,10 +22,11 @@ import {
   pointsText,
   SEEMING,
   shownHarm,
-} from './gate-metric';
-import { clusterText, type Judged } from './stage-rates';
-import { type MetricVerdict, PAIRS } from './verdict';
-import { BREACH_TEXTS } from './verdict-text';
+} from '../gate-metric';
+import { clusterText, type Judged } from '../stage-rates';
+import { type MetricVerdict, PAIRS } from '../verdict';
+import { BREACH_TEXTS } from '../verdict-text';
+import { judgePreference } from './judge-preference';
 
 /** How a stage that only copies divides its chance of a false rejection: answers, and what half of the pairs show. */
 const ANSWERS_PART = 2 / 3;
@@ -50,6 +51,7 @@ export function judgeShadow(judged: Judged): MetricVerdict[] {
     ...(['outputTokens', 'cost'] as const).map((aspect) =>
       judgeRatio(judged, seen, aspect, stage.gates[aspect] ?? null),
     ),
+    ...judgePreference(judged),
     ...decisionsShown(seen),
     minimumPairs(stage, seen),
     copiesShown(stage, seen),
