@@ -27,8 +27,8 @@ export function registerAmend(program: Command): void {
     .addHelpText(
       'after',
       '\nShows what changes, and asks. Needs --reason. Can be amended: rollout hours and notifications; soak, windows,\n' +
-        'minimums and deadlines of the current stage (a deadline only to a later time) and of stages ahead; margins and\n' +
-        'burn-in of stages that were never entered; a stage added ahead. What was judged stays as it is. Nothing is raised\n' +
+        'minimums and deadlines of the current stage (a deadline only to a later time) and of stages ahead; what a stage\n' +
+        'that copies may cost, above what it has; margins and burn-in of stages that were never entered; a stage added ahead. What was judged stays as it is. Nothing is raised\n' +
         'before a window under the new plan has ended.\n' +
         'Exit code 3: it is refused; the reason names each field.\n' +
         '\nExamples:\n  cutover amend --plan plan.yaml --dry-run\n' +

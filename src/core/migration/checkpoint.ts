@@ -18,7 +18,9 @@ export type RoutingCause =
   | 'emergency'
   | 'reapply'
   | 'restore'
-  | 'new salt';
+  | 'new salt'
+  /** Another limit on what the copies of the stage under way, or their judge, may cost. */
+  | 'budget';
 
 interface CheckpointBase {
   readonly seq: number;

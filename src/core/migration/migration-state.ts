@@ -119,6 +119,8 @@ export interface StageProgress {
   readonly held: { readonly atMs: number; readonly reason: string } | null;
   /** Set by `reevaluate` until the next verdict. */
   readonly reevaluating: boolean;
+  /** Another limit on its costs was amended, of which gateways hear once the window under way has ended. Absent: none. */
+  readonly newBudget?: true;
   /** What a resume has accepted: it is counted anew from the end of the window under way. Absent: nothing. */
   readonly accepted?: AcceptedCause;
   /** When the stage first passed with its soak behind it: its deadline never rolls it back then. */

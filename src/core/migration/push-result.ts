@@ -1,6 +1,7 @@
 import { type StagePlan, stageKind } from '../plan/plan';
 import { withDrifts } from '../routing/drift';
 import { highestOf } from '../routing/routing';
+import { underNewBudget } from './amendment/new-budget';
 import { append } from './checkpoint';
 import type { ApplyResult } from './events';
 import { goneGateways, silentIn, withLocated } from './gateway-roster';
@@ -130,13 +131,16 @@ function tookEffect(state: Settling, result: ApplyResult, atMs: number): Migrati
       missing.length === 0 && result.drift === null
         ? { share: effective.share, pinned: effective.pinned }
         : state.mayHold,
-    stage: {
-      ...enteredStage(atMs, effective.epoch),
-      ...(pending.cause === 'step'
-        ? nextStep(state, atMs)
-        : entryOf(state, effective.share > 0 || isShadow(stage))),
-    },
-    lapses: pending.cause === 'step' ? state.lapses : [],
+    stage:
+      pending.cause === 'budget'
+        ? underNewBudget(state, effective.epoch)
+        : {
+            ...enteredStage(atMs, effective.epoch),
+            ...(pending.cause === 'step'
+              ? nextStep(state, atMs)
+              : entryOf(state, effective.share > 0 || isShadow(stage))),
+          },
+    lapses: pending.cause === 'step' || pending.cause === 'budget' ? state.lapses : [],
     retry: null,
     settled: [],
     paused: pending.pauseOnEntry

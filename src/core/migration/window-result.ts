@@ -13,6 +13,7 @@ import { stageKind } from '../plan/plan';
 import { driftsAfter, driftsOf, withDrifts, withoutLatch } from '../routing/drift';
 import { highestOf } from '../routing/routing';
 import { DAY_MS } from '../text/duration';
+import { withNewBudget } from './amendment/new-budget';
 import { rollBackByItself } from './automatic-rollback';
 import type { WindowResult } from './events';
 import { silentIn, withLocated, withRoster } from './gateway-roster';
@@ -66,7 +67,7 @@ export function applyWindow(state: MigrationState, window: WindowResult, atMs: n
     next = pauseBecause(next, { atMs, by: 'cutover', reason, cause: pauseCause(window.verdict) });
   }
   if (next.phase === 'handover') return closeWhenSettled(next, window, atMs);
-  return holdIfSpent(advanceIfDue(applyDeadlines(next, atMs), atMs), atMs);
+  return withNewBudget(holdIfSpent(advanceIfDue(applyDeadlines(next, atMs), atMs), atMs), atMs);
 }
 
 /** A stage whose copies have cost what they may, and that has not passed, learns nothing more by itself. */

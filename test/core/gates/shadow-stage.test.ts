@@ -3,7 +3,12 @@ import { NO_PAIRS } from '../../../src/core/evidence/pair-counts';
 import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
 import { withPairs } from '../../../src/core/evidence/stage-pairs';
 import { judgedStage } from '../../../src/core/gates/judged-stage';
-import { givenMigration, HOUR_MS, type MigrationWorld } from '../../support/migrations/migration-world';
+import {
+  aPlan,
+  givenMigration,
+  HOUR_MS,
+  type MigrationWorld,
+} from '../../support/migrations/migration-world';
 
 const STAGES = [
   { name: 'assess' },
@@ -93,6 +98,71 @@ describe('a shadow stage', () => {
     expect(world.decision).toMatchObject({ type: 'wait', why: 'held until an operator decides' });
     world.overrides();
     expect(world.state.pending?.record).toMatchObject({ stage: 'canary', share: 0.1 });
+  });
+
+  const withLimits = (maxCostUsd: number, more: object = {}) =>
+    aPlan({ stages: STAGES.map((stage) => ('mirror' in stage ? { ...stage, maxCostUsd } : stage)), ...more });
+  const raises = (world: MigrationWorld, plan: object) =>
+    world.says('amend', { plan, by: 'ana', reason: 'more copies' });
+
+  it('gets more money while it runs, once its window has ended, and keeps what it has counted', () => {
+    const world = givenShadow();
+    world.watches({ evidence: spent(world, 3), verdict: inconclusive });
+    const { epoch = 0 } = world.state.inEffect?.record ?? {};
+    raises(world, withLimits(10));
+    expect(world.lastRefusal).toBe('');
+    expect(world.decision.type).toBe('watch');
+    expect(world.state.inEffect?.record).toMatchObject({ epoch, shadowUsd: 2 });
+    world.watches({ evidence: spent(world, 0.5), verdict: inconclusive });
+    expect(world.checkpoints.at(-1)).toMatchObject({ kind: 'intended', cause: 'budget', share: 0 });
+    const before = world.state.stage;
+    world.applies();
+    expect(world.state.inEffect?.record).toMatchObject({
+      epoch: epoch + 1,
+      share: 0,
+      shadow: 0.05,
+      shadowUsd: 3.25,
+    });
+    expect(world.state.stage).toMatchObject({
+      enteredAtMs: before.enteredAtMs,
+      entry: 1,
+      windows: before.windows,
+    });
+    expect(world.state.stage.evidence).toEqual({ ...before.evidence, epoch: epoch + 1 });
+    expect(world.state.stage.cursors).toEqual({});
+    expect(world.state.stage).not.toHaveProperty('newBudget');
+    world.watches({ evidence: spent(world, 0.5), verdict: inconclusive });
+    expect(world.state.copiesUsd).toBe(4);
+    expect(world.reaches('canary').share).toBe(0.1);
+  });
+
+  it('goes on with more money where it was held because it had none, at once', () => {
+    const world = givenShadow();
+    world.watches({ ended: 'budget spent', evidence: spent(world, 4.5), verdict: inconclusive });
+    expect(world.decision.type).toBe('wait');
+    raises(world, withLimits(10));
+    expect(world.state.stage.held).toBeNull();
+    expect(world.state.pending).toMatchObject({ cause: 'budget', record: { shadowUsd: 2.75 } });
+    expect(world.applies().decision.type).toBe('watch');
+  });
+
+  it('never gets less than it has spent', () => {
+    const world = givenShadow();
+    world.watches({ evidence: spent(world, 3), verdict: inconclusive });
+    raises(world, withLimits(2.5));
+    expect(world.lastRefusal).toBe('shadow.maxCostUsd: expected more than the $3 that were spent already');
+    raises(world, withLimits(3.5));
+    expect(world.state.plan.stages[1]?.maxCostUsd).toBe(3.5);
+  });
+
+  it('may let its judge cost more, and nothing else of it change', () => {
+    const judge = { provider: 'openai', model: 'arbiter', maxCostUsd: 3 };
+    const world = givenMigration({ stages: STAGES, judge }).reaches('shadow');
+    raises(world, withLimits(4, { judge: { ...judge, model: 'other' } }));
+    expect(world.lastRefusal).toContain('shadow.judge.model: cannot be amended');
+    raises(world, withLimits(4, { judge: { ...judge, maxCostUsd: 5 } }));
+    world.watches({ verdict: inconclusive }).applies();
+    expect(world.state.inEffect?.record.judge).toMatchObject({ usd: 2.5, model: 'arbiter' });
   });
 
   it('is left by a pass that its last money has bought', () => {

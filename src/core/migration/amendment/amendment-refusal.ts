@@ -4,6 +4,7 @@ import { digestOf } from '../../record/digest';
 import { routingEffectsOf } from '../checkpoint';
 import { follows, type MigrationState, stageAt } from '../migration-state';
 import { amendedPlanProblem } from './amended-plan';
+import { LIMITS, limitRefusal } from './new-budget';
 
 /** A plan that is to replace the one by which a migration runs. */
 export interface Amendment {
@@ -79,6 +80,7 @@ function changeRefusal(state: MigrationState, after: Plan, change: PlanChange): 
     return addedRefusal(state, after, stage);
   }
   if (index < state.stageIndex || state.phase === 'handover') return 'the stage was judged already';
+  if (LIMITS.includes(path)) return limitRefusal(state, change);
   if (OF_ENTERED.includes(path)) return index === state.stageIndex ? earlierRefusal(change) : null;
   if (!OF_AHEAD.includes(path.split('.')[0] as string)) {
     return 'cannot be amended: roll back and start anew with this plan';

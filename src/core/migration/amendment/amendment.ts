@@ -2,11 +2,12 @@ import { runsOf } from '../../effects/effect-runs';
 import type { Plan, StagePlan } from '../../plan/plan';
 import { changeText, type PlanChange, planChanges } from '../../plan/plan-change';
 import { digestOf } from '../../record/digest';
-import { type MigrationState, stageAt } from '../migration-state';
+import { hasSpentCopies, type MigrationState, stageAt } from '../migration-state';
 import { record } from '../routing-change';
 import { takeBack } from '../stage-exit';
 import { amendedPlanProblem } from './amended-plan';
 import { type Amendment, amendmentRefusal } from './amendment-refusal';
+import { LIMITS, withNewBudget } from './new-budget';
 
 /** What an amendment would do now: shown before it is asked for. */
 export interface AmendmentPreview {
@@ -58,8 +59,9 @@ export function amend(
   const changed = (stage: string | null, path: string) =>
     changes.some((change) => change.stage === stage && change.path === path);
   const { name } = stageAt(plan, state.stageIndex);
+  const limits = LIMITS.filter((path) => changed(name, path));
   const again = takeBack(amended, 'the plan was amended', note.atMs);
-  return {
+  const next: MigrationState = {
     ...again,
     retry: null,
     promotion: null,
@@ -67,10 +69,12 @@ export function amend(
       ...again.stage,
       verdict: null,
       ...(changed(null, 'rollout') ? { notBefore: null } : {}),
-      // Held at a deadline that now comes later.
-      ...(changed(name, 'deadline.holdMs') ? { held: null } : {}),
+      // Held at a deadline that now comes later, or by a limit that is now another one.
+      ...(changed(name, 'deadline.holdMs') || limits.length > 0 ? { held: null } : {}),
+      ...(limits.length > 0 ? { newBudget: true as const } : {}),
     },
   };
+  return hasSpentCopies(state) ? withNewBudget(next, note.atMs) : next;
 }
 
 /** Effects and questions keep the stage that they are about. */
