@@ -227,6 +227,8 @@ interface LateTraffic {
   readonly rate: Readonly<Record<'legacy' | 'candidate', number>>;
   /** Keys that are always of one opinion; null: every request by itself. */
   readonly keys: number | null;
+  /** At how many gateways each outcome is reported, and so counted; one when absent. */
+  readonly gateways?: number;
 }
 
 const DAY = 48;
@@ -257,8 +259,12 @@ function watch(stage: StagePlan, traffic: LateTraffic, random: Random, deflates 
       const side = key === null ? drawn : (sides[key] ?? drawn);
       const value = (key === null ? random() : (opinions[key] ?? 0)) < traffic.rate[side];
       const at = window + Math.floor(random() * (value ? DAY / 2 : DAY));
-      const bucket = key === null || !deflates ? Math.floor(random() * 64) : key % 64;
-      tallies[at]?.add({ epoch: 1, side, bucket, name: 'solved', value, request: null });
+      const own = Math.floor(random() * 64);
+      for (let gateway = 0; gateway < (traffic.gateways ?? 1); gateway += 1) {
+        const drawnAgain = gateway === 0 || deflates ? own : Math.floor(random() * 64);
+        const bucket = key === null || !deflates ? drawnAgain : key % 64;
+        tallies[at]?.add({ epoch: 1, side, bucket, name: 'solved', value, request: null });
+      }
     }
     const counts = tallies[window]?.since(new OutcomeTally()) ?? [];
     moved += counts[0]?.candidate.booleans[0] ?? 0;
@@ -305,6 +311,21 @@ describe('outcomes that come up to a day late', () => {
     });
     const mean = found.reduce((sum, count) => sum + count, 0) / found.length;
     expect(mean).toBeLessThan(2_000);
+  });
+
+  it('that are reported at four gateways each count as what they are worth, because copies share a bucket', () => {
+    const runs = 40;
+    const found = { deflated: 0, undeflated: 0 };
+    for (let run = 0; run < runs; run += 1) {
+      const traffic = {
+        ...{ share: 0.5, windows: 96, reports: 60, keys: null, gateways: 4 },
+        rate: { legacy: 0.7, candidate: 0.67 },
+      };
+      found.deflated += Number(watch(stage, traffic, seededRandom(run + 1)).harm !== null);
+      found.undeflated += Number(watch(stage, traffic, seededRandom(run + 1), false).harm !== null);
+    }
+    expect(found.deflated).toBeLessThanOrEqual(mostFalseDecisions(runs, ALPHA));
+    expect(found.undeflated).toBeGreaterThan(mostFalseDecisions(runs, ALPHA));
   });
 
   it('of keys that are of one opinion are deflated; as if every one were by itself they would be wrong too often', () => {
