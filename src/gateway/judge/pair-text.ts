@@ -5,7 +5,7 @@ import { readChoices } from '../contract/read-choices';
 import { parseObject } from '../request/request-facts';
 
 /** Longer requests and answers are shown to no judge. */
-export const JUDGED_MOST_BYTES = 65_536;
+const JUDGED_MOST_BYTES = 65_536;
 
 /** What a request asks, as text; null for one that says nothing that could be shown. */
 export function askedText(body: Buffer): string | null {
