@@ -5,8 +5,9 @@ import {
   type HandoverDirection,
   handoverFindings,
   handoverQuestion,
+  historyRepairs,
   openedConversation,
-  plainMessages,
+  repaired,
   withAnswer,
   withNextTurn,
 } from '../core/assessment/handover-conversation';
@@ -62,8 +63,12 @@ async function probeDirection(ask: Ask, madeBy: Side): Promise<HandoverDirection
     if (!reply.ok) {
       const facts = { ...base, tools, added, error: reply.error };
       if (reply.failure !== 'status_4xx') return { ...facts, outcome: 'unknown' };
-      const plain = added.length === 0 ? null : await ask(other, plainMessages(history), made.tools);
-      return { ...facts, outcome: 'refused', acceptedPlain: plain === null ? null : plain.ok };
+      const repairs = historyRepairs(history);
+      for (const repair of repairs) {
+        const again = await ask(other, repaired(history, repair), made.tools);
+        if (again.ok) return { ...facts, outcome: 'refused', acceptedPlain: true, repair };
+      }
+      return { ...facts, outcome: 'refused', acceptedPlain: repairs.length === 0 ? null : false };
     }
     if (isLast) return { ...base, outcome: 'accepted', tools, added };
     const next = await ask(madeBy, history, made.tools);

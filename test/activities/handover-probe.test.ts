@@ -118,6 +118,40 @@ it('replays messages as they came, and asks a person when legacy refuses what th
   });
 });
 
+it('names the form of ids that the other provider insists on, together with what it refuses besides', async () => {
+  const insisting =
+    (form: RegExp) =>
+    (request: ScriptedRequest): ScriptedAnswer => {
+      const ids = request.body.messages?.flatMap(({ tool_call_id: id }) =>
+        typeof id === 'string' ? [id] : [],
+      );
+      return ids?.every((id) => form.test(id)) === false
+        ? { status: 400, error: 'tool_call_id has another form' }
+        : refusing('reasoning_content', shopkeeper)(request);
+    };
+  legacy.script = reasoning;
+  candidate.script = insisting(/^[a-zA-Z0-9]{9}$/);
+  const nine = await probed();
+  expect(nine.directions[1]).toMatchObject({
+    acceptedPlain: true,
+    repair: { drop: ['reasoning_content'], toolCallIds: { prefix: '', length: 9 } },
+  });
+  expect(nine.findings.map(({ text }) => text)).toEqual([
+    expect.stringContaining(
+      'it accepts them without "reasoning_content" and with other ids of tool calls (parameters: {history: {drop: [reasoning_content], toolCallIds: {length: 9}}})',
+    ),
+  ]);
+  legacy.script = shopkeeper;
+  candidate.script = insisting(/^toolu_/);
+  expect((await probed()).findings.map(({ text }) => text)).toEqual([
+    expect.stringContaining('(parameters: {history: {toolCallIds: {prefix: toolu_, length: 30}}})'),
+  ]);
+  candidate.script = insisting(/^never$/);
+  const none = await probed();
+  expect(none.directions[1]).toMatchObject({ outcome: 'refused', acceptedPlain: false });
+  expect(none.findings.map(({ text }) => text).join()).not.toContain('history');
+});
+
 it('warns only, when the candidate refuses legacy’s conversations and is given new ones alone', async () => {
   legacy.script = reasoning;
   candidate.script = refusing('reasoning_content', shopkeeper);

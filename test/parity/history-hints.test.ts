@@ -57,7 +57,7 @@ it('names the rule that makes a refused conversation pass, tried once', async ()
   candidate.script = refusing('reasoning_content');
   const { notes, calls } = await compared();
   expect(notes[0]).toBe(
-    'the candidate refuses conversations with "reasoning_content" in assistant messages and accepts them without (parameters: {history: {drop: [reasoning_content]}})',
+    'the candidate refuses conversations with what another provider added, and accepts them without "reasoning_content" (parameters: {history: {drop: [reasoning_content]}})',
   );
   expect(calls).toBe(3 * 3 + 1);
   expect(candidate.bodies).toHaveLength(3 + 1);

@@ -1,3 +1,5 @@
+import { followHistory } from '../configuration/history-rules';
+import type { ToolCallIds } from '../configuration/tool-call-ids';
 import type { Side } from '../routing/routing';
 import type { Finding } from './finding';
 import type { Answer, ChatQuestion, Message } from './question';
@@ -69,12 +71,51 @@ export function addedFields(messages: readonly Message[]): string[] {
   return [...new Set(fields)].sort();
 }
 
-/** The conversation with nothing but the fields that every provider knows. */
-export function plainMessages(messages: readonly Message[]): readonly Message[] {
-  return messages.map((message) => {
-    const known = Object.entries(message).filter(([name]) => STANDARD.includes(name));
-    return { ...Object.fromEntries(known), role: message.role };
-  });
+/** Rules for what a maker adds to its conversations, that may make a refused one pass. */
+export interface HistoryRepair {
+  readonly drop: readonly string[];
+  readonly toolCallIds?: ToolCallIds;
+}
+
+/** Forms that providers are known to insist on: nine letters and digits, or a prefix. */
+const ID_FORMS: readonly ToolCallIds[] = [
+  { prefix: '', length: 9 },
+  { prefix: 'call_', length: 29 },
+  { prefix: 'toolu_', length: 30 },
+];
+
+/** What is worth a try, the smaller first; each is asked once. */
+export function historyRepairs(messages: readonly Message[]): readonly HistoryRepair[] {
+  const drop = addedFields(messages.filter(({ role }) => role === 'assistant'));
+  const hasCalls = messages.some((message) => Array.isArray(message['tool_calls']));
+  return [
+    ...(drop.length === 0 ? [] : [{ drop }]),
+    ...(hasCalls ? ID_FORMS.map((toolCallIds) => ({ drop, toolCallIds })) : []),
+  ];
+}
+
+/** The conversation as the rules leave it. */
+export function repaired(
+  messages: readonly Message[],
+  { drop, toolCallIds }: HistoryRepair,
+): readonly Message[] {
+  const rules = { rename: {}, drop, ...(toolCallIds === undefined ? {} : { toolCallIds }) };
+  return followHistory(messages, rules);
+}
+
+/** What a provider accepts, and the rule of the configuration that says so. */
+export function repairText(
+  { drop, toolCallIds }: HistoryRepair,
+  rules: 'parameters' | 'legacyParameters',
+): string {
+  const without = drop.length === 0 ? [] : [`without ${drop.map((field) => `"${field}"`).join(', ')}`];
+  const fields = drop.length === 0 ? [] : [`drop: [${drop.join(', ')}]`];
+  if (toolCallIds !== undefined) {
+    const { prefix, length } = toolCallIds;
+    without.push('with other ids of tool calls');
+    fields.push(`toolCallIds: {${prefix === '' ? '' : `prefix: ${prefix}, `}length: ${length}}`);
+  }
+  return `${without.join(' and ')} (${rules}: {history: {${fields.join(', ')}}})`;
 }
 
 /** What became of conversations that one provider began and the other went on with. */
@@ -91,8 +132,10 @@ export interface HandoverDirection {
   readonly tools: boolean;
   /** Fields that the maker adds to its messages. */
   readonly added: readonly string[];
-  /** Whether what was refused is accepted without those fields; null where it was not asked. */
+  /** Whether what was refused is accepted by a rule for what the maker adds; null where none was tried. */
   readonly acceptedPlain: boolean | null;
+  /** The rule by which it is accepted. Absent: none, or found by an older release. */
+  readonly repair?: HistoryRepair;
   /** Class and status of the failure; null when all was accepted. */
   readonly error: string | null;
 }
@@ -104,6 +147,7 @@ export function handoverFindings(
 ): Finding[] {
   return directions.flatMap((direction): Finding[] => {
     const { madeBy, outcome, tools, added, acceptedPlain, error } = direction;
+    const { repair = acceptedPlain === true && added.length > 0 ? { drop: added } : null } = direction;
     const [maker, other] = madeBy === 'legacy' ? ['legacy', 'the candidate'] : ['the candidate', 'legacy'];
     const noTools: Finding[] = tools
       ? []
@@ -113,10 +157,7 @@ export function handoverFindings(
       return [{ kind: 'doubt', text: `handover from ${maker} could not be probed (${error})` }];
     }
     const rules = madeBy === 'legacy' ? 'parameters' : 'legacyParameters';
-    const cause =
-      acceptedPlain === true && added.length > 0
-        ? `; it accepts them without ${added.map((field) => `"${field}"`).join(', ')} (${rules}: {history: {drop: [${added.join(', ')}]}})`
-        : '';
+    const cause = repair === null ? '' : `; it accepts them ${repairText(repair, rules)}`;
     const refusal = `${other} refuses conversations that ${maker} made (${error})${cause}`;
     if (madeBy === 'candidate') {
       const text = `${refusal}: a rollback would break live conversations`;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isJsonObject } from '../text/json-object';
+import { followHistory, type HistoryRules, renamedFields } from './history-rules';
 
 /** More levels than any parameter has; YAML can make an object that contains itself. */
 const MOST_LEVELS = 32;
@@ -24,6 +25,26 @@ const OF_MESSAGES = new Set([
   'tool_call_id',
 ]);
 
+/** Fewer, and two ids of a conversation could become one. */
+const FEWEST_DIGITS = 9;
+/** As many as a SHA-256 has bytes. */
+const MOST_DIGITS = 32;
+
+/** The form of a tool call's id: a prefix, then letters and digits up to a length. */
+const toolCallIdsSchema = z
+  .strictObject({
+    prefix: z
+      .string()
+      .regex(/^[A-Za-z0-9_-]{0,16}$/, 'expected at most 16 letters, digits, dashes and underscores')
+      .default('')
+      .describe('How each id begins, such as call_ or toolu_.'),
+    length: z.int().describe('Characters of an id, the prefix included.'),
+  })
+  .refine(
+    ({ prefix, length }) => length - prefix.length >= FEWEST_DIGITS && length - prefix.length <= MOST_DIGITS,
+    { path: ['length'], error: `expected ${FEWEST_DIGITS} to ${MOST_DIGITS} characters after the prefix` },
+  );
+
 function historyRulesSchema(provider: string) {
   return z
     .strictObject({
@@ -35,6 +56,11 @@ function historyRulesSchema(provider: string) {
         .array(z.string())
         .default([])
         .describe(`Fields of assistant messages that ${provider} does not take, such as reasoning_content.`),
+      toolCallIds: toolCallIdsSchema
+        .optional()
+        .describe(
+          `The ids of tool calls that ${provider} takes, such as {length: 9} or {prefix: call_, length: 29}. An id of another form is replaced by one that follows from it, in calls and in their results.`,
+        ),
     })
     .superRefine(({ rename, drop }, context) => {
       const check = (path: (string | number)[], name: string) => {
@@ -95,16 +121,16 @@ export function requestRulesSchema(provider: string) {
 }
 
 export type RequestRules = z.output<ReturnType<typeof requestRulesSchema>>;
-export type HistoryRules = NonNullable<RequestRules['history']>;
 
 /** Whether rules change nothing. */
 export function isEmpty({ rename, drop, set, history }: RequestRules): boolean {
   return drop.length === 0 && !hasKeys(rename) && !hasKeys(set) && !changesHistory(history);
 }
 
-/** Whether rules change what assistants said. */
+/** Whether rules change the messages of a conversation. */
 export function changesHistory(history: HistoryRules | undefined): history is HistoryRules {
-  return history !== undefined && (history.drop.length > 0 || hasKeys(history.rename));
+  if (history === undefined) return false;
+  return history.drop.length > 0 || hasKeys(history.rename) || history.toolCallIds !== undefined;
 }
 
 /** A parsed body by the rules, as the gateway rewrites the bytes of one. */
@@ -114,25 +140,9 @@ export function followRules(body: object, rules: RequestRules): Record<string, u
   const { history } = rules;
   const messages = fields.get('messages');
   if (changesHistory(history) && Array.isArray(messages)) {
-    fields.set(
-      'messages',
-      messages.map((message: unknown) =>
-        isJsonObject(message) && message['role'] === 'assistant'
-          ? Object.fromEntries(renamedFields(message, history))
-          : message,
-      ),
-    );
+    fields.set('messages', followHistory(messages, history));
   }
   return Object.fromEntries(fields);
-}
-
-function renamedFields(object: object, { rename, drop }: HistoryRules): Map<string, unknown> {
-  const fields = new Map<string, unknown>();
-  for (const [name, value] of Object.entries(object)) {
-    const renamed = Object.hasOwn(rename, name) ? (rename[name] as string) : name;
-    if (!drop.includes(name) && !drop.includes(renamed)) fields.set(renamed, value);
-  }
-  return fields;
 }
 
 /** Objects are merged as RFC 7396 does it, but null is a value like any other and removes nothing. */

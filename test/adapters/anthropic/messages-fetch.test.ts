@@ -2,9 +2,10 @@ import { readModelList } from '../../../src/adapters/openai/model-list';
 import { providerInquiry } from '../../../src/adapters/openai/provider-inquiry';
 import { createProviderProbes } from '../../../src/adapters/openai/provider-probe';
 import {
+  addedFields,
   handoverQuestion,
   openedConversation,
-  plainMessages,
+  repaired,
   withAnswer,
 } from '../../../src/core/assessment/handover-conversation';
 import type { Message } from '../../../src/core/assessment/question';
@@ -234,7 +235,7 @@ describe('a conversation that is handed over', () => {
       role: 'user',
       content: [{ type: 'tool_result', tool_use_id: 'toolu_1' }],
     });
-    await next(plainMessages(history));
+    await next(repaired(history, { drop: addedFields(history) }));
     expect(turn(1)).toEqual({ role: 'assistant', content: [{ type: 'text', text: 'A moment.' }, call] });
   });
 });
