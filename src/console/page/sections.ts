@@ -17,7 +17,7 @@ import {
 } from '../view/number-text';
 import type { OrderView } from '../view/order';
 import { outlookText } from '../view/outlook';
-import type { SidesView, SideView } from '../view/side-view';
+import type { CohortView, SidesView, SideView } from '../view/side-view';
 import { bar, type Child, h } from './element';
 import { ago, moment, ticking } from './moment';
 
@@ -160,9 +160,22 @@ export function sidesElement(sides: SidesView, providers: ProviderNames): HTMLEl
     ['Cost', costText],
     ['Probes', ({ probes }) => probesText(probes)],
   ];
-  const { legacy, candidate, source, rescued } = sides;
+  const { legacy, candidate, source, rescued, cohort } = sides;
   const empty = (cell: Child) => cell === '–';
-  const shown = rows.filter(([, cell]) => !(empty(cell(legacy)) && empty(cell(candidate))));
+  const arms = rows
+    .map(([name, cell]): [string, Child, Child] => [name, cell(legacy), cell(candidate)])
+    .filter(([, ...cells]) => !cells.every(empty));
+  const ofCohort = cohort === undefined ? [] : rows.filter(([name]) => name !== 'Probes');
+  const shown = [
+    ...arms,
+    ...ofCohort
+      .map(([name, cell]): [string, Child, Child] => [
+        `Cohort: ${name}`,
+        '–',
+        cell((cohort as CohortView).side),
+      ])
+      .filter(([, , cell]) => !empty(cell)),
+  ];
   const notes = {
     gateways: `Counted by the gateways since epoch ${sides.epoch} began.`,
     verdict: 'As judged in the last window; the gateways are not read.',
@@ -198,14 +211,8 @@ export function sidesElement(sides: SidesView, providers: ProviderNames): HTMLEl
       h(
         'tbody',
         {},
-        ...shown.map(([name, cell]) =>
-          h(
-            'tr',
-            {},
-            h('th', { scope: 'row' }, name),
-            h('td', {}, cell(legacy)),
-            h('td', {}, cell(candidate)),
-          ),
+        ...shown.map(([name, ...cells]) =>
+          h('tr', {}, h('th', { scope: 'row' }, name), ...cells.map((cell) => h('td', {}, cell))),
         ),
       ),
     ),
@@ -213,6 +220,8 @@ export function sidesElement(sides: SidesView, providers: ProviderNames): HTMLEl
       'p',
       { class: 'note' },
       notes[source],
+      cohort !== undefined &&
+        ` The cohort is ${cohort.whom}: counted outside both arms, and nobody else is served by ${providers.candidate}.`,
       rescued !== null && rescued > 0
         ? ` ${countText(rescued)} ${rescued === 1 ? 'request' : 'requests'} that the candidate failed ${rescued === 1 ? 'was' : 'were'} answered by ${providers.legacy}.`
         : '',

@@ -9,7 +9,7 @@ const QUANTILES_WIDTH = 11;
 
 /** Both providers side by side in `width` columns; rows without a number on either side are left out. */
 export function sidesLines(sides: SidesView, providers: ProviderNames, width: number, more: string): Line[] {
-  const { legacy, candidate, source, rescued } = sides;
+  const { legacy, candidate, source, rescued, cohort } = sides;
   const labelWidth = Math.min(14, Math.max(4, Math.floor(width * 0.36)));
   const cellWidth = Math.max(3, Math.floor((width - labelWidth - 2) / 2));
   const isNarrow = cellWidth < QUANTILES_WIDTH;
@@ -41,6 +41,14 @@ export function sidesLines(sides: SidesView, providers: ProviderNames, width: nu
   return [
     line(from, [providers.legacy, providers.candidate], ['legacy', 'candidate']),
     ...shown.map(([label, cell]) => line(label, [cell(legacy), cell(candidate)], ['plain', 'plain'])),
+    ...(cohort === undefined
+      ? []
+      : [
+          [
+            span(`${cohort.whom}, in neither arm: `, 'dim'),
+            span(`${countText(cohort.side.requests)} requests, ${rateText(cohort.side.errorRate)} errors`),
+          ],
+        ]),
     ...(rescued === null || rescued === 0
       ? []
       : [[span(`${countText(rescued)} failed at the candidate, answered by legacy`, 'dim')]]),

@@ -8,8 +8,10 @@ import {
   mergeEvidence,
   sumCells,
 } from '../../core/evidence/evidence';
+import { COHORT_SUCCESS } from '../../core/gates/cohort/judge-cohort';
 import { ANSWERS, type GateVerdict } from '../../core/gates/verdict';
 import type { MigrationStatus } from '../../core/migration/status';
+import { cohortText } from '../../core/routing/cohort';
 import type { Side } from '../../core/routing/routing';
 import { quantile } from '../../core/statistics/histogram';
 import type { GatewaySighting } from './gateway-view';
@@ -37,6 +39,13 @@ export interface SideView {
   readonly probes: { readonly all: number; readonly failed: number; readonly failedInARow: number };
 }
 
+/** Requests of the callers whom alone a stage serves by the candidate: in neither arm. */
+export interface CohortView {
+  /** As people read it: `teams search, ads`. */
+  readonly whom: string;
+  readonly side: SideView;
+}
+
 export interface Quantiles {
   readonly p50Ms: number | null;
   readonly p95Ms: number | null;
@@ -51,11 +60,15 @@ export interface SidesView {
   readonly rescued: number | null;
   readonly legacy: SideView;
   readonly candidate: SideView;
+  /** Absent where the stage serves no cohort. */
+  readonly cohort?: CohortView;
 }
 
 /** Numbers of the gateways that answered; of the last verdict where none did. */
 export function sidesOf(status: MigrationStatus, sightings: readonly GatewaySighting[]): SidesView {
   const { epoch, verdict } = status;
+  const only = status.stages.find(({ name }) => name === status.stage)?.only;
+  const cohort = (side: SideView) => (only === undefined ? {} : { cohort: { whom: cohortText(only), side } });
   const parts = sightings.flatMap(({ evidence }) =>
     evidence?.kind === 'ok' && evidence.value.evidence.epoch === epoch ? [evidence.value.evidence] : [],
   );
@@ -66,8 +79,23 @@ export function sidesOf(status: MigrationStatus, sightings: readonly GatewaySigh
       source: 'gateways',
       epoch,
       rescued: rescues?.attempts ?? 0,
-      legacy: fromEvidence('legacy', evidence, status),
-      candidate: fromEvidence('candidate', evidence, status),
+      legacy: fromEvidence('legacy', 'live', evidence, status),
+      candidate: fromEvidence('candidate', 'live', evidence, status),
+      ...cohort(fromEvidence('candidate', 'cohort', evidence, status)),
+    };
+  }
+  if (only !== undefined) {
+    // What was judged was the cohort alone.
+    const arm = (side: Side): SideView => ({ ...NOTHING, requests: 0, probes: probesOf(side, status) });
+    const side = fromCohortVerdict(verdict, status);
+    const source = verdict === null ? 'none' : 'verdict';
+    return {
+      source,
+      epoch,
+      rescued: null,
+      legacy: arm('legacy'),
+      candidate: arm('candidate'),
+      ...cohort(side),
     };
   }
   return {
@@ -79,17 +107,22 @@ export function sidesOf(status: MigrationStatus, sightings: readonly GatewaySigh
   };
 }
 
-function fromEvidence(side: Side, evidence: Evidence, status: MigrationStatus): SideView {
-  const live = (shape?: EvidenceCell['shape']) =>
+function fromEvidence(
+  side: Side,
+  kind: 'live' | 'cohort',
+  evidence: Evidence,
+  status: MigrationStatus,
+): SideView {
+  const counted = (shape?: EvidenceCell['shape']) =>
     sumCells(
       evidence,
-      (cell) => cell.side === side && cell.kind === 'live' && (shape === undefined || cell.shape === shape),
+      (cell) => cell.side === side && cell.kind === kind && (shape === undefined || cell.shape === shape),
     );
-  const all = live();
+  const all = counted();
   if (all === null) return { ...NOTHING, requests: 0, failures: 0, probes: probesOf(side, status) };
   const requests = all.attempts - all.aborted;
   const failures = failureCount(all);
-  const streams = live('stream');
+  const streams = counted('stream');
   const priced = all.costLog.count;
   return {
     requests,
@@ -97,7 +130,7 @@ function fromEvidence(side: Side, evidence: Evidence, status: MigrationStatus): 
     errorRate: requests === 0 ? null : failures / requests,
     failuresByClass: sortedCounts(all.failures),
     ...answersOf(all),
-    plain: quantilesOf(live('plain')?.totalMs),
+    plain: quantilesOf(counted('plain')?.totalMs),
     firstToken: quantilesOf(streams?.firstTokenMs),
     interTokenP95Ms: rounded(streams === null ? null : quantile(streams.interTokenMs, 0.95)),
     tokensIn: all.tokensIn,
@@ -154,6 +187,17 @@ function fromVerdict(side: Side, verdict: GateVerdict | null, status: MigrationS
     // Workers of older releases call it otherwise.
     costPerRequestUsd: metric('cost per request') ?? metric('cost a request'),
     probes: probesOf(side, status),
+  };
+}
+
+function fromCohortVerdict(verdict: GateVerdict | null, status: MigrationStatus): SideView {
+  const rate = (name: string) => verdict?.metrics.find(({ metric }) => metric === name)?.candidate ?? null;
+  return {
+    ...NOTHING,
+    requests: verdict?.requests.candidate ?? 0,
+    errorRate: rate(COHORT_SUCCESS),
+    breachRate: rate('cohort answers'),
+    probes: probesOf('candidate', status),
   };
 }
 

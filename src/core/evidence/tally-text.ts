@@ -7,14 +7,33 @@ export function callersText(tally: TrafficTally | undefined): string | null {
   const lost = unanswered(tally);
   const of = `${count(candidate.requests, 'request')} that the candidate got in ${count(windows, 'window')}`;
   const answered = rescued === 0 ? '' : `; legacy answered ${whole(rescued)} that it failed`;
-  return lost === 0
-    ? `callers noticed 0 failures of ${of}${answered}`
-    : `callers noticed ${count(lost, 'failure')} of ${of}${answered}`;
+  const noticed = lost === 0 ? '0 failures' : count(lost, 'failure');
+  return `callers noticed ${noticed} of ${of}${answered}${cohortText(tally)}`;
+}
+
+/** A cohort's requests were not drawn, and legacy's answers in the candidate's place are not counted there. */
+function cohortText({ cohort }: TrafficTally): string {
+  if (cohort === undefined) return '';
+  const failed = cohort.failures === 0 ? 'none' : whole(cohort.failures);
+  return `; outside both arms the candidate got ${count(cohort.requests, 'request')} of cohorts and failed ${failed}, which legacy answers`;
 }
 
 /** What it cost and saved, in a sentence without its full stop; null where nothing is priced or no window has said. */
 export function moneyText(tally: TrafficTally | undefined): string | null {
-  if (tally === undefined || tally.candidate.priced === 0) return null;
+  if (tally === undefined) return null;
+  const { cohort } = tally;
+  const apart =
+    cohort === undefined || cohort.priced === 0
+      ? null
+      : `${usd(cohort.costUsd)} for ${count(cohort.priced, 'request')} of cohorts`;
+  const drawn = drawnMoneyText(tally);
+  if (drawn === null) return apart === null ? null : `${apart} spent at the candidate`;
+  return apart === null ? drawn : `${drawn}; besides, ${apart}`;
+}
+
+/** Of the requests that were drawn. */
+function drawnMoneyText(tally: TrafficTally): string | null {
+  if (tally.candidate.priced === 0) return null;
   const { candidate, rescueUsd } = tally;
   const spent = `${usd(candidate.costUsd)} spent at the candidate for ${count(candidate.priced, 'request')}`;
   const again = rescueUsd > 0 ? ` and ${usd(rescueUsd)} to answer its failures at legacy` : '';

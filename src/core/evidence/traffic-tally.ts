@@ -18,6 +18,11 @@ export interface TrafficTally {
   readonly rescued: number;
   /** What those cost at legacy, US dollars. */
   readonly rescueUsd: number;
+  /**
+   * A cohort's requests at the candidate, which are in neither arm. Legacy answers what it fails, and that is not counted.
+   * Absent where no stage served a cohort.
+   */
+  readonly cohort?: ArmTally;
   readonly windows: number;
 }
 
@@ -27,12 +32,14 @@ const NOTHING: ArmTally = { requests: 0, failures: 0, priced: 0, costUsd: 0 };
 export function tallyOf({ cells }: Pick<Evidence, 'cells'>): TrafficTally {
   const arm = (side: EvidenceCell['side']) =>
     cells.filter((cell) => cell.side === side && cell.kind === 'live').reduce(withCell, NOTHING);
+  const ofCohort = cells.filter(({ side, kind }) => side === 'candidate' && kind === 'cohort');
   const rescues = cells.filter(({ side, kind }) => side === 'legacy' && kind === 'failover');
   return {
     legacy: arm('legacy'),
     candidate: arm('candidate'),
     rescued: rescues.reduce((sum, { successes }) => sum + successes, 0),
     rescueUsd: rescues.reduce((sum, { costUsd }) => sum + costUsd, 0),
+    ...(ofCohort.length === 0 ? {} : { cohort: ofCohort.reduce(withCell, NOTHING) }),
     windows: 1,
   };
 }
@@ -45,6 +52,9 @@ export function addTallies(a: TrafficTally | undefined, b: TrafficTally): Traffi
     candidate: addArms(a.candidate, b.candidate),
     rescued: a.rescued + b.rescued,
     rescueUsd: a.rescueUsd + b.rescueUsd,
+    ...(a.cohort === undefined && b.cohort === undefined
+      ? {}
+      : { cohort: addArms(a.cohort ?? NOTHING, b.cohort ?? NOTHING) }),
     windows: a.windows + b.windows,
   };
 }

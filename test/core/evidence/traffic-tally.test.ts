@@ -45,6 +45,33 @@ it('compares what was spent with what legacy would have asked by its mean price'
   expect(moneyText(dear)).toContain("$1.38 more against $0.80 by legacy's mean price");
 });
 
+it('keeps a cohort apart from both arms, by a name of its own', () => {
+  const pilots = tallyOf({
+    cells: [
+      cell({
+        side: 'candidate',
+        kind: 'cohort',
+        attempts: 120,
+        successes: 117,
+        failures: { timeout: 3 },
+        ...priced(117, 0.01),
+      }),
+    ],
+  });
+  expect(pilots).toMatchObject({ candidate: { requests: 0 }, cohort: { requests: 120, failures: 3 } });
+  const apart =
+    'outside both arms the candidate got 120 requests of cohorts and failed 3, which legacy answers';
+  expect(callersText(pilots)).toBe(
+    `callers noticed 0 failures of 0 requests that the candidate got in 1 window; ${apart}`,
+  );
+  expect(moneyText(pilots)).toBe('$1.17 for 117 requests of cohorts spent at the candidate');
+  const both = addTallies(WINDOW, pilots);
+  expect(both).toMatchObject({ candidate: WINDOW.candidate, cohort: pilots.cohort, windows: 2 });
+  expect(callersText(both)).toMatch(new RegExp(`^callers noticed 1 failure of 40 requests .*; ${apart}$`));
+  expect(moneyText(both)).toBe(`${moneyText(WINDOW)}; besides, $1.17 for 117 requests of cohorts`);
+  expect(WINDOW).not.toHaveProperty('cohort');
+});
+
 it('says nothing where nothing was counted or priced', () => {
   expect(callersText(undefined)).toBeNull();
   const free = tallyOf({ cells: [cell({ side: 'candidate', attempts: 3, successes: 3 })] });
