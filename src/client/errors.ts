@@ -14,12 +14,16 @@ export class TemporalUnreachable extends Error {
   }
 }
 
-/** Thrown when what Temporal keeps went through a codec that this client does not have. */
+/** Thrown when what Temporal keeps went through a codec that this client does not have, or has without its key. */
 export class EncodedPayloads extends Error {
   override readonly name = 'EncodedPayloads';
-  constructor(encoding: string, options?: ErrorOptions) {
+  constructor(encoding: string, hasConverter: boolean, options?: ErrorOptions) {
     super(
-      `what Temporal keeps is encoded (${encoding}): name the module that decodes it by --data-converter or CUTOVER_DATA_CONVERTER`,
+      `what Temporal keeps is encoded (${encoding}): ${
+        hasConverter
+          ? 'the data converter of this program does not decode it, and needs the keys by which the migration was started'
+          : 'name the module that decodes it by --data-converter or CUTOVER_DATA_CONVERTER'
+      }`,
       options,
     );
   }

@@ -8,6 +8,7 @@ import {
   type WorkflowHandle,
 } from '@temporalio/client';
 import {
+  defaultPayloadConverter,
   defineSearchAttributeKey,
   type SearchAttributePair,
   SearchAttributeType,
@@ -274,7 +275,7 @@ export class TemporalService {
   /** The history of one run, decoded. */
   async history(handle: WorkflowHandle, timeoutMs: number): Promise<History> {
     const history = await this.ask(() => handle.fetchHistory(), timeoutMs);
-    await this.decode(history.events);
+    await this.decode(history.events ?? []);
     return history;
   }
 
@@ -316,7 +317,7 @@ export class TemporalService {
         }),
       );
       const event = history?.events?.[0] ?? null;
-      await this.decode(event);
+      await this.decode([event]);
       return event;
     } catch (error) {
       if (isNotFound(error)) return null;
@@ -352,14 +353,22 @@ export class TemporalService {
     }
   }
 
-  private decode(events: unknown): Promise<void> {
-    return decodeEvents(events, this.codec?.payloadCodecs ?? []);
+  /** Throws `EncodedPayloads` for a run whose input this client cannot read; one message alone may have any encoding. */
+  private async decode(events: readonly (RunEvent | null)[]): Promise<void> {
+    await decodeEvents(events, this.codec?.payloadCodecs ?? []);
+    const [input] = events[0]?.workflowExecutionStartedEventAttributes?.input?.payloads ?? [];
+    if (input == null) return;
+    try {
+      defaultPayloadConverter.fromPayload(input);
+    } catch (error) {
+      throw this.explained(error, 0);
+    }
   }
 
   private explained(error: unknown, timeoutMs: number): unknown {
     const cause = error;
     const encoding = unknownEncoding(error);
-    if (encoding !== null) return new EncodedPayloads(encoding, { cause });
+    if (encoding !== null) return new EncodedPayloads(encoding, this.codec !== null, { cause });
     const refusal = refusalOf(error);
     if (refusal !== null) return new TemporalUnreachable(this.address, refusal, { cause });
     if (NO_ANSWER.includes(codeOf(error))) {

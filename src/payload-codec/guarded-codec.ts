@@ -45,7 +45,10 @@ function encodingOf({ metadata }: Payload): string {
   return Buffer.from(metadata?.['encoding'] ?? []).toString();
 }
 
-function failed(file: string, what: string, cause: unknown): CodecFailed {
+function failed(file: string, what: 'encode' | 'decode', cause: unknown): CodecFailed {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new CodecFailed(`the data converter ${file} failed to ${what} a payload: ${reason}`, { cause });
+  const remedy = what === 'decode' ? '. It needs the keys by which the migration was started' : '';
+  return new CodecFailed(`the data converter ${file} failed to ${what} a payload: ${reason}${remedy}`, {
+    cause,
+  });
 }

@@ -188,14 +188,21 @@ function printOutcome({
 async function withWayOut(error: unknown, route: string, fallback: KillFallback | null): Promise<unknown> {
   if (!(error instanceof Error)) return error;
   const { name, message } = error;
-  if (name !== 'TemporalUnreachable' && name !== 'NoWorker') return error;
+  // Sent without the right key it may reach nobody, and what came of it cannot be read.
+  const isUnreadable = name === 'EncodedPayloads' || name === 'CodecFailed';
+  if (name !== 'TemporalUnreachable' && name !== 'NoWorker' && !isUnreadable) return error;
   const kept =
-    name === 'NoWorker' ? 'the rollback is recorded in Temporal and begins when a worker runs; ' : '';
+    name === 'NoWorker'
+      ? 'the rollback is recorded in Temporal and begins when a worker runs; '
+      : isUnreadable
+        ? 'whether the rollback was taken cannot be read here; '
+        : '';
   const way =
     fallback === null
       ? `\`cutover kill ${route}\` takes the candidate off now, without Temporal`
-      : `${await fallback.kill('Temporal or a worker does not answer')}; \`cutover kill ${route}\` takes the candidate off now, without Temporal, and \`--clear\` ends that`;
-  return new CliError(`${message}\n${kept}${way}`, EXIT.unreachable, { cause: error });
+      : `${await fallback.kill(isUnreadable ? 'the migration cannot be read here' : 'Temporal or a worker does not answer')}; \`cutover kill ${route}\` takes the candidate off now, without Temporal, and \`--clear\` ends that`;
+  const exitCode = isUnreadable ? EXIT.badInput : EXIT.unreachable;
+  return new CliError(`${message}\n${kept}${way}`, exitCode, { cause: error });
 }
 
 function target(value: string): number | 'previous' {

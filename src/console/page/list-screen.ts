@@ -1,6 +1,6 @@
 import { formatShare } from '../../core/plan/plan';
-import type { Trouble } from '../view/banner';
 import type { ListedView } from '../view/listed-migration';
+import { type Trouble, troubleTitle } from '../view/trouble';
 import { bannerElement } from './banner-element';
 import { bar, type Child, fill, h } from './element';
 import { moment } from './moment';
@@ -19,6 +19,7 @@ export class ListScreen {
   });
   readonly #rows = h('div', { class: 'listed' });
   #all: readonly ListedView[] = [];
+  #isKnown = true;
 
   constructor() {
     this.#search.hidden = true;
@@ -28,14 +29,16 @@ export class ListScreen {
 
   update(parts: Readonly<Record<string, unknown>>): void {
     const { trouble = null, ...rows } = parts as { trouble?: Trouble | null } & Record<string, unknown>;
+    this.#isKnown = trouble === null;
+    const isOld = Object.keys(rows).length > 0;
     fill(
       this.#banners,
       trouble !== null &&
         bannerElement({
           id: 'trouble',
           tone: 'danger',
-          title: 'Temporal does not answer',
-          text: `${trouble.message}. The list may be old.`,
+          title: troubleTitle(trouble),
+          text: `${trouble.message}.${isOld ? ' The list may be old.' : ''}`,
           sinceMs: trouble.sinceMs,
         }),
     );
@@ -55,7 +58,8 @@ export class ListScreen {
       fill(
         this.#rows,
         this.#all.length === 0
-          ? h('p', { class: 'empty' }, 'No migration yet. ', h('code', {}, 'cutover start'), ' begins one.')
+          ? this.#isKnown &&
+              h('p', { class: 'empty' }, 'No migration yet. ', h('code', {}, 'cutover start'), ' begins one.')
           : h('p', { class: 'empty' }, 'Nothing fits.'),
       );
       return;

@@ -1,10 +1,11 @@
 import type { ConsoleClient } from '../source/console-client';
 import { type GatewayReader, GatewayWatch } from '../source/gateway-watch';
 import { MigrationSource } from '../source/migration-source';
+import { troubleOf } from '../source/trouble';
 import type { ProviderNames } from '../view/action';
-import type { Trouble } from '../view/banner';
 import { listedViews } from '../view/listed-migration';
 import { migrationView } from '../view/migration-view';
+import type { Trouble } from '../view/trouble';
 import { Feed, type Parts } from './feed';
 
 export interface FeedsOptions {
@@ -49,8 +50,7 @@ export class ConsoleFeeds {
         );
         trouble = null;
       } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
-        trouble = { what: 'temporal', message, sinceMs: trouble?.sinceMs ?? Date.now() };
+        trouble = troubleOf(error, trouble?.sinceMs ?? Date.now());
       }
       return { ...last, trouble };
     };

@@ -3,7 +3,14 @@ import type { MigrationClient } from '../../client';
 /** What the screens ask of Temporal. */
 export type ConsoleClient = Pick<
   MigrationClient,
-  'status' | 'checkpoints' | 'verdicts' | 'assessment' | 'rollbackEligibility' | 'command' | 'list'
+  | 'status'
+  | 'checkpoints'
+  | 'verdicts'
+  | 'assessment'
+  | 'rollbackEligibility'
+  | 'amendment'
+  | 'command'
+  | 'list'
 >;
 
 /** Connects when it is first asked, and again after a connection that could not be opened. */

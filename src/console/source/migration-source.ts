@@ -3,12 +3,13 @@ import type { Checkpoint } from '../../core/migration/checkpoint';
 import type { AssessmentSummary } from '../../core/migration/migration-state';
 import type { MigrationStatus, RollbackEligibility } from '../../core/migration/status';
 import type { ProviderNames } from '../view/action';
-import type { Trouble } from '../view/banner';
 import type { ShownVerdict } from '../view/gate-view';
 import type { MigrationSighting } from '../view/migration-view';
 import { type Order, orderView } from '../view/order';
+import type { Trouble } from '../view/trouble';
 import type { ConsoleClient } from './console-client';
 import type { GatewayWatch } from './gateway-watch';
+import { troubleOf } from './trouble';
 
 export interface MigrationSourceOptions {
   readonly client: () => Promise<ConsoleClient>;
@@ -51,11 +52,7 @@ export class MigrationSource {
       this.#trouble = null;
     } catch (error) {
       if (!(error instanceof Error) || error.name === 'NoMigration') throw error;
-      this.#trouble = {
-        what: troubleOf(error),
-        message: error.message,
-        sinceMs: this.#trouble?.sinceMs ?? this.#options.now(),
-      };
+      this.#trouble = troubleOf(error, this.#trouble?.sinceMs ?? this.#options.now());
     }
     const status = this.#status;
     if (status === null) return null;
@@ -151,11 +148,6 @@ export class MigrationSource {
     const end = outcomeOf(order.commandId, status, checkpoints);
     return end === null ? order : { ...order, end };
   }
-}
-
-function troubleOf(error: Error): Trouble['what'] {
-  if (error.name === 'TemporalUnreachable') return 'temporal';
-  return error.name === 'NoWorker' ? 'worker' : 'other';
 }
 
 /** Earlier verdicts and what is kept of them now, each window once. */

@@ -6,6 +6,7 @@ import { formatShare } from '../../core/plan/plan';
 import type { AdminError } from '../../core/routing/routing';
 import { formatDuration } from '../../core/text/duration';
 import type { GatewaySighting } from './gateway-view';
+import { type Trouble, troubleTitle } from './trouble';
 
 export type BannerTone = 'danger' | 'warning' | 'info' | 'good';
 
@@ -20,13 +21,6 @@ export interface Banner {
   readonly leads?: true;
   /** What whoever looks asks next, a sentence each. Absent: nothing. */
   readonly facts?: readonly string[];
-}
-
-/** Why nothing new is known: who does not answer, since when, and how old what is shown is. */
-export interface Trouble {
-  readonly what: 'temporal' | 'worker' | 'other';
-  readonly message: string;
-  readonly sinceMs: number;
 }
 
 /** Everything to be told at the top of a screen, the gravest first. */
@@ -56,11 +50,16 @@ export function bannersOf(
 
 function troubleBanner(route: string, trouble: Trouble | null): Banner[] {
   if (trouble === null) return [];
-  const { what, message, sinceMs } = trouble;
+  const { message, sinceMs } = trouble;
   const way = ` What is shown may be old. \`cutover kill ${route}\` takes the candidate off without Temporal.`;
-  const titles = { temporal: 'Temporal does not answer', worker: 'No worker answers', other: 'No news' };
   return [
-    { id: 'trouble', tone: 'danger', title: titles[what], text: `${sentence(message)}${way}`, sinceMs },
+    {
+      id: 'trouble',
+      tone: 'danger',
+      title: troubleTitle(trouble),
+      text: `${sentence(message)}${way}`,
+      sinceMs,
+    },
   ];
 }
 

@@ -3,7 +3,7 @@ import type { AssessmentSummary } from '../../core/migration/migration-state';
 import type { MigrationStatus, RollbackEligibility } from '../../core/migration/status';
 import type { RampStatus } from '../../core/plan/ramp';
 import { type ActionView, actionsOf, type ProviderNames } from './action';
-import { type Banner, bannersOf, type Trouble } from './banner';
+import { type Banner, bannersOf } from './banner';
 import { type CheckpointLine, checkpointLine } from './checkpoint-line';
 import { type GateView, gateOf, type ShownVerdict } from './gate-view';
 import { type GatewaySighting, type GatewayView, gatewayViews } from './gateway-view';
@@ -11,6 +11,7 @@ import type { OrderView } from './order';
 import { type Outlook, outlookOf } from './outlook';
 import { type SeriesView, seriesOf } from './series';
 import { type SidesView, sidesOf } from './side-view';
+import type { Trouble } from './trouble';
 
 /** Everything that was learned of one migration; what could not be had is null or empty. */
 export interface MigrationSighting {
