@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import {
   NativeConnection,
   type NativeConnectionOptions,
@@ -13,7 +12,7 @@ import type { ParityDirectories } from './adapters/parity-runs';
 import { createTrainer } from './adapters/training-process';
 import { WorkerMetrics } from './adapters/worker-metrics';
 import { TemporalUnreachable } from './client/errors';
-import { parityDirectories, readDocument, trainingPython } from './config';
+import { environment, parityDirectories, readDocument, trainingPython } from './config';
 import {
   EFFECT_TASK_QUEUE,
   TASK_QUEUE,
@@ -30,6 +29,8 @@ import { type MetricsListener, startMetricsListener } from './metrics-listener';
 import { loadCodec } from './payload-codec/load-codec';
 import { firstLineOf, runAll } from './running-workers';
 import { installRuntime, uncachedWorkflows } from './temporal-runtime';
+import { openWorkerTracing } from './tracing/open-worker-tracing';
+import { builtWorkflows } from './workflow-bundle';
 
 /** How long running activities may go on after a shutdown was asked for; what is left goes on elsewhere. */
 const SHUTDOWN_GRACE = '5s';
@@ -84,15 +85,16 @@ export interface RunningWorker {
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { configuration, parity = parityDirectories() } = options;
   const codec = await loadCodec(options.dataConverter);
+  const sdkMetricsUrl = await installRuntime({ metrics: options.metrics !== undefined });
+  const tracing = await openWorkerTracing(environment, warn);
   const credentials = await Credentials.open({
     configured: configuration.credentials,
     now: () => performance.now(),
-    warn: (message) => Runtime.instance().logger.warn(message),
+    warn,
   });
   // Each call to a provider asks for its key anew.
   credentials.follow(() => {});
   const resolveSecret = credentials.resolving(options.resolveSecret);
-  const sdkMetricsUrl = await installRuntime({ metrics: options.metrics !== undefined });
   const metrics = options.metrics === undefined ? undefined : new WorkerMetrics(sdkMetricsUrl);
   const { routing, watch, effects } = createActivities(
     createPorts(
@@ -116,13 +118,15 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     namespace: options.namespace,
     shutdownGraceTime: SHUTDOWN_GRACE,
     ...(codec === null ? {} : { dataConverter: codec }),
+    ...tracing?.options,
     ...versioning(options.build),
   } as const;
+  const workflowBundle = tracing?.workflowBundle ?? builtWorkflows;
   const created = Promise.all([
     Worker.create({
       ...shared,
       taskQueue: TASK_QUEUE,
-      workflowBundle: { codePath: join(__dirname, '..', 'workflow-bundle.js') },
+      workflowBundle,
       activities: { ...routing },
       ...uncachedWorkflows,
       ...oneTaskAtRisk,
@@ -141,7 +145,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       activities: { ...effects },
       maxConcurrentActivityTaskExecutions: options.effectSlots ?? 20,
     }),
-    ...(options.trains === true ? [createTrainingWorker(shared)] : []),
+    ...(options.trains === true ? [createTrainingWorker({ ...shared, workflowBundle })] : []),
   ]);
   const workers = await created.catch(async (error: unknown) => {
     await connection.close().catch(() => undefined);
@@ -158,6 +162,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     state = 'a part of it ended unexpectedly';
   }).finally(async () => {
     credentials.stop();
+    await tracing?.stop();
     await connection.close().catch(() => undefined);
     await listener?.stop();
   });
@@ -172,20 +177,26 @@ export async function startTrainingWorker(
 ): Promise<Pick<RunningWorker, 'stopped' | 'stop'>> {
   const codec = await loadCodec(options.dataConverter);
   await installRuntime({ metrics: false });
+  const tracing = await openWorkerTracing(environment, warn);
   const connection = await connect(options.connection);
   const { namespace } = options;
   const created = createTrainingWorker({
+    workflowBundle: tracing?.workflowBundle ?? builtWorkflows,
     connection,
     namespace,
     shutdownGraceTime: SHUTDOWN_GRACE,
     ...(codec === null ? {} : { dataConverter: codec }),
+    ...tracing?.options,
     ...versioning(options.build),
   });
   const worker = await created.catch(async (error: unknown) => {
     await connection.close().catch(() => undefined);
     throw error;
   });
-  const stopped = runAll([worker], () => undefined).finally(() => connection.close().catch(() => undefined));
+  const stopped = runAll([worker], () => undefined).finally(async () => {
+    await tracing?.stop();
+    await connection.close().catch(() => undefined);
+  });
   stopped.catch(() => undefined);
   const stop = async (): Promise<void> => {
     if (worker.getState() === 'RUNNING') worker.shutdown();
@@ -195,16 +206,10 @@ export async function startTrainingWorker(
 }
 
 /** The workflow is on this queue too, so that a machine with a GPU takes no decision about traffic. */
-function createTrainingWorker(
-  shared: Pick<
-    WorkerSettings,
-    'connection' | 'namespace' | 'shutdownGraceTime' | 'dataConverter' | 'workerDeploymentOptions'
-  >,
-) {
+function createTrainingWorker(shared: Omit<WorkerSettings, 'taskQueue'>) {
   return Worker.create({
     ...shared,
     taskQueue: TRAINING_TASK_QUEUE,
-    workflowBundle: { codePath: join(__dirname, '..', 'workflow-bundle.js') },
     activities: { ...createTrainingActivities(createTrainer(trainingPython())) },
     maxConcurrentActivityTaskExecutions: 1,
     ...uncachedWorkflows,
@@ -219,6 +224,10 @@ function versioning(build: WorkerBuild | undefined): Pick<WorkerSettings, 'worke
   return {
     workerDeploymentOptions: { version, useWorkerVersioning: true, defaultVersioningBehavior: 'PINNED' },
   };
+}
+
+function warn(message: string): void {
+  Runtime.instance().logger.warn(message);
 }
 
 async function connect(options: NativeConnectionOptions): Promise<NativeConnection> {
@@ -253,7 +262,7 @@ async function showMetrics(
     loginFailed: (failure) => Runtime.instance().logger.warn(failedLoginText(failure)),
     tls: openListenerTls('tls.metrics', tls.metrics, {
       resolveSecret,
-      warn: (message) => Runtime.instance().logger.warn(message),
+      warn,
     }),
   });
 }

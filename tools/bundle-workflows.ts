@@ -1,16 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
+import { bundleWorkflows } from '../src/workflow-bundle';
 
 /** Writes dist/workflow-bundle.js once at build time, so that no worker pays for webpack at start. */
 async function main(): Promise<void> {
-  const dist = join(__dirname, '..');
-  const { code } = await bundleWorkflowCode({
-    workflowsPath: join(dist, 'src', 'workflows', 'index.js'),
-    payloadConverterPath: require.resolve('../src/workflows/payload-converter'),
-    logger: new DefaultLogger('WARN'),
-  });
-  writeFileSync(join(dist, 'workflow-bundle.js'), code);
+  writeFileSync(join(__dirname, '..', 'workflow-bundle.js'), await bundleWorkflows());
 }
 
 main().catch((error: unknown) => {

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command } from 'commander';
+import { packageVersion } from '../package-version';
 import { withOutputFormats } from './options/output-format';
 import { asTyped } from './options/typed-command';
 
@@ -89,12 +88,9 @@ async function completion(): Promise<Register> {
 
 /** The program with the command that is asked for; with all of them when it is none of ours, as for the help, and none for `--version`. */
 export async function createProgram(asked: string | undefined): Promise<Command> {
-  const { version } = JSON.parse(readFileSync(join(__dirname, '../../../package.json'), 'utf8')) as {
-    version: string;
-  };
   const program = new Command('cutover')
     .description('Moves production LLM traffic from one OpenAI-compatible provider to another, in stages.')
-    .version(version)
+    .version(packageVersion())
     .exitOverride()
     // So that a command with commands of its own may share names of options with them.
     .enablePositionalOptions()

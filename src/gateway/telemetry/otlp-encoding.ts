@@ -9,7 +9,7 @@ export interface Span {
   readonly spanId: string;
   readonly parentId: string | null;
   readonly name: string;
-  readonly kind: 'server' | 'client';
+  readonly kind: 'internal' | 'server' | 'client';
   readonly startMs: number;
   readonly endMs: number;
   readonly attributes: Attributes;
@@ -35,7 +35,7 @@ export interface SpanEncoding {
   request(spans: readonly Buffer[]): Buffer;
 }
 
-const KINDS = { server: 2, client: 3 } as const;
+const KINDS = { internal: 1, server: 2, client: 3 } as const;
 const ERROR = 2;
 
 export function jsonEncoding({ resource, scope }: SpanOrigin): SpanEncoding {
