@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { planOfText } from '../client/plan-file';
 import type { RunningConsole } from '../console/server/console-server';
 import { openConsole } from '../console/server/open-console';
 import { type FailedLogin, failedLoginText } from '../core/access/failed-logins';
@@ -107,6 +108,7 @@ async function openDemoConsole(stack: DemoStack, say: (line: string) => void): P
     client: async () => stack.client,
     gateways: stack.admin,
     providersOf: () => ({ legacy: 'legacy-llm', candidate: 'candidate-llm' }),
+    readPlan: (text: string) => planOfText(text, 'the plan'),
     by: () => 'demo operator via ui',
     host: '127.0.0.1',
     intervalMs: LIVE_LINE_MS,

@@ -1,6 +1,8 @@
 import { clockLines } from '../../src/console/terminal/clock-lines';
 import { ASCII } from '../../src/console/terminal/frame-options';
+import { sidesLines } from '../../src/console/terminal/sides-table';
 import { orderView } from '../../src/console/view/order';
+import type { SidesView } from '../../src/console/view/side-view';
 import { endedStatus, statusOf } from '../../src/core/migration/status';
 import { histogramOf } from '../../src/core/statistics/histogram';
 import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migrations/migration-sighting';
@@ -111,6 +113,40 @@ describe('providers side by side', () => {
     });
     const before = viewOf(world, { gateways: [aGateway(world, 'gw-a', {}, [aCell({ side: 'legacy' })])] });
     expect(before.sides.legacy).toMatchObject({ breachRate: null, unchecked: null });
+  });
+
+  it("show a cohort's requests by a name of their own, in neither arm", () => {
+    const stages = [{ name: 'assess' }, { name: 'pilot', only: { teams: ['search', 'ads'] } }];
+    const world = givenMigration({ stages: [...stages, { name: 'canary' }, { name: 'complete' }] })
+      .reaches('pilot')
+      .watches({
+        verdict: {
+          requests: { legacy: 0, candidate: 40 },
+          metrics: [aMetric({ metric: 'cohort success', candidate: 0.05, n: { legacy: 0, candidate: 40 } })],
+        },
+      });
+    const cells = [
+      aCell({ side: 'legacy', attempts: 100, successes: 100 }),
+      aCell({ side: 'candidate', kind: 'cohort', attempts: 20, successes: 18, failures: { timeout: 2 } }),
+    ];
+    const { sides } = viewOf(world, { gateways: [aGateway(world, 'gw-a', {}, cells)] });
+    expect(sides).toMatchObject({
+      legacy: { requests: 100 },
+      candidate: { requests: 0, errorRate: null },
+      cohort: { whom: 'teams search, ads', side: { requests: 20, errorRate: 0.1 } },
+    });
+    const unread = viewOf(world).sides;
+    expect(unread).toMatchObject({
+      source: 'verdict',
+      candidate: { requests: 0 },
+      cohort: { side: { requests: 40, errorRate: 0.05 } },
+    });
+    const text = (shown: SidesView) =>
+      sidesLines(shown, { legacy: 'old-llm', candidate: 'new-llm' }, 80, '~').map((line) =>
+        line.map((part) => part.text).join(''),
+      );
+    expect(text(sides)).toContain('teams search, ads, in neither arm: 20 requests, 10% errors');
+    expect(viewOf(inCanary()).sides).not.toHaveProperty('cohort');
   });
 
   it('count nothing of another epoch', () => {
@@ -312,6 +348,7 @@ describe('commands', () => {
       ['pause', null],
       ['promote', null],
       ['reevaluate', null],
+      ['amend', null],
       ['rollback', null],
       ['emergency', null],
     ]);

@@ -6,7 +6,7 @@ import type { Page } from 'playwright-core';
 import { built } from '../support/cli';
 import { ConsolePage, legibilityOf } from '../support/console-page';
 import { MigrationHarness } from '../support/migrations/migration-harness';
-import { quickPlan, staying } from '../support/migrations/quick-plan';
+import { quickDocument, quickPlan, staying } from '../support/migrations/quick-plan';
 import { installedProgram } from '../support/servers/debian-program';
 
 const SCRIPT = '<img src=x onerror="document.title=\'taken\'"><script>document.title="taken"</script>';
@@ -105,6 +105,47 @@ it('is worked by the keyboard alone, and pauses and resumes', async () => {
   await page.getByRole('dialog').getByRole('button', { name: 'Resume' }).click();
   await harness.until('paused', ({ paused }) => paused === null);
   await page.getByRole('button', { name: 'Pause' }).waitFor();
+  await page.context().close();
+});
+
+it('amends the plan by a text that is pasted, after it has shown what that changes', async () => {
+  const { page } = await site.open();
+  await openMigration(page, 'paused');
+  await page.getByRole('button', { name: 'Amend the plan' }).click();
+  const dialog = page.getByRole('dialog', { name: 'Amend the plan?' });
+  const show = dialog.getByRole('button', { name: 'Show what changes' });
+  const amend = dialog.getByRole('button', { name: 'Amend the plan' });
+  const text = dialog.getByLabel('Plan, as YAML or JSON');
+  const give = (stages: Parameters<typeof quickDocument>[1], route = 'paused') =>
+    text.fill(JSON.stringify(quickDocument(route, stages)));
+
+  await text.fill('route: paused\nstages: 7');
+  await show.click();
+  await dialog.getByText('the plan is not valid:').waitFor();
+  await give(LONG, 'chat');
+  await show.click();
+  await dialog.getByText('expected a plan of the route "paused", got one of "chat"').waitFor();
+  await give({ canary: { ...staying(), share: 0.35 } });
+  await show.click();
+  await dialog.getByText(/^It would be refused: /).waitFor();
+  expect(await amend.isDisabled()).toBe(true);
+  await give({ canary: { ...staying(), soak: '7m' } });
+  expect(await dialog.getByText(/^It would be refused: /).count()).toBe(0);
+  await show.click();
+  await dialog.getByRole('row', { name: 'canary.soak 5 min 7 min' }).waitFor();
+  await amend.click();
+  await dialog.getByText('A reason is needed.').waitFor();
+  await dialog.getByLabel('Reason').fill('nights are quiet');
+  await amend.click();
+  await dialog.waitFor({ state: 'detached' });
+  await harness.until('paused', ({ soak }) => soak.requiredMs === 420_000);
+  const amended = (await harness.checkpoints('paused')).find(
+    (entry) => entry.kind === 'recorded' && entry.what === 'amended',
+  );
+  expect(amended).toMatchObject({
+    reason: 'nights are quiet: canary.soak: 5 min -> 7 min',
+    by: expect.stringMatching(/^ana \(.* via ui\)$/),
+  });
   await page.context().close();
 });
 

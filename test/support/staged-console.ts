@@ -1,11 +1,13 @@
 import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import type { ListedMigration } from '../../src/client/listed-migration';
+import { planOfText } from '../../src/client/plan-file';
 import { ConsoleFeeds } from '../../src/console/server/console-feeds';
 import { type RunningConsole, startConsole } from '../../src/console/server/console-server';
 import { loadPageFiles } from '../../src/console/server/page-file';
 import type { ConsoleClient } from '../../src/console/source/console-client';
 import type { GatewayReader } from '../../src/console/source/gateway-watch';
+import { previewAmendment } from '../../src/core/migration/amendment/amendment';
 import { rollbackEligibilityOf, statusOf } from '../../src/core/migration/status';
 import { launchBrowser } from './browser';
 import type { MigrationWorld } from './migrations/migration-world';
@@ -32,6 +34,7 @@ export class StagedConsole {
       files: loadPageFiles(join(__dirname, '..', '..', 'dist', 'page')),
       token: TOKEN,
       by: () => 'ana',
+      readPlan: (text) => planOfText(text, 'the plan'),
       hosts: [],
       host: '127.0.0.1',
       port: 0,
@@ -85,6 +88,7 @@ function stagedClient(
     },
     verdicts: async (route) => worldOf(route).state.verdicts,
     assessment: async (route) => worldOf(route).state.assessment,
+    amendment: async (route, plan) => previewAmendment(worldOf(route).state, plan),
     rollbackEligibility: async (route) => rollbackEligibilityOf(worldOf(route).state),
     command: async () => {
       throw new Error('expected no command before a staged migration');

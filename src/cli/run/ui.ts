@@ -50,7 +50,7 @@ export function registerUi(program: Command): void {
 
 async function runUi(flags: UiFlags): Promise<void> {
   const parts = consoleParts(flags.config);
-  const { gateways, providersOf, tls: configured } = parts;
+  const { gateways, providersOf, readPlan, tls: configured } = parts;
   const identity = consoleIdentity(parts.console, resolveSecret, printNote);
   const tls = openListenerTls('tls.console', configured.console, { resolveSecret, warn: printNote });
   const { host, port: wanted } = flags;
@@ -60,6 +60,7 @@ async function runUi(flags: UiFlags): Promise<void> {
     client,
     gateways,
     providersOf,
+    readPlan,
     by: (name) => recordedOperator('ui', name ?? flags.by),
     identity,
     host,

@@ -1,4 +1,5 @@
 import type { MigrationView } from '../view/migration-view';
+import { amendPlan } from './amend-plan';
 import { bannerElement } from './banner-element';
 import { Charts } from './charts';
 import { CheckpointListElement } from './checkpoint-list';
@@ -136,7 +137,8 @@ export class MigrationScreen {
         action.label,
       );
       button.addEventListener('click', () => {
-        void confirmAction(this.#route, action).then(() => this.#focusAction(action.id));
+        const asked = action.asksPlan ? amendPlan(this.#route, action) : confirmAction(this.#route, action);
+        void asked.then(() => this.#focusAction(action.id));
       });
       return { action, button };
     });

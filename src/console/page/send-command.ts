@@ -64,16 +64,19 @@ async function sendCommand(
   commandId: string,
   reason: string,
 ): Promise<void> {
-  const answer = await fetch(`/api/routes/${encodeURIComponent(route)}/commands`, {
+  await post(route, 'commands', { name, label, commandId, reason, payload });
+}
+
+/** Asks the console something about a route; rejects with what it said where it refused. */
+export async function post<Answer>(route: string, what: string, body: object): Promise<Answer> {
+  const answer = await fetch(`/api/routes/${encodeURIComponent(route)}/${what}`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ name, label, commandId, reason, payload }),
+    body: JSON.stringify(body),
   }).catch(() => {
     throw new Error('The console did not answer: nothing is known to have been sent.');
   });
-  if (answer.ok) return;
-  const { message } = (await answer.json().catch(() => ({ message: `status ${answer.status}` }))) as {
-    message: string;
-  };
-  throw new Error(message);
+  const said: unknown = await answer.json().catch(() => ({ message: `status ${answer.status}` }));
+  if (!answer.ok) throw new Error((said as { message: string }).message);
+  return said as Answer;
 }

@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type FailedLogin, FailedLogins } from '../../core/access/failed-logins';
+import type { Plan } from '../../core/plan/plan';
+import { changeTexts } from '../../core/plan/plan-change';
 import { Connections } from '../../gateway/sockets/connections';
 import { createListener, type ListenerTls, schemeOf } from '../../gateway/sockets/listener-tls';
 import type { ConsoleClient } from '../source/console-client';
 import { checkpointLine } from '../view/checkpoint-line';
-import { readCommandRequest } from './command-request';
+import { type CommandRequest, readAmendmentRequest, readCommandRequest } from './command-request';
 import type { ConsoleFeeds, WatchedMigration } from './console-feeds';
 import { ConsoleGuard } from './console-guard';
 import { acceptsGzip, EventStream } from './event-stream';
@@ -29,6 +31,8 @@ export interface ConsoleServerOptions {
   readonly loginFailed: (failure: FailedLogin) => void;
   /** The report of a route's newest migration, or of one run, as one HTML page; absent: none is offered. */
   readonly report?: (route: string, runId: string | null) => Promise<string>;
+  /** The plan in a text that somebody gave; throws `BadInput` for what is wrong with it. Absent: plans are not amended here. */
+  readonly readPlan?: (text: string) => Plan;
   /** Null, or absent: plain HTTP. */
   readonly tls?: ListenerTls | null;
 }
@@ -39,7 +43,7 @@ export interface RunningConsole {
   stop(): Promise<void>;
 }
 
-const BODY_LIMIT_BYTES = 16_384;
+const BODY_LIMIT_BYTES = 65_536;
 const VIEWERS_AT_MOST = 200;
 /** Viewers, and what their browsers fetch and send besides. */
 const CONNECTIONS_AT_MOST = 1_000;
@@ -133,10 +137,12 @@ class ConsoleSite {
     }
     if (call === 'GET /api/live') return this.#stream(url, visitor, request, response);
     const [, route = '', what] =
-      /^\/api\/routes\/([^/]+)\/(commands|checkpoints|report)$/.exec(url.pathname) ?? [];
+      /^\/api\/routes\/([^/]+)\/(commands|amendment|checkpoints|report)$/.exec(url.pathname) ?? [];
     if (!ROUTE.test(route)) return sendJson(response, 404, { message: 'expected a path of this console' });
     if (what === 'commands' && request.method === 'POST')
       return this.#command(route, visitor, request, response);
+    if (what === 'amendment' && request.method === 'POST')
+      return this.#amendment(route, visitor, request, response);
     if (what === 'checkpoints' && request.method === 'GET') return this.#checkpoints(route, url, response);
     if (what === 'report' && request.method === 'GET') return this.#report(route, url, response);
     return sendJson(response, 405, { message: `expected another method for ${url.pathname}` });
@@ -197,20 +203,61 @@ class ConsoleSite {
 
   async #command(
     route: string,
-    { name: person, role }: Visitor,
+    visitor: Visitor,
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    if (role !== 'operator') {
-      const message = `${person} may look but not give commands: only this console's operators may`;
-      return sendJson(response, 403, { message });
-    }
-    if (request.headers['content-type']?.split(';')[0] !== 'application/json') {
-      return sendJson(response, 415, { message: 'expected application/json' });
-    }
+    if (refuseOrder(visitor, request, response)) return;
     const read = readCommandRequest(await readJson(request));
     if ('problem' in read) return sendJson(response, 400, { message: read.problem });
-    const { name, commandId, label, reason, payload } = read;
+    await this.#give(route, visitor, read, response);
+  }
+
+  /** What another plan would change; where it is given as a command, the amendment itself. */
+  async #amendment(
+    route: string,
+    visitor: Visitor,
+    request: IncomingMessage,
+    response: ServerResponse,
+  ): Promise<void> {
+    if (refuseOrder(visitor, request, response)) return;
+    const read = readAmendmentRequest(await readJson(request));
+    if ('problem' in read) return sendJson(response, 400, { message: read.problem });
+    const { readPlan } = this.options;
+    if (readPlan === undefined) return sendJson(response, 404, { message: 'this console amends no plans' });
+    try {
+      const plan = readPlan(read.text);
+      if (plan.route !== route) {
+        return sendJson(response, 400, {
+          message: `expected a plan of the route "${route}", got one of "${plan.route}"`,
+        });
+      }
+      if (read.give === undefined) {
+        const { changes, refusal, digest } = await (await this.options.client()).amendment(route, plan);
+        return sendJson(response, 200, { changes: changes.map(changeTexts), refusal, digest });
+      }
+      const { commandId, reason, digest } = read.give;
+      const order = {
+        name: 'amend',
+        label: 'Amend the plan',
+        commandId,
+        reason,
+        payload: { plan, digest },
+      } as const;
+      await this.#give(route, visitor, order, response);
+    } catch (error) {
+      sendProblem(response, error);
+    }
+  }
+
+  /** Sends a command and follows it. */
+  async #give(
+    route: string,
+    { name: person }: Visitor,
+    command: Omit<CommandRequest, 'payload'> & { readonly payload: Readonly<Record<string, unknown>> },
+    response: ServerResponse,
+  ): Promise<void> {
+    const { name, commandId, label, reason, payload } = command;
     const by = this.options.by(person);
     const watched: WatchedMigration = this.options.feeds.watch(route, null);
     const order = { commandId, name, label, by, atMs: Date.now(), end: null };
@@ -221,9 +268,9 @@ class ConsoleSite {
       const sent = await client.command(route, name, { ...payload, by, reason, commandId });
       sendJson(response, 202, { commandId: sent.commandId, via: sent.via });
     } catch (error) {
-      const { message, name: kind } = error instanceof Error ? error : new Error(String(error));
-      watched.source.follow({ ...order, end: { failed: message } });
-      sendJson(response, STATUS_OF[kind] ?? 500, { message });
+      const failed = error instanceof Error ? error.message : String(error);
+      watched.source.follow({ ...order, end: { failed } });
+      sendProblem(response, error);
     }
     watched.feed.nudge();
   }
@@ -247,8 +294,7 @@ class ConsoleSite {
       });
       response.end(html);
     } catch (error) {
-      const { message, name } = error instanceof Error ? error : new Error(String(error));
-      sendJson(response, STATUS_OF[name] ?? 500, { message });
+      sendProblem(response, error);
     }
   }
 
@@ -263,8 +309,7 @@ class ConsoleSite {
       for await (const entry of client.checkpoints(route, options)) lines.push(checkpointLine(entry));
       sendJson(response, 200, lines.reverse());
     } catch (error) {
-      const { message, name } = error instanceof Error ? error : new Error(String(error));
-      sendJson(response, STATUS_OF[name] ?? 500, { message });
+      sendProblem(response, error);
     }
   }
 }
@@ -272,11 +317,35 @@ class ConsoleSite {
 /** By the name of what the client throws. */
 const STATUS_OF: Readonly<Record<string, number>> = {
   InvalidCommand: 400,
+  InvalidDocument: 400,
   NoMigration: 404,
   CommandRefused: 409,
   TemporalUnreachable: 503,
   NoWorker: 503,
+  EncodedPayloads: 503,
+  CodecFailed: 503,
 };
+
+function sendProblem(response: ServerResponse, error: unknown): void {
+  const { message, name } = error instanceof Error ? error : new Error(String(error));
+  sendJson(response, STATUS_OF[name] ?? 500, { message });
+}
+
+/** Answers whoever may give no commands, or sends them as something else; whether it did. */
+function refuseOrder(
+  { name: person, role }: Visitor,
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  if (role !== 'operator') {
+    const message = `${person} may look but not give commands: only this console's operators may`;
+    sendJson(response, 403, { message });
+    return true;
+  }
+  if (request.headers['content-type']?.split(';')[0] === 'application/json') return false;
+  sendJson(response, 415, { message: 'expected application/json' });
+  return true;
+}
 
 function sendFile(request: IncomingMessage, response: ServerResponse, file: PageFile): void {
   const headers = {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { FailedLogin } from '../../core/access/failed-logins';
+import type { Plan } from '../../core/plan/plan';
 import type { ListenerTls } from '../../gateway/sockets/listener-tls';
 import type { ConsoleClient } from '../source/console-client';
 import type { GatewayReader } from '../source/gateway-watch';
@@ -33,6 +34,8 @@ export interface ConsoleOptions {
   readonly loginFailed: (failure: FailedLogin) => void;
   /** The report of a route's newest migration, or of one run, as one HTML page; absent: none is offered. */
   readonly report?: (route: string, runId: string | null) => Promise<string>;
+  /** The plan in a text that somebody gave; throws `BadInput` for what is wrong with it. Absent: plans are not amended here. */
+  readonly readPlan?: (text: string) => Plan;
 }
 
 /** Beside `dist/src`, see tools/build-page.ts. */

@@ -16,6 +16,8 @@ export interface ActionView {
   readonly reasonNeeded: boolean;
   /** What is sent beside who, why and the command's id. */
   readonly payload: Readonly<Record<string, string | number | boolean>>;
+  /** Another plan is given with it, and what it changes is shown before it is sent. */
+  readonly asksPlan?: true;
 }
 
 export interface ProviderNames {
@@ -36,6 +38,7 @@ export function actionsOf(
     ...approve(status),
     promote(status, providers),
     reevaluate(status),
+    amend(status),
     ...(status.phase === 'handover' ? [finish(status, providers)] : []),
     ...stepsBack(status, eligibility),
     rollback(status, providers),
@@ -162,6 +165,18 @@ function reevaluate({ phase, stage }: MigrationStatus): Draft {
     label: 'Reevaluate',
     refusal: phase === 'observing' ? null : `nothing is judged while the migration is ${phase}`,
     consequence: `The window ends now and ${stage} is judged on what was seen so far. A hold at its deadline is lifted when it passes.`,
+  };
+}
+
+function amend({ route }: MigrationStatus): Draft {
+  return {
+    id: 'amend',
+    name: 'amend',
+    label: 'Amend the plan',
+    refusal: null,
+    consequence: `Give the plan of ${route} as it shall be from now on. What it changes is shown first. Nothing is raised before a window under it has ended, and what was judged stays as it is.`,
+    reasonNeeded: true,
+    asksPlan: true,
   };
 }
 

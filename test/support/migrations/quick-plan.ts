@@ -22,13 +22,16 @@ const MOVING = {
   gates: WIDE_GATES,
 };
 
+type StageFields = Readonly<Partial<Record<'assess' | 'canary' | 'rolling' | 'complete', Fields>>>;
+
 /** A plan in seconds; `stages` changes single stages and `fields` the plan's own fields. */
-export function quickPlan(
-  route: string,
-  stages: Readonly<Partial<Record<'assess' | 'canary' | 'rolling' | 'complete', Fields>>> = {},
-  fields: Fields = {},
-): Plan {
-  const document = {
+export function quickPlan(route: string, stages: StageFields = {}, fields: Fields = {}): Plan {
+  return parseDocument(planSchema, quickDocument(route, stages, fields), 'the quick plan');
+}
+
+/** The same as a person would write it. */
+export function quickDocument(route: string, stages: StageFields = {}, fields: Fields = {}): Fields {
+  return {
     route,
     lease: '4s',
     renewal: '500ms',
@@ -44,7 +47,6 @@ export function quickPlan(
     ],
     ...fields,
   };
-  return parseDocument(planSchema, document, 'the quick plan');
 }
 
 /** A stage that is not left by itself, watched in windows of the given length. */
