@@ -328,7 +328,7 @@ export class MigrationClient {
       return await this.query({ route, ...options }, QUERIES.amendment, plan);
     } catch (error) {
       if (!(error instanceof QueryNotRegisteredError)) throw error;
-      throw new CommandRefused('amend', 'the workers are of an older release, which knows no amendments');
+      throw new CommandRefused('amend', 'the workers run an older release, which cannot amend plans');
     }
   }
 

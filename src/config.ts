@@ -115,6 +115,9 @@ export function readDocument(path: string, whatToDo = ''): unknown {
     const hint = isAbsent && whatToDo !== '' ? `: ${whatToDo}` : '';
     throw new BadInput(`cannot read ${path}: ${fileProblem(error)}${hint}`, { cause: error });
   }
+  if (text.trim() === '') {
+    throw new BadInput(`${path} is empty${whatToDo === '' ? '' : `: ${whatToDo}`}`);
+  }
   return readYaml(text, path);
 }
 
@@ -152,7 +155,18 @@ export function trainingPython(): string {
 
 /** Where this program keeps what it can make again: a Temporal server, its build. */
 export function cacheDirectory(): string {
-  return join(environment['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'cutover');
+  return join(environment['XDG_CACHE_HOME'] ?? join(home(), '.cache'), 'cutover');
+}
+
+function home(): string {
+  try {
+    return homedir();
+  } catch (cause) {
+    // A container may run as a user id that no list of users has.
+    const what =
+      'expected HOME or XDG_CACHE_HOME, which say where Cutover keeps a Temporal server, got neither';
+    throw new BadInput(what, { cause });
+  }
 }
 
 /** Where a worker finds golden prompts that a plan names, and where it keeps their answers. */

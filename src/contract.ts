@@ -114,7 +114,7 @@ export const COMMAND_DESCRIPTIONS: Readonly<Record<CommandName, string>> = {
   approve: 'Approve what a checkpoint asks for: {"checkpoint":7,"by":"ana","reason":"..."}',
   forget: 'Attest that a silent gateway is gone for good: {"gateway":"gw-2","by":"ana","reason":"..."}',
   amend:
-    'Replace the plan by one that changes what may be changed: {"plan":{...},"by":"ana","reason":"..."}; cutover amend shows it first',
+    'Change the plan where a running migration allows it: {"plan":{...},"by":"ana","reason":"..."}; cutover amend shows it first',
   finish: 'Close a migration in handover: {"reason":"..."}',
 };
 

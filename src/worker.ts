@@ -12,6 +12,7 @@ import type { ParityDirectories } from './adapters/parity-runs';
 import { createTrainer } from './adapters/training-process';
 import { WorkerMetrics } from './adapters/worker-metrics';
 import { TemporalUnreachable } from './client/errors';
+import { silenceOf } from './client/temporal-silence';
 import { environment, parityDirectories, readDocument, trainingPython } from './config';
 import {
   EFFECT_TASK_QUEUE,
@@ -27,7 +28,7 @@ import { openListenerTls } from './gateway/sockets/listener-tls';
 import { Credentials } from './gateway/upstream/credentials';
 import { type MetricsListener, startMetricsListener } from './metrics-listener';
 import { loadCodec } from './payload-codec/load-codec';
-import { firstLineOf, runAll } from './running-workers';
+import { runAll } from './running-workers';
 import { installRuntime, uncachedWorkflows } from './temporal-runtime';
 import { openWorkerTracing } from './tracing/open-worker-tracing';
 import { builtWorkflows } from './workflow-bundle';
@@ -234,9 +235,8 @@ async function connect(options: NativeConnectionOptions): Promise<NativeConnecti
   try {
     return await NativeConnection.connect(options);
   } catch (cause) {
-    const { address = '127.0.0.1:7233' } = options;
-    const reason = `no connection; is it running there? TEMPORAL_ADDRESS or --address names another (${firstLineOf(cause)})`;
-    throw new TemporalUnreachable(address, reason, { cause });
+    const { address = '127.0.0.1:7233', tls } = options;
+    throw TemporalUnreachable.silent(address, await silenceOf(address, tls != null && tls !== false), cause);
   }
 }
 

@@ -8,6 +8,7 @@ import {
   type Node,
   parseDocument as parseYaml,
   type YAMLMap,
+  type YAMLParseError,
 } from 'yaml';
 import { type Place, rememberPlaces } from './core/configuration/document-place';
 import { InvalidDocument } from './core/configuration/schema-parts';
@@ -21,20 +22,42 @@ export function readYaml(text: string, file: string): unknown {
     return { line, column: col };
   };
   const refused = (message: string, place: Place | null) =>
-    new InvalidDocument(file, [{ path: '(file)', message: `is neither YAML nor JSON: ${message}`, place }]);
+    new InvalidDocument(file, [{ path: '(file)', message, place }]);
   const [error] = document.errors;
-  if (error !== undefined) throw refused(error.message, placeAt(error.pos[0]));
+  if (error !== undefined) throw refused(errorText(error, text), placeAt(error.pos[0]));
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: 100 });
   } catch (cause) {
-    throw refused(cause instanceof Error ? cause.message : String(cause), null);
+    throw refused(unreadable(cause instanceof Error ? cause.message : String(cause)), null);
   }
   rememberPlaces(value, (path) => {
     const offset = offsetOf(document, path);
     return offset === null ? null : placeAt(offset);
   });
   return value;
+}
+
+function unreadable(why: string): string {
+  return `is neither YAML nor JSON: ${why}`;
+}
+
+/** The parser's words, or ours where its own do not say what to do. */
+function errorText({ code, message, pos }: YAMLParseError, text: string): string {
+  switch (code) {
+    case 'DUPLICATE_KEY': {
+      const name = /^[^\s:,{}]*/.exec(text.slice(pos[0]))?.[0] ?? '';
+      return `has the field ${name} twice: keep one of them`;
+    }
+    case 'TAB_AS_INDENT':
+      return unreadable('this line is indented by a tab: use spaces');
+    case 'BLOCK_AS_IMPLICIT_KEY':
+      return unreadable('a second colon in one line: put a text that contains ": " into quotes');
+    case 'MULTIPLE_DOCS':
+      return unreadable('expected one document, got another one after ---');
+    default:
+      return unreadable(message);
+  }
 }
 
 /** Where a field begins in the text, or the nearest one around it that is there. */

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { replacedText } from '../src/cli/operate/start';
@@ -12,6 +13,7 @@ import {
   type ReplacedMigration,
   TemporalUnreachable,
 } from '../src/client';
+import { TemporalService } from '../src/client/temporal-service';
 import { configurationSchema } from '../src/core/configuration/configuration-schema';
 import { InvalidDocument, parseDocument } from '../src/core/configuration/schema-parts';
 import type { MigrationStatus } from '../src/core/migration/status';
@@ -60,7 +62,25 @@ it('says which address does not answer', async () => {
   const address = `127.0.0.1:${port}`;
   const failure = MigrationClient.connect({ address, connectTimeoutMs: 300 });
   await expect(failure).rejects.toBeInstanceOf(TemporalUnreachable);
-  await expect(failure).rejects.toThrow(`cannot use Temporal at ${address}: no answer within 0.3 s`);
+  await expect(failure).rejects.toThrow(`cannot use Temporal at ${address}: nothing listens there`);
+});
+
+it.each([
+  [{}, /something listens there, but Temporal does not answer: set TEMPORAL_TLS=true/],
+  [{ TEMPORAL_TLS: 'true' }, /no TLS connection to it could be made: look at the TEMPORAL_TLS_\* variables/],
+])('says what something else that listens may want, asked with %j', async (env, message) => {
+  const silent = createServer().listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  const address = `127.0.0.1:${(silent.address() as { port: number }).port}`;
+  silent.on('connection', (socket) => socket.on('error', () => undefined));
+  const failure = TemporalService.connect({ address, connectTimeoutMs: 300 }, env);
+  await expect(failure).rejects.toThrow(message);
+  silent.close();
+});
+
+it('says what is expected of an address that is none', async () => {
+  const failure = MigrationClient.connect({ address: 'temporal', connectTimeoutMs: 300 });
+  await expect(failure).rejects.toThrow('it is not HOST:PORT: give one such as 127.0.0.1:7233');
 });
 
 it('says that a namespace is not there', async () => {

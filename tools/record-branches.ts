@@ -425,7 +425,7 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     world.windows.push({ servedModel: exchanged, verdict });
     await until(({ paused }) => paused !== null);
     await order('resume');
-    const asks = 'identity: 90 answers are distributed otherwise than those of the reference';
+    const asks = 'identity: 90 answers are distributed differently from those of the reference';
     world.verdict = { ...PASS, approvals: [asks] };
     await until(({ approval }) => approval !== null);
     await order('rollback');

@@ -57,7 +57,7 @@ export async function enrolModel(model: AskableModel, options: EnrolmentOptions)
   const empty = replies.filter(({ word }) => word === '').length;
   if (empty > replies.length / 2) {
     throw new EnrolmentProblem(
-      `expected a word in most answers, got none in ${empty} of ${replies.length}: a model that reasons longer than its answers may be cannot be enrolled`,
+      `expected a word in most answers, got none in ${empty} of ${replies.length}: a model whose reasoning uses up the length of its answers cannot be enrolled`,
     );
   }
   const reference = {

@@ -104,7 +104,8 @@ export async function readReferenceFile(path: string): Promise<IdentityReference
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw new InvalidDocument(path, [{ path: '(file)', message: `cannot be read: ${fileProblem(error)}` }]);
+    const message = `cannot be read: ${fileProblem(error)}; \`cutover identity enrol\` writes one`;
+    throw new InvalidDocument(path, [{ path: '(file)', message }]);
   }
   return parseReference(text, path);
 }

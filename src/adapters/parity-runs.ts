@@ -102,7 +102,8 @@ async function readGolden(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    throw new InvalidDocument(path, [{ path: '(file)', message: `cannot be read: ${fileProblem(error)}` }]);
+    const message = `cannot be read: ${fileProblem(error)}; examples/golden/starter.jsonl is one to begin with`;
+    throw new InvalidDocument(path, [{ path: '(file)', message }]);
   }
 }
 

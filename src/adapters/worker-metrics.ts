@@ -86,7 +86,7 @@ export class WorkerMetrics implements TelemetryPort {
     });
     this.#verdicts = new Counter({
       name: 'cutover_migration_verdicts_total',
-      help: 'Windows that came to their end, by their verdict.',
+      help: 'Windows that have ended, by their verdict.',
       labelNames: ['route', 'outcome'],
       registers,
     });

@@ -120,7 +120,7 @@ function sources({ usage }: AssessmentReport): Part {
         .filter(({ untold }) => untold > 0)
         .map(
           ({ file, untold }) =>
-            `${shown(file)}: calls without token counts, which neither tokens nor cost have: ${integer(untold)}`,
+            `${shown(file)}: calls without token counts, which are in neither tokens nor cost: ${integer(untold)}`,
         ),
       ...(others.length === 0
         ? []

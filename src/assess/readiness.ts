@@ -82,7 +82,7 @@ const QUESTIONS: Readonly<Record<AttestationItem, string>> = {
   sla: "Does the candidate's service level meet what this route promises?",
   dataResidency: 'May the data of this route be processed where the candidate runs?',
   payment: 'Is payment arranged, and funded for the expected month?',
-  contract: 'Is there a contract or terms that this use is covered by?',
+  contract: 'Do a contract or terms cover this use?',
 };
 
 /** Judges the checklist: blockers reject, doubts and open questions hold, warnings are shown. */
@@ -213,7 +213,7 @@ function rateLimits({ usage, rateLimits: given, toldLimits: told }: ReadinessFac
     if (most > limit && givenLimit === null) {
       return [
         doubt(
-          `the peak of ${most} ${what} per minute is above the ${limit} that the candidate's answers speak of; give its limit to settle it`,
+          `the peak of ${most} ${what} per minute is above the ${limit} that the candidate's answers mention; give its limit to settle it`,
         ),
       ];
     }

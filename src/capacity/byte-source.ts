@@ -80,5 +80,5 @@ function withoutQuery(url: string): string {
 }
 
 function cutShort(name: string, wanted: number, size: number): string {
-  return `${name} ends at byte ${size}, expected at least ${wanted}: it is truncated or no safetensors file`;
+  return `${name} ends at byte ${size}, expected at least ${wanted}: it is truncated or not a safetensors file`;
 }

@@ -7,7 +7,7 @@ const HELP = `
 Exit codes:
   0  done
   1  an unexpected failure; CUTOVER_DEBUG=1 shows where
-  2  bad input: an option, a plan, a configuration, a name that nothing has
+  2  bad input: an option, a plan, a configuration, an unknown name
   3  refused by the migration or by a gateway
   4  Temporal, a worker, a gateway or a provider could not be reached
   5  the answer is no: rolled back, rejected, a check failed
@@ -73,7 +73,7 @@ const COMMANDS: Readonly<
     ['train', async () => (await import('./train/train.js')).registerTrain],
     ['effects', async () => (await import('./operate/effects.js')).registerEffects],
   ],
-  'Keep and set up:': [
+  'Records and setup:': [
     ['export', async () => (await import('./history/export.js')).registerExport],
     ['verify', async () => (await import('./history/verify.js')).registerVerify],
     ['completion', completion],

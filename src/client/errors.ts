@@ -1,5 +1,6 @@
 import type { WorkerBuild } from '../contract';
 import type { Outcome } from '../core/migration/migration-state';
+import type { Silence } from './temporal-silence';
 import { buildText, type QueueBuilds } from './worker-build';
 
 /** Thrown when Temporal does not answer, or refuses to serve this client at all. */
@@ -9,8 +10,14 @@ export class TemporalUnreachable extends Error {
     readonly address: string,
     reason: string,
     options?: ErrorOptions,
+    /** What a bare connection showed, where none could be used. */
+    readonly problem?: string,
   ) {
     super(`cannot use Temporal at ${address}: ${reason}`, options);
+  }
+
+  static silent(address: string, { problem, fix }: Silence, cause: unknown): TemporalUnreachable {
+    return new TemporalUnreachable(address, `${problem}: ${fix}`, { cause }, problem);
   }
 }
 
@@ -66,7 +73,7 @@ export class MigrationEnded extends Error {
     readonly ended: string,
   ) {
     super(
-      `${migrationId} is over: its run was ${ended}, and no worker answers for where it stood. \`cutover status ${route}\` shows what the gateways serve; \`cutover kill ${route}\` takes the candidate off`,
+      `${migrationId} is over: its run was ${ended}, and no worker answers to say where it stood. \`cutover status ${route}\` shows what the gateways serve; \`cutover kill ${route}\` takes the candidate off`,
     );
   }
 }

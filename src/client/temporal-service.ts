@@ -23,6 +23,7 @@ import { loadCodec, type UsersConverter } from '../payload-codec/load-codec';
 import { configuredAddress } from '../temporal-server/configured-address';
 import { EncodedPayloads, TemporalUnreachable } from './errors';
 import { handedCheckpoints, type RunEvent } from './migration-record';
+import { silenceOf } from './temporal-silence';
 
 /** Where Temporal is; what is not given comes from TEMPORAL_* variables or a profile. */
 export interface ConnectOptions {
@@ -137,10 +138,9 @@ export class TemporalService {
       });
       return new TemporalService(target, found?.namespace ?? namespace ?? 'default', connection, codec);
     } catch (cause) {
-      const reason =
-        refusalOf(cause) ??
-        `no answer within ${connectTimeoutMs / 1_000} s; is it running there? \`cutover up\` starts one, TEMPORAL_ADDRESS or --address names another`;
-      throw new TemporalUnreachable(target, reason, { cause });
+      const refusal = refusalOf(cause);
+      if (refusal !== null) throw new TemporalUnreachable(target, refusal, { cause });
+      throw TemporalUnreachable.silent(target, await silenceOf(target, tls != null && tls !== false), cause);
     }
   }
 

@@ -63,13 +63,13 @@ export class ConfigurationReload {
       const changed = await this.#apply();
       notice(
         changed.length === 0
-          ? 'The configuration was read again and says the same'
+          ? 'The configuration was read again: nothing has changed'
           : `The configuration was read again: ${changed.join(', ')}`,
       );
       return { changed };
     } catch (error) {
       const refusal = error instanceof Error ? error.message : String(error);
-      warn(`The configuration was read again and is refused; the former one stays in use: ${refusal}`);
+      warn(`The configuration was read again and refused; the previous one stays in use: ${refusal}`);
       return { refusal };
     }
   }
@@ -79,9 +79,7 @@ export class ConfigurationReload {
     const next = read();
     const { changed, fixed } = configurationChange(this.#running, next);
     if (fixed.length > 0) {
-      throw new Error(
-        `expected nothing that only a restart can change, got other values of ${fixed.join(', ')}`,
-      );
+      throw new Error(`expected no change that needs a restart, got new values of ${fixed.join(', ')}`);
     }
     const problem = openProblem(next.callers.length);
     if (problem !== null) throw new Error(problem);

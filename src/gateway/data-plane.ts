@@ -45,7 +45,7 @@ export interface DataPlaneOptions<Held extends RouteToServe> {
   readonly outcomes: OutcomeTokens | null;
   /** Null: requests are not traced. */
   readonly tracing: Tracing | null;
-  /** Null: no header makes a caller one of a cohort. */
+  /** Null: no header puts a caller in a cohort. */
   readonly cohorts: CohortSeals | null;
 }
 

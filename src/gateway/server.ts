@@ -161,7 +161,7 @@ function admit(
   }
   const problem = pathProblem(path) ?? queryProblem(query);
   if (problem !== null) {
-    const message = `expected a target that can be read in one way only, got one with ${problem}`;
+    const message = `expected an unambiguous target, got one with ${problem}`;
     return { refused: badRequest('bad_target', message), closes: true };
   }
   const target = findTarget(path, services.routes, services.defaultRoute);
@@ -213,7 +213,7 @@ function refuseStranger(
 ): { refused: GatewayError; closes: boolean } {
   const retryAfterS = failedLogins.add(request.socket.remoteAddress);
   if (retryAfterS === null) return { refused: UNKNOWN_CALLER, closes };
-  const message = 'expected fewer unknown keys from this address';
+  const message = 'too many unknown keys from this address: try again in a minute';
   return { refused: { ...badRequest('too_many_failed_logins', message, 429), retryAfterS }, closes: true };
 }
 

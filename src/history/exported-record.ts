@@ -29,8 +29,8 @@ export function readExportedRecord(
     fromTheStart: carried === undefined && archived === undefined,
     asOfMs: Date.parse(exportedAt),
     notes: [
-      `Made of the record that was exported at ${exportedAt} and verifies; its head is ${head}.`,
-      'A record does not hold what the assessment found, nor each attempt of a change of routing.',
+      `Made from the record that was exported at ${exportedAt}, which verifies; its head is ${head}.`,
+      "A record does not contain the assessment's findings, or every attempt at a change of routing.",
     ],
     assessment: null,
     windows: windowsIn(entries, checkpoints),

@@ -12,7 +12,7 @@ export function managerSentences(migration: ReportedMigration, untilMs: number):
     happened(migration, untilMs),
     callersText(tally) ?? callersUncounted(migration),
     moneyText(tally) ??
-      'What it cost is not known: no request of the candidate has a price in the configuration',
+      'What it cost is not known: the configuration has no price for any request of the candidate',
   ].map((text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`);
 }
 
@@ -37,7 +37,7 @@ function happened(migration: ReportedMigration, untilMs: number): string {
   if (ending !== null) return `${headlineOf(ending, utcMinuteText)}, after ${lasted}`;
   const share = changes.findLast(({ confirmedAtMs }) => confirmedAtMs !== null)?.share ?? 0;
   if (outcome === 'running')
-    return `It has run for ${lasted}, and ${formatShare(share)} of the traffic is at the candidate`;
+    return `It has run for ${lasted}, and ${formatShare(share)} of the traffic goes to the candidate`;
   return `It ended as ${outcome} after ${lasted}${outcomeReason === '' ? '' : `: ${outcomeReason}`}`;
 }
 

@@ -61,7 +61,7 @@ function summary(migration: ReportedMigration, untilMs: number): ReportSection {
     ...(last === undefined ? [] : [`Last verdict: ${last.sentence}.`]),
     ...(migration.fromTheStart
       ? []
-      : ['The history begins in the middle: windows and changes of earlier runs are not in it.']),
+      : ['The history starts partway through: windows and changes of earlier runs are not in it.']),
     ...(listed.problem === null ? [] : [`Checkpoints are not complete: ${listed.problem}.`]),
     ...(migration.notes ?? []),
   ];

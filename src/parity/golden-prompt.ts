@@ -125,7 +125,7 @@ export async function readGoldenPrompts(
   const more = problems.length - PROBLEMS_TOLD;
   throw new InvalidDocument(document, [
     ...problems.slice(0, PROBLEMS_TOLD),
-    ...(more > 0 ? [whole(`and ${more} problems more`)] : []),
+    ...(more > 0 ? [whole(`and ${more} more problems`)] : []),
   ]);
 }
 
@@ -143,10 +143,10 @@ async function readLine(
     value = JSON.parse(line);
   } catch (error) {
     const why = error instanceof Error ? error.message.slice(0, 120) : '';
-    return { problems: [{ path: where, message: `expected a JSON object in one line: ${why}` }] };
+    return { problems: [{ path: where, message: `expected a JSON object on one line: ${why}` }] };
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { problems: [{ path: where, message: 'expected a JSON object in one line' }] };
+    return { problems: [{ path: where, message: 'expected a JSON object on one line' }] };
   }
   const embeds = 'input' in value;
   const schema = embeds ? embeddingSchema : chatSchema;

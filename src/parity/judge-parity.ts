@@ -164,7 +164,7 @@ function verdictOf(judged: Judged): Pick<ParityReport, 'outcome' | 'sentence'> {
   }
   if (decisions.outcome !== 'pass') {
     const more = promptsToPass(decisions);
-    const advice = more === null ? '' : `; about ${more} prompts more would decide`;
+    const advice = more === null ? '' : `; about ${more} more prompts would decide`;
     return inconclusive(`${rowSentence(decisions)}: not shown to be within the margin${advice}`);
   }
   const beyond = measures.find(({ loss, margin }) => loss > margin);
@@ -173,21 +173,21 @@ function verdictOf(judged: Judged): Pick<ParityReport, 'outcome' | 'sentence'> {
 }
 
 const WHAT: Readonly<Record<MeasureName, string>> = {
-  decisions: 'decisions as legacy makes them',
+  decisions: "decisions that match legacy's",
   answered: 'prompts answered',
-  'finish reason': 'finish reasons as those of legacy',
+  'finish reason': "finish reasons that match legacy's",
   truncation: 'answers not cut short',
-  'tool trigger': 'tools called as legacy calls them',
+  'tool trigger': 'tools called where legacy calls them',
   'tool schema': 'tool calls that keep to the schema',
   'tool arguments': "tool calls with legacy's arguments",
   json: 'answers that are JSON',
   'json schema': 'answers that keep to the schema',
   'json fields': "fields equal to legacy's",
-  refusal: 'refusals as those of legacy',
+  refusal: "refusals that match legacy's",
   language: "answers in legacy's language",
-  similarity: "likeness to legacy's texts",
-  length: "length as that of legacy's texts",
-  embedding: "cosine to legacy's embeddings",
+  similarity: "similarity to legacy's texts",
+  length: "length close to that of legacy's texts",
+  embedding: "cosine similarity to legacy's embeddings",
 };
 
 /** A row in words: `tools called as legacy calls them: 82% against 98% of legacy itself, 16 points less (margin 10)`. */

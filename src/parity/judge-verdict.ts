@@ -44,7 +44,7 @@ export function judgeVerdict(tally: PairTally, alpha: number): JudgeVerdict {
   const counts = `of ${judged} pairs the candidate won ${won}, lost ${lost}, ${tie} ties`;
   const missing = [
     ...(unreadable === 0 ? [] : [`${unreadable} judgements unreadable`]),
-    ...(failed === 0 ? [] : [`${failed} pairs without an answer of the judge`]),
+    ...(failed === 0 ? [] : [`${failed} pairs without an answer from the judge`]),
   ].join(', ');
   const sentence = missing === '' ? counts : `${counts}; ${missing}`;
   if (judged === 0 || unreadable > UNREADABLE_MOST * asked || failed > UNREADABLE_MOST * (asked + failed)) {

@@ -45,7 +45,7 @@ async function load(file: string): Promise<UsersConverter> {
   const { payloadCodecs, payloadConverterPath, failureConverterPath } = contentOf(module);
   if (payloadConverterPath !== undefined || failureConverterPath !== undefined) {
     throw new BadInput(
-      `the data converter ${file} brings converters: expected payloadCodecs alone, since workflows are bundled with a converter that reads whatever it meets`,
+      `the data converter ${file} exports converters: expected payloadCodecs only, because workflows are bundled with a converter of their own`,
     );
   }
   if (!Array.isArray(payloadCodecs) || payloadCodecs.length === 0 || !payloadCodecs.every(isCodec)) {

@@ -52,7 +52,7 @@ class TemporalPortTaken extends Error {
     option: string,
   ) {
     super(
-      `expected port ${port} of ${ip} to be free for Temporal, but it cannot be listened on (${problem}${heldByText(port)}): stop what uses it, or choose another port (\`cutover up ${option}\`)`,
+      `cannot listen on port ${port} of ${ip} for Temporal${heldByText(port) || ` (${problem})`}: stop what uses it, or choose another port (\`cutover up ${option} PORT\`)`,
     );
   }
 }
@@ -166,7 +166,7 @@ function makeFolder(folder: string): void {
   } catch (error) {
     const problem = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new TemporalServerFailed(
-      `expected ${folder} to be a folder for the database file, but it cannot be made (${problem})`,
+      `cannot make the folder ${folder} for Temporal's database (${problem}): name another with --data, or make it writable`,
       [],
     );
   }

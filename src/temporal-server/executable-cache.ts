@@ -60,7 +60,8 @@ export async function installExecutable(options: {
     const made = await options.make(partial);
     if (!made.ok) return made;
     const check = await checkVersion(made.path, options.env, options.signal);
-    if (!check.ok) return { ok: false, reason: `what was made does not run: ${check.reason}` };
+    if (!check.ok)
+      return { ok: false, reason: `the server that was downloaded or built does not run: ${check.reason}` };
     const path = cachedPath(options.cacheDir, options.origin);
     await rename(made.path, path);
     return { ok: true, path, version: check.version };

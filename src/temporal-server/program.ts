@@ -70,6 +70,6 @@ function failureReason(lines: readonly string[], exitCode: number | null, killed
 
 function abortReason(signal: AbortSignal): string {
   const { reason } = signal;
-  if (reason instanceof Error && reason.name === 'TimeoutError') return 'gave no answer in time';
+  if (reason instanceof Error && reason.name === 'TimeoutError') return 'did not answer in time';
   return reason instanceof Error ? reason.message : String(reason);
 }

@@ -50,7 +50,7 @@ class TemporalNotFound extends Error {
         '  - set TEMPORAL_CLI_PATH to the Temporal command',
         '  - set TEMPORAL_ADDRESS=host:port (and TEMPORAL_NAMESPACE, TEMPORAL_API_KEY) to a running Temporal',
         '  - let this machine reach https://temporal.download and github.com, or set HTTPS_PROXY',
-        '  - install Go (https://go.dev/dl): the command is then built, in some minutes',
+        '  - install Go (https://go.dev/dl): Cutover then builds the command, which takes a few minutes',
       ].join('\n'),
     );
   }

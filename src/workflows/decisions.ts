@@ -198,7 +198,7 @@ async function analyseUsage(state: MigrationState): Promise<UsageFindings | null
   );
   const doing = (text: string) =>
     setCurrentDetails(currentDetails({ ...statusOf(state, Date.now()), doing: text }));
-  doing('analysing usage; its progress is with the pending activity');
+  doing('analysing usage; its progress is shown at the pending activity');
   const usage = await run({ route, plan, effort: plannedEffort(state.plan) });
   doing('assessing both providers');
   return usage;

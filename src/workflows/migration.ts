@@ -65,7 +65,7 @@ const PAGE_MOST = 500;
 const RUN_EVENTS = 300;
 
 const WITHOUT_CODEC =
-  'the input of this migration is encoded: start its workers with the data converter by which it was started (--data-converter)';
+  'the input of this migration is encoded: start its workers with the data converter that it was started with (--data-converter)';
 
 /**
  * Moves one route from legacy to candidate. The pure machine in `core/migration/migration.ts` decides; this loop does what

@@ -168,7 +168,7 @@ it('replays plain conversations of a provider that takes no tools, and says so',
   const { findings } = await probed();
   expect(findings).toContainEqual({
     kind: 'warning',
-    text: 'the candidate called no tool: only a plain conversation of its was replayed',
+    text: 'the candidate called no tool: only a plain conversation was replayed',
   });
 });
 

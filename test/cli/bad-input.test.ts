@@ -16,6 +16,11 @@ beforeAll(async () => {
     'twice.yaml': 'route: chat\nstages: [{name: assess}, {name: canary}, {name: canary}, {name: complete}]\n',
     'unknown.yaml': 'route: chat\nstages: [{name: assess}, {name: canary, sahre: 0.1}, {name: complete}]\n',
     'routeless.yaml': 'lease: 45s\n',
+    'doubled.yaml': 'route: chat\nlease: 45s\nroute: search\n',
+    'tabs.yaml': 'route: chat\nprobes:\n\tinterval: 5s\n',
+    'empty.yaml': '\n',
+    'choice.yaml': 'route: chat\nprofile: smal\n',
+    'colons.yaml': 'route: chat: main\n',
     'elsewhere.yaml': 'route: nowhere\n',
     'stage.yaml': 'route: chat\nstage:\n  - name: assess\n',
     'merged.yaml':
@@ -47,6 +52,12 @@ it.each([
     'cannot read absent.yaml: there is no such file: `cutover plan init ROUTE` writes one',
   ],
   [['plan', 'check', 'broken.yaml'], 'line 1, column 13: is neither YAML nor JSON'],
+  [['plan', 'check', 'doubled.yaml'], 'line 3, column 1: has the field route twice: keep one of them'],
+  [['plan', 'check', 'tabs.yaml'], 'this line is indented by a tab: use spaces'],
+  [['plan', 'check', 'colons.yaml'], 'put a text that contains ": " into quotes'],
+  [['plan', 'check', '.'], 'cannot read .: it is a folder'],
+  [['plan', 'check', 'empty.yaml'], 'empty.yaml is empty: `cutover plan init ROUTE` writes one'],
+  [['plan', 'check', 'choice.yaml'], 'profile: expected standard or small, got "smal": did you mean small?'],
   [['plan', 'check', 'stage.yaml'], 'line 2, column 1: stage: unknown field: did you mean `stages`?'],
   [
     ['plan', 'check', 'merged.yaml'],
@@ -102,7 +113,7 @@ it('says in one line that Temporal is not there', async () => {
     commands.map((command) => run([...command.split(' '), '--address', closed])),
   );
   for (const { code, stdout, stderr } of results) {
-    expect(stderr).toMatch(new RegExp(`^cannot use Temporal at ${closed}: no answer within 5 s.*\n$`));
+    expect(stderr).toMatch(new RegExp(`^cannot use Temporal at ${closed}: nothing listens there: .*\n$`));
     expect({ code, stdout }).toEqual({ code: 4, stdout: '' });
   }
 });
@@ -111,7 +122,7 @@ it('says of a status first that it is still asking, and then why it could not', 
   const { code, stderr } = await run(['status', 'chat', '--address', closed]);
   expect(stderr).toMatch(
     new RegExp(
-      `^the migration has not answered yet; still asking\nthe migration could not be asked: cannot use Temporal at ${closed}: no answer within 5 s.*\n$`,
+      `^the migration has not answered yet; still asking\nthe migration could not be asked: cannot use Temporal at ${closed}: nothing listens there: .*\n$`,
     ),
   );
   expect(code).toBe(4);

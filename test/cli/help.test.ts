@@ -68,7 +68,7 @@ it('shows the commands in groups, ten to begin with first', async () => {
     'Observe',
     'Decide',
     'Before you move',
-    'Keep and set up',
+    'Records and setup',
     'Commands',
     'Exit codes',
     'Example',

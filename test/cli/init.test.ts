@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfiguration, loadPlan } from '../../src/client';
@@ -65,6 +65,15 @@ it('writes a configuration and a plan that fit each other, with references in pl
   });
   expect(await init(...given(), '--force', '--quick')).toMatchObject({ code: 0 });
   expect(loadPlan(join(folder, 'plan.yaml')).stages.at(-1)?.soakMs).toBeLessThan(3_600_000);
+});
+
+it('says where it cannot write', async () => {
+  writeFileSync(join(folder, '.cutover'), '');
+  expect(await init(...given())).toMatchObject({
+    code: 2,
+    stderr: `cannot write .cutover in ${folder}: it is there already. Run this in a folder that you can write to\n`,
+  });
+  expect(existsSync(join(folder, 'cutover.yaml'))).toBe(false);
 });
 
 it('writes providers of Anthropic’s dialect, and asks them for their models as they are spoken to', async () => {

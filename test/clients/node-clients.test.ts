@@ -250,7 +250,7 @@ describe('applications that ask for streams see no failure of a candidate that g
     ...some(
       STREAM,
       ...['an error as the first event', 'a clean end before any event', 'comments and then a clean end'],
-      ...['a reset after the role', 'silence after the role', 'an event that is no JSON'],
+      ...['a reset after the role', 'silence after the role', 'an event that is not JSON'],
     ),
   ])(
     '%s',

@@ -288,14 +288,14 @@ describe('banners', () => {
       },
     });
     expect(banners.map(({ title }) => title)).toEqual([
-      'Approval asked: approve, or say no by a pause or a rollback',
+      'Approval needed: approve, or decline by pausing or rolling back',
       'Effect pending: dns',
-      'Outside of the rollout hours',
+      'Outside the rollout hours',
       'Effects under way',
     ]);
     const approve = actions.find(({ name }) => name === 'approve');
     expect(approve).toMatchObject({ refusal: null, payload: { checkpoint: 7, digest: 'd' } });
-    expect(actions.find(({ name }) => name === 'promote')?.consequence).toContain('an approval is asked');
+    expect(actions.find(({ name }) => name === 'promote')?.consequence).toContain('an approval is needed');
   });
 
   it('are none for the status of a worker that knows neither approvals nor effects', () => {
@@ -326,7 +326,7 @@ describe('gateways', () => {
       ['behind', 'holds epoch 1, ours is 2'],
       ['behind', 'no lease: serves legacy'],
     ]);
-    expect(banners.map(({ title }) => title)).toEqual(['Gateways without an answer']);
+    expect(banners.map(({ title }) => title)).toEqual(['Gateways that do not answer']);
   });
 
   it('show the share that is asked and the one that is measured', () => {

@@ -97,7 +97,7 @@ it('says what happens next by itself, and nothing of it where somebody has to de
   await canary.context().close();
   for (const [route, action] of [
     ['held', 'Held: reevaluate, promote with a reason, or roll back'],
-    ['asked', 'Approval asked: approve, or say no by a pause or a rollback'],
+    ['asked', 'Approval needed: approve, or decline by pausing or rolling back'],
   ] as const) {
     const page = await site.open(route);
     expect(await page.locator('.banner strong').first().textContent()).toBe(action);

@@ -319,9 +319,9 @@ it('says that a gateway, and then Temporal, is gone, and goes on when they are b
   await openMigration(page, 'shown');
   const banners = page.locator('.banner');
   harness.gateway('gw-2').process.signal('SIGSTOP');
-  await banners.getByText('Gateways without an answer').waitFor({ timeout: WAIT_MS });
+  await banners.getByText('Gateways that do not answer').waitFor({ timeout: WAIT_MS });
   harness.gateway('gw-2').process.signal('SIGCONT');
-  await banners.getByText('Gateways without an answer').waitFor({ state: 'detached', timeout: WAIT_MS });
+  await banners.getByText('Gateways that do not answer').waitFor({ state: 'detached', timeout: WAIT_MS });
   await harness.temporal.stop();
   await banners.getByText('Temporal does not answer').waitFor({ timeout: WAIT_MS });
   await banners.getByText('cutover kill shown').waitFor();

@@ -224,7 +224,7 @@ it('counts three signals of 1.9 MB as bad without keeping them, and exports, rep
     expect(code === 0 ? 'done' : `${args.join(' ')} ended with ${code}: ${stderr}`).toBe('done');
   }
   writeFileSync(join(folder, 'plan.json'), JSON.stringify({ route: 'loud' }));
-  // 5: the other plan would have decided otherwise.
+  // 5: the other plan would have decided differently.
   expect([0, 5]).toContain((await cutover('replay', 'plan.json')).code);
   expect(readFileSync(join(folder, 'loud.jsonl')).length).toBeLessThan(500_000);
 });

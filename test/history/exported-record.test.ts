@@ -67,7 +67,7 @@ it('says where the report comes from, with the head of the record, and what a re
   const verdict = verifyExport(sealedText(exported, exported.entries));
   const { markdown } = renderReport(reportedOf('harm-2'), MADE_AT_MS);
   expect(markdown).toContain(`its head is ${verdict.ok ? verdict.head : ''}`);
-  expect(markdown).toContain('does not hold what the assessment found');
+  expect(markdown).toContain("does not contain the assessment's findings");
   expect(sectionOf(markdown, 'Assessment')).toBe('');
 });
 

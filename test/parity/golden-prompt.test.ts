@@ -24,8 +24,8 @@ async function problems(text: string): Promise<string[]> {
 it.each([
   ['an empty file', '', '(file): expected at least one prompt, got none'],
   ['blank lines alone', '\n \n', '(file): expected at least one prompt, got none'],
-  ['a line that is cut', `${line({})}\n{"id":"two","stra`, 'line 2: expected a JSON object in one line: '],
-  ['a line that is no object', '[1]', 'line 1: expected a JSON object in one line'],
+  ['a line that is cut', `${line({})}\n{"id":"two","stra`, 'line 2: expected a JSON object on one line: '],
+  ['a line that is no object', '[1]', 'line 1: expected a JSON object on one line'],
   [
     'an unknown comparison',
     line({ compare: ['vibes'] }),

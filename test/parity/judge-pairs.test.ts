@@ -91,7 +91,7 @@ it('takes a judge that prefers a place for one without an opinion', async () => 
 it('says nothing where the judge does not answer', async () => {
   expect(judgeVerdict((await judgeAll(null)).tally, 0.05)).toMatchObject({
     outcome: 'not evaluated',
-    sentence: expect.stringContaining('20 pairs without an answer of the judge'),
+    sentence: expect.stringContaining('20 pairs without an answer from the judge'),
   });
 });
 

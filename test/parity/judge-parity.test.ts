@@ -69,12 +69,12 @@ it('passes most equal candidates and fails most that lose three margins', () => 
   expect(count({ legacy: 0.01, candidate: 0.3 }, 'fail')).toBeGreaterThan(95);
 });
 
-it('says how many prompts more would decide', () => {
+it('says how many more prompts would decide', () => {
   const random = seededRandom(15);
   const { outcome, sentence } = judged(40, 1, { legacy: 0.05, candidate: 0.05 }, random);
   expect({ outcome, sentence }).toEqual({
     outcome: 'inconclusive',
-    sentence: expect.stringMatching(/not shown to be within the margin; about \d+ prompts more would decide/),
+    sentence: expect.stringMatching(/not shown to be within the margin; about \d+ more prompts would decide/),
   });
 });
 

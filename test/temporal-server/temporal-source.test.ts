@@ -261,7 +261,7 @@ describe('an interrupted build', () => {
   test('that made something else than Temporal is not accepted', async () => {
     fakeGo('echo half > "$GOBIN/temporal"');
     await expect(findTemporal(search())).rejects.toThrow(
-      'go: what was made does not run: cannot be run (EACCES)',
+      'go: the server that was downloaded or built does not run: cannot be run (EACCES)',
     );
     expect(cacheEntries()).toEqual([]);
   });

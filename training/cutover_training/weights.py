@@ -21,7 +21,7 @@ def read_weights(folder: Path, expected: dict[str, tuple]) -> dict[str, np.ndarr
         except FileNotFoundError:
             raise BadInput(f"weights: there is no {file}") from None
         except (SafetensorError, OSError, ValueError) as error:
-            raise BadInput(f"weights: {file} is cut short or not safetensors: {error}") from None
+            raise BadInput(f"weights: {file} is cut short or is not safetensors: {error}") from None
     for name, shape in expected.items():
         if name not in found:
             raise BadInput(f"weights: {folder} has no tensor {name}, which its config.json asks for")
@@ -43,7 +43,7 @@ def check_weights(folder: Path, expected: dict[str, tuple]) -> None:
         except FileNotFoundError:
             raise BadInput(f"weights: there is no {file}") from None
         except (SafetensorError, OSError, ValueError) as error:
-            raise BadInput(f"weights: {file} is cut short or not safetensors: {error}") from None
+            raise BadInput(f"weights: {file} is cut short or is not safetensors: {error}") from None
     for name, shape in expected.items():
         if name not in seen:
             raise BadInput(f"weights: {folder} has no tensor {name}, which its config.json asks for")

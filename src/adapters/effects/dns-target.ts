@@ -69,7 +69,7 @@ export function createDnsTarget(configuration: DnsConfiguration, tools: TargetTo
       if (isDeepStrictEqual(seen, sets)) return shown(seen);
       if (attempt === VERIFY_ATTEMPTS) {
         throw new EffectProblem(
-          `the DNS server took the update, but answers ${shown(seen)} for ${name} where ${shown(sets)} was set`,
+          `the DNS server accepted the update, but answers ${shown(seen)} for ${name} where ${shown(sets)} was set`,
           true,
         );
       }

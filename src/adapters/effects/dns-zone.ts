@@ -201,7 +201,7 @@ const REASONS: Readonly<Record<string, string>> = {
   NOTAUTH: 'it is not authoritative for the zone, or does not know the key',
   NOTZONE: 'a name is outside of the zone',
   REFUSED: 'the key is not allowed to do this',
-  NOTIMP: 'it takes no updates',
+  NOTIMP: 'it accepts no updates',
 };
 
 function refused(what: string, rcode: string): EffectProblem {

@@ -23,7 +23,7 @@ const COUNTS = [4, 6, 8, 10] as const;
 
 /** The errors that a TSIG record itself carries. */
 const ERRORS: Readonly<Record<number, string>> = {
-  16: 'BADSIG: the secret is another one there',
+  16: 'BADSIG: the server has a different secret',
   17: 'BADKEY: the server knows no key with this name and algorithm, or the key is not allowed to do this',
   18: 'BADTIME: the clocks differ',
   22: 'BADTRUNC: the server wants a longer signature',

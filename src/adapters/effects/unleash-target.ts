@@ -115,7 +115,10 @@ export function createUnleashTarget(
       const after = await read(set.flag, signal);
       const seen = chosen(set, after.strategies);
       if (seen === null || rolloutOf(seen) !== rollout || (enabled !== null && after.enabled !== enabled)) {
-        throw new EffectProblem(`Unleash took ${rollout}% for ${set.flag} and answers something else`, true);
+        throw new EffectProblem(
+          `Unleash accepted ${rollout}% for ${set.flag}, but reports something else`,
+          true,
+        );
       }
       const others = after.strategies.filter(
         ({ id, disabled }) => id !== seen.id && disabled !== true,
@@ -158,7 +161,10 @@ function verifyRestored(
       ? `${set.flag} is without our strategy again in ${environment}`
       : `${set.flag} is at ${rolloutOf(captured.strategy)}% again in ${environment}`;
   }
-  throw new EffectProblem(`Unleash took the former strategy of ${set.flag} and answers something else`, true);
+  throw new EffectProblem(
+    `Unleash accepted the former strategy of ${set.flag}, but reports something else`,
+    true,
+  );
 }
 
 interface Environment {

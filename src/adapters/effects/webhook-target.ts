@@ -28,7 +28,7 @@ export function createWebhookTarget(
       const ran = await sent.once(key, () =>
         sendGuarded(signedCall(configuration, { key, body, nowMs: nowMs() }, resolveSecret), limits, signal),
       );
-      return ran ? 'the receiver took it' : 'the receiver had taken it already';
+      return ran ? 'the receiver accepted it' : 'the receiver had accepted it already';
     },
     restore: async () => 'a message cannot be taken back',
   };

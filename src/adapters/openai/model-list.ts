@@ -14,7 +14,7 @@ export async function readModelList(
 ): Promise<ModelList> {
   const { baseUrl } = provider;
   const client = providerClient(provider, resolveSecret, timeoutMs);
-  const lookAtUrl = `look at its baseUrl (${baseUrl}): OpenAI-compatible ones mostly end in /v1`;
+  const lookAtUrl = fixOfUrl(baseUrl);
   try {
     const response = await client.models.list().asResponse();
     const text = await response.text();
@@ -52,11 +52,11 @@ function problemOf(
   if (error instanceof APIConnectionTimeoutError) {
     return {
       problem: `no answer from ${host} within ${timeoutMs / 1_000} s`,
-      fix: `is ${host} reachable from here?`,
+      fix: `try again, or find out whether ${host} can be reached from here`,
     };
   }
   if (error instanceof APIConnectionError) {
-    return { problem: `${host} cannot be reached${causeText(error)}`, fix: `is it up, and ${lookAtUrl}` };
+    return { problem: `${host} cannot be reached${causeText(error)}`, fix: `start it, or ${lookAtUrl}` };
   }
   if (error instanceof APIError && typeof error.status === 'number') {
     const { status } = error;
@@ -64,18 +64,32 @@ function problemOf(
       const key = keyReference(provider);
       return key === null
         ? {
-            problem: `answers ${status}: it wants a key, and none is configured`,
-            fix: 'add `auth` to the provider',
+            problem: `answers ${status}: it needs a key, and none is configured`,
+            fix: 'say where its key is: `auth` of the provider, or --legacy-key and --candidate-key of `cutover init`',
           }
         : {
             problem: `answers ${status}: it refuses the key of ${key}`,
-            fix: `set ${key} to a key of ${host}`,
+            fix: fixOfKey(key, host),
           };
     }
     if (status === 404) return { problem: 'answers 404: it has no list of models there', fix: lookAtUrl };
     return { problem: `answers ${status} to its list of models`, fix: `ask again later, or ${lookAtUrl}` };
   }
   return { problem: error instanceof Error ? error.message : String(error), fix: lookAtUrl };
+}
+
+function fixOfUrl(baseUrl: string): string {
+  const url = baseUrl.replace(/\/+$/, '');
+  return /\/v\d+$/.test(url)
+    ? `compare its baseUrl (${baseUrl}) with the provider's documents`
+    : `look at its baseUrl (${baseUrl}): did you mean ${url}/v1?`;
+}
+
+function fixOfKey(reference: string, host: string): string {
+  const [kind, ...rest] = reference.split(':');
+  const place = rest.join(':');
+  if (kind === 'env') return `set the variable ${place} to a key of ${host}`;
+  return kind === 'file' ? `put a key of ${host} into ${place}` : `look at what credentials.${place} prints`;
 }
 
 /** The system's code of what went wrong, or the words of what it came from. */

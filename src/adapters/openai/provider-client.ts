@@ -144,7 +144,7 @@ export function failureText(error: unknown, name: string, provider: Pick<Provide
   const { text, status } = classifyFailure(error);
   if (status !== 401 && status !== 403) return text;
   const key = keyReference(provider);
-  return `${text}: ${name} ${key === null ? 'wants a key, and none is configured' : `refuses the key of ${key}`}`;
+  return `${text}: ${name} ${key === null ? 'needs a key, and none is configured' : `refuses the key of ${key}`}`;
 }
 
 /** Class and status only: messages of providers may carry addresses, and history keeps them for ever. */

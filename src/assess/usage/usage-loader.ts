@@ -82,7 +82,7 @@ async function expandPaths(db: UsageDatabase, patterns: readonly string[]): Prom
       throw new UnreadableUsage(`${pattern} is a folder; name its files, e.g. ${pattern}/*.csv`);
     // It is read several times over, and a pipe would be waited for.
     if (there !== null && !there.isFile())
-      throw new UnreadableUsage(`${pattern} is a pipe or a device; write what it gives to a file first`);
+      throw new UnreadableUsage(`${pattern} is a pipe or a device; write its output to a file first`);
     const paths = there === null ? await globbed(db, pattern) : [pattern];
     if (paths.length === 0) throw new UnreadableUsage(`there is no file ${pattern}`);
     for (const path of paths) found.set(await realpath(path), path);

@@ -15,7 +15,7 @@ import { InvalidDocument, problemText } from '../../core/configuration/schema-pa
 import type { MigrationStatus } from '../../core/migration/status';
 import { contradiction, type GatewayWord, servingText } from '../../core/routing/serving';
 import { portProblem } from '../../temporal-server/free-port';
-import { heldByText } from '../../temporal-server/port-holder';
+import { portHolder } from '../../temporal-server/port-holder';
 import { inspectTemporal, type TemporalInspection } from '../../temporal-server/temporal-inspection';
 import { readGateways } from '../operate/gateway-answers';
 import { type ConnectionFlags, withClient } from '../options/connection';
@@ -125,7 +125,7 @@ async function checkService(flags: ConnectionFlags): Promise<Check[]> {
 /** A worker that ended a moment ago still counts: how old the newest poll is says how far that can be believed. */
 function pollersText({ alive, silent, lastPollMs }: Pollers): string {
   const age = lastPollMs === null ? null : `last poll ${Math.round(lastPollMs / 1_000)} s ago`;
-  const gone = silent === 0 ? null : `${silent} that polled no more`;
+  const gone = silent === 0 ? null : `${silent} that no longer polls`;
   const notes = [age, gone].filter((note) => note !== null);
   return `${alive}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
 }
@@ -143,7 +143,9 @@ async function checkConfigured(flags: ConnectionFlags): Promise<Check[]> {
   } catch (error) {
     if (!(error instanceof BadInput)) throw error;
     if (!(error instanceof InvalidDocument)) {
-      return [{ name, state: 'missing', detail: error.message, fix: '`cutover init` writes one' }];
+      const isThere = existsSync(path);
+      const fix = isThere ? `make ${path} a file that this user can read` : '`cutover init` writes one';
+      return [{ name, state: isThere ? 'wrong' : 'missing', detail: error.message, fix }];
     }
     const detail = error.problems.map(problemText).join('; ');
     return [{ name, state: 'wrong', detail: `${path}: ${detail}`, fix: `correct ${path}` }];
@@ -233,7 +235,7 @@ async function checkGateways(configuration: Configuration, asked: Promise<Verifi
   const verified = await asked;
   const checks = first.gateways.map(async ({ name, admin, answer }, index): Promise<Check> => {
     if (answer.kind === 'unreachable') {
-      return { name: `gateway ${name}`, ...(await silentGateway(admin, answer.reason)) };
+      return { name: `gateway ${name}`, ...(await silentGateway(name, admin, answer.reason)) };
     }
     if (answer.kind === 'refused') {
       const { code, message } = answer.refusal.error;
@@ -251,7 +253,7 @@ async function checkGateways(configuration: Configuration, asked: Promise<Verifi
     const isStarting = !ready && answer.value.asOfMs < STARTS_WITHIN_MS;
     const isStuck = !ready && !isStarting;
     const unready =
-      'look at its log, and at GET /readyz on its admin listener: it waits for a record, or doubts the one it has';
+      'look at its log, and at GET /readyz on its admin listener: it waits for a record, or for its record to be confirmed';
     return {
       name: `gateway ${name}`,
       state: isStuck
@@ -292,13 +294,13 @@ function isTokenSet({ adminToken }: Configuration): boolean {
   }
 }
 
-async function silentGateway(admin: string, reason: string): Promise<Omit<Check, 'name'>> {
+async function silentGateway(gateway: string, admin: string, reason: string): Promise<Omit<Check, 'name'>> {
   const local = localPort(admin);
   if (local !== null && (await portProblem(local.ip, local.port)) === undefined) {
-    const fix = 'start it: `cutover gateway --name NAME`, or `cutover up` on one machine';
+    const fix = `start it: \`cutover gateway --name ${gateway}\`, or \`cutover up\` on one machine`;
     return { state: 'missing', detail: `does not run; port ${local.port} is free`, fix };
   }
-  const fix = `is it up, and does ${admin} reach it from here?`;
+  const fix = `start it, or make ${admin} reachable from here`;
   return { state: 'missing', detail: reason, fix };
 }
 
@@ -311,8 +313,8 @@ async function checkPort(owner: string, ip: string, port: number): Promise<Check
   const problem = await portProblem(ip, port);
   const name = `port ${port}`;
   if (problem === undefined) return { name, state: 'ok', detail: `free, for ${owner}` };
-  const held = heldByText(port) || `, by ${owner} or something else`;
-  const detail = problem === 'EADDRINUSE' ? `in use${held}` : problem;
+  const holder = portHolder(port) ?? `${owner}, or something else`;
+  const detail = problem === 'EADDRINUSE' ? `in use by ${holder}` : problem;
   return { name, state: 'note', detail };
 }
 

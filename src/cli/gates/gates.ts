@@ -32,7 +32,7 @@ export function registerGates(program: Command): void {
     .option('--window <number>', 'only this window of the migration, with every number', positive)
     .addHelpText(
       'after',
-      '\nExit code 5: a stored verdict is not what its evidence gives. A verdict of a release that judged by other\n' +
+      '\nExit code 5: a stored verdict does not follow from its evidence. A verdict of a release that judged by other\n' +
         'rules is shown next to what these rules give, and is not counted as wrong.\n' +
         '\nExamples:\n  cutover gates explain chat\n  cutover gates explain --history chat.json --window 12',
     )
@@ -71,7 +71,7 @@ async function runExplain(given: string | undefined, flags: ExplainFlags): Promi
   }
   if (wrong.length === 0) return;
   throw new CliError(
-    `${wrong.length} of ${explained.length} stored verdicts are not what their evidence gives`,
+    `${wrong.length} of ${explained.length} stored verdicts do not follow from their evidence`,
     EXIT.negative,
   );
 }

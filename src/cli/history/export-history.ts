@@ -16,5 +16,8 @@ export async function exportHistory(route: string, file: string, flags: RunFlags
   const { runs, checkpoints } = document;
   if (flags.json === true) {
     printJson({ file, route, runs: runs.length, checkpoints: checkpoints?.length ?? null });
-  } else printLine(`wrote ${file}: ${runs.length} runs of a migration of ${route}`);
+  } else
+    printLine(
+      `wrote ${file}: ${runs.length === 1 ? 'one run' : `${runs.length} runs`} of a migration of ${route}`,
+    );
 }

@@ -18,7 +18,7 @@ export interface HistoryFlags extends RunFlags {
 export function withHistory(command: Command): Command {
   return ofRun(command).option(
     '--history <file>',
-    "a history instead of Temporal: `temporal workflow show -o json`'s or `cutover export --history`'s",
+    'read this history instead of Temporal: what `temporal workflow show -o json` or `cutover export --history` wrote',
   );
 }
 

@@ -25,9 +25,9 @@ export function registerReplay(program: Command): void {
     .option('--route <name>', "whose newest migration (default: the plan's route)")
     .addHelpText(
       'after',
-      '\nA stage is judged on the evidence recorded for the stage of its name, else of the nearest share: at the share\n' +
-        'at which it was gathered, after the burn-in that was observed. Where the recorded stage ended first, the other\n' +
-        'plan stays undecided. Exit code 5: it would have decided otherwise.\n' +
+      '\nA stage is judged on the evidence recorded for the stage with its name, or else with the nearest share. That evidence\n' +
+        'was gathered at the recorded share and after the recorded burn-in. Where the recorded stage ended first, the other\n' +
+        'plan stays undecided. Exit code 5: it would have decided differently.\n' +
         '\nExamples:\n  cutover replay strict.yaml --history chat.json\n  cutover replay plan.yaml --route chat --json',
     )
     .action(runReplay);
@@ -63,7 +63,7 @@ async function runReplay(file: string, flags: ReplayFlags): Promise<void> {
   );
   if (other.length > 0) {
     throw new CliError(
-      `it would have decided otherwise in ${other.map(({ recordedStage }) => recordedStage).join(', ')}`,
+      `it would have decided differently in ${other.map(({ recordedStage }) => recordedStage).join(', ')}`,
       EXIT.negative,
     );
   }

@@ -31,7 +31,7 @@ export function registerReport(program: Command): void {
     .addHelpText(
       'after',
       '\nOf the newest migration of the route, running or closed, or of the one that --run names. A file that is there is replaced.\n' +
-        '--record needs no Temporal. A record does not hold what the assessment found, nor each attempt of a push.\n' +
+        "--record needs no Temporal. A record does not contain the assessment's findings, or every attempt at a change of routing.\n" +
         'Exit code 5: the record was changed since it was exported.\n' +
         '\nExamples:\n  cutover report chat --html chat.html --markdown chat.md\n  cutover report --history chat.json\n  cutover report --record chat.jsonl --html chat.html',
     )

@@ -40,7 +40,7 @@ export function registerVerify(program: Command): void {
     .option('--json', 'print JSON')
     .addHelpText(
       'after',
-      '\nNeeds neither Temporal nor a network. Exit code 5: it was changed, or nobody allowed signed it.\n' +
+      '\nNeeds neither Temporal nor a network. Exit code 5: it was changed, or no allowed signer signed it.\n' +
         'Without a head, a record hash or a signature from elsewhere, a file that was forged as a whole verifies too.\n' +
         `\nOpenSSH checks the same signature:\n  ssh-keygen -Y verify -n ${RECORD_NAMESPACE} -I NAME -f allowed_signers -s chat.jsonl.sig < chat.jsonl\n` +
         '\nExamples:\n  cutover verify chat.jsonl\n  cutover verify chat.jsonl --head 3f5a...\n  cutover verify chat.jsonl --signature chat.jsonl.sig --allowed-signers allowed_signers',
@@ -68,7 +68,7 @@ function runVerify(file: string, flags: VerifyFlags): void {
   }
   const covered = flags.record === undefined ? undefined : coveredBy(text, migrationId, flags.record);
   if (covered === null) {
-    const sentence = `${file}: expected a beginning with the record hash ${flags.record}, got none: its past is another one`;
+    const sentence = `${file}: expected a beginning with the record hash ${flags.record}, found none: the file records another past`;
     refuse(sentence, { ...verdict, ok: false, expectedRecord: flags.record }, flags);
   }
   const signer = signerIn(bytes, flags);

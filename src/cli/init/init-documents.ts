@@ -14,7 +14,7 @@ interface InitDocument extends InitAnswers {
 
 /** The configuration of a person's answers, as it is read from its file; throws `InvalidDocument`. */
 export function configurationOf(document: InitDocument): Configuration {
-  return parseDocument(configurationSchema, documentOf(document), 'these answers');
+  return parseDocument(configurationSchema, documentOf(document), 'the configuration of these answers');
 }
 
 /** The file of it, with what to look at next. */

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { environment } from '../../config';
 import { DIALECTS } from '../../core/configuration/dialect';
+import { fileProblem } from '../../core/text/file-problem';
 import { CliError, EXIT } from '../options/cli-error';
 import { portNumber } from '../options/option-value';
 import { printJson, printLine } from '../options/output';
@@ -59,8 +60,8 @@ async function runInit(flags: InitFlags): Promise<void> {
   if (flags.offline !== true) await checkAnswers(answers);
   const adminToken = adminTokenReference();
   const configuration = configurationText({ ...answers, adminToken, port: flags.port });
-  writeFileSync(CONFIGURATION, configuration);
-  writeFileSync(PLAN, flags.quick === true ? quickPlan(answers.route) : planTemplate(answers.route));
+  write(CONFIGURATION, configuration);
+  write(PLAN, flags.quick === true ? quickPlan(answers.route) : planTemplate(answers.route));
   if (flags.json === true) return printJson({ configuration: CONFIGURATION, plan: PLAN, adminToken });
   printLine(`wrote ${CONFIGURATION}: route ${answers.route}, from ${answers.legacy} to ${answers.candidate}`);
   printLine(
@@ -84,13 +85,30 @@ function refuseToOverwrite({ force }: InitFlags): void {
   );
 }
 
+function write(file: string, text: string, mode = 0o666): void {
+  try {
+    writeFileSync(file, text, { mode });
+  } catch (cause) {
+    throw unwritable(file, cause);
+  }
+}
+
+function unwritable(path: string, cause: unknown): CliError {
+  const why = `cannot write ${path} in ${process.cwd()}: ${fileProblem(cause)}`;
+  return new CliError(`${why}. Run this in a folder that you can write to`, EXIT.badInput, { cause });
+}
+
 /** The variable where it is set; else a file with a token that is made here, readable by this user alone. */
 function adminTokenReference(): string {
   if (environment['CUTOVER_ADMIN_TOKEN']) return 'env:CUTOVER_ADMIN_TOKEN';
   const file = resolve('.cutover', 'admin-token');
   if (!existsSync(file)) {
-    mkdirSync(resolve('.cutover'), { recursive: true, mode: 0o700 });
-    writeFileSync(file, `${randomBytes(24).toString('hex')}\n`, { mode: 0o600 });
+    try {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    } catch (cause) {
+      throw unwritable('.cutover', cause);
+    }
+    write(file, `${randomBytes(24).toString('hex')}\n`, 0o600);
   }
   return `file:${file}`;
 }

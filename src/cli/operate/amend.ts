@@ -20,9 +20,9 @@ interface AmendFlags extends OperatorFlags, ConfirmationFlags {
 /** Adds `cutover amend`: another plan for a migration that runs. */
 export function registerAmend(program: Command): void {
   withConfirmation(
-    forOperator(forRoute(program.command('amend').description('change the plan of a migration that runs'))),
+    forOperator(forRoute(program.command('amend').description('change the plan of a running migration'))),
   )
-    .requiredOption('--plan <file>', 'the plan as it shall be from now on')
+    .requiredOption('--plan <file>', 'the plan that applies from now on')
     .option('--dry-run', 'show what would change, and change nothing')
     .addHelpText(
       'after',

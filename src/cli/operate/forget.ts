@@ -16,8 +16,8 @@ export function registerForget(program: Command): void {
   )
     .addHelpText(
       'after',
-      '\nNeeds --reason. Refused where the gateway answers, and for the last one. If it still runs somewhere, it may serve\n' +
-        'the candidate from a pinned record and nobody notices: the record says so.\n' +
+      '\nNeeds --reason. Refused where the gateway answers, and for the last one. If it still runs somewhere, it may keep\n' +
+        "serving the candidate from a pinned record unnoticed; the migration's record says so.\n" +
         '\nExample:\n  cutover forget gw-2 chat --reason "its node was taken out of the cluster"',
     )
     .action(runForget);

@@ -72,8 +72,9 @@ export class KillFallback {
           answer.kind === 'ok' && answer.value.durable === false ? [name] : [],
         );
         return [
-          done.length === 0 ? 'no kill switch is set' : `kill switch set at ${done.join(', ')}`,
-          ...(missed.length === 0 ? [] : [`NOT at ${missed.join(', ')}`]),
+          ...(done.length === 0 ? [] : [`kill switch set at ${done.join(', ')}`]),
+          ...(missed.length === 0 ? [] : [`kill switch NOT set at ${missed.join(', ')}`]),
+          ...(answers.length === 0 ? ['no gateway is configured or discovered'] : []),
           ...(inMemory.length === 0
             ? []
             : [`in memory only at ${inMemory.join(', ')}, whose disk refuses: a restart would forget it`]),

@@ -48,7 +48,7 @@ export function registerKill(program: Command): void {
       'after',
       '\nAt a terminal it asks first; --yes does not. A script is never asked.\n' +
         'Exit code 4: a gateway could not be reached. 5: the disk of one refused, so that a restart would forget it.\n' +
-        'Run it again then: it does no harm twice.\n' +
+        'Then run it again: repeating it is safe.\n' +
         '\nExamples:\n  cutover kill main --yes --reason "wrong answers since 14:05"\n  cutover kill main --clear',
     )
     .action(runKill);

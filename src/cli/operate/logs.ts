@@ -26,8 +26,8 @@ export function registerLogs(program: Command): void {
     .option('--route <name>', 'only requests of this route')
     .addOption(new Option('--arm <side>', 'only requests of this arm').choices(['legacy', 'candidate']))
     .option('--outcome <text>', 'only requests whose outcome begins like this, such as ok or status_5xx')
-    .option('-f, --follow', 'show what is written from now on too, until Ctrl-C')
-    .option('--lines <number>', 'how many of the last lines', positive, 50)
+    .option('-f, --follow', 'keep showing new lines, until Ctrl-C')
+    .option('--lines <number>', 'how many lines to show, counted from the end', positive, 50)
     .option('--json', 'print the lines as they are')
     .addHelpText(
       'after',
@@ -42,7 +42,10 @@ async function showLogs(given: string | undefined, flags: LogFlags): Promise<voi
   const print = (line: string) => printLine(flags.json === true ? line : logLineText(line));
   if (file === '-') return showStream(flags, print);
   const log = await open(file).catch((cause: unknown) => {
-    const hint = given === undefined ? ': name the file that `cutover gateway --log FILE` writes' : '';
+    const hint =
+      given === undefined
+        ? ': `cutover up` writes it; else name the file of `cutover gateway --log FILE`'
+        : '';
     throw new CliError(`cannot read ${file}: ${fileProblem(cause)}${hint}`, EXIT.badInput, { cause });
   });
   try {

@@ -39,8 +39,8 @@ export function registerMigrateWorkers(program: Command): void {
     .addHelpText(
       'after',
       '\nMoves no traffic. Each open migration and fine-tuning ends its run at the next safe point and continues as new on\n' +
-        'workers of the build; what has moved is printed, and then the workers before can be stopped. A migration whose own\n' +
-        'build no worker polls for any more is moved in the middle of its run, if this release replays its history.\n' +
+        'workers of the build; what has moved is printed, and then the previous workers can be stopped. If no worker polls\n' +
+        'for the build of a migration any more, it is moved in the middle of its run, provided that this release replays its history.\n' +
         'Exit code 2: no worker has the build; 3: refused, and nothing was changed; 4: not all have moved in time.\n' +
         '\nExamples:\n  cutover migrate-workers --deployment cutover --build-id 1.4.0 --dry-run\n' +
         '  cutover migrate-workers --deployment cutover --build-id 1.4.0 --yes',
@@ -81,7 +81,7 @@ async function runMigrateWorkers(flags: MigrateFlags): Promise<void> {
         EXIT.unreachable,
       );
     }
-    if (!json) printNote(`nothing is left on another build: workers of others can be stopped`);
+    if (!json) printNote(`nothing is left on other builds: their workers can be stopped`);
   } finally {
     await move.close();
   }

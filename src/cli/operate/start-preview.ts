@@ -107,7 +107,7 @@ function costsOf(configuration: Configuration, plan: Plan): EffortCost[] {
     ...doubled(
       replayBudget.ratio,
       'doubled requests',
-      "the candidate's requests at most sent to legacy as well",
+      "the candidate's requests, at most, sent to legacy as well",
     ),
     ...(effort.parity === null
       ? []

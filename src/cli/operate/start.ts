@@ -54,6 +54,7 @@ export function registerStart(program: Command): void {
 async function runStart(given: string | undefined, flags: StartFlags): Promise<void> {
   const configuration = loadConfiguration(configurationPath(flags.config));
   const { plan, planFile } = planOf(given, flags);
+  refuseUnknownRoute(plan.route, planFile, configuration);
   const by = recordedOperator('cli', flags.by);
   const { reason, moveBack = false, dryRun = false } = flags;
   await withClient(flags, async (client) => {
@@ -97,6 +98,16 @@ export function replacedText({ migrationId, wasOpen, closedAt }: ReplacedMigrati
   }
   const agoMs = Math.max(0, now.getTime() - closedAt.getTime());
   return `the migration before it, ${migrationId}, ended ${formatDuration(Math.round(agoMs / 1_000) * 1_000)} ago`;
+}
+
+function refuseUnknownRoute(route: string, planFile: string | null, { routes }: Configuration): void {
+  const known = Object.keys(routes);
+  if (known.includes(route)) return;
+  const where = planFile === null ? '' : ` as the route of ${planFile}`;
+  throw new CliError(
+    `expected one of the configuration's routes (${known.join(', ')})${where}, got "${route}"`,
+    EXIT.badInput,
+  );
 }
 
 /** The migration refuses as well; here a person is not asked for nothing. */

@@ -117,7 +117,7 @@ export function statusLine(status: MigrationStatus): string {
     drift === null ? null : `DRIFT at ${drift.gateway}: ${drift.kind}`,
     paused === null ? null : `PAUSED by ${paused.by}`,
     held === null ? null : 'HELD',
-    approval === null ? null : `APPROVAL ASKED by checkpoint ${approval.checkpoint}`,
+    approval === null ? null : `APPROVAL NEEDED, asked by checkpoint ${approval.checkpoint}`,
     status.phase === 'closed' ? null : doing,
   ];
   return parts.filter((part) => part !== null).join('  ');

@@ -11,7 +11,10 @@ export interface ConfirmationFlags {
 
 /** Adds `--yes`. */
 export function withConfirmation(command: Command): Command {
-  return command.option('--yes', 'do not ask; needed where nobody can be asked: in scripts, and with --json');
+  return command.option(
+    '--yes',
+    'do not ask; required in scripts and with --json, where nobody can be asked',
+  );
 }
 
 /** Whether a person can be asked: a terminal on both sides, and no program that reads the answer. */

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { MigrationClient } from '../../client';
+import { NoMigration } from '../../client/errors';
 import type { ConnectOptions } from '../../client/temporal-service';
 import { configurationPath, environment, loadConfiguration } from '../../config';
+import { nearestWord } from '../../core/configuration/known-fields';
 import { nameSchema, parseDocument } from '../../core/configuration/schema-parts';
 import { CliError, EXIT } from './cli-error';
 import { operatorName } from './operator-name';
@@ -119,7 +121,28 @@ export async function withClient<T>(
   const client = await MigrationClient.connect(connectOptions(flags));
   try {
     return await work(client);
+  } catch (error) {
+    throw error instanceof NoMigration ? withNearRoute(error, flags) : error;
   } finally {
     await client.close();
+  }
+}
+
+/** A route that nobody has moved may be one that is misspelt. */
+function withNearRoute(error: NoMigration, flags: ConnectionFlags): Error {
+  try {
+    const routes = Object.keys(loadConfiguration(configurationPath(flags.config)).routes);
+    const near = routes.includes(error.route) ? null : nearestWord(error.route, routes);
+    if (near === null) return error;
+    return new CliError(
+      `there is no migration of the route "${error.route}": did you mean ${near}?`,
+      EXIT.badInput,
+      {
+        cause: error,
+      },
+    );
+  } catch {
+    // What is wrong with the configuration is no answer to what was asked.
+    return error;
   }
 }

@@ -1,5 +1,6 @@
 import { BadInput } from '../../core/configuration/bad-input';
 import { EffectProblem } from '../../core/effects/effect-problem';
+import { fileProblem, isFileProblem } from '../../core/text/file-problem';
 import { CliError, EXIT, type ExitCode } from './cli-error';
 
 /** Errors that say all that a user needs, by name, so that this file loads none of the modules that throw them. */
@@ -45,6 +46,10 @@ export function failureOf(error: unknown): { readonly message: string; readonly 
   if (!(error instanceof Error)) return { message: `unexpected: ${String(error)}`, exitCode: EXIT.failure };
   const exitCode = EXIT_BY_NAME[error.name];
   if (exitCode !== undefined) return { message: error.message, exitCode };
+  const { code, path } = error as NodeJS.ErrnoException;
+  if (code !== undefined && path !== undefined && isFileProblem(error)) {
+    return { message: `cannot use ${path}: ${fileProblem(error)}`, exitCode: EXIT.badInput };
+  }
   const cause = error.cause instanceof Error ? ` (${error.cause.message})` : '';
   return { message: `unexpected: ${error.message}${cause}`, exitCode: EXIT.failure };
 }

@@ -186,7 +186,7 @@ function priceBooks(options: AssessOptions, route: ResolvedRoute | null): PriceB
   }
   return [
     ...books,
-    parsePriceBook({ version: 1, prices: written }, 'prices of the command'),
+    parsePriceBook({ version: 1, prices: written }, 'the prices of this command'),
     configuredPrices(route?.providers ?? {}, today),
   ];
 }

@@ -78,7 +78,12 @@ export function registerIdentity(program: Command): void {
       'the model: with --route as callers name it, with --provider as that provider does',
     )
     .option('--probes <questions>', 'how many questions, at most', positive, 60)
-    .option('--alpha <chance>', 'chance of calling the same model another by its answers', fraction, 0.01)
+    .option(
+      '--alpha <chance>',
+      'chance of taking the same model for another one by its answers',
+      fraction,
+      0.01,
+    )
     .option('--timeout <seconds>', 'for one answer', amount, 60)
     .option('--config <path>', CONFIG)
     .option('--json', 'print the result as one JSON document')

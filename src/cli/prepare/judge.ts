@@ -58,7 +58,7 @@ export function registerJudge(program: Command): void {
     .description('ask a model which of two answers is better, both ways round')
     .requiredOption('--provider <name>', 'who judges: a provider of the configuration')
     .requiredOption('--model <name>', 'the model that judges, as that provider names it')
-    .requiredOption('--max-cost <usd>', 'ask nothing that this would not pay for', amount)
+    .requiredOption('--max-cost <usd>', 'spend at most this, in dollars', amount)
     .option('--pairs <file>', 'pairs, JSON lines: prompt, legacy, candidate')
     .option('--golden <file>', 'instead: the golden prompts of a parity run, whose answers are judged')
     .option('--route <name>', 'with --golden: the route of that run')

@@ -68,7 +68,7 @@ async function countOf(
     const last = await statusOf(admin, gateway, route);
     if (typeof last === 'string') return last;
     if (last.incarnation !== first.incarnation || last.keys.aaTotal < first.keys.aaTotal) {
-      return `${gateway.name} was started or given another salt meanwhile`;
+      return `${gateway.name} was restarted or given another salt meanwhile`;
     }
     const requests = last.keys.aaTotal - first.keys.aaTotal;
     return { requests, overMs: last.asOfMs - first.asOfMs, evidence };
@@ -77,7 +77,7 @@ async function countOf(
   if (first.record !== null)
     return `${gateway.name} holds a migration's record; --observe 1m counts what comes now`;
   if (first.asOfMs < UPTIME_LEAST_MS) {
-    return `${gateway.name} runs for ${formatDuration(first.asOfMs)} only; --observe 1m counts what comes now`;
+    return `${gateway.name} has been running for only ${formatDuration(first.asOfMs)}; --observe 1m counts what comes now`;
   }
   return { requests: first.keys.aaTotal, overMs: first.asOfMs, evidence };
 }
@@ -99,7 +99,7 @@ function sum(counted: readonly Counted[]): Traffic | string {
     0,
   );
   const longestMs = Math.max(...counted.map(({ overMs }) => overMs));
-  const over = `${counted.length} gateways over ${formatDuration(longestMs)}`;
+  const over = `${counted.length} ${counted.length === 1 ? 'gateway' : 'gateways'} over ${formatDuration(longestMs)}`;
   if (perDay === 0) return `no request was seen by ${over}; give --requests-per-day`;
   const epochs = new Set(counted.map(({ evidence }) => evidence.epoch));
   const [epoch] = epochs;

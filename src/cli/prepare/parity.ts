@@ -61,7 +61,7 @@ export function registerParity(program: Command): void {
     .addHelpText(
       'after',
       '\nRaw answers stay in --state. Run the same command again after a crash: it continues where it stopped.\n' +
-        'Exit code 0: pass. 5: the candidate differs beyond a margin, or too little was seen to say.\n' +
+        'Exit code 0: pass. 5: the candidate differs beyond a margin, or there was too little to judge by.\n' +
         '\nExamples:\n  cutover parity --route chat --golden examples/golden/starter.jsonl --max-cost 2\n' +
         '  cutover parity --route chat --golden golden.jsonl --margin decisions=0.05 --json',
     )

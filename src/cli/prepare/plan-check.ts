@@ -173,7 +173,7 @@ function refusal(plan: Plan, traffic: Traffic, estimates: readonly StageEstimate
   const least = leastTraffic(plan, even(traffic));
   const enough =
     least === null
-      ? 'no traffic is enough: its errors or latencies are beyond its own margins'
+      ? 'no amount of traffic is enough: its errors or latencies are beyond its own margins'
       : `it would take about ${least.toLocaleString('en-US')} requests per day`;
   return `${late.join(', ')} ${late.length === 1 ? 'is' : 'are'} not likely to decide before being held: ${enough}`;
 }

@@ -112,7 +112,7 @@ function copiesRow({ name, mirror, maxCostUsd = 0, judge }: StagePlan): string[]
   return [
     [
       name,
-      `copies ${part} of legacy's requests to the candidate for at most $${maxCostUsd}, and serves nobody by it`,
+      `copies ${part} of legacy's requests to the candidate for at most $${maxCostUsd}, and serves nobody from it`,
     ],
     ...(judge === undefined
       ? []
@@ -196,7 +196,7 @@ export function printOutcomes({ stages }: Plan): void {
     ]),
   );
   printLine(
-    'How long that takes depends on how many outcomes applications report; no stage advances before.',
+    'How long that takes depends on how many outcomes applications report; no stage advances before that.',
   );
 }
 

@@ -1,5 +1,6 @@
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { TemporalUnreachable } from '../../client/errors';
 import {
   cacheDirectory,
   configurationPath,
@@ -13,6 +14,7 @@ import { refuseUnknownGateway } from '../../gateway/routing/configured-gateway';
 import { startTemporalServer } from '../../temporal-server/dev-server';
 import { findTemporal } from '../../temporal-server/temporal-source';
 import { startWorker } from '../../worker';
+import { CliError, EXIT } from '../options/cli-error';
 import { dataConverterOption } from '../options/connection';
 import { portNumber } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
@@ -101,10 +103,21 @@ export function registerUp(program: Command): void {
         }
       } catch (error) {
         for (const part of parts.reverse()) await part.stop();
-        throw error;
+        throw withoutAnother(error);
       }
       await untilStopped(parts);
     });
+}
+
+/** Where a configured Temporal does not answer, `up` could run one of its own. */
+function withoutAnother(error: unknown): unknown {
+  if (!(error instanceof TemporalUnreachable) || error.problem === undefined) return error;
+  const hint = 'correct TEMPORAL_ADDRESS or the profile, or unset it: then `cutover up` runs one of its own';
+  return new CliError(
+    `cannot use Temporal at ${error.address}: ${error.problem}: ${hint}`,
+    EXIT.unreachable,
+    { cause: error },
+  );
 }
 
 async function startTemporal(options: UpOptions, parts: Stoppable[]) {

@@ -77,12 +77,12 @@ export function registerTrain(program: Command): void {
       if (flags.json === true) for (const checkpoint of checkpoints) printJson(checkpoint);
       else printTrainingCheckpoints(checkpoints);
     });
-  named('report', 'write what a job came to: verdicts, both loss curves, saturation, memory')
+  named('report', 'write a report of a job: verdicts, both loss curves, saturation, memory')
     .option('--html <file>', 'as one HTML file that loads nothing (default: Markdown to standard output)')
     .addHelpText('after', '\nExample:\n  cutover train report tiny --html tiny.html')
     .action((job: string, flags: ConnectionFlags & { html?: string }) => runReport(jobOf(job), flags));
-  command(named('pause', 'train no further after the next checkpoint'), 'pause');
-  command(named('resume', 'continue, also after what only a person could settle'), 'resume');
+  command(named('pause', 'stop training after the next checkpoint, until it is resumed'), 'pause');
+  command(named('resume', 'continue, also after a hold that only a person can end'), 'resume');
   command(named('stop', 'end a job now; its checkpoints are kept'), 'stop');
   forOperator(named('back', 'continue from an earlier checkpoint'))
     .requiredOption('--to <number>', 'the number of a checkpoint; 0 for the weights')

@@ -3,7 +3,7 @@ import { h } from './element';
 const TERMS: readonly (readonly [term: string, text: string])[] = [
   [
     'evidence 12 of 20 needed',
-    'An e-value: how much more likely the numbers are if the candidate is within its margin than if it is not. 1 says nothing. You may check it at any time; at 20 the chance of a wrong answer is below 1 in 20. Green bars lead to a pass, red ones to a rollback.',
+    'An e-value: how strongly the numbers speak for what a bar leads to, a pass where it is green, a rollback where it is red. 1 says nothing. By chance alone it comes to 20 in fewer than 1 of 20 cases, however often you look.',
   ],
   ['watched', 'A metric that can only roll back; a stage does not wait for it.'],
   ['inconclusive', 'Not enough requests yet to say. The stage waits: missing data never passes.'],

@@ -11,7 +11,7 @@ const person = document.getElementById('person') as HTMLElement;
 const STATES: Readonly<Record<ConnectionState, string>> = {
   connecting: 'connecting',
   live: 'live',
-  lost: 'no connection to the server of this page; trying again',
+  lost: "no connection to this page's server; trying again",
 };
 
 const live = new Live(

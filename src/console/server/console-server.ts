@@ -158,7 +158,10 @@ class ConsoleSite {
       }
       response.setHeader('retry-after', retryAfterS);
       response.setHeader('connection', 'close');
-      return refuse(response, { status: 429, message: 'expected fewer wrong tokens from this address' });
+      return refuse(response, {
+        status: 429,
+        message: 'too many wrong tokens from this address: try again in a minute',
+      });
     }
     response.setHeader('set-cookie', cookie);
     return sendJson(response, 200, { by: this.options.by(null) });

@@ -27,7 +27,7 @@ export function sidesLines(sides: SidesView, providers: ProviderNames, width: nu
     [isNarrow ? 'plain p95' : 'plain p50, p95', ({ plain }) => quantilesText(plain, isNarrow)],
     [isNarrow ? 'token p95' : 'token p50, p95', ({ firstToken }) => quantilesText(firstToken, isNarrow)],
     ['tokens in, out', tokensText],
-    ['cost per request', ({ costPerRequestUsd }) => usdText(costPerRequestUsd)],
+    ['cost each', ({ costPerRequestUsd }) => usdText(costPerRequestUsd)],
     ['cost', ({ costUsd }) => usdText(costUsd)],
     ['probes failed', ({ probes }) => (probes.all === 0 ? '–' : `${probes.failed} of ${probes.all}`)],
   ];

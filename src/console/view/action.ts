@@ -139,7 +139,7 @@ function promote(status: MigrationStatus, { candidate }: ProviderNames): Draft {
     paused !== null
       ? 'the migration is paused'
       : asked
-        ? 'an approval is asked'
+        ? 'an approval is needed'
         : (verdict?.outcome ?? 'no window has ended yet');
   return {
     id: 'promote',

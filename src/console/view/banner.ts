@@ -138,7 +138,7 @@ function approvalBanner(status: MigrationStatus): Banner[] {
   }
   const end = `${new Date(expiresAtMs).toISOString().slice(0, 16).replace('T', ' ')}Z`;
   const text = `${capital(sentence(asks.map(withoutEvidence).join('; ')))} Checkpoint ${checkpoint} asks; without an answer by ${end} ${EXPIRED[onExpiry]}.`;
-  const title = 'Approval asked: approve, or say no by a pause or a rollback';
+  const title = 'Approval needed: approve, or decline by pausing or rolling back';
   return [{ id: 'approval', tone: 'warning', title, text, sinceMs: askedAtMs }];
 }
 
@@ -148,7 +148,7 @@ function hoursBanner(status: MigrationStatus): Banner[] {
   const nextMs = status.nextPossibleAtMs ?? null;
   if (nextMs === null) return [];
   const text = 'The share is not raised now; a rollback never waits.';
-  return [{ id: 'hours', tone: 'info', title: 'Outside of the rollout hours', text, sinceMs: null }];
+  return [{ id: 'hours', tone: 'info', title: 'Outside the rollout hours', text, sinceMs: null }];
 }
 
 const EFFECTS_TOLD = 4;
@@ -208,7 +208,7 @@ function silenceBanner(status: MigrationStatus, gateways: readonly GatewaySighti
     'The numbers leave them out.',
   ].join(' ');
   return [
-    { id: 'silent gateways', tone: 'warning', title: 'Gateways without an answer', text, sinceMs: null },
+    { id: 'silent gateways', tone: 'warning', title: 'Gateways that do not answer', text, sinceMs: null },
   ];
 }
 

@@ -71,7 +71,7 @@ export interface ClockView {
   /** On the way to the stage's own share, from which its soak counts; absent: it is there. */
   readonly ramp?: RampStatus;
   readonly deadlineAtMs: number | null;
-  /** Outside of the rollout hours: when the share may next be raised. */
+  /** Outside the rollout hours: when the share may next be raised. */
   readonly nextPossibleAtMs: number | null;
   /** What happens next if nobody does anything; null where somebody has to decide. */
   readonly outlook: Outlook | null;

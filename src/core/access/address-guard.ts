@@ -17,7 +17,7 @@ const COMPATIBLE = IPv6.parseCIDR('::/96');
 const LOCAL_NAT64 = IPv6.parseCIDR('64:ff9b:1::/48');
 
 const IS_NEVER = 'is link-local or a metadata service, which is never connected to';
-const IS_PRIVATE = 'is loopback or private: say allowPrivate: true where that is meant';
+const IS_PRIVATE = 'is loopback or private: set allowPrivate: true if that is intended';
 
 /**
  * Why an IP address may not be connected to; null when it may. What carries IPv4 addresses in IPv6 (mapped,

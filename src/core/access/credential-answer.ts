@@ -19,7 +19,9 @@ export function readPrintedKey(output: string, lifetimeMs: number, nowMs: number
   const text = output.trim();
   if (text === '') return 'it printed nothing';
   if (!text.startsWith('{')) {
-    return USABLE.test(text) ? { key: text, validForMs: lifetimeMs } : 'it printed what no header can carry';
+    return USABLE.test(text)
+      ? { key: text, validForMs: lifetimeMs }
+      : 'it printed characters that no header can carry';
   }
   let document: unknown;
   try {

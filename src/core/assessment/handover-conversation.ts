@@ -151,7 +151,7 @@ export function handoverFindings(
     const [maker, other] = madeBy === 'legacy' ? ['legacy', 'the candidate'] : ['the candidate', 'legacy'];
     const noTools: Finding[] = tools
       ? []
-      : [{ kind: 'warning', text: `${maker} called no tool: only a plain conversation of its was replayed` }];
+      : [{ kind: 'warning', text: `${maker} called no tool: only a plain conversation was replayed` }];
     if (outcome === 'accepted') return noTools;
     if (outcome === 'unknown') {
       return [{ kind: 'doubt', text: `handover from ${maker} could not be probed (${error})` }];

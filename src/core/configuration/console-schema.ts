@@ -44,7 +44,7 @@ const identitySchema = z
   })
   .refine(({ header, trusted }) => (header === undefined) === (trusted === undefined), {
     path: ['trusted'],
-    message: 'expected the addresses of the proxy with header, and only with it',
+    message: 'expected the addresses of the proxy together with `header`, and only then',
   });
 
 const personSchema = z.string().min(1).max(200);

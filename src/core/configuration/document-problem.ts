@@ -25,6 +25,15 @@ export function problemsOf(
         message: unknownField(key, knownFields(schema, issue.path)),
         place: placeOf(root, [...issue.path, key]),
       }));
+    case 'invalid_value': {
+      const got = valueAt(root, issue.path);
+      const isOurs = issue.message.startsWith('expected');
+      const words = issue.values.map(String);
+      const near = isOurs || typeof got !== 'string' ? null : nearestWord(got, words);
+      const expected = isOurs ? issue.message : `expected ${words.join(' or ')}`;
+      const hint = near === null ? '' : `: did you mean ${near}?`;
+      return [{ path, place, message: `${expected}, got ${shown(got, issue.path)}${hint}` }];
+    }
     case 'invalid_key':
       return issue.issues.slice(0, 1).map(({ message }) => ({
         path,

@@ -3,7 +3,7 @@ import { durationSchema, httpUrlSchema, nameSchema, referenceSchema } from './sc
 
 /** Where a gateway is reached. */
 export const gatewaySchema = z.strictObject({
-  name: nameSchema.describe('As `cutover gateway --name` says it.'),
+  name: nameSchema.describe('The name that `cutover gateway --name` gives.'),
   data: httpUrlSchema.describe('Where applications reach this gateway.'),
   admin: httpUrlSchema.describe("This gateway's admin listener."),
 });
@@ -100,5 +100,5 @@ export const gatewaySettingsSchema = z.strictObject({
     ),
   cohorts: cohortsSchema
     .optional()
-    .describe('Reads signed headers of cohorts; when absent, no header makes a caller one of a cohort.'),
+    .describe('Reads signed headers of cohorts; when absent, no header puts a caller in a cohort.'),
 });

@@ -7,7 +7,7 @@ const MOST_LEVELS = 32;
 
 /** These decide who answers and how the gateway reads it. */
 const FIXED: Readonly<Record<string, string>> = {
-  model: "the candidate's name of a model is said by `candidate`, and legacy gets the caller's",
+  model: "`candidate` sets the candidate's name of a model, and legacy gets the caller's",
   stream: 'the caller decides whether an answer is streamed',
 };
 
@@ -55,11 +55,13 @@ function historyRulesSchema(provider: string) {
       drop: z
         .array(z.string())
         .default([])
-        .describe(`Fields of assistant messages that ${provider} does not take, such as reasoning_content.`),
+        .describe(
+          `Fields of assistant messages that ${provider} does not accept, such as reasoning_content.`,
+        ),
       toolCallIds: toolCallIdsSchema
         .optional()
         .describe(
-          `The ids of tool calls that ${provider} takes, such as {length: 9} or {prefix: call_, length: 29}. An id of another form is replaced by one that follows from it, in calls and in their results.`,
+          `The ids of tool calls that ${provider} accepts, such as {length: 9} or {prefix: call_, length: 29}. An id of another form is replaced by one that follows from it, in calls and in their results.`,
         ),
     })
     .superRefine(({ rename, drop }, context) => {
@@ -84,7 +86,7 @@ export function requestRulesSchema(provider: string) {
         .record(z.string(), z.string())
         .default({})
         .describe(`Old name to new name of request parameters, for ${provider}.`),
-      drop: z.array(z.string()).default([]).describe(`Request parameters that ${provider} does not take.`),
+      drop: z.array(z.string()).default([]).describe(`Request parameters that ${provider} does not accept.`),
       set: z
         .record(z.string(), z.unknown())
         .default({})

@@ -40,7 +40,7 @@ export const routeSchema = z.strictObject({
     .boolean()
     .optional()
     .describe(
-      'Know a conversation that has no key by its beginning: a hash of what its system and its user say first. Beginnings of more than 1% of the requests are drawn per request. On with stickyKey: body; never with none.',
+      'Identify a conversation that has no key by its beginning: a hash of its system message and its first user message. Beginnings of more than 1% of the requests are drawn per request. On with stickyKey: body; never with none.',
     ),
   settled: z
     .enum(['legacy', 'candidate'])

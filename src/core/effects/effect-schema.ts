@@ -29,7 +29,7 @@ const tsigSchema = z.strictObject({
   algorithm: z
     .enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512'])
     .default('hmac-sha256')
-    .describe('As the key was made for.'),
+    .describe('The algorithm that the key was made for.'),
   secret: referenceSchema.describe('Where the key is found, in base64 as tsig-keygen prints it.'),
 });
 
@@ -45,7 +45,7 @@ const HTTP_LIMITS = {
   allowHttp: z
     .boolean()
     .default(false)
-    .describe('Whether http:// may be used: without TLS anyone may listen.'),
+    .describe('Whether http:// may be used: without TLS anyone on the way can read what is sent.'),
 };
 
 const authSchema = z.union([
@@ -103,7 +103,7 @@ const dnsTargetSchema = z.strictObject({
     .describe('The authoritative primary that takes updates (RFC 2136), port 53 when absent.'),
   zone: domainNameSchema.describe('The zone that is updated.'),
   tsig: tsigSchema.describe('The key that signs updates and their answers (RFC 8945).'),
-  ttl: durationSchema('60s', 'Of the records that are set, in whole seconds.', 1_000),
+  ttl: durationSchema('60s', 'TTL of the records that are set, in whole seconds.', 1_000),
   timeout: durationSchema('10s', 'For one exchange with the server.', 100),
   allowPrivate: allowPrivateSchema,
 });
@@ -132,7 +132,10 @@ const flagTargetSchema = z.strictObject({
     })
     .describe('GET that reads the value: before a change to capture it, after it to verify it.'),
   set: z.strictObject({
-    method: z.enum(['PUT', 'POST', 'PATCH']).default('PUT').describe('Of the request that sets the value.'),
+    method: z
+      .enum(['PUT', 'POST', 'PATCH'])
+      .default('PUT')
+      .describe('Method of the request that sets the value.'),
     url: urlTemplateSchema(FLAG_VARIABLES).describe('Where the value is set.'),
     body: jsonTemplateSchema(FLAG_VARIABLES).describe(
       'JSON body; "{{value}}" alone becomes the value with its type.',

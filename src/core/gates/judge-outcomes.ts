@@ -84,7 +84,7 @@ function judgeOutcome(judged: Judged, gate: OutcomeGate, held: StageOutcomes | u
   }
   const { candidate: count } = base.n;
   const enough = count >= gate.minimum;
-  const seems = logHarm >= SEEMING ? `; worse by more than ${pointsText(gate.harm)} as it seems` : '';
+  const seems = logHarm >= SEEMING ? `; apparently worse by more than ${pointsText(gate.harm)}` : '';
   const few = enough ? '' : `; ${count} of ${gate.minimum} outcomes of the candidate`;
   if (gate.promotion === null) {
     const evidence = `evidence of harm ${evidenceText(logHarm, alpha)}`;

@@ -120,7 +120,7 @@ export function judgeShed({ stage, rates }: Judged): MetricVerdict[] {
       outcome: part <= pausePart ? 'pass' : pauses ? 'fail' : 'inconclusive',
       eValue: eValueOf(logEvidence),
       threshold: 1 / INTERVAL_ALPHA,
-      sentence: `the candidate took none of ${percentText(part)} of its requests (breaker, cap or its own Retry-After), at most ${percentText(pausePart)}`,
+      sentence: `${percentText(part)} of the candidate's requests could not be sent to it (breaker, cap or its own Retry-After), at most ${percentText(pausePart)} may be`,
     }),
   ];
 }
@@ -176,7 +176,7 @@ export function judgeFloor(judged: Judged): MetricVerdict {
     eValue: eValueOf(logHarm),
     threshold: 1 / alpha,
     sentence: harm
-      ? `${told}: below it, ${evidenceText(logHarm, alpha)}`
+      ? `${told}: ${1 - failed >= success ? 'held over the whole stage, and not lately' : 'below it'}, ${evidenceText(logHarm, alpha)}`
       : `${told}: ${1 - failed >= success ? 'held' : 'not held so far'}, evidence of harm ${evidenceText(logHarm, alpha)} (${alphaText(judged, alpha)})`,
   });
 }

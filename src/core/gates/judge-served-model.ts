@@ -15,7 +15,7 @@ import { type JudgedServedModel, type MetricVerdict, SERVED_MODEL } from './verd
 export function judgeServedModel({ standing, alpha }: JudgedServedModel): MetricVerdict {
   const base = { metric: SERVED_MODEL, unit: 'probes', role: 'guardrail and goal' } as const;
   if (standing === null) {
-    const sentence = 'identity: nothing was asked yet';
+    const sentence = 'identity: nothing has been asked yet';
     return metricVerdict({ ...base, outcome: 'not evaluated', sentence });
   }
   const { answered, events, compared } = standing;
@@ -38,7 +38,7 @@ export function judgeServedModel({ standing, alpha }: JudgedServedModel): Metric
   }
   const evidence = evidenceText(Math.log(differs(standing, alpha) ? peak : now), alpha);
   const sentence = differs(standing, alpha)
-    ? `identity: ${answered} answers are distributed otherwise than those of the reference, ${evidence}`
+    ? `identity: ${answered} answers are distributed differently from those of the reference, ${evidence}`
     : `identity: ${answered} answers as the reference has them, ${evidence}; ${unseenText(standing, alpha)}`;
   return metricVerdict({ ...given, outcome: 'pass', sentence });
 }

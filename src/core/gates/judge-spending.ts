@@ -149,7 +149,7 @@ function judgeMeasure(judged: Judged, subject: Subject, gate: SpendingGate): Met
   return metricVerdict({
     ...numbers,
     ...goalReached(logWithin, stage.alpha.promotion, null, late || logHarm >= SEEMING),
-    sentence: `${against}, margin ${percentText(promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${late ? '; beyond the margin towards the end, as it seems' : ''}`,
+    sentence: `${against}, margin ${percentText(promotionIncrease)}, ${evidenceText(logWithin, stage.alpha.promotion)}${late ? '; apparently beyond the margin towards the end' : ''}`,
   });
 }
 
@@ -167,14 +167,15 @@ function missingText(
     return `no answer of which it is known yet; it is known where ${why}`;
   }
   const { known, unknown } = held;
-  if (known.candidate === 0) return `of no answer of the candidate is it known yet; it is known where ${why}`;
-  if (known.legacy === 0) return `of no answer of legacy is it known yet; it is known where ${why}`;
+  if (known.candidate === 0)
+    return `it is not known for any answer of the candidate yet; it is known where ${why}`;
+  if (known.legacy === 0) return `it is not known for any answer of legacy yet; it is known where ${why}`;
   const part = (side: 'legacy' | 'candidate') => known[side] / (known[side] + unknown[side]);
   const [less, more] = [part('legacy'), part('candidate')].sort((a, b) => a - b) as [number, number];
   if (less < KNOWN_ALIKE * more) {
-    return `it is known of ${percentText(part('candidate'))} of the candidate's answers and of ${percentText(part('legacy'))} of legacy's, which do not compare`;
+    return `it is known of ${percentText(part('candidate'))} of the candidate's answers and of ${percentText(part('legacy'))} of legacy's, too unequal to compare`;
   }
-  return legacy === null || legacy === 0 ? "legacy's is 0, with which nothing compares" : null;
+  return legacy === null || legacy === 0 ? "legacy's is 0, so nothing can be compared with it" : null;
 }
 
 interface SpendingSamples {

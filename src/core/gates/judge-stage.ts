@@ -212,7 +212,7 @@ function failuresInARow({ stage, evidence, rates }: Judged, input: GateInput): M
   const aWindow = windows === 0 ? input.windowRequests.candidate : rates.counted.candidate.requests / windows;
   const anHour = aWindow * (HOUR_MS / stage.windowMs);
   if (inARow < PAUSING_STREAK || inWindow === 0 || anHour >= LOW_TRAFFIC) return [];
-  const sentence = `the last ${inARow} requests to the candidate at one gateway failed, and it gets fewer than ${LOW_TRAFFIC} an hour: too few to wait for statistics`;
+  const sentence = `the last ${inARow} requests to the candidate at one gateway failed, and it gets fewer than ${LOW_TRAFFIC} per hour: too few to wait for statistics`;
   return [
     metricVerdict({
       metric: FAILURES_IN_A_ROW,

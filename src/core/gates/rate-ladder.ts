@@ -164,7 +164,7 @@ function judgeTwoArms(judged: Judged, gate: RateGate): MetricVerdict {
           rates.candidate > rollbackRatio * rates.legacy &&
           detectRatio(events, 1, stage) >= -Math.log(stage.alpha.promotion);
         return harm.logHarm >= SEEMING || surelyMore
-          ? `; more than ${rollbackRatio} times as many as it seems`
+          ? `; apparently more than ${rollbackRatio} times as many`
           : missedLately(stage, events, promotionExcess);
       },
     },

@@ -142,7 +142,7 @@ const MISSING_MOST = 5;
 export function identityProblem({ missing, problem, answered }: IdentityStanding): string | null {
   if (missing.fixed >= MISSING_MOST) return problem.fixed;
   if (missing.sampled >= MISSING_MOST) return problem.sampled;
-  return answered === 0 ? (problem.fixed ?? problem.sampled ?? 'nothing was asked yet') : null;
+  return answered === 0 ? (problem.fixed ?? problem.sampled ?? 'nothing has been asked yet') : null;
 }
 
 /** The standing where a reference cannot be used any more: nothing of it can be said until it can. */
@@ -270,7 +270,7 @@ function noteTokens(
 }
 
 /** What is missing of an answer without usage. */
-const NO_USAGE = 'answers name no usage.prompt_tokens, so no tokens can be compared';
+const NO_USAGE = 'answers report no usage.prompt_tokens, so token counts cannot be compared';
 
 function noteAnswer(
   standing: IdentityStanding,

@@ -70,7 +70,7 @@ export function approvalRefusal(
 ): string | null {
   const { approval } = state;
   if (answer.by === 'unknown') return 'expected by: an approval records who gave it';
-  if (approval == null) return 'no approval is asked for';
+  if (approval == null) return 'no approval is pending';
   if (approval.granted !== null) return `already approved by ${approval.granted.by}`;
   if (answer.checkpoint !== approval.checkpoint || (answer.digest ?? approval.digest) !== approval.digest) {
     return `expected an approval of checkpoint ${approval.checkpoint} (digest ${approval.digest.slice(0, 12)}), got one of ${answer.checkpoint}${answer.digest === null ? '' : ` (digest ${answer.digest.slice(0, 12)})`}: look again at what is asked`;

@@ -105,7 +105,7 @@ function rollbackTarget(
   if (effect === null) {
     return to > state.archived.count
       ? `checkpoint ${to} never took effect: a rollback goes to one that did`
-      : `checkpoint ${to} is archived and no target: cutover status shows where a rollback can go`;
+      : `checkpoint ${to} is archived and cannot be a target: cutover status shows where a rollback can go`;
   }
   // What a raise that is under way asks for is not yet the current share.
   const current = state.inEffect?.record.share ?? 0;
@@ -288,7 +288,7 @@ function misusedId(state: MigrationState, command: Command): string | null {
   if (!follows(state, 2)) return null;
   const before = state.seen.find(({ commandId }) => commandId === command.commandId);
   if (before === undefined || isSame(before, command)) return null;
-  return `expected a commandId of its own, got ${JSON.stringify(command.commandId)}, which was used for ${before.asked ?? before.name}`;
+  return `expected a new commandId, got ${JSON.stringify(command.commandId)}, which was used for ${before.asked ?? before.name}`;
 }
 
 function isSame({ name, asked }: SeenCommand, command: Command): boolean {

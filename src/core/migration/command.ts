@@ -148,7 +148,7 @@ export function readCommand(name: CommandName, payload: unknown): Command | BadM
     case 'rollback': {
       const to = fields['to'] ?? null;
       if (to !== null && to !== 'previous' && !isSequence(to)) {
-        return bad(`expected to to be a checkpoint number or "previous", got ${kindOf(to)}`);
+        return bad(`expected \`to\` to be a checkpoint number or "previous", got ${kindOf(to)}`);
       }
       return { ...base, name, to };
     }
@@ -246,7 +246,7 @@ function cut(payload: unknown): string {
   try {
     text = JSON.stringify(payload) ?? String(payload);
   } catch {
-    text = `${kindOf(payload)} that is no JSON`;
+    text = `${kindOf(payload)} that is not JSON`;
   }
   return text.slice(0, ARRIVED_LIMIT);
 }

@@ -94,7 +94,7 @@ function standstillOf(state: MigrationState): string | null {
   }
   if (stage.held !== null) return `Held${because(withoutEvidence(stage.held.reason))}`;
   const approval = openApproval(state);
-  if (approval !== null) return `Approval asked${because(approval.asks.map(withoutEvidence).join('; '))}`;
+  if (approval !== null) return `Approval needed${because(approval.asks.map(withoutEvidence).join('; '))}`;
   const waiting = waitsFor(state);
   return waiting === null ? null : sentenceStart(waiting);
 }

@@ -107,7 +107,7 @@ function stageProblem(stage: unknown, path: string): string | null {
     return said(`${path}.mirror`, 'nothing, or a number from 0 to 1', mirror);
   }
   if (mirror !== undefined && !isTime(maxCostUsd)) {
-    return said(`${path}.maxCostUsd`, 'a number beside mirror', maxCostUsd);
+    return said(`${path}.maxCostUsd`, 'a number together with mirror', maxCostUsd);
   }
   if (judge !== undefined && (mirror === undefined || !isJudge(judge))) {
     return said(
@@ -121,7 +121,7 @@ function stageProblem(stage: unknown, path: string): string | null {
   }
   // Whoever it serves, everybody else is served by legacy: a share of theirs is no share.
   if (only !== undefined && share > COHORT_MOST) {
-    return said(`${path}.share`, `a share of at most ${COHORT_MOST} beside only`, share);
+    return said(`${path}.share`, `a share of at most ${COHORT_MOST} together with only`, share);
   }
   if (ramp !== undefined && !isRamp(ramp)) {
     return said(`${path}.ramp`, 'nothing, or an object {"step", "everyMs"} of numbers above 0', ramp);

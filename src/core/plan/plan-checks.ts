@@ -17,7 +17,7 @@ export function checkCohort(
     if (gates?.cohort !== undefined) {
       issue(
         ['gates', 'cohort'],
-        `expected it with only: "${name}" serves whom its share draws, got bounds of a cohort`,
+        `expected only in a stage with \`only\`: "${name}" serves whom its share draws, got bounds of a cohort`,
       );
     }
     return;
@@ -25,11 +25,12 @@ export function checkCohort(
   if (share !== undefined) {
     issue(
       ['share'],
-      `expected no share beside only: everybody else stays at legacy, got ${formatShare(share)}`,
+      `expected no share together with \`only\`: everybody else stays at legacy, got ${formatShare(share)}`,
     );
   }
-  if (mirror !== undefined) issue(['mirror'], 'expected no mirror beside only, got one');
-  if (ramp !== undefined) issue(['ramp'], 'expected no ramp beside only: no share is raised, got one');
+  if (mirror !== undefined) issue(['mirror'], 'expected no mirror together with `only`, got one');
+  if (ramp !== undefined)
+    issue(['ramp'], 'expected no ramp together with `only`, which raises no share, got one');
   if (index === 0) issue(['only'], 'expected the first stage to move nothing, got one that serves a cohort');
 }
 
@@ -48,7 +49,7 @@ export function checkMirror(
     issue('mirror', "expected the part of legacy's requests to copy, such as 5%");
   }
   if (mirror === undefined && maxCostUsd !== undefined) {
-    issue('maxCostUsd', 'expected it with mirror only: nothing else is bounded by it');
+    issue('maxCostUsd', 'expected only together with `mirror`, which it bounds');
   }
   if (mirror === undefined) return undefined;
   if (mirror === 0) issue('mirror', 'expected a part above 0, such as 5%');
@@ -56,9 +57,9 @@ export function checkMirror(
     issue('maxCostUsd', 'expected what the copies may cost, USD, such as 5: mirror needs a bound');
   }
   if ((share ?? 0) !== 0) {
-    issue('share', `expected no share beside mirror: nobody is served by the candidate, got ${share}`);
+    issue('share', `expected no share together with \`mirror\`: the candidate serves nobody, got ${share}`);
   }
-  if (index !== 1) issue('mirror', 'expected it in the second stage, after the one that assesses');
+  if (index !== 1) issue('mirror', 'expected `mirror` in the second stage, after the one that assesses');
   return mirror;
 }
 
@@ -84,7 +85,11 @@ export function checkOrder(stages: readonly ResolvedStage[], context: z.core.$Re
     const before = stages[index - 1];
     const copies = stage.mirror !== undefined && stage.share === 0;
     if (before !== undefined && stage.only !== undefined && stage.share <= before.share) {
-      issue(index, 'only', `expected it before the percentages, got it behind "${before.name}"`);
+      issue(
+        index,
+        'only',
+        `expected a stage with \`only\` before the percentages, got it after "${before.name}"`,
+      );
     } else if (before !== undefined && stage.share <= before.share && !copies) {
       issue(
         index,

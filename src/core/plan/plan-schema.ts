@@ -49,7 +49,7 @@ export const planSchema = z
     holdback: holdbackSchema
       .optional()
       .describe(
-        'Part of the traffic that stays at legacy through the soak of the last stage, to compare with: 0% to 20%. Default: 5%, for the profile small 10%, at most half of what the stage before leaves at legacy. 0%: none.',
+        'Part of the traffic that stays at legacy through the soak of the last stage, to compare with: 0% to 20%. Default: 5%, for the profile small 10%, at most half of what the previous stage leaves at legacy. 0%: none.',
       ),
     lease: durationSchema('45s', 'How long a gateway may serve the candidate without renewal.', 1_000),
     renewal: durationSchema('5s', 'How often leases are renewed and evidence is read.', 100),

@@ -130,8 +130,7 @@ export function verifyExport(text: string): ChainVerdict {
     return verify(text);
   } catch (error) {
     // Only a line that nobody wrote in good faith is nested so deeply that the stack does not hold it.
-    if (error instanceof RangeError)
-      return { ok: false, line: 1, problem: 'a line of it is nested too deeply' };
+    if (error instanceof RangeError) return { ok: false, line: 1, problem: 'a line is nested too deeply' };
     throw error;
   }
 }
@@ -201,7 +200,7 @@ function misplaced(
   const { outcome } = entry.end;
   return outcome === null || sequence.outcome === null || outcome === sequence.outcome
     ? null
-    : `expected the end that the checkpoints say, ${sequence.outcome}, got ${outcome}`;
+    : `expected the outcome that the checkpoints give, ${sequence.outcome}, got ${outcome}`;
 }
 
 /** What is wrong with a list of checkpoints, or with its beginning after those that are archived; null: nothing. */

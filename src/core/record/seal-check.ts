@@ -130,7 +130,7 @@ function breachOf(
   const first = Math.min(line, ...suspects);
   const problem =
     first === line
-      ? `checkpoint ${seq} does not seal what stands before it: it or the start was changed`
+      ? `checkpoint ${seq} does not seal what comes before it: it or the start was changed`
       : `checkpoint ${seq} seals other commands and verdicts: one from here to line ${line} was changed, removed or moved`;
   return { line: first, problem };
 }

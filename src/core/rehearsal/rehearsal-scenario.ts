@@ -64,10 +64,10 @@ export const SCENARIOS: readonly Scenario[] = [
   scenario('errors x5 late', 'five times the errors from half of the soak on', (stage, atMs) => ({
     errors: isLate(stage, atMs) ? 5 : 1,
   })),
-  scenario('errors at rollback margin', 'errors exactly at what is no harm yet', ({ gates }) => ({
+  scenario('errors at rollback margin', 'errors exactly at the limit of harm', ({ gates }) => ({
     errors: gates.errors.rollbackRatio,
   })),
-  scenario('errors at promotion margin', 'errors exactly at what may not be promoted', ({ gates }) => ({
+  scenario('errors at promotion margin', 'errors exactly at the margin for a promotion', ({ gates }) => ({
     excess: gates.errors.promotionExcess,
   })),
   scenario('p95 +20%', 'every answer 20% slower', () => ({ latency: 1.2 })),

@@ -11,8 +11,8 @@ export type TrainingCommand = { readonly by: string; readonly reason: string } &
 
 /** What a person reads in the Temporal UI's menus. */
 export const TRAINING_COMMANDS: Readonly<Record<TrainingCommandName, string>> = {
-  pause: 'Train no further after the next checkpoint. {"by":"ana","reason":"..."}',
-  resume: 'Continue, also after something that only a person could settle',
+  pause: 'Stop training after the next checkpoint, until it is resumed. {"by":"ana","reason":"..."}',
+  resume: 'Continue, also after a hold that only a person can end',
   stop: 'End now; checkpoints are kept, nothing is exported. {"by":"ana","reason":"..."}',
   backTo: 'Continue from an earlier checkpoint: {"checkpoint":3,"by":"ana","reason":"..."}',
 };

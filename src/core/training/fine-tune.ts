@@ -177,7 +177,7 @@ function withSaferRecipe(state: FineTuneState, message: string, atMs: number): F
   const from = back === null ? 'the weights' : `checkpoint ${back.number} (step ${back.step})`;
   return decided(
     { ...state, epoch: state.epoch + 1, settings: { ...settings, recipe } },
-    { what: `back to ${from}, on with ${recipe}`, reason: message, atMs },
+    { what: `back to ${from}, continuing with ${recipe}`, reason: message, atMs },
   );
 }
 

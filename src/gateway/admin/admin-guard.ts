@@ -56,7 +56,11 @@ export class AdminGuard {
     const retryAfterS = this.#failedLogins.add(request.socket.remoteAddress);
     return retryAfterS === null
       ? { status: 401, message: 'expected the admin token as Authorization: Bearer TOKEN' }
-      : { status: 429, message: 'expected fewer wrong tokens from this address', retryAfterS };
+      : {
+          status: 429,
+          message: 'too many wrong tokens from this address: try again in a minute',
+          retryAfterS,
+        };
   }
 
   /** Like `refuseStranger`, for what may be read with the token for metrics as well. */

@@ -163,7 +163,7 @@ async function answerReload({ gateway, reload }: AdminServerOptions, method: str
     return refused(
       409,
       'bad request',
-      'expected a gateway whose configuration is a file, which can be read again',
+      'expected a gateway whose configuration is a file: only a file can be read again',
     );
   }
   const outcome = await reload();
@@ -252,7 +252,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
   try {
     return JSON.parse(Buffer.concat(chunks).toString('utf8'));
   } catch {
-    throw new BadRequest('expected a body of JSON');
+    throw new BadRequest('expected a JSON body');
   }
 }
 

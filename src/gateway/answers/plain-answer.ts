@@ -53,7 +53,7 @@ export function readPlainObject(
   choices: number,
 ): PlainFacts {
   if (json === null) {
-    const fault = malformed('expected a JSON object, got something else or a part of one');
+    const fault = malformed('expected a JSON object, got something else or only part of one');
     return { fault, usage: null, objectId: null, gist: null };
   }
   const gist = hasGist(endpoint) ? new AnswerGist(choices) : null;

@@ -15,7 +15,7 @@ export class UnknownCursor extends Error {
   override readonly name = 'UnknownCursor';
   constructor(readonly cursor: string) {
     super(
-      `expected one of the last ${CURSORS_KEPT} cursors of this gateway and epoch, got "${cursor}"; read without since`,
+      `expected one of the last ${CURSORS_KEPT} cursors of this gateway and epoch, got "${cursor}"; read without \`since\``,
     );
   }
 }

@@ -126,7 +126,7 @@ export class CountedOutcomes {
     } catch (error) {
       if (!this.#isWarned) {
         const { message } = error as Error;
-        this.#options.warn(`Outcomes are not counted, since nothing would remember them: ${message}`);
+        this.#options.warn(`Outcomes are not counted, because they could not be saved: ${message}`);
       }
       this.#isWarned = true;
       return false;

@@ -26,13 +26,13 @@ export class GroupMetrics {
     this.#own = new GatewayMetrics(routes, () => statusesIn(this.#round));
     registerScraped(this.#processes, {
       name: 'cutover_gateway_processes',
-      help: 'Processes of this gateway that serve.',
+      help: 'Processes of this gateway that are serving.',
       type: 'gauge',
       samples: () => [{ labels: {}, value: group.serving }],
     });
     registerScraped(this.#processes, {
       name: 'cutover_gateway_process_restarts_total',
-      help: 'Processes of this gateway that ended unasked and were replaced.',
+      help: 'Processes of this gateway that ended unexpectedly and were replaced.',
       type: 'counter',
       samples: () => [{ labels: {}, value: group.restarts }],
     });

@@ -25,7 +25,7 @@ export function gatewayName(
   if (name === kept) return name;
   if (kept !== null) {
     warn(
-      `The gateway of ${stateDirectory} was called ${kept} and is called ${name} now: it is another one for workers.`,
+      `The gateway of ${stateDirectory} was called ${kept} and is now called ${name}: workers take it for another gateway.`,
     );
   }
   try {

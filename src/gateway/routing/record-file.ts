@@ -77,7 +77,7 @@ export class RecordFile {
     const lineEnd = text.indexOf('\n');
     const body = text.slice(lineEnd + 1);
     if (lineEnd < 0 || text.slice(0, lineEnd) !== `${MAGIC} ${sha256(body)}`) {
-      return this.#damaged('its checksum does not fit its content');
+      return this.#damaged('its checksum does not match its content');
     }
     let content: unknown;
     try {
@@ -88,7 +88,7 @@ export class RecordFile {
     const parsed = storedStateSchema.safeParse(content);
     return parsed.success
       ? { kind: 'sound', state: parsed.data as StoredState }
-      : this.#damaged('its content does not fit this version');
+      : this.#damaged("its content is not in this version's format");
   }
 
   #damaged(reason: string): LoadedState {

@@ -243,7 +243,7 @@ export class RouteState extends ServedRoute {
       if (!this.inForce.unconfirmed) this.#quietS = 0;
       else if (this.#quietS >= QUIET_S) {
         this.#options.warn(
-          `Route ${this.#options.route} serves epoch ${record?.epoch} as it was kept: no worker has asked for ${QUIET_S} s since the restart`,
+          `Route ${this.#options.route} serves epoch ${record?.epoch} from its saved record: no worker has asked for ${QUIET_S} s since the restart`,
         );
         this.#act({ unconfirmed: false });
       }

@@ -94,7 +94,7 @@ function count({ services, route }: OutcomeCall, tokens: OutcomeTokens, body: Bu
   if (refused !== null) {
     const at = sent.find(({ name }) => name === refused)?.place ?? '';
     throw new BadOutcome(
-      `${at}name: expected one of the names in use, of which there are as many as may be, got "${refused}"`,
+      `${at}name: expected one of the names in use, because no further name is accepted, got "${refused}"`,
     );
   }
   const assigned = outcomes.filter((outcome) => outcome !== null);
@@ -122,7 +122,7 @@ function ofRequest(
   const mark = tokens.read(request);
   if (mark === null) {
     throw new BadOutcome(
-      `${place}request: expected the x-cutover-request of an answer, whole and as this gateway or its group signed it, got another text`,
+      `${place}request: expected the x-cutover-request of an answer, unchanged, as this gateway or another of the route signed it, got something else`,
     );
   }
   if (mark.route !== route.name) {
@@ -147,7 +147,9 @@ function ofKey({ place, name, value }: SentOutcome, key: string, { route, random
     const why = state.keepsConversations
       ? 'a conversation stays where it began (newConversationsOnly)'
       : 'requests are drawn at random (stickyKey: none)';
-    throw new BadOutcome(`${place}key: expected request, got a key, which says no arm on this route: ${why}`);
+    throw new BadOutcome(
+      `${place}key: expected request, got a key, which does not determine the arm on this route: ${why}`,
+    );
   }
   const arm = state.armOf(key);
   if (arm === null) return null;
@@ -196,5 +198,5 @@ const DEFECT: GatewayError = {
   status: 500,
   type: 'server_error',
   code: 'gateway_defect',
-  message: 'The gateway failed at these outcomes; its log has the reason.',
+  message: 'The gateway could not handle these outcomes; its log has the reason.',
 };

@@ -91,7 +91,7 @@ function serveRead(call: Call): void {
 /** Legacy could understand what the gateway cannot, and answer in another vector space than the rest. */
 const UNREADABLE_WHOLE = badRequest(
   'unreadable_body',
-  'expected an uncoded JSON object with a model: embeddings are moved as a whole, by what their body says',
+  'expected a JSON object with a model, without content coding: the gateway has to read the model, because embeddings are moved as a whole',
 );
 
 /** Embeddings: all of them at one provider, never failed over to another vector space. */

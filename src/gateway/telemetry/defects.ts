@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 
 /**
- * Exceptions that nobody expected. Each is logged with its stack and counted, and ends no more than the one request
+ * Unexpected exceptions. Each is logged with its stack and counted, and ends no more than the one request
  * that it was about: see docs/decisions/gateway-data.md.
  */
 export class Defects {

@@ -148,10 +148,10 @@ export class GatewayMetrics {
       });
     one('cutover_tunnels_open', 'gauge', 'Open WebSockets.', tunnels);
     one('cutover_tunnels_limit', 'gauge', 'What tunnels.max allows.', () => maxTunnels);
-    one('cutover_requests_active', 'gauge', 'Requests that are not over.', active);
-    one('cutover_buffered_bytes', 'gauge', 'Bodies and answers that are held.', buffered);
+    one('cutover_requests_active', 'gauge', 'Requests in progress.', active);
+    one('cutover_buffered_bytes', 'gauge', 'Memory held by bodies and answers.', buffered);
     one('cutover_buffered_bytes_limit', 'gauge', 'What maxBufferedBytes allows.', maxBuffered);
-    one('cutover_defects_total', 'counter', 'Exceptions that nobody expected.', defects);
+    one('cutover_defects_total', 'counter', 'Unexpected exceptions.', defects);
   }
 
   /** Adds the failed logins of a listener. */
@@ -167,13 +167,13 @@ export class GatewayMetrics {
         .map((standing) => ({ labels: { credential: standing.name }, value: value(standing) }));
     registerScraped(this.#registry, {
       name: 'cutover_credential_expires_seconds',
-      help: 'Until the key in use expires that a command has printed; below 0: it has.',
+      help: 'Time until the key that a command printed expires; negative once it has.',
       type: 'gauge',
       samples: each(({ expiresInMs }) => Math.round(expiresInMs / 1_000)),
     });
     registerScraped(this.#registry, {
       name: 'cutover_credential_failures_total',
-      help: 'Runs of the command of a credential that gave no key.',
+      help: "Runs of a credential's command that printed no key.",
       type: 'counter',
       samples: each(({ failures }) => failures),
     });
@@ -233,7 +233,12 @@ export class GatewayMetrics {
           })),
       });
     byListener('cutover_connections_open', 'gauge', 'Open connections.', ({ open }) => open);
-    byListener('cutover_connections_limit', 'gauge', 'How many may be open.', ({ atMost }) => atMost);
+    byListener(
+      'cutover_connections_limit',
+      'gauge',
+      'How many connections may be open.',
+      ({ atMost }) => atMost,
+    );
     const refused = 'Connections that were closed immediately, because too many were open.';
     byListener('cutover_connections_refused_total', 'counter', refused, ({ refused }) => refused);
     registerScraped(this.#registry, {
@@ -381,7 +386,7 @@ export class GatewayMetrics {
     gauge('cutover_epoch', 'Epoch of the held record, 0 without one.', (s) => s.record?.epoch ?? 0);
     gauge(
       'cutover_lease_remaining_seconds',
-      'Until the lease ends; 0 when lapsed, +Inf when the record is pinned.',
+      'Time until the lease ends; 0 once it has lapsed, +Inf when the record is pinned.',
       (s) => (s.leaseRemainingMs === null ? Number.POSITIVE_INFINITY : s.leaseRemainingMs / 1_000),
     );
     gauge('cutover_kill_latched', 'Whether the kill switch is set.', (s) => (s.kill === null ? 0 : 1));

@@ -96,7 +96,8 @@ export class SpanExport {
         this.#isFailing = false;
         return;
       }
-      if (!this.#isFailing) this.warn(`traces do not arrive at ${this.settings.url}: ${outcome.problem}`);
+      if (!this.#isFailing)
+        this.warn(`traces cannot be delivered to ${this.settings.url}: ${outcome.problem}`);
       this.#isFailing = true;
       if (!outcome.later || tried >= TRIES || this.#stopping) {
         this.#failed += batch.length;

@@ -151,7 +151,7 @@ export class Credentials {
       const until =
         leftMs > 0
           ? `expires in ${formatDuration(leftMs)}`
-          : 'has expired, and nobody knows for how long it is taken';
+          : 'has expired, and how long the provider still accepts it is not known';
       this.#options.warn(
         `credentials.${name}.command: expected a new key, but ${problem}; the last one stays in use and ${until}`,
       );

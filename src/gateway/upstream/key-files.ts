@@ -65,7 +65,7 @@ export class KeyFiles {
         this.#options.use(reference, key);
         return;
       }
-      problem = key === '' ? 'the file is empty' : 'the file holds what no header can carry';
+      problem = key === '' ? 'the file is empty' : 'the file holds characters that no header can carry';
     } catch (error) {
       problem = `the file cannot be read: ${fileProblem(error)}`;
     }

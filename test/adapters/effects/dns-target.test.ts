@@ -165,7 +165,7 @@ describe('a server that refuses', () => {
     [
       'another secret',
       { tsig: { name: DNS_KEYS.writer.name, secret: 'env:READER' } },
-      'BADSIG: the secret is another one there',
+      'BADSIG: the server has a different secret',
     ],
   ])('%s is named, and not asked again', async (_what, fields, message) => {
     await expect(apply(targets(fields))).rejects.toMatchObject({
@@ -206,7 +206,7 @@ describe('a server that lies', () => {
     await expect(apply(targets({ server: liar.address }))).rejects.toMatchObject({
       retryable: true,
       message:
-        'the DNS server took the update, but answers A 192.0.2.1, 192.0.2.2 (TTL 300 s) for api.example.com where A 198.51.100.9 (TTL 30 s) was set',
+        'the DNS server accepted the update, but answers A 192.0.2.1, 192.0.2.2 (TTL 300 s) for api.example.com where A 198.51.100.9 (TTL 30 s) was set',
     });
     await Promise.all([liar.stop(), other.stop()]);
   });

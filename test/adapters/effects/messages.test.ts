@@ -138,7 +138,7 @@ describe('a receiver', () => {
     const one = targets({ pager: webhook({ url: 'env:FLAKY' }) });
     const tell = () => one.apply({ name: 'pager', set: {} }, 'chat-1:5:pager', effectContext(), NEVER);
     await expect(tell()).rejects.toMatchObject({ retryable: true });
-    expect(await tell()).toBe('the receiver took it');
+    expect(await tell()).toBe('the receiver accepted it');
     expect(receiver.received.map(({ headers }) => headers['webhook-id'])).toEqual([
       'chat-1:5:pager',
       'chat-1:5:pager',

@@ -83,7 +83,7 @@ it.each<[ProbeKind, string, ScriptedAnswer, string]>([
     'plain',
     'a key that is refused, and by whom',
     { status: 401 },
-    'status_auth (status 401): new wants a key, and none is configured',
+    'status_auth (status 401): new needs a key, and none is configured',
   ],
 ])('fails %s with %s', async (kind, _, answer, error) => {
   expect(await probe(kind, answer)).toMatchObject({ kind, ok: false, error });

@@ -58,7 +58,7 @@ describe('gates explain', () => {
     expect(stdout).toMatch(/pass \(rules 1\)/);
   });
 
-  it('ends with 5 and names the place where a stored verdict is not what its evidence gives', async () => {
+  it('ends with 5 and names the place where a stored verdict does not follow from its evidence', async () => {
     const forged = withPayloads(judgedToday(historyOf('completed-2')), (text) =>
       text.includes('"ended":') ? text.replace('"outcome":"pass"', '"outcome":"fail"') : text,
     );
@@ -133,12 +133,12 @@ describe('gates simulate', () => {
   });
 });
 
-it('replays another plan on recorded evidence, and ends with 5 where it would have decided otherwise', async () => {
+it('replays another plan on recorded evidence, and ends with 5 where it would have decided differently', async () => {
   const { code, stdout, stderr } = await run('replay', 'plan.yaml', '--history', historyPath('completed-2'));
   expect(stdout).toMatch(
     /^canary +canary at 30%, epoch 2 +\d+ +promoted after window \d+ .* +undecided after window/m,
   );
-  expect(stderr).toBe('it would have decided otherwise in canary, rolling, complete\n');
+  expect(stderr).toBe('it would have decided differently in canary, rolling, complete\n');
   expect(code).toBe(5);
 });
 

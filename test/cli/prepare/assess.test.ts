@@ -322,7 +322,7 @@ it('says which part of the calls cost knows nothing of', async () => {
     readFileSync(gateway, 'utf8').replace('"tokensIn":600,"tokensCached":0,"tokensOut":90,', ''),
   );
   const text = await run(log, '--legacy', 'openai', ...candidate);
-  expect(text).toContain('calls without token counts, which neither tokens nor cost have: 1');
+  expect(text).toContain('calls without token counts, which are in neither tokens nor cost: 1');
   expect(text).toContain('33.3% of the calls have no token counts: cost is that of the others');
 });
 

@@ -84,7 +84,7 @@ it('flags another tokenizer within five questions, and another model by its answ
   relay.behaviour.model = { ...SOLD, seed: 2 };
   const { code, stdout } = await audit('--probes', '400');
   expect(stdout).toMatch(
-    /^differs: identity: \d+ answers are distributed otherwise than those of the reference, e-value .* of 100 needed$/m,
+    /^differs: identity: \d+ answers are distributed differently from those of the reference, e-value .* of 100 needed$/m,
   );
   expect(code).toBe(5);
   relay.behaviour.model = SOLD;
@@ -106,7 +106,7 @@ it('says in one line what a provider does not give', async () => {
     'identity.json',
   );
   expect(uncounted.stdout).toContain(
-    'not evaluated: identity: not known, answers name no usage.prompt_tokens, so no tokens can be compared',
+    'not evaluated: identity: not known, answers report no usage.prompt_tokens, so token counts cannot be compared',
   );
   expect([enrol.code, uncounted.code]).toEqual([5, 5]);
 });

@@ -55,7 +55,7 @@ it('prints what was compared and passes an equal candidate', async () => {
   const { code, stdout, stderr } = await parity('--route', 'chat', '--state', 'equal');
   expect(stdout).toMatch(/^MEASURE +PROMPTS +LEGACY ITSELF +CANDIDATE/);
   expect(stdout).toContain('tool trigger F1: candidate 1.000');
-  expect(stdout).toMatch(/^pass: 40 prompts compared: decisions as legacy makes them: 100% against 100%/m);
+  expect(stdout).toMatch(/^pass: 40 prompts compared: decisions that match legacy's: 100% against 100%/m);
   expect(stderr).toContain('parity of chat: legacy old twice, candidate new once');
   expect(code).toBe(0);
 });
@@ -133,7 +133,7 @@ it.each([
   [['--golden', 'absent.jsonl'], 'there is no such file'],
   [['--golden', 'empty.jsonl'], 'empty.jsonl is not valid:\n  expected at least one prompt, got none'],
   [['--golden', 'broken.jsonl'], 'line 1: compare[0]: expected one of finish, tools, json, text, embedding'],
-  [['--golden', 'broken.jsonl'], 'line 2: expected a JSON object in one line'],
+  [['--golden', 'broken.jsonl'], 'line 2: expected a JSON object on one line'],
   [['--golden', 'other-model.jsonl'], 'expected one of the models that the route maps (house), got "nobody"'],
   [['--route', 'search'], 'expected --route with one of the routes (chat), got "search"'],
   [['--margin', 'decisions=2'], 'expected a part above 0 and below 1'],

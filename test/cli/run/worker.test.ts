@@ -10,7 +10,7 @@ it('exits with 4 and one sentence where Temporal is not there', async () => {
   });
   await rm(folder, { recursive: true });
   expect(stderr.trimEnd().split('\n')).toEqual([
-    expect.stringMatching(/^cannot use Temporal at 127\.0\.0\.1:9: no connection; is it running there\?/),
+    expect.stringMatching(/^cannot use Temporal at 127\.0\.0\.1:9: nothing listens there: /),
   ]);
   expect(code).toBe(4);
 });

@@ -90,7 +90,7 @@ describe('a rule for parameters that is not valid names path, what was expected 
     [
       'the model',
       { drop: ['model'] },
-      'drop[0]: expected another parameter: the candidate\'s name of a model is said by `candidate`, and legacy gets the caller\'s, got "model"',
+      'drop[0]: expected another parameter: `candidate` sets the candidate\'s name of a model, and legacy gets the caller\'s, got "model"',
     ],
     [
       'what the caller alone decides',
@@ -181,7 +181,7 @@ describe('a configuration that is not valid names path, what was expected and wh
     [
       'an unknown side',
       chat({ settled: 'both' }),
-      'routes.chat.settled: invalid option: expected one of "legacy"|"candidate", got "both"',
+      'routes.chat.settled: expected legacy or candidate, got "both"',
     ],
     [
       'a model that is a number',

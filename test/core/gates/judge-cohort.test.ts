@@ -103,7 +103,9 @@ describe('a stage that serves a cohort', () => {
     expect(metricOf(verdictOf({ unchecked: 100 }), 'cohort answers')).toMatchObject({
       outcome: 'not evaluated',
     });
-    expect(verdictOf({ shed: 100 }).pause).toContain("took none of 20% of the cohort's requests");
+    expect(verdictOf({ shed: 100 }).pause).toContain(
+      "20% of the cohort's requests could not be sent to the candidate",
+    );
     expect(failureCount(cell({ failures: 3, shed: 2 }))).toBe(5);
   });
 });
@@ -161,7 +163,7 @@ describe('the migration in it', () => {
       carried: null,
     });
     expect(startProblem(withPilot({}))).toBeNull();
-    expect(startProblem(withPilot({ share: 0.05 }))).toContain('beside only');
+    expect(startProblem(withPilot({ share: 0.05 }))).toContain('together with only');
     expect(startProblem(withPilot({ only: { teams: [], header: 'x' } }))).toContain(
       'start.plan.stages.1.only',
     );

@@ -84,11 +84,15 @@ describe('cost per request', () => {
 
   it.each([
     ['nobody knows it', [], 'no answer of which it is known yet'],
-    ['legacy does not', [counts('cost', { legacy: [0, 1], candidate: [900, 100] })], 'no answer of legacy'],
+    [
+      'legacy does not',
+      [counts('cost', { legacy: [0, 1], candidate: [900, 100] })],
+      'not known for any answer of legacy',
+    ],
     [
       'the candidate does not',
       [counts('cost', { legacy: [900, 100], candidate: [0, 1] })],
-      'of no answer of the candidate is it known yet; it is known where providers report usage, and `prices` in the configuration names the model',
+      'it is not known for any answer of the candidate yet; it is known where providers report usage, and `prices` in the configuration names the model',
     ],
     [
       'the candidate reports usage only now and then',

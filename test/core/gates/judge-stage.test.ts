@@ -131,7 +131,7 @@ describe('errors of two arms', () => {
     };
     const much = judged(aStage('canary'), closed(400));
     expect(much).toMatchObject({ harm: null, requests: { candidate: 800 } });
-    expect(much.pause).toMatch(/^the candidate took none of 50% of its requests/);
+    expect(much.pause).toMatch(/^50% of the candidate's requests could not be sent to it/);
     expect(metricOf(much, 'sample ratio').outcome).toBe('pass');
     expect(judged(aStage('canary'), closed(10))).toMatchObject({ harm: null, pause: null });
   });
@@ -681,7 +681,7 @@ describe('failures in a row', () => {
       ...said,
       candidateFailures: { inARow: 3, inWindow: 3 },
     });
-    expect(verdict.pause).toContain('fewer than 60 an hour');
+    expect(verdict.pause).toContain('fewer than 60 per hour');
     expect(judged(stage, afterWindows([]), said).pause).toBeNull();
   });
 });

@@ -91,7 +91,7 @@ it('asks for an approval where answers are distributed otherwise, and does not f
   const asks = servedModelAsks({ standing, alpha: 0.01 });
   expect(asks).toEqual([
     expect.stringMatching(
-      /^identity: \d+ answers are distributed otherwise than those of the reference, e-value .* of 100 needed$/,
+      /^identity: \d+ answers are distributed differently from those of the reference, e-value .* of 100 needed$/,
     ),
   ]);
   expect(judgeServedModel({ standing, alpha: 0.01 }).outcome).toBe('pass');
@@ -101,7 +101,7 @@ it.each([
   [
     'no token counts',
     { inputTokens: null },
-    'answers name no usage.prompt_tokens, so no tokens can be compared',
+    'answers report no usage.prompt_tokens, so token counts cannot be compared',
   ],
   ['nothing', { ok: false, problem: 'it does not answer: timeout' }, 'it does not answer: timeout'],
 ])('says that it does not know where answers have %s', (_, said, problem) => {

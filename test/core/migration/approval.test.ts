@@ -63,7 +63,7 @@ it('refuses an approval by nobody, of another checkpoint, of other evidence, twi
     'already approved by ana',
   );
   world.checksHealth().applies();
-  expect(world.says('approve', { checkpoint, by: 'ana' }).lastRefusal).toBe('no approval is asked for');
+  expect(world.says('approve', { checkpoint, by: 'ana' }).lastRefusal).toBe('no approval is pending');
 });
 
 it('takes the question back when the stage passes no longer: the old answer is refused', () => {

@@ -124,7 +124,9 @@ describe('what a run hands to the next', () => {
       target.seq,
     );
 
-    expect(world.says('rollback', { to: 9 }).lastRefusal).toContain('checkpoint 9 is archived and no target');
+    expect(world.says('rollback', { to: 9 }).lastRefusal).toContain(
+      'checkpoint 9 is archived and cannot be a target',
+    );
     world.overrides().applies().watches();
     expect(world.stage).toBe('rolling');
     world.says('rollback', { to: target.closes });

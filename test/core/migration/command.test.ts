@@ -105,7 +105,7 @@ describe('anything else becomes a bad message, which never throws and stays smal
     ['finish', {}, 'expected a reason, got none'],
     ['finish', { reason: '  ' }, 'expected a reason, got none'],
     ['resume', { accept: true }, 'expected accept to be "reapply", got true'],
-    ['rollback', { to: '4' }, 'expected to to be a checkpoint number or "previous", got "4"'],
+    ['rollback', { to: '4' }, 'expected `to` to be a checkpoint number or "previous", got "4"'],
     ['rollback', { to: 0 }, 'got 0'],
     ['rollback', { to: -1 }, 'got -1'],
     ['rollback', { to: 1.5 }, 'got 1.5'],
@@ -257,8 +257,8 @@ describe('what a command says', () => {
   });
 
   it.each([
-    ['a number that JSON does not know', 10n, '10 that is no JSON'],
-    ['an object in itself', cyclic, 'an object that is no JSON'],
+    ['a number that JSON does not know', 10n, '10 that is not JSON'],
+    ['an object in itself', cyclic, 'an object that is not JSON'],
     ['nothing that JSON could show', Symbol('x'), 'Symbol(x)'],
   ])('is kept as it can be shown: %s', (_name, payload, arrived) => {
     expect(readCommand('pause', payload)).toMatchObject({ arrived });

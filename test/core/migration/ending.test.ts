@@ -219,7 +219,7 @@ describe('what a list says of a migration that is open', () => {
       () => scene['held'],
       /^Held: canary has not passed within 72 h: 20 of 200 candidate requests; /,
     ],
-    ['it asks for an approval', () => scene['asked'], /^Approval asked: /],
+    ['it asks for an approval', () => scene['asked'], /^Approval needed: /],
     ['it goes back', () => scene['going-back'], /^Rolling back since .* UTC: success fell to 50%/],
     [
       'a gateway did not confirm',

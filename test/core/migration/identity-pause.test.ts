@@ -68,7 +68,7 @@ it('holds a stage that has passed for an approval where answers are distributed 
   watch(world, standing);
   expect(world.state.paused).toBeNull();
   expect(missingApproval(world.state)).toEqual([
-    expect.stringMatching(/^identity: \d+ answers are distributed otherwise than those of the reference/),
+    expect.stringMatching(/^identity: \d+ answers are distributed differently from those of the reference/),
   ]);
 });
 

@@ -283,7 +283,7 @@ describe('command ids', () => {
       const commandId = name === 'promote' ? 'y' : 'x';
       const { badMessages: _bad, ...before } = world.state;
       expect(updateRefusal(world.state, command(name, { ...payload, commandId }))).toContain(
-        `expected a commandId of its own, got "${commandId}"`,
+        `expected a new commandId, got "${commandId}"`,
       );
       world.says(name, { ...payload, commandId });
       const { badMessages, ...after } = world.state;
@@ -476,7 +476,9 @@ describe('a rollback', () => {
   it('to an archived checkpoint is refused as such, up to the last of them', () => {
     const world = givenMigration().reaches('canary');
     world.state = { ...world.state, archived: { ...world.state.archived, count: 3 } };
-    expect(world.says('rollback', { to: 3 }).lastRefusal).toContain('checkpoint 3 is archived and no target');
+    expect(world.says('rollback', { to: 3 }).lastRefusal).toContain(
+      'checkpoint 3 is archived and cannot be a target',
+    );
     expect(world.says('rollback', { to: 6 }).lastRefusal).toContain('checkpoint 6 never took effect');
   });
 

@@ -329,7 +329,7 @@ describe('law 4: pause stops advancing, not watching', () => {
     const metrics = [{ metric: 'candidate closed', outcome: 'fail' } as MetricVerdict];
     const world = givenMigration()
       .reaches('canary')
-      .watches({ verdict: { pause: 'the candidate took none of 9%', metrics } });
+      .watches({ verdict: { pause: '9% could not be sent', metrics } });
     expect(world.state.paused).toMatchObject({ cause: 'candidate closed' });
   });
 

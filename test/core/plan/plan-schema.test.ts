@@ -544,7 +544,7 @@ it.each([
   [
     'a share beside a cohort',
     piloted({ only: { teams: ['search'] }, share: '5%' }),
-    /^stages\[1\]\.share: expected no share beside only: everybody else stays at legacy, got 5%$/,
+    /^stages\[1\]\.share: expected no share together with `only`: everybody else stays at legacy, got 5%$/,
   ],
   [
     'a ramp beside a cohort',
@@ -554,7 +554,7 @@ it.each([
   [
     'bounds of a cohort where there is none',
     piloted({ share: '5%', gates: { cohort: { success: 0.9 } } }),
-    /^stages\[1\]\.gates\.cohort: expected it with only/,
+    /^stages\[1\]\.gates\.cohort: expected only in a stage with `only`/,
   ],
   [
     'a cohort behind percentages',
@@ -566,7 +566,7 @@ it.each([
         { name: 'complete' },
       ],
     },
-    /^stages\[2\]\.only: expected it before the percentages, got it behind "canary"$/,
+    /^stages\[2\]\.only: expected a stage with `only` before the percentages, got it after "canary"$/,
   ],
   ['a holdback of 60%', { holdback: '60%' }, /^holdback: expected a part from 0% to 20%, got "60%"$/],
   [
@@ -828,18 +828,18 @@ describe('a stage that copies', () => {
       1,
       'stages[1].share: expected no share',
     ],
-    ['first', { name: 'shadow', mirror: 0.1, maxCostUsd: 5 }, 0, 'expected it in the second stage'],
+    ['first', { name: 'shadow', mirror: 0.1, maxCostUsd: 5 }, 0, 'expected `mirror` in the second stage'],
     [
       'late',
       { name: 'shadow', mirror: 0.1, maxCostUsd: 5 },
       2,
-      'stages[2].mirror: expected it in the second stage',
+      'stages[2].mirror: expected `mirror` in the second stage',
     ],
     [
       'but for its bound',
       { name: 'try', share: 0.05, maxCostUsd: 5 },
       1,
-      'stages[1].maxCostUsd: expected it with mirror',
+      'stages[1].maxCostUsd: expected only together with `mirror`',
     ],
   ])('is refused %s', (_, stage, at, message) => {
     expect(() => parseDocument(planSchema, planWith(stage, at), 'plan.yaml')).toThrow(message);

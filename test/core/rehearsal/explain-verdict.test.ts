@@ -40,7 +40,7 @@ it.each([
   }
 });
 
-it('tells where a stored verdict is not what its evidence gives', () => {
+it('tells where a stored verdict does not follow from its evidence', () => {
   const { windows } = readMigration(judgedToday(historyOf('completed-2')));
   const window = windows.find(({ result }) => result.verdict.outcome === 'pass');
   if (window === undefined) throw new Error('expected a window');

@@ -93,7 +93,7 @@ it('rejects by what the usage logs show, before a probe is paid for', async () =
 it('asks the operator who is named for an approval, and goes on with it', async () => {
   const attestations = ATTESTED.filter(({ item }) => item !== 'contract');
   await harness.begin(planOf('asking', { attestations, checklist: { asks: 'ana' } }));
-  const question = 'ana is asked: Is there a contract or terms that this use is covered by?';
+  const question = 'ana is asked: Do a contract or terms cover this use?';
   const { approval, doing } = await harness.until('asking', (status) => status.approval !== null);
   expect(approval).toMatchObject({ stage: 'assess', asks: [question], granted: null });
   expect(doing).toContain(question);
@@ -103,7 +103,7 @@ it('asks the operator who is named for an approval, and goes on with it', async 
     approvals: [{ item: 'contract', asks: 'ana' }],
   });
   const details = await detailsOf('asking');
-  expect(details).toContain('Is there a contract');
+  expect(details).toContain('Do a contract or terms');
   expect(details).toContain('Usage of 9.0 days: 10 calls');
   expect(details).toContain('priority');
   expect((await analysesOf('asking')).count).toBe(1);
@@ -115,7 +115,7 @@ it('asks the operator who is named for an approval, and goes on with it', async 
     '            Cost of 30 days: $0.0800 now, $0.0400 at the candidate (saves 50.0%)',
   );
   const verdicts = await harness.cutover('verdicts', 'asking');
-  expect(verdicts.stdout).toContain('question: Is there a contract or terms that this use is covered by?');
+  expect(verdicts.stdout).toContain('question: Do a contract or terms cover this use?');
 
   await harness.client.command('asking', 'approve', {
     ...{ by: 'ana', reason: 'signed today', checkpoint: approval?.checkpoint },

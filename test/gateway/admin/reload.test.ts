@@ -145,7 +145,7 @@ it.each([
         old: { baseUrl: 'http://127.0.0.1:9/v1', timeouts: { connect: '1s' } },
         rest: { routes: { chat: { legacy: 'old', candidate: 'new' } }, adminToken: 'env:OTHER' },
       }),
-    'expected nothing that only a restart can change, got other values of providers.old.baseUrl, providers.old.timeouts.connect, routes.chat.models.gpt-4o, adminToken',
+    'expected no change that needs a restart, got new values of providers.old.baseUrl, providers.old.timeouts.connect, routes.chat.models.gpt-4o, adminToken',
   ],
   ['a secret that is not there', () => document({ key: 'env:THIRD' }), 'expected a secret at env:THIRD'],
   [
@@ -168,7 +168,7 @@ it.each([
   expect(status).toBe(409);
   if (typeof message === 'string') expect(body.error?.message).toContain(message);
   else expect(body.error?.message).toMatch(message);
-  expect(gateway.log.some(({ msg }) => String(msg).includes('the former one stays in use'))).toBe(true);
+  expect(gateway.log.some(({ msg }) => String(msg).includes('the previous one stays in use'))).toBe(true);
   await ask();
   expect(seen).toEqual(new Set(['Bearer sk-first-0001']));
 });

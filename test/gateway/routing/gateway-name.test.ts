@@ -18,7 +18,7 @@ it('goes by the name that is given, and warns where the directory was another on
   gatewayName(directory('c'), 'gw-1', (message) => warnings.push(message));
   expect(warnings).toEqual([]);
   expect(gatewayName(directory('c'), 'gw-2', (message) => warnings.push(message))).toBe('gw-2');
-  expect(warnings).toEqual([expect.stringContaining('was called gw-1 and is called gw-2 now')]);
+  expect(warnings).toEqual([expect.stringContaining('was called gw-1 and is now called gw-2')]);
   expect(gatewayName(directory('c'), undefined, () => undefined)).toBe('gw-2');
 });
 

@@ -114,7 +114,7 @@ it.each([
   ['prints nothing', ['true'], 'it printed nothing'],
   ['fails', ['sh', '-c', 'echo sk-leaked-0001; exit 3'], 'it ended with exit code 3'],
   ['is not there', ['/nowhere/az'], 'it cannot be started: ENOENT'],
-  ['prints two lines', ['printf', 'sk-leaked-0001\\nmore'], 'it printed what no header can carry'],
+  ['prints two lines', ['printf', 'sk-leaked-0001\\nmore'], 'it printed characters that no header can carry'],
   ['prints too much', ['sh', '-c', 'yes sk-leaked-0001'], 'it printed more than 65536 bytes'],
 ])(
   'does not start with a command that %s, and says why without what it printed',

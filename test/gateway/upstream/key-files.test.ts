@@ -103,7 +103,7 @@ it.each([
 
 it.each([
   ['an empty file', '\n', 'the file is empty'],
-  ['two lines', 'sk-one\nsk-two', 'the file holds what no header can carry'],
+  ['two lines', 'sk-one\nsk-two', 'the file holds characters that no header can carry'],
 ])('keeps the last good key and says why where it finds %s', async (_what, text, problem) => {
   write('provider', text);
   const said = () => gateway.log.filter(({ msg }) => String(msg).includes(problem));

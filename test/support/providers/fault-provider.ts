@@ -190,6 +190,6 @@ export const STREAM: Readonly<Record<string, readonly [Fault, string]>> = {
   'a stop without any content': [sse([ROLE, STOP, DONE]), 'truncated'],
   'a reset after the role': [sse([ROLE], 'reset'), 'truncated'],
   'silence after the role': [sse([ROLE], 'open'), 'timeout'],
-  'an event that is no JSON': [sse([event('{"choices":[{')]), 'malformed'],
+  'an event that is not JSON': [sse([event('{"choices":[{')]), 'malformed'],
   'a plain answer in place of a stream': [plain(COMPLETION), 'malformed'],
 };

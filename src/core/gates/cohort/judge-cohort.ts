@@ -161,7 +161,7 @@ function judgeCohortShed({ stage }: Judged, { shed, requests }: CohortCounts): M
       ...{ metric: SHED, unit: 'rate', role: 'guardrail and goal', margin: pausePart, candidate: part },
       n: { legacy: 0, candidate: shed },
       outcome: part <= pausePart ? 'pass' : pauses ? 'fail' : 'inconclusive',
-      sentence: `the candidate took none of ${percentText(part)} of the cohort's requests (breaker, cap or its own Retry-After), at most ${percentText(pausePart)}`,
+      sentence: `${percentText(part)} of the cohort's requests could not be sent to the candidate (breaker, cap or its own Retry-After), at most ${percentText(pausePart)} may be`,
     }),
   ];
 }

@@ -131,7 +131,7 @@ function judgeAnswers({ stage }: Judged, { pairs, sums, all }: SeenPairs): Metri
   return metricVerdict({
     ...base,
     ...goalReached(logWithin, stage.alpha.promotion, null, seems),
-    sentence: `${against}: ${pointsText((lost - won) / n)} more lost than won, margin ${pointsText(margin)}, ${evidenceText(logWithin, stage.alpha.promotion)}${seems ? '; worse as it seems' : ''}`,
+    sentence: `${against}: ${pointsText((lost - won) / n)} more lost than won, margin ${pointsText(margin)}, ${evidenceText(logWithin, stage.alpha.promotion)}${seems ? '; apparently worse' : ''}`,
   });
 }
 
@@ -166,13 +166,13 @@ function judgeRatio(
   const more = n === 0 ? 0 : above(all, 0) / n;
   const described = `of ${n.toLocaleString('en-US')} pairs the candidate ${RATIO_TEXTS[aspect]} than legacy in ${percentText(more)}`;
   if (gate === null) {
-    const sentence = n === 0 ? `${metric}: not known of any pair` : `${described}; reported only`;
+    const sentence = n === 0 ? `${metric}: not known for any pair` : `${described}; reported only`;
     return metricVerdict({ ...base, role: 'report', outcome: 'not applicable', sentence });
   }
   const goal = gate.promotionIncrease ?? null;
   const role = goal === null ? 'guardrail' : 'guardrail and goal';
   if (pairs === null || n === 0) {
-    const sentence = `${metric}: not known of any pair yet`;
+    const sentence = `${metric}: not known for any pair yet`;
     const outcome = pairs === null || goal !== null ? 'not evaluated' : 'not applicable';
     return metricVerdict({ ...base, role, outcome, sentence });
   }

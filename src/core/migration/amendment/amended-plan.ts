@@ -12,7 +12,7 @@ export function amendedPlanProblem(plan: unknown): string | null {
   if (problem !== null) return problem;
   const bytes = jsonBytes(plan);
   if (bytes > PLAN_MOST_BYTES) {
-    return `plan: expected at most ${PLAN_MOST_BYTES / 1_000} KB of JSON, got ${Math.ceil(bytes / 1_000)} KB: a record keeps no longer commands whole`;
+    return `plan: expected at most ${PLAN_MOST_BYTES / 1_000} KB of JSON, got ${Math.ceil(bytes / 1_000)} KB: a record does not keep longer commands whole`;
   }
   const { stages } = plan as Plan;
   const names = stages.map(({ name }) => name);

@@ -19,7 +19,7 @@ const REFUSED_NAMED = 5;
 /** Why a plan cannot be amended so now; null when it can. */
 export function amendmentRefusal(state: MigrationState, { plan, digest }: Amendment): string | null {
   if (!follows(state, 5)) {
-    return 'this run follows the decisions of an older release, which knew no amendments: amend the plan once the migration has continued in its next run';
+    return 'this run follows the decisions of an older release, which had no amendments: amend the plan once the migration has continued in its next run';
   }
   if (state.phase !== 'observing' && state.phase !== 'handover') {
     return state.phase === 'rolling back'
@@ -112,5 +112,5 @@ function addedRefusal(state: MigrationState, after: Plan, name: string): string 
 function earlierRefusal({ path, from, to }: PlanChange): string | null {
   if (!path.startsWith('deadline.')) return null;
   const ms = (value: unknown) => (typeof value === 'number' ? value : Number.POSITIVE_INFINITY);
-  return ms(to) < ms(from) ? 'the deadline of the stage under way can only be put later' : null;
+  return ms(to) < ms(from) ? 'the deadline of the current stage can only be moved later' : null;
 }

@@ -43,7 +43,9 @@ export const gatesSchema = z.strictObject({
         ),
       maxUnchecked: probability
         .optional()
-        .describe('Not evaluated while more than this part of either provider could not be checked.'),
+        .describe(
+          "Not evaluated while more than this part of either provider's answers could not be checked.",
+        ),
     })
     .nullable()
     .optional()

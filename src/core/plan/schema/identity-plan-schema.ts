@@ -33,7 +33,7 @@ export const identityPlanSchema = z
       .max(0.5, 'expected a chance above 0 and at most 0.5')
       .optional()
       .describe(
-        `With reference: chance of asking for an approval because answers are distributed otherwise, although it is the same model. Default: ${ALPHA}.`,
+        `With reference: chance of asking for an approval because answers are distributed differently, although it is the same model. Default: ${ALPHA}.`,
       ),
     perHour: z
       .number()
@@ -56,7 +56,7 @@ export const identityPlanSchema = z
     }
     const [idle] = Object.entries(others).find(([, value]) => value !== undefined) ?? [];
     if (reference === undefined && declared !== undefined && idle !== undefined) {
-      context.addIssue({ code: 'custom', path: [idle], message: 'expected it with a reference only' });
+      context.addIssue({ code: 'custom', path: [idle], message: 'expected only together with `reference`' });
     }
   })
   .transform(

@@ -264,7 +264,7 @@ const DEFECT_ERROR: GatewayError = {
   status: 500,
   type: 'server_error',
   code: 'gateway_defect',
-  message: 'The gateway failed at this request; its log has the reason.',
+  message: 'The gateway could not handle this request; its log has the reason.',
 };
 const NOTHING = Buffer.alloc(0);
 

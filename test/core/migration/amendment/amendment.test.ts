@@ -211,7 +211,7 @@ describe('an amendment is refused', () => {
       'of a deadline that may be over',
       AT_CANARY,
       { canary: { deadline: { rollback: '4d' } } },
-      'canary.deadline.rollback: the deadline of the stage under way can only be put later',
+      'canary.deadline.rollback: the deadline of the current stage can only be moved later',
     ],
   ] as const)('%s', (_name, given, said, reason) => {
     expect(refusalOf(given(), withStages(said))).toContain(reason);
