@@ -40,6 +40,14 @@ const CHANGES: readonly PlantedChange[] = [
     revision: 5,
   },
   {
+    what: 'gateways never hear of a limit that was amended',
+    file: 'core/migration/amendment/new-budget.ts',
+    from: "return intend(state, { cause: 'budget'",
+    to: "if (reason !== '') return state;\n  return intend(state, { cause: 'budget'",
+    history: 'raised',
+    revision: 5,
+  },
+  {
     what: 'an advance that reached nobody is waited for',
     file: 'core/migration/push-result.ts',
     from: "pending.cause === 'advance' || pending.cause === 'step' || result.drift !== null",

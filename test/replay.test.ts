@@ -85,7 +85,7 @@ it('has a history of every way that a migration can go', () => {
         ...['revision-5-amended', 'revision-5-extended', 'revision-5-extended-2'],
         ...['revision-5-moved', 'revision-5-moved-2'],
         // A stage that copies: one that passes, one that loses, one that has spent what it may.
-        ...['revision-5-copied', 'revision-5-lost', 'revision-5-spent'],
+        ...['revision-5-copied', 'revision-5-lost', 'revision-5-spent', 'revision-5-raised'],
         // A candidate whose model changes: accepted before anything moves, paused, and asked for.
         'revision-5-exchanged',
       ],

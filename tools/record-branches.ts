@@ -24,6 +24,7 @@ import {
   workflowIdOf,
 } from '../src/contract';
 import { parseDocument } from '../src/core/configuration/schema-parts';
+import { withJudge } from '../src/core/evidence/judge-counts';
 import { NO_PAIRS } from '../src/core/evidence/pair-counts';
 import { noStageEvidence } from '../src/core/evidence/stage-evidence';
 import { withPairs } from '../src/core/evidence/stage-pairs';
@@ -399,6 +400,26 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await until(({ held }) => held !== null);
     await order('promote', { stage: 'shadow', override: true });
     await until(isIn('canary'));
+    await order('rollback');
+    await until(isClosed);
+  },
+
+  /** What copies and their judge may cost is raised: once a window has ended, and at once where all of it is spent. */
+  async raised({ world, begin, until, order, plan }) {
+    const judge = { provider: 'new', model: 'arbiter', maxCostUsd: 2 };
+    const costing = (maxCostUsd: number, judgeUsd = 2) =>
+      plan({ stages: copyingStages({ maxCostUsd }), judge: { ...judge, maxCostUsd: judgeUsd } });
+    await begin({ stages: copyingStages(), judge }, 'shadow');
+    await order('amend', { plan: costing(10, 3) });
+    await until(({ epoch, phase }) => epoch === 3 && phase === 'observing');
+    const counts = { ...NO_PAIRS, copies: 900, costUsd: 10 };
+    const pairs = withPairs(undefined, counts, { latency: 3, outputTokens: 3, cost: 3 });
+    const judged = withJudge(undefined, { rows: [[-1, 20, 21, 30]], unjudged: { busy: 2 }, costUsd: 0.5 });
+    world.windows.push({ ended: 'budget spent', evidence: { ...noStageEvidence(3), pairs, judge: judged } });
+    await until(({ held }) => held !== null);
+    await order('amend', { plan: costing(9, 3) });
+    await order('amend', { plan: costing(20, 3) });
+    await until(({ epoch, phase, held }) => epoch === 4 && phase === 'observing' && held === null);
     await order('rollback');
     await until(isClosed);
   },
