@@ -7,12 +7,15 @@ import {
   sumCells,
 } from '../src/core/evidence/evidence';
 import { noStageEvidence, type StageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
+import { withOutcomes } from '../src/core/evidence/stage-outcomes';
+import { judgedSpending, withSpending } from '../src/core/evidence/stage-spending';
 import { orderWeight, TOGETHER_WEIGHT } from '../src/core/gates/alpha-spending';
 import { judgeStage } from '../src/core/gates/judge-stage';
 import { guardrailAlpha } from '../src/core/gates/stage-rates';
 import type { GateVerdict } from '../src/core/gates/verdict';
 import type { Plan, StagePlan } from '../src/core/plan/plan';
 import { planSchema } from '../src/core/plan/plan-schema';
+import { drawnSpending } from '../src/core/rehearsal/drawn-spending';
 import {
   type ArmBehaviour,
   type Breaches,
@@ -43,6 +46,7 @@ import {
 } from '../src/core/statistics/quantile-ratio';
 import { differenceWithin, type TwoRates } from '../src/core/statistics/rate-difference';
 import { ratioExceeds } from '../src/core/statistics/rate-ratio';
+import { OutcomeTally } from '../src/gateway/outcomes/outcome-tally';
 import { drawEvents, drawLatencies } from '../test/support/statistics-draws';
 import { readOptions, runBench } from './bench-program';
 import { exceedsFixedThreshold, mannWhitneyZ } from './naive-gates';
@@ -121,8 +125,23 @@ const SIMULATIONS: Readonly<Record<string, Simulation>> = {
     ANSWER_HARMS.flatMap((name) => [...wholeGate(`${name} after 200,000`, Math.ceil(runs / 40), [1])]),
   'answers of one model': (runs) => wholeGate('arguments 1% to 10% in one', Math.ceil(runs / 20), [5]),
   'equal answers': (runs) => equalAnswers(runs),
+  'every gate, equal': (runs) => equalAnswers(runs, EVERY_GATE),
   'sticky keys': (runs) => stickyKeys(Math.ceil(runs / 2)),
 };
+
+/** Its first stage that moves traffic with every gate that a plan can ask for. */
+const EVERY_GATE = firstSplit(
+  planSchema.parse({
+    route: 'rehearsed',
+    outcomes: [{ name: 'solved' }],
+    stages: [
+      { name: 'assess' },
+      { name: 'canary', gates: { cost: {}, outputTokens: {} } },
+      { name: 'rolling' },
+      { name: 'complete' },
+    ],
+  }),
+);
 
 /** Everything a stage's guardrails have seen. */
 interface Watch {
@@ -412,7 +431,7 @@ function verdictOf(stage: StagePlan, evidence: StageEvidence): GateVerdict {
  * An equal candidate under every gate of the default canary, on five models and 500 sticky keys of which a few send half
  * of all, have failures and broken answers together, or have latencies of their own.
  */
-function* equalAnswers(runs: number): Iterable<string> {
+function* equalAnswers(runs: number, stage = FIRST_STAGE): Iterable<string> {
   const [windows, requestsPerWindow] = [200, 400];
   const same = {
     failureRate: 0.005,
@@ -425,7 +444,7 @@ function* equalAnswers(runs: number): Iterable<string> {
   for (let run = 0; run < runs; run += 1) {
     const drawn = rehearse(
       {
-        ...{ share: FIRST_STAGE.share, requestsPerWindow, streamShare: 0.5, models: 5 },
+        ...{ share: stage.share, requestsPerWindow, streamShare: 0.5, models: 5 },
         totalMs: latencyShape(2_000, 6_000),
         firstTokenMs: latencyShape(400, 1_000),
         legacy: same,
@@ -438,12 +457,14 @@ function* equalAnswers(runs: number): Iterable<string> {
       EPOCH,
       seededRandom(run),
     );
+    const random = seededRandom(-1 - run);
     let held = noStageEvidence(EPOCH);
     let pauses = false;
     for (let window = 0; window < windows; window += 1) {
-      const kind = { burnIn: false, shareApplied: true, share: FIRST_STAGE.share };
-      held = withWindow(held, drawn.next().value, kind);
-      const { harm, pause } = verdictOf(FIRST_STAGE, held);
+      const kind = { burnIn: false, shareApplied: true, share: stage.share };
+      const seen = drawn.next().value;
+      held = { ...withWindow(held, seen, kind), ...furtherGates(stage, held, seen, same, random) };
+      const { harm, pause } = verdictOf(stage, held);
       pauses ||= pause !== null;
       if (harm === null) continue;
       found.set(harm, (found.get(harm) ?? 0) + 1);
@@ -453,8 +474,44 @@ function* equalAnswers(runs: number): Iterable<string> {
     if ((run + 1) % step !== 0 && run + 1 < runs) continue;
     const all = [...found.values()].reduce((sum, count) => sum + count, 0);
     const by = [...found].map(([metric, count]) => `${count} by ${metric}`).join(', ');
-    yield `equal answers, ${windows} windows of ${requestsPerWindow}, ${run + 1} runs: false rollback ${all} (goal ${FIRST_STAGE.alpha.rollback * 100}%)${by === '' ? '' : `, ${by}`}; uneven splits of keys ${paused}`;
+    yield `equal answers, ${windows} windows of ${requestsPerWindow}, ${run + 1} runs: false rollback ${all} (goal ${100 * (stage.alpha.rollback + (stage.alpha.outcomes ?? 0) + (stage.alpha.spending ?? 0))}%)${by === '' ? '' : `, ${by}`}; uneven splits of keys ${paused}`;
   }
+}
+
+const OUTCOMES_REPORTED = 0.1;
+
+/** What gates on cost, lengths and outcomes see of a window in which both arms do the same. */
+function furtherGates(
+  stage: StagePlan,
+  { spending, outcomes }: StageEvidence,
+  seen: Evidence,
+  does: ArmBehaviour,
+  random: Random,
+): Pick<StageEvidence, 'spending' | 'outcomes'> {
+  const [names, measures] = [(stage.outcomes ?? []).map(({ name }) => name), judgedSpending(stage)];
+  const tally = new OutcomeTally();
+  for (const side of ['legacy', 'candidate'] as const) {
+    const requests = names.length === 0 ? 0 : (arm(seen, side)?.attempts ?? 0);
+    for (let request = 0; request < requests; request += 1) {
+      if (random() >= OUTCOMES_REPORTED) continue;
+      const bucket = Math.floor(random() * 64);
+      tally.add({ epoch: EPOCH, side, bucket, name: 'solved', value: random() < 0.7, request: null });
+    }
+  }
+  return {
+    ...(names.length === 0
+      ? {}
+      : { outcomes: withOutcomes(outcomes, tally.since(new OutcomeTally()), names) }),
+    ...(measures.length === 0
+      ? {}
+      : {
+          spending: withSpending(
+            spending,
+            drawnSpending(seen, { legacy: does, candidate: does }, random),
+            measures,
+          ),
+        }),
+  };
 }
 
 interface Harm {

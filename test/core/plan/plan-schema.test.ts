@@ -745,6 +745,11 @@ describe('a judge', () => {
       'judge.sample: expected a part above 0, such as 10%',
     ],
     [
+      'without a limit',
+      { stages, judge: { provider: 'openai', model: 'gpt-4o' } },
+      'judge.maxCostUsd: expected what judging may cost, USD, such as 2, got nothing',
+    ],
+    [
       'for nothing',
       { stages, judge: { ...judge, maxCostUsd: 0 } },
       'judge.maxCostUsd: expected an amount above 0, such as 5',

@@ -21,7 +21,7 @@ export const judgePlanSchema = z
       .default(SAMPLE)
       .describe('Part of the pairs that are judged.'),
     maxCostUsd: z
-      .number()
+      .number('expected what judging may cost, USD, such as 2')
       .gt(0, 'expected an amount above 0, such as 5')
       .describe('What judging may cost, USD, over all gateways.'),
     harm: z
