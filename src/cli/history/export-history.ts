@@ -11,7 +11,7 @@ export async function exportHistory(route: string, file: string, flags: RunFlags
   try {
     writeFileSync(file, `${JSON.stringify(document)}\n`, { flag: 'wx' });
   } catch (cause) {
-    throw new CliError(`expected to write ${file}, but ${fileProblem(cause)}`, EXIT.badInput, { cause });
+    throw new CliError(`cannot write ${file}: ${fileProblem(cause)}`, EXIT.badInput, { cause });
   }
   const { runs, checkpoints } = document;
   if (flags.json === true) {

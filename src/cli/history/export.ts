@@ -67,7 +67,7 @@ async function runExport(given: string | undefined, flags: ExportFlags): Promise
   }
   const signature = key === null ? null : `${flags.out}.sig`;
   if (signature !== null && existsSync(signature)) {
-    throw new CliError(`expected to write ${signature}, but it is there already`, EXIT.badInput);
+    throw new CliError(`cannot write ${signature}: it is there already`, EXIT.badInput);
   }
   writeNew(flags.out, text);
   if (key !== null && signature !== null) writeNew(signature, signBytes(Buffer.from(text), key));
@@ -94,6 +94,6 @@ function writeNew(file: string, text: string): void {
   try {
     writeFileSync(file, text, { flag: 'wx' });
   } catch (cause) {
-    throw new CliError(`expected to write ${file}, but ${fileProblem(cause)}`, EXIT.badInput, { cause });
+    throw new CliError(`cannot write ${file}: ${fileProblem(cause)}`, EXIT.badInput, { cause });
   }
 }

@@ -42,7 +42,7 @@ function initPlan(given: string | undefined, flags: { readonly out: string; read
   } catch (cause) {
     const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
     const why = isThere ? 'it is there already; --out names another file' : fileProblem(cause);
-    throw new CliError(`expected to write ${flags.out}, but ${why}`, EXIT.badInput, { cause });
+    throw new CliError(`cannot write ${flags.out}: ${why}`, EXIT.badInput, { cause });
   }
   if (flags.json === true) printJson({ route: name, file: flags.out });
   else printLine(`wrote ${flags.out}: edit it, then \`cutover plan check ${flags.out}\``);

@@ -8,6 +8,7 @@ import { CliError, EXIT } from '../options/cli-error';
 import { listenAddress } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
 import { explainedListenProblem } from './port-taken';
+import { stateDirectoryNote } from './state-directory';
 import { untilStopped } from './until-stopped';
 
 interface GatewayFlags {
@@ -58,6 +59,8 @@ export function registerGateway(program: Command): void {
 
 async function start(flags: GatewayFlags): Promise<RunningGateway> {
   const configuration = loadConfiguration(configurationPath(flags.config));
+  const note = stateDirectoryNote(configuration);
+  if (note !== null) printNote(note);
   const name = flags.name ?? environment['CUTOVER_GATEWAY_NAME'];
   refuseUnknownGateway(name, configuration, flags.data !== undefined && flags.admin !== undefined);
   try {

@@ -21,6 +21,7 @@ import { printJson, printNote } from '../options/output';
 import { keepWorker } from './kept-worker';
 import { showMigrations } from './migration-lines';
 import { explainedListenProblem } from './port-taken';
+import { stateDirectoryNote } from './state-directory';
 import { type Stoppable, untilStopped } from './until-stopped';
 
 interface UpOptions {
@@ -77,6 +78,8 @@ export function registerUp(program: Command): void {
         const worker = await keepWorker(startOne, { note: printNote });
         parts.push(worker);
         printNote('worker: running');
+        const note = stateDirectoryNote(configuration);
+        if (note !== null) printNote(note);
         const log = options.log ?? join(options.data, 'gateway.log');
         const gateway = await startGateway({
           configuration,

@@ -1,3 +1,5 @@
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { visibleJson } from '../../core/text/visible-text';
 import { LineBuffer } from './line-buffer';
@@ -43,6 +45,7 @@ export function openLog(target: LogTarget, gateway: string, shared = false): Gat
   const pipeBytes = shared ? SHARED_PIPE_BYTES : PIPE_BYTES;
   const capacity = target === 'stdout' ? pipeBytes : FILE_BYTES;
   const dest = target === 'stdout' ? 1 : target.file;
+  if (typeof dest === 'string') checkWritable(dest);
   const destination = pino.destination({
     ...{
       dest,
@@ -85,6 +88,13 @@ export function openLog(target: LogTarget, gateway: string, shared = false): Gat
       }
     },
   };
+}
+
+/** Throws the system's error: the destination opens its file later, when nobody waits for what comes of it. */
+function checkWritable(file: string): void {
+  mkdirSync(dirname(file), { recursive: true });
+  // To open a pipe waits for its reader.
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() !== false) closeSync(openSync(file, 'a'));
 }
 
 function isStream(target: LogTarget): target is DestinationStream {

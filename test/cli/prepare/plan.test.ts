@@ -28,7 +28,7 @@ it('writes a plan that says every default and is the default plan', async () => 
 it('never writes over a plan that is there', async () => {
   await run('plan', 'init', 'chat');
   const { code, stderr } = await run('plan', 'init', 'other');
-  expect(stderr).toContain('expected to write plan.yaml, but it is there already');
+  expect(stderr).toContain('cannot write plan.yaml: it is there already');
   expect(code).toBe(2);
   expect(readFileSync(join(folder, 'plan.yaml'), 'utf8')).toContain('route: chat');
   expect(await run('plan', 'init', 'other', '--out', 'other.yaml', '--json')).toMatchObject({
