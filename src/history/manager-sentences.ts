@@ -11,8 +11,7 @@ export function managerSentences(migration: ReportedMigration, untilMs: number):
   return [
     happened(migration, untilMs),
     callersText(tally) ?? callersUncounted(migration),
-    moneyText(tally) ??
-      'What it cost is not known: the configuration has no price for any request of the candidate',
+    moneyText(tally) ?? costUnknown(migration),
   ].map((text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`);
 }
 
@@ -39,6 +38,12 @@ function happened(migration: ReportedMigration, untilMs: number): string {
   if (outcome === 'running')
     return `It has run for ${lasted}, and ${formatShare(share)} of the traffic goes to the candidate`;
   return `It ended as ${outcome} after ${lasted}${outcomeReason === '' ? '' : `: ${outcomeReason}`}`;
+}
+
+function costUnknown({ windows }: ReportedMigration): string {
+  return windows.some(({ result }) => result.verdict.requests.candidate > 0)
+    ? 'What it cost is not known: the configuration has no price for any request of the candidate'
+    : 'It cost no more than its probes: no request was judged at the candidate';
 }
 
 /** Windows of workers before this release did not say who answered what the candidate failed. */

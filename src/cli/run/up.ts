@@ -98,6 +98,9 @@ export function registerUp(program: Command): void {
         const { address, uiUrl } = temporal;
         if (options.json)
           printJson({ temporal: address, ui: uiUrl, gateway: gateway.dataUrl, admin: gateway.adminUrl });
+        if (uiUrl !== null && options.temporalPort !== 7_233) {
+          printNote(`in other terminals first: export TEMPORAL_ADDRESS=${address}`);
+        }
         printNote('running; Ctrl-C stops all');
         if (process.stderr.isTTY === true) {
           const { namespace } = temporal;
@@ -108,7 +111,8 @@ export function registerUp(program: Command): void {
         for (const part of parts.reverse()) await part.stop();
         throw withoutAnother(error);
       }
-      await untilStopped(parts);
+      // A terminal that is closed must not leave a Temporal server behind, which would hold its ports.
+      await untilStopped(parts, { atHangup: true });
     });
 }
 

@@ -112,7 +112,9 @@ export function clockElement(clock: ClockView): HTMLElement | null {
   } else if (soak !== null) {
     const { observedMs, requiredMs, windows } = soak;
     const leftMs = Math.max(0, requiredMs - observedMs);
-    const left = leftMs === 0 ? 'soak complete' : `${timeLeftText(leftMs)} of soak left`;
+    // As of the last window; where the outlook counts the same time down, two numbers would contradict each other.
+    const counted = outlook?.atMs != null;
+    const left = leftMs === 0 ? 'soak complete' : counted ? 'soak' : `${timeLeftText(leftMs)} of soak left`;
     const told = `${formatDuration(Math.min(observedMs, requiredMs))} of ${formatDuration(requiredMs)} in ${windows} windows`;
     parts.push(
       h(

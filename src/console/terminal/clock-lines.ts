@@ -37,7 +37,12 @@ export function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }:
   const left: Line = [
     span('soak ', 'dim'),
     ...barSpans(Math.min(1, observedMs / requiredMs), width, 'candidate', glyphs),
-    span(leftMs === 0 ? ' complete' : ` ${timeLeftText(leftMs)} left`),
+    // Where the outlook counts the same time down, two numbers would contradict each other.
+    ...(leftMs === 0
+      ? [span(' complete')]
+      : outlook?.atMs == null
+        ? [span(` ${timeLeftText(leftMs)} left`)]
+        : []),
     span(`  ${told}`, 'dim'),
   ];
   return [...spread(left, deadline, columns), ...next].filter((line) => line.length > 0);

@@ -24,5 +24,4 @@ it('says what a gateway cannot do whose state directory cannot be written', () =
 
 it('does not serve with a log that cannot be written', () => {
   expect(() => openLog({ file: join(folder, 'a-file', 'gateway.log') }, 'gw')).toThrow(/EEXIST|ENOTDIR/);
-  openLog({ file: join(folder, 'logs', 'gateway.log') }, 'gw').flush();
 });
