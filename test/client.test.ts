@@ -21,6 +21,7 @@ import type { RunningTemporal } from '../src/temporal-server/dev-server';
 import { type FakeWorld, fakeWorld } from './support/migrations/fake-activities';
 import {
   configurationDocument,
+  endMigrations,
   startedInCanary,
   startFakeWorker,
   startTestTemporal,
@@ -43,6 +44,7 @@ beforeAll(async () => {
 beforeEach(() => {
   Object.assign(world, fakeWorld());
 });
+afterEach(() => endMigrations(temporal));
 afterAll(async () => {
   await worker.stop();
   await client.close();

@@ -15,6 +15,7 @@ import { TestClock, TestGateway, temporaryDirectory } from '../../support/gatewa
 import { type FakeWorld, fakeWorld } from '../../support/migrations/fake-activities';
 import {
   configurationDocument,
+  endMigrations,
   folderWith,
   startedInCanary,
   startFakeWorker,
@@ -61,6 +62,7 @@ beforeAll(async () => {
 beforeEach(() => {
   Object.assign(world, fakeWorld());
 });
+afterEach(() => endMigrations(temporal));
 afterAll(async () => {
   await worker.stop();
   await client.close();

@@ -9,7 +9,7 @@ import { quickPlan, staying } from '../../support/migrations/quick-plan';
 import type { NodeProcess } from '../../support/node-process';
 
 /** Faults of the way to Temporal; `npm run test:flapping` takes 200. */
-const FAULTS = Number(process.env['CUTOVER_FLAPPING_FAULTS'] ?? 4);
+const FAULTS = Number(process.env['CUTOVER_FLAPPING_FAULTS'] ?? 2);
 const ROUTES = ['one', 'two', 'three', 'four'];
 /** From health on every migration is rolled back within this time. */
 const CLOSED_WITHIN_MS = 60_000;

@@ -2,6 +2,7 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client, Connection } from '@temporalio/client';
 import {
   DefaultLogger,
   makeTelemetryFilterString,
@@ -98,12 +99,32 @@ export async function untilStatus(
   route: string,
   wanted: (status: MigrationStatus) => boolean,
 ): Promise<void> {
-  while (!wanted(await client.status(route))) await sleep(50);
+  while (!wanted(await client.status(route))) await sleep(250);
 }
 
 /** Waits until Temporal has ended the newest run of a route, a moment after what it came to can be read. */
 export async function untilEnded(client: MigrationClient, route: string): Promise<void> {
-  while ((await client.describe(route)).closedAt === null) await sleep(50);
+  while ((await client.describe(route)).closedAt === null) await sleep(100);
+}
+
+/**
+ * Terminates what is still open, after a test: the windows of a fake world end each fifth of a second, and a worker that
+ * replays all migrations of the tests before has no time for the next one.
+ */
+export async function endMigrations({
+  address,
+  namespace,
+}: Pick<RunningTemporal, 'address' | 'namespace'>): Promise<void> {
+  const connection = await Connection.connect({ address });
+  const { workflow } = new Client({ connection, namespace });
+  for await (const { workflowId } of workflow.list({ query: "ExecutionStatus = 'Running'" })) {
+    // One that has ended meanwhile is what is wanted.
+    await workflow
+      .getHandle(workflowId)
+      .terminate('its test is over')
+      .catch(() => undefined);
+  }
+  await connection.close();
 }
 
 /** A folder of its own with the given files. */
