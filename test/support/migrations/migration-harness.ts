@@ -29,7 +29,7 @@ import { startFakeProvider } from '../providers/fake-provider';
 const MODEL = 'old-model';
 const CANDIDATE = 'new-llm';
 const UNTIL_MS = 90_000;
-const POLL_MS = 100;
+const POLL_MS = 200;
 
 export interface HarnessOptions {
   /** Routes of the configuration, all between the same two providers; `chat` when absent. */
