@@ -19,7 +19,7 @@ import type { Plan } from '../src/core/plan/plan';
 import { planSchema } from '../src/core/plan/plan-schema';
 import { type Load, startLoad } from '../src/demo/load';
 import { type DemoProvider, startProvider } from '../src/demo/provider';
-import { type RunningGateway, startGateway } from '../src/gateway/main';
+import { type RunningGateway, startGatewayServer } from '../src/gateway/main';
 import { startTemporalServer } from '../src/temporal-server/dev-server';
 import { freePorts } from '../src/temporal-server/free-port';
 import { findTemporal } from '../src/temporal-server/temporal-source';
@@ -303,7 +303,7 @@ async function startStage(
     );
   const configuration = configurationOf('legacy');
   const startOne = (settled: 'legacy' | 'candidate'): Promise<RunningGateway> =>
-    startGateway({ configuration: configurationOf(settled), name: 'gw-1', resolveSecret, log: 'none' });
+    startGatewayServer({ configuration: configurationOf(settled), name: 'gw-1', resolveSecret, log: 'none' });
   let gateway = await startOne('legacy');
   stops.push(() => gateway.stop());
   const { address, namespace } = temporal;

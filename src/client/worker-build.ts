@@ -24,7 +24,7 @@ export function isPolledBy({ polling }: QueueBuilds, build: WorkerBuild | null):
 }
 
 /** Why no worker would take a migration that is started now; null where one would. */
-export function startProblem(routing: QueueBuilds): string | null {
+export function unservedStart(routing: QueueBuilds): string | null {
   const { current, polling } = routing;
   if (isPolledBy(routing, current)) return null;
   if (current !== null) return `${buildText(current)} is current, and no worker of it polls`;

@@ -47,7 +47,7 @@ export async function makeTinyModel(folder: string): Promise<void> {
  * Trains the tiny model in FP8 by the workflow `fineTune`, gated against BF16, and starts what it exported. About half a
  * minute on two cores.
  */
-export async function fineTune(
+export async function trainDemoModel(
   folder: string,
   temporal: { readonly address: string; readonly namespace: string },
   { say, interrupted }: { readonly say: (line: string) => void; readonly interrupted: AbortSignal },

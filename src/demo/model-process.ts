@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { type ModelAnswer, type Question, RefusedQuestion, type ServedModel } from './served-chat';
+import { type ModelAnswer, RefusedQuestion, type ServedModel, type ServedQuestion } from './served-chat';
 
 type Event = { readonly id: number } & (
   | { readonly event: 'text'; readonly text: string }
@@ -60,7 +60,7 @@ export async function startModel(python: string, folder: string): Promise<Served
   });
   return {
     digest,
-    ask: ({ messages, maxTokens, temperature }: Question, onText) =>
+    ask: ({ messages, maxTokens, temperature }: ServedQuestion, onText) =>
       new Promise((done, failed) => {
         if (problem !== null) return failed(problem);
         asked += 1;

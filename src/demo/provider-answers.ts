@@ -61,7 +61,7 @@ export function chatCompletion(
   id: string,
   asked: AskedFor,
   words: readonly string[],
-  { finish, tokens }: AnswerEnd = endOf(asked, words),
+  { finish, tokens }: DemoAnswerEnd = endOf(asked, words),
 ): object {
   const message =
     asked.tool === null
@@ -78,12 +78,12 @@ export function chatCompletion(
 }
 
 /** How an answer ended, and the tokens that it took. */
-export interface AnswerEnd {
+export interface DemoAnswerEnd {
   readonly finish: string;
   readonly tokens: number;
 }
 
-function endOf({ tool }: AskedFor, words: readonly string[]): AnswerEnd {
+function endOf({ tool }: AskedFor, words: readonly string[]): DemoAnswerEnd {
   return { finish: tool === null ? 'stop' : 'tool_calls', tokens: words.length };
 }
 
@@ -113,7 +113,7 @@ export function chatChunkMaker(id: string, asked: AskedFor) {
     opening: () => delta({ role: 'assistant', content: '' }),
     said: (text: string) => delta({ content: text }),
     called: (tool: AskedTool) => delta({ tool_calls: [{ index: 0, ...toolCall(id, tool) }] }),
-    closing: ({ finish, tokens }: AnswerEnd) => [
+    closing: ({ finish, tokens }: DemoAnswerEnd) => [
       delta({}, finish),
       ...(asked.includeUsage ? [chunk([], chatUsage(asked, tokens))] : []),
     ],

@@ -12,12 +12,12 @@ export interface ServedModel {
   /** Of the files that were loaded, as `cutover train` exports it. */
   readonly digest: string;
   /** Resolves when the answer is complete; rejects with `RefusedQuestion` for a chat that the model cannot take. */
-  ask(question: Question, onText: (text: string) => void): Promise<ModelAnswer>;
+  ask(question: ServedQuestion, onText: (text: string) => void): Promise<ModelAnswer>;
   stop(): Promise<void>;
 }
 
 /** One chat for a model. */
-export interface Question {
+export interface ServedQuestion {
   readonly messages: unknown;
   /** Null: as many as the model writes at most. */
   readonly maxTokens: number | null;
@@ -85,7 +85,7 @@ export async function serveChat(
   }
 }
 
-function questionIn(body: Buffer): Question {
+function questionIn(body: Buffer): ServedQuestion {
   const asked = JSON.parse(body.toString()) as Readonly<Record<string, unknown>>;
   const number = (value: unknown) => (typeof value === 'number' && value >= 0 ? value : null);
   return {

@@ -11,14 +11,14 @@ import { MigrationClient } from '../client';
 import { cacheDirectory, environment } from '../config';
 import { SEARCH_ATTRIBUTES } from '../contract';
 import { referenceFile } from '../core/identity/identity-reference-schema';
-import { type RunningGateway, startGateway } from '../gateway/main';
+import { type RunningGateway, startGatewayServer } from '../gateway/main';
 import { startTemporalServer } from '../temporal-server/dev-server';
 import { freePorts } from '../temporal-server/free-port';
 import { findTemporal } from '../temporal-server/temporal-source';
 import { startWorker } from '../worker';
 import type { DemoModel } from './demo-model';
 import { type DemoAddresses, demoConfiguration } from './documents';
-import { fineTune, makeTinyModel, sampleOf } from './fine-tuned';
+import { makeTinyModel, sampleOf, trainDemoModel } from './fine-tuned';
 import { type LoadThread, startLoadThread } from './load-thread';
 import { type DemoProvider, startProvider } from './provider';
 
@@ -76,7 +76,9 @@ export async function startDemoStack(
     const temporal = await startTemporal(folder, report, interrupted);
     stops.push(temporal.stop);
     interrupted.throwIfAborted();
-    const fineTuned = fineTunes ? await fineTune(training, temporal, { say: report, interrupted }) : null;
+    const fineTuned = fineTunes
+      ? await trainDemoModel(training, temporal, { say: report, interrupted })
+      : null;
     if (fineTuned !== null) {
       stops.push(() => fineTuned.model.stop());
       report(`the candidate serves what was exported: ${fineTuned.model.digest}`);
@@ -107,7 +109,7 @@ export async function startDemoStack(
     const startOne = async (name: string, settled: 'legacy' | 'candidate'): Promise<void> => {
       interrupted.throwIfAborted();
       const configuration = demoConfiguration(addresses, settled, join(folder, name));
-      const gateway = await startGateway({ configuration, name, resolveSecret, log: 'none' });
+      const gateway = await startGatewayServer({ configuration, name, resolveSecret, log: 'none' });
       running.set(name, gateway);
       // Everything may have been stopped meanwhile.
       if (interrupted.aborted) await gateway.stop();

@@ -1,7 +1,7 @@
 import { loadConfiguration } from '../config';
 import { configurationSchema } from '../core/configuration/configuration-schema';
 import { parseDocument } from '../core/configuration/schema-parts';
-import { type GatewayOptions, type RunningGateway, startGateway as startParsed } from './main';
+import { type GatewayOptions, type RunningGateway, startGatewayServer as startParsed } from './main';
 import { refuseUnknownGateway } from './routing/configured-gateway';
 
 export type { LogTarget } from './telemetry/request-log';

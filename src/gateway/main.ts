@@ -78,7 +78,7 @@ class OpenGateway extends Error {
  * Starts the data and the admin listener of one gateway. Throws `OpenGateway`, `UnresolvedSecret`, `UnusableCredential`,
  * `StateDirectoryTaken`, `IndivisibleLimit`, `WeakOutcomeKey`, `UnusableTls`, and the system's error when an address cannot be listened on.
  */
-export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+export async function startGatewayServer(options: GatewayOptions): Promise<RunningGateway> {
   const { configuration } = options;
   checkTracing(environment);
   const credentials = await Credentials.open({

@@ -10,7 +10,7 @@ import type { IdentityReply } from '../../core/identity/identity-standing';
 import { classifyFailure } from './provider-client';
 
 /** Whom a question goes to, and how requests to it look. */
-export interface AskedModel {
+export interface QuestionedModel {
   readonly client: OpenAI;
   /** A request's body as this provider gets it. */
   readonly fitted: <T extends object>(body: T) => T;
@@ -20,7 +20,7 @@ export interface AskedModel {
 
 /** Asks one question as an application would: nothing in the request says that it is a test. Never throws for what the provider does. */
 export async function askIdentity(
-  { client, fitted, newNames }: AskedModel,
+  { client, fitted, newNames }: QuestionedModel,
   question: IdentityQuestion,
   signal: AbortSignal,
 ): Promise<IdentityReply> {

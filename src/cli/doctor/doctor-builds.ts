@@ -1,6 +1,6 @@
 import type { MigrationClient } from '../../client';
 import { unservedText } from '../../client/errors';
-import { buildText, type QueueBuilds, startProblem } from '../../client/worker-build';
+import { buildText, type QueueBuilds, unservedStart } from '../../client/worker-build';
 import { isServed } from '../../client/worker-builds';
 import { TASK_QUEUE, type WorkerBuild } from '../../contract';
 import type { Check } from './doctor-check';
@@ -35,7 +35,7 @@ function hasBuilds({ current, polling }: QueueBuilds): boolean {
 }
 
 function checkCurrent(routing: QueueBuilds): Omit<Check, 'name'> {
-  const problem = startProblem(routing);
+  const problem = unservedStart(routing);
   if (problem === null) return { state: 'ok', detail: `${buildText(routing.current)} take new migrations` };
   const polled = routing.polling.find((build) => build !== null) ?? { deployment: 'NAME', buildId: 'ID' };
   const fix = `make one current that workers poll for: \`${commandFor(polled)}\``;

@@ -5,7 +5,7 @@ import { isExport } from '../../core/record/checkpoint-chain';
 import { type RecordedMigration, readMigration } from '../../history/recorded-migration';
 import { InvalidHistory } from '../../history/temporal-history';
 import { CliError, EXIT } from '../options/cli-error';
-import { ofRun, type RunFlags, routeOf, runOf, withClient } from '../options/connection';
+import { ofRun, type RunFlags, routeOf, runIdOf, withClient } from '../options/connection';
 import { printNote } from '../options/output';
 import { readTextFile } from '../options/text-file';
 
@@ -58,7 +58,7 @@ export async function fetchDocument(
     route,
     exportedAt: new Date().toISOString(),
     runs,
-    checkpoints: await checkpointsOf(client, route, await runOf(client, route, flags)),
+    checkpoints: await checkpointsOf(client, route, await runIdOf(client, route, flags)),
   };
 }
 

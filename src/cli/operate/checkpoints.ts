@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Checkpoint } from '../../core/migration/checkpoint';
 import { formatShare } from '../../core/plan/plan';
-import { forRoute, ofRun, type RunFlags, routeOf, runOf, withClient } from '../options/connection';
+import { forRoute, ofRun, type RunFlags, routeOf, runIdOf, withClient } from '../options/connection';
 import { instantText } from '../options/instant';
 import { printJson, printTable } from '../options/output';
 
@@ -23,7 +23,7 @@ async function runCheckpoints(given: string | undefined, flags: RunFlags): Promi
   const route = routeOf(given, flags);
   await withClient(flags, async (client) => {
     const rows: string[][] = [];
-    for await (const checkpoint of client.checkpoints(route, await runOf(client, route, flags))) {
+    for await (const checkpoint of client.checkpoints(route, await runIdOf(client, route, flags))) {
       if (flags.json === true) printJson(checkpoint);
       else rows.push(row(checkpoint));
     }

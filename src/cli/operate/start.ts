@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { MigrationClient, ReplacedMigration } from '../../client';
 import { MigrationAlreadyRuns, NoMigration } from '../../client/errors';
 import { defaultPlan, loadPlan } from '../../client/plan-file';
-import { startProblem } from '../../client/worker-build';
+import { unservedStart } from '../../client/worker-build';
 import { configurationPath, loadConfiguration } from '../../config';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import type { Plan } from '../../core/plan/plan';
@@ -160,7 +160,7 @@ async function refuseWithoutWorker(client: MigrationClient): Promise<void> {
 
 /** Workers that only wait for a build to become current would leave a migration where it begins. */
 async function refuseWithoutBuild(client: MigrationClient): Promise<void> {
-  const problem = startProblem(await client.routingBuilds());
+  const problem = unservedStart(await client.routingBuilds());
   if (problem === null) return;
   throw new CliError(
     `nothing was started: ${problem}. \`cutover migrate-workers\` makes a build current`,

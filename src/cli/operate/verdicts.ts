@@ -5,7 +5,7 @@ import { outcomeText } from '../../core/gates/verdict-text';
 import type { AssessmentSummary } from '../../core/migration/migration-state';
 import { formatShare } from '../../core/plan/plan';
 import { printMetrics } from '../gates/verdict-table';
-import { forRoute, ofRun, type RunFlags, routeOf, runOf, withClient } from '../options/connection';
+import { forRoute, ofRun, type RunFlags, routeOf, runIdOf, withClient } from '../options/connection';
 import { instantText } from '../options/instant';
 import { printJson, printLine, printTable } from '../options/output';
 
@@ -25,7 +25,7 @@ export function registerVerdicts(program: Command): void {
 async function runVerdicts(given: string | undefined, flags: RunFlags): Promise<void> {
   const route = routeOf(given, flags);
   await withClient(flags, async (client) => {
-    const run = await runOf(client, route, flags);
+    const run = await runIdOf(client, route, flags);
     const [assessment, verdicts] = await Promise.all([
       client.assessment(route, run),
       client.verdicts(route, run),

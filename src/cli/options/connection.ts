@@ -80,7 +80,7 @@ export function ofRun(command: Command): Command {
 }
 
 /** The run id that a person's id means, for queries; nothing where none was given. Throws `NoMigration`. */
-export async function runOf(
+export async function runIdOf(
   client: MigrationClient,
   route: string,
   { run }: RunFlags,

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { configurationPath, environment, loadConfiguration } from '../../config';
 import { exitAtTheLatest, keepRequestsYoung, serveOn } from '../../gateway/gateway-process';
-import { type RunningGateway, startGateway } from '../../gateway/main';
+import { type RunningGateway, startGatewayServer } from '../../gateway/main';
 import { refuseUnknownGateway } from '../../gateway/routing/configured-gateway';
 import { isGatewayName } from '../../gateway/routing/gateway-name';
 import { CliError, EXIT } from '../options/cli-error';
@@ -64,7 +64,7 @@ async function start(flags: GatewayFlags): Promise<RunningGateway> {
   const name = flags.name ?? environment['CUTOVER_GATEWAY_NAME'];
   refuseUnknownGateway(name, configuration, flags.data !== undefined && flags.admin !== undefined);
   try {
-    return await startGateway({
+    return await startGatewayServer({
       configuration,
       readConfiguration: () => loadConfiguration(configurationPath(flags.config)),
       ...(name === undefined ? {} : { name: checkedName(name) }),

@@ -9,7 +9,7 @@ import {
   resolveSecret,
 } from '../../config';
 import { SEARCH_ATTRIBUTES } from '../../contract';
-import { startGateway } from '../../gateway/main';
+import { startGatewayServer } from '../../gateway/main';
 import { refuseUnknownGateway } from '../../gateway/routing/configured-gateway';
 import { startTemporalServer } from '../../temporal-server/dev-server';
 import { findTemporal } from '../../temporal-server/temporal-source';
@@ -81,7 +81,7 @@ export function registerUp(program: Command): void {
         const note = stateDirectoryNote(configuration);
         if (note !== null) printNote(note);
         const log = options.log ?? join(options.data, 'gateway.log');
-        const gateway = await startGateway({
+        const gateway = await startGatewayServer({
           configuration,
           readConfiguration: () => loadConfiguration(path),
           resolveSecret,

@@ -13,15 +13,15 @@ export type Style =
   | 'candidate'
   | 'alarm';
 
-export interface Span {
+export interface StyledSpan {
   readonly text: string;
   readonly style: Style;
 }
 
-export type Line = readonly Span[];
+export type Line = readonly StyledSpan[];
 
 /** A piece of text; whatever it holds, nothing in it steers the terminal. */
-export function span(text: string, style: Style = 'plain'): Span {
+export function span(text: string, style: Style = 'plain'): StyledSpan {
   return { text: visibleText(text), style };
 }
 
@@ -42,7 +42,7 @@ export function fitLine(line: Line, width: number, more: string): Line {
   if (lineWidth(line) <= width) return line;
   const room = width - widthOf(more);
   if (room < 0) return [];
-  const kept: Span[] = [];
+  const kept: StyledSpan[] = [];
   let used = 0;
   for (const { text, style } of line) {
     let part = '';

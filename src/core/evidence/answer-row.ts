@@ -1,7 +1,14 @@
 import type { Side } from '../routing/routing';
 import { type AnswerCounts, type BreachClass, breachCount, type EvidenceCell } from './evidence';
 import { decodeNumbers, encodeNumbers } from './number-list';
-import { addRates, expectedEvents, NO_RATES, type RateNumbers, ratesAt, shareOfRates } from './rate-numbers';
+import {
+  addRates,
+  expectedEvents,
+  NO_RATES,
+  type RateNumbers,
+  rateNumbersAt,
+  shareOfRates,
+} from './rate-numbers';
 
 /** Every class of a breach, in the order in which evidence keeps their counts: new ones are added at the end. */
 export const BREACH_CLASSES = [
@@ -130,7 +137,7 @@ export function unpackAnswers([counts, hundredths]: PackedAnswers): AnswerRow {
   const classesFrom = (at: number) => BREACH_CLASSES.map((_, index) => numbers[at + index] ?? 0);
   const strataFrom = HEAD + 2 * kinds;
   return {
-    checked: ratesAt(numbers, 0),
+    checked: rateNumbersAt(numbers, 0),
     unchecked: { legacy: numbers[4] ?? 0, candidate: numbers[5] ?? 0 },
     classes: { legacy: classesFrom(HEAD), candidate: classesFrom(HEAD + kinds) },
     strata: Array.from(

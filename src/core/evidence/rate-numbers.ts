@@ -10,7 +10,7 @@ export function addRates(a: RateNumbers = NO_RATES, b: RateNumbers = NO_RATES): 
 }
 
 /** Four numbers of a list, from a place on; 0 where it has ended. */
-export function ratesAt(numbers: readonly number[], at: number): RateNumbers {
+export function rateNumbersAt(numbers: readonly number[], at: number): RateNumbers {
   return [numbers[at] ?? 0, numbers[at + 1] ?? 0, numbers[at + 2] ?? 0, numbers[at + 3] ?? 0];
 }
 

@@ -11,7 +11,14 @@ import {
 } from './answer-row';
 import { type EvidenceCell, failureCount } from './evidence';
 import { decodeNumbers, encodeNumbers } from './number-list';
-import { addRates, expectedEvents, NO_RATES, type RateNumbers, ratesAt, shareOfRates } from './rate-numbers';
+import {
+  addRates,
+  expectedEvents,
+  NO_RATES,
+  type RateNumbers,
+  rateNumbersAt,
+  shareOfRates,
+} from './rate-numbers';
 
 /** What one window, or several in a row, have counted of requests; windows add up. */
 export interface RateRow {
@@ -101,11 +108,11 @@ export function unpackRow(packed: PackedRow): RateRow {
   const numbers = decodeNumbers(counts);
   const [, , , , leftLegacy = 0, left = 0, shedLegacy = 0, shed = 0] = numbers;
   return {
-    rates: ratesAt(numbers, 0),
+    rates: rateNumbersAt(numbers, 0),
     left: { legacy: leftLegacy, candidate: left },
     shed: { legacy: shedLegacy, candidate: shed },
     strata: Array.from({ length: Math.ceil((numbers.length - HEAD) / 4) }, (_, index) =>
-      ratesAt(numbers, HEAD + 4 * index),
+      rateNumbersAt(numbers, HEAD + 4 * index),
     ),
     ...(expected === undefined ? {} : { expected: unpackExpected(expected) }),
     ...(answers === undefined ? {} : { answers: unpackAnswers(answers) }),
@@ -134,7 +141,7 @@ type KnownAnswers = Pick<RateRow, 'rates' | 'answers'>;
 
 function answersOf({ counts, answers }: PackedParts): KnownAnswers {
   return {
-    rates: ratesAt(decodeNumbers(counts), 0),
+    rates: rateNumbersAt(decodeNumbers(counts), 0),
     ...(answers === undefined ? {} : { answers: unpackAnswers(answers) }),
   };
 }

@@ -49,8 +49,8 @@ export function withCohort(
   const counts = cells
     .filter(({ kind, side }) => kind === 'cohort' && side === 'candidate')
     .map((cell) => rowOf(countsOf(cell, gate)))
-    .reduce(addRows, rowOf(NOTHING));
-  return thinned(appendWindow(held, counts, addRows), STARTS, addRows);
+    .reduce(addCohortRows, rowOf(NOTHING));
+  return thinned(appendWindow(held, counts, addCohortRows), STARTS, addCohortRows);
 }
 
 /** The counts of a row, however few numbers another release wrote. */
@@ -61,7 +61,7 @@ export function cohortCounts(row: readonly number[]): CohortCounts {
 }
 
 /** Two rows together. */
-export function addRows(a: readonly number[], b: readonly number[]): readonly number[] {
+export function addCohortRows(a: readonly number[], b: readonly number[]): readonly number[] {
   return FIELDS.map((_, index) => (a[index] ?? 0) + (b[index] ?? 0));
 }
 

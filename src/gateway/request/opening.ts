@@ -1,14 +1,14 @@
 import { hash } from 'node:crypto';
 import { isString } from '../json/json-fields';
 import { type JsonVisitor, scanJson } from '../json/json-scanner';
-import type { Span } from './request-reader';
+import type { ByteSpan } from './request-reader';
 
 /** Where a conversation begins in the body of each of its requests. */
 export interface Opening {
   /** What stands above it: instructions or a system message; empty without any. */
-  readonly system: Span;
+  readonly system: ByteSpan;
   /** What its user says first. */
-  readonly user: Span;
+  readonly user: ByteSpan;
   /** Messages in the request; they only become more while a conversation lasts. */
   readonly messages: number;
 }
@@ -41,7 +41,7 @@ class OpeningReader implements JsonVisitor {
   constructor(private readonly raw: Buffer) {}
 
   /** A text has been found already, however long it is. */
-  read({ start, end }: Span): void {
+  read({ start, end }: ByteSpan): void {
     if (this.raw[start] === QUOTE) this.scalar(start, end, 0);
     else scanJson(this.raw, start, this);
   }

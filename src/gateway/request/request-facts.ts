@@ -10,7 +10,7 @@ import {
 } from '../json/json-fields';
 import { spaceEnd } from '../json/json-scanner';
 import type { Opening } from './opening';
-import { type FieldName, RequestReader, type Span } from './request-reader';
+import { type ByteSpan, type FieldName, RequestReader } from './request-reader';
 
 /** What a request's body says that matters to the gateway. Nothing of the body itself is kept in it. */
 export interface RequestFacts {
@@ -182,14 +182,14 @@ function modelName(raw: Buffer, start: number, end: number): string {
 
 const USER_FIELDS: readonly FieldName[] = ['safety_identifier', 'user', 'prompt_cache_key'];
 
-function userOf(read: RequestReader): Span | null {
+function userOf(read: RequestReader): ByteSpan | null {
   const name = USER_FIELDS.find(
     (field) => isFilledText(read, field) && read.end(field) - read.start(field) <= MAX_USER_BYTES,
   );
   return name === undefined ? null : { start: read.start(name), end: read.end(name) };
 }
 
-function userOfMetadata(raw: Buffer, read: RequestReader): Span | null {
+function userOfMetadata(raw: Buffer, read: RequestReader): ByteSpan | null {
   const span = read.first('metadata') === 0 ? null : spanOf(raw, read.start('metadata'), 'user_id');
   if (span === null || raw[span.start] !== QUOTE) return null;
   const length = span.end - span.start;

@@ -56,7 +56,7 @@ const SYSTEM = 16;
 const ROLES = ASSISTANT | USER | SYSTEM;
 
 /** Where a value stands; both 0 without one. */
-export interface Span {
+export interface ByteSpan {
   start: number;
   end: number;
 }
@@ -70,9 +70,9 @@ export class RequestReader extends FieldsReader {
   /** A key names a file or a vector store, at whatever depth. */
   namesFiles = false;
   /** The content of the first user message, or an input that is a text. */
-  readonly firstUser: Span = { start: 0, end: 0 };
+  readonly firstUser: ByteSpan = { start: 0, end: 0 };
   /** What stands above it: instructions, or the content of the first system message. */
-  readonly system: Span = { start: 0, end: 0 };
+  readonly system: ByteSpan = { start: 0, end: 0 };
   /** Elements of `messages` and `input`. */
   messages = 0;
   #raw: Buffer = Buffer.alloc(0);
@@ -85,7 +85,7 @@ export class RequestReader extends FieldsReader {
   #inElement = false;
   #elementKey = UNKNOWN;
   #elementKind = 0;
-  readonly #content: Span = { start: 0, end: 0 };
+  readonly #content: ByteSpan = { start: 0, end: 0 };
   /** An object in the `content` of such an object is open; then its key. */
   #inPart = false;
   #partKey = UNKNOWN;
@@ -259,11 +259,11 @@ export class RequestReader extends FieldsReader {
 
 const NOTHING = Buffer.alloc(0);
 
-function clear(span: Span): void {
+function clear(span: ByteSpan): void {
   put(span, 0, 0);
 }
 
-function put(span: Span, start: number, end: number): void {
+function put(span: ByteSpan, start: number, end: number): void {
   span.start = start;
   span.end = end;
 }

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import fc from 'fast-check';
 import OpenAI, { AzureOpenAI, toFile } from 'openai';
 import { WebSocket, WebSocketServer } from 'ws';
-import { startGateway } from '../../../src/gateway/main';
+import { startGatewayServer } from '../../../src/gateway/main';
 import { MODEL, ROUTE, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
 import {
   type FaultProvider,
@@ -158,7 +158,7 @@ describe('keys', () => {
 
   it('are needed to listen elsewhere than on loopback', async () => {
     const open = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url });
-    const start = startGateway({
+    const start = startGatewayServer({
       configuration: open.configuration,
       data: { host: '0.0.0.0', port: 0 },
       log: 'none',

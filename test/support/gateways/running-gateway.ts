@@ -8,7 +8,7 @@ import {
 } from '../../../src/core/configuration/configuration-schema';
 import type { EvidenceCell } from '../../../src/core/evidence/evidence';
 import type { PushRequest, RoutingRecord } from '../../../src/core/routing/routing';
-import { type GatewayOptions, type RunningGateway, startGateway } from '../../../src/gateway/main';
+import { type GatewayOptions, type RunningGateway, startGatewayServer } from '../../../src/gateway/main';
 
 export const ADMIN_TOKEN = 'admin-token-of-tests';
 export const MODEL = 'gpt-4o';
@@ -66,7 +66,7 @@ export async function startTestGateway(wanted: TestGatewayOptions): Promise<Test
     ...wanted.secrets,
   };
   const log: Record<string, unknown>[] = [];
-  const gateway = await startGateway({
+  const gateway = await startGatewayServer({
     configuration,
     name: 'g1',
     data: { host: '127.0.0.1', port: 0 },

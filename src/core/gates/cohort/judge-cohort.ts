@@ -1,4 +1,4 @@
-import { addRows, type CohortCounts, cohortCounts, NO_COHORT } from '../../evidence/stage-cohort';
+import { addCohortRows, type CohortCounts, cohortCounts, NO_COHORT } from '../../evidence/stage-cohort';
 import { cohortText } from '../../routing/cohort';
 import { rateAbove, rateBelow } from '../../statistics/beta-binomial';
 import { detect } from '../../statistics/change-detector';
@@ -99,7 +99,7 @@ export function judgeCohort(judged: Judged): MetricVerdict[] {
 
 /** What was counted of the cohort since the stage was entered. */
 export function cohortOf({ evidence: { cohort = NO_COHORT } }: Pick<Judged, 'evidence'>): CohortCounts {
-  return cohortCounts(cohort.segments.map(({ evidence }) => evidence).reduce(addRows, []));
+  return cohortCounts(cohort.segments.map(({ evidence }) => evidence).reduce(addCohortRows, []));
 }
 
 interface Bound {
@@ -126,7 +126,7 @@ function judgeBound(
   } as const;
   if (all === 0) return metricVerdict({ ...base, outcome: 'not evaluated', sentence: none });
   const above = rateAbove(limit, priorAbove(limit));
-  const logHarm = detect(cohort, addRows, (since) => above(...of(cohortCounts(since))));
+  const logHarm = detect(cohort, addCohortRows, (since) => above(...of(cohortCounts(since))));
   const alpha = stage.alpha.rollback * PARTS[part];
   if (logHarm >= -Math.log(alpha)) {
     return metricVerdict({

@@ -38,7 +38,7 @@ import {
   samplesSince,
 } from './latency-groups';
 import { gatesOf, harmClaim, onCells } from './latency-margin';
-import { LATENCY_NAMES, type Subject, subjectOf } from './latency-subject';
+import { LATENCY_NAMES, latencySubject, type Subject } from './latency-subject';
 
 /**
  * p95 of each latency: harm and, where the plan has a margin, promotion. Models are watched one by one, but the goal is
@@ -50,7 +50,7 @@ export function judgeLatencies(
   shapes: readonly LatencyGroup[],
 ): MetricVerdict[] {
   const several = new Set(groups.map(({ model }) => model)).size > 1;
-  const subject = (group: LatencyGroup) => subjectOf(judged, group, several);
+  const subject = (group: LatencyGroup) => latencySubject(judged, group, several);
   if (stageKind(judged.stage) === 'complete') {
     return groups.map((group) => judgeMovedLatency(judged, group, subject(group)));
   }

@@ -13,7 +13,7 @@ export interface Subject {
   readonly text: string;
 }
 
-export function subjectOf(judged: Judged, group: LatencyGroup, several: boolean): Subject {
+export function latencySubject(judged: Judged, group: LatencyGroup, several: boolean): Subject {
   return named(`p${100 * judgedQuantile(judged.stage)}`, judged, group, several);
 }
 
