@@ -50,7 +50,7 @@ interface Said {
 export const JUDGE_CONNECTIONS = 8;
 const PAIRS_AT_ONCE = 4;
 const WAITING_AT_MOST = 32;
-/** For one answer of the judge. */
+/** For one answer of the judge, at most; less where its provider's `timeouts.plainTotal` is. */
 const ANSWER_MS = 60_000;
 const ANSWER_BYTES = 262_144;
 /** A pair is held once as it is, and once in each of both questions. */
@@ -179,6 +179,7 @@ interface AskedOnce {
 async function ask(provider: Provider, body: Buffer, services: AttemptServices): Promise<AskedOnce | null> {
   const nowMs = services.now();
   if (provider.sheds(JUDGE, nowMs) !== null) return null;
+  const answerMs = Math.min(ANSWER_MS, provider.configuration.timeouts.plainTotal);
   return new Promise((resolve, reject) => {
     let answer: Buffer | null = null;
     const sink: AnswerSink = {
@@ -194,7 +195,7 @@ async function ask(provider: Provider, body: Buffer, services: AttemptServices):
         ...{ endpoint: 'chat', streams: false, mayStream: false, choices: 1, asks: null, keeps: false },
         ...{ holds: true, reads: true, removesUsage: false, replayable: false, permit: null },
         limits: {
-          ...{ answerMs: ANSWER_MS, firstContentMs: ANSWER_MS, idleMs: ANSWER_MS },
+          ...{ answerMs, firstContentMs: answerMs, idleMs: answerMs },
           patienceMs: Number.POSITIVE_INFINITY,
         },
         maxHeldBytes: ANSWER_BYTES,

@@ -140,6 +140,7 @@ export function drawCopy(call: Call): void {
 
 /** Whether a copied request is among those whose answers are shown to a judge. */
 export function isDrawnForJudge(call: Call, { choices }: RequestFacts): boolean {
+  if (call.copyDraw === 1) return false;
   const { judge } = call.route.state;
   if (judge === null || choices !== 1 || !hasGist(call.traffic.endpoint)) return false;
   return call.copyDraw < call.route.state.effectiveShadow() * judge.sample;

@@ -6,7 +6,6 @@ import {
   MODEL,
   startTestGateway,
   type TestGateway,
-  type TestGatewayOptions,
 } from '../../support/gateways/running-gateway';
 import {
   type Fault,
@@ -81,10 +80,8 @@ const cut: Fault = ({ socket }) => {
 
 const ORDER: JudgeOrder = { provider: 'judge', model: 'arbiter', sample: 1, usd: 1 };
 
-async function start(
-  order: Partial<JudgeOrder> | null = {},
-  more: Partial<TestGatewayOptions> = {},
-): Promise<TestGateway> {
+/** `answerTime`: how long the judge may take for an answer. */
+async function start(order: Partial<JudgeOrder> | null = {}, answerTime = '60s'): Promise<TestGateway> {
   legacy.fault = saying(LEGACY_SAYS);
   candidate.fault = saying(CANDIDATE_SAYS);
   const provider = (of: FaultProvider, name: string, model: string) => ({
@@ -96,11 +93,10 @@ async function start(
       providers: {
         old: provider(legacy, 'OLD', MODEL),
         new: provider(candidate, 'NEW', 'gpt-4o-mini'),
-        judge: provider(judge, 'JUDGE', 'arbiter'),
+        judge: { ...provider(judge, 'JUDGE', 'arbiter'), timeouts: { plainTotal: answerTime } },
       },
     },
     secrets: { 'env:OLD': 'key-of-old', 'env:NEW': 'key-of-new', 'env:JUDGE': 'key-of-the-judge' },
-    ...more,
   });
   running.push(gateway);
   const asked = order === null ? {} : { judge: { ...ORDER, ...order } };
@@ -195,6 +191,15 @@ describe('a judge of live pairs', () => {
     const gateway = await start();
     await ask(gateway);
     expect(await counted(gateway)).toMatchObject({ rows: [], unjudged: { [reason]: 1 } });
+  });
+
+  it('that does not answer in time has not judged, and is paid for as if it had', async () => {
+    judge.fault = () => undefined;
+    const gateway = await start({}, '1s');
+    await ask(gateway);
+    const { unjudged, costUsd } = await counted(gateway);
+    expect(unjudged).toEqual({ failed: 1 });
+    expect(costUsd).toBeGreaterThan(0.004);
   });
 
   it('is asked without a parameter of ours that its provider refuses, and then no more with it', async () => {
