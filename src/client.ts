@@ -221,6 +221,8 @@ export class MigrationClient {
     const isRollback = name === 'rollback' || name === 'emergencyRollback';
     const { via = isRollback ? 'signal' : 'update', updateWaitMs = UPDATE_WAIT_MS } = options;
     const handle = this.handle(route);
+    // Where this client lacks the codec, names and reasons would be kept in plain text. A rollback goes out whatever holds.
+    if (!isRollback) await this.describe(route);
     try {
       if (via === 'update') {
         const answer = await this.update(handle, name, sent, updateWaitMs);

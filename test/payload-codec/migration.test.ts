@@ -3,7 +3,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import type { Payload } from '@temporalio/common';
+import { ConsoleFeeds } from '../../src/console/server/console-feeds';
 import { workflowIdOf } from '../../src/contract';
+import { runCli } from '../support/cli';
 import { MigrationHarness } from '../support/migrations/migration-harness';
 import { type NodeProcess, startNode } from '../support/node-process';
 
@@ -78,6 +80,43 @@ it('moves, pauses and reads back a migration of which Temporal sees nothing', as
   await cutover('pause', 'chat', '--by', 'operator-canary', '--reason', 'pause-canary');
   expect(await cutover('checkpoints', 'chat')).toContain('pause-canary');
   expect(await cutover('status', 'chat')).toContain('pause-canary');
+});
+
+it('says what is missing where the codec or its key is, and sends nothing there but rollbacks', async () => {
+  const anotherKey = {
+    CUTOVER_DATA_CONVERTER: join(EXAMPLE, 'aes-gcm.mjs'),
+    CUTOVER_CODEC_KEYS: `first:${randomBytes(32).toString('base64')}`,
+  };
+  const without = (env: Readonly<Record<string, string>>, ...args: readonly string[]) =>
+    runCli(args, {
+      env: { TEMPORAL_ADDRESS: harness.temporal.address, CUTOVER_CONFIG: harness.configPath, ...env },
+      cwd: harness.folder,
+    });
+  const missing = 'name the module that decodes it by --data-converter or CUTOVER_DATA_CONVERTER\n';
+  const wrong = 'It needs the keys by which the migration was started\n';
+  for (const [env, said] of [
+    [{}, missing],
+    [anotherKey, wrong],
+  ] as const) {
+    for (const command of ['resume', 'report']) {
+      const { code, stderr } = await without(env, command, 'chat');
+      expect({ command, code, stderr }).toEqual({ command, code: 2, stderr: expect.stringContaining(said) });
+      expect(stderr.trim().split('\n')).toHaveLength(1);
+    }
+  }
+  expect(await cutover('status', 'chat')).toContain('paused');
+  const feeds = new ConsoleFeeds({
+    ...{ client: async () => harness.client, gateways: null, providersOf: () => null, intervalMs: 1_000 },
+  });
+  const listed = new Promise<string>((resolve) => feeds.list.subscribe(resolve));
+  const shown = new Promise<string>((resolve) => feeds.watch('chat', null).feed.subscribe(resolve));
+  expect(JSON.parse(await listed)).toEqual({
+    trouble: expect.objectContaining({ what: 'codec', message: expect.stringContaining(missing.trim()) }),
+  });
+  expect(JSON.parse(await shown)).toMatchObject({
+    absent: { message: expect.stringContaining(missing.trim()) },
+  });
+  feeds.stop();
 });
 
 it('refuses a signal that was encoded with a key that nobody has, and rolls back all the same', async () => {

@@ -117,6 +117,10 @@ async function checkService(flags: ConnectionFlags): Promise<Check[]> {
       ];
     });
   } catch (error) {
+    if (error instanceof Error && (error.name === 'EncodedPayloads' || error.name === 'CodecFailed')) {
+      const fix = 'give this program the data converter and the keys that the workers have';
+      return [{ name: 'data converter', state: 'missing', detail: error.message, fix }];
+    }
     const fix = 'start it: `cutover up` on one machine; else name yours by TEMPORAL_ADDRESS or --address';
     return [{ name, state: 'missing', detail: messageOf(error), fix }];
   }
