@@ -146,7 +146,7 @@ export class BuildNotServed extends Error {
     super(
       missing.length > 0
         ? `expected workers of ${buildText(target)} to poll ${missing.join(', ')} as well, and none does. Nothing was changed`
-        : `expected a build that workers poll for, got "${buildId}" of "${deployment}": ${polling.size === 0 ? 'no worker polls at all' : `those that poll are ${[...polling].join(', ')}`}. Nothing was changed`,
+        : `expected a build that workers poll for, got "${buildId}" of "${deployment}": ${polling.size === 0 ? 'no worker polls at all' : `those that poll are ${[...polling].join(', ')}`}. Start one by \`cutover worker --deployment ${deployment} --build-id ${buildId}\`, or name another. Nothing was changed`,
     );
   }
 }

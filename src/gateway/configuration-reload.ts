@@ -79,7 +79,9 @@ export class ConfigurationReload {
     const next = read();
     const { changed, fixed } = configurationChange(this.#running, next);
     if (fixed.length > 0) {
-      throw new Error(`expected no change that needs a restart, got new values of ${fixed.join(', ')}`);
+      throw new Error(
+        `expected no change that needs a restart, got new values of ${fixed.join(', ')}: restart the gateway with them, or put them back`,
+      );
     }
     const problem = openProblem(next.callers.length);
     if (problem !== null) throw new Error(problem);

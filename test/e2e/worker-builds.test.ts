@@ -117,7 +117,7 @@ it('says that no build is current, and makes one current', async () => {
   expect(await migrateWorkers('nobody', '--yes')).toMatchObject({
     code: 2,
     stderr: expect.stringContaining(
-      'expected a build that workers poll for, got "nobody" of "cutover": those that poll are build a of cutover. Nothing was changed',
+      'expected a build that workers poll for, got "nobody" of "cutover": those that poll are build a of cutover. Start one by `cutover worker --deployment cutover --build-id nobody`, or name another. Nothing was changed',
     ),
   });
   expect((await harness.client.routingBuilds()).current).toEqual({ deployment: DEPLOYMENT, buildId: 'a' });

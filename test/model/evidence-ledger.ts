@@ -1,11 +1,14 @@
+import { cohortCounts, NO_COHORT } from '../../src/core/evidence/stage-cohort';
 import type { StageEvidence } from '../../src/core/evidence/stage-evidence';
 import type { WindowResult } from '../../src/core/migration/events';
 import type { MigrationState } from '../../src/core/migration/migration-state';
 import type { Side } from '../../src/core/routing/routing';
 
-type Counts = Readonly<Record<Side, number>>;
+/** A request's arm; of a cohort's, which is in none, what the candidate was sent. */
+export type Counted = Side | 'cohort';
+type Counts = Readonly<Record<Counted, number>>;
 
-const NOTHING: Counts = { legacy: 0, candidate: 0 };
+const NOTHING: Counts = { legacy: 0, candidate: 0, cohort: 0 };
 
 /**
  * The double entry of evidence: what the gateways counted, noted in the moment of counting and at each cursor that was
@@ -21,7 +24,7 @@ export class EvidenceLedger {
   /** Gateways that were restarted between two windows. */
   restarts = 0;
 
-  counted(incarnation: string, epoch: number, side: Side): void {
+  counted(incarnation: string, epoch: number, side: Counted): void {
     const key = `${incarnation}:${epoch}`;
     const before = this.#counts.get(key) ?? NOTHING;
     this.#counts.set(key, { ...before, [side]: before[side] + 1 });
@@ -36,15 +39,15 @@ export class EvidenceLedger {
   difference(before: MigrationState, window: WindowResult, after: MigrationState): string | null {
     const isKept = after.stage.evidence !== before.stage.evidence;
     if (!isKept) return null;
-    const held = minus(floorOf(after.stage.evidence), floorOf(before.stage.evidence));
+    const held = minus(countsOf(after.stage.evidence), countsOf(before.stage.evidence));
     const counted = Object.entries(window.cursors)
       .map(([gateway, cursor]) =>
         isOf(gateway, cursor) ? this.#since(before.stage.cursors[gateway] ?? null, cursor) : NOTHING,
       )
       .reduce(plus, NOTHING);
     this.windows += 1;
-    this.requests += held.legacy + held.candidate;
-    if (held.legacy === counted.legacy && held.candidate === counted.candidate) return null;
+    this.requests += held.legacy + held.candidate + held.cohort;
+    if (text(held) === text(counted)) return null;
     return `the workflow takes in ${text(held)} where gateways counted ${text(counted)}`;
   }
 
@@ -60,11 +63,12 @@ export class EvidenceLedger {
   }
 }
 
-/** Live requests that are held of each arm, those of burn-in and of windows that are not judged included. */
-export function floorOf({ floor }: StageEvidence): Counts {
+/** Requests that are held, those of burn-in and of windows that are not judged included. */
+export function countsOf({ floor, cohort = NO_COHORT }: StageEvidence): Counts {
+  const ofCohort = cohort.segments.map(({ evidence }) => cohortCounts(evidence).requests);
   return floor.segments
-    .map(({ evidence }) => ({ legacy: evidence.legacy?.trials ?? 0, candidate: evidence.trials }))
-    .reduce(plus, NOTHING);
+    .map(({ evidence }) => ({ legacy: evidence.legacy?.trials ?? 0, candidate: evidence.trials, cohort: 0 }))
+    .reduce(plus, { ...NOTHING, cohort: ofCohort.reduce((sum, requests) => sum + requests, 0) });
 }
 
 function incarnationOf(cursor: string): string {
@@ -77,13 +81,21 @@ function isOf(gateway: string, cursor: string): boolean {
 }
 
 function plus(a: Counts, b: Counts): Counts {
-  return { legacy: a.legacy + b.legacy, candidate: a.candidate + b.candidate };
+  return {
+    legacy: a.legacy + b.legacy,
+    candidate: a.candidate + b.candidate,
+    cohort: a.cohort + b.cohort,
+  };
 }
 
 function minus(a: Counts, b: Counts): Counts {
-  return { legacy: a.legacy - b.legacy, candidate: a.candidate - b.candidate };
+  return {
+    legacy: a.legacy - b.legacy,
+    candidate: a.candidate - b.candidate,
+    cohort: a.cohort - b.cohort,
+  };
 }
 
-function text({ legacy, candidate }: Counts): string {
-  return `${legacy} requests of legacy and ${candidate} of the candidate`;
+function text({ legacy, candidate, cohort }: Counts): string {
+  return `${legacy} requests of legacy, ${candidate} of the candidate and ${cohort} of a cohort`;
 }

@@ -12,6 +12,8 @@ export interface Dispatch {
   readonly record: RoutingRecord | null;
   /** The epoch under which the request was drawn. */
   readonly drawnUnder: number;
+  /** Whether its caller is of the team that a plan may serve alone. */
+  readonly isMember: boolean;
   readonly atMs: number;
 }
 
@@ -77,7 +79,7 @@ export class GroundTruth {
   }
 
   /** A gateway sends a request to the candidate: may it? */
-  dispatched({ gateway, record, drawnUnder, atMs }: Dispatch): void {
+  dispatched({ gateway, record, drawnUnder, isMember, atMs }: Dispatch): void {
     this.dispatches += 1;
     if (record === null || !this.#isBaselined) return;
     const what = `${gateway} serves ${record.share} under epoch ${record.epoch}`;
@@ -85,6 +87,7 @@ export class GroundTruth {
     if (killed !== undefined && record.epoch <= killed) {
       this.#breaks(`law 9: ${what}, which its kill switch withdrew`);
     }
+    if (record.only !== undefined && !isMember) this.#breaks(`cohort: ${what} to a caller outside of it`);
     if (this.#verified !== null) {
       const { epoch, share, lowered, inMemory } = this.#verified;
       // The checkpoint says of a raise who holds it in memory only: a restart there forgets it.

@@ -16,12 +16,21 @@ export interface Providers {
   readonly answering: Record<Side, boolean>;
 }
 
+/** A request that was drawn for the candidate. */
+interface Held {
+  readonly permit: CandidatePermit;
+  readonly epoch: number;
+  readonly isMember: boolean;
+  /** It was drawn as one of a cohort, and is in neither arm. */
+  readonly ofCohort: boolean;
+}
+
 /** A gateway's process: gone with it are lease, counters and unsent attempts. */
 interface Process {
   readonly incarnation: string;
   readonly state: RouteState;
   readonly evidence: EvidenceStore;
-  readonly slow: { readonly permit: CandidatePermit; readonly epoch: number }[];
+  readonly slow: Held[];
   drawn: number;
 }
 
@@ -131,44 +140,45 @@ export class ModelGateway {
   #serveOne(process: Process, holdBack: boolean): void {
     const { state, evidence } = process;
     process.drawn += 1;
-    const { side, epoch } = state.draw(null, `${process.incarnation} ${process.drawn}`);
+    // Every other caller is of the team that a plan may serve alone.
+    const isMember = process.drawn % 2 === 0;
+    const id = `${process.incarnation} ${process.drawn}`;
+    const { side, epoch, cohort = false } = state.draw(null, id, false, 'unused', isMember);
     if (side === 'candidate') {
-      const permit = state.permit(epoch);
-      if (holdBack && process.slow.length < 2) {
-        process.slow.push({ permit, epoch });
-        return;
-      }
-      this.#send(process, permit, epoch);
+      const held = { permit: state.permit(epoch), epoch, isMember, ofCohort: cohort };
+      if (holdBack && process.slow.length < 2) process.slow.push(held);
+      else this.#send(process, held);
       return;
     }
-    this.#count(evidence, side, epoch);
+    this.#count(evidence, side, epoch, false);
   }
 
   /** Sends what was held back; a permit that is refused is nobody's failure and counted nowhere. */
   sendHeldBack(): void {
     const { process } = this;
     if (process === null || this.isStopped) return;
-    for (const { permit, epoch } of process.slow.splice(0)) this.#send(process, permit, epoch);
+    for (const held of process.slow.splice(0)) this.#send(process, held);
   }
 
-  #send({ state, evidence }: Process, permit: CandidatePermit, epoch: number): void {
+  #send({ state, evidence }: Process, { permit, epoch, isMember, ofCohort }: Held): void {
     if (!permit.send()) return;
     const { record, withdrawn } = state.inForce.stored;
     this.world.truth.dispatched({
       gateway: this.name,
       record: withdrawn ? null : record,
       drawnUnder: epoch,
+      isMember,
       atMs: this.world.time.nowMs,
     });
     permit.close();
-    this.#count(evidence, 'candidate', epoch);
+    this.#count(evidence, 'candidate', epoch, ofCohort);
   }
 
-  #count(evidence: EvidenceStore, side: Side, epoch: number): void {
+  #count(evidence: EvidenceStore, side: Side, epoch: number, ofCohort: boolean): void {
     evidence.record({
       epoch,
       side,
-      kind: 'live',
+      kind: ofCohort ? 'cohort' : 'live',
       shape: 'plain',
       model: 'm',
       outcome: this.world.providers.answering[side] ? 'success' : 'status_5xx',
@@ -183,6 +193,6 @@ export class ModelGateway {
       bucket: null,
       answer: null,
     });
-    this.world.ledger.counted(this.process?.incarnation ?? '', epoch, side);
+    this.world.ledger.counted(this.process?.incarnation ?? '', epoch, ofCohort ? 'cohort' : side);
   }
 }

@@ -8,7 +8,7 @@ import { driftsOf, isKilled } from '../../src/core/routing/drift';
 import type { Side } from '../../src/core/routing/routing';
 import type { StoredState } from '../../src/gateway/routing/record-file';
 import { LawKeeper } from '../support/migrations/migration-laws';
-import { EvidenceLedger, floorOf } from './evidence-ledger';
+import { countsOf, EvidenceLedger } from './evidence-ledger';
 import { GroundTruth } from './ground-truth';
 import { ModelGateway } from './model-gateway';
 import { ModelNetwork } from './model-network';
@@ -31,26 +31,36 @@ const WIDE = {
 } as const;
 
 /** Seconds in place of days, and margins that a few hundred requests can meet. */
-const PLAN: Plan = planSchema.parse({
-  route: 'chat',
-  lease: '15s',
-  renewal: '5s',
-  probes: { interval: '5s', timeout: '4s' },
-  handover: { probe: false },
-  stages: [
-    { name: 'assess', minimumSample: 2 },
-    ...['canary', 'rolling', 'complete'].map((name) => ({
-      name,
-      soak: name === 'complete' ? '10s' : '20s',
-      window: name === 'rolling' ? '10s' : '20s',
-      minimumSample: 10,
-      minimumKeys: 0,
-      burnIn: { time: '0s', requests: 0 },
-      deadline: { hold: '2m', rollback: '10m' },
-      gates: WIDE,
-    })),
-  ],
-});
+function planOf(stages: Readonly<Record<string, object>>): Plan {
+  return planSchema.parse({
+    route: 'chat',
+    lease: '15s',
+    renewal: '5s',
+    probes: { interval: '5s', timeout: '4s' },
+    handover: { probe: false },
+    stages: [
+      { name: 'assess', minimumSample: 2 },
+      ...Object.entries(stages).map(([name, said]) => ({
+        name,
+        soak: name === 'complete' ? '10s' : '20s',
+        window: name === 'rolling' ? '10s' : '20s',
+        minimumSample: 10,
+        minimumKeys: 0,
+        burnIn: { time: '0s', requests: 0 },
+        deadline: { hold: '2m', rollback: '10m' },
+        gates: WIDE,
+        ...said,
+      })),
+    ],
+  });
+}
+
+const PLANS = {
+  plain: planOf({ canary: {}, rolling: {}, complete: {} }),
+  /** Takes as long: a step stands in for half of the soak. */
+  ramped: planOf({ canary: {}, rolling: { ramp: { step: '20%', every: '10s' }, soak: '10s' }, complete: {} }),
+  piloted: planOf({ pilot: { only: { teams: ['search'] } }, rolling: {}, complete: {} }),
+} as const;
 
 const TICK_MS = 1_000;
 
@@ -62,6 +72,8 @@ export interface Beginning {
   readonly earlier: boolean;
   /** Whether gateways are found by a name that resolves to the addresses of those that run, or are configured. */
   readonly byAddress: boolean;
+  /** `plain` when absent. */
+  readonly plan?: keyof typeof PLANS;
 }
 
 const EARLIER: StoredState = {
@@ -92,7 +104,7 @@ export class ModelledWorld {
   readonly #fault: PlantedFault;
   #broken: Error | null = null;
 
-  constructor(fault: PlantedFault, { gateways, workers, earlier, byAddress }: Beginning) {
+  constructor(fault: PlantedFault, { gateways, workers, earlier, byAddress, plan = 'plain' }: Beginning) {
     this.time.start();
     this.#fault = fault;
     this.#network = new ModelNetwork(() => this.gateways, {
@@ -111,7 +123,7 @@ export class ModelledWorld {
       initialState(
         {
           migrationId: 'm-1',
-          plan: PLAN,
+          plan: PLANS[plan],
           by: 'ana',
           reason: 'cheaper',
           stickyKey: 'none',
@@ -239,9 +251,12 @@ export class ModelledWorld {
     const advanced = after.checkpoints.length > before.checkpoints.length && entry?.kind === 'intended';
     if (!advanced || entry.cause !== 'advance' || event.type === 'command' || stage === undefined) return;
     if (stageKind(stage) === 'assess') return;
-    const { candidate } = floorOf(before.stage.evidence);
-    if (candidate < stage.minimumSample) {
-      throw new Error(`law 3: ${stage.name} was left on ${candidate} of ${stage.minimumSample} requests`);
+    // A step of a ramp takes no minimum.
+    if (entry.stage === stage.name) return;
+    const { candidate, cohort } = countsOf(before.stage.evidence);
+    const counted = stageKind(stage) === 'cohort' ? cohort : candidate;
+    if (counted < stage.minimumSample) {
+      throw new Error(`law 3: ${stage.name} was left on ${counted} of ${stage.minimumSample} requests`);
     }
   }
 }

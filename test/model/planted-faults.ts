@@ -3,6 +3,7 @@ import { noEvidence } from '../../src/core/evidence/evidence';
 import type { MigrationEvent } from '../../src/core/migration/events';
 import { transition } from '../../src/core/migration/migration';
 import type { MigrationState } from '../../src/core/migration/migration-state';
+import type { Plan } from '../../src/core/plan/plan';
 import type { GatewayAnswer, GatewayPort } from '../../src/ports';
 import type { ActivityCall } from './activity-call';
 import type { PlantedFault } from './modelled-world';
@@ -70,6 +71,14 @@ function watches(change: (input: WatchStageInput) => Partial<WatchStageInput>): 
           : call,
     },
   };
+}
+
+/** The plan with ramps of one step. */
+function atOnce(plan: Plan): Plan {
+  const stages = plan.stages.map((stage) =>
+    stage.ramp === undefined ? stage : { ...stage, ramp: { ...stage.ramp, step: 1 } },
+  );
+  return { ...plan, stages };
 }
 
 /** The last answer of a gateway stands for one that does not come. */
@@ -310,6 +319,29 @@ export const PLANTED: Readonly<Record<string, Planted>> = {
     ),
     order: order(HANDOVER_MS, [gateway(0, 'is settled', 90_000)]),
     law: /law 10: completed unsettled/,
+  },
+  'whoever calls is taken for one of the cohort': {
+    fault: {
+      gateway: ({ process }) => {
+        if (process === null) return;
+        const draw = process.state.draw.bind(process.state);
+        process.state.draw = (key, id, continued, opening) => draw(key, id, continued, opening, true);
+      },
+    },
+    order: order(CANARY_MS, [], { plan: 'piloted' }),
+    law: /cohort: gw-\d serves .* to a caller outside of it/,
+  },
+  'a ramp takes all its steps at once': {
+    fault: {
+      service: {
+        transition: (state, event) => ({
+          ...transition({ ...state, plan: atOnce(state.plan) }, event),
+          plan: state.plan,
+        }),
+      },
+    },
+    order: order(HANDOVER_MS, [], { plan: 'ramped' }),
+    law: /law 2/,
   },
   'a rollback is thought done by who is found, not by who is known': {
     fault: events((event) =>

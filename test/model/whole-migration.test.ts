@@ -32,6 +32,8 @@ const REACHED = [
     'roster',
     'forgotten',
     'after a restart',
+    'step of a ramp',
+    'cohort',
   ],
 ];
 
@@ -44,12 +46,19 @@ class Reached {
 
   async run(order: Order): Promise<void> {
     const { world, virtualMs } = await runOrder(order);
-    const { outcome, checkpoints } = world.state;
+    const { outcome, checkpoints, plan } = world.state;
     const named = checkpoints.flatMap((entry) => {
       if (entry.kind === 'recorded') return [entry.what];
       if (entry.kind === 'intended') return [];
-      const { lapsed, missing } = entry;
-      return [entry.kind, lapsed.length > 0 ? 'lapsed' : '', missing.length > 0 ? 'missing' : ''];
+      const { kind, stage, share, lapsed, missing } = entry;
+      const reached = plan.stages.find(({ name }) => name === stage);
+      const isStep = reached?.ramp !== undefined && share < reached.share;
+      return [
+        ...[kind, lapsed.length > 0 ? 'lapsed' : '', missing.length > 0 ? 'missing' : ''],
+        ...(kind !== 'took effect'
+          ? []
+          : [isStep ? 'step of a ramp' : '', reached?.only === undefined ? '' : 'cohort']),
+      ];
     });
     const restarted = world.ledger.restarts > 0 ? ['after a restart'] : [];
     for (const what of new Set([`${outcome}`, ...named, ...restarted])) {

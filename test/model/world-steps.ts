@@ -198,6 +198,7 @@ export const anyOrder: fc.Arbitrary<Order> = fc.record({
   workers: fc.constantFrom(2, 1),
   earlier: fc.constantFrom(false, false, true),
   byAddress: fc.boolean(),
+  plan: fc.constantFrom('plain' as const, 'plain' as const, 'ramped' as const, 'piloted' as const),
   leadMs: fc.constantFrom(0, 5_000, 15_000, 25_000, 36_000, 50_000),
   steps: fc.array(fc.tuple(anyStep, fc.constantFrom(0, 300, 1_000, 5_000, 5_000, 16_000, 30_000)), {
     maxLength: 14,
@@ -344,10 +345,11 @@ const ENDINGS: Readonly<Record<Ending, string>> = {
 };
 
 /** An order in words, a line for each step: what a failing run prints. */
-export function orderText({ gateways, workers, earlier, byAddress, leadMs, steps, ending }: Order): string {
+export function orderText(order: Order): string {
+  const { gateways, workers, earlier, byAddress, plan = 'plain', leadMs, steps, ending } = order;
   const lines = steps.map(([step, thenMs]) => `${stepText(step)}, then ${thenMs} ms`);
   return [
-    `${gateways} gateways${byAddress ? ' found by address' : ''}${earlier ? ' that serve an earlier migration' : ''}, ${workers} workers, ${leadMs} ms undisturbed`,
+    `${gateways} gateways${byAddress ? ' found by address' : ''}${earlier ? ' that serve an earlier migration' : ''}, ${workers} workers, a ${plan} plan, ${leadMs} ms undisturbed`,
     ...lines,
     `then everything is repaired, and it ${ENDINGS[ending]}`,
   ].join('\n  ');

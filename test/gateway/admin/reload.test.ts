@@ -145,7 +145,7 @@ it.each([
         old: { baseUrl: 'http://127.0.0.1:9/v1', timeouts: { connect: '1s' } },
         rest: { routes: { chat: { legacy: 'old', candidate: 'new' } }, adminToken: 'env:OTHER' },
       }),
-    'expected no change that needs a restart, got new values of providers.old.baseUrl, providers.old.timeouts.connect, routes.chat.models.gpt-4o, adminToken',
+    'expected no change that needs a restart, got new values of providers.old.baseUrl, providers.old.timeouts.connect, routes.chat.models.gpt-4o, adminToken: restart the gateway with them, or put them back',
   ],
   ['a secret that is not there', () => document({ key: 'env:THIRD' }), 'expected a secret at env:THIRD'],
   [
