@@ -162,12 +162,20 @@ async function push(
     inFlight,
   });
   if (reply.kind === 'unreachable') return missing(gateway, reply.reason);
-  if (reply.kind === 'refused') return missing(gateway, reply.refusal.error.message);
+  if (reply.kind === 'refused') return missing(gateway, refusalText(reply.refusal.error.message));
   const { confirmed, durable } = reply.value;
   const note = durable ? null : `${gateway.name}: applied in memory, its disk refused`;
   return confirmed
     ? { gateway, outcome: 'confirmed', note, isDurable: durable }
     : missing(gateway, 'candidate attempts of older epochs are still unsent');
+}
+
+/** A gateway of an older release refuses what it would have to ignore otherwise, such as a cohort. */
+function refusalText(message: string): string {
+  const fields = /Unrecognized keys?: (.+)/.exec(message)?.[1];
+  return fields === undefined
+    ? message
+    : `its release does not know ${fields} of a record: update this gateway`;
 }
 
 interface Pushed {

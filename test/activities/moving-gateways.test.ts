@@ -18,6 +18,8 @@ interface Pod {
   readonly incarnation?: string;
   held?: RoutingRecord | null;
   refuses?: boolean;
+  /** Of a release that knows no cohorts: as its schema words it. */
+  readonly isOld?: boolean;
   /** False: its disk refuses. */
   durable?: boolean;
   readonly said?: Partial<GatewayStatus>;
@@ -67,6 +69,10 @@ class Cluster {
             refusal: { error: { code: 'epoch changed', message: `it is ${expected}` } },
           };
         }
+        if (pod.isOld === true && request.record.only !== undefined) {
+          const message = '\u2716 Unrecognized key: "only"\n  \u2192 at record';
+          return { kind: 'refused', refusal: { error: { code: 'bad request', message } } };
+        }
         if (pod.refuses === true) return { kind: 'unreachable', reason: 'reset' };
         this.pushed.push(admin);
         pod.held = request.record;
@@ -97,6 +103,17 @@ const NAMES = ROSTER.map(({ name }) => name);
 const input = (wanted: RoutingRecord): ApplyRoutingInput => ({
   ...{ route: 'chat', record: wanted, roster: ROSTER, inFlight: 'drain', reportsJoined: true },
   direction: wanted.share === 0 ? 'lower' : 'raise',
+});
+
+it('says which gateway is of a release that does not know what the record asks for, and counts it as missing', async () => {
+  const cluster = new Cluster()
+    .runs('10.0.0.1:8081', { name: 'gw-0', isOld: true })
+    .runs('10.0.0.2:8081', { name: 'gw-1' });
+  const cohort = record({ epoch: EPOCH, share: 1e-9, only: { teams: ['search'] } });
+  expect(await pushRecord(cluster.ports, input(cohort), NAMES)).toMatchObject({
+    ...{ confirmed: ['gw-1'], missing: ['gw-0'] },
+    notes: ['gw-0: its release does not know "only" of a record: update this gateway'],
+  });
 });
 
 describe('a rollback', () => {
