@@ -53,6 +53,14 @@ it('has no serious finding of axe in its dialogs, its login and a report', async
   await page.getByRole('button', { name: 'Roll back', exact: true }).click();
   expect(await seriousFindings(page)).toEqual([]);
   await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Amend the plan' }).click();
+  const plan = { route: 'canary', stages: [{ name: 'assess' }, { name: 'canary' }, { name: 'complete' }] };
+  await page.getByLabel('Plan, as YAML or JSON').fill(JSON.stringify(plan));
+  await page.getByRole('button', { name: 'Show what changes' }).click();
+  await page.getByRole('columnheader', { name: 'Amended' }).waitFor();
+  expect(await seriousFindings(page)).toEqual([]);
+  expect(await legibilityOf(page)).toEqual({ tooFaint: [], overflowPx: 0 });
+  await page.keyboard.press('Escape');
   await page.keyboard.press('?');
   await page.getByRole('dialog', { name: 'What the numbers mean' }).waitFor();
   expect(await seriousFindings(page)).toEqual([]);
