@@ -358,17 +358,17 @@ describe('refuses with one clear error, and counts nothing of the list,', () => 
     [
       'a token that was cut short',
       (token) => [good(token), good(token.slice(0, -3))],
-      '[1].request: expected the x-cutover-request of an answer, whole',
+      '[1].request: expected the x-cutover-request of an answer, unchanged',
     ],
     [
       'a token of which a letter was changed',
       (token) => good(`${token.startsWith('M') ? 'N' : 'M'}${token.slice(1)}`),
-      'request: expected the x-cutover-request of an answer, whole',
+      'request: expected the x-cutover-request of an answer, unchanged',
     ],
     [
       'a token of another group',
       () => good('Y3V0b3Zlcg.AAAAAAAAAAAAAAAAAAAAAA'),
-      'request: expected the x-cutover-request of an answer, whole',
+      'request: expected the x-cutover-request of an answer, unchanged',
     ],
     [
       'a token of a megabyte',
