@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { accessSync, closeSync, constants, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileProblem } from '../core/text/file-problem';
 import { freePorts, portProblem } from './free-port';
 import { heldByText } from './port-holder';
 import { makeReady, type SearchAttributes } from './readiness';
@@ -163,10 +164,10 @@ async function choosePorts(
 function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
   } catch (error) {
-    const problem = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new TemporalServerFailed(
-      `cannot make the folder ${folder} for Temporal's database (${problem}): name another with --data, or make it writable`,
+      `cannot keep Temporal's database in ${folder} (${fileProblem(error)}): make it writable, or name another folder with --data`,
       [],
     );
   }

@@ -71,7 +71,7 @@ it('says where it cannot write', async () => {
   writeFileSync(join(folder, '.cutover'), '');
   expect(await init(...given())).toMatchObject({
     code: 2,
-    stderr: `cannot write .cutover in ${folder}: it is there already. Run this in a folder that you can write to\n`,
+    stderr: `cannot write .cutover in ${folder}: it is a file, not a folder. Run this in a folder that you can write to\n`,
   });
   expect(existsSync(join(folder, 'cutover.yaml'))).toBe(false);
 });

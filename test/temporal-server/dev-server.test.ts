@@ -167,7 +167,7 @@ test('a program that never becomes a server is ended and reported', async () => 
 test('a database file whose folder cannot be made is reported', async () => {
   await expect(start({ dbFilename: join(__filename, 'temporal.db') })).rejects.toMatchObject({
     name: 'TemporalServerFailed',
-    message: expect.stringContaining('cannot make the folder'),
+    message: expect.stringContaining('(it is a file, not a folder): make it writable'),
   });
 });
 

@@ -17,6 +17,7 @@ export function isFileProblem(error: unknown): boolean {
 
 /** Why a file cannot be used, in words; the code of the system where it is a rare one. */
 export function fileProblem(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  if (code === 'EEXIST' && syscall === 'mkdir') return 'it is a file, not a folder';
   return (code === undefined ? undefined : PROBLEMS[code]) ?? `it failed (${code ?? String(error)})`;
 }
