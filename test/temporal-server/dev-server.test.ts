@@ -126,7 +126,9 @@ test.each(['port', 'uiPort'] as const)('a taken %s is named, and nothing is star
   await expect(start({ [which]: port })).rejects.toMatchObject({
     name: 'TemporalPortTaken',
     port,
-    message: expect.stringContaining('EADDRINUSE'),
+    message: expect.stringMatching(
+      /^cannot listen on port \d+ of 127\.0\.0\.1 for Temporal.* holds: .*`cutover up --(temporal|ui)-port PORT`/,
+    ),
   });
   await new Promise((resolve) => holder.close(resolve));
 });

@@ -49,7 +49,7 @@ export function registerUp(program: Command): void {
     .option('--log <target>', 'request log: stdout, none, or a file (default: gateway.log in --data)')
     .option('--reports <folder>', 'write a report of every migration that ends, as HTML and Markdown')
     .addOption(dataConverterOption())
-    .option('--json', 'print the addresses as one JSON line once all runs')
+    .option('--json', 'print the addresses as one JSON line once everything runs')
     .addHelpText(
       'after',
       '\nAt a terminal it shows where each migration stands; the log of requests goes to a file.\n' +

@@ -5,12 +5,12 @@ import { timeLeftText } from '../view/number-text';
 import { outlookText } from '../view/outlook';
 import { barSpans } from './bar';
 import type { FrameOptions } from './frame-options';
-import { type Line, span, spread } from './styled-line';
+import { type Line, span, spread, wrap } from './styled-line';
 
 /** Soak, deadline, and what happens next by itself. */
 export function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }: FrameOptions): Line[] {
   const { soak, ramp, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
-  const next: Line[] = outlook === null ? [] : [[span(outlookText(outlook, nowMs, timeLeftText), 'good')]];
+  const next = outlook === null ? [] : wrap(outlookText(outlook, nowMs, timeLeftText), columns, 'good');
   const hours = nextPossibleAtMs === null ? '' : `next possible in ${timeLeftText(nextPossibleAtMs - nowMs)}`;
   const deadline: Line =
     hours !== ''

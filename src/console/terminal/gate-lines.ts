@@ -21,17 +21,16 @@ export function gateLines(gate: GateView, width: number, { glyphs }: FrameOption
 
 const BAR_AT_LEAST = 5;
 
-/** Where a metric's own name has no room. */
-const SHORT_NAMES: Readonly<Record<string, string>> = {
-  'p95 of plain answers': 'p95 plain',
-  'p95 to first token': 'p95 first',
-  'p95 between tokens': 'p95 gaps',
-  'p95 of all answers': 'p95 all',
-  'minimum sample': 'min. sample',
-  'minimum keys': 'min. keys',
-  'cost per request': 'cost',
-  'tokens per answer': 'tokens',
-};
+/** A metric's name where its own has no room. */
+function shortName(metric: string): string {
+  return metric
+    .replace(/^minimum /, 'min. ')
+    .replace(/ of plain answers$/, ' plain')
+    .replace(/ of all answers$/, ' all')
+    .replace(/ to first token$/, ' first')
+    .replace(/ between tokens$/, ' gaps')
+    .replace(/ per (request|answer)$/, '');
+}
 
 function metricLines(metrics: readonly MetricView[], width: number, glyphs: Glyphs): Line[] {
   const numbersWidth = Math.max(0, ...metrics.map(({ bar }) => (bar === null ? 0 : numbersText(bar).length)));
@@ -39,7 +38,7 @@ function metricLines(metrics: readonly MetricView[], width: number, glyphs: Glyp
   const barWidth = width - nameWidth - numbersWidth - 2;
   return metrics.map(({ metric, outcome, harm, bar }): Line => {
     const style = TONE_STYLES[toneOf(outcome, harm)];
-    const fitting = metric.length > nameWidth ? (SHORT_NAMES[metric] ?? metric) : metric;
+    const fitting = metric.length > nameWidth ? shortName(metric) : metric;
     const name = padLine([span(fitting, style)], nameWidth, glyphs.more);
     if (bar === null)
       return [...name, span(` ${outcome === 'not applicable' ? 'not judged' : outcome}`, style)];

@@ -112,7 +112,7 @@ function stageProblem(stage: unknown, path: string): string | null {
   if (judge !== undefined && (mirror === undefined || !isJudge(judge))) {
     return said(
       `${path}.judge`,
-      'nothing, or an object {"provider", "model", "sample", "maxCostUsd", "harm", "minimum"} beside mirror',
+      'nothing, or an object {"provider", "model", "sample", "maxCostUsd", "harm", "minimum"} together with mirror',
       judge,
     );
   }

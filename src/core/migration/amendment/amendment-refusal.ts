@@ -72,7 +72,7 @@ function changeRefusal(state: MigrationState, after: Plan, change: PlanChange): 
     const changes = change.from !== undefined && change.to !== undefined;
     return OF_PLAN.includes(path.split('.')[0] as string) || (OF_IDENTITY.includes(path) && changes)
       ? null
-      : 'cannot be amended: roll back and start anew with this plan';
+      : 'cannot be amended: roll back and start again with this plan';
   }
   const index = state.plan.stages.findIndex(({ name }) => name === stage);
   if (path === '') {
@@ -83,7 +83,7 @@ function changeRefusal(state: MigrationState, after: Plan, change: PlanChange): 
   if (LIMITS.includes(path)) return limitRefusal(state, change);
   if (OF_ENTERED.includes(path)) return index === state.stageIndex ? earlierRefusal(change) : null;
   if (!OF_AHEAD.includes(path.split('.')[0] as string)) {
-    return 'cannot be amended: roll back and start anew with this plan';
+    return 'cannot be amended: roll back and start again with this plan';
   }
   return wasEntered(state, stage)
     ? 'the stage was entered, and what it has seen was judged by it: only soak, windows, minimums and deadlines can be amended there'
