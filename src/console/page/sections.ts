@@ -172,7 +172,7 @@ export function sidesElement(sides: SidesView, providers: ProviderNames): HTMLEl
     ...arms,
     ...ofCohort
       .map(([name, cell]): [string, Child, Child] => [
-        `Cohort: ${name}`,
+        `Cohort: ${name.toLowerCase()}`,
         '–',
         cell((cohort as CohortView).side),
       ])
