@@ -436,7 +436,7 @@ const SCENES: Readonly<Record<string, (scene: Scene) => Promise<void>>> = {
     await until(({ approval }) => approval !== null);
     await order('approve');
     await until(isIn('canary'));
-    const sentence = 'identity: the model that answers name has changed: large before, small now';
+    const sentence = 'identity: the model named in answers has changed: large before, small now';
     const event = { what: 'model', got: 'small', sentence } as const;
     const metric = metricVerdict({
       ...{ metric: 'served model', outcome: 'fail', unit: 'probes', role: 'guardrail and goal', sentence },

@@ -61,7 +61,9 @@ function sectionHtml({ title, level, prose, lines, facts, figure, table, folded 
   );
   const rows = table === null || table.rows.length === 0 ? '' : tableHtml(table);
   const body =
-    folded && rows !== '' ? `<details><summary>${table?.rows.length} rows</summary>${rows}</details>` : rows;
+    folded && rows !== ''
+      ? `<details><summary>${table?.rows.length === 1 ? '1 row' : `${table?.rows.length} rows`}</summary>${rows}</details>`
+      : rows;
   return (
     `<section><h${level}>${markup(title)}</h${level}>${paragraphs}` +
     `${pairs.length === 0 ? '' : `<dl>${pairs.join('')}</dl>`}${figure ?? ''}${list}${body}</section>`

@@ -207,6 +207,7 @@ describe('evidence bars', () => {
     ['the floor', { metric: 'floor' }],
     ['the sample ratio', { metric: 'sample ratio' }],
     ['what is watched only', { outcome: 'not applicable' as const }],
+    ['the served model', { metric: 'served model', role: 'guardrail and goal' as const }],
   ])('of %s grow towards harm', (_name, said) => {
     expect(barOfMetric({ eValue: 10, threshold: 100, ...said })).toMatchObject({ toward: 'harm' });
   });

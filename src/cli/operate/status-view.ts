@@ -22,7 +22,10 @@ export function statusLines(status: MigrationStatus, answers: GatewayAnswers): s
     ['epoch', `${status.epoch} (checkpoint ${status.inEffect ?? 'none'} of ${status.checkpoints})`],
     ['changing', pending === null ? null : pendingText(pending)],
     ['ramp', status.ramp === undefined ? null : rampText(status.ramp)],
-    ['soak', `${soakText(status)} in ${status.soak.windows} windows`],
+    [
+      'soak',
+      `${soakText(status)} in ${status.soak.windows} ${status.soak.windows === 1 ? 'window' : 'windows'}`,
+    ],
     ['verdict', verdictText(status)],
     ['probes', probesText(status)],
     ...(usage === null ? [] : usageLines(usage)).map((line, at): [string, string] => [

@@ -115,7 +115,7 @@ export function clockElement(clock: ClockView): HTMLElement | null {
     // As of the last window; where the outlook counts the same time down, two numbers would contradict each other.
     const counted = outlook?.atMs != null;
     const left = leftMs === 0 ? 'soak complete' : counted ? 'soak' : `${timeLeftText(leftMs)} of soak left`;
-    const told = `${formatDuration(Math.min(observedMs, requiredMs))} of ${formatDuration(requiredMs)} in ${windows} windows`;
+    const told = `${formatDuration(Math.min(observedMs, requiredMs))} of ${formatDuration(requiredMs)} in ${windows === 1 ? '1 window' : `${windows} windows`}`;
     parts.push(
       h(
         'div',

@@ -86,13 +86,13 @@ export function barOf(verdict: MetricVerdict): EvidenceBar | null {
   return { kind: 'count', toward: 'pass', value: candidate, threshold: margin, fraction };
 }
 
-/** Evidence is of harm where a metric only guards; a floor and the sample ratio are never shown to hold. */
+/** Evidence is of harm where a metric only guards; a floor, the sample ratio and the model are never shown to hold. */
 function towardOf({ metric, harm, outcome, role }: MetricVerdict): EvidenceBar['toward'] {
   const guards = harm || outcome === 'not applicable' || role === 'guardrail' || GUARDS.includes(metric);
   return guards || isOutcomeReports({ metric }) ? 'harm' : 'pass';
 }
 
-const GUARDS: readonly string[] = ['floor', 'sample ratio'];
+const GUARDS: readonly string[] = ['floor', 'sample ratio', 'served model'];
 
 function clamp(value: number): number {
   return Number(Math.min(1, Math.max(0, value)).toFixed(3));

@@ -220,7 +220,7 @@ function noteName(
   if (known.includes(name)) return standing;
   const next = { ...standing, [field]: [...known, name].slice(-NAMES_KEPT) };
   if (standing.learning) return next;
-  const label = what === 'model' ? 'the model that answers name' : 'the fingerprint of answers';
+  const label = what === 'model' ? 'the model named in answers' : 'the fingerprint of answers';
   const sentence = `${label} has changed: ${known.slice(0, 3).join(', ')} before, ${name} now`;
   return withIdentityEvent(next, { what, got: name, sentence });
 }

@@ -46,7 +46,7 @@ it.each([
   [
     'model',
     { model: 'large-chat-mini' },
-    'the model that answers name has changed: large-chat before, large-chat-mini now',
+    'the model named in answers has changed: large-chat before, large-chat-mini now',
   ],
   ['fingerprint', { fingerprint: null }, 'the fingerprint of answers has changed: fp_1 before, (none) now'],
   ['reasoning', { reasons: true }, 'answers come with reasoning, which the reference has none of'],

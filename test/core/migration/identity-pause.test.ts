@@ -49,7 +49,7 @@ it('pauses at once, and after a resume only for what nobody has seen', () => {
   expect(world.state.paused).toMatchObject({
     by: 'cutover',
     cause: 'served model',
-    reason: 'identity: the model that answers name has changed: large-chat before, small-chat now',
+    reason: 'identity: the model named in answers has changed: large-chat before, small-chat now',
   });
   world.says('resume', { reason: 'they announced a new name' });
   const accepted = world.state.servedModel as IdentityStanding;
