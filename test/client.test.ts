@@ -140,7 +140,7 @@ it('names the migration that a start follows, and when that one ended', async ()
   // As where another person's start was accepted first and ended before this one arrived.
   const overtaken = { migrationId: 'theirs', wasOpen: true, closedAt: null };
   expect(replacedText(overtaken, now)).toBe(
-    'theirs was open when this was asked for, and ended just now: somebody else may have started it',
+    'theirs was still open when this was asked for, and has just ended: somebody else may have started it',
   );
 });
 

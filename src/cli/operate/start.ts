@@ -94,7 +94,7 @@ async function show(
 /** What was there before: two people who start at once should not take each other's migration for their own. */
 export function replacedText({ migrationId, wasOpen, closedAt }: ReplacedMigration, now: Date): string {
   if (wasOpen || closedAt === null) {
-    return `${migrationId} was open when this was asked for, and ended just now: somebody else may have started it`;
+    return `${migrationId} was still open when this was asked for, and has just ended: somebody else may have started it`;
   }
   const agoMs = Math.max(0, now.getTime() - closedAt.getTime());
   return `the migration before it, ${migrationId}, ended ${formatDuration(Math.round(agoMs / 1_000) * 1_000)} ago`;

@@ -174,7 +174,7 @@ function amend({ route }: MigrationStatus): Draft {
     name: 'amend',
     label: 'Amend the plan',
     refusal: null,
-    consequence: `Give the plan of ${route} as it shall be from now on. What it changes is shown first. Nothing is raised before a window under it has ended, and what was judged stays as it is.`,
+    consequence: `Give the plan of ${route} that applies from now on. What it changes is shown first. Nothing is raised before a window under it has ended, and what was judged stays as it is.`,
     reasonNeeded: true,
     asksPlan: true,
   };
