@@ -76,7 +76,7 @@ export function assessSplit(stickyKey: StickyKey, statuses: readonly GatewayStat
   if (distinct < KEYS_LEAST) {
     findings.push({
       kind: 'doubt',
-      text: `${distinct} assignment keys seen, at least ${KEYS_LEAST} needed: accept with an override of assess, or set stickyKey: none`,
+      text: `${distinct} assignment keys seen, at least ${KEYS_LEAST} needed: wait for more users, accept with an override of assess, or set stickyKey: none`,
     });
   } else if (heaviest > HEAVIEST_MOST) {
     findings.push({
