@@ -1,11 +1,11 @@
-import type { PairTally } from '../core/assessment/judge-pairs';
+import type { PreferenceTally } from '../core/assessment/judge-pairs';
 import { rateAbove, rateInterval } from '../core/statistics/beta-binomial';
 
 /** What a judge's sample comes to; numbers only. */
 export interface JudgeVerdict {
   readonly outcome: 'worse' | 'no difference shown' | 'better' | 'not evaluated';
   readonly sentence: string;
-  readonly tally: PairTally;
+  readonly tally: PreferenceTally;
   /** Part of the pairs with a winner that the candidate won, with 95% confidence at all times; null without any. */
   readonly winRate: number | null;
   readonly interval: readonly [low: number, high: number] | null;
@@ -23,7 +23,7 @@ const INTERVAL_ALPHA = 0.05;
 const MORE_THAN_HALF = rateAbove(EVEN, PRIOR);
 
 /** Whether the candidate's answers are worse or better by a judge's word, at most wrongly with `alpha` on each side. */
-export function judgeVerdict(tally: PairTally, alpha: number): JudgeVerdict {
+export function judgeVerdict(tally: PreferenceTally, alpha: number): JudgeVerdict {
   const { won, lost, tie, unreadable, failed } = tally;
   const judged = won + lost + tie;
   const asked = judged + unreadable;

@@ -2,7 +2,7 @@ import {
   type AnswerPair,
   judgeMessages,
   NO_PAIRS_JUDGED,
-  type PairTally,
+  type PreferenceTally,
   pairResult,
   readJudgement,
 } from '../core/assessment/judge-pairs';
@@ -30,8 +30,8 @@ export interface JudgeRun {
 
 /** What a run came to: numbers, and by pair who won. */
 export interface JudgedPairs {
-  readonly tally: PairTally;
-  readonly results: readonly { readonly pair: AnswerPair; readonly result: keyof PairTally }[];
+  readonly tally: PreferenceTally;
+  readonly results: readonly { readonly pair: AnswerPair; readonly result: keyof PreferenceTally }[];
   readonly calls: number;
   readonly costUsd: number;
   /** Pairs that were left out because the rest of the money would not have been enough for them. */
@@ -83,7 +83,10 @@ export async function runJudge(run: JudgeRun): Promise<JudgedPairs> {
   return judged;
 }
 
-function resultOf([legacyFirst = null, candidateFirst = null]: readonly (string | null)[]): keyof PairTally {
+function resultOf([legacyFirst = null, candidateFirst = null]: readonly (
+  | string
+  | null
+)[]): keyof PreferenceTally {
   if (legacyFirst === null || candidateFirst === null) return 'failed';
   return pairResult(readJudgement(legacyFirst), readJudgement(candidateFirst));
 }

@@ -12,7 +12,7 @@ const MOST_CHARACTERS = 256;
  * A span as it is sent. Of an exception it keeps the type alone: messages may hold addresses, reasons and names, which
  * stand in Temporal behind its own access and codec.
  */
-export function spanOf(span: EndedSpan, ids: Readonly<Record<string, string>>): Span {
+export function sentSpan(span: EndedSpan, ids: Readonly<Record<string, string>>): Span {
   const { traceId, spanId } = typeof span.spanContext === 'function' ? span.spanContext() : span.spanContext;
   const thrown = span.events.find(({ name }) => name === 'exception')?.attributes?.['exception.type'];
   const given = { ...span.attributes, ...ids, ...(thrown === undefined ? {} : { 'error.type': thrown }) };

@@ -14,7 +14,7 @@ import { isSampled } from '../gateway/telemetry/trace-context';
 import { traceSettings } from '../gateway/telemetry/trace-settings';
 import { packageVersion } from '../package-version';
 import { bundleWorkflows } from '../workflow-bundle';
-import { type EndedSpan, spanOf } from './temporal-span';
+import { type EndedSpan, sentSpan } from './temporal-span';
 
 /** What workers are given so that workflows and activities are traced. */
 export interface WorkerTracing {
@@ -59,7 +59,7 @@ export async function startWorkerTracing(
   const spans = new SpanExport(settings, encoding, warn);
   const { ratio } = settings.sampler;
   const send = (span: EndedSpan, ids: Readonly<Record<string, string>> = {}): void => {
-    const sent = spanOf(span, ids);
+    const sent = sentSpan(span, ids);
     // A workflow knows no environment: it draws every trace, and which of them are kept is decided here.
     if (isSampled(sent.traceId, ratio)) spans.add(sent);
   };

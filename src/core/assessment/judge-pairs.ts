@@ -12,7 +12,7 @@ export interface AnswerPair {
 }
 
 /** What a judge says of two answers in the order in which it saw them. */
-export type Judgement = 'A' | 'B' | 'tie' | 'unreadable';
+export type Preference = 'A' | 'B' | 'tie' | 'unreadable';
 
 /** What both orders come to for the candidate. */
 export type PairResult = 'won' | 'lost' | 'tie' | 'unreadable';
@@ -100,7 +100,7 @@ export function refusedParameter(
 }
 
 /** Reads what a judge answered: the JSON that was asked for, maybe in a fence. Prose is unreadable, never a vote. */
-export function readJudgement(text: string): Judgement {
+export function readJudgement(text: string): Preference {
   const bare = text
     .trim()
     .replace(/^```(?:json)?\s*|\s*```$/g, '')
@@ -111,13 +111,13 @@ export function readJudgement(text: string): Judgement {
 }
 
 /** Both orders together: what only one of them says is a tie, because a judge that prefers a place has no opinion. */
-export function pairResult(legacyFirst: Judgement, candidateFirst: Judgement): PairResult {
+export function pairResult(legacyFirst: Preference, candidateFirst: Preference): PairResult {
   if (legacyFirst === 'unreadable' || candidateFirst === 'unreadable') return 'unreadable';
   if (legacyFirst === 'B' && candidateFirst === 'A') return 'won';
   return legacyFirst === 'A' && candidateFirst === 'B' ? 'lost' : 'tie';
 }
 
 /** Pairs by what became of them. */
-export type PairTally = Readonly<Record<PairResult | 'failed', number>>;
+export type PreferenceTally = Readonly<Record<PairResult | 'failed', number>>;
 
-export const NO_PAIRS_JUDGED: PairTally = { won: 0, lost: 0, tie: 0, unreadable: 0, failed: 0 };
+export const NO_PAIRS_JUDGED: PreferenceTally = { won: 0, lost: 0, tie: 0, unreadable: 0, failed: 0 };

@@ -1,6 +1,6 @@
 import type { BucketCount, BucketCounts, Evidence, EvidenceCell } from '../../core/evidence/evidence';
 import { type JudgedPair, JudgeTally } from '../judge/judge-tally';
-import type { Outcome } from '../outcomes/outcome';
+import type { ReportedOutcome } from '../outcomes/outcome';
 import { OutcomeTally } from '../outcomes/outcome-tally';
 import { breachOf, LastFingerprints, type SeenAnswer } from './answer-tally';
 import { CellCounters, type Observation } from './evidence-cell';
@@ -86,7 +86,7 @@ export class EpochEvidence {
   }
 
   /** Counts what an application said of an answer; false when it has used too many names. */
-  addOutcome(outcome: Outcome): boolean {
+  addOutcome(outcome: ReportedOutcome): boolean {
     return this.#outcomes.add(outcome);
   }
 

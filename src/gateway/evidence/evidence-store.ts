@@ -1,7 +1,7 @@
 import type { EvidenceReading } from '../../core/evidence/evidence';
 import { GAMMA } from '../../core/statistics/histogram';
 import type { JudgedPair } from '../judge/judge-tally';
-import type { Outcome } from '../outcomes/outcome';
+import type { ReportedOutcome } from '../outcomes/outcome';
 import { LastFingerprints } from './answer-tally';
 import { EpochEvidence, type EvidenceAddition, type LateAnswer } from './epoch-evidence';
 import type { Observation } from './evidence-cell';
@@ -41,7 +41,7 @@ export class EvidenceStore {
   }
 
   /** Counts what an application said of an answer; false when its epoch is too old, or it uses too many names. */
-  recordOutcome(outcome: Outcome): boolean {
+  recordOutcome(outcome: ReportedOutcome): boolean {
     const epoch = this.#epochs.get(outcome.epoch) ?? this.#begin(outcome.epoch);
     return epoch?.addOutcome(outcome) ?? false;
   }

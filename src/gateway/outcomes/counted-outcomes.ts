@@ -9,7 +9,7 @@ import {
   unlinkSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import type { Outcome } from './outcome';
+import type { ReportedOutcome } from './outcome';
 
 /** As many as the evidence has. */
 const EPOCHS_KEPT = 4;
@@ -47,7 +47,7 @@ export class CountedOutcomes {
   }
 
   /** Takes outcomes of requests; in their order, what is to become of each. All fail where the disk refuses. */
-  remember(outcomes: readonly Outcome[]): Remembered[] {
+  remember(outcomes: readonly ReportedOutcome[]): Remembered[] {
     const written = new Map<number, Buffer[]>();
     const remembered = outcomes.map(({ epoch, request, name }): Remembered => {
       const filter = this.#epochs.get(epoch) ?? this.#begin(epoch);

@@ -1,5 +1,5 @@
 import { OUTCOME_NAMES } from '../../core/evidence/outcome-counts';
-import type { Outcome, OutcomeResult } from './outcome';
+import type { OutcomeResult, ReportedOutcome } from './outcome';
 
 /** Where one route's outcomes arrive in a process, and what became of them there. */
 export class OutcomeIntake {
@@ -10,15 +10,15 @@ export class OutcomeIntake {
     dropped: 0,
     refused: 0,
   };
-  readonly #take: (outcomes: readonly Outcome[]) => readonly OutcomeResult[];
+  readonly #take: (outcomes: readonly ReportedOutcome[]) => readonly OutcomeResult[];
   readonly #names = new Set<string>();
 
   /** `take` counts outcomes, or sends them to where they are counted and answers nothing. */
-  constructor(take: (outcomes: readonly Outcome[]) => readonly OutcomeResult[]) {
+  constructor(take: (outcomes: readonly ReportedOutcome[]) => readonly OutcomeResult[]) {
     this.#take = take;
   }
 
-  count(outcomes: readonly Outcome[]): void {
+  count(outcomes: readonly ReportedOutcome[]): void {
     if (outcomes.length === 0) return;
     for (const { name } of outcomes) this.#names.add(name);
     for (const result of this.#take(outcomes)) this.results[result] += 1;

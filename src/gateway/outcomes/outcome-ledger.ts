@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { EvidenceStore } from '../evidence/evidence-store';
 import { CountedOutcomes, type Remembered } from './counted-outcomes';
-import type { Outcome, OutcomeResult } from './outcome';
+import type { OutcomeResult, ReportedOutcome } from './outcome';
 
 export interface OutcomeLedgerOptions {
   readonly stateDirectory: string;
@@ -21,7 +21,7 @@ export class OutcomeLedger {
   }
 
   /** What became of each. */
-  count(outcomes: readonly Outcome[]): OutcomeResult[] {
+  count(outcomes: readonly ReportedOutcome[]): OutcomeResult[] {
     const ofRequests = this.#counted.remember(outcomes.filter(({ request }) => request !== null));
     let next = 0;
     return outcomes.map((outcome) => {

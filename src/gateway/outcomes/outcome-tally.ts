@@ -6,7 +6,7 @@ import {
   type OutcomeCounts,
 } from '../../core/evidence/outcome-counts';
 import type { Side } from '../../core/routing/routing';
-import type { Outcome } from './outcome';
+import type { ReportedOutcome } from './outcome';
 
 type Arms = Readonly<Record<Side, Float64Array>>;
 
@@ -22,7 +22,7 @@ export class OutcomeTally {
   readonly #names = new Map<string, Arms>();
 
   /** False when there are too many names already. */
-  add({ name, side, bucket, value }: Outcome): boolean {
+  add({ name, side, bucket, value }: ReportedOutcome): boolean {
     const counters = this.#countersOf(name, side);
     if (counters === null) return false;
     const steps = typeof value === 'number' ? value : value ? OUTCOME_STEPS : 0;

@@ -1,7 +1,7 @@
 import type { Side } from '../../core/routing/routing';
 
 /** What an application said of an answer, once it is known whose answer it was. */
-export interface Outcome {
+export interface ReportedOutcome {
   readonly epoch: number;
   readonly side: Side;
   /** 0 to 63: of the key, or of the request where it had none. */

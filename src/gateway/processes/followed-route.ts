@@ -1,5 +1,5 @@
 import type { RouteConfiguration } from '../../core/configuration/configuration-schema';
-import type { Outcome } from '../outcomes/outcome';
+import type { ReportedOutcome } from '../outcomes/outcome';
 import { OutcomeIntake } from '../outcomes/outcome-intake';
 import { ArmDraw } from '../routing/arm-draw';
 import { ConversationTable } from '../routing/conversation-table';
@@ -22,7 +22,7 @@ export interface FollowedRouteOptions {
   /** Called with each thing that all processes must know. */
   readonly learned: (learned: Learned) => void;
   /** Called with the outcomes that arrive here. */
-  readonly outcomes: (outcomes: readonly Outcome[]) => void;
+  readonly outcomes: (outcomes: readonly ReportedOutcome[]) => void;
 }
 
 /** One route in a process that serves it by what the primary has decided. */

@@ -7,7 +7,7 @@ import type {
   RenewRequest,
 } from '../../core/routing/routing';
 import type { AdministeredRoute } from '../admin/admin';
-import type { Outcome } from '../outcomes/outcome';
+import type { ReportedOutcome } from '../outcomes/outcome';
 import { ConversationTable } from '../routing/conversation-table';
 import type { GatewayRoute } from '../routing/gateway-routes';
 import type { PushRefusal } from '../routing/push-decision';
@@ -136,7 +136,7 @@ export class GroupRoute implements AdministeredRoute {
   }
 
   /** Counts outcomes that a process was sent, each once in all processes. */
-  countOutcomes(outcomes: readonly Outcome[]): void {
+  countOutcomes(outcomes: readonly ReportedOutcome[]): void {
     this.#route.outcomes.count(outcomes);
   }
 

@@ -2,7 +2,7 @@ import type { Configuration } from '../../core/configuration/configuration-schem
 import type { Side } from '../../core/routing/routing';
 import type { LimitLevels, LimitSpending } from '../callers/caller-limits';
 import type { EvidenceAddition } from '../evidence/epoch-evidence';
-import type { Outcome } from '../outcomes/outcome';
+import type { ReportedOutcome } from '../outcomes/outcome';
 import type { CountedDraws } from '../routing/arm-draw';
 import type { BegunConversation } from '../routing/conversation-table';
 import type { InFlightEnd, RoutingInForce } from '../routing/served-route';
@@ -43,7 +43,7 @@ export type Report =
   | { readonly report: 'failed'; readonly message: string; readonly syscall?: string; readonly code?: string }
   | { readonly report: 'counted'; readonly route: string; readonly counted: Counted }
   | { readonly report: 'learned'; readonly route: string; readonly learned: Learned }
-  | { readonly report: 'outcomes'; readonly route: string; readonly outcomes: readonly Outcome[] }
+  | { readonly report: 'outcomes'; readonly route: string; readonly outcomes: readonly ReportedOutcome[] }
   | { readonly report: 'spent'; readonly spendings: readonly CallerSpending[] }
   | {
       readonly report: 'standing';

@@ -4,7 +4,7 @@ import { Callers } from '../callers/callers';
 import { openCohortSeals } from '../callers/cohort-seals';
 import { type DataPlane, openDataPlane } from '../data-plane';
 import { keepRequestsYoung, serveOn } from '../gateway-process';
-import type { Outcome } from '../outcomes/outcome';
+import type { ReportedOutcome } from '../outcomes/outcome';
 import { openOutcomeTokens } from '../outcomes/outcome-tokens';
 import { openProviders } from '../routing/route';
 import { openListenerTls } from '../sockets/listener-tls';
@@ -172,7 +172,7 @@ function sayLearned(route: string): (learned: Learned) => void {
 }
 
 /** They are counted where all processes are added up, each once. */
-function sayOutcomes(route: string): (outcomes: readonly Outcome[]) => void {
+function sayOutcomes(route: string): (outcomes: readonly ReportedOutcome[]) => void {
   return (outcomes) => send({ report: 'outcomes', route, outcomes });
 }
 

@@ -3,7 +3,7 @@ import { OUTCOME_BUCKETS, OUTCOME_STEPS } from '../../core/evidence/outcome-coun
 import type { Caller } from '../callers/callers';
 import type { CallerAnswer } from '../http1/caller-answer';
 import type { CallerRequest } from '../http1/caller-request';
-import type { Outcome } from '../outcomes/outcome';
+import type { ReportedOutcome } from '../outcomes/outcome';
 import {
   BadOutcome,
   MOST_OUTCOME_BYTES,
@@ -110,7 +110,7 @@ interface Reading {
 }
 
 /** Whose answer it was; null for one that counts in no arm. Throws `BadOutcome`. */
-function outcomeOf(sent: SentOutcome, reading: Reading): Outcome | null {
+function outcomeOf(sent: SentOutcome, reading: Reading): ReportedOutcome | null {
   return 'key' in sent.of ? ofKey(sent, sent.of.key, reading) : ofRequest(sent, sent.of.request, reading);
 }
 
@@ -118,7 +118,7 @@ function ofRequest(
   { place, name, value }: SentOutcome,
   request: string,
   { route, tokens }: Reading,
-): Outcome | null {
+): ReportedOutcome | null {
   const mark = tokens.read(request);
   if (mark === null) {
     throw new BadOutcome(
@@ -141,7 +141,11 @@ function ofRequest(
   };
 }
 
-function ofKey({ place, name, value }: SentOutcome, key: string, { route, random }: Reading): Outcome | null {
+function ofKey(
+  { place, name, value }: SentOutcome,
+  key: string,
+  { route, random }: Reading,
+): ReportedOutcome | null {
   const { state } = route;
   if (state.stickyKey === 'none' || state.keepsConversations) {
     const why = state.keepsConversations
