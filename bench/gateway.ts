@@ -12,7 +12,7 @@ import {
   measureStreams,
   type OpenStreams,
 } from './gateway/measure';
-import { type Started, startPinned, untilAnswers } from './gateway/pinned-process';
+import { needPrograms, type Started, startPinned, untilAnswers } from './gateway/pinned-process';
 import { type Round, type Row, rowsOf, tableOf } from './gateway/report';
 import {
   directSubject,
@@ -75,6 +75,7 @@ const stops: Started[] = [];
 let capacity: number | null = null;
 
 async function main(): Promise<void> {
+  needPrograms({ taskset: 'util-linux', nginx: 'nginx-light', wrk: 'wrk' });
   const cells = flags.cells.split(',').filter((cell) => cell !== OPEN_STREAMS);
   const unknown = cells.filter((cell) => CELLS[kindOf(cell)] === undefined);
   if (unknown.length > 0) throw new Error(`expected cells such as "plain 32", got ${unknown.join(', ')}`);

@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { environment } from '../../src/config';
 
@@ -20,6 +22,17 @@ export function startPinned(
     env: { ...environment, ...env },
   });
   return { pid: child.pid ?? 0, stop: () => stopped(child) };
+}
+
+/** Throws what to install where one of the programs is not on PATH. */
+export function needPrograms(packages: Readonly<Record<string, string>>): void {
+  const folders = (environment['PATH'] ?? '').split(delimiter);
+  const missing = Object.keys(packages).filter(
+    (program) => !folders.some((folder) => existsSync(join(folder, program))),
+  );
+  if (missing.length === 0) return;
+  const from = [...new Set(missing.map((program) => packages[program]))].join(' ');
+  throw new Error(`expected ${missing.join(', ')} on PATH: apt-get install ${from}`);
 }
 
 /** Runs a program on one core to its end and returns what it printed. */
