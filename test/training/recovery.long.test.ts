@@ -22,7 +22,7 @@ it(
     expect(status).toMatchObject({ outcome: 'exported', recipe: 'fp8-current', microBatch: 2 });
     const what = status.decisions.map((decision) => decision.what);
     expect(status.decisions[1]?.reason).toContain('micro-batch 2 instead of 4, accumulated 2 times');
-    expect(what).toContain('back to checkpoint 1 (step 2), on with fp8-current');
+    expect(what).toContain('back to checkpoint 1 (step 2), continuing with fp8-current');
     const named = status.decisions.find((decision) => decision.what.startsWith('back to'));
     expect(named?.reason).toContain(`of the input of ${linear} is beyond its FP8 format`);
     const { all, last } = await lastOf(stage, 'planted');

@@ -34,7 +34,7 @@ it.each(['127.0.0.1', 'localhost', '::ffff:127.0.0.1'])(
     await expect(ask(host, false)).rejects.toMatchObject({
       name: 'EffectProblem',
       retryable: false,
-      message: expect.stringContaining('is loopback or private: say allowPrivate'),
+      message: expect.stringContaining('is loopback or private: set allowPrivate'),
     });
     expect(connections).toBe(before);
   },

@@ -143,7 +143,7 @@ it('goes back to the last checkpoint with the next safer recipe when the loss di
     state = failedWith(state, 'diverged');
     expect(nextStep(state)).toMatchObject({ type: 'train', from: { number: 1 }, settings: { recipe } });
   }
-  expect(state.decisions.at(-1)?.what).toBe('back to checkpoint 1 (step 10), on with bf16');
+  expect(state.decisions.at(-1)?.what).toBe('back to checkpoint 1 (step 10), continuing with bf16');
   expect(nextStep(failedWith(state, 'diverged'))).toMatchObject({
     type: 'wait',
     why: 'diverged in bf16: it went wrong',

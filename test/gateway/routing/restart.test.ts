@@ -80,7 +80,7 @@ describe('a gateway that restarts with a pinned record', () => {
     expect(state.effectiveShare()).toBe(0);
     jest.advanceTimersByTime(1_000);
     expect(state.effectiveShare()).toBe(1);
-    expect(warnings).toEqual([expect.stringContaining('serves epoch 1 as it was kept')]);
+    expect(warnings).toEqual([expect.stringContaining('serves epoch 1 from its saved record')]);
   });
 
   it('does not while a worker asks and does not confirm it, such as after a kill that only memory held', async () => {
