@@ -46,7 +46,7 @@ describe.each([
     expect(Number(limited.headers.get('retry-after'))).toBeLessThanOrEqual(60);
     expect(limited.headers.get('connection')).toBe('close');
     expect(await limited.json()).toMatchObject({
-      error: { message: expect.stringContaining('too many wrong') },
+      error: { message: expect.stringContaining('from this address: try again in a minute') },
     });
   });
 
