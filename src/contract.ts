@@ -5,7 +5,7 @@ import type { ProbedFeatures } from './core/assessment/probe-rotation';
 import type { UsageFindings } from './core/assessment/usage-digest';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effects/effect';
 import type { Baseline, ProbeRecord } from './core/gates/verdict';
-import type { IdentityStanding } from './core/identity/identity-standing';
+import type { IdentityStanding } from './core/identity/identity-audit';
 import type { Checkpoint } from './core/migration/checkpoint';
 import type { CommandName } from './core/migration/command';
 import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from './core/migration/events';

@@ -31,7 +31,7 @@ import { withPairs } from '../src/core/evidence/stage-pairs';
 import { metricVerdict } from '../src/core/gates/gate-metric';
 import type { GateVerdict } from '../src/core/gates/verdict';
 import type { IdentityReference } from '../src/core/identity/identity-reference';
-import { identityStart } from '../src/core/identity/identity-standing';
+import { identityStart } from '../src/core/identity/identity-audit';
 import type { CommandName } from '../src/core/migration/command';
 import { type Drift, REVISION } from '../src/core/migration/migration-state';
 import type { MigrationStatus } from '../src/core/migration/status';

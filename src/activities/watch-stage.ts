@@ -17,7 +17,7 @@ import {
   type ProbeRecord,
   type VerdictOutcome,
 } from '../core/gates/verdict';
-import type { IdentityStanding } from '../core/identity/identity-standing';
+import type { IdentityStanding } from '../core/identity/identity-audit';
 import type { WindowResult } from '../core/migration/events';
 import { driftKey } from '../core/routing/drift';
 import { leaseOverAfterMs, type Side } from '../core/routing/routing';

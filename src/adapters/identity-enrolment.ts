@@ -1,3 +1,4 @@
+import type { IdentityReply } from '../core/identity/identity-audit';
 import {
   FIXED_TEXTS,
   type IdentityQuestion,
@@ -6,7 +7,6 @@ import {
 } from '../core/identity/identity-questions';
 import type { IdentityReference, ReferenceAnswers } from '../core/identity/identity-reference';
 import { referenceDigest } from '../core/identity/identity-reference-schema';
-import type { IdentityReply } from '../core/identity/identity-standing';
 import type { AskableModel } from './identity-files';
 import { systemClock } from './system-clock';
 

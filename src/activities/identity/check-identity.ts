@@ -3,7 +3,6 @@ import type { CheckIdentityInput } from '../../contract';
 import type { Finding } from '../../core/assessment/finding';
 import type { IdentityFindings } from '../../core/assessment/identity-findings';
 import { judgeServedModel, servedModelAsks, unseenText } from '../../core/gates/judge-served-model';
-import { ASSESSED_TURNS } from '../../core/identity/identity-questions';
 import {
   contextEvent,
   type IdentityStanding,
@@ -11,7 +10,8 @@ import {
   identityLearned,
   identityProblem,
   withIdentityEvent,
-} from '../../core/identity/identity-standing';
+} from '../../core/identity/identity-audit';
+import { ASSESSED_TURNS } from '../../core/identity/identity-questions';
 import type { ReferencePlan } from '../../core/plan/identity-plan';
 import type { Ports } from '../../ports';
 import { asFailure } from '../failures';

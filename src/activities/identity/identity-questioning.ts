@@ -1,12 +1,12 @@
 import { InvalidDocument } from '../../core/configuration/schema-parts';
-import { questionAt } from '../../core/identity/identity-questions';
-import type { IdentityReference } from '../../core/identity/identity-reference';
 import {
   type IdentityStanding,
   identityStart,
   withIdentityProblem,
   withReply,
-} from '../../core/identity/identity-standing';
+} from '../../core/identity/identity-audit';
+import { questionAt } from '../../core/identity/identity-questions';
+import type { IdentityReference } from '../../core/identity/identity-reference';
 import type { ReferencePlan } from '../../core/plan/identity-plan';
 import type { Ports } from '../../ports';
 

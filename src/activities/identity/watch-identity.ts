@@ -1,5 +1,5 @@
 import type { WatchStageInput } from '../../contract';
-import { type IdentityStanding, withIdentityProblem } from '../../core/identity/identity-standing';
+import { type IdentityStanding, withIdentityProblem } from '../../core/identity/identity-audit';
 import { HOUR_MS } from '../../core/text/duration';
 import type { Ports } from '../../ports';
 import { askNext, readReference, standingFor } from './identity-questioning';

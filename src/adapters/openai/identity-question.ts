@@ -1,12 +1,12 @@
 import type OpenAI from 'openai';
 import { APIError } from 'openai';
+import type { IdentityReply } from '../../core/identity/identity-audit';
 import {
   ANSWER_TOKENS,
   answerWord,
   type IdentityQuestion,
   questionText,
 } from '../../core/identity/identity-questions';
-import type { IdentityReply } from '../../core/identity/identity-standing';
 import { classifyFailure } from './provider-client';
 
 /** Whom a question goes to, and how requests to it look. */

@@ -1,7 +1,5 @@
 import type { AskableModel } from '../../adapters/identity-files';
 import { judgeServedModel, servedModelAsks, unseenText } from '../../core/gates/judge-served-model';
-import { questionAt } from '../../core/identity/identity-questions';
-import type { IdentityReference } from '../../core/identity/identity-reference';
 import {
   contextEvent,
   type IdentityStanding,
@@ -12,7 +10,9 @@ import {
   unseenDifference,
   withIdentityEvent,
   withReply,
-} from '../../core/identity/identity-standing';
+} from '../../core/identity/identity-audit';
+import { questionAt } from '../../core/identity/identity-questions';
+import type { IdentityReference } from '../../core/identity/identity-reference';
 
 /** What an audit came to. */
 export interface IdentityAudit {

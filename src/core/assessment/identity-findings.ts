@@ -1,4 +1,4 @@
-import type { IdentityStanding } from '../identity/identity-standing';
+import type { IdentityStanding } from '../identity/identity-audit';
 import type { Finding } from './finding';
 
 /** Which model the candidate serves; `standing` is null where nothing could be asked. */

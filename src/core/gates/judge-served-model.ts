@@ -4,7 +4,7 @@ import {
   identityProblem,
   sampledAnswers,
   unseenDifference,
-} from '../identity/identity-standing';
+} from '../identity/identity-audit';
 import { eValueOf, evidenceText, metricVerdict, percentText } from './gate-metric';
 import { type JudgedServedModel, type MetricVerdict, SERVED_MODEL } from './verdict';
 

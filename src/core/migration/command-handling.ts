@@ -1,4 +1,4 @@
-import { identityAccepted } from '../identity/identity-standing';
+import { identityAccepted } from '../identity/identity-audit';
 import { formatShare, judgedShare } from '../plan/plan';
 import { latchedGateways, withDrifts } from '../routing/drift';
 import { amend } from './amendment/amendment';

@@ -2,7 +2,7 @@ import type { ConfirmAnswer, Json } from '../effects/effect';
 import type { StageEvidence } from '../evidence/stage-evidence';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import type { GateVerdict, ProbeRecord } from '../gates/verdict';
-import type { IdentityStanding } from '../identity/identity-standing';
+import type { IdentityStanding } from '../identity/identity-audit';
 import type { RoutingRecord } from '../routing/routing';
 import type { Command } from './command';
 import type { AssessmentSummary, Drift, RosterEntry } from './migration-state';

@@ -7,7 +7,7 @@ import type { EffectRun } from '../effects/effect-run';
 import { type AcceptedCause, noStageEvidence, type StageEvidence } from '../evidence/stage-evidence';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from '../gates/verdict';
-import type { IdentityStanding } from '../identity/identity-standing';
+import type { IdentityStanding } from '../identity/identity-audit';
 import { judgedShare, type Plan, type StagePlan } from '../plan/plan';
 import { type RampStep, rampShares, rampStepOf } from '../plan/ramp';
 import type { SealedEntries } from '../record/record-seal';

@@ -1,10 +1,10 @@
-import { questionAt } from '../../../src/core/identity/identity-questions';
-import { comparedCounts, strangenessOf } from '../../../src/core/identity/identity-reference';
 import {
   type IdentityStanding,
   identityEvidence,
   unseenDifference,
-} from '../../../src/core/identity/identity-standing';
+} from '../../../src/core/identity/identity-audit';
+import { questionAt } from '../../../src/core/identity/identity-questions';
+import { comparedCounts, strangenessOf } from '../../../src/core/identity/identity-reference';
 import { seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import { conformalPValue, NO_BETS, withPValue } from '../../../src/core/statistics/conformal-martingale';
 import {

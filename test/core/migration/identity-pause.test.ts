@@ -1,13 +1,13 @@
 import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import { judgedStage } from '../../../src/core/gates/judged-stage';
-import { questionAt } from '../../../src/core/identity/identity-questions';
 import {
   type IdentityReply,
   type IdentityStanding,
   identityLearned,
   withReply,
-} from '../../../src/core/identity/identity-standing';
+} from '../../../src/core/identity/identity-audit';
+import { questionAt } from '../../../src/core/identity/identity-questions';
 import { missingApproval } from '../../../src/core/migration/approval';
 import { seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import { PROBES } from '../../support/migrations/gate-evidence';

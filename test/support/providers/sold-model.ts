@@ -1,4 +1,10 @@
 import {
+  type IdentityReply,
+  type IdentityStanding,
+  identityStart,
+  withReply,
+} from '../../../src/core/identity/identity-audit';
+import {
   FIXED_TEXTS,
   type IdentityQuestion,
   QUESTION_SET,
@@ -7,12 +13,6 @@ import {
 } from '../../../src/core/identity/identity-questions';
 import type { IdentityReference } from '../../../src/core/identity/identity-reference';
 import { referenceDigest } from '../../../src/core/identity/identity-reference-schema';
-import {
-  type IdentityReply,
-  type IdentityStanding,
-  identityStart,
-  withReply,
-} from '../../../src/core/identity/identity-standing';
 import { drawNormal, type Random } from '../../../src/core/rehearsal/rehearsal';
 
 /** A model as questions about its identity see it: chances of its words by question, and how it counts texts. */

@@ -1,6 +1,4 @@
 import { judgeServedModel, servedModelAsks } from '../../../src/core/gates/judge-served-model';
-import { FIXED_TEXTS, questionAt, SAMPLED_QUESTIONS } from '../../../src/core/identity/identity-questions';
-import { parseReference, referenceFile } from '../../../src/core/identity/identity-reference-schema';
 import {
   contextEvent,
   type IdentityReply,
@@ -10,7 +8,9 @@ import {
   identityStart,
   withIdentityEvent,
   withReply,
-} from '../../../src/core/identity/identity-standing';
+} from '../../../src/core/identity/identity-audit';
+import { FIXED_TEXTS, questionAt, SAMPLED_QUESTIONS } from '../../../src/core/identity/identity-questions';
+import { parseReference, referenceFile } from '../../../src/core/identity/identity-reference-schema';
 import { seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import { probed, referenceOf, replyOf, simulatedModel } from '../../support/providers/sold-model';
 
