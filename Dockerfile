@@ -9,11 +9,9 @@ COPY bin ./bin
 COPY src ./src
 COPY scripts ./scripts
 COPY tools ./tools
-# Workers read usage logs by DuckDB and trace by Temporal's interceptors, which the package leaves optional; the SDK brings
-# binaries of other systems too.
+# Workers read usage logs by DuckDB, which the package leaves optional; the SDK brings binaries of other systems too.
 RUN npm run build && npm prune --omit=dev \
   && npm install --no-save --no-audit --no-fund @duckdb/node-api@1.5.6-r.1 \
-    @temporalio/interceptors-opentelemetry@1.24.0 \
   && find node_modules/@temporalio/core-bridge/releases -mindepth 1 -maxdepth 1 \
     ! -name "$(uname -m)-unknown-linux-gnu" -exec rm -r {} +
 

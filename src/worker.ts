@@ -119,15 +119,14 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     namespace: options.namespace,
     shutdownGraceTime: SHUTDOWN_GRACE,
     ...(codec === null ? {} : { dataConverter: codec }),
-    ...tracing?.options,
+    ...(tracing === null ? {} : { interceptors: tracing.interceptors }),
     ...versioning(options.build),
   } as const;
-  const workflowBundle = tracing?.workflowBundle ?? builtWorkflows;
   const created = Promise.all([
     Worker.create({
       ...shared,
       taskQueue: TASK_QUEUE,
-      workflowBundle,
+      workflowBundle: builtWorkflows,
       activities: { ...routing },
       ...uncachedWorkflows,
       ...oneTaskAtRisk,
@@ -146,7 +145,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       activities: { ...effects },
       maxConcurrentActivityTaskExecutions: options.effectSlots ?? 20,
     }),
-    ...(options.trains === true ? [createTrainingWorker({ ...shared, workflowBundle })] : []),
+    ...(options.trains === true ? [createTrainingWorker(shared)] : []),
   ]);
   const workers = await created.catch(async (error: unknown) => {
     await connection.close().catch(() => undefined);
@@ -182,12 +181,11 @@ export async function startTrainingWorker(
   const connection = await connect(options.connection);
   const { namespace } = options;
   const created = createTrainingWorker({
-    workflowBundle: tracing?.workflowBundle ?? builtWorkflows,
     connection,
     namespace,
     shutdownGraceTime: SHUTDOWN_GRACE,
     ...(codec === null ? {} : { dataConverter: codec }),
-    ...tracing?.options,
+    ...(tracing === null ? {} : { interceptors: tracing.interceptors }),
     ...versioning(options.build),
   });
   const worker = await created.catch(async (error: unknown) => {
@@ -211,6 +209,7 @@ function createTrainingWorker(shared: Omit<WorkerSettings, 'taskQueue'>) {
   return Worker.create({
     ...shared,
     taskQueue: TRAINING_TASK_QUEUE,
+    workflowBundle: builtWorkflows,
     activities: { ...createTrainingActivities(createTrainer(trainingPython())) },
     maxConcurrentActivityTaskExecutions: 1,
     ...uncachedWorkflows,

@@ -1,10 +1,16 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bundleWorkflows } from '../src/workflow-bundle';
+import { bundleWorkflowCode, DefaultLogger } from '@temporalio/worker';
 
 /** Writes dist/workflow-bundle.js once at build time, so that no worker pays for webpack at start. */
 async function main(): Promise<void> {
-  writeFileSync(join(__dirname, '..', 'workflow-bundle.js'), await bundleWorkflows());
+  const dist = join(__dirname, '..');
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(dist, 'src', 'workflows', 'index.js'),
+    payloadConverterPath: require.resolve('../src/workflows/payload-converter'),
+    logger: new DefaultLogger('WARN'),
+  });
+  writeFileSync(join(dist, 'workflow-bundle.js'), code);
 }
 
 main().catch((error: unknown) => {

@@ -79,7 +79,7 @@ it.each<[string, Partial<ReadinessFacts>, 'blocker' | 'doubt' | 'warning', strin
       toldLimits: { requestsPerMinute: 60, tokensPerMinute: 1e9 },
     },
     'doubt',
-    "above the 60 that the candidate's answers speak of",
+    "above the 60 that the candidate's answers mention",
   ],
   [
     'a feature in use that is not supported',

@@ -47,7 +47,7 @@ function serve(requests: number): void {
 
 it('says that it cannot tell shortly after a start', async () => {
   expect(await observeTraffic(configuration, 'main', null)).toBe(
-    "the route's traffic is not known: gw-1 runs for 1 s only; --observe 1m counts what comes now; give --requests-per-day",
+    "the route's traffic is not known: gw-1 has been running for only 1 s; --observe 1m counts what comes now; give --requests-per-day",
   );
 });
 
