@@ -18,6 +18,7 @@ def curve(checkpoint: dict) -> list[str]:
     return (Path(checkpoint["path"]) / "metrics.jsonl").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_resuming_gives_the_same_curve_bit_for_bit(process, job, tmp_path):
     whole = trained(process, job(runFolder=str(tmp_path / "whole")), toStep=4)
     parted = job()
@@ -30,6 +31,7 @@ def test_resuming_gives_the_same_curve_bit_for_bit(process, job, tmp_path):
     assert trained(process, parted, **{"from": first["path"]}, toStep=4) == second
 
 
+@pytest.mark.slow
 def test_half_the_batch_twice_as_often_trains_on_the_same_chats(process, job):
     lines = [
         [json.loads(line) for line in curve(trained(process, job(recipe="bf16", microBatch=m, accumulation=a), toStep=2))]
@@ -79,6 +81,7 @@ def test_a_checkpoint_of_other_data_is_refused(process, job):
     assert code == 2 and "other data" in events[-1]["message"]
 
 
+@pytest.mark.slow
 def test_exports_the_same_digest_each_time(process, job, tmp_path):
     made = trained(process, job(), toStep=1)
     asked = job() | {"from": made["path"], "target": str(tmp_path / "out")}
