@@ -142,7 +142,7 @@ function withNearRoute(error: NoMigration, flags: ConnectionFlags): Error {
       },
     );
   } catch {
-    // What is wrong with the configuration is no answer to what was asked.
+    // A fault in the configuration is not an answer to what was asked.
     return error;
   }
 }

@@ -15,7 +15,7 @@ const commandRequestSchema = z.strictObject({
   payload: z.record(z.string().max(40), z.union([z.string().max(200), z.number(), z.boolean()])),
 });
 
-/** The text of a plan; with `give` it is no longer a question but the command. */
+/** The text of a plan: without `give` it asks what would change, with it the plan is amended. */
 const amendmentRequestSchema = z.strictObject({
   text: z.string(),
   give: z

@@ -50,7 +50,7 @@ function contentText(content: unknown): string {
   return typeof content === 'string' ? content : JSON.stringify(content);
 }
 
-/** What a judge is told and shown. */
+/** The messages that a judge gets: its rubric, the request, and both answers. */
 export type JudgeMessages = readonly { readonly role: 'system' | 'user'; readonly content: string }[];
 
 /** The messages that show a judge one pair; `first` is shown as A. */

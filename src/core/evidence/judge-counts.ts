@@ -5,8 +5,9 @@ import {
   NO_WINDOWS,
   thinned,
 } from '../statistics/change-detector';
-import { KEY_BUCKETS, mergeKeys } from './key-buckets';
-import { decodeNumbers, encodeNumbers } from './number-list';
+import { mergeKeys, type PairBucket, packPairBuckets, pairBucketsIn } from './key-buckets';
+import { addPacked, decodeNumbers, encodeNumbers } from './number-list';
+import { mergeCounts } from './pair-counts';
 
 /**
  * Why a pair that was drawn for the judge has no result. `unreadable`: the judge said something else. `failed`: it gave
@@ -49,7 +50,7 @@ export function mergeJudge(parts: readonly JudgeCounts[]): JudgeCounts {
   }
   return {
     rows: [...rows].sort(([a], [b]) => a - b).map(([bucket, sums]) => [bucket, ...sums]),
-    unjudged: mergeReasons(parts),
+    unjudged: mergeCounts(parts.map((part) => part.unjudged)),
     costUsd: parts.reduce((sum, { costUsd }) => sum + costUsd, 0),
   };
 }
@@ -67,11 +68,14 @@ export function withJudge(
 ): StageJudge {
   const sums = seen.rows.reduce<JudgedSums>((sum, [, ...counts]) => addJudged(sum, counts), [0, 0, 0]);
   const windows = thinned(appendWindow(held.windows, encodeNumbers(sums), addPacked), STARTS, addPacked);
-  const keys = mergeKeys(held.keys ?? null, keysOf(seen.rows));
+  const keys = mergeKeys(
+    held.keys ?? null,
+    packPairBuckets(seen.rows.map(([bucket, lost, won]) => [bucket, lost + won, lost])),
+  );
   return {
     windows,
     ...(keys === null ? {} : { keys }),
-    unjudged: mergeReasons([held, seen]),
+    unjudged: mergeCounts([held.unjudged, seen.unjudged]),
     // Sums are carried as JSON: a millionth of a dollar is enough.
     costUsd: Number((held.costUsd + seen.costUsd).toFixed(6)),
   };
@@ -91,36 +95,6 @@ export function addJudged(a: JudgedSums, b: JudgedSums): JudgedSums {
 }
 
 /** The buckets of keys with a winner: how many pairs, and how many of them the candidate lost. */
-export function judgedBuckets({ keys }: StageJudge): readonly (readonly [number, number, number])[] {
-  const numbers = decodeNumbers(keys ?? '');
-  return Array.from({ length: KEY_BUCKETS }, (_, bucket) => {
-    return [bucket, numbers[2 * bucket] ?? 0, numbers[2 * bucket + 1] ?? 0] as const;
-  }).filter(([, count]) => count > 0);
-}
-
-function keysOf(rows: readonly JudgedRow[]): string | null {
-  const keyed = rows.filter(([bucket]) => bucket >= 0);
-  if (keyed.length === 0) return null;
-  const numbers = new Array<number>(2 * KEY_BUCKETS).fill(0);
-  for (const [bucket, lost, won] of keyed) {
-    const at = 2 * (bucket % KEY_BUCKETS);
-    numbers[at] = (numbers[at] ?? 0) + lost + won;
-    numbers[at + 1] = (numbers[at + 1] ?? 0) + lost;
-  }
-  return encodeNumbers(numbers);
-}
-
-function addPacked(a: string, b: string): string {
-  const later = decodeNumbers(b);
-  return encodeNumbers(decodeNumbers(a).map((count, index) => count + (later[index] ?? 0)));
-}
-
-function mergeReasons(parts: readonly Pick<JudgeCounts, 'unjudged'>[]): JudgeCounts['unjudged'] {
-  const merged: Partial<Record<UnjudgedReason, number>> = {};
-  for (const { unjudged } of parts) {
-    for (const [reason, count] of Object.entries(unjudged) as [UnjudgedReason, number][]) {
-      merged[reason] = (merged[reason] ?? 0) + count;
-    }
-  }
-  return merged;
+export function judgedBuckets({ keys }: StageJudge): readonly PairBucket[] {
+  return pairBucketsIn(keys);
 }

@@ -39,3 +39,14 @@ export function decodeNumbers(text: string): number[] {
   if (scale > 1) throw new RangeError(`expected the last number to be complete, got "${text.slice(-8)}"`);
   return numbers;
 }
+
+/** Two lists added number by number; what the shorter one lacks counts as 0. */
+export function addLists(a: readonly number[], b: readonly number[]): number[] {
+  const [longer, shorter] = a.length >= b.length ? [a, b] : [b, a];
+  return longer.map((value, index) => value + (shorter[index] ?? 0));
+}
+
+/** The same for lists as texts. */
+export function addPacked(a: string, b: string): string {
+  return encodeNumbers(addLists(decodeNumbers(a), decodeNumbers(b)));
+}

@@ -68,7 +68,7 @@ export function mergePairs(parts: readonly PairCounts[]): PairCounts {
     outputTokens: rows('outputTokens'),
     cost: rows('cost'),
     decisions: rows('decisions'),
-    lost: mergeLost(parts.map(({ lost }) => lost)),
+    lost: mergeCounts(parts.map(({ lost }) => lost)),
     costUsd: parts.reduce((sum, { costUsd }) => sum + costUsd, 0),
     copies: parts.reduce((sum, { copies }) => sum + copies, 0),
   };
@@ -85,15 +85,15 @@ export function pairsProblem(counts: PairCounts): string | null {
   return counts.costUsd >= 0 && counts.copies >= 0 ? null : 'its counts of copies went backwards';
 }
 
-/** Reasons of losses together. */
-export function mergeLost(parts: readonly PairCounts['lost'][]): PairCounts['lost'] {
+/** Counts by name, together. */
+export function mergeCounts<Counts extends Readonly<Partial<Record<string, number>>>>(
+  parts: readonly Counts[],
+): Counts {
   const merged: Record<string, number> = {};
   for (const part of parts) {
-    for (const [name, count] of Object.entries(part)) {
-      merged[name] = (merged[name] ?? 0) + count;
-    }
+    for (const [name, count = 0] of Object.entries(part)) merged[name] = (merged[name] ?? 0) + count;
   }
-  return merged;
+  return merged as Counts;
 }
 
 function mergeRows(rows: readonly PairRow[]): PairRow[] {

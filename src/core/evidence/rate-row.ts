@@ -10,7 +10,7 @@ import {
   unseenRow,
 } from './answer-row';
 import { type EvidenceCell, failureCount } from './evidence';
-import { decodeNumbers, encodeNumbers } from './number-list';
+import { addPacked, decodeNumbers, encodeNumbers } from './number-list';
 import {
   addRates,
   expectedEvents,
@@ -150,11 +150,6 @@ function answersOf({ counts, answers }: PackedParts): KnownAnswers {
 function addedAnswers(a: KnownAnswers, b: KnownAnswers): AnswerRow | undefined {
   if (a.answers === undefined && b.answers === undefined) return undefined;
   return addAnswers(a.answers ?? unseenRow(a.rates), b.answers ?? unseenRow(b.rates));
-}
-
-function addPacked(a: string, b: string): string {
-  const [shorter, longer] = [decodeNumbers(a), decodeNumbers(b)].sort((x, y) => x.length - y.length);
-  return encodeNumbers((longer ?? []).map((value, index) => value + (shorter?.[index] ?? 0)));
 }
 
 /** Rows of adjoining windows together. */

@@ -6,7 +6,7 @@ import {
   NO_WINDOWS,
   thinned,
 } from '../statistics/change-detector';
-import { decodeNumbers, encodeNumbers } from './number-list';
+import { addLists, addPacked, decodeNumbers, encodeNumbers } from './number-list';
 import {
   type ArmOutcomes,
   OUTCOME_BUCKETS,
@@ -114,13 +114,4 @@ function keysOf(legacy: ArmOutcomes, candidate: ArmOutcomes): string {
   add(legacy, 0);
   add(candidate, 2);
   return encodeNumbers(numbers);
-}
-
-function addPacked(a: string, b: string): string {
-  return encodeNumbers(addLists(decodeNumbers(a), decodeNumbers(b)));
-}
-
-function addLists(a: readonly number[], b: readonly number[]): number[] {
-  const [longer, shorter] = a.length >= b.length ? [a, b] : [b, a];
-  return longer.map((value, index) => value + (shorter[index] ?? 0));
 }

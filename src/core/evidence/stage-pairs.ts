@@ -5,11 +5,11 @@ import {
   NO_WINDOWS,
   thinned,
 } from '../statistics/change-detector';
-import { KEY_BUCKETS, mergeKeys } from './key-buckets';
-import { decodeNumbers, encodeNumbers } from './number-list';
+import { mergeKeys, type PairBucket, packPairBuckets, pairBucketsIn } from './key-buckets';
+import { addLists, addPacked, decodeNumbers, encodeNumbers } from './number-list';
 import {
   CELLS,
-  mergeLost,
+  mergeCounts,
   NO_PAIRS,
   PAIR_ASPECTS,
   type PairAspect,
@@ -35,9 +35,6 @@ export type JudgedAspect = 'answers' | RatioAspect;
 
 /** Cells of each aspect, all keys together, as in `CELLS`. */
 export type PairSums = Readonly<Record<PairAspect, readonly number[]>>;
-
-/** A bucket of keys: pairs that count, and those that speak against the candidate. */
-type PairBucket = readonly [bucket: number, count: number, against: number];
 
 const STARTS = 12;
 const JUDGED = ['answers', 'latency', 'outputTokens', 'cost'] as const satisfies readonly JudgedAspect[];
@@ -67,14 +64,14 @@ export function withPairs(
   const windows = thinned(appendWindow(held.windows, encodeNumbers(sums), addPacked), STARTS, addPacked);
   const keys: Partial<Record<JudgedAspect, string>> = {};
   for (const aspect of JUDGED) {
-    const now = keysOf(seen[aspect], aspect === 'answers' ? null : bounds[aspect]);
+    const now = packPairBuckets(bucketsOf(seen[aspect], aspect === 'answers' ? null : bounds[aspect]));
     const merged = mergeKeys(held.keys[aspect] ?? null, now);
     if (merged !== null) keys[aspect] = merged;
   }
   return {
     windows,
     keys,
-    lost: mergeLost([held.lost, seen.lost]),
+    lost: mergeCounts([held.lost, seen.lost]),
     copies: held.copies + seen.copies,
     // Sums are carried as JSON: a millionth of a dollar is enough.
     costUsd: Number((held.costUsd + seen.costUsd).toFixed(6)),
@@ -114,10 +111,7 @@ export function addSums(a: PairSums, b: PairSums): PairSums {
 
 /** The buckets of keys of an aspect that have pairs which count; empty where nothing is keyed. */
 export function pairBuckets({ keys }: StagePairs, aspect: JudgedAspect): readonly PairBucket[] {
-  const numbers = decodeNumbers(keys[aspect] ?? '');
-  return Array.from({ length: KEY_BUCKETS }, (_, bucket): PairBucket => {
-    return [bucket, numbers[2 * bucket] ?? 0, numbers[2 * bucket + 1] ?? 0];
-  }).filter(([, count]) => count > 0);
+  return pairBucketsIn(keys[aspect]);
 }
 
 function sumOf(rows: readonly PairRow[], cells: number): number[] {
@@ -128,26 +122,12 @@ function sumOf(rows: readonly PairRow[], cells: number): number[] {
 }
 
 /** `bound` is that of a ratio; null for answers, of which only those count that differ. */
-function keysOf(rows: readonly PairRow[], bound: number | null): string | null {
-  const keyed = rows.filter(([bucket]) => bucket >= 0);
-  if (keyed.length === 0) return null;
-  const numbers = new Array<number>(2 * KEY_BUCKETS).fill(0);
-  for (const [bucket, ...cells] of keyed) {
-    const at = 2 * (bucket % KEY_BUCKETS);
+function bucketsOf(rows: readonly PairRow[], bound: number | null): readonly PairBucket[] {
+  return rows.map(([bucket, ...cells]) => {
     const counting = bound === null ? cells.slice(0, 2) : cells;
     const against = bound === null ? cells.slice(0, 1) : cells.slice(bound + 1);
-    numbers[at] = (numbers[at] ?? 0) + total(counting);
-    numbers[at + 1] = (numbers[at + 1] ?? 0) + total(against);
-  }
-  return encodeNumbers(numbers);
-}
-
-function addPacked(a: string, b: string): string {
-  return encodeNumbers(addLists(decodeNumbers(a), decodeNumbers(b)));
-}
-
-function addLists(a: readonly number[], b: readonly number[]): number[] {
-  return a.map((value, index) => value + (b[index] ?? 0));
+    return [bucket, total(counting), total(against)];
+  });
 }
 
 function total(counts: readonly number[]): number {

@@ -1,6 +1,6 @@
 import type { JudgePlan } from '../plan/judge/judge-plan';
 
-/** What a gateway is told of a plan's judge, and what it alone may spend on it under this epoch, USD. */
+/** The plan's judge as one gateway gets it, with `usd`: what this gateway may spend under this epoch. */
 export interface JudgeOrder extends Pick<JudgePlan, 'provider' | 'model' | 'sample'> {
   readonly rubric?: string | undefined;
   readonly usd: number;

@@ -22,7 +22,12 @@ export function designEffect(buckets: ArmBuckets): number {
   return meanDesignEffect(buckets, rate * (1 - rate));
 }
 
-/** The same for a mean of values of this variance: buckets hold how many, and their sum. */
+/** As `designEffect`, for pairs, with a little more where there are few buckets; 1 where none has a key. */
+export function pairsDesignEffect(buckets: ArmBuckets): number {
+  return buckets.length === 0 ? 1 : designEffect(buckets) * (1 + 1 / buckets.length);
+}
+
+/** As `designEffect`, for a mean of values of this variance: buckets hold how many, and their sum. */
 export function meanDesignEffect(buckets: ArmBuckets, variance: number): number {
   let [count, sum, filled] = [0, 0, 0];
   for (const [, n, e] of buckets) {

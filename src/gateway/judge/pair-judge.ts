@@ -12,7 +12,6 @@ import type { JudgeOrder } from '../../core/routing/judge-order';
 import { costUsd } from '../answers/token-usage';
 import type { Caller } from '../callers/callers';
 import { readChoices } from '../contract/read-choices';
-
 import { parseObject } from '../request/request-facts';
 import { ShadowLedger } from '../serving/shadow-ledger';
 import type { MemoryAccount } from '../sockets/memory-budget';
@@ -58,7 +57,7 @@ const COPIES = 3;
 
 /**
  * Asks a model which of two answers is better, both ways round, for pairs that this process holds. Nobody waits for it: a
- * few pairs at a time, a few more that wait, and what there is no room or money for is counted as not judged.
+ * few pairs at a time are asked about and some more wait; a pair without room or money counts as not judged.
  */
 export class PairJudge {
   readonly #providers: ReadonlyMap<string, Provider>;
@@ -235,7 +234,7 @@ function bytesOf({ order, ...pair }: PairToJudge): number {
 
 const NOTHING_REFUSED: ReadonlySet<string> = new Set();
 
-/** What a question of so many bytes may cost at most, USD; null without a price. */
+/** The most that a question of `bytes` bytes may cost, USD; null without a price. */
 function mostCost({ configuration }: Provider, model: string, bytes: number): number | null {
   const usage = { input: bytes, cached: 0, written: 0, output: JUDGE_TOKENS };
   return costUsd(configuration.prices, model, usage);

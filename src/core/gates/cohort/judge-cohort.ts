@@ -141,7 +141,7 @@ function judgeBound(
   return metricVerdict({
     ...base,
     ...goalReached(logWithin, stage.alpha.promotion, null, seems),
-    sentence: `${text}, ${evidenceText(logWithin, stage.alpha.promotion)}${seems ? '; beyond it as it seems' : ''}`,
+    sentence: `${text}, ${evidenceText(logWithin, stage.alpha.promotion)}${seems ? '; apparently beyond it' : ''}`,
   });
 }
 

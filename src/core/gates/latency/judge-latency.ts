@@ -144,7 +144,7 @@ function judgeAgainst(
     outcome: beyond ? 'inconclusive' : 'not applicable',
     eValue: eValueOf(logHarm),
     threshold: 1 / alpha,
-    sentence: `${against}, ${beyond ? `beyond the margin of ${percentText(gate.promotionIncrease)} as it seems` : 'part of the goal of all models'}: ${watched}`,
+    sentence: `${against}, ${beyond ? `apparently beyond the margin of ${percentText(gate.promotionIncrease)}` : 'part of the goal of all models'}: ${watched}`,
   });
 }
 

@@ -7,7 +7,7 @@ import {
   type UnjudgedReason,
 } from '../../evidence/judge-counts';
 import { detect } from '../../statistics/change-detector';
-import { designEffect } from '../../statistics/design-effect';
+import { pairsDesignEffect } from '../../statistics/design-effect';
 import { meanBelow } from '../../statistics/mean-difference';
 import {
   eValueOf,
@@ -57,7 +57,7 @@ export function judgePreference({ stage, evidence }: Judged): MetricVerdict[] {
     const sentence = `${judge.model} has judged no pair yet${rest}`;
     return [metricVerdict({ ...numbers, outcome: 'not evaluated', sentence })];
   }
-  const deflator = held === undefined ? 1 : judgeDesignEffect(held);
+  const deflator = held === undefined ? 1 : pairsDesignEffect(judgedBuckets(held));
   const grid = (of: JudgedSums) => [of[0], of[2], of[1]].map((count) => count / deflator);
   const logHarm = detect(sums, addJudged, (since) => meanBelow(grid(since), (1 - judge.harm) / 2));
   const chance = alpha.outcomes ?? alpha.rollback;
@@ -72,7 +72,7 @@ export function judgePreference({ stage, evidence }: Judged): MetricVerdict[] {
     const sentence = `${said}; ${part} of what it was asked came to nothing, at most ${percentText(UNREADABLE_MOST)} may${rest}`;
     return [metricVerdict({ ...numbers, outcome: 'not evaluated', sentence })];
   }
-  const seems = logHarm >= SEEMING ? '; worse as it seems' : '';
+  const seems = logHarm >= SEEMING ? '; apparently worse' : '';
   const few = n >= judge.minimum ? '' : `; ${n} of ${judge.minimum} judged pairs`;
   return [
     metricVerdict({
@@ -82,12 +82,6 @@ export function judgePreference({ stage, evidence }: Judged): MetricVerdict[] {
       sentence: `${against}${few}${seems}${rest}`,
     }),
   ];
-}
-
-/** How far from independent pairs with a winner are; 1 where they have no keys. */
-function judgeDesignEffect(held: StageJudge): number {
-  const buckets = judgedBuckets(held);
-  return buckets.length === 0 ? 1 : designEffect(buckets) * (1 + 1 / buckets.length);
 }
 
 const REASON_TEXTS: Readonly<Record<UnjudgedReason, string>> = {

@@ -3,7 +3,6 @@ import { RATIO_BOUNDS, type RatioAspect } from '../../evidence/pair-counts';
 import {
   addSums,
   boundFor,
-  type JudgedAspect,
   type PairSums,
   pairBuckets,
   pairSums,
@@ -11,7 +10,7 @@ import {
 } from '../../evidence/stage-pairs';
 import type { StagePlan } from '../../plan/plan';
 import { type DetectorState, detect } from '../../statistics/change-detector';
-import { designEffect } from '../../statistics/design-effect';
+import { pairsDesignEffect } from '../../statistics/design-effect';
 import { meanAbove, meanBelow } from '../../statistics/mean-difference';
 import {
   eValueOf,
@@ -107,7 +106,7 @@ function judgeAnswers({ stage }: Judged, { pairs, sums, all }: SeenPairs): Metri
       sentence: `no pair of answers yet${whyNone(stage, pairs)}`,
     });
   }
-  const deflator = pairsDesignEffect(pairs, 'answers');
+  const deflator = pairsDesignEffect(pairBuckets(pairs, 'answers'));
   const grid = ({ answers: [less = 0, more = 0, alike = 0] }: PairSums) =>
     [less, alike, more].map((count) => count / deflator);
   const logHarm = detect(sums, addSums, (since) => meanBelow(grid(since), 0.5));
@@ -176,7 +175,7 @@ function judgeRatio(
     const outcome = pairs === null || goal !== null ? 'not evaluated' : 'not applicable';
     return metricVerdict({ ...base, role, outcome, sentence });
   }
-  const deflator = pairsDesignEffect(pairs, aspect);
+  const deflator = pairsDesignEffect(pairBuckets(pairs, aspect));
   const grid = (of: PairSums, bound: number) => {
     const beyond = above(of, bound);
     return [total(of[aspect]) - beyond, beyond].map((count) => count / deflator);
@@ -263,12 +262,6 @@ function copiesShown({ maxCostUsd = 0 }: StagePlan, { pairs }: SeenPairs): Metri
     candidate: costUsd,
     sentence: `${copies.toLocaleString('en-US')} copies for $${Number(costUsd.toPrecision(3))} of at most $${maxCostUsd}`,
   });
-}
-
-/** How far from independent pairs are that count; 1 where they have no keys. */
-function pairsDesignEffect(pairs: StagePairs, aspect: JudgedAspect): number {
-  const buckets = pairBuckets(pairs, aspect);
-  return buckets.length === 0 ? 1 : designEffect(buckets) * (1 + 1 / buckets.length);
 }
 
 const FAILURE_TEXTS: Readonly<Record<string, string>> = {

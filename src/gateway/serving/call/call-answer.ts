@@ -46,10 +46,6 @@ export class CallAnswer implements AnswerSink {
     return this.#unsent !== null;
   }
 
-  get callerIsGone(): boolean {
-    return this.#call.response.destroyed;
-  }
-
   begin(status: number, headers: string[], contentLength: number | null): void {
     const { response } = this.#call;
     if (response.headersSent || response.destroyed) return;
