@@ -1,8 +1,10 @@
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { alphaAtEntry } from '../src/core/gates/alpha-spending';
 import { JUDGING_RULES } from '../src/core/gates/verdict';
-import type { StagePlan } from '../src/core/plan/plan';
+import type { Plan, StagePlan } from '../src/core/plan/plan';
 import { planSchema } from '../src/core/plan/plan-schema';
 import { ASSUMED_TRAFFIC } from '../src/core/plan/traffic';
+import { seededRandom } from '../src/core/rehearsal/rehearsal';
 import { isRehearsable, rehearseStage, type StageRehearsal } from '../src/core/rehearsal/rehearsal-run';
 import { SCENARIOS, type Scenario } from '../src/core/rehearsal/rehearsal-scenario';
 import { proportionInterval } from '../src/core/statistics/clopper-pearson';
@@ -11,13 +13,14 @@ import { readOptions, runBench } from './bench-program';
 const ABOUT = `Rehearses the whole default plan, stage after stage, on traffic as it is, and counts wrong decisions.
 
 Groups:
-  equal             a candidate exactly as good as legacy, on each traffic; a held stage is left by an override
+  equal             a candidate exactly as good as legacy, on each traffic; a held stage is left by an override, and one
+                    stage of each run is left at some time of its soak and entered again with fresh evidence
   promotion margin  errors or latency exactly at the limit that must not be promoted, on each traffic
   rollback margin   errors or latency exactly at the limit that is not harm yet, on each traffic
   planted           harm that has to be rolled back or held; a held stage ends the run
 
-Seed after seed over all cases, in one process: stop it at any time, and start it again to go on. A file of another
-release's rules is refused.`;
+Seed after seed over all cases, in one process: stop it at any time, and start it again to go on. Processes that share
+the work have a file and --from, --runs of their own. A file of another release's rules is refused.`;
 
 /** One run of a case, as a line of the file. */
 interface Line {
@@ -26,6 +29,7 @@ interface Line {
   readonly seed: number;
   readonly stages: readonly (Pick<StageRehearsal, 'decision' | 'metric' | 'wrong' | 'afterMs'> & {
     readonly stage: string;
+    readonly entry: number;
     readonly requests: number;
   })[];
 }
@@ -41,7 +45,8 @@ const GROUPS = ['equal', 'promotion margin', 'rollback margin', 'planted'] as co
 function main(): void {
   const options = readOptions('bench:rehearsals', ABOUT, {
     out: ['JSON lines, one for each run; runs that it holds are not done again', 'rehearsals.jsonl'],
-    runs: ['of each case, by the seeds from 1 on', 1_000],
+    from: ['the first seed', 1],
+    runs: ['of each case, by the seeds from the first on', 1_000],
     group: ['only this group', []],
     only: ['only cases whose name contains this', []],
     stage: ['only this stage of the plan', []],
@@ -50,7 +55,8 @@ function main(): void {
   const unknown = options.group.find((name) => !GROUPS.some((group) => group === name));
   if (unknown !== undefined)
     throw new Error(`--group: expected one of ${GROUPS.join(', ')}, got "${unknown}"`);
-  const stages = planSchema.parse({ route: 'rehearsed' }).stages.filter(isRehearsable);
+  const plan = planSchema.parse({ route: 'rehearsed' });
+  const stages = plan.stages.filter(isRehearsable);
   const missing = options.stage.find((name) => !stages.some((stage) => stage.name === name));
   if (missing !== undefined)
     throw new Error(
@@ -67,10 +73,10 @@ function main(): void {
   const lines = readLines(options.out);
   if (!options.summary) {
     const done = new Set(lines.map((line) => `${line.case} ${line.seed}`));
-    for (let seed = 1; seed <= options.runs; seed += 1) {
+    for (let seed = options.from; seed < options.from + options.runs; seed += 1) {
       for (const each of cases) {
         if (done.has(`${each.name} ${seed}`)) continue;
-        const line = rehearseStages(wanted, each, seed);
+        const line = rehearseStages({ ...plan, stages: wanted }, each, seed);
         appendFileSync(options.out, `${JSON.stringify(line)}\n`);
         lines.push(line);
       }
@@ -134,19 +140,40 @@ function casesOf(): Case[] {
 }
 
 /** A held stage is left as by an override, so that later ones are judged as well; what is planted is found by it. */
-function rehearseStages(stages: readonly StagePlan[], { group, name, scenario }: Case, seed: number): Line {
+function rehearseStages(plan: Plan, { group, name, scenario }: Case, seed: number): Line {
   const done: Line['stages'][number][] = [];
-  for (const [index, stage] of stages.entries()) {
+  for (const [index, stage] of entriesOf(plan, group, seed).entries()) {
     const { decision, metric, wrong, afterMs, candidateRequests } = rehearseStage({
       stage,
       traffic: ASSUMED_TRAFFIC,
       scenario,
       seed: 10 * seed + index,
     });
-    done.push({ stage: stage.name, decision, metric, wrong, afterMs, requests: candidateRequests });
+    const entry = index + 1;
+    done.push({ stage: stage.name, entry, decision, metric, wrong, afterMs, requests: candidateRequests });
     if (decision === 'rolled back' || (group === 'planted' && decision !== 'promoted')) break;
   }
   return { rules: JUDGING_RULES, case: name, seed, stages: done };
+}
+/**
+ * The stages as a run enters them, each with the alpha of its entry. With an equal candidate one stage, drawn by the
+ * seed, is left at some time of its soak (the hold is its end then) and entered again.
+ */
+function entriesOf({ alpha, stages }: Plan, group: Case['group'], seed: number): StagePlan[] {
+  if (group !== 'equal' || alpha === undefined) return [...stages];
+  const random = seededRandom(-seed);
+  const again = Math.floor(random() * stages.length);
+  const part = random();
+  return stages
+    .flatMap((stage, index) => {
+      if (index !== again) return [{ stage, index }];
+      const left = { ...stage, deadline: { ...stage.deadline, holdMs: part * stage.soakMs } };
+      return [
+        { stage: left, index },
+        { stage, index },
+      ];
+    })
+    .map(({ stage, index }, entry) => ({ ...stage, alpha: alphaAtEntry(alpha, entry + 1, index + 1) }));
 }
 
 /** What the runs of a case came to, with 95% intervals. */
@@ -161,7 +188,11 @@ function summary({ group, name }: Case, lines: readonly Line[]): string {
     runs.filter(({ stages }) => stages.some(test));
   const rolledBack = some(({ decision }) => decision === 'rolled back');
   const paused = some(({ decision }) => decision === 'paused');
-  const promoted = runs.filter(({ stages }) => stages.every(({ decision }) => decision === 'promoted'));
+  const promoted = runs.filter(({ stages }) =>
+    stages.every(
+      ({ stage, decision }, index) => decision === 'promoted' || stages[index + 1]?.stage === stage,
+    ),
+  );
   const falsely = some(({ decision, wrong }) => decision === 'rolled back' && wrong);
   const wrongly = some(({ decision, wrong }) => decision === 'promoted' && wrong);
   const parts = {

@@ -3,11 +3,11 @@ import type { GuardrailWeights, PlanAlpha, StageAlpha } from '../plan/plan';
 /** How a stage's chance of a false rollback is divided where a plan does not say: of all weights together. */
 export const GUARDRAIL_WEIGHTS = {
   errors: 0.4,
-  latency: 0.18,
+  latency: 0.26,
   tail: 0.08,
   leavers: 0.06,
   floor: 0.08,
-  answers: 0.2,
+  answers: 0.12,
 } as const satisfies GuardrailWeights;
 
 /** What stages of plans without weights are judged by: those of releases before there were any. */
@@ -97,4 +97,4 @@ export function orderWeight(index: number, first: number): number {
 export const POOL_WEIGHT = 0.125;
 
 /** What a process over all answers together has of the weight of latencies; models and shapes by themselves share the rest. */
-export const TOGETHER_WEIGHT = 0.5;
+export const TOGETHER_WEIGHT = 0.7;

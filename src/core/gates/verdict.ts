@@ -98,9 +98,11 @@ export type MetricRole = 'guardrail' | 'goal' | 'guardrail and goal' | 'report';
  * share that each window really had. 4: latencies of all answers are judged together as well, by half of what latencies
  * may spend; bets for harm in latencies go by the share; answers that break their contract are a guardrail and a goal
  * of plans that say so; outcomes of applications likewise. 5: the split of sticky keys is held against the requests that
- * keys of both arms bear.
+ * keys of both arms bear. 6: how requests of a key go together is measured by what each bucket of keys is worth to the
+ * rate, so that one that bears most of an arm cannot hide it; latencies of all answers together have seven tenths of
+ * what latencies may spend.
  */
-export const JUDGING_RULES = 5;
+export const JUDGING_RULES = 6;
 
 /** A stage's gate, judged once: recorded in history and never recomputed there. */
 export interface GateVerdict {

@@ -6,11 +6,14 @@ type ArmBuckets = BucketCounts['legacy'];
 
 /**
  * How many times more a rate of one arm varies than it would if requests were independent: the variance of the
- * ratio estimator over key buckets (Cochran 1977, section 6; Kish 1965), over the binomial variance,
+ * ratio estimator over key buckets (Cochran 1977, section 6; Kish 1965) by the jackknife (Efron and Stein 1981; CV3 in
+ * MacKinnon, Nielsen and Webb 2023), over the binomial variance,
  *
- *     deff = m / (m - 1) x sum (e_k - r n_k)^2 / (n r (1 - r)), r = e / n, m buckets with requests.
+ *     deff = (m - 1) / m x sum ((e_k - r n_k) / (1 - n_k / n))^2 / (n r (1 - r)), r = e / n, m buckets with requests.
  *
- * At least 1. With one bucket all requests may be one key's: the whole sample counts as one observation.
+ * What a bucket is worth is how far the rate moves without it: one that bears most of the requests pulls r to its own rate,
+ * and looks as if it did not differ. At least 1. With one bucket all requests may be one key's: the whole sample counts
+ * as one observation.
  */
 export function designEffect(buckets: ArmBuckets): number {
   let [requests, events] = [0, 0];
@@ -39,8 +42,9 @@ export function meanDesignEffect(buckets: ArmBuckets, variance: number): number 
   if (filled < 2) return count;
   if (!(variance > 0)) return 1;
   let squares = 0;
-  for (const [, n, e] of buckets) squares += (e - (sum / count) * n) ** 2;
-  return Math.max(1, ((filled / (filled - 1)) * squares) / (count * variance));
+  for (const [, n, e] of buckets) squares += ((e - (sum / count) * n) / (1 - n / count)) ** 2;
+  // The whole sample is worth one observation at least.
+  return Math.min(count, Math.max(1, (((filled - 1) / filled) * squares) / (count * variance)));
 }
 
 /**

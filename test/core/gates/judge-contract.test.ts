@@ -49,7 +49,7 @@ describe('answers that break their contract', () => {
     const verdict = judged(stage, evidence);
     expect(verdict).toMatchObject({ outcome: 'fail', harm: 'answers' });
     expect(verdict.sentence).toMatch(
-      /^answers that break their contract: 6\.1% against 1\.1%, mostly tool arguments outside their schema \(5% against 0\.1%\): 5\.5 times as many, allowed 1\.5 times, e-value over a million of 200 needed$/,
+      /^answers that break their contract: 6\.1% against 1\.1%, mostly tool arguments outside their schema \(5% against 0\.1%\): 5\.5 times as many, allowed 1\.5 times, e-value over a million of 333 needed$/,
     );
     expect(metricOf(verdict, 'errors').harm).toBe(false);
   });

@@ -182,7 +182,7 @@ describe('latency', () => {
     const slow = judged(stage, afterWindows([plenty({ candidateMedian: 200 })]));
     expect(slow).toMatchObject({ outcome: 'fail', harm: 'p95 of plain answers' });
     expect(slow.sentence).toMatch(
-      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(2.25% of alpha 1.25%\)$/,
+      /^candidate p95 of plain answers \d+ ms against \d+ ms: \d+% worse, allowed 50%, e-value .* needed \(1.95% of alpha 1.25%\)$/,
     );
   });
 
@@ -191,7 +191,7 @@ describe('latency', () => {
     const all = metricOf(verdict, 'p95 of all answers');
     expect(all).toMatchObject({ harm: true, n: { legacy: 3_600, candidate: 400 } });
     expect(all.sentence).toMatch(
-      /^candidate p95 of plain answers \d+ ms against \d+ ms \(\d+% worse\), to first token \d+ ms .*together e-value .* of 444 needed \(9% of alpha 2.5%\)$/,
+      /^candidate p95 of plain answers \d+ ms against \d+ ms \(\d+% worse\), to first token \d+ ms .*together e-value .* of 220 needed \(18% of alpha 2.5%\)$/,
     );
     if (models === 5) expect(verdict.harm).toBe('p95 of all answers');
     expect(judged(aStage('canary'), slowModels(models, { candidateMedian: 100 })).harm).toBeNull();

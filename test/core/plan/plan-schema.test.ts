@@ -614,11 +614,11 @@ describe('weights of guardrails', () => {
     expect(named?.floor).toBeCloseTo(0.08 / 1.4, 12);
   });
 
-  it('of a plan that an older release has written out leave a sixth to answers', () => {
+  it('of a plan that an older release has written out leave a ninth to answers', () => {
     const before = { errors: 0.5, latency: 0.225, tail: 0.1, leavers: 0.075, floor: 0.1 };
     const weights = weightsOf(before);
-    expect(weights?.answers).toBeCloseTo(1 / 6, 12);
-    expect(weights?.errors).toBeCloseTo(0.5 / 1.2, 12);
+    expect(weights?.answers).toBeCloseTo(0.12 / 1.12, 12);
+    expect(weights?.errors).toBeCloseTo(0.5 / 1.12, 12);
   });
 });
 

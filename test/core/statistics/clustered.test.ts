@@ -60,6 +60,18 @@ describe('the design effect', () => {
     ).toBe(1);
   });
 
+  it('sees a key that bears most of an arm and fails unlike the others, which residuals alone do not', () => {
+    const random = seededRandom(9);
+    // One key with nine tenths of the requests fails at 6%; the others, at 1% to 3%, say that keys differ little.
+    const light = Array.from({ length: 60 }, (_, bucket) => {
+      return [bucket, 20, drawEvents(20, 0.01 + 0.02 * random(), random)] as const;
+    });
+    const buckets = [...light, [60, 10_800, 648] as const];
+    expect(residualDesignEffect(buckets)).toBeLessThan(5);
+    // Without the heavy key the rate is a third: what is known is worth no more than a few keys.
+    expect(designEffect(buckets)).toBeGreaterThan(50);
+  });
+
   it('does not depend on the order in which buckets are merged', () => {
     const a: BucketCounts = {
       legacy: [
@@ -86,6 +98,14 @@ describe('the design effect', () => {
     ]);
   });
 });
+
+/** The wrong formula: a bucket's distance from the rate that it has made itself. */
+function residualDesignEffect(buckets: BucketCounts['legacy']): number {
+  const requests = buckets.reduce((sum, [, n]) => sum + n, 0);
+  const rate = buckets.reduce((sum, [, , e]) => sum + e, 0) / requests;
+  const squares = buckets.reduce((sum, [, n, e]) => sum + (e - rate * n) ** 2, 0);
+  return ((buckets.length / (buckets.length - 1)) * squares) / (requests * rate * (1 - rate));
+}
 
 describe('sticky keys with clustered errors', () => {
   it('raise false alarms at most at alpha when deflated, and many more when not', () => {

@@ -20,7 +20,7 @@ import { LATENCY_NAMES } from './latency-subject';
 
 /**
  * p95 of all answers as one process, for harm: what slows every model down is seen about as soon as with one model. It has
- * half of what latencies may spend. `shapes` are the answers of each shape, models together: a request is drawn for an arm
+ * seven tenths of what latencies may spend. `shapes` are the answers of each shape, models together: a request is drawn for an arm
  * whatever its model, so both arms have the same mix of them. Nothing before both arms have answers of one shape.
  */
 export function judgeAllAnswers(judged: Judged, shapes: readonly LatencyGroup[]): MetricVerdict[] {
