@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { JUDGING_RULES } from '../../../src/core/gates/verdict';
 import { runCli } from '../../support/cli';
 import { folderWith } from '../../support/migrations/migration-fixture';
 import { exportOf, sealedText } from '../../support/migrations/recorded-export';
