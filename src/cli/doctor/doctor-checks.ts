@@ -13,6 +13,7 @@ import type { Configuration } from '../../core/configuration/configuration-schem
 import { keyReferencesOf } from '../../core/configuration/provider-schema';
 import { InvalidDocument, problemText } from '../../core/configuration/schema-parts';
 import type { MigrationStatus } from '../../core/migration/status';
+import { servingForMs } from '../../core/routing/routing';
 import { contradiction, type GatewayWord, servingText } from '../../core/routing/serving';
 import { portProblem } from '../../temporal-server/free-port';
 import { portHolder } from '../../temporal-server/port-holder';
@@ -254,10 +255,10 @@ async function checkGateways(configuration: Configuration, asked: Promise<Verifi
     );
     const { gateway: reported, ready } = answer.value;
     const isAnother = reported !== '' && reported !== name;
-    const isStarting = !ready && answer.value.asOfMs < STARTS_WITHIN_MS;
+    const isStarting = !ready && servingForMs(answer.value) < STARTS_WITHIN_MS;
     const isStuck = !ready && !isStarting;
     const unready =
-      'look at its log, and at GET /readyz on its admin listener: it waits for a record, or for its record to be confirmed';
+      'ask again in a minute; if it is still not ready, none of its processes serves requests: look at its log and restart it';
     return {
       name: `gateway ${name}`,
       state: isStuck

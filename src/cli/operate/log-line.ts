@@ -3,34 +3,44 @@ export interface LogFilter {
   readonly route?: string;
   readonly arm?: string;
   readonly outcome?: string;
+  readonly attempt?: string;
 }
 
 type Line = Readonly<Record<string, unknown>>;
 
 /** Whether a line is asked for. A line that is no request's has no route, arm or outcome: it passes only where none is asked for. */
-export function isWanted(line: string, { route, arm, outcome }: LogFilter): boolean {
-  if (route === undefined && arm === undefined && outcome === undefined) return true;
+export function isWanted(line: string, filter: LogFilter): boolean {
+  const { route, arm, outcome, attempt } = filter;
+  if ([route, arm, outcome, attempt].every((each) => each === undefined)) return true;
   const read = readLine(line);
   if (read === null) return false;
+  const attempts = Array.isArray(read['attempts']) ? (read['attempts'] as readonly unknown[]) : [];
   return (
     (route === undefined || read['route'] === route) &&
     (arm === undefined || read['arm'] === arm) &&
-    (outcome === undefined || String(read['outcome'] ?? '').startsWith(outcome))
+    (outcome === undefined || begins(read['outcome'], outcome)) &&
+    (attempt === undefined || attempts.some((each) => begins((each as Line | null)?.['outcome'], attempt)))
   );
 }
 
 /** A line as people read it: when, where, who answered, how it ended, how long it took. Anything else is left as it is. */
-export function logLineText(line: string): string {
+export function logLineText(line: string, nowMs: number): string {
   const read = readLine(line);
-  if (read === null || typeof read['time'] !== 'number') return line;
-  const at = new Date(read['time']).toISOString().slice(11, 23);
+  const at = read === null ? null : timeText(read['time'], nowMs);
+  if (read === null || at === null) return line;
   const gateway = text(read['gateway']);
-  if (read['msg'] !== 'request') return `${at} ${gateway} ${levelText(read['level'])} ${text(read['msg'])}`;
+  if (read['msg'] !== 'request') {
+    const rest = Object.entries(read).filter(([name]) => !['time', 'gateway', 'level', 'msg'].includes(name));
+    const fields = rest.map(
+      ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
+    );
+    return [at, gateway, levelText(read['level']), text(read['msg']), ...fields].join(' ');
+  }
   const parts = [
     text(read['route']),
     text(read['arm']),
     text(read['provider']),
-    text(read['model']),
+    modelText(read),
     `${text(read['status'])} ${text(read['outcome'])}`,
     `${text(read['ms'])} ms`,
     ...(typeof read['failover'] === 'string' ? [`failover: ${read['failover']}`] : []),
@@ -45,6 +55,22 @@ function readLine(line: string): Line | null {
   } catch {
     return null;
   }
+}
+
+const begins = (value: unknown, beginning: string): boolean =>
+  typeof value === 'string' && value.startsWith(beginning);
+
+/** The time of day in UTC, with the date where it is another day's; null for what is not a time. */
+function timeText(time: unknown, nowMs: number): string | null {
+  if (typeof time !== 'number' || Number.isNaN(new Date(time).getTime())) return null;
+  const [day = '', clock = ''] = new Date(time).toISOString().split('T');
+  return new Date(nowMs).toISOString().startsWith(day) ? clock : `${day} ${clock}`;
+}
+
+/** The model as the caller named it, and as the provider was asked for it where that differs. */
+function modelText({ model, servedModel }: Line): string {
+  if (typeof servedModel !== 'string' || servedModel === model) return text(model);
+  return `${text(model)} as ${servedModel}`;
 }
 
 function text(value: unknown): string {

@@ -1,11 +1,14 @@
-import { open } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import type { Readable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import { fileProblem } from '../../core/text/file-problem';
+import { visibleJson } from '../../core/text/visible-text';
 import { CliError, EXIT } from '../options/cli-error';
 import { positive } from '../options/option-value';
-import { printLine } from '../options/output';
+import { printLine, printNote } from '../options/output';
+import { followLog, openWhenThere, readLogEnd } from './log-file';
 import { isWanted, type LogFilter, logLineText } from './log-line';
 
 interface LogFlags extends LogFilter {
@@ -15,7 +18,6 @@ interface LogFlags extends LogFilter {
 }
 
 const USUAL_LOG = join('.cutover', 'gateway.log');
-const LOOK_EVERY_MS = 300;
 
 /** Adds `cutover logs`: a gateway's or worker's log, as people read it. */
 export function registerLogs(program: Command): void {
@@ -25,61 +27,84 @@ export function registerLogs(program: Command): void {
     .argument('[file]', `the log, or - for standard input (default: ${USUAL_LOG}, which cutover up writes)`)
     .option('--route <name>', 'only requests of this route')
     .addOption(new Option('--arm <side>', 'only requests of this arm').choices(['legacy', 'candidate']))
-    .option('--outcome <text>', 'only requests whose outcome begins like this, such as ok or status_5xx')
+    .option('--outcome <text>', 'only what ended for the caller like this: success, timeout, status_5xx, ...')
+    .option('--attempt <text>', 'only where an attempt at a provider ended like this, also behind a failover')
     .option('-f, --follow', 'keep showing new lines, until Ctrl-C')
     .option('--lines <number>', 'how many lines to show, counted from the end', positive, 50)
     .option('--json', 'print the lines as they are')
     .addHelpText(
       'after',
-      '\nExamples:\n  cutover logs --follow\n  cutover logs --arm candidate --outcome status_5xx\n' +
+      '\nTimes are UTC.\n' +
+        '\nExamples:\n  cutover logs --follow\n  cutover logs --arm candidate --attempt status_5xx\n' +
         '  journalctl -u cutover-gateway -o cat | cutover logs - --route chat --lines 200',
     )
     .action(showLogs);
 }
 
 async function showLogs(given: string | undefined, flags: LogFlags): Promise<void> {
-  const file = given ?? USUAL_LOG;
-  const print = (line: string) => printLine(flags.json === true ? line : logLineText(line));
-  if (file === '-') return showStream(flags, print);
-  const log = await open(file).catch((cause: unknown) => {
-    const hint =
-      given === undefined
-        ? ': `cutover up` writes it; else name the file of `cutover gateway --log FILE`'
-        : '';
-    throw new CliError(`cannot read ${file}: ${fileProblem(cause)}${hint}`, EXIT.badInput, { cause });
+  const path = given ?? USUAL_LOG;
+  const print = (line: string) =>
+    flags.json === true
+      ? void process.stdout.write(`${visibleJson(line)}\n`)
+      : printLine(logLineText(line, Date.now()));
+  if (path === '-') return showStream(process.stdin, flags, print);
+  const whoWrites =
+    given === undefined ? ': `cutover up` writes it; else name the file of `cutover gateway --log FILE`' : '';
+  const log = await (flags.follow === true
+    ? openWhenThere(path, () => printNote(`waiting for ${path}, which is not there yet${whoWrites}`))
+    : open(path)
+  ).catch((cause: unknown) => {
+    throw unreadable(path, cause, whoWrites);
   });
-  try {
-    const text = (await log.readFile()).toString('utf8');
-    // A line that is being written is shown once it is whole.
-    const end = text.lastIndexOf('\n') + 1;
-    const wanted = text
-      .slice(0, end)
-      .split('\n')
-      .filter((line) => line !== '' && isWanted(line, flags));
-    for (const line of wanted.slice(-flags.lines)) print(line);
-    if (flags.follow !== true) return;
-    let at = Buffer.byteLength(text.slice(0, end));
-    for (;;) {
-      await sleep(LOOK_EVERY_MS);
-      const { size } = await log.stat();
-      if (size < at) at = 0;
-      if (size === at) continue;
-      const { buffer, bytesRead } = await log.read(Buffer.alloc(size - at), 0, size - at, at);
-      const whole = buffer.subarray(0, bytesRead).lastIndexOf(0x0a) + 1;
-      at += whole;
-      const lines = buffer.subarray(0, whole).toString('utf8').split('\n');
-      for (const line of lines) if (line !== '' && isWanted(line, flags)) print(line);
-    }
-  } finally {
+  const kind = await log.stat();
+  if (kind.isDirectory()) {
     await log.close();
+    throw new CliError(`cannot read ${path}: it is a folder: name the file in it`, EXIT.badInput);
   }
+  if (!kind.isFile()) {
+    // A pipe, such as that of <(zcat FILE), cannot be read from its end.
+    await log.close();
+    return showStream(createReadStream(path), flags, print);
+  }
+  await showFile(path, log, flags, print);
 }
 
-/** Each line as it comes; the last ones alone cannot be told before the end. */
-async function showStream(flags: LogFlags, print: (line: string) => void): Promise<void> {
+async function showFile(
+  path: string,
+  log: FileHandle,
+  flags: LogFlags,
+  print: (line: string) => void,
+): Promise<void> {
+  const isAsked = (line: string) => isWanted(line, flags);
+  const { lines, unfinished, wholeBytes } = await readLogEnd(log, flags.lines, isAsked);
+  // A line that is being written is shown once it is whole, by those who wait for it.
+  const isLast = flags.follow !== true && unfinished !== '' && isAsked(unfinished);
+  const shown = isLast ? [...lines, unfinished].slice(-flags.lines) : lines;
+  for (const line of shown) print(line);
+  if (shown.length === 0) noteNothing(path, flags, wholeBytes + unfinished.length === 0);
+  if (flags.follow !== true) return log.close();
+  for await (const line of followLog(path, log, wholeBytes, printNote)) if (isAsked(line)) print(line);
+}
+
+/** Nothing on the screen can mean a quiet route or a mistyped one. */
+function noteNothing(path: string, { route, arm, outcome, attempt }: LogFlags, isEmpty: boolean): void {
+  const asked = Object.entries({ route, arm, outcome, attempt }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name} ${value}`],
+  );
+  printNote(
+    isEmpty || asked.length === 0 ? `${path} is empty` : `no line of ${path} matches ${asked.join(' ')}`,
+  );
+}
+
+function unreadable(path: string, cause: unknown, hint: string): CliError {
+  return new CliError(`cannot read ${path}: ${fileProblem(cause)}${hint}`, EXIT.badInput, { cause });
+}
+
+/** Each line as it comes; which are the last ones shows only at the end. */
+async function showStream(input: Readable, flags: LogFlags, print: (line: string) => void): Promise<void> {
   const { createInterface } = await import('node:readline');
   const wanted: string[] = [];
-  for await (const line of createInterface({ input: process.stdin })) {
+  for await (const line of createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })) {
     if (line === '' || !isWanted(line, flags)) continue;
     if (flags.follow === true) print(line);
     else {

@@ -5,7 +5,7 @@ import type { Configuration } from '../../core/configuration/configuration-schem
 import { type Evidence, evidenceProblem, mergeEvidence } from '../../core/evidence/evidence';
 import type { RosterEntry } from '../../core/migration/migration-state';
 import { ASSUMED_TRAFFIC, type Traffic, trafficOf } from '../../core/plan/traffic';
-import type { GatewayStatus } from '../../core/routing/routing';
+import { type GatewayStatus, servingForMs } from '../../core/routing/routing';
 import { DAY_MS, formatDuration, MINUTE_MS } from '../../core/text/duration';
 import type { GatewayPort } from '../../ports';
 
@@ -76,10 +76,11 @@ async function countOf(
   // Requests are counted since the process started, or since its last change of salt: without a record there was none.
   if (first.record !== null)
     return `${gateway.name} holds a migration's record; --observe 1m counts what comes now`;
-  if (first.asOfMs < UPTIME_LEAST_MS) {
-    return `${gateway.name} has been running for only ${formatDuration(first.asOfMs)}; --observe 1m counts what comes now`;
+  const overMs = servingForMs(first);
+  if (overMs < UPTIME_LEAST_MS) {
+    return `${gateway.name} has been running for only ${formatDuration(overMs)}; --observe 1m counts what comes now`;
   }
-  return { requests: first.keys.aaTotal, overMs: first.asOfMs, evidence };
+  return { requests: first.keys.aaTotal, overMs, evidence };
 }
 
 async function statusOf(

@@ -67,6 +67,8 @@ export interface GatewayStatus extends GatewayReading {
   /** Candidate requests of older epochs that are in flight. */
   readonly inFlightOlder: number;
   readonly ready: boolean;
+  /** Milliseconds since this gateway began to serve the route; absent from gateways of earlier releases. */
+  readonly servingForMs?: number;
   /** Whether the disk holds what memory holds; absent counts as true. */
   readonly durable?: boolean;
   /**
@@ -79,6 +81,11 @@ export interface GatewayStatus extends GatewayReading {
   /** Requests of the current epoch, by the arm as drawn. */
   readonly assigned: Readonly<Record<Side, number>>;
   readonly keys: KeyStatistics;
+}
+
+/** How long a gateway has served its route, milliseconds; at most, for one of an earlier release, which only says what its clock reads. */
+export function servingForMs({ servingForMs, asOfMs }: GatewayStatus): number {
+  return servingForMs ?? asOfMs;
 }
 
 /** What the assignment keys of a route's traffic look like, over at most the last day. */

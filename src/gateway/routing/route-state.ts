@@ -164,6 +164,7 @@ export class RouteState extends ServedRoute {
       unsentOlder: older.unsent,
       inFlightOlder: older.inFlight,
       ready: this.isReady(),
+      servingForMs: this.servingForMs,
       durable: this.#state.durable,
       ...(this.inForce.unconfirmed ? { unconfirmed: true } : {}),
       ...(this.#granted ? {} : this.#restartSaid()),

@@ -197,8 +197,12 @@ export class ServedRoute {
   /** Not before it holds a record that is good, or has waited for one long enough. */
   isReady(): boolean {
     if (this.#inForce.stored.record !== null && !this.#inForce.unconfirmed) return true;
-    const { now, startedAtMs, readyAfterMs = 60_000 } = this.#options;
-    return now() - startedAtMs >= readyAfterMs;
+    return this.servingForMs >= (this.#options.readyAfterMs ?? 60_000);
+  }
+
+  /** Milliseconds since this route was opened: less than its process has run, which may have done other things first. */
+  get servingForMs(): number {
+    return this.#options.now() - this.#options.startedAtMs;
   }
 
   /** Cuts every open attempt: the end of a graceful stop. */

@@ -1,4 +1,4 @@
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { built, runCli } from '../../support/cli';
@@ -15,11 +15,20 @@ const request = (overrides: object) =>
     provider: 'new',
     model: 'm',
     status: 200,
-    outcome: 'ok',
+    outcome: 'success',
     ms: 12.5,
     msg: 'request',
     ...overrides,
   })}\n`;
+/** The candidate's failure, which legacy's answer hid from the caller. */
+const RESCUED = {
+  provider: 'old',
+  failover: 'status_5xx',
+  attempts: [
+    { provider: 'new', purpose: 'drawn', outcome: 'status_5xx', status: 500, ms: 3 },
+    { provider: 'old', purpose: 'failover', outcome: 'success', status: 200, ms: 9 },
+  ],
+};
 const NOTICE = `${JSON.stringify({ level: 40, time: 1_795_921_381_000, gateway: 'gw-1', msg: 'a warning' })}\n`;
 
 let folder: string;
@@ -44,8 +53,8 @@ const logs = async (...args: string[]) =>
 
 it('shows a log as people read it, and as it is with --json', async () => {
   expect(await logs()).toEqual([
-    expect.stringMatching(/^\d\d:\d\d:\d\d\.\d{3} gw-1 warning a warning$/),
-    expect.stringMatching(/ gw-1 chat {2}candidate {2}new {2}m {2}200 ok {2}12\.5 ms$/),
+    expect.stringMatching(/^2026-11-29 \d\d:\d\d:\d\d\.\d{3}Z gw-1 warning a warning$/),
+    expect.stringMatching(/ gw-1 chat {2}candidate {2}new {2}m {2}200 success {2}12\.5 ms$/),
     expect.stringContaining('legacy'),
     expect.stringContaining('500 status_5xx'),
     'temporal warn: a plain line of a worker',
@@ -64,10 +73,70 @@ it.each([
   expect(await logs(...args)).toHaveLength(count);
 });
 
-it('says which file it looked for', async () => {
-  const { code, stderr } = await runCli(['logs', 'absent.log'], { cwd: folder });
-  expect(stderr).toBe('cannot read absent.log: there is no such file\n');
-  expect(code).toBe(2);
+it('finds failures of the candidate that failover hid from the caller', async () => {
+  writeFileSync(join(folder, 'rescued.log'), request({}) + request(RESCUED));
+  expect(await logs('rescued.log', '--arm', 'candidate', '--attempt', 'status_5xx')).toEqual([
+    expect.stringMatching(
+      / chat {2}candidate {2}old {2}m {2}200 success {2}12\.5 ms {2}failover: status_5xx$/,
+    ),
+  ]);
+});
+
+it('shows which model the provider was asked for, and every field of a line that is no request', async () => {
+  const login = { level: 40, time: Date.now(), gateway: 'gw-1', listener: 'admin', address: '10.0.0.9' };
+  writeFileSync(
+    join(folder, 'fields.log'),
+    `${request({ servedModel: 'n' })}${JSON.stringify({ ...login, msg: 'failed login' })}\n{"time":1e99,"msg":"odd"}\n`,
+  );
+  expect(await logs('fields.log')).toEqual([
+    expect.stringContaining(' m as n '),
+    expect.stringMatching(/^\S{13} gw-1 warning failed login listener=admin address=10\.0\.0\.9$/),
+    '{"time":1e99,"msg":"odd"}',
+  ]);
+});
+
+it('reads the last lines of a log that is larger than one reading, and one without an end', async () => {
+  const numbered = Array.from({ length: 60_000 }, (_, number) => `line ${number} ${'x'.repeat(number % 97)}`);
+  const wide = 'w'.repeat(3_000_000);
+  writeFileSync(join(folder, 'large.log'), [...numbered, wide, ...numbered.slice(0, 3)].join('\n'));
+  const shown = await logs('large.log', '--lines', '30004');
+  expect(shown.slice(0, 30_000)).toEqual(numbered.slice(-30_000));
+  expect(shown[30_000]).toBe('w'.repeat(1_048_576));
+  expect(shown.slice(30_001)).toEqual(numbered.slice(0, 3));
+  expect(await logs('large.log', '--lines', '100000')).toHaveLength(60_004);
+});
+
+it.each([
+  [['absent.log'], 'cannot read absent.log: there is no such file\n', 2],
+  [['.cutover'], 'cannot read .cutover: it is a folder: name the file in it\n', 2],
+  [['--route', 'caht'], `no line of ${join('.cutover', 'gateway.log')} matches --route caht\n`, 0],
+  [['empty.log'], 'empty.log is empty\n', 0],
+])('says what is wrong with %j', async (args, message, exitCode) => {
+  writeFileSync(join(folder, 'empty.log'), '');
+  const { code, stderr } = await runCli(['logs', ...args], { cwd: folder });
+  expect(stderr).toBe(message);
+  expect(code).toBe(exitCode);
+});
+
+it('waits for a log that is not there yet, and stays with its name when it is rotated or truncated', async () => {
+  const path = join(folder, 'rotated.log');
+  const args = [built('src', 'cli', 'main.js'), 'logs', 'rotated.log', '--follow'];
+  const running = await startNode(args, { env: {}, cwd: folder, ready: 'waiting for rotated.log' });
+  const shown = async (text: string) => {
+    while (!running.output().includes(text)) await new Promise((resolve) => setTimeout(resolve, 50));
+  };
+  writeFileSync(path, request({ model: 'first' }));
+  await shown('first');
+  renameSync(path, `${path}.1`);
+  appendFileSync(`${path}.1`, request({ model: 'last-of-the-old' }));
+  writeFileSync(path, request({ model: 'in-the-new' }));
+  await shown('in-the-new');
+  expect(running.output()).toContain('last-of-the-old');
+  truncateSync(path);
+  await shown('was truncated');
+  appendFileSync(path, request({ model: 'after-truncation' }));
+  await shown('after-truncation');
+  await running.end();
 });
 
 it('follows what is written, and waits for a line to be whole', async () => {
@@ -78,5 +147,5 @@ it('follows what is written, and waits for a line to be whole', async () => {
   appendFileSync(log, line.slice(40));
   while (!running.output().includes('written-later')) await new Promise((resolve) => setTimeout(resolve, 50));
   await running.end();
-  expect(running.output()).toMatch(/^\S+ gw-1 chat {2}candidate {2}new {2}written-later {2}200 ok/m);
+  expect(running.output()).toMatch(/^\S+ \S+ gw-1 chat {2}candidate {2}new {2}written-later {2}200 success/m);
 });

@@ -116,9 +116,15 @@ describe('with a service, providers and gateways', () => {
   let temporal: RunningTemporal;
   let pages: Server;
   const clock = new TestClock();
-  // Its process is older than a minute, and its route was opened just now.
-  clock.advance(100_000);
-  const gateway = new TestGateway({ directory: temporaryDirectory(), clock, name: 'gw-1', routes: ['chat'] });
+  // Its process had been running for long when its route was opened, as that of `cutover up` after a first build.
+  clock.advance(300_000);
+  const gateway = new TestGateway({
+    directory: temporaryDirectory(),
+    clock,
+    name: 'gw-1',
+    routes: ['chat'],
+    readyAfterMs: 130_000,
+  });
   let admin: string;
   beforeAll(async () => {
     temporal = await startTestTemporal();
@@ -151,8 +157,16 @@ describe('with a service, providers and gateways', () => {
   it('fails for no worker, a web page for a list, a refused key and a gateway that is not ready', async () => {
     const old = await startFakeProvider({ name: 'old', models: ['gpt-4o'], key: 'another' });
     const { port } = pages.address() as AddressInfo;
-    const report = await examine(document(old.url, `http://127.0.0.1:${port}`, { 'gpt-4o': 'm' }), env());
+    const asked = document(old.url, `http://127.0.0.1:${port}`, { 'gpt-4o': 'm' });
+    const atOnce = await examine(asked, env());
+    clock.advance(70_000);
+    const report = await examine(asked, env());
     await old.stop();
+    expect(atOnce.checks).toContainEqual({
+      name: 'gateway gw-1',
+      state: 'note',
+      detail: expect.stringContaining('not ready yet: started less than a minute ago'),
+    });
     expect(report.checks).toContainEqual({
       name: 'workers',
       state: 'missing',

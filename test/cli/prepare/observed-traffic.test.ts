@@ -13,6 +13,8 @@ import {
 const HOUR_MS = 3_600_000;
 const root = temporaryDirectory();
 const clock = new TestClock();
+// The process may have done other things for long before it became a gateway, as one of `cutover up` or of a service.
+clock.advance(HOUR_MS);
 const gateways = ['gw-1', 'gw-2'].map(
   (name) => new TestGateway({ directory: join(root, name), clock, name }),
 );
@@ -46,6 +48,7 @@ function serve(requests: number): void {
 }
 
 it('says that it cannot tell shortly after a start', async () => {
+  clock.advance(1_000);
   expect(await observeTraffic(configuration, 'main', null)).toBe(
     "the route's traffic is not known: gw-1 has been running for only 1 s; --observe 1m counts what comes now; give --requests-per-day",
   );

@@ -99,6 +99,8 @@ export class TestGateway {
       /** Names of its routes; `main` when absent. */
       readonly routes?: readonly string[];
       readonly restart?: Restart;
+      /** How long a route without a record waits for one; a minute when absent. */
+      readonly readyAfterMs?: number;
     },
   ) {
     this.routes = openRoutes({
@@ -116,6 +118,7 @@ export class TestGateway {
       now: options.clock.now,
       warn: (message) => this.warnings.push(message),
       restart: options.restart ?? 'stopped',
+      ...(options.readyAfterMs === undefined ? {} : { readyAfterMs: options.readyAfterMs }),
     });
   }
 
