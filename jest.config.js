@@ -23,6 +23,7 @@ module.exports = {
       },
     ],
   },
+  testSequencer: '<rootDir>/test/support/longest-first.js',
   testTimeout: 60_000,
   maxWorkers: 2,
 };
