@@ -26,7 +26,7 @@ import {
   seededRandom,
   type TrafficModel,
 } from '../src/core/rehearsal/rehearsal';
-import type { Side } from '../src/core/routing/routing';
+import type { Arm } from '../src/core/routing/routing';
 import { rateAbove } from '../src/core/statistics/beta-binomial';
 import {
   addCounts,
@@ -490,12 +490,12 @@ function furtherGates(
 ): Pick<StageEvidence, 'spending' | 'outcomes'> {
   const [names, measures] = [(stage.outcomes ?? []).map(({ name }) => name), judgedSpending(stage)];
   const tally = new OutcomeTally();
-  for (const side of ['legacy', 'candidate'] as const) {
-    const requests = names.length === 0 ? 0 : (arm(seen, side)?.attempts ?? 0);
+  for (const name of ['legacy', 'candidate'] as const) {
+    const requests = names.length === 0 ? 0 : (arm(seen, name)?.attempts ?? 0);
     for (let request = 0; request < requests; request += 1) {
       if (random() >= OUTCOMES_REPORTED) continue;
       const bucket = Math.floor(random() * 64);
-      tally.add({ epoch: EPOCH, side, bucket, name: 'solved', value: random() < 0.7, request: null });
+      tally.add({ epoch: EPOCH, side: name, bucket, name: 'solved', value: random() < 0.7, request: null });
     }
   }
   return {
@@ -685,8 +685,8 @@ function addRates(a: TwoRates, b: TwoRates): TwoRates {
   };
 }
 
-function arm(evidence: Evidence, side: Side, shape?: EvidenceCell['shape']): EvidenceCell | null {
-  return sumCells(evidence, (cell) => cell.side === side && (shape === undefined || cell.shape === shape));
+function arm(evidence: Evidence, name: Arm, shape?: EvidenceCell['shape']): EvidenceCell | null {
+  return sumCells(evidence, (cell) => cell.side === name && (shape === undefined || cell.shape === shape));
 }
 
 function ratesOf(evidence: Evidence): TwoRates {

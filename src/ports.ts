@@ -18,11 +18,11 @@ import type { ParityPlan } from './core/plan/plan';
 import type { FoundGateway } from './core/routing/gateway-identity';
 import type {
   AdminError,
+  Arm,
   GatewayStatus,
   PushAccepted,
   PushRequest,
   RenewRequest,
-  Side,
 } from './core/routing/routing';
 import type { TrainingProblem } from './core/training/fine-tune-events';
 import type { MemoryNeed } from './core/training/memory-fit';
@@ -73,14 +73,14 @@ export interface ProbeResult {
 export interface ProviderPort {
   probe(
     route: string,
-    side: Side,
+    provider: Arm,
     kind: ProbeKind,
     limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
   ): Promise<ProbeResult>;
   /** One question, sent once; a failure is a reply. Throws only for a broken configuration. */
   ask(
     route: string,
-    side: Side,
+    provider: Arm,
     question: Question,
     limits: { readonly timeoutMs: number; readonly signal: AbortSignal },
   ): Promise<Reply>;

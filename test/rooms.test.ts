@@ -30,3 +30,15 @@ it.each(['src/core', 'src/gateway', 'src/cli'])(
     expect(foldersIn(hall).filter((path) => !text.includes(`| \`${path}\` |`))).toEqual([]);
   },
 );
+
+it('calls the arm as drawn an arm and who serves a provider, neither of them a side', () => {
+  const files = foldersIn('src').flatMap((path) =>
+    readdirSync(join(ROOT, path)).map((name) => `${path}/${name}`),
+  );
+  const named = files.filter(
+    (file) =>
+      /(^|[/-])sides?[-.]/.test(file) ||
+      (file.endsWith('.ts') && /Sides?(?![a-z])/.test(readFileSync(join(ROOT, file), 'utf8'))),
+  );
+  expect(named).toEqual([]);
+});

@@ -134,12 +134,12 @@ export function simulatedGateway(name: string): Server {
 const TIMES = histogramOf(Array.from({ length: 400 }, (_, index) => 80 + index * 1.7));
 
 function evidence(epoch: number, looks: number): EvidenceReading {
-  const cells = (['legacy', 'candidate'] as const).flatMap((side) =>
+  const cells = (['legacy', 'candidate'] as const).flatMap((arm) =>
     ['large', 'small'].flatMap((model) =>
       (['plain', 'stream'] as const).map((shape) => ({
-        ...emptyCell({ side, kind: 'live', shape, model }),
-        attempts: (side === 'legacy' ? 9 : 1) * looks,
-        successes: (side === 'legacy' ? 9 : 1) * looks,
+        ...emptyCell({ side: arm, kind: 'live', shape, model }),
+        attempts: (arm === 'legacy' ? 9 : 1) * looks,
+        successes: (arm === 'legacy' ? 9 : 1) * looks,
         ...(shape === 'plain' ? { totalMs: TIMES } : { firstTokenMs: TIMES, interTokenMs: TIMES }),
         tokensIn: 100 * looks,
         tokensOut: 40 * looks,

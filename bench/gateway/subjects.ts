@@ -46,8 +46,8 @@ export async function startNginxSubject(
 ): Promise<{ subject: Subject; started: Started }> {
   const parts = (['plain', 'stream'] as const).map((kind) => {
     const [legacy, candidate] = providers[kind];
-    const upstream = (side: string, port: number) =>
-      `upstream ${kind}_${side} { server 127.0.0.1:${port}; keepalive 128; keepalive_requests 1000000000; }`;
+    const upstream = (provider: string, port: number) =>
+      `upstream ${kind}_${provider} { server 127.0.0.1:${port}; keepalive 128; keepalive_requests 1000000000; }`;
     return `${upstream('legacy', legacy)}
       ${upstream('candidate', candidate)}
       split_clients $request_id $${kind}_arm { 50% ${kind}_candidate; * ${kind}_legacy; }

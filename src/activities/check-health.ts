@@ -5,7 +5,7 @@ import type { RateLimits } from '../core/assessment/rate-limits';
 import { lowestLimits, missingRoom } from '../core/assessment/room-before-raise';
 import type { EvidenceCell } from '../core/evidence/evidence';
 import { nextPossible } from '../core/plan/rollout-hours';
-import type { Side } from '../core/routing/routing';
+import type { Arm } from '../core/routing/routing';
 import { DAY_MS, MINUTE_MS } from '../core/text/duration';
 import type { Ports, ProbeKind } from '../ports';
 import { asFailure } from './failures';
@@ -25,16 +25,18 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
     }
     const signal = Context.current().cancellationSignal;
     const kinds = probeKindsOf({ embeddings, features });
-    const probe = async (side: Side, kind: ProbeKind) => ({
-      side,
+    const probe = async (provider: Arm, kind: ProbeKind) => ({
+      provider,
       kind,
-      result: await ports.providers.probe(route, side, kind, { timeoutMs, signal }),
+      result: await ports.providers.probe(route, provider, kind, { timeoutMs, signal }),
     });
     try {
       const [probes, cells, reading] = await withHeartbeats(() =>
         Promise.all([
           Promise.all(
-            (['legacy', 'candidate'] as const).flatMap((side) => kinds.map((kind) => probe(side, kind))),
+            (['legacy', 'candidate'] as const).flatMap((provider) =>
+              kinds.map((kind) => probe(provider, kind)),
+            ),
           ),
           raise === undefined ? [] : liveCells(ports, route, raise, timeoutMs),
           identity?.declared === undefined
@@ -48,8 +50,8 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
       const failed = probes.filter(({ result }) => !result.ok);
       if (failed.length === 0) {
         const limits = lowestLimits(
-          probes.flatMap(({ side, result: { rateLimits } }) =>
-            side === 'candidate' && rateLimits !== undefined ? [rateLimits] : [],
+          probes.flatMap(({ provider, result: { rateLimits } }) =>
+            provider === 'candidate' && rateLimits !== undefined ? [rateLimits] : [],
           ),
         );
         const lacking = raise === undefined ? null : roomProblem(raise, cells, limits);
@@ -58,7 +60,9 @@ export function createCheckHealth(ports: Ports): (input: CheckHealthInput) => Pr
         const passed = `${probes.length} probes passed, the slowest in ${slowest} ms`;
         return { healthy: true, sentence: reading === null ? passed : `${passed}; ${reading.sentence}` };
       }
-      const sentence = failed.map(({ side, kind, result }) => `${side} ${kind}: ${result.error}`).join('; ');
+      const sentence = failed
+        .map(({ provider, kind, result }) => `${provider} ${kind}: ${result.error}`)
+        .join('; ');
       return { healthy: false, sentence };
     } catch (error) {
       throw asFailure(error);

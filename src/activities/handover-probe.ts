@@ -12,7 +12,7 @@ import {
   withNextTurn,
 } from '../core/assessment/handover-conversation';
 import type { Message, Reply } from '../core/assessment/question';
-import type { Side } from '../core/routing/routing';
+import type { Arm } from '../core/routing/routing';
 import type { Ports } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
@@ -26,8 +26,8 @@ export function createHandoverProbe(ports: Ports): (input: HandoverProbeInput) =
     const context = Context.current();
     const limits = { timeoutMs, signal: context.cancellationSignal };
     const done = [...((activityInfo().heartbeatDetails as HandoverDirection[] | undefined) ?? [])];
-    const ask: Ask = (side, messages, tools) =>
-      ports.providers.ask(route, side, handoverQuestion(messages, tools), limits);
+    const ask: Ask = (provider, messages, tools) =>
+      ports.providers.ask(route, provider, handoverQuestion(messages, tools), limits);
     try {
       await withHeartbeats(
         async () => {
@@ -47,10 +47,10 @@ export function createHandoverProbe(ports: Ports): (input: HandoverProbeInput) =
   };
 }
 
-type Ask = (side: Side, messages: readonly Message[], tools: boolean) => Promise<Reply>;
+type Ask = (provider: Arm, messages: readonly Message[], tools: boolean) => Promise<Reply>;
 
-async function probeDirection(ask: Ask, madeBy: Side): Promise<HandoverDirection> {
-  const other: Side = madeBy === 'legacy' ? 'candidate' : 'legacy';
+async function probeDirection(ask: Ask, madeBy: Arm): Promise<HandoverDirection> {
+  const other: Arm = madeBy === 'legacy' ? 'candidate' : 'legacy';
   const made = await opened(ask, madeBy);
   const base = { madeBy, added: [] as string[], acceptedPlain: null, error: null };
   if (!made.reply.ok) return { ...base, outcome: 'unknown', tools: false, error: made.reply.error };
@@ -80,7 +80,7 @@ async function probeDirection(ask: Ask, madeBy: Side): Promise<HandoverDirection
 }
 
 /** The first answer, with tools where the provider takes them. */
-async function opened(ask: Ask, madeBy: Side): Promise<{ readonly reply: Reply; readonly tools: boolean }> {
+async function opened(ask: Ask, madeBy: Arm): Promise<{ readonly reply: Reply; readonly tools: boolean }> {
   const reply = await ask(madeBy, openedConversation(), true);
   if (reply.ok || reply.failure !== 'status_4xx') return { reply, tools: true };
   return { reply: await ask(madeBy, openedConversation(), false), tools: false };

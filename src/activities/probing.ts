@@ -30,9 +30,9 @@ export function startProbing(
     while (!signal.aborted) {
       const kind = probeKindAfter(input.probePlan, record.candidate.probes);
       await Promise.all(
-        (['legacy', 'candidate'] as const).map(async (side) => {
-          const probe = await ports.providers.probe(input.route, side, kind, { timeoutMs, signal });
-          if (!signal.aborted) record = { ...record, [side]: withProbe(record[side], probe) };
+        (['legacy', 'candidate'] as const).map(async (provider) => {
+          const probe = await ports.providers.probe(input.route, provider, kind, { timeoutMs, signal });
+          if (!signal.aborted) record = { ...record, [provider]: withProbe(record[provider], probe) };
         }),
       );
       await ports.clock.sleep(intervalMs, signal);

@@ -45,11 +45,11 @@ export function createTrainingActivities(trainer: TrainerPort): TrainingActiviti
       return { ...checkpoint, ...memory, lastLoss, secondsPerStep, curve: curveOf(steps), saturation };
     },
     evaluateTraining: async ({ plan, settings, judged, against }) => {
-      const sides = [
+      const pair = [
         { checkpoint: judged.path, recipe: judged.settings.recipe },
         { checkpoint: against, recipe: 'bf16' },
       ];
-      const answer = await run(trainer, 'evaluate', { ...jobOf(plan, settings), sides });
+      const answer = await run(trainer, 'evaluate', { ...jobOf(plan, settings), sides: pair });
       if ('problem' in answer) return answer;
       const [losses = [], bf16 = []] = answer.result['losses'] as readonly (readonly number[])[];
       return comparePairs(losses, bf16, plan.gate);

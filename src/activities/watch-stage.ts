@@ -20,7 +20,7 @@ import {
 import type { IdentityStanding } from '../core/identity/identity-audit';
 import type { WindowResult } from '../core/migration/events';
 import { driftKey } from '../core/routing/drift';
-import { leaseOverAfterMs, type Side } from '../core/routing/routing';
+import { type Arm, leaseOverAfterMs } from '../core/routing/routing';
 import type { Ports, StageTelemetry } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
@@ -243,9 +243,9 @@ function judge(
   probed: Pick<GateInput, 'probes' | 'identity' | 'servedModel'>,
 ): GateVerdict {
   const { stage, record, baseline } = input;
-  const live = (side: Side) =>
+  const live = (arm: Arm) =>
     window.delta.cells.reduce(
-      (sum, cell) => sum + (cell.side === side && cell.kind === 'live' ? cell.attempts - cell.aborted : 0),
+      (sum, cell) => sum + (cell.side === arm && cell.kind === 'live' ? cell.attempts - cell.aborted : 0),
       0,
     );
   return judgeStage(stage, record.epoch, {

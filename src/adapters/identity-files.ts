@@ -9,7 +9,7 @@ import { parseReference } from '../core/identity/identity-reference-schema';
 import { fileProblem } from '../core/text/file-problem';
 import type { IdentityPort } from '../ports';
 import { askIdentity } from './openai/identity-question';
-import { bodyOfSide, configuredRoute, modelOfRoute, providerClient } from './openai/provider-client';
+import { bodyForProvider, configuredRoute, modelOfRoute, providerClient } from './openai/provider-client';
 import { providerInquiry } from './openai/provider-inquiry';
 
 export interface IdentityOptions {
@@ -85,7 +85,7 @@ function placeOf(
     return {
       name: route.candidate,
       model: modelOfRoute(route, 'candidate', sold.model),
-      fitted: (body) => bodyOfSide(route, 'candidate', { model: sold.model, purpose: 'chat' }, body),
+      fitted: (body) => bodyForProvider(route, 'candidate', { model: sold.model, purpose: 'chat' }, body),
     };
   }
   const { provider: name, model } = sold;

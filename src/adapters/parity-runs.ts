@@ -5,7 +5,7 @@ import type { Rates } from '../core/assessment/prices';
 import type { Question } from '../core/assessment/question';
 import type { Configuration, RouteConfiguration } from '../core/configuration/configuration-schema';
 import { InvalidDocument } from '../core/configuration/schema-parts';
-import type { Side } from '../core/routing/routing';
+import type { Arm } from '../core/routing/routing';
 import { fileProblem } from '../core/text/file-problem';
 import { type AnswerJournal, openAnswerJournal, setAnswersAside } from '../parity/answer-journal';
 import { type GoldenPrompt, readGoldenPrompts } from '../parity/golden-prompt';
@@ -13,7 +13,7 @@ import { runParity } from '../parity/run-parity';
 import { SchemaChecks } from '../parity/schema-checks';
 import type { ParityPort, ParityRequest, ProviderPort } from '../ports';
 import { ratesOfModel } from './model-rates';
-import { configuredRoute, modelOfSide } from './openai/provider-client';
+import { configuredRoute, modelAtProvider } from './openai/provider-client';
 import { systemClock } from './system-clock';
 
 /** Where parity runs keep their files. */
@@ -72,9 +72,9 @@ async function runWith(
       signal,
       report,
       ratesOf,
-      ask: (side, question) =>
-        providers.ask(request.route, side, question, { timeoutMs: request.timeoutMs, signal }),
-      identityOf: (side, question) => identityOf(configuration, route, side, question),
+      ask: (provider, question) =>
+        providers.ask(request.route, provider, question, { timeoutMs: request.timeoutMs, signal }),
+      identityOf: (provider, question) => identityOf(configuration, route, provider, question),
       sleep: systemClock.sleep,
       now: () => new Date(),
     });
@@ -124,17 +124,17 @@ function checkModels(prompts: readonly GoldenPrompt[], route: RouteConfiguration
   );
 }
 
-type RatesOf = (side: Side, question: Question) => Rates | null;
+type RatesOf = (provider: Arm, question: Question) => Rates | null;
 
 /** The configuration's prices, else list prices of whoever names the model. */
 function pricesOf(configuration: Configuration, route: RouteConfiguration): RatesOf {
   const known = new Map<string, Rates | null>();
-  return (side, question) => {
-    const { name: model } = modelOfSide(route, side, question);
-    const key = `${side} ${model}`;
+  return (provider, question) => {
+    const { name: model } = modelAtProvider(route, provider, question);
+    const key = `${provider} ${model}`;
     let rates = known.get(key);
     if (rates === undefined) {
-      rates = ratesOfModel(configuration, route[side], model);
+      rates = ratesOfModel(configuration, route[provider], model);
       known.set(key, rates);
     }
     return rates;
@@ -144,9 +144,10 @@ function pricesOf(configuration: Configuration, route: RouteConfiguration): Rate
 function checkPrices(prompts: readonly GoldenPrompt[], ratesOf: RatesOf, route: RouteConfiguration): void {
   const missing = new Map<string, { provider: string; model: string }>();
   for (const { question } of prompts) {
-    for (const side of ['legacy', 'candidate'] as const) {
-      const { name: model } = modelOfSide(route, side, question);
-      if (ratesOf(side, question) === null) missing.set(`${side} ${model}`, { provider: route[side], model });
+    for (const provider of ['legacy', 'candidate'] as const) {
+      const { name: model } = modelAtProvider(route, provider, question);
+      if (ratesOf(provider, question) === null)
+        missing.set(`${provider} ${model}`, { provider: route[provider], model });
     }
   }
   if (missing.size === 0) return;
@@ -162,9 +163,9 @@ function checkPrices(prompts: readonly GoldenPrompt[], ratesOf: RatesOf, route: 
 function identityOf(
   configuration: Configuration,
   route: RouteConfiguration,
-  side: Side,
+  provider: Arm,
   question: Question,
 ): string {
-  const { baseUrl, query } = configuration.providers[route[side]] ?? {};
-  return JSON.stringify([baseUrl, query, modelOfSide(route, side, question)]);
+  const { baseUrl, query } = configuration.providers[route[provider]] ?? {};
+  return JSON.stringify([baseUrl, query, modelAtProvider(route, provider, question)]);
 }

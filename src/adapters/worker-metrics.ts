@@ -300,15 +300,15 @@ export class WorkerMetrics implements TelemetryPort {
       { labels: { side: 'legacy' }, value: verdict.requests.legacy },
       { labels: { side: 'candidate' }, value: verdict.requests.candidate },
     ]);
-    const sides = ['legacy', 'candidate'] as const;
+    const arms = ['legacy', 'candidate'] as const;
     gauge(
       'cutover_migration_broken_answers_ratio',
       'Part of the checked answers that broke their contract, as judged.',
       ['side'],
       ({ verdict }) =>
-        sides.flatMap((side) => {
-          const value = answersIn(verdict)?.[side] ?? null;
-          return value === null ? [] : [{ labels: { side }, value }];
+        arms.flatMap((arm) => {
+          const value = answersIn(verdict)?.[arm] ?? null;
+          return value === null ? [] : [{ labels: { side: arm }, value }];
         }),
     );
     gauge(
@@ -317,7 +317,7 @@ export class WorkerMetrics implements TelemetryPort {
       ['side', 'class'],
       ({ verdict }) =>
         (answersIn(verdict)?.breaches ?? []).flatMap((breach) =>
-          sides.map((side) => ({ labels: { side, class: breach.class }, value: breach[side] })),
+          arms.map((arm) => ({ labels: { side: arm, class: breach.class }, value: breach[arm] })),
         ),
     );
     gauge(
@@ -327,9 +327,12 @@ export class WorkerMetrics implements TelemetryPort {
       ({ verdict }) => {
         const answers = answersIn(verdict);
         if (answers === null) return [];
-        return sides.map((side) => {
-          const unchecked = answers.unchecked?.[side] ?? 0;
-          return { labels: { side }, value: unchecked === 0 ? 0 : unchecked / (unchecked + answers.n[side]) };
+        return arms.map((arm) => {
+          const unchecked = answers.unchecked?.[arm] ?? 0;
+          return {
+            labels: { side: arm },
+            value: unchecked === 0 ? 0 : unchecked / (unchecked + answers.n[arm]),
+          };
         });
       },
     );

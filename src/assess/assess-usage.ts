@@ -175,7 +175,7 @@ function thresholdsOf(
   return [...new Set(all)].sort((a, b) => a - b);
 }
 
-/** Requests that a p50 is measured by: as many as the assess stage sends probes to each side. */
+/** Requests that a p50 is measured by: as many as the assess stage sends probes to each provider. */
 const PINGS = 30;
 
 type Asked = Pick<

@@ -164,9 +164,9 @@ export function costChart({ byMonth, legacy, candidate }: Projection): string {
   const marks = groups.flatMap(({ name, values, ranges }, group) => {
     const centre = MARGIN.left + (group + 0.5) * step;
     return [
-      ...values.flatMap((usd, side) => {
-        const x = centre + (side === 0 ? -width - 2 : 2);
-        const range = ranges?.[side];
+      ...values.flatMap((usd, index) => {
+        const x = centre + (index === 0 ? -width - 2 : 2);
+        const range = ranges?.[index];
         const middle = x + width / 2;
         return [
           bar(
@@ -174,8 +174,8 @@ export function costChart({ byMonth, legacy, candidate }: Projection): string {
             y(usd),
             width,
             PLOT.height - (y(usd) - MARGIN.top),
-            colour(side),
-            `${name} ${side === 0 ? 'legacy' : 'candidate'}: ${dollars(usd)}`,
+            colour(index),
+            `${name} ${index === 0 ? 'legacy' : 'candidate'}: ${dollars(usd)}`,
           ),
           ...(range === undefined || range.lowUsd === range.highUsd
             ? []

@@ -73,12 +73,12 @@ export function probeCost(
   { probed }: Pick<MigrationTraffic, 'probed'>,
   { probes }: Pick<MigrationEffort, 'probes'>,
 ): EffortCost {
-  const side = (rates: Rates) =>
+  const costAt = (rates: Rates) =>
     probes.reduce((sum, { kind, count }) => sum + count * costOf(rates, probeTokens(kind)), 0);
   const count = probes.reduce((sum, each) => sum + each.count, 0);
   return {
     item: 'probes',
-    usd: probed === null ? null : side(probed.legacy) + side(probed.candidate),
+    usd: probed === null ? null : costAt(probed.legacy) + costAt(probed.candidate),
     how: `${whole(count)} to each provider: ${probes.map(({ kind }) => kind).join(', ')}`,
   };
 }

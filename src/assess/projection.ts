@@ -13,8 +13,8 @@ const MONTH_DAYS = 30;
 /** What less usage than this comes to in a month is more guessed than known. */
 export const WEEK_DAYS = 7;
 
-/** One side of the projection. */
-export interface SideCost {
+/** The usage at one provider's prices. */
+export interface ProviderCost {
   /** Provider whose prices hold; null when any price book entry for the model may. */
   readonly provider: string | null;
   /** For 30 days. */
@@ -25,8 +25,8 @@ export interface SideCost {
 /** The same usage at both providers' prices. */
 export interface Projection {
   readonly days: number;
-  readonly legacy: SideCost;
-  readonly candidate: SideCost;
+  readonly legacy: ProviderCost;
+  readonly candidate: ProviderCost;
   /** Calendar months (UTC) of the window as they were, not scaled. */
   readonly byMonth: readonly {
     readonly month: string;
@@ -73,8 +73,8 @@ export function projectCosts(
   const scale = MONTH_DAYS / analysis.window.days;
   const ratios = question.tokenRatios ?? UNMEASURED;
   const coldPart = Math.min(1, question.warmUpDays / MONTH_DAYS);
-  const legacy = new SideSums();
-  const candidate = new SideSums();
+  const legacy = new ProviderSums();
+  const candidate = new ProviderSums();
   const mapping = new Map<string, string>();
   for (const cell of cells) {
     const tokens = tokensOf(cell);
@@ -105,16 +105,16 @@ export function projectCosts(
       }),
     );
   }
-  const sides = {
-    legacy: legacy.side(question.legacyProvider, scale),
-    candidate: candidate.side(question.candidateProvider, scale),
+  const costs = {
+    legacy: legacy.costAt(question.legacyProvider, scale),
+    candidate: candidate.costAt(question.candidateProvider, scale),
   };
   const saving = {
-    usd: sides.legacy.monthly.usd - sides.candidate.monthly.usd,
-    lowUsd: sides.legacy.monthly.lowUsd - sides.candidate.monthly.highUsd,
-    highUsd: sides.legacy.monthly.highUsd - sides.candidate.monthly.lowUsd,
+    usd: costs.legacy.monthly.usd - costs.candidate.monthly.usd,
+    lowUsd: costs.legacy.monthly.lowUsd - costs.candidate.monthly.highUsd,
+    highUsd: costs.legacy.monthly.highUsd - costs.candidate.monthly.lowUsd,
   };
-  const base = sides.legacy.monthly.usd;
+  const base = costs.legacy.monthly.usd;
   const savingPercent =
     base > 0
       ? {
@@ -125,7 +125,7 @@ export function projectCosts(
       : null;
   return {
     days: analysis.window.days,
-    ...sides,
+    ...costs,
     byMonth: [...legacy.months]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([month, usd]) => ({
@@ -142,7 +142,7 @@ export function projectCosts(
   };
 }
 
-class SideSums {
+class ProviderSums {
   private readonly models = new Map<string, CostRange>();
   readonly months = new Map<string, number>();
 
@@ -152,7 +152,7 @@ class SideSums {
     this.months.set(month, (this.months.get(month) ?? 0) + cost.usd);
   }
 
-  side(provider: string | null, scale: number): SideCost {
+  costAt(provider: string | null, scale: number): ProviderCost {
     const byModel = [...this.models]
       .map(([model, cost]) => ({ model, monthly: times(cost, scale) }))
       .sort((a, b) => b.monthly.usd - a.monthly.usd);

@@ -63,10 +63,10 @@ export function startLoad(options: OpenLoopOptions): Load {
     const startMs = performance.now();
     try {
       const headers = await ask(clientOf(clients, gateway), options.model, { stream, usesTool, question });
-      const side = headers.get('x-cutover-provider') === options.candidate ? 'candidate' : 'legacy';
-      counts[side] += 1;
+      const provider = headers.get('x-cutover-provider') === options.candidate ? 'candidate' : 'legacy';
+      counts[provider] += 1;
       if (headers.has('x-cutover-failover')) counts.failovers += 1;
-      const kept = latencies[side];
+      const kept = latencies[provider];
       kept.push(performance.now() - startMs);
       if (kept.length > REMEMBERED) kept.shift();
     } catch (error) {

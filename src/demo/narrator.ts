@@ -6,8 +6,8 @@ import type { LoadCounts } from './load';
 export function liveLine(elapsedMs: number, status: MigrationStatus, counts: LoadCounts): string {
   const { verdict } = status;
   const measured = status.observedShare === null ? '-' : formatShare(status.observedShare);
-  const failed = (side: 'legacy' | 'candidate') =>
-    verdict?.metrics.find(({ metric }) => metric === 'errors')?.[side] ?? null;
+  const failed = (arm: 'legacy' | 'candidate') =>
+    verdict?.metrics.find(({ metric }) => metric === 'errors')?.[arm] ?? null;
   const rate = (value: number | null) => (value === null ? '-' : `${(value * 100).toFixed(1)}%`);
   const ms = (value: number | null) => (value === null ? '-' : String(Math.round(value)));
   const state = status.paused === null ? status.phase : `${status.phase}, paused`;

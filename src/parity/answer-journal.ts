@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { lock } from 'proper-lockfile';
 import type { Reply } from '../core/assessment/question';
 import { InvalidDocument } from '../core/configuration/schema-parts';
-import type { Side } from '../core/routing/routing';
+import type { Arm } from '../core/routing/routing';
 import { fileProblem } from '../core/text/file-problem';
 import { parsedJson } from '../core/text/json-object';
 
@@ -21,7 +21,8 @@ export interface RecordedCall {
   readonly key: string;
   /** For a person who reads the file. */
   readonly id: string;
-  readonly side: Side;
+  /** Who was asked; files of earlier releases call it so. */
+  readonly side: Arm;
   /** 1, or 2 for legacy's second answer. */
   readonly draw: number;
   readonly reply: Reply;

@@ -3,7 +3,7 @@ import type { ParityReport, ParityStanding } from '../core/assessment/parity-rep
 import type { Rates } from '../core/assessment/prices';
 import type { Question, Reply } from '../core/assessment/question';
 import type { ParityMargins } from '../core/plan/plan';
-import type { Side } from '../core/routing/routing';
+import type { Arm } from '../core/routing/routing';
 import type { AnswerJournal, RecordedCall } from './answer-journal';
 import { validityOf } from './answer-validity';
 import { compareReplies, type PromptComparison } from './compare-answers';
@@ -28,11 +28,11 @@ export interface ParityRun {
   readonly standing: ParityStanding | null;
   readonly signal: AbortSignal;
   readonly schemas: Pick<SchemaChecks, 'check'>;
-  ask(side: Side, question: Question): Promise<Reply>;
+  ask(provider: Arm, question: Question): Promise<Reply>;
   /** Who answers a question and how it is asked, so that another provider's answers are not taken for these. */
-  identityOf(side: Side, question: Question): string;
+  identityOf(provider: Arm, question: Question): string;
   /** Prices in dollars; null where none are known. */
-  ratesOf(side: Side, question: Question): Rates | null;
+  ratesOf(provider: Arm, question: Question): Rates | null;
   sleep(durationMs: number, signal: AbortSignal): Promise<void>;
   /** Wall clock. */
   now(): Date;
@@ -41,9 +41,9 @@ export interface ParityRun {
 
 /** The three calls of a prompt; legacy against itself is the noise floor. */
 const CALLS = [
-  { name: 'first', side: 'legacy', draw: 1 },
-  { name: 'candidate', side: 'candidate', draw: 1 },
-  { name: 'second', side: 'legacy', draw: 2 },
+  { name: 'first', provider: 'legacy', draw: 1 },
+  { name: 'candidate', provider: 'candidate', draw: 1 },
+  { name: 'second', provider: 'legacy', draw: 2 },
 ] as const;
 
 /**
@@ -55,8 +55,8 @@ export async function runParity(run: ParityRun): Promise<ParityReport> {
   const start = standingAtStart(run);
   const progress = { standing: start.standing, stopped: null as string | null };
   const spending = new Spending(run.maxCostUsd, start.standing.costUsd);
-  // Sides that have answered once: from then on a broken connection is an answer's failure, not an absent provider.
-  const reached = new Set<Side>();
+  // Providers that have answered once: from then on a broken connection is an answer's failure, not an absent provider.
+  const reached = new Set<Arm>();
   const hints = new HistoryHints();
   const open = prompts.map((_, index) => index).filter((index) => !start.done.has(index));
   const takeOne = async (): Promise<void> => {
@@ -92,7 +92,7 @@ export async function runParity(run: ParityRun): Promise<ParityReport> {
 interface Looking {
   readonly hints: HistoryHints;
   readonly spending: Spending;
-  readonly reached: Set<Side>;
+  readonly reached: Set<Arm>;
 }
 
 /** How many more questions were asked. */
@@ -102,8 +102,8 @@ async function lookForHints(
   { first, candidate }: Asked['replies'],
   { hints, spending, reached }: Looking,
 ): Promise<number> {
-  const askAgain = async (side: Side, question: Question) => {
-    const asked = await askOnce(run, { ...prompt, question }, { side, draw: 1 }, { spending, reached });
+  const askAgain = async (provider: Arm, question: Question) => {
+    const asked = await askOnce(run, { ...prompt, question }, { provider, draw: 1 }, { spending, reached });
     return 'stopped' in asked ? null : asked.reply;
   };
   const ofLegacy = await hints.look('legacy', prompt.question, first, askAgain);
@@ -140,7 +140,7 @@ async function askAll(
   run: ParityRun,
   prompt: GoldenPrompt,
   spending: Spending,
-  reached: Set<Side>,
+  reached: Set<Arm>,
 ): Promise<Asked | { readonly stopped: string }> {
   const replies: Partial<Asked['replies']> = {};
   for (const call of CALLS) {
@@ -155,47 +155,58 @@ async function askAll(
 async function askOnce(
   run: ParityRun,
   prompt: GoldenPrompt,
-  { side, draw }: { readonly side: Side; readonly draw: number },
+  { provider, draw }: { readonly provider: Arm; readonly draw: number },
   { spending, reached }: Omit<Looking, 'hints'>,
 ): Promise<{ readonly reply: Reply } | { readonly stopped: string }> {
-  const key = keyOf(run, prompt, { side, draw });
+  const key = keyOf(run, prompt, { provider, draw });
   const held = run.journal.find(key);
   if (held !== null) {
     spending.add(held.costUsd);
     return { reply: held.reply };
   }
-  const rates = run.ratesOf(side, prompt.question);
+  const rates = run.ratesOf(provider, prompt.question);
   const most = mostCostOf(rates, prompt.question);
   if (!spending.reserve(most)) {
     const spent = spending.spentUsd.toFixed(4);
     return { stopped: `stopped at ${spent} of ${run.maxCostUsd} USD: raise the cap to send the rest` };
   }
-  const reply = await askPatiently(run, side, prompt.question);
+  const reply = await askPatiently(run, provider, prompt.question);
   const costUsd = costOfReply(rates, prompt.question, reply);
   spending.settle(most, costUsd);
   if (isLasting(reply)) {
     const at = run.now().toISOString();
-    run.journal.append({ key, id: prompt.id, side, draw, reply, costUsd, at } satisfies RecordedCall);
+    run.journal.append({
+      key,
+      id: prompt.id,
+      side: provider,
+      draw,
+      reply,
+      costUsd,
+      at,
+    } satisfies RecordedCall);
   }
   run.signal.throwIfAborted();
-  if (!reply.ok && (reply.failure === 'status_auth' || (reply.failure === 'connect' && !reached.has(side)))) {
-    return { stopped: `stopped: ${side} cannot be used (${reply.error})` };
+  if (
+    !reply.ok &&
+    (reply.failure === 'status_auth' || (reply.failure === 'connect' && !reached.has(provider)))
+  ) {
+    return { stopped: `stopped: ${provider} cannot be used (${reply.error})` };
   }
-  if (reply.ok) reached.add(side);
+  if (reply.ok) reached.add(provider);
   return { reply };
 }
 
 const RETRY_AFTER_MS = [1_000, 4_000];
 
 /** What cost nothing is tried again: a provider out of breath says nothing about its answers. */
-async function askPatiently(run: ParityRun, side: Side, question: Question): Promise<Reply> {
+async function askPatiently(run: ParityRun, provider: Arm, question: Question): Promise<Reply> {
   for (const waitMs of RETRY_AFTER_MS) {
-    const reply = await run.ask(side, question);
+    const reply = await run.ask(provider, question);
     if (reply.ok || !['status_429', 'status_5xx', 'connect'].includes(reply.failure)) return reply;
     await run.sleep(waitMs, run.signal);
     run.signal.throwIfAborted();
   }
-  return run.ask(side, question);
+  return run.ask(provider, question);
 }
 
 /** Whether asking again would bring the same; whatever else failed is asked again by the next run. */
@@ -203,8 +214,8 @@ function isLasting(reply: Reply): boolean {
   return reply.ok || reply.failure === 'status_4xx';
 }
 
-function keyOf(run: ParityRun, { question }: GoldenPrompt, call: { side: Side; draw: number }): string {
-  return sha256([question, run.identityOf(call.side, question), call.side, call.draw]);
+function keyOf(run: ParityRun, { question }: GoldenPrompt, call: { provider: Arm; draw: number }): string {
+  return sha256([question, run.identityOf(call.provider, question), call.provider, call.draw]);
 }
 
 const DIFFERING_TOLD = 20;

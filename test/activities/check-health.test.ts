@@ -53,8 +53,8 @@ it('raises nothing to a candidate whose server states another model than the dec
 });
 
 describe('before a raise', () => {
-  const cell = (side: string, attempts: number, failures: object = {}, kind = 'live') => ({
-    ...{ side, kind, attempts, failures },
+  const cell = (arm: string, attempts: number, failures: object = {}, kind = 'live') => ({
+    ...{ side: arm, kind, attempts, failures },
     // 100 tokens in and 20 out per request.
     ...{ tokensIn: 100 * attempts, tokensCached: 0, tokensOut: 20 * attempts },
   });
@@ -62,12 +62,12 @@ describe('before a raise', () => {
   const world = (limit: number | null, cells: readonly object[], tokens: number | null = null) =>
     ({
       providers: {
-        probe: async (_route: string, side: string) => ({
+        probe: async (_route: string, provider: string) => ({
           ...{ ok: true, latencyMs: 5 },
           // Legacy's limits are no matter here.
           rateLimits: {
-            requestsPerMinute: side === 'candidate' ? limit : 1,
-            tokensPerMinute: side === 'candidate' ? tokens : 1,
+            requestsPerMinute: provider === 'candidate' ? limit : 1,
+            tokensPerMinute: provider === 'candidate' ? tokens : 1,
           },
         }),
       },

@@ -97,8 +97,8 @@ describe('several gateways behind one name', () => {
     const pushed = await pushAll(replicas.admin, roster, 0.5, 1);
     expect(pushed.map((answer) => ok(answer).confirmed)).toEqual([true, true, true]);
     for (let index = 0; index < 100; index += 1) {
-      const sides = replicas.gateways.map(({ state }) => state.draw(`key-${index}`, '').side);
-      expect(new Set(sides).size).toBe(1);
+      const arms = replicas.gateways.map(({ state }) => state.draw(`key-${index}`, '').arm);
+      expect(new Set(arms).size).toBe(1);
     }
     for (const { route } of replicas.gateways) route.evidence.record(observation({ totalMs: 10 }));
     const readings = await Promise.all(

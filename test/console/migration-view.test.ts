@@ -1,8 +1,8 @@
+import { armsLines } from '../../src/console/terminal/arms-table';
 import { clockLines } from '../../src/console/terminal/clock-lines';
 import { ASCII } from '../../src/console/terminal/frame-options';
-import { sidesLines } from '../../src/console/terminal/sides-table';
+import type { ArmsView } from '../../src/console/view/arm-view';
 import { orderView } from '../../src/console/view/order';
-import type { SidesView } from '../../src/console/view/side-view';
 import { endedStatus, statusOf } from '../../src/core/migration/status';
 import { histogramOf } from '../../src/core/statistics/histogram';
 import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migrations/migration-sighting';
@@ -96,9 +96,9 @@ describe('providers side by side', () => {
 
   it('say which answers broke their contract, and how many were not checked', () => {
     const world = inCanary();
-    const answered = (side: 'legacy' | 'candidate', breaches: object) =>
+    const answered = (arm: 'legacy' | 'candidate', breaches: object) =>
       aCell({
-        ...{ side, attempts: 100, successes: 100 },
+        ...{ side: arm, attempts: 100, successes: 100 },
         answers: { checked: 80, unchecked: 20, breaches, ends: {} },
       });
     const cells = [answered('legacy', {}), answered('candidate', { cut: 1, tool_schema: 3 })];
@@ -141,8 +141,8 @@ describe('providers side by side', () => {
       candidate: { requests: 0 },
       cohort: { side: { requests: 40, errorRate: 0.05 } },
     });
-    const text = (shown: SidesView) =>
-      sidesLines(shown, { legacy: 'old-llm', candidate: 'new-llm' }, 80, '~').map((line) =>
+    const text = (shown: ArmsView) =>
+      armsLines(shown, { legacy: 'old-llm', candidate: 'new-llm' }, 80, '~').map((line) =>
         line.map((part) => part.text).join(''),
       );
     expect(text(sides)).toContain('teams search, ads, in neither arm: 20 requests, 10% errors');

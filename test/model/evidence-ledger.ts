@@ -2,10 +2,10 @@ import { cohortCounts, NO_COHORT } from '../../src/core/evidence/stage-cohort';
 import type { StageEvidence } from '../../src/core/evidence/stage-evidence';
 import type { WindowResult } from '../../src/core/migration/events';
 import type { MigrationState } from '../../src/core/migration/migration-state';
-import type { Side } from '../../src/core/routing/routing';
+import type { Arm } from '../../src/core/routing/routing';
 
 /** A request's arm; of a cohort's, which is in none, what the candidate was sent. */
-export type Counted = Side | 'cohort';
+export type Counted = Arm | 'cohort';
 type Counts = Readonly<Record<Counted, number>>;
 
 const NOTHING: Counts = { legacy: 0, candidate: 0, cohort: 0 };
@@ -24,10 +24,10 @@ export class EvidenceLedger {
   /** Gateways that were restarted between two windows. */
   restarts = 0;
 
-  counted(incarnation: string, epoch: number, side: Counted): void {
+  counted(incarnation: string, epoch: number, arm: Counted): void {
     const key = `${incarnation}:${epoch}`;
     const before = this.#counts.get(key) ?? NOTHING;
-    this.#counts.set(key, { ...before, [side]: before[side] + 1 });
+    this.#counts.set(key, { ...before, [arm]: before[arm] + 1 });
   }
 
   /** A gateway gave out a cursor: what lies before it is read. */

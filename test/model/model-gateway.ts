@@ -1,4 +1,4 @@
-import type { Side } from '../../src/core/routing/routing';
+import type { Arm } from '../../src/core/routing/routing';
 import { EvidenceStore } from '../../src/gateway/evidence/evidence-store';
 import type { CandidatePermit } from '../../src/gateway/routing/candidate-permits';
 import { RouteState } from '../../src/gateway/routing/route-state';
@@ -13,7 +13,7 @@ const DRAIN_MS = 20_000;
 
 /** What a provider does with requests, the same for every gateway. */
 export interface Providers {
-  readonly answering: Record<Side, boolean>;
+  readonly answering: Record<Arm, boolean>;
 }
 
 /** A request that was drawn for the candidate. */
@@ -40,7 +40,7 @@ interface Process {
  */
 export class ModelGateway {
   readonly disk = new ModelDisk();
-  settled: Side = 'legacy';
+  settled: Arm = 'legacy';
   /** Stopped as by SIGSTOP: it takes requests and answers none, until it goes on. */
   isStopped = false;
   /** It never comes back, though the configuration may still name it. */
@@ -143,14 +143,14 @@ export class ModelGateway {
     // Every other caller is of the team that a plan may serve alone.
     const isMember = process.drawn % 2 === 0;
     const id = `${process.incarnation} ${process.drawn}`;
-    const { side, epoch, cohort = false } = state.draw(null, id, false, 'unused', isMember);
-    if (side === 'candidate') {
+    const { arm, epoch, cohort = false } = state.draw(null, id, false, 'unused', isMember);
+    if (arm === 'candidate') {
       const held = { permit: state.permit(epoch), epoch, isMember, ofCohort: cohort };
       if (holdBack && process.slow.length < 2) process.slow.push(held);
       else this.#send(process, held);
       return;
     }
-    this.#count(evidence, side, epoch, false);
+    this.#count(evidence, arm, epoch, false);
   }
 
   /** Sends what was held back; a permit that is refused is nobody's failure and counted nowhere. */
@@ -174,14 +174,14 @@ export class ModelGateway {
     this.#count(evidence, 'candidate', epoch, ofCohort);
   }
 
-  #count(evidence: EvidenceStore, side: Side, epoch: number, ofCohort: boolean): void {
+  #count(evidence: EvidenceStore, arm: Arm, epoch: number, ofCohort: boolean): void {
     evidence.record({
       epoch,
-      side,
+      side: arm,
       kind: ofCohort ? 'cohort' : 'live',
       shape: 'plain',
       model: 'm',
-      outcome: this.world.providers.answering[side] ? 'success' : 'status_5xx',
+      outcome: this.world.providers.answering[arm] ? 'success' : 'status_5xx',
       retry: false,
       totalMs: 100,
       firstTokenMs: null,
@@ -193,6 +193,6 @@ export class ModelGateway {
       bucket: null,
       answer: null,
     });
-    this.world.ledger.counted(this.process?.incarnation ?? '', epoch, ofCohort ? 'cohort' : side);
+    this.world.ledger.counted(this.process?.incarnation ?? '', epoch, ofCohort ? 'cohort' : arm);
   }
 }

@@ -84,10 +84,10 @@ export class ModelWorker {
     readonly hanging: { readonly probes: boolean };
   }): ProviderPort {
     return {
-      probe: async (_route, side, kind, { timeoutMs, signal }) => {
+      probe: async (_route, provider, kind, { timeoutMs, signal }) => {
         if (hanging.probes) await untilAborted(time.wait(timeoutMs), signal);
         await this.running();
-        const ok = providers.answering[side] && !hanging.probes;
+        const ok = providers.answering[provider] && !hanging.probes;
         const error = ok ? null : 'status_5xx';
         return { kind, ok, latencyMs: 40, firstTokenMs: null, error, models: ok ? ['m'] : null };
       },

@@ -5,7 +5,7 @@ import { initialState, type MigrationState } from '../../src/core/migration/migr
 import { type Plan, stageKind } from '../../src/core/plan/plan';
 import { planSchema } from '../../src/core/plan/plan-schema';
 import { driftsOf, isKilled } from '../../src/core/routing/drift';
-import type { Side } from '../../src/core/routing/routing';
+import type { Arm } from '../../src/core/routing/routing';
 import type { StoredState } from '../../src/gateway/routing/record-file';
 import { LawKeeper } from '../support/migrations/migration-laws';
 import { countsOf, EvidenceLedger } from './evidence-ledger';
@@ -91,7 +91,7 @@ export class ModelledWorld {
   readonly time = new VirtualTime();
   readonly truth = new GroundTruth(() => this.time.nowMs);
   readonly ledger = new EvidenceLedger();
-  readonly providers = { answering: { legacy: true, candidate: true } as Record<Side, boolean> };
+  readonly providers = { answering: { legacy: true, candidate: true } as Record<Arm, boolean> };
   readonly hanging = { probes: false };
   readonly gateways: ModelGateway[] = [];
   readonly workers: ModelWorker[] = [];

@@ -54,8 +54,8 @@ it('calls equal answers worse in at most alpha of runs that look after every pai
 it('takes the pairs of a parity run from its golden prompts and its answers', () => {
   const question = { kind: 'chat', messages: [{ role: 'user', content: 'Hello?' }] };
   const prompts = ['one', 'two'].map((id) => ({ id, question })) as unknown as GoldenPrompt[];
-  const call = (id: string, side: string, text: string, draw = 1) =>
-    JSON.stringify({ id, side, draw, reply: { ok: true, answer: { kind: 'chat', text } } });
+  const call = (id: string, provider: string, text: string, draw = 1) =>
+    JSON.stringify({ id, side: provider, draw, reply: { ok: true, answer: { kind: 'chat', text } } });
   const journal = [
     call('one', 'legacy', 'Hi'),
     call('one', 'legacy', 'Hi again', 2),

@@ -9,7 +9,7 @@ import { keyReferenceOf } from '../../core/configuration/provider-schema';
 import { followRules, type RequestRules } from '../../core/configuration/request-rules';
 import { InvalidDocument } from '../../core/configuration/schema-parts';
 import type { FailureClass } from '../../core/evidence/evidence';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { guardedFetch } from '../../guarded-fetch';
 import { messagesFetch } from '../anthropic/messages-fetch';
 
@@ -87,37 +87,37 @@ interface Asked {
   readonly purpose: Purpose;
 }
 
-interface ModelOfSide {
+interface ProviderModel {
   readonly name: string;
   readonly parameters: RequestRules | null;
 }
 
-/** A request's body as one side gets it: its model, and what the gateway renames, drops and sets for it. */
-export function bodyOfSide<T extends object>(
+/** A request's body as one provider gets it: its model, and what the gateway renames, drops and sets for it. */
+export function bodyForProvider<T extends object>(
   route: RouteConfiguration,
-  side: Side,
+  provider: Arm,
   asked: Asked,
   body: T,
 ): T {
-  const { name, parameters } = sideOf(route, side, asked);
+  const { name, parameters } = providerModel(route, provider, asked);
   const ruled = parameters === null ? body : followRules(body, parameters);
   return { ...ruled, model: name } as T;
 }
 
-/** The model that a question is sent to, as that side names it, and how its parameters change on the way. */
-export function modelOfSide(route: RouteConfiguration, side: Side, question: Question): ModelOfSide {
-  return sideOf(route, side, { model: question.model, purpose: question.kind });
+/** The model that a question is sent to, as that provider names it, and how its parameters change on the way. */
+export function modelAtProvider(route: RouteConfiguration, provider: Arm, question: Question): ProviderModel {
+  return providerModel(route, provider, { model: question.model, purpose: question.kind });
 }
 
-/** The model that a chat is sent to, as a side names it; null for the first that the route maps. */
-export function modelOfRoute(route: RouteConfiguration, side: Side, model: string | null): string {
-  return sideOf(route, side, { model, purpose: 'chat' }).name;
+/** The model that a chat is sent to, as a provider names it; null for the first that the route maps. */
+export function modelOfRoute(route: RouteConfiguration, provider: Arm, model: string | null): string {
+  return providerModel(route, provider, { model, purpose: 'chat' }).name;
 }
 
-function sideOf(route: RouteConfiguration, side: Side, asked: Asked): ModelOfSide {
+function providerModel(route: RouteConfiguration, provider: Arm, asked: Asked): ProviderModel {
   const model = asked.model ?? mappedModel(route, asked.purpose);
   const mapping = Object.hasOwn(route.models, model) ? route.models[model] : undefined;
-  return side === 'legacy' || mapping === undefined
+  return provider === 'legacy' || mapping === undefined
     ? { name: model, parameters: mapping?.legacyParameters ?? null }
     : { name: mapping.candidate, parameters: mapping.parameters };
 }

@@ -8,9 +8,9 @@ import type {
   ProviderConfiguration,
   RouteConfiguration,
 } from '../../core/configuration/configuration-schema';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import type { ProbeKind, ProviderPort } from '../../ports';
-import { bodyOfSide, configuredRoute, failureText, Malformed, providerClient } from './provider-client';
+import { bodyForProvider, configuredRoute, failureText, Malformed, providerClient } from './provider-client';
 import { askProvider, type OwnParameter } from './provider-question';
 
 export interface ProviderProbesOptions {
@@ -32,21 +32,25 @@ export function createProviderProbes(options: ProviderProbesOptions): ProviderPo
     refusals.set(provider, known);
     return known;
   };
-  const clientOf = (route: RouteConfiguration, side: Side, timeoutMs: number) =>
-    providerClient(configuration.providers[route[side]] as ProviderConfiguration, resolveSecret, timeoutMs);
+  const clientOf = (route: RouteConfiguration, provider: Arm, timeoutMs: number) =>
+    providerClient(
+      configuration.providers[route[provider]] as ProviderConfiguration,
+      resolveSecret,
+      timeoutMs,
+    );
   return {
     models: (name) =>
       Object.entries(routeOf(name).models).map(([legacy, { candidate }]) => ({ legacy, candidate })),
-    async probe(name, side, kind, limits) {
+    async probe(name, provider, kind, limits) {
       const route = routeOf(name);
-      const client = clientOf(route, side, limits.timeoutMs);
+      const client = clientOf(route, provider, limits.timeoutMs);
       const startMs = now();
       try {
         // A signal of its own: the client never takes its listener off the one that lives as long as a watch.
         const signal = AbortSignal.any([limits.signal]);
         const purpose = kind === 'embeddings' ? 'embedding' : 'chat';
         const fitted = <T extends object>(body: T): T =>
-          bodyOfSide(route, side, { model: null, purpose }, body);
+          bodyForProvider(route, provider, { model: null, purpose }, body);
         const answer = await send({ client, fitted, signal, now }, kind);
         return {
           kind,
@@ -67,19 +71,19 @@ export function createProviderProbes(options: ProviderProbesOptions): ProviderPo
           firstTokenMs: null,
           error: failureText(
             error,
-            route[side],
-            configuration.providers[route[side]] as ProviderConfiguration,
+            route[provider],
+            configuration.providers[route[provider]] as ProviderConfiguration,
           ),
           models: null,
           digests: null,
         };
       }
     },
-    async ask(name, side, question, limits) {
+    async ask(name, provider, question, limits) {
       const route = routeOf(name);
-      const client = clientOf(route, side, limits.timeoutMs);
-      const refused = refusedBy(route[side]);
-      return askProvider({ client, route, side, refused, now }, question, limits.signal);
+      const client = clientOf(route, provider, limits.timeoutMs);
+      const refused = refusedBy(route[provider]);
+      return askProvider({ client, route, provider, refused, now }, question, limits.signal);
     },
   };
 }

@@ -2,14 +2,14 @@ import type OpenAI from 'openai';
 import { APIError } from 'openai';
 import type { Answer, AnswerUsage, Message, Question, Reply, ToolCall } from '../../core/assessment/question';
 import type { RouteConfiguration } from '../../core/configuration/configuration-schema';
-import type { Side } from '../../core/routing/routing';
-import { bodyOfSide, classifyFailure, Malformed, modelOfSide } from './provider-client';
+import type { Arm } from '../../core/routing/routing';
+import { bodyForProvider, classifyFailure, Malformed, modelAtProvider } from './provider-client';
 
-/** Whom to ask, and how this side's requests look. */
+/** Whom to ask, and how this provider's requests look. */
 export interface Asked {
   readonly client: OpenAI;
   readonly route: RouteConfiguration;
-  readonly side: Side;
+  readonly provider: Arm;
   /** Our own parameters that this provider refused before, by model: they are not sent again. */
   readonly refused: Map<string, Set<OwnParameter>>;
   /** Monotonic milliseconds. */
@@ -49,11 +49,11 @@ interface Answered {
 }
 
 async function chat(
-  { client, route, side, refused }: Asked,
+  { client, route, provider, refused }: Asked,
   question: Question & { kind: 'chat' },
   signal: AbortSignal,
 ): Promise<Answered> {
-  const { name: model } = modelOfSide(route, side, question);
+  const { name: model } = modelAtProvider(route, provider, question);
   const known = refused.get(model) ?? new Set();
   refused.set(model, known);
   const fixed: Body = {
@@ -65,7 +65,7 @@ async function chat(
   for (;;) {
     const asked = { model: question.model, purpose: 'chat' } as const;
     const own = ownParameters(question.maxTokens, known);
-    const body = bodyOfSide(route, side, asked, { ...fixed, ...own });
+    const body = bodyForProvider(route, provider, asked, { ...fixed, ...own });
     try {
       const completion = await client.chat.completions.create(
         body as unknown as OpenAI.Chat.Completions.ChatCompletionCreateParamsNonStreaming,
@@ -129,13 +129,13 @@ function toolCallsOf(calls: unknown): ToolCall[] {
 }
 
 async function embed(
-  { client, route, side }: Asked,
+  { client, route, provider }: Asked,
   question: Question & { kind: 'embedding' },
   signal: AbortSignal,
 ): Promise<Answered> {
-  const body = bodyOfSide(
+  const body = bodyForProvider(
     route,
-    side,
+    provider,
     { model: question.model, purpose: 'embedding' },
     { model: '', input: [...question.inputs], encoding_format: 'float' as const },
   );

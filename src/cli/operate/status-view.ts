@@ -155,11 +155,11 @@ function verdictText({ verdict }: MigrationStatus): string {
 }
 
 function probesText({ probes }: MigrationStatus): string {
-  const side = (name: 'legacy' | 'candidate') => {
+  const textOf = (name: 'legacy' | 'candidate') => {
     const { failedInARow } = probes[name];
     return `${name} ${probeSummary(probes[name])}${failedInARow === 0 ? '' : `, the last ${failedInARow} failed`}`;
   };
-  return `${side('legacy')}; ${side('candidate')}`;
+  return `${textOf('legacy')}; ${textOf('candidate')}`;
 }
 
 function approvalText({ approval, route }: MigrationStatus): string | null {

@@ -24,14 +24,14 @@ export class Charts {
 
   update(series: SeriesView, { providers, phase }: HeadView): void {
     const { atMs, errors, plainP95, firstTokenP95, evidence } = series;
-    const sides = (pair: { legacy: Column; candidate: Column }): ChartLine[] => [
+    const linesOf = (pair: { legacy: Column; candidate: Column }): ChartLine[] => [
       { label: providers.legacy, colour: 'legacy', values: pair.legacy },
       { label: providers.candidate, colour: 'candidate', values: pair.candidate },
     ];
     this.#charts.share.show(shareModel(series, phase !== 'closed'));
-    this.#charts.errors.show({ atMs, lines: sides(errors), least: 0.01 });
-    this.#charts.plain.show({ atMs, lines: sides(plainP95), least: 10 });
-    this.#charts.firstToken.show({ atMs, lines: sides(firstTokenP95), least: 10 });
+    this.#charts.errors.show({ atMs, lines: linesOf(errors), least: 0.01 });
+    this.#charts.plain.show({ atMs, lines: linesOf(plainP95), least: 10 });
+    this.#charts.firstToken.show({ atMs, lines: linesOf(firstTokenP95), least: 10 });
     this.#charts.evidence.show({
       atMs,
       most: 1,

@@ -6,12 +6,12 @@ import { CheckpointListElement } from './checkpoint-list';
 import { fill, h } from './element';
 import { helpButton } from './help';
 import {
+  armsElement,
   clockElement,
   gateElements,
   gatewayRows,
   headElement,
   orderElement,
-  sidesElement,
   stageRail,
 } from './sections';
 import { confirmAction } from './send-command';
@@ -77,7 +77,7 @@ export class MigrationScreen {
     if (has('banners')) this.#showBanners(known.banners);
     if (has('orders')) fill(this.#orders, ...known.orders.map(orderElement));
     if (has('stages', 'clock', 'head')) fill(this.#stages, stageRail(known), clockElement(known.clock));
-    if (has('sides', 'head')) fill(this.#sides.body, sidesElement(known.sides, known.head.providers));
+    if (has('sides', 'head')) fill(this.#sides.body, armsElement(known.sides, known.head.providers));
     if (has('gate', 'head')) {
       fill(this.#gate.title, `Gate of ${known.head.stage}`, helpButton());
       fill(this.#gate.body, ...gateElements(known.gate));

@@ -3,6 +3,7 @@ import { formatShare, stageShareText } from '../../core/plan/plan';
 import { rampText } from '../../core/plan/ramp';
 import { formatDuration } from '../../core/text/duration';
 import type { ProviderNames } from '../view/action';
+import type { ArmsView, ArmView, CohortView } from '../view/arm-view';
 import { type EvidenceBar, type GateView, type MetricView, toneOf } from '../view/gate-view';
 import type { GatewayView } from '../view/gateway-view';
 import type { ClockView, HeadView, MigrationView } from '../view/migration-view';
@@ -17,7 +18,6 @@ import {
 } from '../view/number-text';
 import type { OrderView } from '../view/order';
 import { outlookText } from '../view/outlook';
-import type { CohortView, SidesView, SideView } from '../view/side-view';
 import { bar, type Child, h } from './element';
 import { ago, moment, ticking } from './moment';
 
@@ -148,8 +148,8 @@ export function clockElement(clock: ClockView): HTMLElement | null {
 }
 
 /** Both providers side by side. */
-export function sidesElement(sides: SidesView, providers: ProviderNames): HTMLElement {
-  const rows: [string, (side: SideView) => Child][] = [
+export function armsElement(arms: ArmsView, providers: ProviderNames): HTMLElement {
+  const rows: [string, (arm: ArmView) => Child][] = [
     ['Requests', ({ requests }) => countText(requests)],
     ['Errors', errorsCell],
     ['Broken answers', brokenAnswersCell],
@@ -162,14 +162,14 @@ export function sidesElement(sides: SidesView, providers: ProviderNames): HTMLEl
     ['Cost', costText],
     ['Probes', ({ probes }) => probesText(probes)],
   ];
-  const { legacy, candidate, source, rescued, cohort } = sides;
+  const { legacy, candidate, source, rescued, cohort } = arms;
   const empty = (cell: Child) => cell === '–';
-  const arms = rows
+  const ofArms = rows
     .map(([name, cell]): [string, Child, Child] => [name, cell(legacy), cell(candidate)])
     .filter(([, ...cells]) => !cells.every(empty));
   const ofCohort = cohort === undefined ? [] : rows.filter(([name]) => name !== 'Probes');
   const shown = [
-    ...arms,
+    ...ofArms,
     ...ofCohort
       .map(([name, cell]): [string, Child, Child] => [
         `Cohort: ${name.toLowerCase()}`,
@@ -179,7 +179,7 @@ export function sidesElement(sides: SidesView, providers: ProviderNames): HTMLEl
       .filter(([, , cell]) => !empty(cell)),
   ];
   const notes = {
-    gateways: `Counted by the gateways since epoch ${sides.epoch} began.`,
+    gateways: `Counted by the gateways since epoch ${arms.epoch} began.`,
     verdict: 'As judged in the last window; the gateways are not read.',
     none: 'No requests under this epoch yet.',
   };
@@ -231,7 +231,7 @@ export function sidesElement(sides: SidesView, providers: ProviderNames): HTMLEl
   );
 }
 
-function errorsCell({ errorRate, failures, failuresByClass }: SideView): Child {
+function errorsCell({ errorRate, failures, failuresByClass }: ArmView): Child {
   if (errorRate === null) return '–';
   const classes = failuresByClass.map(({ name, count }) => `${name.replace('_', ' ')} ${countText(count)}`);
   return h(
@@ -242,7 +242,7 @@ function errorsCell({ errorRate, failures, failuresByClass }: SideView): Child {
   );
 }
 
-function brokenAnswersCell({ breachRate, breachesByClass, unchecked }: SideView): Child {
+function brokenAnswersCell({ breachRate, breachesByClass, unchecked }: ArmView): Child {
   if (breachRate === null) return '–';
   const counts = [
     ...breachesByClass.map(({ name, count }) => `${BREACH_TEXTS[name]} ${countText(count)}`),
@@ -256,18 +256,18 @@ function brokenAnswersCell({ breachRate, breachesByClass, unchecked }: SideView)
   );
 }
 
-function tokensText({ tokensIn, tokensOut }: SideView): string {
+function tokensText({ tokensIn, tokensOut }: ArmView): string {
   if (tokensIn === null || tokensOut === null || tokensIn + tokensOut === 0) return '–';
   return `${shortCountText(tokensIn)}, ${shortCountText(tokensOut)}`;
 }
 
-function costText({ costUsd, costPerRequestUsd }: SideView): string {
+function costText({ costUsd, costPerRequestUsd }: ArmView): string {
   if (costPerRequestUsd === null) return '–';
   const each = `${usdText(costPerRequestUsd)} per request`;
   return costUsd === null ? each : `${usdText(costUsd)}, ${each}`;
 }
 
-function probesText({ all, failed, failedInARow }: SideView['probes']): string {
+function probesText({ all, failed, failedInARow }: ArmView['probes']): string {
   if (all === 0) return '–';
   if (failed === 0) return `${countText(all)} passed`;
   const streak = failedInARow === 0 ? '' : `, the last ${failedInARow} in a row`;

@@ -1,4 +1,5 @@
 import type { MigrationView } from '../view/migration-view';
+import { armsLines } from './arms-table';
 import { bannerLines } from './banner-lines';
 import { type Block, stack } from './block';
 import { checkpointLines } from './checkpoint-lines';
@@ -7,7 +8,6 @@ import { type FrameOptions, TWO_COLUMNS_FROM } from './frame-options';
 import { gateLines } from './gate-lines';
 import { gatewayLine } from './gateway-line';
 import { headLines, stageLines } from './head-lines';
-import { sidesLines } from './sides-table';
 import { fitLine, type Line, padLine, span, wrap } from './styled-line';
 
 const COLUMN_GAP = 3;
@@ -57,13 +57,13 @@ function middleLines(view: MigrationView, options: FrameOptions): Line[] {
   const { columns, glyphs } = options;
   if (columns < TWO_COLUMNS_FROM) {
     return [
-      ...sidesLines(view.sides, view.head.providers, columns, glyphs.more),
+      ...armsLines(view.sides, view.head.providers, columns, glyphs.more),
       ...gateLines(view.gate, columns, options),
     ];
   }
   const leftWidth = Math.max(42, Math.min(52, Math.floor((columns - COLUMN_GAP) * 0.45)));
   const rightWidth = columns - COLUMN_GAP - leftWidth;
-  const left = sidesLines(view.sides, view.head.providers, leftWidth, glyphs.more);
+  const left = armsLines(view.sides, view.head.providers, leftWidth, glyphs.more);
   const right = gateLines(view.gate, rightWidth, options);
   // A long sentence gets what is left beside the table, and two lines at least.
   const rows = Math.max(left.length, Math.min(right.length, view.gate.metrics.length + 3));

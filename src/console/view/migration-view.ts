@@ -3,6 +3,7 @@ import type { AssessmentSummary } from '../../core/migration/migration-state';
 import type { MigrationStatus, RollbackEligibility } from '../../core/migration/status';
 import type { RampStatus } from '../../core/plan/ramp';
 import { type ActionView, actionsOf, type ProviderNames } from './action';
+import { type ArmsView, armsOf } from './arm-view';
 import { type Banner, bannersOf } from './banner';
 import { type CheckpointLine, checkpointLine } from './checkpoint-line';
 import { type GateView, gateOf, type ShownVerdict } from './gate-view';
@@ -10,7 +11,6 @@ import { type GatewaySighting, type GatewayView, gatewayViews } from './gateway-
 import type { OrderView } from './order';
 import { type Outlook, outlookOf } from './outlook';
 import { type SeriesView, seriesOf } from './series';
-import { type SidesView, sidesOf } from './side-view';
 import type { Trouble } from './trouble';
 
 /** Everything that was learned of one migration; what could not be had is null or empty. */
@@ -37,7 +37,8 @@ export interface MigrationView {
   readonly stages: MigrationStatus['stages'];
   readonly clock: ClockView;
   readonly gateways: readonly GatewayView[];
-  readonly sides: SidesView;
+  /** Pages that are open call it so. */
+  readonly sides: ArmsView;
   readonly gate: GateView;
   readonly series: SeriesView;
   readonly checkpoints: { readonly total: number; readonly newest: readonly CheckpointLine[] };
@@ -115,7 +116,7 @@ export function migrationView(sighting: MigrationSighting): MigrationView {
       outlook: outlookOf(status, verdicts.at(-1)?.atMs ?? null),
     },
     gateways: gatewayViews(status, gateways),
-    sides: sidesOf(shown, decided === undefined ? gateways : []),
+    sides: armsOf(shown, decided === undefined ? gateways : []),
     gate: gateOf(shown, assessment),
     series: seriesOf(verdicts, checkpoints),
     checkpoints: {

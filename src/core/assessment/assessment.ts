@@ -30,28 +30,28 @@ export function assessProviders(facts: {
   if (mapping.length === 0) {
     findings.push({ kind: 'blocker', text: 'the route maps no models: nothing of it can be moved' });
   }
-  for (const side of ['legacy', 'candidate'] as const) {
-    const answer = side === 'legacy' ? legacyModels : candidateModels;
+  for (const provider of ['legacy', 'candidate'] as const) {
+    const answer = provider === 'legacy' ? legacyModels : candidateModels;
     if (!answer.ok) {
       const refused = answer.error?.includes('status_auth') === true;
       findings.push({
-        kind: refused && side === 'candidate' ? 'blocker' : 'doubt',
-        text: `${side} did not list its models: ${answer.error}`,
+        kind: refused && provider === 'candidate' ? 'blocker' : 'doubt',
+        text: `${provider} did not list its models: ${answer.error}`,
       });
       continue;
     }
     for (const models of mapping) {
-      if (answer.models !== null && !answer.models.includes(models[side])) {
+      if (answer.models !== null && !answer.models.includes(models[provider])) {
         findings.push({
-          kind: side === 'candidate' ? 'blocker' : 'warning',
-          text: `${side} does not serve the model "${models[side]}"`,
+          kind: provider === 'candidate' ? 'blocker' : 'warning',
+          text: `${provider} does not serve the model "${models[provider]}"`,
         });
       }
     }
-    const { probes: sent, failures } = probes[side];
+    const { probes: sent, failures } = probes[provider];
     if (sent > 0 && 1 - failures / sent < facts.floor) {
-      const last = facts.errors.findLast((error) => error.startsWith(side)) ?? '';
-      findings.push({ kind: 'doubt', text: `${failures} of ${sent} probes of ${side} failed (${last})` });
+      const last = facts.errors.findLast((error) => error.startsWith(provider)) ?? '';
+      findings.push({ kind: 'doubt', text: `${failures} of ${sent} probes of ${provider} failed (${last})` });
     }
   }
   return findings;

@@ -1,6 +1,6 @@
 import { followHistory } from '../configuration/history-rules';
 import type { ToolCallIds } from '../configuration/tool-call-ids';
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import type { Finding } from './finding';
 import type { Answer, ChatQuestion, Message } from './question';
 
@@ -126,7 +126,7 @@ export interface HandoverFindings {
 
 /** What became of a conversation that one provider made and the other was to go on with. */
 export interface HandoverDirection {
-  readonly madeBy: Side;
+  readonly madeBy: Arm;
   readonly outcome: 'accepted' | 'refused' | 'unknown';
   /** Whether the conversation has a tool call in it. */
   readonly tools: boolean;

@@ -28,8 +28,8 @@ export function checkConfiguration(
         message: `expected a provider with dialect: ${legacy.dialect}, as ${route.legacy} has, got ${route.candidate} with dialect: ${candidate.dialect}; requests are not translated`,
       });
     }
-    for (const side of ['legacy', 'candidate'] as const) {
-      if (!(route[side] in configuration.providers)) unknown(['routes', name, side], route[side]);
+    for (const provider of ['legacy', 'candidate'] as const) {
+      if (!(route[provider] in configuration.providers)) unknown(['routes', name, provider], route[provider]);
     }
     if (route.legacy === route.candidate) {
       context.addIssue({

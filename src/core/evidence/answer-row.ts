@@ -1,4 +1,4 @@
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import { type AnswerCounts, type BreachClass, breachCount, type EvidenceCell } from './evidence';
 import { decodeNumbers, encodeNumbers } from './number-list';
 import {
@@ -21,9 +21,9 @@ export interface AnswerRow {
   /** Answers that were checked, and those of them that broke their contract. */
   readonly checked: RateNumbers;
   /** Answers that could not be checked, or that a gateway of an older release did not look at. */
-  readonly unchecked: Readonly<Record<Side, number>>;
+  readonly unchecked: Readonly<Record<Arm, number>>;
   /** Breaches by class, in the order of `BREACH_CLASSES`. */
-  readonly classes: Readonly<Record<Side, readonly number[]>>;
+  readonly classes: Readonly<Record<Arm, readonly number[]>>;
   /** Breaches of both arms by stratum, in the order of the stage's strata; later strata may be absent. */
   readonly strata: readonly (readonly [legacy: number, candidate: number])[];
   /** As `ExpectedEvents`: breaches in all, and by stratum. */
@@ -51,15 +51,15 @@ export function answerRowOf(
   const byStratum = Array.from({ length: strata }, (_, index) =>
     checkedOf(cells.filter((cell) => stratumOf(cell) === index)),
   );
-  const arm = (side: Side) => cells.filter((cell) => cell.side === side).map(answersOf);
-  const classesOf = (side: Side) =>
-    BREACH_CLASSES.map((name) => sum(arm(side), ({ breaches }) => breaches[name] ?? 0));
+  const answersIn = (arm: Arm) => cells.filter((cell) => cell.side === arm).map(answersOf);
+  const classesOf = (arm: Arm) =>
+    BREACH_CLASSES.map((name) => sum(answersIn(arm), ({ breaches }) => breaches[name] ?? 0));
   const checked = checkedOf(cells);
   return {
     checked,
     unchecked: {
-      legacy: sum(arm('legacy'), ({ unchecked }) => unchecked),
-      candidate: sum(arm('candidate'), ({ unchecked }) => unchecked),
+      legacy: sum(answersIn('legacy'), ({ unchecked }) => unchecked),
+      candidate: sum(answersIn('candidate'), ({ unchecked }) => unchecked),
     },
     classes: { legacy: classesOf('legacy'), candidate: classesOf('candidate') },
     strata: byStratum.map(([, legacy, , candidate]) => [legacy, candidate] as const),
@@ -91,7 +91,7 @@ function answersOf({ answers, successes }: EvidenceCell): AnswerCounts {
 }
 
 function checkedOf(cells: readonly EvidenceCell[]): RateNumbers {
-  const of = (side: Side) => cells.filter((cell) => cell.side === side).map(answersOf);
+  const of = (arm: Arm) => cells.filter((cell) => cell.side === arm).map(answersOf);
   const [legacy, candidate] = [of('legacy'), of('candidate')];
   return [
     sum(legacy, ({ checked }) => checked),

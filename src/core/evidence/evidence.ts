@@ -1,4 +1,4 @@
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, mergeHistograms } from '../statistics/histogram';
 import { type JudgeCounts, judgeProblem, mergeJudge } from './judge-counts';
 import { mergeOutcomes, type OutcomeCounts, outcomesProblem } from './outcome-counts';
@@ -75,7 +75,8 @@ export interface EchoedModel {
 
 /** Sums of one arm, kind and stratum. All are counts or sums, so that merging is addition. */
 export interface EvidenceCell {
-  readonly side: Side;
+  /** The arm, or who was asked outside of both. Recorded, so the name stays. */
+  readonly side: Arm;
   readonly kind: EvidenceKind;
   readonly shape: AnswerShape;
   /** The model as the caller asked for it, or `other` where small strata are pooled. */

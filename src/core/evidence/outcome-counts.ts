@@ -1,4 +1,4 @@
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 
 /** Values from 0 to 1 are counted on a grid of this many steps; a boolean is 0 or all of them. */
 export const OUTCOME_STEPS = 20;
@@ -20,7 +20,7 @@ export interface ArmOutcomes {
 }
 
 /** What applications said of the answers of both arms, under one name; all of it adds up. */
-export interface OutcomeCounts extends Readonly<Record<Side, ArmOutcomes>> {
+export interface OutcomeCounts extends Readonly<Record<Arm, ArmOutcomes>> {
   readonly name: string;
 }
 

@@ -1,4 +1,4 @@
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import { appendWindow, type DetectorState, mapSegments, thinned } from '../statistics/change-detector';
 import { type Histogram, mergeHistograms } from '../statistics/histogram';
 import type { EvidenceCell } from './evidence';
@@ -55,9 +55,9 @@ export function withPooledWindow(
   bodyPart: number,
 ): PooledLatencies {
   const samples = POOLED_SHAPES.map(({ shape, field }): WindowSamples => {
-    const of = (side: Side) =>
+    const of = (arm: Arm) =>
       mergeHistograms(
-        cells.filter((cell) => cell.side === side && cell.shape === shape).map((cell) => cell[field]),
+        cells.filter((cell) => cell.side === arm && cell.shape === shape).map((cell) => cell[field]),
       );
     return { legacy: of('legacy'), candidate: of('candidate') };
   });
@@ -65,7 +65,7 @@ export function withPooledWindow(
 }
 
 /** What both arms gave of one kind in a window. */
-type WindowSamples = Readonly<Record<Side, Histogram>>;
+type WindowSamples = Readonly<Record<Arm, Histogram>>;
 
 /** The same with the samples of one more window, of each of its kinds, in at most `sizeLimit` characters of JSON. */
 export function withSamples(

@@ -1,4 +1,4 @@
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import {
   type AnswerRow,
   addAnswers,
@@ -252,6 +252,6 @@ function leftOf({ aborted, refused }: EvidenceCell): number {
   return refused === undefined ? 0 : aborted - refused;
 }
 
-function sumOf(cells: readonly EvidenceCell[], side: Side, read: (cell: EvidenceCell) => number): number {
-  return cells.reduce((total, cell) => total + (cell.side === side ? read(cell) : 0), 0);
+function sumOf(cells: readonly EvidenceCell[], arm: Arm, read: (cell: EvidenceCell) => number): number {
+  return cells.reduce((total, cell) => total + (cell.side === arm ? read(cell) : 0), 0);
 }

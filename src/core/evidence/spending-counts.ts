@@ -1,5 +1,5 @@
 import { SPENDING_MEASURES, type SpendingMeasure } from '../plan/spending-gate';
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import { EMPTY_HISTOGRAM, type Histogram, histogramCount, mergeHistograms } from '../statistics/histogram';
 
 /** Costs are counted in millionths of a USD, where those of ordinary requests are numbers like latencies. */
@@ -17,7 +17,7 @@ export interface ArmSpending {
 export type SpendingBucket = readonly [bucket: number, count: number, aboveMedian: number, aboveP95: number];
 
 /** One measure of both arms; all of it adds up. */
-export interface SpendingCounts extends Readonly<Record<Side, ArmSpending>> {
+export interface SpendingCounts extends Readonly<Record<Arm, ArmSpending>> {
   readonly measure: SpendingMeasure;
 }
 
@@ -35,10 +35,10 @@ export function spendingOf(
 export function mergeSpending(parts: readonly (readonly SpendingCounts[])[]): SpendingCounts[] {
   return SPENDING_MEASURES.map((measure) => {
     const own = parts.map((counts) => spendingOf(counts, measure));
-    const arm = (side: Side): ArmSpending => ({
-      values: mergeHistograms(own.map((counts) => counts[side].values)),
-      unknown: own.reduce((sum, counts) => sum + counts[side].unknown, 0),
-      buckets: mergeBuckets(own.flatMap((counts) => counts[side].buckets)),
+    const arm = (name: Arm): ArmSpending => ({
+      values: mergeHistograms(own.map((counts) => counts[name].values)),
+      unknown: own.reduce((sum, counts) => sum + counts[name].unknown, 0),
+      buckets: mergeBuckets(own.flatMap((counts) => counts[name].buckets)),
     });
     return { measure, legacy: arm('legacy'), candidate: arm('candidate') };
   });

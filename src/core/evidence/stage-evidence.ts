@@ -1,5 +1,5 @@
 import type { LatencyQuantile } from '../plan/plan';
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import {
   addCounts,
   appendWindow,
@@ -113,7 +113,7 @@ export interface StageEvidence {
   readonly floorKeys?: string;
   /** Which of 256 key buckets the candidate's keys fell into, as hexadecimal digits; empty when not sticky. */
   readonly keysSeen: string;
-  readonly usage: Readonly<Record<Side, ArmUsage>>;
+  readonly usage: Readonly<Record<Arm, ArmUsage>>;
   readonly pooled: readonly string[];
   /** What applications said of answers, of the names that the plan judges; absent where it judges none. */
   readonly outcomes?: readonly StageOutcomes[];
@@ -220,8 +220,8 @@ export function withWindow(stage: StageEvidence, evidence: Evidence, kind: Windo
     return edged(measure, stage, index, now, BODY_PARTS[kind.quantile ?? 0.95]);
   });
   const latencies = withEdges.map((measure) => {
-    const samples = (side: Side) =>
-      pack(histogramOfMeasure(cells, side, measure, measures), resolutionOf(measure, step));
+    const samples = (arm: Arm) =>
+      pack(histogramOfMeasure(cells, arm, measure, measures), resolutionOf(measure, step));
     return [samples('legacy'), samples('candidate')] as const;
   });
   const keys = keyNumbers(evidence.buckets);
@@ -443,7 +443,7 @@ function measuresSeen(
 
 function histogramOfMeasure(
   cells: readonly EvidenceCell[],
-  side: Side,
+  arm: Arm,
   measure: LatencyMeasure,
   measures: readonly LatencyMeasure[],
 ): Histogram {
@@ -453,7 +453,7 @@ function histogramOfMeasure(
     model === measure.model || (measure.model === POOLED_MODEL && !hasOwn(model));
   return mergeHistograms(
     cells
-      .filter((cell) => cell.side === side && cell.shape === measure.shape && belongs(cell))
+      .filter((cell) => cell.side === arm && cell.shape === measure.shape && belongs(cell))
       .map((cell) => cell[FIELDS[measure.what]] ?? EMPTY_HISTOGRAM),
   );
 }
@@ -531,9 +531,9 @@ function withKeys(seen: string, { candidate }: BucketCounts): string {
   return digits.map((digit) => digit.toString(16)).join('');
 }
 
-function withUsage(usage: ArmUsage, cells: readonly EvidenceCell[], side: Side): ArmUsage {
+function withUsage(usage: ArmUsage, cells: readonly EvidenceCell[], arm: Arm): ArmUsage {
   return cells
-    .filter((cell) => cell.side === side)
+    .filter((cell) => cell.side === arm)
     .reduce<ArmUsage>(
       (sum, cell) => ({
         answers: sum.answers + cell.successes,

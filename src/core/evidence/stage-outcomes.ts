@@ -1,4 +1,4 @@
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import {
   appendWindow,
   type DetectorState,
@@ -23,7 +23,7 @@ export interface StageOutcomes {
   /** Four numbers a bucket: how many of legacy and the sum of their steps, the candidate's two. */
   readonly keys: string;
   /** How many came of each arm, since the last time that somebody accepted how they were split. */
-  readonly reported: Readonly<Record<Side, number>>;
+  readonly reported: Readonly<Record<Arm, number>>;
 }
 
 /** The outcomes of both arms on the grid of values, a boolean at its ends. */
@@ -85,7 +85,7 @@ export function countOf(grid: readonly number[]): number {
 }
 
 /** The buckets of both arms that have outcomes. */
-export function outcomeBuckets({ keys }: StageOutcomes): Readonly<Record<Side, readonly OutcomeBucket[]>> {
+export function outcomeBuckets({ keys }: StageOutcomes): Readonly<Record<Arm, readonly OutcomeBucket[]>> {
   const numbers = decodeNumbers(keys);
   const arm = (offset: number) =>
     Array.from({ length: OUTCOME_BUCKETS }, (_, bucket): OutcomeBucket => {

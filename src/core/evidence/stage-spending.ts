@@ -1,5 +1,5 @@
 import { SPENDING_MEASURES, type SpendingGate, type SpendingMeasure } from '../plan/spending-gate';
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import { NO_WINDOWS } from '../statistics/change-detector';
 import { KEY_BUCKETS, mergeKeys } from './key-buckets';
 import { encodeNumbers } from './number-list';
@@ -14,8 +14,8 @@ export interface StageSpending {
   /** As `slowKeys` of a stage's evidence: requests above legacy's judged quantile; null when not sticky. */
   readonly keys: string | null;
   /** Answers of which it is known, and of which it is not. */
-  readonly known: Readonly<Record<Side, number>>;
-  readonly unknown: Readonly<Record<Side, number>>;
+  readonly known: Readonly<Record<Arm, number>>;
+  readonly unknown: Readonly<Record<Arm, number>>;
 }
 
 /** One measure that a stage's plan judges, and by which quantile. */

@@ -30,8 +30,8 @@ const NOTHING: ArmTally = { requests: 0, failures: 0, priced: 0, costUsd: 0 };
 
 /** What one window was through. */
 export function tallyOf({ cells }: Pick<Evidence, 'cells'>): TrafficTally {
-  const arm = (side: EvidenceCell['side']) =>
-    cells.filter((cell) => cell.side === side && cell.kind === 'live').reduce(withCell, NOTHING);
+  const arm = (name: EvidenceCell['side']) =>
+    cells.filter((cell) => cell.side === name && cell.kind === 'live').reduce(withCell, NOTHING);
   const ofCohort = cells.filter(({ side, kind }) => side === 'candidate' && kind === 'cohort');
   const rescues = cells.filter(({ side, kind }) => side === 'legacy' && kind === 'failover');
   return {

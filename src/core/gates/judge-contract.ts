@@ -1,7 +1,7 @@
 import { type AnswerRow, BREACH_CLASSES, NO_ANSWER_ROW } from '../evidence/answer-row';
 import { addRows, NO_ROW } from '../evidence/rate-row';
 import { type AnswerGate, stageKind } from '../plan/plan';
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import { metricVerdict, percentText } from './gate-metric';
 import { stratumText } from './judge-rates';
 import type { RateEvents, RatioHarm } from './rate-events';
@@ -96,7 +96,7 @@ function beforeOf({ baseline }: Judged): LegacyBefore | null {
   return { rate: baseline.breachRate, ...(counted === null ? {} : { counted: counted.deflated.legacy }) };
 }
 
-function armRates({ checked: [asked, breaches, moved, broken] }: AnswerRow): Record<Side, number> {
+function armRates({ checked: [asked, breaches, moved, broken] }: AnswerRow): Record<Arm, number> {
   return { legacy: asked === 0 ? 0 : breaches / asked, candidate: moved === 0 ? 0 : broken / moved };
 }
 

@@ -86,8 +86,8 @@ function judgeMeasure(judged: Judged, subject: Subject, gate: SpendingGate): Met
   const held = evidence.spending?.find(({ measure }) => measure === subject.measure);
   const seen = held === undefined ? null : samplesOf(held);
   const n = held?.known ?? { legacy: 0, candidate: 0 };
-  const read = (side: keyof ArmSamples) => {
-    const value = seen === null ? null : sketchQuantile(seen.all[side], p, seen.resolution);
+  const read = (arm: keyof ArmSamples) => {
+    const value = seen === null ? null : sketchQuantile(seen.all[arm], p, seen.resolution);
     return value === null ? null : value * subject.shown;
   };
   const [legacy, candidate] = [read('legacy'), read('candidate')];
@@ -170,7 +170,7 @@ function missingText(
   if (known.candidate === 0)
     return `it is not known for any answer of the candidate yet; it is known where ${why}`;
   if (known.legacy === 0) return `it is not known for any answer of legacy yet; it is known where ${why}`;
-  const part = (side: 'legacy' | 'candidate') => known[side] / (known[side] + unknown[side]);
+  const part = (arm: 'legacy' | 'candidate') => known[arm] / (known[arm] + unknown[arm]);
   const [less, more] = [part('legacy'), part('candidate')].sort((a, b) => a - b) as [number, number];
   if (less < KNOWN_ALIKE * more) {
     return `it is known of ${percentText(part('candidate'))} of the candidate's answers and of ${percentText(part('legacy'))} of legacy's, too unequal to compare`;
@@ -197,7 +197,7 @@ function samplesOf({ sketch, keys }: StageSpending): SpendingSamples {
   }));
   const segments = state.segments.map(({ evidence }) => evidence);
   const designEffect = designEffectOf(keys);
-  const sum = (side: keyof ArmSamples) => mergeHistograms(segments.map((samples) => samples[side]));
+  const sum = (arm: keyof ArmSamples) => mergeHistograms(segments.map((samples) => samples[arm]));
   return {
     step,
     resolution,

@@ -1,7 +1,7 @@
 import type { Evidence } from '../evidence/evidence';
 import { type SpendingCounts, spendingOf } from '../evidence/spending-counts';
 import { SPENDING_MEASURES } from '../plan/spending-gate';
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import { type Histogram, histogramOf } from '../statistics/histogram';
 import { type ArmBehaviour, drawNormal, type Random } from './rehearsal';
 
@@ -15,12 +15,12 @@ const SD_LOG = 1;
  */
 export function drawnSpending(
   window: Evidence,
-  does: Readonly<Record<Side, ArmBehaviour>>,
+  does: Readonly<Record<Arm, ArmBehaviour>>,
   random: Random,
 ): SpendingCounts[] {
-  const valuesOf = (side: Side): Histogram => {
-    const answers = window.cells.reduce((sum, cell) => sum + (cell.side === side ? cell.successes : 0), 0);
-    const { lengthFactor = 1 } = does[side];
+  const valuesOf = (arm: Arm): Histogram => {
+    const answers = window.cells.reduce((sum, cell) => sum + (cell.side === arm ? cell.successes : 0), 0);
+    const { lengthFactor = 1 } = does[arm];
     return histogramOf(
       Array.from({ length: answers }, () =>
         Math.max(1, Math.round(MEDIAN_TOKENS * lengthFactor * Math.exp(SD_LOG * drawNormal(random)))),

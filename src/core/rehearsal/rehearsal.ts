@@ -6,7 +6,7 @@ import {
   type EvidenceKind,
   emptyCell,
 } from '../evidence/evidence';
-import type { Side } from '../routing/routing';
+import type { Arm } from '../routing/routing';
 import { GAMMA, type Histogram, quantile } from '../statistics/histogram';
 
 /** A uniform number from 0 (included) to 1 (excluded). */
@@ -123,14 +123,14 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
     let again: Key | null | undefined;
     for (let request = 0; request < Math.round(due * volume); request += 1) {
       const key = again === undefined ? (keys?.draw(random) ?? null) : again;
-      const side: Side = (key === null ? random() : key.position) < share ? 'candidate' : 'legacy';
+      const arm: Arm = (key === null ? random() : key.position) < share ? 'candidate' : 'legacy';
       const asked =
         typeof models === 'number'
           ? models === 1
             ? 0
             : Math.floor(random() * models)
           : partAt(models, random());
-      const does = behaviour[side];
+      const does = behaviour[arm];
       const applies = does.firstModelOnly !== true || asked === 0;
       const shape = random() < model.streamShare ? 'stream' : 'plain';
       const stratum = stratumNumber(shape, asked);
@@ -145,7 +145,7 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
         ? Math.round(tails[shape] + Math.log(does.tail?.factor ?? 1) / Math.log(GAMMA))
         : Math.round(samplers[shape](random) + shift);
       const breach = failed || fate.left ? null : breachOf(fate.breaches, key, random);
-      tallies[side].add({
+      tallies[arm].add({
         stratum,
         failed,
         left: fate.left,
@@ -154,7 +154,7 @@ export function* rehearse(model: TrafficModel, epoch: number, random: Random): G
         key: key?.bucket ?? null,
       });
       if (key !== null && !fate.left) {
-        tallies[side].addSlow(key.bucket, quantiles.slownessOf(stratum, bucket));
+        tallies[arm].addSlow(key.bucket, quantiles.slownessOf(stratum, bucket));
       }
     }
     if (keys !== null) quantiles.learn(tallies.legacy);
@@ -414,14 +414,14 @@ class StratumTally {
 
 const LIVE: EvidenceKind = 'live';
 
-function evidenceOf(tallies: Record<Side, ArmTally>, epoch: number): Evidence {
+function evidenceOf(tallies: Record<Arm, ArmTally>, epoch: number): Evidence {
   const cells: EvidenceCell[] = [];
-  for (const side of ['candidate', 'legacy'] as const) {
-    const strata = [...tallies[side].strata.values()];
+  for (const arm of ['candidate', 'legacy'] as const) {
+    const strata = [...tallies[arm].strata.values()];
     for (const tally of strata.sort((a, b) => a.shape.localeCompare(b.shape) || a.model - b.model)) {
       const { shape, attempts, failures, left, breaches } = tally;
       const successes = attempts - failures - left;
-      const cell = emptyCell({ side, kind: LIVE, shape, model: modelName(tally.model) });
+      const cell = emptyCell({ side: arm, kind: LIVE, shape, model: modelName(tally.model) });
       cells.push({
         ...cell,
         attempts,

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { Side } from './routing';
+import type { Arm } from './routing';
 
 /**
  * Where a key falls in [0, 1): the first four bytes of SHA-256(salt + "\n" + key), big endian, over 2^32.
@@ -10,7 +10,7 @@ export function position(salt: string, key: string): number {
 }
 
 /** Candidate when the key's position is below the share, so that raising the share never moves a key back. */
-export function assign(salt: string, key: string, share: number): Side {
+export function assign(salt: string, key: string, share: number): Arm {
   return position(salt, key) < share ? 'candidate' : 'legacy';
 }
 

@@ -51,7 +51,7 @@ export interface GatewayReading {
 export interface GatewayStatus extends GatewayReading {
   readonly gateway: string;
   readonly route: string;
-  readonly settled: Side;
+  readonly settled: Arm;
   readonly record: RoutingRecord | null;
   /** The highest epoch this gateway has ever held for the route; 0 when none. */
   readonly highestEpoch: number;
@@ -79,7 +79,7 @@ export interface GatewayStatus extends GatewayReading {
   /** How the process before ended, for as long as this one was granted nothing. Absent then, and from older releases. */
   readonly restart?: 'in order' | 'crashed';
   /** Requests of the current epoch, by the arm as drawn. */
-  readonly assigned: Readonly<Record<Side, number>>;
+  readonly assigned: Readonly<Record<Arm, number>>;
   readonly keys: KeyStatistics;
 }
 
@@ -110,8 +110,11 @@ export interface OpeningCounts {
   readonly shared: number;
 }
 
-/** The two providers of a route; also the arms. */
-export type Side = 'legacy' | 'candidate';
+/**
+ * The two arms of a route, each named after its provider, so that it also says which of both serves or is asked. Gateways,
+ * histories and metrics have called it `side` from the first release: what is recorded or sent keeps that name.
+ */
+export type Arm = 'legacy' | 'candidate';
 
 /** Body of `PUT /admin/v1/routes/ROUTE`: compare-and-set on incarnation and epoch. */
 export interface PushRequest {

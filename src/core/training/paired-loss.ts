@@ -1,6 +1,6 @@
 import { logBetaTails } from '../statistics/incomplete-beta';
 
-/** How the loss of one side compares with that of BF16 on the same batches. */
+/** How the loss of one model compares with that of BF16 on the same batches. */
 export interface PairedLoss {
   readonly outcome: 'pass' | 'fail' | 'inconclusive';
   /** Mean difference of loss per batch, as a part of the mean loss in BF16, and its interval. */

@@ -1,4 +1,4 @@
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import type { RequestFacts } from '../request/request-facts';
 import type { Assignment } from '../routing/arm-draw';
 import type { Call } from '../serving/call/call';
@@ -29,7 +29,7 @@ export class ArmRecord {
     this.inArm = assignment.randomised || assignment.cohort === true;
     const { caller, route, services } = call;
     this.#comparable =
-      assignment.side === 'candidate' || route.providers.candidate.closedTo(caller, services.now()) === null;
+      assignment.arm === 'candidate' || route.providers.candidate.closedTo(caller, services.now()) === null;
   }
 
   /** Legacy in its own arm; null attempt: its cap let none be made, which counts as the candidate's cap does. */
@@ -80,15 +80,15 @@ export class ArmRecord {
     return failureClassOf(attempt) ?? 'aborted';
   }
 
-  #record(side: Side, kind: 'live' | 'failover', attempt: Attempt | null, outcome: Outcome): void {
+  #record(provider: Arm, kind: 'live' | 'failover', attempt: Attempt | null, outcome: Outcome): void {
     if (!this.inArm) return;
     // Of a cohort's requests only what the candidate made of them is counted, apart from both arms.
     const isOfCohort = this.#assignment.cohort === true;
-    if (isOfCohort && side === 'legacy') return;
+    if (isOfCohort && provider === 'legacy') return;
     const call = this.#call;
     const request = { facts: this.#facts, body: call.body };
     recordAttempt(call, request, this.#assignment, {
-      side,
+      provider,
       kind: isOfCohort ? 'cohort' : kind,
       outcome,
       attempt,

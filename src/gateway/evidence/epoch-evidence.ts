@@ -120,7 +120,7 @@ export class EpochEvidence {
     this.#spending.merge(evidence.spending ?? []);
     if (evidence.pairs !== undefined) this.#pairs.merge(evidence.pairs);
     if (evidence.judge !== undefined) this.#judge.merge(evidence.judge);
-    for (const side of ['legacy', 'candidate'] as const) this.#buckets[side].merge(evidence.buckets[side]);
+    for (const arm of ['legacy', 'candidate'] as const) this.#buckets[arm].merge(evidence.buckets[arm]);
     this.#candidateFailureStreak = candidateSucceeded
       ? candidateFailureStreak
       : this.#candidateFailureStreak + candidateFailureStreak;
@@ -129,8 +129,8 @@ export class EpochEvidence {
   copy(): EpochEvidence {
     const copy = new EpochEvidence();
     for (const [key, cell] of this.#cells) copy.#cells.set(key, cell.copy());
-    for (const side of ['legacy', 'candidate'] as const) {
-      copy.#buckets[side].copyFrom(this.#buckets[side]);
+    for (const arm of ['legacy', 'candidate'] as const) {
+      copy.#buckets[arm].copyFrom(this.#buckets[arm]);
     }
     copy.#outcomes = this.#outcomes.copy();
     copy.#spending = this.#spending.copy();

@@ -1,12 +1,13 @@
 import type { AnswerShape, EvidenceCell, EvidenceKind, FailureClass } from '../../core/evidence/evidence';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { AnswerTally, type SeenAnswer } from './answer-tally';
 import { DenseHistogram } from './dense-histogram';
 
 /** One finished request (or probe, mirror, failover attempt), as it is counted. */
 export interface Observation {
   readonly epoch: number;
-  readonly side: Side;
+  /** As in the cell that counts it. */
+  readonly side: Arm;
   readonly kind: EvidenceKind;
   readonly shape: AnswerShape;
   /** As the caller asked for it. */

@@ -1,5 +1,5 @@
 import type { EvidenceKind, FailureClass } from '../../core/evidence/evidence';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { costUsd, type TokenUsage } from '../answers/token-usage';
 import type { RequestFacts } from '../request/request-facts';
 import type { Assignment } from '../routing/arm-draw';
@@ -17,7 +17,7 @@ const BYTES_A_TOKEN = 4;
 
 /** An attempt that is counted; null attempt: it was drawn and never made (shed). */
 export interface SeenAttempt {
-  readonly side: Side;
+  readonly provider: Arm;
   readonly kind: EvidenceKind;
   readonly outcome: Outcome;
   readonly attempt: Attempt | null;
@@ -31,11 +31,11 @@ export function observeAttempt(
   seen: SeenAttempt,
   answer: SeenAnswer | null,
 ): Observation {
-  const { attempt, outcome, side } = seen;
+  const { attempt, outcome, provider } = seen;
   const usage = attempt === null ? null : (attempt.usage ?? estimate(attempt, outcome));
   return {
     epoch: assignment.epoch,
-    side,
+    side: provider,
     kind: seen.kind,
     shape: facts.stream || (facts.oddStream && attempt?.scanner != null) ? 'stream' : 'plain',
     model: facts.model,
@@ -47,7 +47,7 @@ export function observeAttempt(
     tokensIn: usage?.input ?? 0,
     tokensCached: usage?.cached ?? 0,
     tokensOut: usage?.output ?? 0,
-    costUsd: usage === null ? null : costOf(call, facts, side, usage),
+    costUsd: usage === null ? null : costOf(call, facts, provider, usage),
     bucket: assignment.bucket,
     answer,
   };
@@ -62,10 +62,10 @@ export function observeAttempt(
   }
 }
 
-/** The model's name at a side, and what tokens cost there. */
-function costOf(call: Call, facts: RequestFacts, side: Side, usage: TokenUsage): number | null {
-  const { prices } = call.route.providers[side].configuration;
-  const mapped = side === 'candidate' ? mappingOf(call.route, facts.model)?.candidate : undefined;
+/** What an attempt cost, by the model's name at its provider. */
+function costOf(call: Call, facts: RequestFacts, provider: Arm, usage: TokenUsage): number | null {
+  const { prices } = call.route.providers[provider].configuration;
+  const mapped = provider === 'candidate' ? mappingOf(call.route, facts.model)?.candidate : undefined;
   return costUsd(prices, mapped ?? facts.model, usage);
 }
 

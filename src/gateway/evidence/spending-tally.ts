@@ -1,20 +1,20 @@
 import { MICRO_USD, type SpendingBucket, type SpendingCounts } from '../../core/evidence/spending-counts';
 import { SPENDING_MEASURES, type SpendingMeasure } from '../../core/plan/spending-gate';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { DenseHistogram } from './dense-histogram';
 import type { Observation } from './evidence-cell';
 import type { LegacyLatencies, Slowness } from './legacy-latencies';
 
-const SIDES = ['legacy', 'candidate'] as const;
+const ARMS = ['legacy', 'candidate'] as const;
 const BUCKETS = 256;
 
 /** What live answers cost and how many tokens they had, in both arms; counts only grow. */
 export class SpendingTally {
-  readonly #arms: Readonly<Record<SpendingMeasure, Readonly<Record<Side, ArmTally>>>>;
+  readonly #arms: Readonly<Record<SpendingMeasure, Readonly<Record<Arm, ArmTally>>>>;
 
   constructor(arms?: SpendingTally) {
-    const arm = (measure: SpendingMeasure, side: Side) =>
-      arms === undefined ? new ArmTally() : arms.#arms[measure][side].copy();
+    const arm = (measure: SpendingMeasure, name: Arm) =>
+      arms === undefined ? new ArmTally() : arms.#arms[measure][name].copy();
     this.#arms = {
       cost: { legacy: arm('cost', 'legacy'), candidate: arm('cost', 'candidate') },
       outputTokens: {
@@ -35,7 +35,7 @@ export class SpendingTally {
   /** Adds what another process has counted. */
   merge(counts: readonly SpendingCounts[]): void {
     for (const { measure, ...arms } of counts) {
-      for (const side of SIDES) this.#arms[measure][side].merge(arms[side]);
+      for (const arm of ARMS) this.#arms[measure][arm].merge(arms[arm]);
     }
   }
 
@@ -46,7 +46,7 @@ export class SpendingTally {
   /** What was counted after an earlier copy; nothing where nothing was. */
   since(earlier: SpendingTally): SpendingCounts[] {
     const counts = SPENDING_MEASURES.map((measure) => {
-      const arm = (side: Side) => this.#arms[measure][side].since(earlier.#arms[measure][side]);
+      const arm = (name: Arm) => this.#arms[measure][name].since(earlier.#arms[measure][name]);
       return { measure, legacy: arm('legacy'), candidate: arm('candidate') };
     });
     const isEmpty = counts.every(({ legacy, candidate }) => legacy === null && candidate === null);

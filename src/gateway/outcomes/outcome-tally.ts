@@ -5,10 +5,10 @@ import {
   OUTCOME_STEPS,
   type OutcomeCounts,
 } from '../../core/evidence/outcome-counts';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import type { ReportedOutcome } from './outcome';
 
-type Arms = Readonly<Record<Side, Float64Array>>;
+type Arms = Readonly<Record<Arm, Float64Array>>;
 
 /** Where the counters of an arm stand: booleans, how many were true, one for each step, two for each bucket. */
 const TRUES = 1;
@@ -48,20 +48,20 @@ export class OutcomeTally {
   since(earlier: OutcomeTally): OutcomeCounts[] {
     return [...this.#names].flatMap(([name, arms]) => {
       const before = earlier.#names.get(name);
-      const since = (side: Side) => outcomesSince(arms[side], before?.[side] ?? NOTHING);
+      const since = (arm: Arm) => outcomesSince(arms[arm], before?.[arm] ?? NOTHING);
       const counts = { name, legacy: since('legacy'), candidate: since('candidate') };
       return counts.legacy.buckets.length + counts.candidate.buckets.length === 0 ? [] : [counts];
     });
   }
 
-  #countersOf(name: string, side: Side): Float64Array | null {
+  #countersOf(name: string, arm: Arm): Float64Array | null {
     let arms = this.#names.get(name);
     if (arms === undefined) {
       if (this.#names.size >= OUTCOME_NAMES) return null;
       arms = { legacy: new Float64Array(LENGTH), candidate: new Float64Array(LENGTH) };
       this.#names.set(name, arms);
     }
-    return arms[side];
+    return arms[arm];
   }
 }
 

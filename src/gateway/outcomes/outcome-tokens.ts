@@ -1,13 +1,13 @@
 import { createHmac, createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Configuration } from '../../core/configuration/configuration-schema';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 
 /** What a token says of the request whose answer bore it. */
 export interface RequestMark {
   readonly route: string;
   readonly epoch: number;
   /** The arm as drawn; null when the request counts in none. */
-  readonly side: Side | null;
+  readonly arm: Arm | null;
   /** 0 to 255 when the request had a key, else null. */
   readonly bucket: number | null;
   /** Differs for every request of every gateway. */
@@ -30,7 +30,7 @@ const SIGNATURE_BYTES = 16;
 /** Says what is signed, so that the key signs nothing else by accident, and the version of the form. */
 const PURPOSE = 'cutover request 1\n';
 const MARK = /^([^|]{1,63})\|(\d{1,15})\|([lcn])\|(\d{0,3})\|([\w:-]{1,64})$/;
-const ARMS: Readonly<Record<string, Side>> = { l: 'legacy', c: 'candidate' };
+const ARMS: Readonly<Record<string, Arm>> = { l: 'legacy', c: 'candidate' };
 
 /** The tokens of a gateway's configuration, null where none is configured; throws what `resolveSecret` throws. */
 export function openOutcomeTokens(
@@ -60,10 +60,10 @@ export class OutcomeTokens {
   }
 
   /** The token of one more request. */
-  issue(route: string, epoch: number, side: Side | null, bucket: number | null): string {
+  issue(route: string, epoch: number, arm: Arm | null, bucket: number | null): string {
     this.#issued += 1;
-    const arm = side === null ? 'n' : side === 'candidate' ? 'c' : 'l';
-    const text = `${route}|${epoch}|${arm}|${bucket ?? ''}|${this.#prefix}:${this.#issued.toString(36)}`;
+    const letter = arm === null ? 'n' : arm === 'candidate' ? 'c' : 'l';
+    const text = `${route}|${epoch}|${letter}|${bucket ?? ''}|${this.#prefix}:${this.#issued.toString(36)}`;
     const body = Buffer.from(text, 'latin1').toString('base64url');
     return `${body}.${sign(this.#keys[0] as KeyObject, body).toString('base64url')}`;
   }
@@ -80,7 +80,7 @@ export class OutcomeTokens {
     return {
       route,
       epoch: Number(epoch),
-      side: ARMS[arm] ?? null,
+      arm: ARMS[arm] ?? null,
       bucket: bucket === '' ? null : Number(bucket),
       id,
     };

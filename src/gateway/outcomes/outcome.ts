@@ -1,9 +1,10 @@
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 
 /** What an application said of an answer, once it is known whose answer it was. */
 export interface ReportedOutcome {
   readonly epoch: number;
-  readonly side: Side;
+  /** The arm as drawn, as processes say it to each other. */
+  readonly side: Arm;
   /** 0 to 63: of the key, or of the request where it had none. */
   readonly bucket: number;
   readonly name: string;

@@ -49,7 +49,7 @@ export class FollowedRoute implements RouteToServe {
     this.makers = new MakerTable({
       path: null,
       warn: () => {},
-      announce: (id, side) => learned({ makers: [[id, side]], conversations: [] }),
+      announce: (id, maker) => learned({ makers: [[id, maker]], conversations: [] }),
     });
     this.#conversations = new ConversationTable(undefined, (hash, conversation) =>
       learned({ makers: [], conversations: [[hash, conversation]] }),
@@ -77,7 +77,7 @@ export class FollowedRoute implements RouteToServe {
 
   /** Takes what another process has learned. */
   learn({ makers, conversations }: Learned): void {
-    for (const [id, side] of makers) this.makers.adopt(id, side);
+    for (const [id, maker] of makers) this.makers.adopt(id, maker);
     for (const [hash, conversation] of conversations) this.#conversations.adopt(hash, conversation);
   }
 

@@ -142,7 +142,7 @@ export class GroupRoute implements AdministeredRoute {
 
   /** Keeps what a process has learned. */
   learn({ makers, conversations }: Learned): void {
-    for (const [id, side] of makers) this.#route.makers.remember(id, side);
+    for (const [id, maker] of makers) this.#route.makers.remember(id, maker);
     for (const [hash, conversation] of conversations) this.#conversations.adopt(hash, conversation);
   }
 

@@ -1,5 +1,5 @@
 import type { Configuration } from '../../core/configuration/configuration-schema';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import type { LimitLevels, LimitSpending } from '../callers/caller-limits';
 import type { EvidenceAddition } from '../evidence/epoch-evidence';
 import type { ReportedOutcome } from '../outcomes/outcome';
@@ -82,7 +82,7 @@ export interface RouteStart {
 
 /** What one process has learned of the outside world and all must know; older entries first. */
 export interface Learned {
-  readonly makers: readonly (readonly [id: string, side: Side])[];
+  readonly makers: readonly (readonly [id: string, maker: Arm])[];
   readonly conversations: readonly (readonly [keyHash: number, conversation: BegunConversation])[];
 }
 

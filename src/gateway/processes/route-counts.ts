@@ -1,4 +1,4 @@
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { LastFingerprints } from '../evidence/answer-tally';
 import { EpochEvidence, type LateAnswer } from '../evidence/epoch-evidence';
 import type { Observation } from '../evidence/evidence-cell';
@@ -18,7 +18,7 @@ export class RouteCounts implements KeyCounts {
   #openings = { keyed: 0, shared: 0 };
   #low = 0;
   #total = 0;
-  #assignedBefore: Readonly<Record<Side, number>> = { legacy: 0, candidate: 0 };
+  #assignedBefore: Readonly<Record<Arm, number>> = { legacy: 0, candidate: 0 };
 
   /** `counted` is called after each count. */
   constructor(counted: () => void) {
@@ -72,7 +72,7 @@ export class RouteCounts implements KeyCounts {
   }
 
   /** What was counted since the last time, null when nothing was; `assigned` are all draws of the epoch so far. */
-  take(epoch: number, assigned: Readonly<Record<Side, number>>): Counted | null {
+  take(epoch: number, assigned: Readonly<Record<Arm, number>>): Counted | null {
     if (this.#total === 0 && this.#evidence.size === 0) return null;
     const counted: Counted = {
       evidence: [...this.#evidence].map(([of, evidence]) => evidence.addition(of)),

@@ -1,11 +1,11 @@
 import { assignmentDigest, digestBucket, digestPosition } from '../../core/routing/assignment';
-import type { OpeningCounts, Side } from '../../core/routing/routing';
+import type { Arm, OpeningCounts } from '../../core/routing/routing';
 import type { KeyCounts, OpeningUse } from '../evidence/key-statistics';
 import type { ConversationTable } from './conversation-table';
 
 /** The arm that a randomised request was drawn into. */
 export interface Assignment {
-  readonly side: Side;
+  readonly arm: Arm;
   readonly epoch: number;
   /** 0 to 255 when the request has a key, else null. */
   readonly bucket: number | null;
@@ -41,7 +41,7 @@ export interface DrawSubject {
 /** Draws of one epoch that another process has made. */
 export interface CountedDraws {
   readonly epoch: number;
-  readonly assigned: Readonly<Record<Side, number>>;
+  readonly assigned: Readonly<Record<Arm, number>>;
   /** Hashes of the keys, one for each draw that had a key. */
   readonly keys: readonly number[];
   readonly openings: OpeningCounts;
@@ -54,7 +54,7 @@ export interface CountedDraws {
 export class ArmDraw {
   readonly #keys: KeyCounts;
   readonly #conversations: ConversationTable;
-  #assigned: Record<Side, number> = { legacy: 0, candidate: 0 };
+  #assigned: Record<Arm, number> = { legacy: 0, candidate: 0 };
 
   constructor(keys: KeyCounts, conversations: ConversationTable) {
     this.#keys = keys;
@@ -62,7 +62,7 @@ export class ArmDraw {
   }
 
   /** Draws of the current epoch. */
-  get assigned(): Readonly<Record<Side, number>> {
+  get assigned(): Readonly<Record<Arm, number>> {
     return { ...this.#assigned };
   }
 
@@ -71,13 +71,13 @@ export class ArmDraw {
     const position = digestPosition(digest);
     this.#keys.observe(subject.key, position, subject.opening);
     const drawn: Assignment = {
-      side: position < rules.share ? 'candidate' : 'legacy',
+      arm: position < rules.share ? 'candidate' : 'legacy',
       epoch: rules.epoch,
       bucket: subject.key === null ? null : digestBucket(digest),
       randomised: true,
     };
     const assignment = rules.newConversationsOnly ? this.#keepConversation(rules, subject, drawn) : drawn;
-    if (assignment.randomised) this.#assigned[assignment.side] += 1;
+    if (assignment.randomised) this.#assigned[assignment.arm] += 1;
     return assignment;
   }
 
@@ -86,7 +86,7 @@ export class ArmDraw {
    * It is in no arm, and its key is not one of those that are drawn.
    */
   assignMember(rules: DrawRules, { key, continued }: DrawSubject): Assignment {
-    const served = { side: 'candidate', epoch: rules.epoch, bucket: null, randomised: false } as const;
+    const served = { arm: 'candidate', epoch: rules.epoch, bucket: null, randomised: false } as const;
     const member: Assignment = { ...served, cohort: true };
     if (!rules.newConversationsOnly) return member;
     if (!continued) {
@@ -94,11 +94,11 @@ export class ArmDraw {
       return member;
     }
     const begun = key === null ? null : this.#conversations.find(key);
-    return begun?.side === 'candidate' ? member : { ...served, side: 'legacy' };
+    return begun?.side === 'candidate' ? member : { ...served, arm: 'legacy' };
   }
 
   /** Adds draws of the current epoch that another process has made. */
-  add({ legacy, candidate }: Readonly<Record<Side, number>>): void {
+  add({ legacy, candidate }: Readonly<Record<Arm, number>>): void {
     this.#assigned.legacy += legacy;
     this.#assigned.candidate += candidate;
   }
@@ -110,17 +110,17 @@ export class ArmDraw {
   }
 
   /**
-   * A conversation that began under the current epoch counts in its arm, on both sides alike; an older one
+   * A conversation that began under the current epoch counts in its arm, at both providers alike; an older one
    * stays where it is and counts nowhere, or the arms would differ in how many long conversations they hold.
    */
   #keepConversation(rules: DrawRules, { key, continued }: DrawSubject, drawn: Assignment): Assignment {
     if (!continued) {
-      if (key !== null) this.#conversations.begin(key, { side: drawn.side, epoch: drawn.epoch });
+      if (key !== null) this.#conversations.begin(key, { side: drawn.arm, epoch: drawn.epoch });
       return drawn;
     }
     const begun = key === null ? null : this.#conversations.find(key);
     const recorded = begun?.side ?? (rules.share === 1 ? 'candidate' : 'legacy');
-    const side = rules.share === 0 ? 'legacy' : recorded;
-    return { ...drawn, side, randomised: begun?.epoch === drawn.epoch && side === drawn.side };
+    const arm = rules.share === 0 ? 'legacy' : recorded;
+    return { ...drawn, arm, randomised: begun?.epoch === drawn.epoch && arm === drawn.arm };
   }
 }

@@ -1,9 +1,9 @@
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { keyHash } from '../evidence/key-statistics';
 
-/** Which side a key's newest conversation began on, and under which epoch. */
+/** At which provider a key's newest conversation began, as processes say it to each other, and under which epoch. */
 export interface BegunConversation {
-  readonly side: Side;
+  readonly side: Arm;
   readonly epoch: number;
 }
 

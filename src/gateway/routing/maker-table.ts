@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 
 /** At least as many of the newest ids are known, and at most twice as many. */
 const CAPACITY = 50_000;
@@ -13,7 +13,7 @@ export interface MakerTableOptions {
   readonly path: string | null;
   readonly warn: (message: string) => void;
   /** Called with what this process learns, for others to adopt. */
-  readonly announce?: (id: string, side: Side) => void;
+  readonly announce?: (id: string, maker: Arm) => void;
 }
 
 /**
@@ -23,8 +23,8 @@ export interface MakerTableOptions {
  * entry that was removed before it.
  */
 export class MakerTable {
-  #newer = new Map<string, Side>();
-  #older = new Map<string, Side>();
+  #newer = new Map<string, Arm>();
+  #older = new Map<string, Arm>();
   readonly #options: MakerTableOptions;
   #pending = '';
   #timer: NodeJS.Timeout | null = null;
@@ -43,37 +43,37 @@ export class MakerTable {
     return this.#newer.size + this.#older.size;
   }
 
-  find(id: string): Side | null {
+  find(id: string): Arm | null {
     return this.#newer.get(id) ?? this.#older.get(id) ?? null;
   }
 
   /** The maker of the first of some ids that is known. */
-  findAny(ids: readonly string[]): Side | null {
+  findAny(ids: readonly string[]): Arm | null {
     for (const id of ids) {
-      const side = this.find(id);
-      if (side !== null) return side;
+      const maker = this.find(id);
+      if (maker !== null) return maker;
     }
     return null;
   }
 
-  remember(id: string, side: Side): void {
-    if (id === '' || id.length > MAX_ID_LENGTH || id.includes('\n') || this.find(id) === side) return;
-    this.#put(id, side);
-    this.#options.announce?.(id, side);
+  remember(id: string, maker: Arm): void {
+    if (id === '' || id.length > MAX_ID_LENGTH || id.includes('\n') || this.find(id) === maker) return;
+    this.#put(id, maker);
+    this.#options.announce?.(id, maker);
     if (this.#options.path === null) return;
-    this.#pending += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
+    this.#pending += `${maker === 'candidate' ? 'c' : 'l'} ${id}\n`;
     if (this.#timer !== null) return;
     this.#timer = setTimeout(() => void this.flush(), WRITE_DELAY_MS);
     this.#timer.unref();
   }
 
   /** Takes what another process has learned and keeps. */
-  adopt(id: string, side: Side): void {
-    this.#put(id, side);
+  adopt(id: string, maker: Arm): void {
+    this.#put(id, maker);
   }
 
   /** All that is known, older ones first. */
-  entries(): [string, Side][] {
+  entries(): [string, Arm][] {
     return [...this.#older, ...this.#newer];
   }
 
@@ -87,13 +87,13 @@ export class MakerTable {
     return this.#writing;
   }
 
-  #put(id: string, side: Side): void {
+  #put(id: string, maker: Arm): void {
     if (this.#newer.size >= CAPACITY) {
       this.#older = this.#newer;
       this.#newer = new Map();
     }
     this.#older.delete(id);
-    this.#newer.set(id, side);
+    this.#newer.set(id, maker);
   }
 
   async #write(lines: string): Promise<void> {
@@ -112,7 +112,7 @@ export class MakerTable {
   #rewrite(path: string): void {
     mkdirSync(dirname(path), { recursive: true });
     let text = '';
-    for (const [id, side] of this.entries()) text += `${side === 'candidate' ? 'c' : 'l'} ${id}\n`;
+    for (const [id, maker] of this.entries()) text += `${maker === 'candidate' ? 'c' : 'l'} ${id}\n`;
     const temporary = `${path}.tmp`;
     writeFileSync(temporary, text);
     renameSync(temporary, path);

@@ -1,6 +1,6 @@
 import type { Configuration, ModelMapping } from '../../core/configuration/configuration-schema';
 import type { Dialect } from '../../core/configuration/dialect';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { PairJudge } from '../judge/pair-judge';
 import { withheldFrom } from '../request/forwarding';
 import { ReplayBudget } from '../request/replay-budget';
@@ -13,7 +13,7 @@ const MIRROR_CONNECTIONS = 32;
 
 /** A route with everything that serving it needs. */
 export interface Route extends RouteToServe {
-  readonly providers: Readonly<Record<Side, Provider>>;
+  readonly providers: Readonly<Record<Arm, Provider>>;
   /** The candidate once more for copies of legacy's traffic: its own pool, cap and breaker. */
   readonly mirror: Provider;
   /** What copies have cost here. */

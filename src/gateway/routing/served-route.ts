@@ -1,7 +1,7 @@
 import { assignmentDigest, digestBucket, digestPosition } from '../../core/routing/assignment';
 import type { Cohort } from '../../core/routing/cohort';
 import type { JudgeOrder } from '../../core/routing/judge-order';
-import type { Side, StickyKey } from '../../core/routing/routing';
+import type { Arm, StickyKey } from '../../core/routing/routing';
 import type { OpeningUse } from '../evidence/key-statistics';
 import type { ArmDraw, Assignment } from './arm-draw';
 import { type CandidatePermit, CandidatePermits, type PermitPurpose } from './candidate-permits';
@@ -9,7 +9,7 @@ import type { StoredState } from './record-file';
 
 /** What a route's configuration says for as long as no record says otherwise. */
 export interface RouteDefaults {
-  readonly settled: Side;
+  readonly settled: Arm;
   readonly stickyKey: StickyKey;
   readonly newConversationsOnly: boolean;
   readonly shadow: number;
@@ -125,7 +125,7 @@ export class ServedRoute {
   }
 
   /** Who serves what is never split (embeddings): the candidate only once the route is completely there. */
-  wholeSide(): Side {
+  wholeProvider(): Arm {
     const { record, withdrawn } = this.#inForce.stored;
     const complete = record === null || withdrawn || record.pinned;
     return complete && this.effectiveShare() === 1 ? 'candidate' : 'legacy';
@@ -176,12 +176,12 @@ export class ServedRoute {
   }
 
   /** The arm of a key as the record draws it, counted nowhere; null while nothing is drawn at its share. */
-  armOf(key: string): Pick<Assignment, 'epoch' | 'side' | 'bucket'> | null {
+  armOf(key: string): Pick<Assignment, 'epoch' | 'arm' | 'bucket'> | null {
     const { record } = this.#inForce.stored;
     if (record === null || record.only !== undefined || !this.splitsAsAsked) return null;
     const digest = assignmentDigest(record.salt, key);
-    const side = digestPosition(digest) < record.share ? 'candidate' : 'legacy';
-    return { epoch: record.epoch, side, bucket: digestBucket(digest) };
+    const arm = digestPosition(digest) < record.share ? 'candidate' : 'legacy';
+    return { epoch: record.epoch, arm, bucket: digestBucket(digest) };
   }
 
   /** Registers an attempt that is not sent yet; every permit must be closed in the end. */

@@ -1,5 +1,5 @@
 import type { ModelMapping } from '../../core/configuration/configuration-schema';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import type { StreamScanner } from '../answers/stream-scanner';
 import { isInCohort } from '../callers/cohort-seals';
 import { ArmRecord } from '../evidence/arm-record';
@@ -37,7 +37,7 @@ class RandomisedCall implements AttemptOwner, Answering {
   readonly #mapping: ModelMapping;
   readonly #assignment: Assignment;
   readonly #record: ArmRecord;
-  /** The last attempt at each side. */
+  /** The last attempt at each provider. */
   #candidate: Attempt | null = null;
   #legacy: Attempt | null = null;
   #candidatePurpose: Purpose = 'drawn';
@@ -70,7 +70,7 @@ class RandomisedCall implements AttemptOwner, Answering {
     call.current = this;
     call.route.replays.earn();
     call.route.hedges.earn();
-    if (this.#assignment.side === 'candidate') this.#askCandidate();
+    if (this.#assignment.arm === 'candidate') this.#askCandidate();
     else {
       drawCopy(call);
       this.#ask('legacy', 'drawn');
@@ -150,22 +150,22 @@ class RandomisedCall implements AttemptOwner, Answering {
     this.#ask('legacy', 'failover');
   }
 
-  #ask(side: Side, purpose: Purpose): void {
+  #ask(provider: Arm, purpose: Purpose): void {
     const call = this.#call;
     const { route, services } = call;
-    const provider = route.providers[side];
-    const isCandidate = side === 'candidate';
-    if (!isCandidate && provider.inFlight >= provider.configuration.maxConcurrent) {
+    const upstream = route.providers[provider];
+    const isCandidate = provider === 'candidate';
+    if (!isCandidate && upstream.inFlight >= upstream.configuration.maxConcurrent) {
       this.#recordLegacy(null);
       call.refuseBusy('legacy');
       return;
     }
     const { endpoint } = call.traffic;
-    const mapped = this.#body(side, purpose !== 'without usage option' && provider.asksUsage(endpoint));
-    const limits = attemptLimits(call, side);
+    const mapped = this.#body(provider, purpose !== 'without usage option' && upstream.asksUsage(endpoint));
+    const limits = attemptLimits(call, provider);
     const attempt = new Attempt(
       modelRequest(call, this.#facts, {
-        provider,
+        provider: upstream,
         mapped,
         holds: isCandidate || purpose === 'hedge',
         keeps: !isCandidate && isDrawnForJudge(call, this.#facts),
@@ -186,8 +186,8 @@ class RandomisedCall implements AttemptOwner, Answering {
     attempt.dispatch();
   }
 
-  #body(side: Side, usage: boolean): MappedBody {
-    return side === 'candidate'
+  #body(provider: Arm, usage: boolean): MappedBody {
+    return provider === 'candidate'
       ? candidateBody(this.#call.body, this.#facts, this.#mapping, usage)
       : legacyBody(this.#call.body, this.#facts, this.#mapping, usage);
   }
@@ -274,13 +274,13 @@ class RandomisedCall implements AttemptOwner, Answering {
   /** What legacy's arm has ended with is asked of the candidate as well, where the routing says so. */
   #copy(attempt: Attempt, said: string | null): void {
     const isOpen = attempt.failure?.kind === 'aborted' && !isLate(this.#call, attempt);
-    if (this.#assignment.side !== 'legacy' || isOpen) return;
+    if (this.#assignment.arm !== 'legacy' || isOpen) return;
     copyToCandidate(this.#call, this.#facts, this.#mapping, this.#assignment, { attempt, said });
   }
 
   /** Counts legacy, and the candidate whose failure it makes good; null: legacy's cap let no attempt be made. */
   #recordLegacy(attempt: Attempt | null): void {
-    if (this.#assignment.side === 'legacy') {
+    if (this.#assignment.arm === 'legacy') {
       this.#record.legacy(attempt);
       return;
     }
@@ -306,10 +306,10 @@ class RandomisedCall implements AttemptOwner, Answering {
 
   #finish(attempt: Attempt): void {
     const call = this.#call;
-    const side = attempt === this.#candidate ? 'candidate' : 'legacy';
-    this.#rememberMaker(attempt, side);
-    if (side === 'legacy' && isRunning(this.#candidate)) this.#noteOutrun(this.#candidate);
-    call.servedBy(attempt, side);
+    const provider = attempt === this.#candidate ? 'candidate' : 'legacy';
+    this.#rememberMaker(attempt, provider);
+    if (provider === 'legacy' && isRunning(this.#candidate)) this.#noteOutrun(this.#candidate);
+    call.servedBy(attempt, provider);
   }
 
   /** The log line is written before the candidate's end is known. */
@@ -321,7 +321,7 @@ class RandomisedCall implements AttemptOwner, Answering {
   }
 
   /** Responses, stored completions and the containers of tools can be asked for later by their id. */
-  #rememberMaker(attempt: Attempt, side: Side): void {
+  #rememberMaker(attempt: Attempt, provider: Arm): void {
     const { endpoint } = this.#call.traffic;
     const { store } = this.#facts;
     const isKept =
@@ -329,7 +329,7 @@ class RandomisedCall implements AttemptOwner, Answering {
         ? store !== false
         : endpoint === 'messages' || (endpoint === 'chat' && store === true);
     const id = attempt.scanner?.objectId ?? attempt.plain?.objectId ?? null;
-    if (isKept && id !== null) this.#call.route.makers.remember(id, side);
+    if (isKept && id !== null) this.#call.route.makers.remember(id, provider);
   }
 }
 

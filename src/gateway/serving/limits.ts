@@ -1,4 +1,4 @@
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import type { Attempt } from '../upstream/attempt';
 import type { AttemptLimits } from '../upstream/attempt-options';
 import type { Call } from './call/call';
@@ -7,11 +7,11 @@ import type { Call } from './call/call';
  * How long an attempt may take. The deadlines of the candidate are its own: what a caller waits says nothing
  * about a provider. Legacy, behind which nobody stands, is only stopped when it is hopeless.
  */
-export function attemptLimits(call: Call, side: Side): AttemptLimits {
-  const { timeouts } = call.route.providers[side].configuration;
+export function attemptLimits(call: Call, provider: Arm): AttemptLimits {
+  const { timeouts } = call.route.providers[provider].configuration;
   return {
     answerMs: timeouts.plainTotal,
-    firstContentMs: side === 'legacy' ? timeouts.plainTotal : timeouts.firstContent,
+    firstContentMs: provider === 'legacy' ? timeouts.plainTotal : timeouts.firstContent,
     idleMs: timeouts.streamIdle,
     patienceMs: Number.POSITIVE_INFINITY,
   };

@@ -130,12 +130,12 @@ function ofRequest(
       `${place}request: expected an answer of the route "${route.name}", got one of "${mark.route}": post it to /routes/${mark.route}/v1/outcomes`,
     );
   }
-  const { epoch, side, id, bucket } = mark;
-  if (side === null) return null;
+  const { epoch, arm, id, bucket } = mark;
+  if (arm === null) return null;
   // Of one request and one name always the same: whoever counts it twice counts the same.
   const digest = hash('sha256', `${id}\n${name}`, 'buffer');
   return {
-    ...{ epoch, side, name, request: id },
+    ...{ epoch, side: arm, name, request: id },
     bucket: (bucket ?? digest.readUInt8(30)) % OUTCOME_BUCKETS,
     value: onGrid(value, digest.readUInt32LE(24) / 2 ** 32),
   };
@@ -155,12 +155,12 @@ function ofKey(
       `${place}key: expected request, got a key, which does not determine the arm on this route: ${why}`,
     );
   }
-  const arm = state.armOf(key);
-  if (arm === null) return null;
-  const { epoch, side, bucket } = arm;
+  const draw = state.armOf(key);
+  if (draw === null) return null;
+  const { epoch, arm, bucket } = draw;
   return {
     epoch,
-    side,
+    side: arm,
     name,
     request: null,
     bucket: (bucket ?? 0) % OUTCOME_BUCKETS,

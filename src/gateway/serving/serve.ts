@@ -25,7 +25,7 @@ function route(call: Call): void {
     traffic.class === 'whole' ||
     (traffic.class === 'stateful' && head.contentType.includes('json') && length <= maxBodyBytes);
   const hasRoom = call.memory.hasRoom(length);
-  if (!hasRoom && traffic.class === 'whole' && call.route.state.wholeSide() === 'candidate') {
+  if (!hasRoom && traffic.class === 'whole' && call.route.state.wholeProvider() === 'candidate') {
     // Unread it could only go to legacy, into another vector space than the rest.
     refuseBody(call, 'no-room', maxBodyBytes);
     return;
@@ -58,7 +58,7 @@ function serveUnread(call: Call): void {
     return;
   }
   const body = head.hasBody ? request.stream() : null;
-  serveSingle(call, { side: 'legacy', body, model: null, permitted: false, reads: false });
+  serveSingle(call, { provider: 'legacy', body, model: null, permitted: false, reads: false });
 }
 
 function serveRead(call: Call): void {
@@ -73,7 +73,7 @@ function serveRead(call: Call): void {
     return;
   }
   const mapping = facts === null ? null : mappingOf(route, facts.model);
-  if (facts === null && traffic.class === 'whole' && route.state.wholeSide() === 'candidate') {
+  if (facts === null && traffic.class === 'whole' && route.state.wholeProvider() === 'candidate') {
     call.answer.refuse(UNREADABLE_WHOLE);
     call.finish();
     return;
@@ -98,13 +98,13 @@ const UNREADABLE_WHOLE = badRequest(
 function serveWhole(call: Call, facts: RequestFacts): void {
   const { route, body } = call;
   const mapping = mappingOf(route, facts.model);
-  if (mapping === null || route.state.wholeSide() === 'legacy') {
+  if (mapping === null || route.state.wholeProvider() === 'legacy') {
     serveAtLegacy(call);
     return;
   }
   const mapped = candidateBody(body, facts, mapping, false).body;
   const ask = {
-    side: 'candidate',
+    provider: 'candidate',
     body: mapped,
     model: mapping.candidate,
     permitted: true,
@@ -122,7 +122,7 @@ function serveAtLegacy(call: Call): void {
   const body =
     facts === null ? call.body : legacyBody(call.body, facts, mappingOf(route, facts.model), false).body;
   const model = facts?.model ?? null;
-  serveSingle(call, { side: 'legacy', body, model, permitted: false, reads: false });
+  serveSingle(call, { provider: 'legacy', body, model, permitted: false, reads: false });
 }
 
 /** A multipart body can be read but not written: it has no fields, and moves only where nothing changes. */

@@ -3,7 +3,7 @@ import type { RatioAspect } from '../../core/evidence/pair-counts';
 import type { Judgement } from '../contract/judge-answer';
 
 /** One answer of a pair. */
-export interface ShadowSide {
+export interface ShadowAnswer {
   /** Null where there was an answer; `rejected` is a refusal (4xx). */
   readonly failure: FailureClass | null;
   /** What was found of the answer; null where nothing is to be found, as for failures. */
@@ -32,10 +32,10 @@ export interface ComparedPair {
 }
 
 /** Compares a pair; `isExact` where the same is asked of both, as with JSON or temperature 0. */
-export function comparePair(legacy: ShadowSide, candidate: ShadowSide, isExact: boolean): ComparedPair {
+export function comparePair(legacy: ShadowAnswer, candidate: ShadowAnswer, isExact: boolean): ComparedPair {
   const [was, is] = [standingOf(legacy), standingOf(candidate)];
   const bothAnswered = legacy.failure === null && candidate.failure === null;
-  const ratio = (read: (side: ShadowSide) => number | null) => {
+  const ratio = (read: (answer: ShadowAnswer) => number | null) => {
     const [before, now] = [read(legacy), read(candidate)];
     return bothAnswered && before !== null && now !== null && before > 0 ? now / before : null;
   };
@@ -59,7 +59,7 @@ export function comparePair(legacy: ShadowSide, candidate: ShadowSide, isExact: 
   };
 }
 
-function standingOf({ failure, judgement }: ShadowSide): 'good' | 'unchecked' | LossClass {
+function standingOf({ failure, judgement }: ShadowAnswer): 'good' | 'unchecked' | LossClass {
   if (judgement !== null && judgement !== 'kept' && judgement !== 'unchecked') return judgement;
   if (failure !== null) return failure;
   return judgement === 'unchecked' ? 'unchecked' : 'good';

@@ -18,7 +18,7 @@ import type { Call } from './call/call';
 import { attemptLimits, isLate } from './limits';
 import { modelRequest } from './model-request';
 import { NOWHERE } from './nowhere';
-import { comparePair, type ShadowSide } from './shadow-pair';
+import { comparePair, type ShadowAnswer } from './shadow-pair';
 
 /**
  * Sends a copy of a request that legacy's arm is done with to the candidate, for the fraction that the routing asks for,
@@ -95,7 +95,7 @@ export function copyToCandidate(
     const outcome = judge(attempt, legacy);
     const now = order === null ? null : answerText(attempt.kept);
     if (isJudged) {
-      const seen = { side: 'candidate', kind: 'shadow', outcome, attempt } as const;
+      const seen = { provider: 'candidate', kind: 'shadow', outcome, attempt } as const;
       recordAttempt(call, { facts, body }, assignment, seen);
     }
     give();
@@ -110,8 +110,8 @@ export function copyToCandidate(
       judgePair(call, assignment, order, { body, said, now, isHeld });
     }
     const compare = () => {
-      const was = sideOf(legacy, facts.model, isLate(call, legacy));
-      const pair = comparePair(was, sideOf(attempt, mapping.candidate), isExact);
+      const was = shadowAnswer(legacy, facts.model, isLate(call, legacy));
+      const pair = comparePair(was, shadowAnswer(attempt, mapping.candidate), isExact);
       route.evidence.recordCopy({ ...copy, pair });
     };
     whenJudged(legacy, () => whenJudged(attempt, compare));
@@ -228,12 +228,12 @@ function whenJudged(attempt: Attempt, judged: () => void): void {
   else judged();
 }
 
-function sideOf(attempt: Attempt, model: string, late = false): ShadowSide {
+function shadowAnswer(attempt: Attempt, model: string, late = false): ShadowAnswer {
   const { failure, gist, scanner } = attempt;
   const kind = late ? 'timeout' : (failure?.kind ?? null);
   const held = gist === null ? 0 : gist.holds & (TEXT | CALL | REFUSAL);
   return {
-    failure: kind === 'status_4xx' ? 'rejected' : (kind as ShadowSide['failure']),
+    failure: kind === 'status_4xx' ? 'rejected' : (kind as ShadowAnswer['failure']),
     judgement: attempt.judgement ?? (failure !== null && attempt.isEmpty ? 'empty' : null),
     answerMs: scanner === null ? attempt.endedMs - attempt.startedMs : attempt.firstTokenMs,
     outputTokens: attempt.usage?.output ?? null,

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { LongBody } from '../request/long-body';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { AnswerSink, AttemptOptions } from '../upstream/attempt-options';
@@ -8,7 +8,7 @@ import { attemptLimits } from './limits';
 
 /** What to ask of one provider, outside of the arms. */
 export interface SingleAsk {
-  readonly side: Side;
+  readonly provider: Arm;
   readonly body: Buffer | LongBody | Readable | null;
   readonly model: string | null;
   /** Sent under the routing's permit, for what belongs to the candidate only while it is completely there. */
@@ -23,18 +23,18 @@ export type TakeOver = (attempt: Attempt) => boolean;
 /** Serves a request from one provider as it is; its errors are the caller's to see. */
 export function serveSingle(call: Call, ask: SingleAsk, takeOver: TakeOver = () => false): void {
   const { route, services, caller, head } = call;
-  const provider = route.providers[ask.side];
-  if (provider.inFlight >= provider.configuration.maxConcurrent) {
-    call.refuseBusy(ask.side);
+  const upstream = route.providers[ask.provider];
+  if (upstream.inFlight >= upstream.configuration.maxConcurrent) {
+    call.refuseBusy(ask.provider);
     return;
   }
   const options: AttemptOptions = {
-    provider,
+    provider: upstream,
     caller,
     method: call.request.method ?? 'GET',
-    path: provider.path(call.path, call.query, caller),
+    path: upstream.path(call.path, call.query, caller),
     headers: withLength(
-      provider.headers(call.forward(), caller, services.now()),
+      upstream.headers(call.forward(), caller, services.now()),
       ask.body,
       head.contentLength,
     ),
@@ -80,7 +80,7 @@ class SingleOwner implements AttemptOwner {
       call.answer.deliver(attempt, failure);
     }
     if (this.ask.reads) this.#rememberMade(attempt);
-    call.servedBy(attempt, this.ask.side);
+    call.servedBy(attempt, this.ask.provider);
   }
 
   attemptBroke(): void {
@@ -92,7 +92,7 @@ class SingleOwner implements AttemptOwner {
     const { call, ask } = this;
     if (call.request.method !== 'POST' || !attempt.committed) return;
     const id = attempt.scanner?.objectId ?? attempt.plain?.objectId ?? null;
-    if (id !== null) call.route.makers.remember(id, ask.side);
+    if (id !== null) call.route.makers.remember(id, ask.provider);
   }
 
   #claim(attempt: Attempt): void {

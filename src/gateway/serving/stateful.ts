@@ -1,5 +1,5 @@
 import type { ModelMapping } from '../../core/configuration/configuration-schema';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { bodyIds, isId } from '../request/body-ids';
 import type { LongBody } from '../request/long-body';
 import { candidateBody, legacyBody } from '../request/model-mapping';
@@ -40,22 +40,22 @@ function tryCandidate(call: Call, streamed: boolean): boolean {
   return true;
 }
 
-function askOf(call: Call, side: Side, streamed: boolean): SingleAsk {
+function askOf(call: Call, provider: Arm, streamed: boolean): SingleAsk {
   const { facts, route, head, request } = call;
   const mapping = facts === null ? null : mappingOf(route, facts.model);
-  const maps = side === 'candidate' && facts !== null && mapping !== null;
+  const maps = provider === 'candidate' && facts !== null && mapping !== null;
   return {
-    side,
-    body: streamed ? (head.hasBody ? request.stream() : null) : bodyFor(side, call, mapping),
+    provider,
+    body: streamed ? (head.hasBody ? request.stream() : null) : bodyFor(provider, call, mapping),
     model: maps ? mapping.candidate : (facts?.model ?? null),
     permitted: false,
     reads: request.method === 'POST',
   };
 }
 
-function bodyFor(side: Side, { facts, body }: Call, mapping: ModelMapping | null): Buffer | LongBody {
+function bodyFor(provider: Arm, { facts, body }: Call, mapping: ModelMapping | null): Buffer | LongBody {
   if (facts === null || mapping === null) return body;
-  return side === 'candidate'
+  return provider === 'candidate'
     ? candidateBody(body, facts, mapping, false).body
     : legacyBody(body, facts, mapping, false).body;
 }

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { FailedLogins } from '../../core/access/failed-logins';
 import type { FailureClass } from '../../core/evidence/evidence';
-import type { GatewayStatus, Side } from '../../core/routing/routing';
+import type { Arm, GatewayStatus } from '../../core/routing/routing';
 import type { Callers } from '../callers/callers';
 import type { Judgement } from '../contract/judge-answer';
 import type { JudgedPair } from '../judge/judge-tally';
@@ -16,9 +16,9 @@ export interface FinishedRequest {
   readonly route: string;
   /** `randomised`, `whole`, `stateful`, `other`. */
   readonly trafficClass: string;
-  /** Who served it in the end. */
-  readonly side: Side;
-  readonly provider: string;
+  /** Who served it in the end; the label of every release is `side`. */
+  readonly provider: Arm;
+  readonly providerName: string;
   /** OpenTelemetry's `gen_ai.operation.name`: `chat`, `text_completion`, `embeddings`, ... */
   readonly operation: string;
   /** As the caller asked for it; counted as `other` unless the route's configuration names it. */
@@ -54,7 +54,7 @@ class Series {
 
 interface JudgedAnswers {
   readonly route: string;
-  readonly side: Side;
+  readonly arm: Arm;
   readonly judgement: Judgement;
   count: number;
 }
@@ -86,7 +86,7 @@ export class GatewayMetrics {
   readonly #readStatuses: () => StatusesSoon;
   readonly #registry = new Registry();
   readonly #series = new Map<string, Series>();
-  /** By route, side and what was found; answers that kept their contract are not shown. */
+  /** By route, arm and what was found; answers that kept their contract are not shown. */
   readonly #answers = new Map<string, JudgedAnswers>();
   readonly #judged = new Map<string, JudgedSeries>();
   readonly #connections = new Map<string, Connections>();
@@ -124,11 +124,11 @@ export class GatewayMetrics {
   }
 
   /** Counts what was found of an answer of an arm. */
-  answerJudged(route: string, side: Side, judgement: Judgement): void {
+  answerJudged(route: string, arm: Arm, judgement: Judgement): void {
     if (judgement === 'kept') return;
-    const key = `${route} ${side} ${judgement}`;
+    const key = `${route} ${arm} ${judgement}`;
     const held = this.#answers.get(key);
-    if (held === undefined) this.#answers.set(key, { route, side, judgement, count: 1 });
+    if (held === undefined) this.#answers.set(key, { route, arm, judgement, count: 1 });
     else held.count += 1;
   }
 
@@ -251,17 +251,17 @@ export class GatewayMetrics {
   }
 
   #seriesOf(request: FinishedRequest): Series {
-    const { route, trafficClass, side, provider, operation, outcome } = request;
+    const { route, trafficClass, provider, providerName, operation, outcome } = request;
     const models = this.#routes.get(route)?.configuration.models ?? {};
     const model = Object.hasOwn(models, request.model) ? request.model : 'other';
-    const key = `${route} ${trafficClass} ${side} ${provider} ${operation} ${outcome} ${model}`;
+    const key = `${route} ${trafficClass} ${provider} ${providerName} ${operation} ${outcome} ${model}`;
     const known = this.#series.get(key);
     if (known !== undefined) return known;
     const series = new Series(outcome, {
       route,
-      side,
+      side: provider,
       traffic_class: trafficClass,
-      gen_ai_provider_name: provider,
+      gen_ai_provider_name: providerName,
       gen_ai_operation_name: operation,
       gen_ai_request_model: model,
     });
@@ -336,8 +336,8 @@ export class GatewayMetrics {
       samples: () =>
         judged()
           .filter(({ judgement }) => judgement !== 'unchecked')
-          .map(({ route, side, judgement, count }) => ({
-            labels: { route, side, class: judgement },
+          .map(({ route, arm, judgement, count }) => ({
+            labels: { route, side: arm, class: judgement },
             value: count,
           })),
     });
@@ -348,7 +348,7 @@ export class GatewayMetrics {
       samples: () =>
         judged()
           .filter(({ judgement }) => judgement === 'unchecked')
-          .map(({ route, side, count }) => ({ labels: { route, side }, value: count })),
+          .map(({ route, arm, count }) => ({ labels: { route, side: arm }, value: count })),
     });
   }
 

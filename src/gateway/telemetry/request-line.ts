@@ -20,7 +20,7 @@ interface LoggedCall {
   readonly endedMs: number | null;
   readonly record: {
     readonly epoch: number;
-    readonly side: string | null;
+    readonly arm: string | null;
     readonly servedBy: { readonly name: string } | null;
     readonly servedModel: string | null;
     readonly answering: { readonly gist: { readonly model: string | null } | null } | null;
@@ -42,7 +42,7 @@ export function requestLine(call: LoggedCall, { log, wallNow, now }: Services): 
   let line = `{"level":30,"time":${wallNow()},${log.base},"route":${quoted(route.name)},"team":${quoted(caller.team)},"method":"${request.method}","path":${quoted(call.path)},"class":"${call.traffic.class}"`;
   if (facts !== null) line += `,"model":${quoted(facts.model)},"stream":${facts.stream}${featuresOf(facts)}`;
   line += `,"epoch":${record.epoch}`;
-  if (record.side !== null) line += `,"arm":"${record.side}"`;
+  if (record.arm !== null) line += `,"arm":"${record.arm}"`;
   if (record.servedBy !== null) line += `,"provider":${quoted(record.servedBy.name)}`;
   if (record.servedModel !== null) line += `,"servedModel":${quoted(record.servedModel)}`;
   const answered = record.answering?.gist?.model ?? null;

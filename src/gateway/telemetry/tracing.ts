@@ -67,7 +67,7 @@ interface TracedCall {
   readonly endedMs: number | null;
   readonly record: {
     readonly epoch: number;
-    readonly side: string | null;
+    readonly arm: string | null;
     readonly servedBy: { readonly name: string } | null;
     readonly answering: Attempt | null;
     readonly failover: string | null;
@@ -137,7 +137,7 @@ export class RequestTrace {
 
   #requestSpan(call: TracedCall): Span {
     const { facts, record } = call;
-    const { outcome, side, firstTokenMs, failover, servedBy } = record;
+    const { outcome, arm, firstTokenMs, failover, servedBy } = record;
     const wallMs = this.#wallMs();
     const method = call.request.method ?? 'GET';
     const status = call.response.statusCode;
@@ -151,7 +151,7 @@ export class RequestTrace {
       'cutover.epoch': record.epoch,
       'cutover.outcome': outcome,
     };
-    if (side !== null) attributes['cutover.arm'] = side;
+    if (arm !== null) attributes['cutover.arm'] = arm;
     if (failover !== null) attributes['cutover.failover'] = failover;
     if (firstTokenMs !== null) attributes['cutover.first_token_ms'] = Math.round(firstTokenMs);
     if (servedBy !== null) attributes['gen_ai.provider.name'] = servedBy.name;

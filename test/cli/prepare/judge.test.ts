@@ -17,7 +17,7 @@ let folder: string;
 /** Pairs whose better answer says so. */
 function pairLines(better: (index: number) => 'legacy' | 'candidate' | 'neither'): string {
   return Array.from({ length: PAIRS }, (_, index) => {
-    const text = (side: string) => `${better(index) === side ? 'GOOD' : 'fine'} answer ${index}`;
+    const text = (provider: string) => `${better(index) === provider ? 'GOOD' : 'fine'} answer ${index}`;
     const requests = { legacy: `token-l${index}`, candidate: `token-c${index}` };
     return JSON.stringify({
       prompt: `question ${index}`,

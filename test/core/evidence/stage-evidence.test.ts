@@ -48,8 +48,8 @@ it('stays under 16 KB with its verdict, with twelve strata, sticky keys and many
   for (let window = 0; window < 30; window += 1) {
     const cells = Array.from({ length: 6 }, (_, model) =>
       (['plain', 'stream'] as const).flatMap((shape) =>
-        (['legacy', 'candidate'] as const).map((side) =>
-          aCell(side, {
+        (['legacy', 'candidate'] as const).map((arm) =>
+          aCell(arm, {
             requests: 400,
             shape,
             model: `vendor-large-model-${model}`,
@@ -81,10 +81,10 @@ describe('all models together', () => {
     return evidenceOf(
       Array.from({ length: models }, (_, model) =>
         (['plain', 'stream'] as const).flatMap((shape) =>
-          (['legacy', 'candidate'] as const).map((side) => {
-            const requests = side === 'legacy' ? 300 : 40;
+          (['legacy', 'candidate'] as const).map((arm) => {
+            const requests = arm === 'legacy' ? 300 : 40;
             const values = drawLatencies(requests, 300 + 100 * model, 0.5, random);
-            return aCell(side, { requests, shape, model: `model-${model}`, latencies: values });
+            return aCell(arm, { requests, shape, model: `model-${model}`, latencies: values });
           }),
         ),
       ).flat(),

@@ -129,10 +129,10 @@ describe('weights of guardrails', () => {
     // A verdict lists the latency that is nearest to harm: that of the model in question.
     const models = (names: readonly string[], slower: string) =>
       evidenceOf(
-        (['legacy', 'candidate'] as const).flatMap((side) =>
+        (['legacy', 'candidate'] as const).flatMap((arm) =>
           names.map((model) => {
-            const median = side === 'candidate' && model === slower ? 400 : 200;
-            return aCell(side, { model, requests: 300, latencies: drawLatencies(300, median, 0.4, draw) });
+            const median = arm === 'candidate' && model === slower ? 400 : 200;
+            return aCell(arm, { model, requests: 300, latencies: drawLatencies(300, median, 0.4, draw) });
           }),
         ),
       );

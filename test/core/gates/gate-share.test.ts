@@ -6,11 +6,11 @@ import { ratioExceeds } from '../../../src/core/statistics/rate-ratio';
 import { aCell, aStage, EPOCH, evidenceOf, judged, metricOf } from '../../support/migrations/gate-evidence';
 import { drawEvents, mostFalseDecisions } from '../../support/statistics-draws';
 
-type Arm = readonly [requests: number, failures: number];
+type ArmCounts = readonly [requests: number, failures: number];
 
 interface Window {
-  readonly legacy: Arm;
-  readonly candidate: Arm;
+  readonly legacy: ArmCounts;
+  readonly candidate: ArmCounts;
   readonly shareApplied?: boolean;
   readonly left?: readonly [legacy: number, candidate: number];
 }
@@ -24,8 +24,8 @@ const BUSY_OUTAGE: Window = { legacy: [1_000, 200], candidate: [1_000, 200] };
 function stageAfter(windows: readonly Window[], models: readonly string[] = ['large-chat']): StageEvidence {
   return windows.reduce((evidence, { legacy, candidate, left = [0, 0], shareApplied = true }) => {
     const cells = models.flatMap((model, index) => {
-      const cell = (side: 'legacy' | 'candidate', [requests, failures]: Arm, gone: number) => {
-        const counted = aCell(side, { requests, failures: index === 0 ? failures : 0, model });
+      const cell = (arm: 'legacy' | 'candidate', [requests, failures]: ArmCounts, gone: number) => {
+        const counted = aCell(arm, { requests, failures: index === 0 ? failures : 0, model });
         return { ...counted, attempts: counted.attempts + gone, aborted: gone };
       };
       return [cell('legacy', legacy, left[0]), cell('candidate', candidate, left[1])];

@@ -18,7 +18,7 @@ import { drawEvents, mostFalseDecisions } from '../../support/statistics-draws';
 
 type Breaches = AnswerCounts['breaches'];
 
-interface Arm {
+interface ArmAnswers {
   readonly requests: number;
   readonly breaches?: Breaches | null;
   readonly unchecked?: number;
@@ -27,17 +27,17 @@ interface Arm {
 
 const stage = aStage('canary');
 
-function window(legacy: Arm, candidate: Arm, models: readonly string[] = ['large-chat']) {
+function window(legacy: ArmAnswers, candidate: ArmAnswers, models: readonly string[] = ['large-chat']) {
   return evidenceOf(
     models.flatMap((model, index) => {
-      const own = (arm: Arm) =>
+      const own = (arm: ArmAnswers) =>
         index === 0 ? arm : { requests: arm.requests, breaches: arm.requests > 100 ? { cut: 4 } : {} };
       return [aCell('legacy', { model, ...own(legacy) }), aCell('candidate', { model, ...own(candidate) })];
     }),
   );
 }
 
-const LEGACY: Arm = { requests: 9_000, breaches: { cut: 90, tool_schema: 9 } };
+const LEGACY: ArmAnswers = { requests: 9_000, breaches: { cut: 90, tool_schema: 9 } };
 const answersOf = (evidence: StageEvidence, plan: StagePlan = stage) =>
   metricOf(judged(plan, evidence), 'answers');
 
@@ -249,8 +249,8 @@ describe('by chance', () => {
         deflated
           ? counts.reduce((sum, count) => sum + (count[6] ?? 0), 0)
           : counts.reduce((sum, count) => sum + drawEvents(25, rates[count[0]] ?? 0, random), 0);
-      const cell = (side: 'legacy' | 'candidate', counts: readonly BucketCount[]) =>
-        aCell(side, { requests: 25 * counts.length, breaches: { json_schema: counted(counts) } });
+      const cell = (arm: 'legacy' | 'candidate', counts: readonly BucketCount[]) =>
+        aCell(arm, { requests: 25 * counts.length, breaches: { json_schema: counted(counts) } });
       const drawn = evidenceOf([cell('legacy', legacy), cell('candidate', candidate)], { legacy, candidate });
       evidence = withWindow(evidence, drawn, { burnIn: false, shareApplied: true, share: 0.1 });
     }

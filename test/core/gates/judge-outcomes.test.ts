@@ -239,7 +239,7 @@ const LOOKS = 3;
 function watch(stage: StagePlan, traffic: LateTraffic, random: Random, deflates = true) {
   const tallies = Array.from({ length: traffic.windows + DAY }, () => new OutcomeTally());
   const opinions = Array.from({ length: traffic.keys ?? 0 }, () => random());
-  const sides = opinions.map(
+  const arms = opinions.map(
     () => (random() < traffic.share ? 'candidate' : 'legacy') as 'candidate' | 'legacy',
   );
   const requests = afterWindows([
@@ -256,14 +256,14 @@ function watch(stage: StagePlan, traffic: LateTraffic, random: Random, deflates 
     for (let report = 0; report < traffic.reports; report += 1) {
       const key = traffic.keys === null ? null : Math.floor(random() * traffic.keys);
       const drawn = random() < traffic.share ? 'candidate' : 'legacy';
-      const side = key === null ? drawn : (sides[key] ?? drawn);
-      const value = (key === null ? random() : (opinions[key] ?? 0)) < traffic.rate[side];
+      const arm = key === null ? drawn : (arms[key] ?? drawn);
+      const value = (key === null ? random() : (opinions[key] ?? 0)) < traffic.rate[arm];
       const at = window + Math.floor(random() * (value ? DAY / 2 : DAY));
       const own = Math.floor(random() * 64);
       for (let gateway = 0; gateway < (traffic.gateways ?? 1); gateway += 1) {
         const drawnAgain = gateway === 0 || deflates ? own : Math.floor(random() * 64);
         const bucket = key === null || !deflates ? drawnAgain : key % 64;
-        tallies[at]?.add({ epoch: 1, side, bucket, name: 'solved', value, request: null });
+        tallies[at]?.add({ epoch: 1, side: arm, bucket, name: 'solved', value, request: null });
       }
     }
     const counts = tallies[window]?.since(new OutcomeTally()) ?? [];

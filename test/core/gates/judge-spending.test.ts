@@ -6,7 +6,7 @@ import { stageRates } from '../../../src/core/gates/stage-rates';
 import type { StagePlan } from '../../../src/core/plan/plan';
 import { planSchema } from '../../../src/core/plan/plan-schema';
 import { type Random, seededRandom } from '../../../src/core/rehearsal/rehearsal';
-import type { Side } from '../../../src/core/routing/routing';
+import type { Arm } from '../../../src/core/routing/routing';
 import { EvidenceStore } from '../../../src/gateway/evidence/evidence-store';
 import { observation } from '../../support/gateways/gateway-fixture';
 import { aCell, afterWindows, evidenceOf, judged, metricOf } from '../../support/migrations/gate-evidence';
@@ -31,7 +31,7 @@ const REQUESTS = afterWindows([
 interface Spent {
   readonly legacy: readonly [count: number, median: number];
   readonly candidate: readonly [count: number, median: number];
-  readonly unknown?: Readonly<Record<Side, number>>;
+  readonly unknown?: Readonly<Record<Arm, number>>;
 }
 
 function counts(
@@ -40,9 +40,9 @@ function counts(
   seed = 1,
 ): SpendingCounts {
   const random = seededRandom(seed);
-  const arm = (side: Side, [count, median]: readonly [number, number]) => ({
+  const arm = (name: Arm, [count, median]: readonly [number, number]) => ({
     values: drawLatencies(count, median, 1, random),
-    unknown: unknown[side],
+    unknown: unknown[name],
     buckets: [],
   });
   return { measure, legacy: arm('legacy', legacy), candidate: arm('candidate', candidate) };
@@ -218,7 +218,7 @@ function keyedTraffic(
 ) {
   const store = new EvidenceStore('one');
   const levels = Array.from({ length: keys }, () => Math.exp(drawNormal(random)));
-  const sides = levels.map((): Side => (random() < share ? 'candidate' : 'legacy'));
+  const arms = levels.map((): Arm => (random() < share ? 'candidate' : 'legacy'));
   const weights = levels.map((_, rank) => 1 / (rank + 1) ** 0.5);
   const ends: number[] = [];
   weights.reduce((sum, weight, index) => {
@@ -230,10 +230,10 @@ function keyedTraffic(
     for (let request = 0; request < 1_500; request += 1) {
       const at = random() * (ends.at(-1) ?? 0);
       const key = ends.findIndex((end) => at < end);
-      const side = sides[key] ?? 'legacy';
+      const arm = arms[key] ?? 'legacy';
       const length = 200 * (levels[key] ?? 1) * Math.exp(0.2 * drawNormal(random));
-      const tokensOut = Math.ceil(length * (side === 'candidate' ? factor : 1));
-      store.record(observation({ side, bucket: key % 256, tokensOut, costUsd: tokensOut / MICRO_USD }));
+      const tokensOut = Math.ceil(length * (arm === 'candidate' ? factor : 1));
+      store.record(observation({ side: arm, bucket: key % 256, tokensOut, costUsd: tokensOut / MICRO_USD }));
     }
     const reading = store.read(1, cursor);
     cursor = reading.cursor;

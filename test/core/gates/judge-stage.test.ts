@@ -56,11 +56,11 @@ function slowModels(
 
 function shapeCells(shape: 'plain' | 'stream', models: number, candidateMedian: number) {
   return Array.from({ length: models }, (_, model) =>
-    (['legacy', 'candidate'] as const).map((side) => {
-      const requests = (side === 'legacy' ? 1_800 : 200) / models;
-      const median = side === 'legacy' ? 100 : candidateMedian;
-      const seed = 2 * model + (side === 'legacy' ? 1 : 2) + (shape === 'plain' ? 0 : 100);
-      return aCell(side, {
+    (['legacy', 'candidate'] as const).map((arm) => {
+      const requests = (arm === 'legacy' ? 1_800 : 200) / models;
+      const median = arm === 'legacy' ? 100 : candidateMedian;
+      const seed = 2 * model + (arm === 'legacy' ? 1 : 2) + (shape === 'plain' ? 0 : 100);
+      return aCell(arm, {
         requests,
         shape,
         model: `model-${model}`,
@@ -138,8 +138,8 @@ describe('errors of two arms', () => {
 
   it('rolls back where callers leave the candidate more often', () => {
     const left = (candidate: number, counted = true) => {
-      const arm = (side: 'legacy' | 'candidate', requests: number, gone: number) => {
-        const cell = { ...aCell(side, { requests: requests + gone }), aborted: gone, successes: requests };
+      const arm = (name: 'legacy' | 'candidate', requests: number, gone: number) => {
+        const cell = { ...aCell(name, { requests: requests + gone }), aborted: gone, successes: requests };
         const { refused: _refused, ...uncounted } = cell;
         return counted ? cell : uncounted;
       };
@@ -245,12 +245,12 @@ describe('latency', () => {
   });
 
   it('judges gaps between tokens as often as there are streams, not as often as there are gaps', () => {
-    const cells = (['legacy', 'candidate'] as const).map((side) =>
-      aCell(side, {
+    const cells = (['legacy', 'candidate'] as const).map((arm) =>
+      aCell(arm, {
         requests: 40,
         shape: 'stream',
         latencies: latencies(40, 100),
-        gaps: latencies(8_000, side === 'legacy' ? 20 : 60),
+        gaps: latencies(8_000, arm === 'legacy' ? 20 : 60),
       }),
     );
     const gaps = metricOf(judged(aStage('rolling'), afterWindows([evidenceOf(cells)])), 'p95 between tokens');
@@ -261,10 +261,10 @@ describe('latency', () => {
   it('pools small models by shape, names them, and keeps a slow large one apart', () => {
     const models = ['big', ...Array.from({ length: 20 }, (_, index) => `small-${index}`)];
     const cells = models.flatMap((model) =>
-      (['legacy', 'candidate'] as const).map((side) => {
+      (['legacy', 'candidate'] as const).map((arm) => {
         const requests = model === 'big' ? 3_000 : 40;
-        const slow = model === 'big' && side === 'candidate';
-        return aCell(side, { requests, model, latencies: latencies(requests, slow ? 300 : 100) });
+        const slow = model === 'big' && arm === 'candidate';
+        return aCell(arm, { requests, model, latencies: latencies(requests, slow ? 300 : 100) });
       }),
     );
     const evidence = afterWindows([evidenceOf(cells)]);
@@ -487,8 +487,8 @@ describe('complete without a control arm', () => {
   const rolling = (requests: number) =>
     afterWindows([
       evidenceOf(
-        (['legacy', 'candidate'] as const).map((side) =>
-          aCell(side, { requests, failures: requests / 100, latencies: latencies(requests, 100, 7) }),
+        (['legacy', 'candidate'] as const).map((arm) =>
+          aCell(arm, { requests, failures: requests / 100, latencies: latencies(requests, 100, 7) }),
         ),
       ),
     ]);
@@ -635,9 +635,9 @@ describe('over time', () => {
     const cut = (size: number) =>
       Array.from({ length: 12 / size }, (_, index) => {
         const own = parts.slice(index * size, (index + 1) * size);
-        const arm = (side: 'legacy' | 'candidate') => {
-          const cells = own.flatMap((part) => part.cells.filter((cell) => cell.side === side));
-          return aCell(side, {
+        const arm = (name: 'legacy' | 'candidate') => {
+          const cells = own.flatMap((part) => part.cells.filter((cell) => cell.side === name));
+          return aCell(name, {
             requests: cells.reduce((sum, cell) => sum + cell.attempts, 0),
             failures: cells.reduce((sum, cell) => sum + (cell.failures.status_5xx ?? 0), 0),
             latencies: mergeHistograms(cells.map((cell) => cell.totalMs)),

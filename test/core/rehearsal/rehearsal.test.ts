@@ -47,8 +47,8 @@ describe('rehearsed traffic', () => {
 
   it('changes the candidate when the model says so, and legacy not', () => {
     const after = mergeEvidence(draw(MODEL, 6).slice(3), 7);
-    const rate = (side: 'legacy' | 'candidate') => {
-      const cell = sumCells(after, (other) => other.side === side);
+    const rate = (arm: 'legacy' | 'candidate') => {
+      const cell = sumCells(after, (other) => other.side === arm);
       return 1 - (cell?.successes ?? 0) / (cell?.attempts ?? 1);
     };
     expect(rate('candidate')).toBeGreaterThan(0.15);
@@ -81,8 +81,8 @@ describe('rehearsed traffic', () => {
 
 describe('traffic as it is', () => {
   const calm = { level: 1, failureRate: 0, volume: 1 };
-  const of = (evidence: Evidence, side: 'legacy' | 'candidate') =>
-    sumCells(evidence, (cell) => cell.side === side);
+  const of = (evidence: Evidence, arm: 'legacy' | 'candidate') =>
+    sumCells(evidence, (cell) => cell.side === arm);
   const plainMedian = (evidence: Evidence) => {
     const plain = sumCells(evidence, ({ side, shape }) => side === 'legacy' && shape === 'plain');
     return quantile(plain?.totalMs ?? { zero: 0, buckets: [] }, 0.5) ?? 0;

@@ -90,15 +90,15 @@ class Reader {
   }
 }
 
-const sides = Array.from({ length: 24 }, (_, index) => `user-${index}`);
-const movedUsers = sides.filter((user) => assign('salt', user, 0.5) === 'candidate').length;
+const users = Array.from({ length: 24 }, (_, index) => `user-${index}`);
+const movedUsers = users.filter((user) => assign('salt', user, 0.5) === 'candidate').length;
 
 it('counts what two replicas are told of each other, each once, though one is killed and comes back', async () => {
   const [one, other] = [await replica(), await replica()];
   for (const gateway of [one, other]) await gateway.push({ share: 0.5 });
   const reader = new Reader();
   const tokens: string[] = [];
-  for (const user of sides) tokens.push(await ask(one, user));
+  for (const user of users) tokens.push(await ask(one, user));
   const [early, late] = [tokens.slice(0, 12), tokens.slice(12)];
   await report(other, early, true);
   await reader.read(one, other);

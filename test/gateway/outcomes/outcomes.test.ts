@@ -93,9 +93,9 @@ function booleans(gateway: TestGateway, name = 'solved', epoch?: number) {
 const results = (gateway: TestGateway) => gateway.routes.get(ROUTE)?.outcomes.results;
 
 /** A user whom the salt of the tests draws to a side at share 0.5. */
-function userAt(side: 'legacy' | 'candidate', from = 0): string {
+function userAt(arm: 'legacy' | 'candidate', from = 0): string {
   for (let number = from; ; number += 1) {
-    if (assign('salt', `user-${number}`, 0.5) === side) return `user-${number}`;
+    if (assign('salt', `user-${number}`, 0.5) === arm) return `user-${number}`;
   }
 }
 

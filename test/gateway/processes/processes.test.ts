@@ -93,9 +93,9 @@ class Load {
   }
 }
 
-function attempts({ cells }: Evidence, side: 'legacy' | 'candidate'): number {
+function attempts({ cells }: Evidence, arm: 'legacy' | 'candidate'): number {
   return cells
-    .filter((cell) => cell.side === side && cell.kind === 'live')
+    .filter((cell) => cell.side === arm && cell.kind === 'live')
     .reduce((sum, cell) => sum + cell.attempts, 0);
 }
 

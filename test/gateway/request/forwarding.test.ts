@@ -145,8 +145,8 @@ const KEPT_BACK = {
 describe.each([
   ['legacy', 0],
   ['candidate', 1],
-] as const)("of a caller's head, %s", (side, share) => {
-  const provider = () => (side === 'legacy' ? legacy : candidate);
+] as const)("of a caller's head, %s", (arm, share) => {
+  const provider = () => (arm === 'legacy' ? legacy : candidate);
   beforeAll(() => gateway.route(share));
 
   it('gets what it needs and what is configured, and nothing else', async () => {
@@ -165,15 +165,15 @@ describe.each([
       {},
       '?limit=2&api-version=2020-01-01&key=sk-1&tenant=t1&include%5B%5D=a&order=asc&after=x;key=1',
     );
-    const own = side === 'legacy' ? '&order=asc' : '&api-version=2026-01-01&order=desc';
+    const own = arm === 'legacy' ? '&order=asc' : '&api-version=2026-01-01&order=desc';
     expect(provider().arrivals[0]?.url).toBe(`/v1/chat/completions?limit=2&tenant=t1&include%5B%5D=a${own}`);
   });
 
   it('gets what is configured for one provider alone only if it is that one', async () => {
     await chat({ 'openai-project': 'proj' }, '?trace=1');
     const [arrival] = provider().arrivals;
-    expect(arrival?.headers['openai-project']).toBe(side === 'legacy' ? 'proj' : undefined);
-    expect(arrival?.url.includes('trace=1')).toBe(side === 'legacy');
+    expect(arrival?.headers['openai-project']).toBe(arm === 'legacy' ? 'proj' : undefined);
+    expect(arrival?.url.includes('trace=1')).toBe(arm === 'legacy');
   });
 });
 

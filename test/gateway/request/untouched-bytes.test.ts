@@ -79,7 +79,7 @@ function expected(written: Written, wanted: unknown): string {
 
 const NO_RULES = { rename: {}, drop: [], set: {} };
 
-it.each(['legacy', 'candidate'] as const)('leaves every byte that no rule for %s touches', (side) => {
+it.each(['legacy', 'candidate'] as const)('leaves every byte that no rule for %s touches', (provider) => {
   fc.assert(
     fc.property(
       objectOf(fc.oneof(text, inner)),
@@ -91,10 +91,10 @@ it.each(['legacy', 'candidate'] as const)('leaves every byte that no rule for %s
         const facts = readFacts(raw) as RequestFacts;
         const rules = { ...NO_RULES, set };
         const { body } =
-          side === 'legacy'
+          provider === 'legacy'
             ? legacyBody(raw, facts, { candidate: 'x', parameters: NO_RULES, legacyParameters: rules }, false)
             : candidateBody(raw, facts, { candidate: 'x', parameters: rules }, false);
-        const renamed = side === 'legacy' ? '"gpt"' : '"x"';
+        const renamed = provider === 'legacy' ? '"gpt"' : '"x"';
         const asSent = { fields: [{ ...model, value: renamed }, ...fields], tail };
         expect(body.toString()).toBe(expected(asSent, set));
         const parsed = JSON.parse(textOf(asSent)) as object;

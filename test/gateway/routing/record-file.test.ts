@@ -120,7 +120,7 @@ describe('a record file', () => {
       const gateway = new TestGateway({ directory, clock: new TestClock() });
       expect(gateway.warnings).toEqual([expect.stringMatching(/refused.*counts as no record/)]);
       expect(gateway.state.status()).toMatchObject({ record: null, highestEpoch: 0, effectiveShare: 0 });
-      expect(gateway.state.draw('key', '').side).toBe('legacy');
+      expect(gateway.state.draw('key', '').arm).toBe('legacy');
     }
   });
 });

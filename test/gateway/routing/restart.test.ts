@@ -52,7 +52,7 @@ describe('a gateway that restarts with a pinned record', () => {
         ready: false,
         restart: 'crashed',
       });
-      expect(state.draw('key', '').side).toBe('legacy');
+      expect(state.draw('key', '').arm).toBe('legacy');
       const confirmed = (await state.push(
         gateway.pushRequest({ epoch: 1, share: 1, pinned: true }),
       )) as PushAccepted;

@@ -35,7 +35,7 @@ function accepted(answer: PushAccepted | PushRefusal): PushAccepted {
 function candidateCount(state: TestGateway['state'], requests: number): number {
   let count = 0;
   for (let index = 0; index < requests; index += 1) {
-    if (state.draw(`key-${index}`, '').side === 'candidate') count += 1;
+    if (state.draw(`key-${index}`, '').arm === 'candidate') count += 1;
   }
   return count;
 }
@@ -44,7 +44,7 @@ describe('a route without a record', () => {
   it('observes under epoch 0 with everything at legacy', () => {
     const { state } = gateway();
     expect(candidateCount(state, 1_000)).toBe(0);
-    expect(state.draw('key', '')).toMatchObject({ side: 'legacy', epoch: 0, randomised: true });
+    expect(state.draw('key', '')).toMatchObject({ arm: 'legacy', epoch: 0, randomised: true });
     expect(state.status().assigned).toEqual({ legacy: 1_001, candidate: 0 });
   });
 
@@ -52,7 +52,7 @@ describe('a route without a record', () => {
     const { state } = gateway({ route: { settled: 'candidate' } });
     expect(candidateCount(state, 100)).toBe(100);
     expect(state.permit(0).send()).toBe(true);
-    expect(state.wholeSide()).toBe('candidate');
+    expect(state.wholeProvider()).toBe('candidate');
   });
 
   it('is not ready for a minute, and then is', () => {
@@ -147,9 +147,9 @@ describe('leases', () => {
     accepted(await state.push(it.pushRequest({ share: 1, leaseMs: 45_000 })));
     const permit = state.permit(1);
     clock.advance(44_999);
-    expect(state.draw('key', '').side).toBe('candidate');
+    expect(state.draw('key', '').arm).toBe('candidate');
     clock.advance(1);
-    expect(state.draw('key', '').side).toBe('legacy');
+    expect(state.draw('key', '').arm).toBe('legacy');
     expect(permit.send()).toBe(false);
     expect(state.status()).toMatchObject({ effectiveShare: 0, leaseRemainingMs: 0 });
   });
@@ -206,7 +206,7 @@ describe('leases', () => {
     accepted(await state.push(it.pushRequest({ share: 1 })));
     clock.advance(60_000);
     state.renew({ incarnation: it.incarnation, asOfMs: clock.now(), epoch: 1 });
-    expect(state.draw('key', '').side).toBe('candidate');
+    expect(state.draw('key', '').arm).toBe('candidate');
   });
 });
 
@@ -225,7 +225,7 @@ describe('a restart', () => {
     accepted(await state.push(it.pushRequest({ share: 1, pinned: true })));
     const { state: restarted } = gateway({ directory });
     expect(restarted.status()).toMatchObject({ effectiveShare: 1, leaseRemainingMs: null });
-    expect(restarted.wholeSide()).toBe('candidate');
+    expect(restarted.wholeProvider()).toBe('candidate');
   });
 
   it('keeps a kill latch and serves legacy until somebody clears it', async () => {
@@ -446,9 +446,9 @@ describe('assignment', () => {
     let different = 0;
     let drawn = 0;
     for (let index = 0; index < KEYS; index += 1) {
-      const { side } = state.draw(`user-${index}`, 'unused');
-      if (side !== assign('s-1', `user-${index}`, 0.1)) different += 1;
-      if (side === 'candidate') drawn += 1;
+      const { arm } = state.draw(`user-${index}`, 'unused');
+      if (arm !== assign('s-1', `user-${index}`, 0.1)) different += 1;
+      if (arm === 'candidate') drawn += 1;
     }
     expect(different).toBe(0);
     expect(Math.abs(drawn - 0.1 * KEYS)).toBeLessThanOrEqual(4.89 * Math.sqrt(KEYS * 0.1 * 0.9));
@@ -461,9 +461,9 @@ describe('assignment', () => {
     for (const share of [0.01, 0.1, 0.5, 0.9, 1]) {
       accepted(await state.push(it.pushRequest({ share })));
       for (let index = 0; index < 5_000; index += 1) {
-        const { side } = state.draw(`user-${index}`, '');
-        if (atCandidate.has(index)) expect(side).toBe('candidate');
-        if (side === 'candidate') atCandidate.add(index);
+        const { arm } = state.draw(`user-${index}`, '');
+        if (atCandidate.has(index)) expect(arm).toBe('candidate');
+        if (arm === 'candidate') atCandidate.add(index);
       }
     }
     expect(atCandidate.size).toBe(5_000);
@@ -483,12 +483,12 @@ describe('new conversations only', () => {
   it('leaves running conversations where they are, and out of both arms', async () => {
     const { state, gateway: it } = gateway();
     accepted(await state.push(it.pushRequest({ share: 0.001, newConversationsOnly: true })));
-    expect(state.draw('ada', '')).toMatchObject({ side: 'legacy', randomised: true });
+    expect(state.draw('ada', '')).toMatchObject({ arm: 'legacy', randomised: true });
     accepted(await state.push(it.pushRequest({ share: 0.999999, newConversationsOnly: true })));
-    expect(state.draw('ada', '', true)).toMatchObject({ side: 'legacy', randomised: false });
-    expect(state.draw('never seen', '', true)).toMatchObject({ side: 'legacy', randomised: false });
-    expect(state.draw('ada', '')).toMatchObject({ side: 'candidate', randomised: true });
-    expect(state.draw('ada', '', true)).toMatchObject({ side: 'candidate', randomised: true });
+    expect(state.draw('ada', '', true)).toMatchObject({ arm: 'legacy', randomised: false });
+    expect(state.draw('never seen', '', true)).toMatchObject({ arm: 'legacy', randomised: false });
+    expect(state.draw('ada', '')).toMatchObject({ arm: 'candidate', randomised: true });
+    expect(state.draw('ada', '', true)).toMatchObject({ arm: 'candidate', randomised: true });
   });
 
   it('brings every conversation home when the share falls to 0', async () => {
@@ -496,7 +496,7 @@ describe('new conversations only', () => {
     accepted(await state.push(it.pushRequest({ share: 0.999999, newConversationsOnly: true })));
     state.draw('ada', '');
     accepted(await state.push(it.pushRequest({ share: 0, newConversationsOnly: true })));
-    expect(state.draw('ada', '', true).side).toBe('legacy');
+    expect(state.draw('ada', '', true).arm).toBe('legacy');
   });
 });
 

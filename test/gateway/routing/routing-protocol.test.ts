@@ -150,7 +150,7 @@ async function live(steps: readonly Step[]): Promise<void> {
     expect(status.highestEpoch).toBe(model.epoch);
     expect(status.kill !== null).toBe(model.killed);
     expect(gateway.state.draw('key', '').epoch).toBe(model.epoch);
-    if (expected === 0) expect(gateway.state.draw('key', '').side).toBe('legacy');
+    if (expected === 0) expect(gateway.state.draw('key', '').arm).toBe('legacy');
   }
   gateway.state.close();
 }

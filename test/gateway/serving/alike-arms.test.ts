@@ -55,10 +55,10 @@ function distance(): number {
   return Math.abs(failed / moved - failures / asked) / error;
 }
 
-function shedOf(side: 'legacy' | 'candidate'): number {
+function shedOf(arm: 'legacy' | 'candidate'): number {
   return gateway
     .cells()
-    .filter((cell) => cell.kind === 'live' && cell.side === side)
+    .filter((cell) => cell.kind === 'live' && cell.side === arm)
     .reduce((sum, { failures }) => sum + (failures.shed ?? 0), 0);
 }
 

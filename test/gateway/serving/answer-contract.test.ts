@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { AnswerCounts, BreachClass, EvidenceCell } from '../../../src/core/evidence/evidence';
+import type { Arm } from '../../../src/core/routing/routing';
 import {
   ADMIN_TOKEN,
   MODEL,
@@ -14,7 +15,6 @@ import {
 } from '../../support/providers/contract-provider';
 
 type Endpoint = 'chat' | 'completions' | 'responses';
-type Side = 'legacy' | 'candidate';
 
 let legacy: ContractProvider;
 let candidate: ContractProvider;
@@ -97,27 +97,27 @@ async function metrics(): Promise<string> {
   return (await fetch(`${gateway.adminUrl}/metrics`, { headers })).text();
 }
 
-function cellsOf(side: Side, kind: EvidenceCell['kind'] = 'live'): readonly EvidenceCell[] {
-  return gateway.cells().filter((cell) => cell.side === side && cell.kind === kind);
+function cellsOf(arm: Arm, kind: EvidenceCell['kind'] = 'live'): readonly EvidenceCell[] {
+  return gateway.cells().filter((cell) => cell.side === arm && cell.kind === kind);
 }
 
 /** What was counted of a side's answers under the epoch, once there are as many. */
-async function counted(side: Side, answers = 1, kind: EvidenceCell['kind'] = 'live'): Promise<AnswerCounts> {
+async function counted(arm: Arm, answers = 1, kind: EvidenceCell['kind'] = 'live'): Promise<AnswerCounts> {
   for (let tries = 0; tries < 2_000; tries += 1) {
-    const [cell] = cellsOf(side, kind);
+    const [cell] = cellsOf(arm, kind);
     const { checked, unchecked } = cell?.answers ?? { checked: 0, unchecked: 0 };
     if (cell?.answers !== undefined && checked + unchecked >= answers) return cell.answers;
     await sleep(5);
   }
-  throw new Error(`expected ${answers} answers of ${side}, got ${JSON.stringify(gateway.cells())}`);
+  throw new Error(`expected ${answers} answers of ${arm}, got ${JSON.stringify(gateway.cells())}`);
 }
 
 /** The candidate answers as planted while it has all of the traffic, or legacy while it has none. */
-async function plant(side: Side, ...choices: readonly PlantedChoice[]): Promise<void> {
+async function plant(arm: Arm, ...choices: readonly PlantedChoice[]): Promise<void> {
   legacy.planted = [{ text: 'Hello!' }];
   candidate.planted = [{ text: 'Hello!' }];
-  (side === 'candidate' ? candidate : legacy).planted = choices;
-  await gateway.route(side === 'candidate' ? 1 : 0);
+  (arm === 'candidate' ? candidate : legacy).planted = choices;
+  await gateway.route(arm === 'candidate' ? 1 : 0);
 }
 
 type Case = readonly [
@@ -190,11 +190,11 @@ describe.each([
   ['responses', 'plain'],
   ['responses', 'streamed'],
 ] as const)('an answer of %s, %s', (endpoint, how) => {
-  describe.each(['candidate', 'legacy'] as const)('of the %s', (side) => {
+  describe.each(['candidate', 'legacy'] as const)('of the %s', (arm) => {
     it.each(CASES)('with %s counts as %s, ended by %s', async (_what, breach, end, choice, asked) => {
-      await plant(side, choice);
+      await plant(arm, choice);
       await ask(endpoint, how === 'streamed', asked).catch(() => {});
-      expect(await counted(side)).toEqual({
+      expect(await counted(arm)).toEqual({
         checked: 1,
         unchecked: 0,
         breaches: breach === null ? {} : { [breach]: 1 },

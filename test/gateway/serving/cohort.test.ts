@@ -141,11 +141,11 @@ describe('a record that serves a cohort', () => {
     const { state } = gateway.routes.get('chat') as NonNullable<ReturnType<typeof gateway.routes.get>>;
     await serve(SEARCH, { newConversationsOnly: true });
     expect(state.draw('of-legacy', '', true, 'unused', true)).toMatchObject({
-      side: 'legacy',
+      arm: 'legacy',
       randomised: false,
     });
-    expect(state.draw('new', '', false, 'unused', true)).toMatchObject({ side: 'candidate', cohort: true });
-    expect(state.draw('new', '', true, 'unused', true)).toMatchObject({ side: 'candidate', cohort: true });
+    expect(state.draw('new', '', false, 'unused', true)).toMatchObject({ arm: 'candidate', cohort: true });
+    expect(state.draw('new', '', true, 'unused', true)).toMatchObject({ arm: 'candidate', cohort: true });
   });
 });
 

@@ -98,8 +98,8 @@ it('keeps each of 1,000 conversations without a key at its provider while the sh
     served.push(await five(1 + 5 * place));
     const evidence = gateway.routes.get(ROUTE)?.evidence.read(place + 1).evidence;
     const counted = new Map<number, number>();
-    for (const side of ['legacy', 'candidate'] as const) {
-      for (const [bucket, requests] of evidence?.buckets[side] ?? []) {
+    for (const arm of ['legacy', 'candidate'] as const) {
+      for (const [bucket, requests] of evidence?.buckets[arm] ?? []) {
         counted.set(bucket, (counted.get(bucket) ?? 0) + requests);
       }
     }

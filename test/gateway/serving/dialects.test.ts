@@ -84,11 +84,11 @@ function post(path: string, body: object, watch: (text: string) => void = () => 
 }
 
 /** Serves one request in an arm and returns its answer with what the arm counted. */
-async function judge(side: 'legacy' | 'candidate', path: string, body: object, fault: Fault) {
-  await gateway.route(side === 'candidate' ? 1 : 0);
-  (side === 'candidate' ? candidate : legacy).fault = fault;
+async function judge(arm: 'legacy' | 'candidate', path: string, body: object, fault: Fault) {
+  await gateway.route(arm === 'candidate' ? 1 : 0);
+  (arm === 'candidate' ? candidate : legacy).fault = fault;
   const answer = await post(path, body);
-  const live = () => gateway.cells().filter((cell) => cell.side === side && cell.kind === 'live');
+  const live = () => gateway.cells().filter((cell) => cell.side === arm && cell.kind === 'live');
   for (let wait = 0; live().length === 0 && wait < 200; wait += 1) await sleep(5);
   const cells = live();
   expect(cells).toHaveLength(1);
@@ -297,11 +297,11 @@ const BAD: readonly (readonly [...Row, kind: string])[] = [
   ['HTML for a stream', CHAT, STREAM, html, 'malformed'],
 ];
 
-describe.each(['candidate', 'legacy'] as const)('in the arm of %s', (side) => {
+describe.each(['candidate', 'legacy'] as const)('in the arm of %s', (arm) => {
   it.each(BAD)('%s counts as a failure', async (_name, path, body, fault, kind) => {
-    const { answer, failures, successes } = await judge(side, path, body, fault);
+    const { answer, failures, successes } = await judge(arm, path, body, fault);
     expect({ failures, successes }).toEqual({ failures: { [kind]: 1 }, successes: 0 });
-    if (side === 'legacy') {
+    if (arm === 'legacy') {
       expect(answer.headers['x-cutover-provider']).toBe('old');
       expect(answer.headers['x-cutover-failover']).toBeUndefined();
     } else expect(answer.headers['x-cutover-failover']).toBe(kind);
@@ -394,12 +394,12 @@ function labelled(type: string | null, pieces: readonly string[]): Fault {
   };
 }
 
-describe.each(['candidate', 'legacy'] as const)('in the arm of %s', (side) => {
+describe.each(['candidate', 'legacy'] as const)('in the arm of %s', (arm) => {
   it.each(GOOD)('%s is good', async (_name, path, body, fault) => {
-    const { answer, failures, successes } = await judge(side, path, body, fault);
+    const { answer, failures, successes } = await judge(arm, path, body, fault);
     expect({ failures, successes }).toEqual({ failures: {}, successes: 1 });
     expect(answer.complete).toBe(true);
-    expect(answer.headers['x-cutover-provider']).toBe(side === 'legacy' ? 'old' : 'new');
+    expect(answer.headers['x-cutover-provider']).toBe(arm === 'legacy' ? 'old' : 'new');
   });
 });
 
@@ -420,8 +420,8 @@ describe('after the first content', () => {
       'truncated',
     ],
   ] as const)('%s counts in both arms alike', async (_name, pieces, kind) => {
-    for (const side of ['candidate', 'legacy'] as const) {
-      const { answer, failures, successes } = await judge(side, CHAT, STREAM, sse(pieces));
+    for (const arm of ['candidate', 'legacy'] as const) {
+      const { answer, failures, successes } = await judge(arm, CHAT, STREAM, sse(pieces));
       expect({ failures, successes }).toEqual({ failures: { [kind]: 1 }, successes: 0 });
       expect(answer.text).toContain('Hello');
       expect(answer.text).toMatch(/error|insufficient/);
@@ -430,9 +430,9 @@ describe('after the first content', () => {
 
   it.each(['candidate', 'legacy'] as const)(
     'the second of two choices that is cut counts, and %s’s stream is passed on to its end',
-    async (side) => {
+    async (arm) => {
       const pieces = [piece(0, { content: 'a' }), piece(1, { content: 'b' }), piece(0, {}, 'stop'), DONE];
-      const { answer, failures } = await judge(side, CHAT, { ...STREAM, n: 2 }, sse(pieces));
+      const { answer, failures } = await judge(arm, CHAT, { ...STREAM, n: 2 }, sse(pieces));
       expect(failures).toEqual({ truncated: 1 });
       expect(answer).toMatchObject({ text: pieces.join(''), complete: true });
     },
@@ -551,11 +551,11 @@ describe('events of any size', () => {
     ],
     ['an only event', CHAT, STREAM, [piece(0, { content: BIG }, 'stop'), USAGE, DONE]],
   ];
-  describe.each(['candidate', 'legacy'] as const)('from %s', (side) => {
+  describe.each(['candidate', 'legacy'] as const)('from %s', (provider) => {
     it.each(rows)('%s', async (_name, path, body, pieces) => {
-      const { answer, failures, successes } = await judge(side, path, body, sse(pieces));
+      const { answer, failures, successes } = await judge(provider, path, body, sse(pieces));
       expect({ failures, successes }).toEqual({ failures: {}, successes: 1 });
-      expect(answer.headers['x-cutover-provider']).toBe(side === 'legacy' ? 'old' : 'new');
+      expect(answer.headers['x-cutover-provider']).toBe(provider === 'legacy' ? 'old' : 'new');
       // Usage was asked for in the caller's place: that event is the gateway's own.
       expect(answer.text === pieces.filter((text) => text !== USAGE).join('')).toBe(true);
       expect(gateway.cells()).toMatchObject([{ tokensIn: 7, tokensOut: 2 }]);

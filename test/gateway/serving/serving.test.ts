@@ -137,8 +137,8 @@ it('splits by key as anyone can recompute it, and goes back to legacy at share 0
   const client = gateway.client();
   for (let user = 0; user < 40; user += 1) {
     const { response } = await client.chat.completions.create({ ...ask, user: `u${user}` }).withResponse();
-    const side = assign('pepper', `u${user}`, 0.5) === 'candidate' ? 'new' : 'old';
-    expect(response.headers.get('x-cutover-provider')).toBe(side);
+    const provider = assign('pepper', `u${user}`, 0.5) === 'candidate' ? 'new' : 'old';
+    expect(response.headers.get('x-cutover-provider')).toBe(provider);
   }
   await gateway.route(0);
   const seen = candidate.requestCount;

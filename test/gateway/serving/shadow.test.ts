@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { NO_PAIRS, type PairCounts } from '../../../src/core/evidence/pair-counts';
 import { ShadowLedger } from '../../../src/gateway/serving/shadow-ledger';
-import { comparePair, type ShadowSide } from '../../../src/gateway/serving/shadow-pair';
+import { comparePair, type ShadowAnswer } from '../../../src/gateway/serving/shadow-pair';
 import {
   MODEL,
   startTestGateway,
@@ -232,7 +232,7 @@ describe('what copies may cost', () => {
 });
 
 describe('a pair', () => {
-  const side = (more: Partial<ShadowSide> = {}): ShadowSide => ({
+  const answer = (more: Partial<ShadowAnswer> = {}): ShadowAnswer => ({
     ...{ failure: null, judgement: 'kept', answerMs: 100, outputTokens: 10, costUsd: 1, decision: 'stop 1' },
     ...more,
   });
@@ -245,13 +245,17 @@ describe('a pair', () => {
     ['empty, which is a failure too', {}, { failure: 'truncated', judgement: 'empty' }, 'lost', 'empty'],
     ['late at legacy', { failure: 'timeout' }, {}, 'won', null],
   ] as const)('%s', (_, before, now, answers, lostBy) => {
-    expect(comparePair(side(before), side(now), false)).toMatchObject({ answers, lostBy });
+    expect(comparePair(answer(before), answer(now), false)).toMatchObject({ answers, lostBy });
   });
 
   it('has no ratio of what is not known or nothing, and none where one of both failed', () => {
-    const { ratios } = comparePair(side({ outputTokens: 0, costUsd: null }), side({ answerMs: 250 }), false);
+    const { ratios } = comparePair(
+      answer({ outputTokens: 0, costUsd: null }),
+      answer({ answerMs: 250 }),
+      false,
+    );
     expect(ratios).toEqual({ latency: 2.5, outputTokens: null, cost: null });
-    const failed = comparePair(side(), side({ failure: 'reset' }), true);
+    const failed = comparePair(answer(), answer({ failure: 'reset' }), true);
     expect(failed).toMatchObject({ ratios: { latency: null }, decisions: null });
   });
 });

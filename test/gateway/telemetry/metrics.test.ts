@@ -16,8 +16,8 @@ function finished(overrides: Partial<FinishedRequest> = {}): FinishedRequest {
   return {
     route: 'main',
     trafficClass: 'randomised',
-    side: 'candidate',
-    provider: 'new',
+    provider: 'candidate',
+    providerName: 'new',
     operation: 'chat',
     model: 'gpt-4o',
     outcome: 'success',

@@ -53,12 +53,12 @@ export function isAllowed(
   };
   const out = rulesOf(from, 'Egress');
   const into = rulesOf(to, 'Ingress');
-  const passes = (rules: readonly Rule[] | null, other: Peer, side: 'from' | 'to') =>
+  const passes = (rules: readonly Rule[] | null, other: Peer, direction: 'from' | 'to') =>
     rules === null ||
     rules.some(
       (rule) =>
         (rule.ports === undefined || rule.ports.some((each) => portOf(each.port, to) === port)) &&
-        (rule[side] === undefined || rule[side].some((peer) => matches(peer, other))),
+        (rule[direction] === undefined || rule[direction].some((peer) => matches(peer, other))),
     );
   return passes(out, to, 'to') && passes(into, from, 'from');
 }

@@ -11,7 +11,7 @@ import { judgeStage } from '../../../src/core/gates/judge-stage';
 import type { GateInput, GateVerdict, MetricVerdict, ProbeStreak } from '../../../src/core/gates/verdict';
 import type { StagePlan } from '../../../src/core/plan/plan';
 import { planSchema } from '../../../src/core/plan/plan-schema';
-import type { Side } from '../../../src/core/routing/routing';
+import type { Arm } from '../../../src/core/routing/routing';
 import type { Histogram } from '../../../src/core/statistics/histogram';
 
 export const EPOCH = 4;
@@ -48,12 +48,12 @@ interface CellSaid {
 }
 
 /** A live cell of one arm. */
-export function aCell(side: Side, said: CellSaid): EvidenceCell {
+export function aCell(arm: Arm, said: CellSaid): EvidenceCell {
   const { requests, failures = 0, shape = 'plain', model = 'large-chat', latencies, gaps } = said;
   const { breaches = {}, unchecked = 0 } = said;
   const checked = requests - failures - unchecked;
   return {
-    ...emptyCell({ side, kind: 'live', shape, model }),
+    ...emptyCell({ side: arm, kind: 'live', shape, model }),
     attempts: requests,
     successes: requests - failures,
     failures: failures === 0 ? {} : { status_5xx: failures },

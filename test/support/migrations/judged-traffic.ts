@@ -4,7 +4,7 @@ import { withWindow } from '../../../src/core/evidence/stage-evidence';
 import { tallyOf } from '../../../src/core/evidence/traffic-tally';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import { stageAt } from '../../../src/core/migration/migration-state';
-import type { Side } from '../../../src/core/routing/routing';
+import type { Arm } from '../../../src/core/routing/routing';
 import { histogramOf } from '../../../src/core/statistics/histogram';
 import { ANSWERING, type MigrationWorld } from './migration-world';
 
@@ -43,10 +43,10 @@ export function watchesTraffic(world: MigrationWorld, traffic: Traffic, lasting?
 }
 
 function cellsOf({ legacy, candidate, legacyFailures = 0, candidateFailures = 0 }: Traffic): EvidenceCell[] {
-  const cell = (side: Side, requests: number, failures: number, slower: number): EvidenceCell => {
+  const cell = (arm: Arm, requests: number, failures: number, slower: number): EvidenceCell => {
     const counted: Partial<Record<FailureClass, number>> = failures === 0 ? {} : { status_5xx: failures };
     return {
-      ...emptyCell({ side, kind: 'live', shape: 'plain', model: 'large-chat' }),
+      ...emptyCell({ side: arm, kind: 'live', shape: 'plain', model: 'large-chat' }),
       attempts: requests,
       successes: requests - failures,
       failures: counted,
@@ -59,7 +59,7 @@ function cellsOf({ legacy, candidate, legacyFailures = 0, candidateFailures = 0 
         sum: requests * Math.log(0.002),
         sumOfSquares: requests * Math.log(0.002) ** 2,
       },
-      costUsd: requests * (side === 'legacy' ? 0.002 : 0.0008),
+      costUsd: requests * (arm === 'legacy' ? 0.002 : 0.0008),
     };
   };
   const rescues = {

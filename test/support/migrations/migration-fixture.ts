@@ -68,10 +68,10 @@ export function configurationDocument(
   routes: readonly string[],
   admins: readonly string[] = ['http://127.0.0.1:1', 'http://127.0.0.1:2'],
 ): object {
-  const sides = { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'gpt-4o' } };
+  const target = { legacy: 'old', candidate: 'new', models: { 'gpt-4o': 'gpt-4o' } };
   return {
     providers: { old: { baseUrl: 'http://127.0.0.1:9/v1' }, new: { baseUrl: 'http://127.0.0.1:9/v1' } },
-    routes: Object.fromEntries(routes.map((route) => [route, sides])),
+    routes: Object.fromEntries(routes.map((route) => [route, target])),
     gateways: admins.map((admin, index) => ({
       name: `gw-${index + 1}`,
       data: `http://127.0.0.1:${index + 1}`,

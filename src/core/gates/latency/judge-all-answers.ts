@@ -1,6 +1,6 @@
 import { sketchQuantile } from '../../evidence/latency-sketch';
 import { stageKind } from '../../plan/plan';
-import type { Side } from '../../routing/routing';
+import type { Arm } from '../../routing/routing';
 import { detectQuantilesExceed } from '../../statistics/quantile-ratio';
 import { TOGETHER_WEIGHT } from '../alpha-spending';
 import {
@@ -37,7 +37,7 @@ export function judgeAllAnswers(judged: Judged, shapes: readonly LatencyGroup[])
   }));
   const logHarm = detectQuantilesExceed(parts, first.state);
   const counts = shapes.map(countedAnswers);
-  const total = (side: Side) => counts.reduce((sum, each) => sum + each[side], 0);
+  const total = (arm: Arm) => counts.reduce((sum, each) => sum + each[arm], 0);
   const quantiles = seen.map(
     ({ what, legacy, candidate }) =>
       `${LATENCY_NAMES[what]} ${millisecondsText(candidate)} against ${millisecondsText(legacy)} (${worseText(candidate / legacy - 1)})`,
@@ -59,8 +59,8 @@ export function judgeAllAnswers(judged: Judged, shapes: readonly LatencyGroup[])
 }
 
 function quantilesOf({ what, samples, resolution }: LatencyGroup, p: number) {
-  const [legacy, candidate] = [samples.legacy, samples.candidate].map((side) =>
-    sketchQuantile(side, p, resolution),
+  const [legacy, candidate] = [samples.legacy, samples.candidate].map((histogram) =>
+    sketchQuantile(histogram, p, resolution),
   ) as [number | null, number | null];
   return legacy === null || candidate === null ? [] : [{ what, legacy, candidate }];
 }

@@ -1,6 +1,6 @@
 import { sketchQuantile } from '../../evidence/latency-sketch';
 import { stageKind } from '../../plan/plan';
-import type { Side } from '../../routing/routing';
+import type { Arm } from '../../routing/routing';
 import { lateStarts } from '../../statistics/change-detector';
 import { smallestReaching } from '../../statistics/expected-requests';
 import { GAMMA, histogramCount } from '../../statistics/histogram';
@@ -232,7 +232,7 @@ function slowerLately(
   for (const start of starts) {
     if (quantileExceedsSince(claim, arms, start) < SEEMING) continue;
     const late = samplesSince(arms, start);
-    const read = (side: Side) => millisecondsText(sketchQuantile(late[side], claim.p, resolution) ?? 0);
+    const read = (arm: Arm) => millisecondsText(sketchQuantile(late[arm], claim.p, resolution) ?? 0);
     return `; towards the end ${read('candidate')} against ${read('legacy')}, beyond the margin`;
   }
   return null;

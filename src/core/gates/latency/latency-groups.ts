@@ -265,12 +265,12 @@ export const ALL_MODELS = 'all models';
 export function pooledP95(
   groups: readonly LatencyGroup[],
   what: LatencyMeasure['what'],
-  side: 'legacy' | 'candidate',
+  arm: 'legacy' | 'candidate',
 ): number | null {
   const picked = groups.filter((group) => group.what === what);
   const [first] = picked;
   if (first === undefined) return null;
-  const merged: Histogram = mergeHistograms(picked.map(({ samples }) => samples[side]));
+  const merged: Histogram = mergeHistograms(picked.map(({ samples }) => samples[arm]));
   const value = sketchQuantile(merged, P95, { ...first.resolution, edge: null });
   return value === null || value === 0 ? null : value;
 }

@@ -173,8 +173,8 @@ export class CallAnswer implements AnswerSink {
   /** By what an application reports on this answer. */
   #token(): string {
     const { services, route, record } = this.#call;
-    const side = record.draw === 'as asked' ? record.side : null;
-    return services.outcomes?.issue(route.name, record.epoch, side, record.bucket) ?? '';
+    const arm = record.draw === 'as asked' ? record.arm : null;
+    return services.outcomes?.issue(route.name, record.epoch, arm, record.bucket) ?? '';
   }
 }
 

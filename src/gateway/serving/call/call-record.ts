@@ -1,5 +1,5 @@
 import type { BreachClass } from '../../../core/evidence/evidence';
-import type { Side } from '../../../core/routing/routing';
+import type { Arm } from '../../../core/routing/routing';
 import type { TokenUsage } from '../../answers/token-usage';
 import type { Assignment } from '../../routing/arm-draw';
 import type { AttemptNote } from '../../telemetry/request-log';
@@ -9,7 +9,7 @@ import type { Provider } from '../../upstream/provider';
 /** What became of a request: how it was drawn, who was asked, who served it, and how that ended. */
 export class CallRecord {
   /** The arm as drawn, null outside of the arms. */
-  side: Side | null = null;
+  arm: Arm | null = null;
   /** 0 to 255 when the request has a key. */
   bucket: number | null = null;
   /** Where outcomes are taken: it was drawn, at the share that was asked for or at another; only the first counts. */
@@ -29,16 +29,16 @@ export class CallRecord {
 
   constructor(public epoch: number) {}
 
-  drawn({ side, epoch, randomised, bucket }: Assignment, outcomesAre: CallRecord['draw']): void {
+  drawn({ arm, epoch, randomised, bucket }: Assignment, outcomesAre: CallRecord['draw']): void {
     this.epoch = epoch;
-    this.side = randomised ? side : null;
+    this.arm = randomised ? arm : null;
     this.draw = outcomesAre;
     if (outcomesAre !== 'none') this.bucket = bucket;
   }
 
   /** The routing changed under the request: it is in no arm. */
   leftArm(): void {
-    this.side = null;
+    this.arm = null;
   }
 
   /** The caller gets the answer of this attempt. `failover`: why legacy answers in the candidate's place. */

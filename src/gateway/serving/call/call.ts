@@ -1,5 +1,5 @@
 import type { Dialect } from '../../../core/configuration/dialect';
-import type { Side } from '../../../core/routing/routing';
+import type { Arm } from '../../../core/routing/routing';
 import type { StreamScanner } from '../../answers/stream-scanner';
 import type { Caller } from '../../callers/callers';
 import type { CallerAnswer } from '../../http1/caller-answer';
@@ -174,19 +174,19 @@ export class Call implements ActiveCall, AnsweredCall {
     this.finish();
   }
 
-  /** The caller has got what this attempt, at this side, could give: it is counted, and over. */
-  servedBy(attempt: Attempt, side: Side): void {
+  /** The caller has got what this attempt, at this provider, could give: it is counted, and over. */
+  servedBy(attempt: Attempt, provider: Arm): void {
     this.record.attemptEnded(attempt);
-    this.#measure(attempt, side);
+    this.#measure(attempt, provider);
     this.finish();
   }
 
   /** A provider has as many requests in flight as its cap allows, and no other may be asked. */
-  refuseBusy(side: Side): void {
-    const { name } = this.route.providers[side];
+  refuseBusy(provider: Arm): void {
+    const { name } = this.route.providers[provider];
     const message = `${name} has as many requests in flight as its maxConcurrent allows.`;
     this.answer.refuse({ ...upstreamError(503, 'concurrency_cap', message), retryAfterS: 1 });
-    this.#measure(null, side);
+    this.#measure(null, provider);
     this.finish();
   }
 
@@ -215,14 +215,14 @@ export class Call implements ActiveCall, AnsweredCall {
   }
 
   /** Counts the request in the metrics, by who served it in the end; null attempt: a cap let none be made. */
-  #measure(attempt: Attempt | null, side: Side): void {
+  #measure(attempt: Attempt | null, provider: Arm): void {
     const kind = attempt === null ? 'shed' : (attempt.failure?.kind ?? 'success');
     const { usage, firstTokenMs } = this.record;
     this.services.metrics.requestFinished({
       route: this.route.name,
       trafficClass: this.traffic.class,
-      side,
-      provider: this.route.providers[side].name,
+      provider,
+      providerName: this.route.providers[provider].name,
       operation: this.operation,
       model: this.facts?.model ?? '',
       outcome: kind === 'withdrawn' ? 'aborted' : kind,

@@ -1,6 +1,6 @@
 import type { ProviderNames } from '../view/action';
+import type { ArmsView, ArmView, Quantiles } from '../view/arm-view';
 import { countText, latencyText, rateText, shortCountText, usdText } from '../view/number-text';
-import type { Quantiles, SidesView, SideView } from '../view/side-view';
 import { type Line, padLine, type Style, span, widthOf } from './styled-line';
 
 const CLASSES_SHOWN = 3;
@@ -8,20 +8,20 @@ const CLASSES_SHOWN = 3;
 const QUANTILES_WIDTH = 11;
 
 /** Both providers side by side in `width` columns; rows without a number on either side are left out. */
-export function sidesLines(sides: SidesView, providers: ProviderNames, width: number, more: string): Line[] {
-  const { legacy, candidate, source, rescued, cohort } = sides;
+export function armsLines(arms: ArmsView, providers: ProviderNames, width: number, more: string): Line[] {
+  const { legacy, candidate, source, rescued, cohort } = arms;
   const labelWidth = Math.min(14, Math.max(4, Math.floor(width * 0.36)));
   const cellWidth = Math.max(3, Math.floor((width - labelWidth - 2) / 2));
   const isNarrow = cellWidth < QUANTILES_WIDTH;
   const classes = [...legacy.failuresByClass, ...candidate.failuresByClass].map(({ name }) => name);
-  const rows: [string, (side: SideView) => string][] = [
+  const rows: [string, (arm: ArmView) => string][] = [
     ['requests', ({ requests }) => countText(requests)],
     ['errors', ({ errorRate }) => rateText(errorRate)],
     ...[...new Set(classes)]
       .slice(0, CLASSES_SHOWN)
-      .map((name): [string, (side: SideView) => string] => [
+      .map((name): [string, (arm: ArmView) => string] => [
         `  ${name.replace('_', ' ')}`,
-        (side) => countText(side.failuresByClass.find((one) => one.name === name)?.count ?? 0),
+        (arm) => countText(arm.failuresByClass.find((one) => one.name === name)?.count ?? 0),
       ]),
     ['broken answers', ({ breachRate }) => rateText(breachRate)],
     [isNarrow ? 'plain p95' : 'plain p50, p95', ({ plain }) => quantilesText(plain, isNarrow)],
@@ -69,7 +69,7 @@ function quantilesText(quantiles: Quantiles | null, isNarrow: boolean): string {
   return `${latencyText(p50Ms).replace(' ms', '')}, ${latencyText(p95Ms)}`;
 }
 
-function tokensText({ tokensIn, tokensOut }: SideView): string {
+function tokensText({ tokensIn, tokensOut }: ArmView): string {
   if (tokensIn === null || tokensOut === null || tokensIn + tokensOut === 0) return '–';
   return `${shortCountText(tokensIn)}, ${shortCountText(tokensOut)}`;
 }

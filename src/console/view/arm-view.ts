@@ -12,12 +12,12 @@ import { COHORT_SUCCESS } from '../../core/gates/cohort/judge-cohort';
 import { ANSWERS, type GateVerdict } from '../../core/gates/verdict';
 import type { MigrationStatus } from '../../core/migration/status';
 import { cohortText } from '../../core/routing/cohort';
-import type { Side } from '../../core/routing/routing';
+import type { Arm } from '../../core/routing/routing';
 import { quantile } from '../../core/statistics/histogram';
 import type { GatewaySighting } from './gateway-view';
 
 /** One provider's numbers under the routing that is in effect. Rates are 0 to 1, null without data. */
-export interface SideView {
+export interface ArmView {
   readonly requests: number;
   readonly errorRate: number | null;
   readonly failures: number | null;
@@ -43,7 +43,7 @@ export interface SideView {
 export interface CohortView {
   /** As people read it: `teams search, ads`. */
   readonly whom: string;
-  readonly side: SideView;
+  readonly side: ArmView;
 }
 
 export interface Quantiles {
@@ -52,23 +52,24 @@ export interface Quantiles {
 }
 
 /** Both providers side by side, and where the numbers come from. */
-export interface SidesView {
+export interface ArmsView {
   /** `gateways`: as counted by them up to now; `verdict`: as judged in the last window; `none`: no requests yet. */
   readonly source: 'gateways' | 'verdict' | 'none';
   readonly epoch: number;
   /** Requests that the candidate failed and legacy then answered. */
   readonly rescued: number | null;
-  readonly legacy: SideView;
-  readonly candidate: SideView;
+  readonly legacy: ArmView;
+  readonly candidate: ArmView;
   /** Absent where the stage serves no cohort. */
   readonly cohort?: CohortView;
 }
 
 /** Numbers of the gateways that answered; of the last verdict where none did. */
-export function sidesOf(status: MigrationStatus, sightings: readonly GatewaySighting[]): SidesView {
+export function armsOf(status: MigrationStatus, sightings: readonly GatewaySighting[]): ArmsView {
   const { epoch, verdict } = status;
   const only = status.stages.find(({ name }) => name === status.stage)?.only;
-  const cohort = (side: SideView) => (only === undefined ? {} : { cohort: { whom: cohortText(only), side } });
+  const cohort = (numbers: ArmView) =>
+    only === undefined ? {} : { cohort: { whom: cohortText(only), side: numbers } };
   const parts = sightings.flatMap(({ evidence }) =>
     evidence?.kind === 'ok' && evidence.value.evidence.epoch === epoch ? [evidence.value.evidence] : [],
   );
@@ -86,8 +87,8 @@ export function sidesOf(status: MigrationStatus, sightings: readonly GatewaySigh
   }
   if (only !== undefined) {
     // What was judged was the cohort alone.
-    const arm = (side: Side): SideView => ({ ...NOTHING, requests: 0, probes: probesOf(side, status) });
-    const side = fromCohortVerdict(verdict, status);
+    const arm = (name: Arm): ArmView => ({ ...NOTHING, requests: 0, probes: probesOf(name, status) });
+    const numbers = fromCohortVerdict(verdict, status);
     const source = verdict === null ? 'none' : 'verdict';
     return {
       source,
@@ -95,7 +96,7 @@ export function sidesOf(status: MigrationStatus, sightings: readonly GatewaySigh
       rescued: null,
       legacy: arm('legacy'),
       candidate: arm('candidate'),
-      ...cohort(side),
+      ...cohort(numbers),
     };
   }
   return {
@@ -108,18 +109,18 @@ export function sidesOf(status: MigrationStatus, sightings: readonly GatewaySigh
 }
 
 function fromEvidence(
-  side: Side,
+  arm: Arm,
   kind: 'live' | 'cohort',
   evidence: Evidence,
   status: MigrationStatus,
-): SideView {
+): ArmView {
   const counted = (shape?: EvidenceCell['shape']) =>
     sumCells(
       evidence,
-      (cell) => cell.side === side && cell.kind === kind && (shape === undefined || cell.shape === shape),
+      (cell) => cell.side === arm && cell.kind === kind && (shape === undefined || cell.shape === shape),
     );
   const all = counted();
-  if (all === null) return { ...NOTHING, requests: 0, failures: 0, probes: probesOf(side, status) };
+  if (all === null) return { ...NOTHING, requests: 0, failures: 0, probes: probesOf(arm, status) };
   const requests = all.attempts - all.aborted;
   const failures = failureCount(all);
   const streams = counted('stream');
@@ -137,13 +138,11 @@ function fromEvidence(
     tokensOut: all.tokensOut,
     costUsd: priced === 0 ? null : Number(all.costUsd.toPrecision(4)),
     costPerRequestUsd: priced === 0 ? null : Number((all.costUsd / priced).toPrecision(3)),
-    probes: probesOf(side, status),
+    probes: probesOf(arm, status),
   };
 }
 
-function answersOf({
-  answers,
-}: EvidenceCell): Pick<SideView, 'breachRate' | 'breachesByClass' | 'unchecked'> {
+function answersOf({ answers }: EvidenceCell): Pick<ArmView, 'breachRate' | 'breachesByClass' | 'unchecked'> {
   if (answers === undefined) return { breachRate: null, breachesByClass: [], unchecked: null };
   const { checked, unchecked, breaches } = answers;
   return {
@@ -164,21 +163,21 @@ function sortedCounts<K extends string>(
 }
 
 /** Metrics of a gate by the beginning of their name; with several models, the one with most requests. */
-function fromVerdict(side: Side, verdict: GateVerdict | null, status: MigrationStatus): SideView {
+function fromVerdict(arm: Arm, verdict: GateVerdict | null, status: MigrationStatus): ArmView {
   const metric = (name: string) =>
     verdict?.metrics
       .filter((one) => one.metric.startsWith(name))
       .reduce<GateVerdict['metrics'][number] | null>(
         (most, one) => (most === null || one.n.candidate > most.n.candidate ? one : most),
         null,
-      )?.[side] ?? null;
+      )?.[arm] ?? null;
   const p95 = (name: string): Quantiles | null => {
     const p95Ms = metric(name);
     return p95Ms === null ? null : { p50Ms: null, p95Ms };
   };
   return {
     ...NOTHING,
-    requests: verdict?.requests[side] ?? 0,
+    requests: verdict?.requests[arm] ?? 0,
     errorRate: metric('errors'),
     breachRate: metric(ANSWERS),
     plain: p95('p95 of plain answers'),
@@ -186,11 +185,11 @@ function fromVerdict(side: Side, verdict: GateVerdict | null, status: MigrationS
     interTokenP95Ms: metric('p95 between tokens'),
     // Workers of older releases call it otherwise.
     costPerRequestUsd: metric('cost per request') ?? metric('cost a request'),
-    probes: probesOf(side, status),
+    probes: probesOf(arm, status),
   };
 }
 
-function fromCohortVerdict(verdict: GateVerdict | null, status: MigrationStatus): SideView {
+function fromCohortVerdict(verdict: GateVerdict | null, status: MigrationStatus): ArmView {
   const rate = (name: string) => verdict?.metrics.find(({ metric }) => metric === name)?.candidate ?? null;
   return {
     ...NOTHING,
@@ -201,7 +200,7 @@ function fromCohortVerdict(verdict: GateVerdict | null, status: MigrationStatus)
   };
 }
 
-const NOTHING: Omit<SideView, 'requests' | 'probes'> = {
+const NOTHING: Omit<ArmView, 'requests' | 'probes'> = {
   errorRate: null,
   failures: null,
   failuresByClass: [],
@@ -217,8 +216,8 @@ const NOTHING: Omit<SideView, 'requests' | 'probes'> = {
   costPerRequestUsd: null,
 };
 
-function probesOf(side: Side, { probes }: MigrationStatus): SideView['probes'] {
-  const { probes: all, failures, failedInARow } = probes[side];
+function probesOf(arm: Arm, { probes }: MigrationStatus): ArmView['probes'] {
+  const { probes: all, failures, failedInARow } = probes[arm];
   return { all, failed: failures, failedInARow };
 }
 
