@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { EvidenceCell } from '../src/core/evidence/evidence';
 import { rowOf } from '../src/core/evidence/rate-row';
-import { noStageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../src/core/evidence/stage/stage-evidence';
+import { withWindow } from '../src/core/evidence/stage/stage-window';
 import { judgeStage } from '../src/core/gates/judge-stage';
 import { seededRandom } from '../src/core/rehearsal/rehearsal';
 import { proportionInterval } from '../src/core/statistics/clopper-pearson';

@@ -6,9 +6,10 @@ import {
   noEvidence,
   sumCells,
 } from '../src/core/evidence/evidence';
-import { noStageEvidence, type StageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
-import { withOutcomes } from '../src/core/evidence/stage-outcomes';
-import { judgedSpending, withSpending } from '../src/core/evidence/stage-spending';
+import { noStageEvidence, type StageEvidence } from '../src/core/evidence/stage/stage-evidence';
+import { withOutcomes } from '../src/core/evidence/stage/stage-outcomes';
+import { judgedSpending, withSpending } from '../src/core/evidence/stage/stage-spending';
+import { withWindow } from '../src/core/evidence/stage/stage-window';
 import { orderWeight, TOGETHER_WEIGHT } from '../src/core/gates/alpha-spending';
 import { judgeStage } from '../src/core/gates/judge-stage';
 import { guardrailAlpha } from '../src/core/gates/stage-rates';

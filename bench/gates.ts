@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import type { Evidence } from '../src/core/evidence/evidence';
-import { noStageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../src/core/evidence/stage/stage-evidence';
+import { withWindow } from '../src/core/evidence/stage/stage-window';
 import {
   type KeyModel,
   latencyShape,

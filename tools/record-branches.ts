@@ -26,8 +26,8 @@ import {
 import { parseDocument } from '../src/core/configuration/schema-parts';
 import { withJudge } from '../src/core/evidence/judge-counts';
 import { NO_PAIRS } from '../src/core/evidence/pair-counts';
-import { noStageEvidence } from '../src/core/evidence/stage-evidence';
-import { withPairs } from '../src/core/evidence/stage-pairs';
+import { noStageEvidence } from '../src/core/evidence/stage/stage-evidence';
+import { withPairs } from '../src/core/evidence/stage/stage-pairs';
 import { metricVerdict } from '../src/core/gates/gate-metric';
 import type { GateVerdict } from '../src/core/gates/verdict';
 import { identityStart } from '../src/core/identity/identity-audit';

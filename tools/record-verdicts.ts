@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs';
-import { noStageEvidence, type StageEvidence, withWindow } from '../src/core/evidence/stage-evidence';
+import { noStageEvidence, type StageEvidence } from '../src/core/evidence/stage/stage-evidence';
+import { withWindow } from '../src/core/evidence/stage/stage-window';
 import { judgeStage } from '../src/core/gates/judge-stage';
 import type { Baseline, GateInput } from '../src/core/gates/verdict';
 import type { StagePlan } from '../src/core/plan/plan';

@@ -11,7 +11,7 @@ import {
 } from '../src/contract';
 import type { IdentityFindings } from '../src/core/assessment/identity-findings';
 import type { ConfirmAnswer } from '../src/core/effects/effect';
-import { noStageEvidence } from '../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../src/core/evidence/stage/stage-evidence';
 import type { GateVerdict, ProbeRecord } from '../src/core/gates/verdict';
 import type {
   ApplyResult,

@@ -8,7 +8,7 @@ import type {
   WatchStageInput,
 } from '../../src/contract';
 import { type EvidenceReading, emptyCell } from '../../src/core/evidence/evidence';
-import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage/stage-evidence';
 import type { GateVerdict, MetricVerdict, ProbeRecord } from '../../src/core/gates/verdict';
 import type { ApplyResult, WindowResult } from '../../src/core/migration/events';
 import type { GatewayStatus } from '../../src/core/routing/routing';

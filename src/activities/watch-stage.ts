@@ -2,11 +2,12 @@ import { activityInfo, Context } from '@temporalio/activity';
 import type { WatchStageInput } from '../contract';
 import { type Evidence, failureCount, mergeEvidence } from '../core/evidence/evidence';
 import { withJudge } from '../core/evidence/judge-counts';
-import { withCohort } from '../core/evidence/stage-cohort';
-import { type StageEvidence, withWindow } from '../core/evidence/stage-evidence';
-import { withOutcomes } from '../core/evidence/stage-outcomes';
-import { boundFor, withPairs } from '../core/evidence/stage-pairs';
-import { judgedSpending, withSpending } from '../core/evidence/stage-spending';
+import { withCohort } from '../core/evidence/stage/stage-cohort';
+import type { StageEvidence } from '../core/evidence/stage/stage-evidence';
+import { withOutcomes } from '../core/evidence/stage/stage-outcomes';
+import { boundFor, withPairs } from '../core/evidence/stage/stage-pairs';
+import { judgedSpending, withSpending } from '../core/evidence/stage/stage-spending';
+import { withWindow } from '../core/evidence/stage/stage-window';
 import { tallyOf } from '../core/evidence/traffic-tally';
 import { judgeStage } from '../core/gates/judge-stage';
 import {

@@ -1,7 +1,7 @@
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import { createActivities } from '../../src/activities';
-import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage/stage-evidence';
 import type { Ports } from '../../src/ports';
 import { record } from '../support/gateways/gateway-fixture';
 import { aStage, EPOCH } from '../support/migrations/gate-evidence';

@@ -3,7 +3,7 @@ import { pushRecord } from '../../src/activities/push-record';
 import { renewRound } from '../../src/activities/renew-round';
 import { createRoutingActivities } from '../../src/activities/routing';
 import type { ApplyRoutingInput, WatchStageInput } from '../../src/contract';
-import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage/stage-evidence';
 import type { ApplyResult, RoutingReading } from '../../src/core/migration/events';
 import type { GatewayStatus, PushRequest, RoutingRecord } from '../../src/core/routing/routing';
 import type { Ports } from '../../src/ports';

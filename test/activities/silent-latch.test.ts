@@ -3,7 +3,7 @@ import { pushRecord } from '../../src/activities/push-record';
 import { renewRound } from '../../src/activities/renew-round';
 import { createRoutingActivities } from '../../src/activities/routing';
 import type { ApplyRoutingInput, WatchStageInput } from '../../src/contract';
-import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage/stage-evidence';
 import type { Drift } from '../../src/core/migration/migration-state';
 import { driftKey } from '../../src/core/routing/drift';
 import type { GatewayStatus, RoutingRecord } from '../../src/core/routing/routing';

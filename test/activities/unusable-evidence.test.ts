@@ -1,7 +1,7 @@
 import { renewRound } from '../../src/activities/renew-round';
 import type { WatchStageInput } from '../../src/contract';
 import type { EvidenceReading } from '../../src/core/evidence/evidence';
-import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage/stage-evidence';
 import type { GatewayStatus } from '../../src/core/routing/routing';
 import type { Ports } from '../../src/ports';
 import { record } from '../support/gateways/gateway-fixture';

@@ -2,7 +2,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { createWatchStage } from '../../src/activities/watch-stage';
 import type { WatchStageInput } from '../../src/contract';
 import type { EvidenceReading } from '../../src/core/evidence/evidence';
-import { noStageEvidence } from '../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../src/core/evidence/stage/stage-evidence';
 import { NO_PROBES } from '../../src/core/gates/verdict';
 import type { WindowResult } from '../../src/core/migration/events';
 import type { Drift } from '../../src/core/migration/migration-state';

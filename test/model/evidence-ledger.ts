@@ -1,5 +1,5 @@
-import { cohortCounts, NO_COHORT } from '../../src/core/evidence/stage-cohort';
-import type { StageEvidence } from '../../src/core/evidence/stage-evidence';
+import { cohortCounts, NO_COHORT } from '../../src/core/evidence/stage/stage-cohort';
+import type { StageEvidence } from '../../src/core/evidence/stage/stage-evidence';
 import type { WindowResult } from '../../src/core/migration/events';
 import type { MigrationState } from '../../src/core/migration/migration-state';
 import type { Arm } from '../../src/core/routing/routing';

@@ -7,7 +7,7 @@ import {
   outcomeBuckets,
   outcomeGrids,
   type StageOutcomes,
-} from '../evidence/stage-outcomes';
+} from '../evidence/stage/stage-outcomes';
 import { OUTCOMES_PART, type OutcomeGate } from '../plan/outcome-gate';
 import { formatShare, stageKind } from '../plan/plan';
 import { rateDiffers } from '../statistics/beta-binomial';

@@ -1,5 +1,5 @@
 import { KEY_BUCKETS } from '../evidence/key-buckets';
-import { addFloorCounts, type FloorCounts } from '../evidence/stage-evidence';
+import { addFloorCounts, type FloorCounts } from '../evidence/stage/window-counts';
 import { formatShare, SHED_PAUSE_PART, type StagePlan, stageKind } from '../plan/plan';
 import { rateAbove } from '../statistics/beta-binomial';
 import { detect, detectRate } from '../statistics/change-detector';

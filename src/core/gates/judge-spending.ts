@@ -1,6 +1,6 @@
 import { sketchQuantile, unpack } from '../evidence/latency-sketch';
 import { MICRO_USD } from '../evidence/spending-counts';
-import type { StageSpending } from '../evidence/stage-spending';
+import type { StageSpending } from '../evidence/stage/stage-spending';
 import { stageKind } from '../plan/plan';
 import {
   SPENDING_MEASURES,

@@ -1,5 +1,5 @@
 import { isAnswering } from '../assessment/probe-streak';
-import { type ArmUsage, noStageEvidence } from '../evidence/stage-evidence';
+import { type ArmUsage, noStageEvidence } from '../evidence/stage/stage-evidence';
 import { formatShare, type StagePlan, stageKind } from '../plan/plan';
 import { geometricMeanRatio } from '../statistics/geometric-mean';
 import { HOUR_MS } from '../text/duration';

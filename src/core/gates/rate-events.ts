@@ -1,5 +1,6 @@
 import { addRates, NO_RATES, type RateNumbers } from '../evidence/rate-numbers';
-import { type StageEvidence, type Stratum, strataAtFirst, strataOf } from '../evidence/stage-evidence';
+import { type Stratum, strataOf } from '../evidence/stage/latency-measures';
+import { type StageEvidence, strataAtFirst } from '../evidence/stage/stage-evidence';
 import type { StagePlan } from '../plan/plan';
 import { type DetectorState, detectorWeights, detectSince, sumsSince } from '../statistics/change-detector';
 import { logSumExp } from '../statistics/log-space';

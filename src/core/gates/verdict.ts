@@ -1,6 +1,7 @@
 import type { IdentityReading } from '../assessment/declared-identity';
 import type { BreachClass } from '../evidence/evidence';
-import type { LatencyMeasure, StageEvidence } from '../evidence/stage-evidence';
+import type { LatencyMeasure } from '../evidence/stage/latency-measures';
+import type { StageEvidence } from '../evidence/stage/stage-evidence';
 import type { IdentityStanding } from '../identity/identity-audit';
 
 /** What a gate or one of its metrics says. `not applicable` neither passes nor holds. */

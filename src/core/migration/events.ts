@@ -1,5 +1,5 @@
 import type { ConfirmAnswer, Json } from '../effects/effect';
-import type { StageEvidence } from '../evidence/stage-evidence';
+import type { StageEvidence } from '../evidence/stage/stage-evidence';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import type { GateVerdict, ProbeRecord } from '../gates/verdict';
 import type { IdentityStanding } from '../identity/identity-audit';

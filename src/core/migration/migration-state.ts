@@ -4,7 +4,7 @@ import type { IdentityFindings } from '../assessment/identity-findings';
 import type { ParityFindings } from '../assessment/parity-report';
 import type { UsageFindings } from '../assessment/usage-digest';
 import type { EffectRun } from '../effects/effect-run';
-import { type AcceptedCause, noStageEvidence, type StageEvidence } from '../evidence/stage-evidence';
+import { type AcceptedCause, noStageEvidence, type StageEvidence } from '../evidence/stage/stage-evidence';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from '../gates/verdict';
 import type { IdentityStanding } from '../identity/identity-audit';

@@ -1,6 +1,6 @@
 import { type EffectRun, isOpen } from '../effects/effect-run';
 import { runsOf } from '../effects/effect-runs';
-import { inOneSegment } from '../evidence/stage-evidence';
+import { inOneSegment } from '../evidence/stage/stage-evidence';
 import type { Baseline } from '../gates/verdict';
 import { formatShare, judgedShare, type StagePlan, stageKind } from '../plan/plan';
 import { formatDuration } from '../text/duration';

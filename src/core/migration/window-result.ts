@@ -1,4 +1,4 @@
-import { withAccepted } from '../evidence/stage-evidence';
+import { withAccepted } from '../evidence/stage/stage-evidence';
 import { addTallies } from '../evidence/traffic-tally';
 import {
   FAILURES_IN_A_ROW,

@@ -1,6 +1,7 @@
 import { sumCells } from '../evidence/evidence';
-import { inOneSegment, noStageEvidence, withWindow } from '../evidence/stage-evidence';
-import { judgedSpending, withSpending } from '../evidence/stage-spending';
+import { inOneSegment, noStageEvidence } from '../evidence/stage/stage-evidence';
+import { judgedSpending, withSpending } from '../evidence/stage/stage-spending';
+import { withWindow } from '../evidence/stage/stage-window';
 import { alphaAtStep } from '../gates/alpha-spending';
 import { judgeStage } from '../gates/judge-stage';
 import type { Baseline, ProbeRecord } from '../gates/verdict';

@@ -1,6 +1,7 @@
 import { addPackedRows, packRow, unpackRow } from '../../../src/core/evidence/rate-row';
-import type { StageEvidence } from '../../../src/core/evidence/stage-evidence';
-import { noStageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
+import type { StageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { withWindow } from '../../../src/core/evidence/stage/stage-window';
 import { seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import { ratioExceeds } from '../../../src/core/statistics/rate-ratio';
 import { aCell, aStage, EPOCH, evidenceOf, judged, metricOf } from '../../support/migrations/gate-evidence';

@@ -1,6 +1,6 @@
 import { type EvidenceCell, emptyCell, failureCount } from '../../../src/core/evidence/evidence';
-import { type StageCohort, withCohort } from '../../../src/core/evidence/stage-cohort';
-import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
+import { type StageCohort, withCohort } from '../../../src/core/evidence/stage/stage-cohort';
+import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import { judgedStage } from '../../../src/core/gates/judged-stage';
 import { currentDetails } from '../../../src/core/migration/details';
 import { startProblem } from '../../../src/core/migration/start-problem';

@@ -1,6 +1,7 @@
 import type { AnswerCounts, BucketCount } from '../../../src/core/evidence/evidence';
 import { addPackedRows, packRow, unpackRow } from '../../../src/core/evidence/rate-row';
-import { noStageEvidence, type StageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
+import { noStageEvidence, type StageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { withWindow } from '../../../src/core/evidence/stage/stage-window';
 import { FORMER_WEIGHTS } from '../../../src/core/gates/alpha-spending';
 import { breachTexts } from '../../../src/core/gates/verdict-text';
 import type { StagePlan } from '../../../src/core/plan/plan';

@@ -1,7 +1,7 @@
 import type { OutcomeCounts } from '../../../src/core/evidence/outcome-counts';
-import type { StageEvidence } from '../../../src/core/evidence/stage-evidence';
-import { withAccepted } from '../../../src/core/evidence/stage-evidence';
-import { withOutcomes } from '../../../src/core/evidence/stage-outcomes';
+import type { StageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { withAccepted } from '../../../src/core/evidence/stage/stage-evidence';
+import { withOutcomes } from '../../../src/core/evidence/stage/stage-outcomes';
 import { alphaAtEntry } from '../../../src/core/gates/alpha-spending';
 import { judgeOutcomes } from '../../../src/core/gates/judge-outcomes';
 import { stageRates } from '../../../src/core/gates/stage-rates';

@@ -4,7 +4,7 @@ import {
   type StageJudge,
   withJudge,
 } from '../../../src/core/evidence/judge-counts';
-import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import { JUDGED_PAIRS, judgePreference } from '../../../src/core/gates/shadow/judge-preference';
 import { stageRates } from '../../../src/core/gates/stage-rates';
 import type { StagePlan } from '../../../src/core/plan/plan';

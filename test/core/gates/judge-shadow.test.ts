@@ -1,6 +1,6 @@
 import { NO_PAIRS, type PairCounts, type PairRow } from '../../../src/core/evidence/pair-counts';
-import { noStageEvidence, type StageEvidence } from '../../../src/core/evidence/stage-evidence';
-import { boundFor, type StagePairs, withPairs } from '../../../src/core/evidence/stage-pairs';
+import { noStageEvidence, type StageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { boundFor, type StagePairs, withPairs } from '../../../src/core/evidence/stage/stage-pairs';
 import { judgeShadow } from '../../../src/core/gates/shadow/judge-shadow';
 import { stageRates } from '../../../src/core/gates/stage-rates';
 import type { StagePlan } from '../../../src/core/plan/plan';

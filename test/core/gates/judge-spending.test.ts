@@ -1,6 +1,10 @@
 import { MICRO_USD, type SpendingCounts } from '../../../src/core/evidence/spending-counts';
-import type { StageEvidence } from '../../../src/core/evidence/stage-evidence';
-import { type JudgedSpending, judgedSpending, withSpending } from '../../../src/core/evidence/stage-spending';
+import type { StageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import {
+  type JudgedSpending,
+  judgedSpending,
+  withSpending,
+} from '../../../src/core/evidence/stage/stage-spending';
 import { judgeSpending } from '../../../src/core/gates/judge-spending';
 import { stageRates } from '../../../src/core/gates/stage-rates';
 import type { StagePlan } from '../../../src/core/plan/plan';

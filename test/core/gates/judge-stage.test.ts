@@ -1,4 +1,5 @@
-import { inOneSegment, noStageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
+import { inOneSegment, noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { withWindow } from '../../../src/core/evidence/stage/stage-window';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import { latencyShape, rehearse, seededRandom } from '../../../src/core/rehearsal/rehearsal';
 import { type Histogram, mergeHistograms } from '../../../src/core/statistics/histogram';

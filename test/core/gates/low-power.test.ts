@@ -1,4 +1,5 @@
-import { noStageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { withWindow } from '../../../src/core/evidence/stage/stage-window';
 import { outcomeText } from '../../../src/core/gates/verdict-text';
 import { planSchema } from '../../../src/core/plan/plan-schema';
 import { seededRandom } from '../../../src/core/rehearsal/rehearsal';

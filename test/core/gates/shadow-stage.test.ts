@@ -1,7 +1,7 @@
 import { withJudge } from '../../../src/core/evidence/judge-counts';
 import { NO_PAIRS } from '../../../src/core/evidence/pair-counts';
-import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
-import { withPairs } from '../../../src/core/evidence/stage-pairs';
+import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { withPairs } from '../../../src/core/evidence/stage/stage-pairs';
 import { judgedStage } from '../../../src/core/gates/judged-stage';
 import {
   aPlan,

@@ -1,6 +1,7 @@
 import type { IdentityReading } from '../../../src/core/assessment/declared-identity';
-import { type StageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
-import { withOutcomes } from '../../../src/core/evidence/stage-outcomes';
+import type { StageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { withOutcomes } from '../../../src/core/evidence/stage/stage-outcomes';
+import { withWindow } from '../../../src/core/evidence/stage/stage-window';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import { judgedStage } from '../../../src/core/gates/judged-stage';
 import type { GateVerdict } from '../../../src/core/gates/verdict';

@@ -1,4 +1,4 @@
-import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import { judgedStage } from '../../../src/core/gates/judged-stage';
 import {

@@ -1,4 +1,4 @@
-import { noStageEvidence, type StageEvidence } from '../../../src/core/evidence/stage-evidence';
+import { noStageEvidence, type StageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import type { Drift, MigrationState } from '../../../src/core/migration/migration-state';
 import { aMetric } from '../../support/migrations/migration-sighting';
 import {

@@ -1,5 +1,5 @@
 import { dueRuns } from '../../../src/core/effects/effect-runs';
-import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import type { MetricVerdict, ProbeRecord } from '../../../src/core/gates/verdict';
 import { withReasons } from '../../../src/core/migration/gateway-roster';
 import { nextDecision, transition } from '../../../src/core/migration/migration';

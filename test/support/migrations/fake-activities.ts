@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
 import type { ApplyRoutingInput, RoutingActivities, WatchActivities } from '../../../src/contract';
-import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import type { GateVerdict, ProbeRecord, VerdictOutcome } from '../../../src/core/gates/verdict';
 import type { ApplyResult } from '../../../src/core/migration/events';
 

@@ -6,7 +6,8 @@ import type {
   EvidenceCell,
 } from '../../../src/core/evidence/evidence';
 import { emptyCell } from '../../../src/core/evidence/evidence';
-import { noStageEvidence, type StageEvidence, withWindow } from '../../../src/core/evidence/stage-evidence';
+import { noStageEvidence, type StageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
+import { withWindow } from '../../../src/core/evidence/stage/stage-window';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import type { GateInput, GateVerdict, MetricVerdict, ProbeStreak } from '../../../src/core/gates/verdict';
 import type { StagePlan } from '../../../src/core/plan/plan';

@@ -1,6 +1,6 @@
 import type { EvidenceCell } from '../../../src/core/evidence/evidence';
 import { emptyCell, type FailureClass, noEvidence } from '../../../src/core/evidence/evidence';
-import { withWindow } from '../../../src/core/evidence/stage-evidence';
+import { withWindow } from '../../../src/core/evidence/stage/stage-window';
 import { tallyOf } from '../../../src/core/evidence/traffic-tally';
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import { stageAt } from '../../../src/core/migration/migration-state';

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { isOpen } from '../../../src/core/effects/effect-run';
 import { runsOf } from '../../../src/core/effects/effect-runs';
-import { withAccepted } from '../../../src/core/evidence/stage-evidence';
+import { withAccepted } from '../../../src/core/evidence/stage/stage-evidence';
 import type { Checkpoint } from '../../../src/core/migration/checkpoint';
 import { askedBy } from '../../../src/core/migration/command';
 import type { Decision, MigrationEvent } from '../../../src/core/migration/events';

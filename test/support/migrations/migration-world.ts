@@ -1,4 +1,4 @@
-import { noStageEvidence } from '../../../src/core/evidence/stage-evidence';
+import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import type { GateVerdict, ProbeRecord, ProbeStreak } from '../../../src/core/gates/verdict';
 import type {
   Checkpoint,

@@ -1,4 +1,4 @@
-import { addCohortRows, type CohortCounts, cohortCounts, NO_COHORT } from '../../evidence/stage-cohort';
+import { addCohortRows, type CohortCounts, cohortCounts, NO_COHORT } from '../../evidence/stage/stage-cohort';
 import { cohortText } from '../../routing/cohort';
 import { rateAbove, rateBelow } from '../../statistics/beta-binomial';
 import { detect } from '../../statistics/change-detector';

@@ -1,5 +1,5 @@
 import { sketchQuantile } from '../../evidence/latency-sketch';
-import type { StageEvidence } from '../../evidence/stage-evidence';
+import type { StageEvidence } from '../../evidence/stage/stage-evidence';
 import type { LatencyQuantile } from '../../plan/plan';
 import { detectSince } from '../../statistics/change-detector';
 import { countAtOrBelow } from '../../statistics/cumulative-counts';

@@ -1,13 +1,7 @@
 import { NO_COUNTS, type Resolution, sketchQuantile, unpack } from '../../evidence/latency-sketch';
 import { POOLED_SHAPES, type PooledLatencies } from '../../evidence/pooled-latencies';
-import {
-  type LatencyMeasure,
-  measuresAtFirst,
-  POOLED_MODEL,
-  resolutionOf,
-  type StageEvidence,
-  strataAtFirst,
-} from '../../evidence/stage-evidence';
+import { type LatencyMeasure, POOLED_MODEL, resolutionOf } from '../../evidence/stage/latency-measures';
+import { measuresAtFirst, type StageEvidence, strataAtFirst } from '../../evidence/stage/stage-evidence';
 import type { LatencyQuantile, StagePlan } from '../../plan/plan';
 import { type DetectorState, mapSegments } from '../../statistics/change-detector';
 import { histogramAt } from '../../statistics/cumulative-counts';

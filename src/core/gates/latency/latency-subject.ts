@@ -1,4 +1,4 @@
-import { POOLED_MODEL } from '../../evidence/stage-evidence';
+import { POOLED_MODEL } from '../../evidence/stage/latency-measures';
 import type { Judged } from '../stage-rates';
 import { judgedQuantile, type LatencyGroup } from './latency-groups';
 

@@ -7,7 +7,7 @@ import {
   pairBuckets,
   pairSums,
   type StagePairs,
-} from '../../evidence/stage-pairs';
+} from '../../evidence/stage/stage-pairs';
 import type { StagePlan } from '../../plan/plan';
 import { type DetectorState, detect } from '../../statistics/change-detector';
 import { pairsDesignEffect } from '../../statistics/design-effect';

@@ -1,19 +1,19 @@
-import type { Arm } from '../routing/routing';
+import type { Arm } from '../../routing/routing';
 import {
   appendWindow,
   type DetectorState,
   mapSegments,
   NO_WINDOWS,
   thinned,
-} from '../statistics/change-detector';
-import { addLists, addPacked, decodeNumbers, encodeNumbers } from './number-list';
+} from '../../statistics/change-detector';
+import { addLists, addPacked, decodeNumbers, encodeNumbers } from '../number-list';
 import {
   type ArmOutcomes,
   OUTCOME_BUCKETS,
   OUTCOME_STEPS,
   type OutcomeCounts,
   outcomesOf,
-} from './outcome-counts';
+} from '../outcome-counts';
 
 /** What a stage keeps of the outcomes of one name: plain JSON, about a kilobyte. */
 export interface StageOutcomes {

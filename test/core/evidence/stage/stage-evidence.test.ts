@@ -1,14 +1,14 @@
 import fc from 'fast-check';
-import { mergePacked, pack, unpack } from '../../../src/core/evidence/latency-sketch';
-import { decodeNumbers, encodeNumbers } from '../../../src/core/evidence/number-list';
+import { mergePacked, pack, unpack } from '../../../../src/core/evidence/latency-sketch';
+import { decodeNumbers, encodeNumbers } from '../../../../src/core/evidence/number-list';
 import {
   noStageEvidence,
   rateRows,
   type StageEvidence,
-  withWindow,
-} from '../../../src/core/evidence/stage-evidence';
-import { seededRandom } from '../../../src/core/rehearsal/rehearsal';
-import { histogramCount, histogramOf, mergeHistograms } from '../../../src/core/statistics/histogram';
+} from '../../../../src/core/evidence/stage/stage-evidence';
+import { withWindow } from '../../../../src/core/evidence/stage/stage-window';
+import { seededRandom } from '../../../../src/core/rehearsal/rehearsal';
+import { histogramCount, histogramOf, mergeHistograms } from '../../../../src/core/statistics/histogram';
 import {
   aCell,
   afterWindows,
@@ -16,8 +16,8 @@ import {
   evidenceOf,
   judged,
   metricOf,
-} from '../../support/migrations/gate-evidence';
-import { drawLatencies } from '../../support/statistics-draws';
+} from '../../../support/migrations/gate-evidence';
+import { drawLatencies } from '../../../support/statistics-draws';
 
 const JUDGED = { burnIn: false, shareApplied: true };
 

@@ -1,10 +1,10 @@
-import { SPENDING_MEASURES, type SpendingGate, type SpendingMeasure } from '../plan/spending-gate';
-import type { Arm } from '../routing/routing';
-import { NO_WINDOWS } from '../statistics/change-detector';
-import { KEY_BUCKETS, mergeKeys } from './key-buckets';
-import { encodeNumbers } from './number-list';
-import { type PooledLatencies, withSamples } from './pooled-latencies';
-import { type ArmSpending, type SpendingCounts, spendingOf } from './spending-counts';
+import { SPENDING_MEASURES, type SpendingGate, type SpendingMeasure } from '../../plan/spending-gate';
+import type { Arm } from '../../routing/routing';
+import { NO_WINDOWS } from '../../statistics/change-detector';
+import { KEY_BUCKETS, mergeKeys } from '../key-buckets';
+import { encodeNumbers } from '../number-list';
+import { type PooledLatencies, withSamples } from '../pooled-latencies';
+import { type ArmSpending, type SpendingCounts, spendingOf } from '../spending-counts';
 
 /** What a stage keeps of cost or tokens per request: plain JSON, at most two kilobytes. */
 export interface StageSpending {

@@ -1,7 +1,7 @@
-import type { CohortGate } from '../plan/plan';
-import { appendWindow, type DetectorState, NO_WINDOWS, thinned } from '../statistics/change-detector';
-import { bucketOf, type Histogram, histogramCount } from '../statistics/histogram';
-import { breachCount, type EvidenceCell, failureCount } from './evidence';
+import type { CohortGate } from '../../plan/plan';
+import { appendWindow, type DetectorState, NO_WINDOWS, thinned } from '../../statistics/change-detector';
+import { bucketOf, type Histogram, histogramCount } from '../../statistics/histogram';
+import { breachCount, type EvidenceCell, failureCount } from '../evidence';
 
 /** What a cohort's requests came to at the candidate. */
 export interface CohortCounts {

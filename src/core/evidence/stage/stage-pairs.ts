@@ -4,9 +4,9 @@ import {
   mapSegments,
   NO_WINDOWS,
   thinned,
-} from '../statistics/change-detector';
-import { mergeKeys, type PairBucket, packPairBuckets, pairBucketsIn } from './key-buckets';
-import { addLists, addPacked, decodeNumbers, encodeNumbers } from './number-list';
+} from '../../statistics/change-detector';
+import { mergeKeys, type PairBucket, packPairBuckets, pairBucketsIn } from '../key-buckets';
+import { addLists, addPacked, decodeNumbers, encodeNumbers } from '../number-list';
 import {
   CELLS,
   mergeCounts,
@@ -17,7 +17,7 @@ import {
   type PairRow,
   RATIO_BOUNDS,
   type RatioAspect,
-} from './pair-counts';
+} from '../pair-counts';
 
 /** What a stage keeps of pairs: plain JSON, about two kilobytes. */
 export interface StagePairs {
