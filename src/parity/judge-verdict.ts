@@ -47,7 +47,14 @@ export function judgeVerdict(tally: PreferenceTally, alpha: number): JudgeVerdic
     ...(failed === 0 ? [] : [`${failed} pairs without an answer from the judge`]),
   ].join(', ');
   const sentence = missing === '' ? counts : `${counts}; ${missing}`;
-  if (judged === 0 || unreadable > UNREADABLE_MOST * asked || failed > UNREADABLE_MOST * (asked + failed)) {
+  if (judged === 0) {
+    return {
+      ...numbers,
+      outcome: 'not evaluated',
+      sentence: `no pair was judged${missing === '' ? '' : `: ${missing}`}`,
+    };
+  }
+  if (unreadable > UNREADABLE_MOST * asked || failed > UNREADABLE_MOST * (asked + failed)) {
     return { ...numbers, outcome: 'not evaluated', sentence: `too little was judged: ${sentence}` };
   }
   const outcome =

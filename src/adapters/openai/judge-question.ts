@@ -2,12 +2,17 @@ import type OpenAI from 'openai';
 import { APIError } from 'openai';
 import { type JudgeMessages, judgeRequest, refusedParameter } from '../../core/assessment/judge-pairs';
 import type { AnswerUsage } from '../../core/assessment/question';
-import { classifyFailure } from './provider-client';
+import { classifyFailure, mayHaveCost } from './provider-client';
 
 /** What a judge answered, and what that took; a failure is a reply. */
 export type JudgeReply =
   | { readonly ok: true; readonly text: string; readonly usage: AnswerUsage | null }
-  | { readonly ok: false; readonly error: string };
+  | {
+      readonly ok: false;
+      readonly error: string;
+      /** The question was sent, and what it cost is not known. */
+      readonly mayCost: boolean;
+    };
 
 /** Asks a judge once; a refusal that names a parameter of ours is answered by asking without it. */
 export async function askJudge(
@@ -32,7 +37,9 @@ export async function askJudge(
         error instanceof APIError
           ? refusedParameter(error.status, `${error.param ?? ''} ${error.message}`, refused)
           : null;
-      if (named === null) return { ok: false, error: classifyFailure(error).text };
+      if (named === null) {
+        return { ok: false, error: classifyFailure(error).text, mayCost: mayHaveCost(error) };
+      }
       refused.add(named);
     }
   }

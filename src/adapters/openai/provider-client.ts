@@ -157,6 +157,17 @@ export function classifyFailure(error: unknown): {
   return { failure, status, text: detail === '' ? failure : `${failure} (${detail})` };
 }
 
+/** Whether a request that failed may have to be paid: not where a provider refused it or was never reached. */
+export function mayHaveCost(error: unknown): boolean {
+  if (error instanceof APIError && typeof error.status === 'number') return false;
+  return !UNREACHED.has(codeOf(error));
+}
+
+const UNREACHED = new Set([
+  ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH'],
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
 function classify(error: unknown): { failure: FailureClass; detail: string; status?: number } {
   if (error instanceof Malformed) return { failure: 'malformed', detail: error.message };
   if (error instanceof APIUserAbortError) return { failure: 'timeout', detail: 'stopped' };

@@ -114,7 +114,7 @@ async function runJudgeCommand(flags: JudgeFlags): Promise<void> {
         costUsd: reply.usage === null ? mostOf(rates, messages) : costOf(rates, reply.usage),
       };
     failures.push(reply.error);
-    return { text: null, costUsd: 0 };
+    return { text: null, costUsd: reply.mayCost ? mostOf(rates, messages) : 0 };
   };
   try {
     const judged = await runJudge({
@@ -177,11 +177,9 @@ function judgeRates(configuration: Configuration, { provider, model }: JudgeFlag
   );
 }
 
-/** Tokenizers make a token of about four characters of English, and of fewer of everything else. */
-const CHARACTERS_PER_TOKEN = 2.5;
-
+/** What a question may cost at most: no tokenizer makes more tokens of a text than it has bytes. */
 function mostOf(rates: Rates, messages: ReturnType<typeof judgeMessages>): number {
-  const inputTokens = Math.ceil(JSON.stringify(messages).length / CHARACTERS_PER_TOKEN);
+  const inputTokens = Buffer.byteLength(JSON.stringify(messages));
   return costOf(rates, { inputTokens, cachedTokens: 0, outputTokens: JUDGE_TOKENS });
 }
 

@@ -49,6 +49,7 @@ beforeAll(async () => {
       index % 12 === 0 ? 'candidate' : index % 4 === 1 ? 'neither' : 'legacy',
     ),
     'even.jsonl': pairLines((index) => (index % 2 === 0 ? 'candidate' : 'legacy')),
+    'long.jsonl': JSON.stringify({ prompt: '好'.repeat(3_000), legacy: 'GOOD', candidate: 'fine' }),
     'bad.jsonl': '{"prompt":"hi","legacy":"yes"}\nnot json\n',
   });
 });
@@ -85,8 +86,23 @@ it('says that a candidate is worse which loses more than it wins, and reports it
 it('takes prose for no vote, says nothing where most of it is prose, and prints no text', async () => {
   judge.script = () => says('Both answers have their merits, but A is better.');
   const { code, stdout, stderr } = await run('even.jsonl');
-  expect(stdout).toMatch(/^not evaluated: too little was judged: of 0 pairs .*; 60 judgements unreadable$/m);
+  expect(stdout).toMatch(/^not evaluated: no pair was judged: 60 judgements unreadable$/m);
   expect(`${stdout}${stderr}`).not.toMatch(/question|answer \d|merits/);
+  expect(code).toBe(5);
+});
+
+it('takes what a question may cost at most for what it did cost where nobody says: a token per byte', async () => {
+  judge.script = () => ({ ...says('{"better":"tie"}'), uncounted: true });
+  const { stdout } = await run('long.jsonl');
+  // 9,000 bytes and the rest of the question, and 1,000 tokens of an answer, twice.
+  expect(Number(/^2 calls, (0\.\d+) USD$/m.exec(stdout)?.[1])).toBeGreaterThan(0.2);
+});
+
+it('counts questions that were never answered as paid, and stops at the cap', async () => {
+  judge.script = () => 'silence';
+  const { code, stdout } = await run('even.jsonl', '--max-cost', '0.05', '--timeout', '1');
+  expect(stdout).toContain('59 pairs were left out: --max-cost would not have paid for them');
+  expect(stdout).toMatch(/^2 calls, 0\.0[2-4]\d\d USD$/m);
   expect(code).toBe(5);
 });
 
