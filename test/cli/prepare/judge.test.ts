@@ -92,7 +92,8 @@ it('takes prose for no vote, says nothing where most of it is prose, and prints 
 });
 
 it('takes what a question may cost at most for what it did cost where nobody says: a token per byte', async () => {
-  judge.script = () => ({ ...says('{"better":"tie"}'), uncounted: true });
+  const message = { role: 'assistant', content: '{"better":"tie"}' };
+  judge.script = () => ({ message, uncounted: true });
   const { stdout } = await run('long.jsonl');
   // 9,000 bytes and the rest of the question, and 1,000 tokens of an answer, twice.
   expect(Number(/^2 calls, (0\.\d+) USD$/m.exec(stdout)?.[1])).toBeGreaterThan(0.2);
