@@ -35,9 +35,18 @@ function happened(migration: ReportedMigration, untilMs: number): string {
   const lasted = formatDuration(untilMs - startedAtMs);
   if (ending !== null) return `${headlineOf(ending, utcMinuteText)}, after ${lasted}`;
   const share = changes.findLast(({ confirmedAtMs }) => confirmedAtMs !== null)?.share ?? 0;
-  if (outcome === 'running')
-    return `It has run for ${lasted}, and ${formatShare(share)} of the traffic goes to the candidate`;
+  if (outcome === 'running') {
+    const passed = isInHandover(migration) ? 'every stage has passed, ' : '';
+    const left = passed === '' ? '' : '; what is left is to settle every gateway on the candidate';
+    return `It has run for ${lasted}, ${passed}and ${formatShare(share)} of the traffic goes to the candidate${left}`;
+  }
   return `It ended as ${outcome} after ${lasted}${outcomeReason === '' ? '' : `: ${outcomeReason}`}`;
+}
+
+/** Whether the last stage has passed, and nothing was moved back since. */
+function isInHandover({ checkpoints: { list } }: ReportedMigration): boolean {
+  const handover = list.findLastIndex((entry) => entry.kind === 'recorded' && entry.what === 'handover');
+  return handover > list.findLastIndex(({ kind }) => kind === 'intended');
 }
 
 function costUnknown({ windows }: ReportedMigration): string {

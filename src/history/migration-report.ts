@@ -188,7 +188,7 @@ function windowRow({ number, endedAtMs, result: { verdict } }: ReportedWindow): 
     count(verdict.requests.candidate),
     charted(texts?.estimate ?? '', errors === undefined ? null : intervalChart(errors)),
     charted(texts?.evidence ?? '', errors === undefined ? null : evidenceBar(errors)),
-    badge(verdict.burnIn ? 'burn-in' : outcomeText(verdict), verdict.outcome),
+    badge(outcomeText(verdict), verdict.outcome),
     verdict.sentence,
   ];
 }

@@ -1,8 +1,10 @@
 import { armsLines } from '../../src/console/terminal/arms-table';
+import { statusLines } from '../../src/cli/operate/status-view';
 import { clockLines } from '../../src/console/terminal/clock-lines';
 import { ASCII } from '../../src/console/terminal/frame-options';
 import type { ArmsView } from '../../src/console/view/arm-view';
 import { orderView } from '../../src/console/view/order';
+import { outcomeText } from '../../src/core/gates/verdict-text';
 import { endedStatus, statusOf } from '../../src/core/migration/status';
 import { histogramOf } from '../../src/core/statistics/histogram';
 import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migrations/migration-sighting';
@@ -45,6 +47,36 @@ it('shows a ramp in place of the soak, what comes next, and that an override tak
   const promote = view.actions.find(({ id }) => id === 'promote');
   expect(promote?.label).toBe('Take the next step of rolling');
   expect(promote?.consequence).toContain('Step 2 of 2 of the ramp is applied: 50% of the traffic');
+});
+
+it('never says in the handover that a gate is undecided, nor that something soaks', () => {
+  const world = givenMigration();
+  world.goesOnUntil('the handover', () => world.state.phase === 'handover');
+  world.watches({
+    observedMs: MINUTE_MS,
+    verdict: { outcome: 'inconclusive', burnIn: true, sentence: 'burns in' },
+  });
+  const view = viewOf(world);
+  expect(view.head.phase).toBe('handover');
+  expect(view.clock.soak).toBeNull();
+  expect(view.gate).toMatchObject({
+    word: 'watched',
+    sentence: 'floor and probes hold; nothing else is judged in the handover',
+  });
+  const lines = statusLines(statusOf(world.state, world.nowMs), { gateways: [], problem: null });
+  const text = lines.join('\n');
+  expect(text).toContain('verdict     watched: floor and probes hold');
+  expect(text).toContain(
+    'to do       set `settled: candidate` for chat in the configuration of gw-a, gw-b and restart them',
+  );
+  expect(text).not.toMatch(/inconclusive|soak/);
+});
+
+it('shows the burn-in of a stage by its name, and harm in it as harm', () => {
+  const burns = { outcome: 'inconclusive', burnIn: true, sentence: 'canary is in burn-in' } as const;
+  const world = givenMigration().reaches('canary').watches({ observedMs: MINUTE_MS, verdict: burns });
+  expect(viewOf(world).gate).toMatchObject({ word: 'burn-in', isNeutral: true });
+  expect(outcomeText({ outcome: 'fail', burnIn: true })).toBe('fail');
 });
 
 it('is the same for the same sighting, so that nothing is sent while nothing happens', () => {

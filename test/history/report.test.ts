@@ -47,6 +47,20 @@ describe('its three sentences for a manager', () => {
     expect(more).toEqual([]);
   });
 
+  it('say that a migration which waits in the handover has passed, and what is left', () => {
+    const completed = readMigration(historyOf('completed'));
+    const { list } = completed.checkpoints;
+    const handover = list.findIndex((entry) => entry.kind === 'recorded' && entry.what === 'handover');
+    const checkpoints = { ...completed.checkpoints, list: list.slice(0, handover + 1) };
+    expect(sentencesOf({ ...completed, checkpoints, outcome: 'running' })[0]).toMatch(
+      /^It has run for [\d.]+ \S+, every stage has passed, and 100% of the traffic goes to the candidate; what is left is to settle every gateway on the candidate\.$/,
+    );
+    const before = { ...completed.checkpoints, list: list.slice(0, handover) };
+    expect(sentencesOf({ ...completed, checkpoints: before, outcome: 'running' })[0]).not.toContain(
+      'every stage',
+    );
+  });
+
   it('say what callers noticed, and what it cost and saved, where windows have counted that', () => {
     const arm = (requests: number, failures: number, costUsd: number) => ({
       ...{ requests, failures, costUsd, priced: requests },

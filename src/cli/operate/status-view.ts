@@ -1,5 +1,6 @@
 import { probeSummary } from '../../core/assessment/probe-streak';
 import { usageLines } from '../../core/assessment/usage-digest';
+import { verdictTexts } from '../../core/gates/verdict-text';
 import { headlineOf, utcMinuteText } from '../../core/migration/ending';
 import { withReasons } from '../../core/migration/gateway-roster';
 import { openApproval } from '../../core/migration/migration-state';
@@ -22,10 +23,8 @@ export function statusLines(status: MigrationStatus, answers: GatewayAnswers): s
     ['epoch', `${status.epoch} (checkpoint ${status.inEffect ?? 'none'} of ${status.checkpoints})`],
     ['changing', pending === null ? null : pendingText(pending)],
     ['ramp', status.ramp === undefined ? null : rampText(status.ramp)],
-    [
-      'soak',
-      `${soakText(status)} in ${status.soak.windows} ${status.soak.windows === 1 ? 'window' : 'windows'}`,
-    ],
+    // The handover has no soak: its windows go on until every gateway is settled.
+    ['soak', status.phase === 'handover' ? null : soakInWindows(status)],
     ['verdict', verdictText(status)],
     ['probes', probesText(status)],
     ...(usage === null ? [] : usageLines(usage)).map((line, at): [string, string] => [
@@ -46,6 +45,7 @@ export function statusLines(status: MigrationStatus, answers: GatewayAnswers): s
     ['refused', refusals.map(({ name, by, message }) => `${name} by ${by}: ${message}`).at(-1) ?? null],
     ['unreadable', badMessages.count === 0 ? null : `${badMessages.count} messages`],
     ['doing', status.doing],
+    ['to do', handoverText(status)],
   ];
   return [
     ...headlines(status),
@@ -115,7 +115,7 @@ export function statusLine(status: MigrationStatus): string {
     verdict === null || ending !== null
       ? null
       : `requests ${verdict.requests.legacy}/${verdict.requests.candidate}`,
-    verdict === null || ending !== null ? null : `${verdict.outcome}: ${verdict.sentence}`,
+    verdict === null || ending !== null ? null : saidText(verdict, status),
     pending === null ? null : pendingText(pending),
     drift === null ? null : `DRIFT at ${drift.gateway}: ${drift.kind}`,
     paused === null ? null : `PAUSED by ${paused.by}`,
@@ -143,15 +143,33 @@ function soakText({ soak }: MigrationStatus): string {
   return `${formatDuration(soak.observedMs)} of ${formatDuration(soak.requiredMs)}`;
 }
 
+function soakInWindows(status: MigrationStatus): string {
+  const { windows } = status.soak;
+  return `${soakText(status)} in ${windows} ${windows === 1 ? 'window' : 'windows'}`;
+}
+
+/** What ends the handover; null in any other phase, and once it ends by itself. */
+function handoverText({ phase, roster, settled, route }: MigrationStatus): string | null {
+  const open = roster.filter((name) => !settled.includes(name));
+  if (phase !== 'handover' || open.length === 0) return null;
+  return `set \`settled: candidate\` for ${route} in the configuration of ${open.join(', ')} and restart ${open.length === 1 ? 'it' : 'them'}; the migration then closes by itself`;
+}
+
 function pendingText(pending: NonNullable<MigrationStatus['pending']>): string {
   const { share, checkpoint, confirmed, missing } = pending;
   return `to ${formatShare(share)} (checkpoint ${checkpoint}): confirmed by ${confirmed.join(', ') || 'none'}, missing ${missing.join(', ') || 'none'}`;
 }
 
-function verdictText({ verdict }: MigrationStatus): string {
+function verdictText(status: MigrationStatus): string {
+  const { verdict } = status;
   if (verdict === null) return 'none in this stage yet';
-  const { outcome, sentence, requests } = verdict;
-  return `${outcome}: ${sentence} (requests: legacy ${requests.legacy}, candidate ${requests.candidate})`;
+  const { requests } = verdict;
+  return `${saidText(verdict, status)} (requests: legacy ${requests.legacy}, candidate ${requests.candidate})`;
+}
+
+function saidText(verdict: NonNullable<MigrationStatus['verdict']>, { phase }: MigrationStatus): string {
+  const { word, sentence } = verdictTexts(verdict, phase === 'handover');
+  return `${word}: ${sentence}`;
 }
 
 function probesText({ probes }: MigrationStatus): string {

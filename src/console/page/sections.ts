@@ -276,10 +276,9 @@ function probesText({ all, failed, failedInARow }: ArmView['probes']): string {
 
 /** The gate's word, then a bar a metric. */
 export function gateElements(gate: GateView): Child[] {
-  const { outcome, sentence, burnIn, metrics, blockers, warnings, usage } = gate;
-  const word = burnIn ? 'burn-in' : (outcome ?? 'no verdict yet');
+  const { outcome, word, isNeutral, sentence, metrics, blockers, warnings, usage } = gate;
   return [
-    h('p', { class: 'verdict' }, h('span', { class: `chip ${toneOf(outcome)}` }, word)),
+    h('p', { class: 'verdict' }, h('span', { class: `chip ${isNeutral ? 'open' : toneOf(outcome)}` }, word)),
     sentence !== '' && h('p', { class: 'sentence' }, sentence),
     ...usage.map((text) => h('p', { class: 'sentence' }, text)),
     ...blockers.map((text) => h('p', { class: 'sentence bad' }, `Blocker: ${text}`)),

@@ -8,10 +8,9 @@ const TONE_STYLES = { good: 'good', bad: 'bad', open: 'plain' } as const;
 
 /** What the gate says, each metric with its evidence as a bar. */
 export function gateLines(gate: GateView, width: number, { glyphs }: FrameOptions): Line[] {
-  const { outcome, burnIn, sentence, metrics, blockers, usage } = gate;
-  const word = burnIn ? 'burn-in' : (outcome ?? 'no verdict yet');
+  const { outcome, word, isNeutral, sentence, metrics, blockers, usage } = gate;
   return [
-    [span('gate ', 'dim'), span(word, outcome === null || burnIn ? 'plain' : TONE_STYLES[toneOf(outcome)])],
+    [span('gate ', 'dim'), span(word, isNeutral ? 'plain' : TONE_STYLES[toneOf(outcome)])],
     ...metricLines(metrics, width, glyphs),
     ...blockers.flatMap((text) => wrap(`blocker: ${text}`, width, 'bad')),
     ...(sentence === '' ? [] : wrap(sentence, width, 'dim')),

@@ -5,6 +5,7 @@ import {
   type MetricVerdict,
   type VerdictOutcome,
 } from '../../core/gates/verdict';
+import { verdictTexts } from '../../core/gates/verdict-text';
 import type { AssessmentSummary, MigrationState } from '../../core/migration/migration-state';
 import type { MigrationStatus } from '../../core/migration/status';
 
@@ -34,7 +35,10 @@ export interface MetricView {
 export interface GateView {
   readonly outcome: VerdictOutcome | null;
   readonly sentence: string;
-  readonly burnIn: boolean;
+  /** The outcome as people read it. */
+  readonly word: string;
+  /** Whether the word is neither good nor bad news. */
+  readonly isNeutral: boolean;
   readonly metrics: readonly MetricView[];
   /** What the assess stage found; empty before it has. */
   readonly blockers: readonly string[];
@@ -47,20 +51,25 @@ export type ShownVerdict = MigrationState['verdicts'][number];
 
 /** The gate of the stage that the migration is in; before its first window, what the assessment said. */
 export function gateOf(
-  { verdict, stages, stage, usage: digest }: MigrationStatus,
+  { verdict, stages, stage, phase, usage: digest }: MigrationStatus,
   assessment: AssessmentSummary | null,
 ): GateView {
   const { blockers = [], warnings = [] } = assessment ?? {};
   const assessing = stages.find(({ name }) => name === stage)?.share === 0;
   const usage = assessing && digest !== null ? usageLines(digest) : [];
   if (verdict !== null) {
-    const { outcome, sentence, burnIn } = verdict;
-    return { outcome, sentence, burnIn, metrics: verdict.metrics.map(metricView), blockers, warnings, usage };
+    const { outcome, burnIn } = verdict;
+    return {
+      ...{ outcome, ...verdictTexts(verdict, phase === 'handover'), isNeutral: burnIn && outcome !== 'fail' },
+      ...{ metrics: verdict.metrics.map(metricView), blockers, warnings, usage },
+    };
   }
+  const assessed = assessing ? assessment : null;
   return {
-    outcome: assessing ? (assessment?.outcome ?? null) : null,
-    sentence: assessing ? (assessment?.sentence ?? '') : '',
-    burnIn: false,
+    outcome: assessed?.outcome ?? null,
+    word: assessed?.outcome ?? 'no verdict yet',
+    sentence: assessed?.sentence ?? '',
+    isNeutral: assessed === null,
     metrics: [],
     blockers,
     warnings,

@@ -108,7 +108,7 @@ export function migrationView(sighting: MigrationSighting): MigrationView {
     banners: bannersOf(status, gateways, trouble),
     stages: status.stages,
     clock: {
-      soak: phase === 'closed' || soak.requiredMs === 0 ? null : soak,
+      soak: phase === 'closed' || phase === 'handover' || soak.requiredMs === 0 ? null : soak,
       ...(status.ramp === undefined ? {} : { ramp: status.ramp }),
       deadlineAtMs: status.deadlineAtMs,
       // Absent in the statuses of older workers.

@@ -3,9 +3,25 @@ import { formatShare } from '../plan/plan';
 import { percentText, pointsText } from './gate-metric';
 import type { GateVerdict, MetricUnit, MetricVerdict } from './verdict';
 
-/** What a verdict says in a word or two; a pass on little traffic is told apart. */
-export function outcomeText({ outcome, lowPower }: Pick<GateVerdict, 'outcome' | 'lowPower'>): string {
+type SaidVerdict = Pick<GateVerdict, 'outcome' | 'sentence' | 'burnIn' | 'lowPower'>;
+
+/** What a verdict says in a word or two; a pass on little traffic has words of its own, and so has burn-in without harm. */
+export function outcomeText({ outcome, burnIn, lowPower }: Omit<SaidVerdict, 'sentence'>): string {
+  if (burnIn && outcome !== 'fail') return 'burn-in';
   return outcome === 'pass' && lowPower !== undefined ? 'pass, low power' : outcome;
+}
+
+/**
+ * A verdict's word and sentence as of now. After the last stage nothing is promoted any more, so nobody is to wait for
+ * the end of a burn-in.
+ */
+export function verdictTexts(
+  verdict: SaidVerdict,
+  isHandover: boolean,
+): { readonly word: string; readonly sentence: string } {
+  return isHandover && verdict.burnIn && verdict.outcome === 'inconclusive'
+    ? { word: 'watched', sentence: 'floor and probes hold; nothing else is judged in the handover' }
+    : { word: outcomeText(verdict), sentence: verdict.sentence };
 }
 
 /** The numbers of one metric as people read them; empty where there is none. */
