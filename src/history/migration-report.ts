@@ -1,6 +1,6 @@
 import { usageLines } from '../core/assessment/usage-digest';
 import type { GateVerdict, MetricVerdict } from '../core/gates/verdict';
-import { breachTexts, metricTexts, outcomeText } from '../core/gates/verdict-text';
+import { breachTexts, metricSentence, metricTexts, outcomeText } from '../core/gates/verdict-text';
 import type { Checkpoint } from '../core/migration/checkpoint';
 import { formatShare, type StagePlan, stageShareText } from '../core/plan/plan';
 import { recordHash, sequenceProblem } from '../core/record/checkpoint-chain';
@@ -156,7 +156,7 @@ function visitSections(visit: readonly ReportedWindow[]): ReportSection[] {
       title: `${name}: the last verdict, by metric`,
       level: 3,
       lines: verdict.metrics.flatMap((metric) => [
-        `${metric.sentence}.`,
+        `${metricSentence(metric)}.`,
         ...breachTexts(metric).map(
           ({ what, candidate, legacy }) =>
             `Answers, ${what}: ${candidate || 'none'} against ${legacy || 'none'}.`,
@@ -204,7 +204,7 @@ function metricTable(metrics: readonly MetricVerdict[]): ReportTable {
       const texts = metricTexts(metric);
       return [
         metric.metric,
-        metric.harm ? badge('harm') : badge(metric.outcome),
+        badge(metric.harm ? 'harm' : metric.outcome === 'not applicable' ? 'watched' : metric.outcome),
         texts.n,
         texts.legacy,
         texts.candidate,
@@ -238,7 +238,7 @@ function whoDidWhat({ messages, by, startedAtMs, reason }: ReportedMigration): R
   return section({
     title: 'Who did what',
     table: {
-      head: ['when', 'who', 'what', 'why', 'how it came'],
+      head: ['when', 'who', 'what', 'why', 'sent as'],
       rows: [
         [instant(startedAtMs), by, 'start', reason, 'start'],
         ...messages.map((message) => [
@@ -263,7 +263,7 @@ function effects({ checkpoints: { list } }: ReportedMigration): ReportSection {
   return section({
     title,
     table: {
-      head: ['when', 'what', 'stage', 'told'],
+      head: ['when', 'what', 'stage', 'detail'],
       rows: recorded.map(({ atMs, what, stage, reason }) => [instant(atMs), what, stage, reason]),
     },
   });

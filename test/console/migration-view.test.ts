@@ -27,6 +27,7 @@ it('says which stages are done, now and next, and what is left of the soak', () 
   ]);
   expect(clock).toMatchObject({ soak: { observedMs: HOUR_MS, requiredMs: 24 * HOUR_MS, windows: 1 } });
   expect(clock.deadlineAtMs).toBeGreaterThan(0);
+  expect(clock.deadlineThen).toBe('hold');
   expect(head).toMatchObject({ route: 'chat', stage: 'canary', share: 0.1, observedShare: 0.098 });
 });
 

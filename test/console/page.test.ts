@@ -115,6 +115,24 @@ it('says what happens next by itself, and nothing of it where somebody has to de
   }
 });
 
+it('shows beside each name the line that the chart draws, solid for the first of a colour', async () => {
+  const page = await site.open('canary');
+  const keys = page.locator('.chart.wide .chart-key');
+  await keys.first().waitFor();
+  const dashes = await keys.evaluateAll((all) =>
+    all.map((key) => [
+      key.querySelector('svg')?.getAttribute('class'),
+      key.querySelector('line')?.getAttribute('stroke-dasharray') ?? 'solid',
+    ]),
+  );
+  for (const colour of ['pass', 'harm']) {
+    const own = dashes.filter(([name]) => name === `key-line ${colour}`).map(([, dash]) => dash);
+    expect(own[0]).toBe('solid');
+    expect(new Set(own).size).toBe(own.length);
+  }
+  await page.context().close();
+});
+
 it('explains evidence on hover and by "?", and gives the focus back', async () => {
   const page = await site.open('canary');
   const numbers = page

@@ -90,7 +90,7 @@ canary  watching; paused
 Paused  1 h  By ana: \\x1b[31mred\\x1b]0;title\\x07\\u202eright\\x0aline. The stage
   is still watched, and harm still rolls back.
 
-soak ━─────────────────── 23 h left  60 min of 24 h         deadline in 2 d 22 h
+soak ━─────────────────── 23 h left  60 min of 24 h             hold in 2 d 22 h
 
                      old-llm       new-llm   gate inconclusive
 requests               1,800           200   errors          ━━━━━ 285/20

@@ -1,5 +1,5 @@
 import type { GateVerdict, MetricVerdict } from '../../core/gates/verdict';
-import { breachTexts, metricTexts } from '../../core/gates/verdict-text';
+import { breachTexts, metricSentence, metricTexts } from '../../core/gates/verdict-text';
 import { printLine, printTable } from '../options/output';
 
 /** Prints every number of a verdict's metrics, then what each says. */
@@ -13,7 +13,7 @@ export function printMetrics({ metrics }: Pick<GateVerdict, 'metrics'>): void {
   );
   printLine();
   for (const metric of metrics) {
-    printLine(`${metric.metric}: ${metric.sentence}${metric.harm ? ' (HARM)' : ''}`);
+    printLine(`${metric.metric}: ${metricSentence(metric)}${metric.harm ? ' (HARM)' : ''}`);
     for (const { what, candidate, legacy } of breachTexts(metric)) {
       printLine(`  ${what}: ${candidate || 'none'} against ${legacy || 'none'}`);
     }

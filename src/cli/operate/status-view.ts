@@ -37,7 +37,7 @@ export function statusLines(status: MigrationStatus, answers: GatewayAnswers): s
     ['next', nextPossibleAtMs === null ? null : `possible at ${instantText(nextPossibleAtMs)}`],
     ...effects.map((run): [string, string] => ['effect', effectText(run)]),
     ['drift', drift === null ? null : `${drift.gateway}: ${drift.kind}: ${drift.detail}`],
-    ['deadline', status.deadlineAtMs === null ? null : instantText(status.deadlineAtMs)],
+    ['deadline', deadlineText(status)],
     ['gateways', gatewaysText(status)],
     ['forgotten', status.forgotten?.join(', ') || null],
     ['unreachable', withReasons(status) || null],
@@ -73,6 +73,12 @@ export function gatewayLines(
     return lineOf(index === 0 ? 'serving' : '', text);
   });
   return keys === null ? serving : [...serving, lineOf('keys', keys)];
+}
+
+function deadlineText({ deadlineAtMs, deadlineThen }: MigrationStatus): string | null {
+  if (deadlineAtMs === null) return null;
+  const then = deadlineThen === 'hold' ? ': held' : deadlineThen === 'rollback' ? ': rolled back' : '';
+  return `${instantText(deadlineAtMs)}${then === '' ? '' : `${then} unless the stage has passed by then`}`;
 }
 
 function gatewaysText({ roster, addresses = {} }: MigrationStatus): string {

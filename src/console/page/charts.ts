@@ -35,12 +35,15 @@ export class Charts {
     this.#charts.evidence.show({
       atMs,
       most: 1,
-      lines: evidence.map(({ metric, toward, fractions }, index) => ({
-        label: toward === 'harm' ? `${metric} (harm)` : metric,
-        colour: toward === 'harm' ? 'harm' : 'pass',
-        dash: DASHES[index % DASHES.length] ?? [],
-        values: fractions,
-      })),
+      lines: evidence.map(({ metric, toward, fractions }, index) => {
+        const before = evidence.slice(0, index).filter((line) => line.toward === toward).length;
+        return {
+          label: toward === 'harm' ? `${metric} (harm)` : metric,
+          colour: toward,
+          dash: DASHES[before % DASHES.length] ?? [],
+          values: fractions,
+        };
+      }),
     });
     const anything = Object.values(this.#charts).some(({ isShown }) => isShown);
     this.#empty.hidden = anything;

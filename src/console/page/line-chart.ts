@@ -127,7 +127,7 @@ export class LineChart {
         return h(
           'span',
           { class: 'chart-key' },
-          h('span', { class: `key ${colour} ${dash.length === 0 ? '' : 'dashed'}` }),
+          keyLine(colour, dash),
           `${label} `,
           h('span', { class: 'number' }, this.#text(value)),
         );
@@ -142,6 +142,28 @@ export class LineChart {
       this.#plot.setSize({ width, height: HEIGHT_PX });
     }
   }
+}
+
+const SVG = 'http://www.w3.org/2000/svg';
+const KEY_WIDTH_PX = 28;
+
+/** A piece of the line as the chart draws it: several of one colour differ by their dashes alone. */
+function keyLine(colour: ChartLine['colour'], dash: readonly number[]): SVGElement {
+  const element = (name: string, attributes: Readonly<Record<string, string | number>>) => {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
+    return made;
+  };
+  const svg = element('svg', {
+    ...{ class: `key-line ${colour}`, width: KEY_WIDTH_PX, height: 3, 'aria-hidden': 'true' },
+  });
+  svg.append(
+    element('line', {
+      ...{ x1: 0, x2: KEY_WIDTH_PX, y1: 1.5, y2: 1.5 },
+      ...(dash.length === 0 ? {} : { 'stroke-dasharray': dash.join(' ') }),
+    }),
+  );
+  return svg;
 }
 
 /** Ticks on an axis from 0, none of them odd numbers. */

@@ -91,7 +91,7 @@ export function stageRail({ stages, head }: Pick<MigrationView, 'stages' | 'head
 
 /** What happens next by itself, time left in the soak and to the deadline. */
 export function clockElement(clock: ClockView): HTMLElement | null {
-  const { soak, ramp, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
+  const { soak, ramp, deadlineAtMs, deadlineThen = 'deadline', nextPossibleAtMs, outlook } = clock;
   if (soak === null && deadlineAtMs === null && nextPossibleAtMs === null) return null;
   const parts: Child[] = [];
   if (outlook !== null) {
@@ -129,7 +129,9 @@ export function clockElement(clock: ClockView): HTMLElement | null {
   if (deadlineAtMs !== null) {
     const text = () => {
       const leftMs = deadlineAtMs - Date.now();
-      return leftMs > 0 ? `deadline in ${timeLeftText(leftMs)}` : `deadline ${timeLeftText(-leftMs)} ago`;
+      return leftMs > 0
+        ? `${deadlineThen} in ${timeLeftText(leftMs)} unless it passes`
+        : `${deadlineThen} due ${timeLeftText(-leftMs)} ago`;
     };
     parts.push(
       h(

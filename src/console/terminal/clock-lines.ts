@@ -9,7 +9,7 @@ import { type Line, span, spread, wrap } from './styled-line';
 
 /** Soak, deadline, and what happens next by itself. */
 export function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }: FrameOptions): Line[] {
-  const { soak, ramp, deadlineAtMs, nextPossibleAtMs, outlook } = clock;
+  const { soak, ramp, deadlineAtMs, deadlineThen = 'deadline', nextPossibleAtMs, outlook } = clock;
   const next = outlook === null ? [] : wrap(outlookText(outlook, nowMs, timeLeftText), columns, 'good');
   const hours = nextPossibleAtMs === null ? '' : `next possible in ${timeLeftText(nextPossibleAtMs - nowMs)}`;
   const deadline: Line =
@@ -18,8 +18,8 @@ export function clockLines({ clock }: MigrationView, { columns, nowMs, glyphs }:
       : deadlineAtMs === null
         ? []
         : deadlineAtMs > nowMs
-          ? [span(`deadline in ${timeLeftText(deadlineAtMs - nowMs)}`, 'dim')]
-          : [span(`deadline ${timeLeftText(nowMs - deadlineAtMs)} ago`, 'warning')];
+          ? [span(`${deadlineThen} in ${timeLeftText(deadlineAtMs - nowMs)}`, 'dim')]
+          : [span(`${deadlineThen} due ${timeLeftText(nowMs - deadlineAtMs)} ago`, 'warning')];
   const width = columns < 60 ? 8 : 20;
   if (ramp !== undefined) {
     const { observedMs, everyMs } = ramp;

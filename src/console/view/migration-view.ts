@@ -72,6 +72,8 @@ export interface ClockView {
   /** On the way to the stage's own share, from which its soak counts; absent: it is there. */
   readonly ramp?: RampStatus;
   readonly deadlineAtMs: number | null;
+  /** What happens then to a stage that has not passed; absent from older workers. */
+  readonly deadlineThen?: 'hold' | 'rollback';
   /** Outside the rollout hours: when the share may next be raised. */
   readonly nextPossibleAtMs: number | null;
   /** What happens next if nobody does anything; null where somebody has to decide. */
@@ -111,6 +113,7 @@ export function migrationView(sighting: MigrationSighting): MigrationView {
       soak: phase === 'closed' || phase === 'handover' || soak.requiredMs === 0 ? null : soak,
       ...(status.ramp === undefined ? {} : { ramp: status.ramp }),
       deadlineAtMs: status.deadlineAtMs,
+      ...(status.deadlineThen === undefined ? {} : { deadlineThen: status.deadlineThen }),
       // Absent in the statuses of older workers.
       nextPossibleAtMs: status.nextPossibleAtMs ?? null,
       outlook: outlookOf(status, verdicts.at(-1)?.atMs ?? null),

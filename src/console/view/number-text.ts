@@ -22,6 +22,7 @@ export function rateText(rate: number | null): string {
 /** Milliseconds as people read a latency: `8.4 ms`, `210 ms`, `1.84 s`. */
 export function latencyText(durationMs: number | null): string {
   if (durationMs === null) return '–';
+  if (durationMs === 0) return '0 ms';
   if (durationMs < 9.95) return `${durationMs.toFixed(1)} ms`;
   return durationMs < 1_000 ? `${Math.round(durationMs)} ms` : `${(durationMs / 1_000).toFixed(2)} s`;
 }

@@ -24,6 +24,13 @@ export function verdictTexts(
     : { word: outcomeText(verdict), sentence: verdict.sentence };
 }
 
+/** A metric's sentence; of a count that was reached "1998 of 50" would say the opposite of enough. */
+export function metricSentence({ unit, outcome, candidate, margin, sentence }: MetricVerdict): string {
+  if (outcome !== 'pass' || candidate === null || margin === null) return sentence;
+  if (unit === 'requests') return `${candidate} candidate requests, ${margin} needed`;
+  return unit === 'keys' ? `about ${candidate} keys of the candidate, ${margin} needed` : sentence;
+}
+
 /** The numbers of one metric as people read them; empty where there is none. */
 export interface MetricTexts {
   readonly n: string;

@@ -232,9 +232,17 @@ export function nextTurnMs(state: MigrationState): number | null {
 
 /** When the next deadline of the current stage falls due; null when none is left. A stage that passed is not held. */
 export function nextDeadlineMs(state: MigrationState): number | null {
+  return nextDeadline(state)?.atMs ?? null;
+}
+
+/** What the next deadline of the current stage does, and when. */
+export function nextDeadline(
+  state: MigrationState,
+): { readonly atMs: number; readonly leadsTo: 'hold' | 'rollback' } | null {
   const stage = stageAt(state.plan, state.stageIndex);
   const { enteredAtMs } = state.stage;
-  if (mayBeHeld(state, stage)) return enteredAtMs + stage.deadline.holdMs;
+  if (mayBeHeld(state, stage)) return { atMs: enteredAtMs + stage.deadline.holdMs, leadsTo: 'hold' };
   const rollbackMs = rollsBackAfterMs(state, stage);
-  return rollbackMs === null || !mayRollBackByItself(state) ? null : enteredAtMs + rollbackMs;
+  if (rollbackMs === null || !mayRollBackByItself(state)) return null;
+  return { atMs: enteredAtMs + rollbackMs, leadsTo: 'rollback' };
 }

@@ -23,7 +23,7 @@ import {
   type SeenCommand,
   stageAt,
 } from './migration-state';
-import { nextDeadlineMs, waitsFor } from './stage-exit';
+import { nextDeadline, waitsFor } from './stage-exit';
 
 /** What the `status` query answers: everything that a person needs to know now, on one page. */
 export interface MigrationStatus {
@@ -64,6 +64,8 @@ export interface MigrationStatus {
   /** On the way to the current stage's own share; absent: it is there, or the stage has no ramp. */
   readonly ramp?: RampStatus;
   readonly deadlineAtMs: number | null;
+  /** What happens then to a stage that has not passed. Absent without a deadline, and from older releases. */
+  readonly deadlineThen?: 'hold' | 'rollback';
   /** What a person is asked to approve. */
   readonly approval: ApprovalRequest | null;
   /** Outside of the plan's rollout hours: when the share may next be raised. */
@@ -126,6 +128,7 @@ const LAST_CHECKPOINTS = 5;
 
 /** The status of a migration at a moment of workflow time. */
 export function statusOf(state: MigrationState, nowMs: number): MigrationStatus {
+  const deadline = state.phase === 'observing' ? nextDeadline(state) : null;
   const stage = stageAt(state.plan, state.stageIndex);
   const { pending } = state;
   const ending = endingOfState(state);
@@ -162,7 +165,8 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
       windows: state.stage.windows,
     },
     ...(ramp === null ? {} : { ramp }),
-    deadlineAtMs: state.phase === 'observing' ? nextDeadlineMs(state) : null,
+    deadlineAtMs: deadline?.atMs ?? null,
+    ...(deadline === null ? {} : { deadlineThen: deadline.leadsTo }),
     pending:
       pending === null
         ? null
