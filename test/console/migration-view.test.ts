@@ -1,5 +1,5 @@
-import { armsLines } from '../../src/console/terminal/arms-table';
 import { statusLines } from '../../src/cli/operate/status-view';
+import { armsLines } from '../../src/console/terminal/arms-table';
 import { clockLines } from '../../src/console/terminal/clock-lines';
 import { ASCII } from '../../src/console/terminal/frame-options';
 import type { ArmsView } from '../../src/console/view/arm-view';

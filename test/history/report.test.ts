@@ -93,6 +93,13 @@ it.each(['drift', 'continued-last-run'])('tells of migrations of earlier version
   expect(renderReport(readMigration(historyOf(name)), MADE_AT_MS).markdown).toContain('## Checkpoints');
 });
 
+it('says of a count that was reached how much was needed, and of a goal that is only watched that it is', () => {
+  const { markdown } = renderReport(readMigration(historyOf('completed-2')), MADE_AT_MS);
+  expect(markdown).toMatch(/^- \d+ candidate requests, 3 needed\.$/m);
+  expect(markdown).not.toMatch(/^- \d+ of \d+ candidate requests/m);
+  expect(markdown).toMatch(/^\| p95 of plain answers \| watched \|/m);
+});
+
 it('loads nothing from anywhere', () => {
   const { html } = renderReport(harmed, MADE_AT_MS);
   expect(html).toContain("default-src 'none'; style-src 'unsafe-inline'");

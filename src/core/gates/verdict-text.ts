@@ -24,11 +24,15 @@ export function verdictTexts(
     : { word: outcomeText(verdict), sentence: verdict.sentence };
 }
 
+const REACHED: readonly (readonly [RegExp, string])[] = [
+  [/^(\d+) of (\d+) candidate requests$/, '$1 candidate requests, $2 needed'],
+  [/^about (\d+) of (\d+) keys of the candidate$/, 'about $1 keys of the candidate, $2 needed'],
+];
+
 /** A metric's sentence; of a count that was reached "1998 of 50" would say the opposite of enough. */
-export function metricSentence({ unit, outcome, candidate, margin, sentence }: MetricVerdict): string {
-  if (outcome !== 'pass' || candidate === null || margin === null) return sentence;
-  if (unit === 'requests') return `${candidate} candidate requests, ${margin} needed`;
-  return unit === 'keys' ? `about ${candidate} keys of the candidate, ${margin} needed` : sentence;
+export function metricSentence({ outcome, sentence }: MetricVerdict): string {
+  if (outcome !== 'pass') return sentence;
+  return REACHED.reduce((text, [count, said]) => text.replace(count, said), sentence);
 }
 
 /** The numbers of one metric as people read them; empty where there is none. */
