@@ -231,7 +231,7 @@ export function nextTurnMs(state: MigrationState): number | null {
 }
 
 /** When the next deadline of the current stage falls due; null when none is left. A stage that passed is not held. */
-export function nextDeadlineMs(state: MigrationState): number | null {
+function nextDeadlineMs(state: MigrationState): number | null {
   return nextDeadline(state)?.atMs ?? null;
 }
 
