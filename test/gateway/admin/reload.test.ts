@@ -12,34 +12,19 @@ import {
   startTestGateway,
   type TestGateway,
 } from '../../support/gateways/running-gateway';
-import { COMPLETION, type FaultProvider, startFaultProvider } from '../../support/providers/fault-provider';
+import { keyProvider } from '../../support/providers/key-provider';
 
 const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 const digest = (key: string) => createHash('sha256').update(key).digest('hex');
 
-let provider: FaultProvider;
+const provider = keyProvider((_value, accepted) => `${[...accepted]}`);
+const { accepted, seen } = provider;
 let folder: string;
 let gateway: TestGateway;
-let accepted: Set<string>;
-const seen = new Set<string>();
 const secrets: Record<string, string> = { 'env:FIRST': 'sk-first-0001', 'env:SECOND': 'sk-second-0002' };
 
-beforeAll(async () => {
-  provider = await startFaultProvider(({ response }) => {
-    const key = String(response.req.headers.authorization);
-    seen.add(key);
-    const ok = accepted.has(key);
-    response.writeHead(ok ? 200 : 401, { 'content-type': 'application/json' });
-    response.end(
-      ok ? COMPLETION.replace('Hello', `Hello ${[...accepted]}`) : '{"error":{"message":"no such key"}}',
-    );
-  });
-});
-afterAll(() => provider.stop());
-
 beforeEach(async () => {
-  seen.clear();
-  accepted = new Set(['Bearer sk-first-0001', 'Bearer sk-second-0002']);
+  provider.takeOnly('sk-first-0001', 'sk-second-0002');
   folder = mkdtempSync(join(tmpdir(), 'cutover-reload-'));
   write(document());
   gateway = await startTestGateway({

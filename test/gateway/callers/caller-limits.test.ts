@@ -8,38 +8,20 @@ import OpenAI from 'openai';
 import { Agent, request } from 'undici';
 import { CallerLimits } from '../../../src/gateway/callers/caller-limits';
 import { temporaryDirectory } from '../../support/gateways/gateway-fixture';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { ProcessGateway } from '../../support/gateways/process-gateway';
-import {
-  ADMIN_TOKEN,
-  MODEL,
-  startTestGateway,
-  type TestGateway,
-} from '../../support/gateways/running-gateway';
-import {
-  type Fault,
-  type FaultProvider,
-  startFaultProvider,
-  well,
-} from '../../support/providers/fault-provider';
+import { ADMIN_TOKEN, MODEL } from '../../support/gateways/running-gateway';
+import { type Fault, well } from '../../support/providers/fault-provider';
 
 const root = temporaryDirectory();
-let legacy: FaultProvider;
-let candidate: FaultProvider;
-let gateway: TestGateway | null = null;
 const closing: (() => Promise<unknown>)[] = [];
-
-beforeEach(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-});
 
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
-  await gateway?.stop();
-  gateway = null;
-  await legacy.stop();
-  await candidate.stop();
 });
+
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 const callersWith = (limits: object) => [
@@ -47,13 +29,7 @@ const callersWith = (limits: object) => [
   { team: 'mail', keySha256: sha256('key-of-mail') },
 ];
 
-async function start(limits: object): Promise<TestGateway> {
-  gateway = await startTestGateway({
-    ...{ legacyUrl: legacy.url, candidateUrl: candidate.url },
-    configuration: { callers: callersWith(limits) },
-  });
-  return gateway;
-}
+const start = (limits: object) => trial.start({ configuration: { callers: callersWith(limits) } });
 
 function agent(): Agent {
   const made = new Agent({ connections: 1 });
@@ -162,8 +138,8 @@ describe('a caller above its limits', () => {
     await new Promise<void>((resolve) => upgrades.listen(0, '127.0.0.1', resolve));
     closing.push(async () => void upgrades.close());
     const { port } = upgrades.address() as AddressInfo;
-    gateway = await startTestGateway({
-      ...{ legacyUrl: `http://127.0.0.1:${port}/v1`, candidateUrl: candidate.url },
+    const gateway = await trial.start({
+      legacyUrl: `http://127.0.0.1:${port}/v1`,
       configuration: { callers: callersWith({ concurrent: 1 }) },
     });
     const { hostname, port: dataPort } = new URL(gateway.dataUrl);

@@ -1,12 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type JudgeCounts, NOTHING_JUDGED } from '../../../src/core/evidence/judge-counts';
 import type { JudgeOrder } from '../../../src/core/routing/judge-order';
-import {
-  ADMIN_TOKEN,
-  MODEL,
-  startTestGateway,
-  type TestGateway,
-} from '../../support/gateways/running-gateway';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { ADMIN_TOKEN, MODEL, type TestGateway } from '../../support/gateways/running-gateway';
 import {
   type Fault,
   type FaultProvider,
@@ -15,25 +11,19 @@ import {
   well,
 } from '../../support/providers/fault-provider';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 let judge: FaultProvider;
-const running: TestGateway[] = [];
 
 beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
   judge = await startFaultProvider(well);
 });
 
-afterEach(async () => {
-  for (const gateway of running.splice(0)) await gateway.stop();
+afterEach(() => {
   judge.bodies.length = 0;
 });
 
-afterAll(async () => {
-  for (const provider of [legacy, candidate, judge]) await provider.stop();
-});
+afterAll(() => judge.stop());
 
 const PRICE = { inputPerMillion: 1, outputPerMillion: 2 };
 const LEGACY_SAYS = 'Four.';
@@ -87,8 +77,7 @@ async function start(order: Partial<JudgeOrder> | null = {}, answerTime = '60s')
   const provider = (of: FaultProvider, name: string, model: string) => ({
     ...{ baseUrl: of.url, auth: { bearer: `env:${name}` }, prices: { [model]: PRICE } },
   });
-  const gateway = await startTestGateway({
-    ...{ legacyUrl: legacy.url, candidateUrl: candidate.url },
+  const gateway = await trial.start({
     configuration: {
       providers: {
         old: provider(legacy, 'OLD', MODEL),
@@ -98,7 +87,6 @@ async function start(order: Partial<JudgeOrder> | null = {}, answerTime = '60s')
     },
     secrets: { 'env:OLD': 'key-of-old', 'env:NEW': 'key-of-new', 'env:JUDGE': 'key-of-the-judge' },
   });
-  running.push(gateway);
   const asked = order === null ? {} : { judge: { ...ORDER, ...order } };
   await gateway.route(0, { stage: 'shadow', stickyKey: 'none', shadow: 1, shadowUsd: 1, ...asked });
   return gateway;

@@ -7,44 +7,29 @@ import { request } from 'undici';
 import type { OutcomeCounts } from '../../../src/core/evidence/outcome-counts';
 import { assign, position } from '../../../src/core/routing/assignment';
 import { temporaryDirectory } from '../../support/gateways/gateway-fixture';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import {
   MODEL,
   ROUTE,
-  startTestGateway,
   type TestGateway,
   type TestGatewayOptions,
 } from '../../support/gateways/running-gateway';
-import { type FaultProvider, startFaultProvider, well } from '../../support/providers/fault-provider';
 
 const KEY = 'the-same-at-every-gateway-of-the-group';
 const ROOT = join(__dirname, '..', '..', '..');
 const root = temporaryDirectory();
-let legacy: FaultProvider;
-let candidate: FaultProvider;
-const gateways: TestGateway[] = [];
-
-beforeEach(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-});
-
-afterEach(async () => {
-  for (const gateway of gateways.splice(0)) await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
-});
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 
 async function start(
   options: Partial<TestGatewayOptions> = {},
   share: number | null = 0.5,
 ): Promise<TestGateway> {
-  const gateway = await startTestGateway({
-    ...{ legacyUrl: legacy.url, candidateUrl: candidate.url },
+  const gateway = await trial.start({
     ...options,
     settings: { outcomes: { key: 'env:OUTCOMES' }, ...options.settings },
     secrets: { 'env:OUTCOMES': KEY, ...options.secrets },
   });
-  gateways.push(gateway);
   if (share !== null) await gateway.route(share);
   return gateway;
 }
@@ -178,7 +163,6 @@ it('takes no outcome twice over a restart of the gateway that counted it', async
   const [first, second] = [await ask(before, userAt('candidate')), await ask(before, userAt('candidate'))];
   await report(before, { request: first, name: 'solved', value: true });
   await before.stop();
-  gateways.pop();
   const after = await start({ settings }, null);
   const again = [first, second].map((token) => ({ request: token, name: 'solved', value: true }));
   expect((await report(after, again)).body).toEqual({ received: 2 });
@@ -194,13 +178,11 @@ it('reads what it has counted from a file whose last entry was cut short', async
   const list = tokens.map((token) => ({ request: token, name: 'solved', value: true }));
   await report(before, list);
   await before.stop();
-  gateways.pop();
   truncateSync(join(settings.stateDirectory, `${ROUTE}.outcomes.1`), 20);
   const after = await start({ settings }, null);
   await report(after, list);
   expect(results(after)).toMatchObject({ counted: 1, duplicate: 2 });
   await after.stop();
-  gateways.pop();
   const last = await start({ settings }, null);
   await report(last, list);
   expect(results(last)).toMatchObject({ counted: 0, duplicate: 3 });

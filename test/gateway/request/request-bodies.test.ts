@@ -1,30 +1,13 @@
-import {
-  MAPPED_MODEL,
-  MODEL,
-  startTestGateway,
-  type TestGateway,
-} from '../../support/gateways/running-gateway';
-import { type FaultProvider, startFaultProvider, status, well } from '../../support/providers/fault-provider';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { MAPPED_MODEL, MODEL, type TestGateway } from '../../support/gateways/running-gateway';
+import { status, well } from '../../support/providers/fault-provider';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-  gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url });
-});
-
-afterAll(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
-});
-
-beforeEach(() => {
-  legacy.fault = well;
-  candidate.fault = well;
+  gateway = await trial.start();
 });
 
 async function send(body: string): Promise<Response> {

@@ -4,36 +4,18 @@ import { GatewayAdmin } from '../../../src/adapters/gateway-admin';
 import type { RosterEntry } from '../../../src/core/migration/migration-state';
 import type { PushAccepted, PushRequest, RoutingRecord } from '../../../src/core/routing/routing';
 import { record } from '../../support/gateways/gateway-fixture';
-import {
-  ADMIN_TOKEN,
-  MODEL,
-  ROUTE,
-  startTestGateway,
-  type TestGateway,
-} from '../../support/gateways/running-gateway';
-import { type FaultProvider, startFaultProvider, well } from '../../support/providers/fault-provider';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { ADMIN_TOKEN, MODEL, ROUTE, type TestGateway } from '../../support/gateways/running-gateway';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
+const { candidate } = trial;
 let gateway: TestGateway;
 let entry: RosterEntry;
 const admin = new GatewayAdmin({ token: ADMIN_TOKEN, discover: async () => [entry] });
 
 beforeEach(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
-    candidate: { maxConnections: 2 },
-  });
+  gateway = await trial.start({ candidate: { maxConnections: 2 } });
   entry = { name: gateway.name, admin: gateway.adminUrl };
-});
-
-afterEach(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 afterAll(() => admin.close());

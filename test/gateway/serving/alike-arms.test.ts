@@ -1,37 +1,22 @@
 import { ratesOf } from '../../../src/core/evidence/rate-row';
 import { seededRandom } from '../../../src/core/rehearsal/rehearsal';
-import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import {
-  type Fault,
-  type FaultProvider,
-  startFaultProvider,
-  status,
-  well,
-} from '../../support/providers/fault-provider';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { MODEL, type TestGateway } from '../../support/gateways/running-gateway';
+import { type Fault, status, well } from '../../support/providers/fault-provider';
 
 const REQUESTS = 1_500;
 const AT_ONCE = 16;
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 let gateway: TestGateway;
 
 beforeEach(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
+  gateway = await trial.start({
     settings: { breaker: { open: '50ms', openMax: '100ms' } },
     route: { replayBudget: { ratio: 1, burst: 10_000 } },
   });
   await gateway.route(0.5);
-});
-
-afterEach(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 async function load(requests = REQUESTS): Promise<void> {

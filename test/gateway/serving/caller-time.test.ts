@@ -1,50 +1,26 @@
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { MODEL, type TestGateway } from '../../support/gateways/running-gateway';
 import {
   DONE,
   type Fault,
-  type FaultProvider,
   HELLO,
   plain,
   ROLE,
   STOP,
   sse,
-  startFaultProvider,
   status,
   well,
 } from '../../support/providers/fault-provider';
 
 /** What a caller says that it waits (`X-Stainless-Timeout`) is spent so that what legacy could answer is answered. */
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
-const running: TestGateway[] = [];
-
-beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-});
-
-beforeEach(() => {
-  legacy.fault = well;
-  candidate.fault = well;
-  legacy.bodies.length = 0;
-  candidate.bodies.length = 0;
-});
-
-afterEach(async () => {
-  for (const gateway of running.splice(0)) await gateway.stop();
-});
-
-afterAll(async () => {
-  await legacy.stop();
-  await candidate.stop();
-});
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 
 async function start(more: object = {}, share = 1): Promise<TestGateway> {
-  const gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url, ...more });
-  running.push(gateway);
+  const gateway = await trial.start(more);
   await gateway.route(share);
   return gateway;
 }

@@ -3,8 +3,9 @@ import { request } from 'undici';
 import type { Cohort } from '../../../src/core/routing/cohort';
 import { COHORT_SHARE } from '../../../src/core/routing/cohort';
 import { sealCohort } from '../../../src/gateway/callers/cohort-seals';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import { type FaultProvider, startFaultProvider, status, well } from '../../support/providers/fault-provider';
+import { status } from '../../support/providers/fault-provider';
 
 const KEY = 'a-key-of-cohorts-that-nobody-guesses';
 const OLD_KEY = 'the-key-before-it-which-is-still-good';
@@ -12,29 +13,18 @@ const SEARCH = { teams: ['search'] };
 const BETA = { header: 'x-cohort', values: ['beta', 'staff'] };
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-  gateway = await startTestGateway({
-    ...{ legacyUrl: legacy.url, candidateUrl: candidate.url },
+  gateway = await trial.start({
     settings: { cohorts: { key: 'env:COHORTS', oldKeys: ['env:COHORTS_BEFORE'] } },
     secrets: { 'env:COHORTS': KEY, 'env:COHORTS_BEFORE': OLD_KEY },
     configuration: {
       callers: ['search', 'mail'].map((team) => ({ team, keySha256: sha256(`key-of-${team}`) })),
     },
   });
-});
-afterEach(() => {
-  candidate.fault = well;
-});
-afterAll(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 async function serve(only: Cohort, record: object = {}): Promise<void> {

@@ -2,31 +2,17 @@ import { Pool } from 'undici';
 import { assignmentDigest, digestBucket } from '../../../src/core/routing/assignment';
 import { openingKey } from '../../../src/gateway/request/opening';
 import { readFacts } from '../../../src/gateway/request/request-facts';
-import { MODEL, ROUTE, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import { type FaultProvider, startFaultProvider, well } from '../../support/providers/fault-provider';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { MODEL, ROUTE, type TestGateway } from '../../support/gateways/running-gateway';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
 let gateway: TestGateway;
 let pool: Pool;
 
-beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-});
-
-afterEach(async () => {
-  await pool.destroy();
-  await gateway.stop();
-});
-
-afterAll(async () => {
-  await legacy.stop();
-  await candidate.stop();
-});
+afterEach(() => pool.destroy());
 
 async function start(route: Record<string, unknown> = {}): Promise<void> {
-  gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url, route });
+  gateway = await trial.start({ route });
   pool = new Pool(gateway.dataUrl, { connections: 16 });
 }
 

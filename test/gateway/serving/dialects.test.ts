@@ -1,48 +1,32 @@
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
 import {
   COMPLETION,
   DONE,
   event,
   type Fault,
-  type FaultProvider,
   HELLO,
   plain,
   ROLE,
   STOP,
   sse,
-  startFaultProvider,
   status,
   well,
 } from '../../support/providers/fault-provider';
 
 /** The wire as providers really speak it; each row is judged in both arms. */
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
+  gateway = await trial.start({
     settings: { breaker: { consecutiveFailures: 1_000_000, minimumRequests: 1_000_000 } },
     route: { replayBudget: { ratio: 1, burst: 1_000 } },
   });
-});
-
-afterEach(() => {
-  legacy.fault = well;
-  candidate.fault = well;
-});
-
-afterAll(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 interface Answer {

@@ -4,14 +4,9 @@ import fc from 'fast-check';
 import OpenAI, { AzureOpenAI, toFile } from 'openai';
 import { WebSocket, WebSocketServer } from 'ws';
 import { startGatewayServer } from '../../../src/gateway/main';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { MODEL, ROUTE, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import {
-  type FaultProvider,
-  plain,
-  startFaultProvider,
-  status,
-  well,
-} from '../../support/providers/fault-provider';
+import { plain, status, well } from '../../support/providers/fault-provider';
 
 const CALLERS_KEY = 'sk-the-key-that-this-caller-always-had';
 const SECRETS = {
@@ -22,8 +17,6 @@ const SECRETS = {
 const SENT_HEADERS: Record<string, string | string[] | undefined>[] = [];
 const SENT_URLS: string[] = [];
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
 let gateway: TestGateway;
 
 const recording =
@@ -34,11 +27,11 @@ const recording =
     next(exchange);
   };
 
+const trial = gatewayTrial(recording(well));
+const { legacy, candidate } = trial;
+
 beforeAll(async () => {
-  legacy = await startFaultProvider(recording(well));
-  candidate = await startFaultProvider(recording(well));
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
+  gateway = await trial.start({
     candidateUrl: `${candidate.url.replace('/v1', '/openai/v1')}`,
     legacy: { auth: { bearer: 'env:OLD_KEY' }, headers: { 'x-old': '1' } },
     candidate: { auth: { header: 'api-key', key: 'env:NEW_KEY' }, query: { 'api-version': '2026-01-01' } },
@@ -58,17 +51,9 @@ beforeAll(async () => {
   });
 });
 
-afterAll(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
-});
-
 beforeEach(() => {
   SENT_HEADERS.length = 0;
   SENT_URLS.length = 0;
-  legacy.fault = recording(well);
-  candidate.fault = recording(well);
 });
 
 const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };

@@ -1,27 +1,16 @@
-import { startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import { type FaultProvider, plain, startFaultProvider } from '../../support/providers/fault-provider';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import type { TestGateway } from '../../support/gateways/running-gateway';
+import { plain } from '../../support/providers/fault-provider';
 
 const VECTORS = plain('{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.5]}]}');
 const MODEL = 'text-embedding-3-small';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial(VECTORS);
+const { legacy } = trial;
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  legacy = await startFaultProvider(VECTORS);
-  candidate = await startFaultProvider(VECTORS);
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
-    settings: { maxBufferedBytes: 1024 },
-  });
-});
-
-afterAll(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
+  gateway = await trial.start({ settings: { maxBufferedBytes: 1024 } });
 });
 
 async function embed(

@@ -1,53 +1,25 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
-import {
-  ADMIN_TOKEN,
-  MODEL,
-  startTestGateway,
-  type TestGateway,
-  type TestGatewayOptions,
-} from '../../support/gateways/running-gateway';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { ADMIN_TOKEN, MODEL } from '../../support/gateways/running-gateway';
 import {
   EITHER,
-  type FaultProvider,
   HELLO,
   PLAIN,
   ROLE,
   STREAM,
   sse,
-  startFaultProvider,
   status,
   well,
 } from '../../support/providers/fault-provider';
 
 const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
-const running: TestGateway[] = [];
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 
-beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-});
-
-afterEach(async () => {
-  legacy.fault = well;
-  candidate.fault = well;
-  for (const gateway of running.splice(0)) await gateway.stop();
-});
-
-afterAll(async () => {
-  await legacy.stop();
-  await candidate.stop();
-});
-
-async function start(more: Partial<TestGatewayOptions> = {}): Promise<TestGateway> {
-  const gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url, ...more });
-  running.push(gateway);
-  return gateway;
-}
+const { start } = trial;
 
 async function servedBy(client: OpenAI, more: object = {}): Promise<string | null> {
   const { response } = await client.chat.completions.create({ ...ASK, ...more }).withResponse();

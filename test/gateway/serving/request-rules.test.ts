@@ -1,29 +1,15 @@
-import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import {
-  DONE,
-  type FaultProvider,
-  HELLO,
-  plain,
-  ROLE,
-  STOP,
-  sse,
-  startFaultProvider,
-  status,
-  well,
-} from '../../support/providers/fault-provider';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { MODEL, type TestGateway } from '../../support/gateways/running-gateway';
+import { DONE, HELLO, plain, ROLE, STOP, sse, status } from '../../support/providers/fault-provider';
 
 const EMBEDDER = 'text-embedding-3-small';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 let gateway: TestGateway;
 
 beforeEach(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
+  gateway = await trial.start({
     route: {
       models: {
         [MODEL]: {
@@ -39,12 +25,6 @@ beforeEach(async () => {
       },
     },
   });
-});
-
-afterEach(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 async function send(path: string, body: string): Promise<{ status: number; text: string }> {

@@ -2,51 +2,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { NO_PAIRS, type PairCounts } from '../../../src/core/evidence/pair-counts';
 import { ShadowLedger } from '../../../src/gateway/serving/shadow-ledger';
 import { comparePair, type ShadowAnswer } from '../../../src/gateway/serving/shadow-pair';
-import {
-  MODEL,
-  startTestGateway,
-  type TestGateway,
-  type TestGatewayOptions,
-} from '../../support/gateways/running-gateway';
-import {
-  type Fault,
-  type FaultProvider,
-  startFaultProvider,
-  status,
-  well,
-} from '../../support/providers/fault-provider';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { MODEL, type TestGateway, type TestGatewayOptions } from '../../support/gateways/running-gateway';
+import { type Fault, status, well } from '../../support/providers/fault-provider';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
-const running: TestGateway[] = [];
-
-beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-});
-
-afterEach(async () => {
-  legacy.fault = well;
-  candidate.fault = well;
-  for (const gateway of running.splice(0)) await gateway.stop();
-});
-
-afterAll(async () => {
-  await legacy.stop();
-  await candidate.stop();
-});
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 
 const PRICE = { inputPerMillion: 1, outputPerMillion: 2 };
 
 async function start(more: Partial<TestGatewayOptions> = {}): Promise<TestGateway> {
-  const gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
+  const gateway = await trial.start({
     legacy: { prices: { [MODEL]: PRICE } },
     candidate: { prices: { 'gpt-4o-mini': PRICE } },
     ...more,
   });
-  running.push(gateway);
   await gateway.route(0, { stage: 'shadow', stickyKey: 'none', shadow: 1, shadowUsd: 1 });
   return gateway;
 }

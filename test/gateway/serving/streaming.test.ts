@@ -1,39 +1,19 @@
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import {
-  chunk,
-  DONE,
-  event,
-  type FaultProvider,
-  HELLO,
-  ROLE,
-  STOP,
-  sse,
-  startFaultProvider,
-  well,
-} from '../../support/providers/fault-provider';
+import { chunk, DONE, event, HELLO, ROLE, STOP, sse, well } from '../../support/providers/fault-provider';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
+  gateway = await trial.start({
     settings: { breaker: { consecutiveFailures: 1_000, minimumRequests: 1_000 } },
   });
   await gateway.route(1);
-});
-
-afterAll(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 interface RawAnswer {

@@ -1,23 +1,10 @@
 import { createHash } from 'node:crypto';
 import { assign } from '../../../src/core/routing/assignment';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { type RawClient, rawClient } from '../../support/gateways/raw-client';
-import {
-  ADMIN_TOKEN,
-  MODEL,
-  ROUTE,
-  startTestGateway,
-  type TestGateway,
-} from '../../support/gateways/running-gateway';
-import {
-  type FaultProvider,
-  HELLO,
-  ROLE,
-  startFaultProvider,
-  well,
-} from '../../support/providers/fault-provider';
+import { ADMIN_TOKEN, MODEL, ROUTE, type TestGateway } from '../../support/gateways/running-gateway';
+import { HELLO, ROLE, well } from '../../support/providers/fault-provider';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
 let gateway: TestGateway;
 const urls: string[] = [];
 const clients: RawClient[] = [];
@@ -29,22 +16,19 @@ const recording =
     next(exchange);
   };
 
+const trial = gatewayTrial(recording(well));
+const { legacy } = trial;
+
 beforeAll(async () => {
-  legacy = await startFaultProvider(recording(well));
-  candidate = await startFaultProvider(recording(well));
-  gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url });
+  gateway = await trial.start();
 });
 
 afterAll(async () => {
   for (const { socket } of clients) socket.destroy();
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 beforeEach(() => {
   urls.length = 0;
-  legacy.fault = recording(well);
 });
 
 async function send(bytes: string | Buffer): Promise<RawClient> {

@@ -1,30 +1,22 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import { type FaultProvider, plain, startFaultProvider, well } from '../../support/providers/fault-provider';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { MODEL, type TestGateway } from '../../support/gateways/running-gateway';
+import { plain, well } from '../../support/providers/fault-provider';
 
 const ANSWER = JSON.stringify({ choices: [{ message: { content: 'x'.repeat(20_000_000) } }] });
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial(well, plain(ANSWER));
+const { candidate } = trial;
 let gateway: TestGateway;
 
 beforeEach(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(plain(ANSWER));
   const timeouts = { streamIdle: '1500ms' };
-  gateway = await startTestGateway({
-    ...{ legacyUrl: legacy.url, candidateUrl: candidate.url },
+  gateway = await trial.start({
     ...{ legacy: { timeouts }, candidate: { timeouts } },
     settings: { drain: '10s' },
   });
   await gateway.route(1);
-});
-
-afterEach(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 function ask(): Socket {

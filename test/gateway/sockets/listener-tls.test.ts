@@ -11,22 +11,10 @@ import { startConsole } from '../../../src/console/server/console-server';
 import { openListenerTls } from '../../../src/gateway/sockets/listener-tls';
 import { startMetricsListener } from '../../../src/metrics-listener';
 import { temporaryDirectory } from '../../support/gateways/gateway-fixture';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { ProcessGateway } from '../../support/gateways/process-gateway';
-import {
-  ADMIN_TOKEN,
-  MODEL,
-  ROUTE,
-  startTestGateway,
-  type TestGateway,
-} from '../../support/gateways/running-gateway';
-import {
-  type FaultProvider,
-  HELLO,
-  ROLE,
-  STOP,
-  startFaultProvider,
-  well,
-} from '../../support/providers/fault-provider';
+import { ADMIN_TOKEN, MODEL, ROUTE } from '../../support/gateways/running-gateway';
+import { HELLO, ROLE, STOP } from '../../support/providers/fault-provider';
 import { Authority, type Certificate } from '../../support/servers/certificates';
 
 const root = temporaryDirectory();
@@ -36,23 +24,14 @@ const server = authority.issue('DNS:localhost,DNS:gateways.test,IP:127.0.0.1');
 const client = authority.issue('DNS:worker');
 const stranger = other.issue('DNS:worker');
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
-let gateway: TestGateway | null = null;
 const closing: (() => Promise<unknown>)[] = [];
-
-beforeEach(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-});
 
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
-  await gateway?.stop();
-  gateway = null;
-  await legacy.stop();
-  await candidate.stop();
 });
+
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 
 const file = (path: string) => `file:${path}`;
 const references = ({ certificate, key }: Certificate) => ({
@@ -62,15 +41,11 @@ const references = ({ certificate, key }: Certificate) => ({
 const secrets = (reference: string) =>
   reference.startsWith('file:') ? resolveSecret(reference) : ADMIN_TOKEN;
 
-async function start(tls: object): Promise<TestGateway> {
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
+const start = (tls: object) =>
+  trial.start({
     configuration: { tls, adminHosts: ['gateways.test'] },
     options: { resolveSecret: secrets },
   });
-  return gateway;
-}
 
 function agent(tls: object = {}): Agent {
   const made = new Agent({ connect: { ca: authority.pem, ...tls } });

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { WebSocket } from 'ws';
 import { MemoryBudget } from '../../../src/gateway/sockets/memory-budget';
-import { MODEL, startTestGateway } from '../../support/gateways/running-gateway';
-import { type FaultProvider, plain, startFaultProvider, well } from '../../support/providers/fault-provider';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
+import { MODEL, type TestGateway } from '../../support/gateways/running-gateway';
+import { plain } from '../../support/providers/fault-provider';
 
 /** Takes as much as there is, one byte after the other. */
 function fill(budget: MemoryBudget, team: string): number {
@@ -45,22 +46,13 @@ it('counts what is there already, and has no room then', () => {
 });
 
 describe('a gateway without room', () => {
-  let legacy: FaultProvider;
-  let candidate: FaultProvider;
-  let gateway: Awaited<ReturnType<typeof startTestGateway>>;
+  const trial = gatewayTrial();
+  const { candidate } = trial;
+  let gateway: TestGateway;
 
   beforeAll(async () => {
-    legacy = await startFaultProvider(well);
-    candidate = await startFaultProvider(well);
-    const urls = { legacyUrl: legacy.url, candidateUrl: candidate.url };
-    gateway = await startTestGateway({ ...urls, settings: { maxBufferedBytes: 1_024 } });
+    gateway = await trial.start({ settings: { maxBufferedBytes: 1_024 } });
     await gateway.route(1);
-  });
-
-  afterAll(async () => {
-    await gateway.stop();
-    await legacy.stop();
-    await candidate.stop();
   });
 
   const ask = (content: string) =>

@@ -1,33 +1,25 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { type RawClient, rawClient } from '../../support/gateways/raw-client';
-import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import { type FaultProvider, startFaultProvider, status, well } from '../../support/providers/fault-provider';
+import { MODEL, type TestGateway } from '../../support/gateways/running-gateway';
+import { status, well } from '../../support/providers/fault-provider';
 import { installedProgram } from '../../support/servers/debian-program';
 
 const run = promisify(execFile);
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial(well, status(500));
+const { legacy, candidate } = trial;
 let gateway: TestGateway;
 const clients: RawClient[] = [];
 
 beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(status(500));
-  gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url });
+  gateway = await trial.start();
 });
 
 afterAll(async () => {
   for (const { socket } of clients) socket.destroy();
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
-});
-
-beforeEach(() => {
-  legacy.bodies.length = 0;
 });
 
 async function connected(): Promise<RawClient> {

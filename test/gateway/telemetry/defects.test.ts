@@ -2,51 +2,24 @@ import { WebSocket, WebSocketServer } from 'ws';
 import { StreamScanner } from '../../../src/gateway/answers/stream-scanner';
 import { Attempt } from '../../../src/gateway/upstream/attempt';
 import { Deadlines } from '../../../src/gateway/upstream/deadlines';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import {
   ADMIN_TOKEN,
   MODEL,
   ROUTE,
-  startTestGateway,
   type TestGateway,
   type TestGatewayOptions,
 } from '../../support/gateways/running-gateway';
-import {
-  chunk,
-  type FaultProvider,
-  HELLO,
-  ROLE,
-  sse,
-  startFaultProvider,
-  status,
-  well,
-} from '../../support/providers/fault-provider';
+import { chunk, HELLO, ROLE, sse, status } from '../../support/providers/fault-provider';
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+afterEach(() => jest.restoreAllMocks());
+
+const trial = gatewayTrial();
+const { candidate } = trial;
 let gateway: TestGateway;
 
-beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-});
-
-afterAll(async () => {
-  await legacy.stop();
-  await candidate.stop();
-});
-
-beforeEach(() => {
-  legacy.fault = well;
-  candidate.fault = well;
-});
-
-afterEach(async () => {
-  jest.restoreAllMocks();
-  await gateway.stop();
-});
-
 async function start(options: Partial<TestGatewayOptions> = {}): Promise<void> {
-  gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url, ...options });
+  gateway = await trial.start(options);
 }
 
 const BOOM = 'a planted defect';

@@ -10,31 +10,19 @@ import {
   startTestGateway,
   type TestGateway,
 } from '../../support/gateways/running-gateway';
-import { COMPLETION, type FaultProvider, startFaultProvider } from '../../support/providers/fault-provider';
+import { keyProvider } from '../../support/providers/key-provider';
 
 const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 
-let provider: FaultProvider;
-let accepted: Set<string>;
-const seen = new Set<string>();
+const provider = keyProvider();
+const { accepted, seen } = provider;
 let folder: string;
 let gateway: TestGateway | undefined;
 
-beforeAll(async () => {
-  provider = await startFaultProvider(({ response }) => {
-    const key = String(response.req.headers.authorization);
-    seen.add(key);
-    const ok = accepted.has(key);
-    response.writeHead(ok ? 200 : 401, { 'content-type': 'application/json' });
-    response.end(ok ? COMPLETION.replace('Hello', `Hello ${key}`) : '{"error":{"message":"no such key"}}');
-  });
-});
-afterAll(() => provider.stop());
 beforeEach(() => {
-  seen.clear();
   folder = mkdtempSync(join(tmpdir(), 'cutover-credentials-'));
   print('sk-first-0001');
-  accepted = new Set(['Bearer sk-first-0001']);
+  provider.takeOnly('sk-first-0001');
 });
 afterEach(async () => {
   await gateway?.stop();

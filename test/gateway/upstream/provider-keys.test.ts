@@ -5,8 +5,9 @@ import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { WebSocket, WebSocketServer } from 'ws';
 import { ProviderKeys } from '../../../src/gateway/upstream/provider-keys';
+import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
-import { type FaultProvider, plain, startFaultProvider, well } from '../../support/providers/fault-provider';
+import { type FaultProvider, plain, well } from '../../support/providers/fault-provider';
 
 const OLD = 'sk-old-provider-key';
 const TEAM = 'sk-own-key-of-a-team/+';
@@ -18,16 +19,12 @@ const CHAT = { model: MODEL, messages: [{ role: 'user', content: 'Hello?' }] };
 /** A key as a provider might quote it, in each of its forms. */
 const QUOTED = JSON.stringify({ keys: LEAKS, of: 'this provider' });
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial();
+const { legacy, candidate } = trial;
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  legacy = await startFaultProvider(well);
-  candidate = await startFaultProvider(well);
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
+  gateway = await trial.start({
     legacy: { auth: { bearer: 'env:OLD' } },
     candidate: { auth: { header: 'authorization', key: 'env:BASIC' } },
     secrets: SECRETS,
@@ -39,12 +36,6 @@ beforeAll(async () => {
       ],
     },
   });
-});
-
-afterAll(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 beforeEach(async () => {
