@@ -10,12 +10,12 @@ import { Command } from 'commander';
 import { parse } from 'yaml';
 import { registerGateway } from '../src/cli/run/gateway';
 import { registerWorker } from '../src/cli/run/worker';
-import { cacheDirectory, environment } from '../src/config';
+import { environment } from '../src/config';
 import { SEARCH_ATTRIBUTES } from '../src/contract';
 import { startTemporalServer } from '../src/temporal-server/dev-server';
-import { findTemporal } from '../src/temporal-server/temporal-source';
 // From github.com/compose-spec/compose-go/v2 v2.16.2, schema/compose-spec.json (Apache-2.0); only reformatted.
 import composeSpecification from './support/documents/compose-spec.json';
+import { ownTemporal } from './support/servers/own-temporal';
 
 interface Service {
   readonly image: string;
@@ -159,21 +159,11 @@ describe('the Dockerfile', () => {
 
 describe('the namespace setup', () => {
   test('registers every search attribute on a Temporal that knows none, and may run again', async () => {
-    const source = await findTemporal({
-      env: {
-        ...environment,
-        TEMPORAL_ADDRESS: undefined,
-        TEMPORAL_PROFILE: undefined,
-        TEMPORAL_API_KEY: undefined,
-      },
-      cacheDir: cacheDirectory(),
-      report: () => {},
-    });
-    if (source.kind !== 'executable') throw new Error(`expected an executable, got ${source.address}`);
+    const executable = await ownTemporal();
     const bin = mkdtempSync(join(tmpdir(), 'cutover-compose-'));
-    symlinkSync(source.path, join(bin, 'temporal'));
+    symlinkSync(executable, join(bin, 'temporal'));
     const server = await startTemporalServer({
-      executable: source.path,
+      executable,
       searchAttributes: {},
       uiPort: 'off',
     });

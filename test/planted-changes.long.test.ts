@@ -1,20 +1,12 @@
 import { join } from 'node:path';
-import {
-  bundleWorkflowCode,
-  DefaultLogger,
-  makeTelemetryFilterString,
-  Runtime,
-  Worker,
-} from '@temporalio/worker';
+import { bundleWorkflowCode, DefaultLogger, Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { workflowIdOf } from '../src/contract';
+import { installQuietRuntime } from './support/migrations/quiet-runtime';
 import { historyOf } from './support/migrations/recorded-history';
 
 // What a changed workflow is refused for would be told at length.
-Runtime.install({
-  logger: new DefaultLogger('ERROR'),
-  telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },
-});
+installQuietRuntime();
 
 const SOURCES = join(__dirname, '..', 'src');
 

@@ -1,22 +1,14 @@
 import { readFileSync } from 'node:fs';
-import {
-  DefaultLogger,
-  makeTelemetryFilterString,
-  type ReplayResult,
-  Runtime,
-  Worker,
-} from '@temporalio/worker';
+import { type ReplayResult, Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { workflowIdOf } from '../src/contract';
 import { built } from './support/cli';
 import { brokenBundle } from './support/migrations/broken-bundle';
+import { installQuietRuntime } from './support/migrations/quiet-runtime';
 import { historyNames, historyOf } from './support/migrations/recorded-history';
 
 // What the broken workflow is refused for would be told at length.
-Runtime.install({
-  logger: new DefaultLogger('ERROR'),
-  telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },
-});
+installQuietRuntime();
 
 const NAMES = historyNames();
 

@@ -4,16 +4,9 @@ import { ChatOpenAI } from '@langchain/openai';
 import { generateText, stepCountIs, streamText, tool } from 'ai';
 import OpenAI from 'openai';
 import { z } from 'zod';
-import { MODEL, startTestGateway, type TestGateway } from '../support/gateways/running-gateway';
-import {
-  EITHER,
-  type Fault,
-  type FaultProvider,
-  PLAIN,
-  STREAM,
-  startFaultProvider,
-  status,
-} from '../support/providers/fault-provider';
+import { gatewayTrial } from '../support/gateways/gateway-trial';
+import { MODEL, type TestGateway } from '../support/gateways/running-gateway';
+import { EITHER, type Fault, PLAIN, STREAM, status } from '../support/providers/fault-provider';
 import { speaks } from '../support/providers/speaking-provider';
 
 /** Applications as they are written, with a candidate at 50% that fails in every second request. */
@@ -24,27 +17,17 @@ const QUESTION = 'What is the weather in Leipzig?';
 /** Requests of each application per fault; half of them are drawn to the candidate. */
 const ROUNDS = 4;
 
-let legacy: FaultProvider;
-let candidate: FaultProvider;
+const trial = gatewayTrial(speaks(LEGACY), speaks(CANDIDATE));
+const { legacy, candidate } = trial;
 let gateway: TestGateway;
 
 beforeAll(async () => {
-  legacy = await startFaultProvider(speaks(LEGACY));
-  candidate = await startFaultProvider(speaks(CANDIDATE));
-  gateway = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
+  gateway = await trial.start({
     // Only what is silent from the start is to be late, however busy this machine is.
     candidate: { timeouts: { firstContent: '1s', plainTotal: '1s' } },
     settings: { breaker: { consecutiveFailures: 1_000_000, minimumRequests: 1_000_000 } },
     route: { replayBudget: { ratio: 1, burst: 1_000 } },
   });
-});
-
-afterAll(async () => {
-  await gateway.stop();
-  await legacy.stop();
-  await candidate.stop();
 });
 
 const baseURL = () => `${gateway.dataUrl}/v1`;
@@ -62,6 +45,15 @@ const weather = ({ city }: { city: string }): string => {
   return 'rain';
 };
 
+const WEATHER_TOOL = {
+  type: 'function' as const,
+  function: {
+    ...{ name: 'weather', description: 'The weather', parameters: PARAMETERS },
+    parse: (text: string) => JSON.parse(text) as { city: string },
+    function: weather,
+  },
+};
+
 /** What applications do; each returns the text that its user sees. */
 const PLAINLY: Readonly<Record<string, () => Promise<string>>> = {
   'openai, a chat': async () => {
@@ -77,16 +69,7 @@ const PLAINLY: Readonly<Record<string, () => Promise<string>>> = {
     const runner = openai().chat.completions.runTools({
       model: MODEL,
       messages: [{ role: 'user', content: QUESTION }],
-      tools: [
-        {
-          type: 'function',
-          function: {
-            ...{ name: 'weather', description: 'The weather', parameters: PARAMETERS },
-            parse: (text: string) => JSON.parse(text) as { city: string },
-            function: weather,
-          },
-        },
-      ],
+      tools: [WEATHER_TOOL],
     });
     return (await runner.finalContent()) ?? '';
   },
@@ -139,16 +122,7 @@ const STREAMED: Readonly<Record<string, () => Promise<string>>> = {
       model: MODEL,
       stream: true,
       messages: [{ role: 'user', content: QUESTION }],
-      tools: [
-        {
-          type: 'function',
-          function: {
-            ...{ name: 'weather', description: 'The weather', parameters: PARAMETERS },
-            parse: (text: string) => JSON.parse(text) as { city: string },
-            function: weather,
-          },
-        },
-      ],
+      tools: [WEATHER_TOOL],
     });
     return (await runner.finalContent()) ?? '';
   },

@@ -7,8 +7,9 @@ import { GatewayAdmin } from '../../src/adapters/gateway-admin';
 import type { RoutingRecord } from '../../src/core/routing/routing';
 import { freePorts } from '../../src/temporal-server/free-port';
 import { built } from '../support/cli';
-import { record, temporaryDirectory } from '../support/gateways/gateway-fixture';
+import { temporaryDirectory } from '../support/gateways/gateway-fixture';
 import { ADMIN_TOKEN, MODEL, ROUTE } from '../support/gateways/running-gateway';
+import { pushAsWorker } from '../support/gateways/worker-push';
 import { type NodeProcess, startNode } from '../support/node-process';
 import { type FaultProvider, startFaultProvider, well } from '../support/providers/fault-provider';
 
@@ -55,19 +56,8 @@ async function start(flags: readonly string[] = []): Promise<NodeProcess> {
   return started;
 }
 
-async function push(overrides: Partial<RoutingRecord>): Promise<void> {
-  const entry = { name: 'gateway', admin: `http://127.0.0.1:${ports[1]}` };
-  const status = await admin.status(entry, ROUTE);
-  if (status.kind !== 'ok') throw new Error(JSON.stringify(status));
-  const { incarnation, asOfMs, highestEpoch, record: held } = status.value;
-  const pushed = await admin.push(entry, ROUTE, {
-    expected: { incarnation, epoch: held?.epoch ?? highestEpoch },
-    asOfMs,
-    record: record({ epoch: highestEpoch + 1, ...overrides }),
-    inFlight: 'drain',
-  });
-  if (pushed.kind !== 'ok') throw new Error(JSON.stringify(pushed));
-}
+const push = (overrides: Partial<RoutingRecord>) =>
+  pushAsWorker(admin, { name: 'gateway', admin: `http://127.0.0.1:${ports[1]}` }, overrides);
 
 async function heldEpoch(): Promise<{ readonly epoch: number }> {
   const status = await admin.status({ name: 'gateway', admin: `http://127.0.0.1:${ports[1]}` }, ROUTE);

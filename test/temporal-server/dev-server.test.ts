@@ -4,38 +4,20 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Connection } from '@temporalio/client';
-import { cacheDirectory, environment } from '../../src/config';
 import { SEARCH_ATTRIBUTES } from '../../src/contract';
 import {
   type RunningTemporal,
   startTemporalServer,
   type TemporalServerOptions,
 } from '../../src/temporal-server/dev-server';
-import { findTemporal } from '../../src/temporal-server/temporal-source';
+import { ownTemporal } from '../support/servers/own-temporal';
 
 let executable: string;
 let root: string;
 const running: RunningTemporal[] = [];
 
 beforeAll(async () => {
-  const progress: string[] = [];
-  const source = await findTemporal({
-    // The server under test is one that the test starts, whatever service this machine is configured for.
-    env: {
-      ...environment,
-      TEMPORAL_ADDRESS: undefined,
-      TEMPORAL_PROFILE: undefined,
-      TEMPORAL_API_KEY: undefined,
-    },
-    cacheDir: cacheDirectory(),
-    report: (line) => progress.push(line),
-  });
-  if (source.kind !== 'executable') {
-    throw new Error(
-      `expected a Temporal executable, found ${source.address}: unset its profile for the tests`,
-    );
-  }
-  executable = source.path;
+  executable = await ownTemporal();
 }, 900_000);
 
 beforeEach(() => {

@@ -1,22 +1,7 @@
-import { Command } from 'commander';
 import { registerCapacity } from '../../../src/cli/prepare/capacity';
+import { runCommand } from '../../support/command-run';
 
-async function run(...words: string[]): Promise<string> {
-  const written: string[] = [];
-  const spy = jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    written.push(String(text));
-    return true;
-  });
-  try {
-    const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
-    registerCapacity(program);
-    for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: () => {} });
-    await program.parseAsync(['capacity', ...words], { from: 'user' });
-    return written.join('');
-  } finally {
-    spy.mockRestore();
-  }
-}
+const run = (...words: string[]) => runCommand(registerCapacity, 'capacity', ...words);
 
 it('prints parameters, cache, deployments and training memory of a built-in model', async () => {
   const text = await run('deepseek-v3');

@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command } from 'commander';
 import { registerPrices } from '../../../src/cli/prepare/prices';
+import { runCommand } from '../../support/command-run';
 import { startFakeProvider } from '../../support/providers/fake-provider';
 
 const EXAMPLES = join(__dirname, '../../../examples/prices');
@@ -12,21 +12,7 @@ afterEach(() => {
   process.exitCode = 0;
 });
 
-async function run(...words: string[]): Promise<string> {
-  const written: string[] = [];
-  const spy = jest.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    written.push(String(text));
-    return true;
-  });
-  try {
-    const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
-    registerPrices(program);
-    await program.parseAsync(['prices', ...words], { from: 'user' });
-    return written.join('');
-  } finally {
-    spy.mockRestore();
-  }
-}
+const run = (...words: string[]) => runCommand(registerPrices, 'prices', ...words);
 
 it('shows a price at a moment with source and date', async () => {
   const text = await run('show', 'deepseek-v4-flash', '--prices', BOOK, '--at', '2026-11-02T07:00:00Z');

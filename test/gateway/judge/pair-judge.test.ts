@@ -10,6 +10,7 @@ import {
   status,
   well,
 } from '../../support/providers/fault-provider';
+import { type Question, questionIn } from '../../support/providers/judge-question';
 
 const trial = gatewayTrial();
 const { legacy, candidate } = trial;
@@ -45,16 +46,6 @@ function saying(content: string, usage = { prompt_tokens: 10, completion_tokens:
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify({ ...base, object: 'chat.completion', choices }));
   };
-}
-
-interface Question {
-  readonly request: string;
-  readonly A: string;
-  readonly B: string;
-}
-
-function questionIn(body: string): Question {
-  return JSON.parse(JSON.parse(body).messages[1].content);
 }
 
 /** A judge that says this of what it is shown. */

@@ -13,6 +13,7 @@ import {
   startFaultProvider,
   well,
 } from '../../support/providers/fault-provider';
+import { questionIn } from '../../support/providers/judge-question';
 
 const root = temporaryDirectory();
 const PRICE = { inputPerMillion: 1, outputPerMillion: 2 };
@@ -44,16 +45,6 @@ function saying(content: string, usage = { prompt_tokens: 10, completion_tokens:
   return plain(
     JSON.stringify({ id: 'c', object: 'chat.completion', created: 1, model: 'm', choices, usage }),
   );
-}
-
-interface Question {
-  readonly request: string;
-  readonly A: string;
-  readonly B: string;
-}
-
-function questionIn(body: string): Question {
-  return JSON.parse(JSON.parse(body).messages[1].content);
 }
 
 /** Two processes that copy every request and show each pair to the judge. */

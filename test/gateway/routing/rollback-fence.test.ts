@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { request } from 'undici';
 import { GatewayAdmin } from '../../../src/adapters/gateway-admin';
 import type { RosterEntry } from '../../../src/core/migration/migration-state';
-import type { PushAccepted, PushRequest, RoutingRecord } from '../../../src/core/routing/routing';
-import { record } from '../../support/gateways/gateway-fixture';
+import type { PushRequest, RoutingRecord } from '../../../src/core/routing/routing';
 import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { ADMIN_TOKEN, MODEL, ROUTE, type TestGateway } from '../../support/gateways/running-gateway';
+import { pushAsWorker } from '../../support/gateways/worker-push';
 
 const trial = gatewayTrial();
 const { candidate } = trial;
@@ -31,23 +31,8 @@ async function ask(user: string, stream = false): Promise<{ status: number; prov
   return { status: answer.statusCode, provider: answer.headers['x-cutover-provider'] };
 }
 
-/** Pushes over HTTP as the worker does: read, then compare and set. */
-async function push(
-  overrides: Partial<RoutingRecord>,
-  inFlight: PushRequest['inFlight'] = 'drain',
-): Promise<PushAccepted> {
-  const status = await admin.status(entry, ROUTE);
-  if (status.kind !== 'ok') throw new Error(JSON.stringify(status));
-  const { incarnation, asOfMs, highestEpoch, record: held } = status.value;
-  const answer = await admin.push(entry, ROUTE, {
-    expected: { incarnation, epoch: held?.epoch ?? highestEpoch },
-    asOfMs,
-    record: record({ epoch: highestEpoch + 1, ...overrides }),
-    inFlight,
-  });
-  if (answer.kind !== 'ok') throw new Error(JSON.stringify(answer));
-  return answer.value;
-}
+const push = (overrides: Partial<RoutingRecord>, inFlight?: PushRequest['inFlight']) =>
+  pushAsWorker(admin, entry, overrides, inFlight);
 
 async function drained(): Promise<void> {
   for (;;) {

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
 import { GatewayAdmin } from '../../../src/adapters/gateway-admin';
-import { record } from '../../support/gateways/gateway-fixture';
 import { type GatewayProgram, startGatewayProgram } from '../../support/gateways/gateway-program';
-import { ADMIN_TOKEN, MAPPED_MODEL, MODEL, ROUTE } from '../../support/gateways/running-gateway';
+import { ADMIN_TOKEN, MAPPED_MODEL, MODEL } from '../../support/gateways/running-gateway';
+import { pushAsWorker } from '../../support/gateways/worker-push';
 import { COMPLETION, complete, DrainingProvider } from '../../support/providers/draining-provider';
 
 const admin = new GatewayAdmin({ token: ADMIN_TOKEN, discover: async () => [] });
@@ -84,16 +84,7 @@ afterAll(async () => {
 /** The next epoch with this share, confirmed. */
 async function route(share: number): Promise<void> {
   const entry = { name: 'gateway', admin: `http://127.0.0.1:${gateway.adminPort}` };
-  const status = await admin.status(entry, ROUTE);
-  if (status.kind !== 'ok') throw new Error(JSON.stringify(status));
-  const { incarnation, asOfMs, highestEpoch, record: held } = status.value;
-  const pushed = await admin.push(entry, ROUTE, {
-    expected: { incarnation, epoch: held?.epoch ?? highestEpoch },
-    asOfMs,
-    record: record({ epoch: highestEpoch + 1, share, leaseMs: 600_000 }),
-    inFlight: 'drain',
-  });
-  if (pushed.kind !== 'ok') throw new Error(JSON.stringify(pushed));
+  await pushAsWorker(admin, entry, { share, leaseMs: 600_000 });
 }
 
 /** Asks for the gateway's health all the time. */

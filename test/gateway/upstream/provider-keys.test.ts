@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { WebSocket, WebSocketServer } from 'ws';
 import { ProviderKeys } from '../../../src/gateway/upstream/provider-keys';
 import { gatewayTrial } from '../../support/gateways/gateway-trial';
-import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
+import { MODEL, type TestGateway } from '../../support/gateways/running-gateway';
 import { type FaultProvider, plain, well } from '../../support/providers/fault-provider';
 
 const OLD = 'sk-old-provider-key';
@@ -67,6 +67,16 @@ const chat = (more: object = {}) =>
 function expectNoKey(text: string, leaks: readonly string[] = [OLD, TEAM, encodeURIComponent(TEAM)]): void {
   expect(leaks.filter((leak) => text.includes(leak))).toEqual([]);
   expect(text).toContain('*'.repeat(8));
+}
+
+/** A gateway whose legacy is this server, for WebSockets. */
+function startRealtime(server: { address(): unknown }): Promise<TestGateway> {
+  const { port } = server.address() as AddressInfo;
+  return trial.start({
+    legacyUrl: `http://127.0.0.1:${port}/v1`,
+    legacy: { auth: { bearer: 'env:OLD' } },
+    secrets: SECRETS,
+  });
 }
 
 describe("a provider's key does not reach callers", () => {
@@ -173,13 +183,7 @@ describe("a provider's key does not reach callers", () => {
     });
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const realtime = await startTestGateway({
-      legacyUrl: `http://127.0.0.1:${port}/v1`,
-      candidateUrl: candidate.url,
-      legacy: { auth: { bearer: 'env:OLD' } },
-      secrets: SECRETS,
-    });
+    const realtime = await startRealtime(server);
     const open = () => new WebSocket(`${realtime.dataUrl.replace('http', 'ws')}/v1/realtime`);
     const declined = open().on('error', () => {});
     const [, refusal] = await once(declined, 'unexpected-response');
@@ -196,7 +200,6 @@ describe("a provider's key does not reach callers", () => {
       expect(rawHeaders.join()).not.toMatch(/set-cookie|x-cutover/);
     }
     joined.terminate();
-    await realtime.stop();
     server.closeAllConnections();
     server.close();
   });
@@ -223,13 +226,7 @@ describe('in an open WebSocket', () => {
       });
     });
     await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    const realtime = await startTestGateway({
-      legacyUrl: `http://127.0.0.1:${port}/v1`,
-      candidateUrl: candidate.url,
-      legacy: { auth: { bearer: 'env:OLD' } },
-      secrets: SECRETS,
-    });
+    const realtime = await startRealtime(server);
     const socket = new WebSocket(`${realtime.dataUrl.replace('http', 'ws')}/v1/realtime`);
     const messages: string[] = [];
     const all = new Promise<void>((resolve) => {
@@ -245,7 +242,6 @@ describe('in an open WebSocket', () => {
     expect(messages).toEqual(FRAMES.map((frame) => frame.replace(OLD, '*'.repeat(OLD.length))));
     socket.close();
     await once(socket, 'close');
-    await realtime.stop();
     server.close();
   });
 });

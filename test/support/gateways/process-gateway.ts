@@ -13,8 +13,8 @@ import type {
 import { freePorts } from '../../../src/temporal-server/free-port';
 import { built } from '../cli';
 import { type NodeProcess, startNode } from '../node-process';
-import { record } from './gateway-fixture';
 import { ADMIN_TOKEN, MODEL, ROUTE } from './running-gateway';
+import { pushAsWorker } from './worker-push';
 
 export interface ProcessGatewayOptions {
   /** An empty directory for the configuration, the state and the log. */
@@ -90,20 +90,11 @@ export class ProcessGateway {
   }
 
   /** Pushes the next epoch as the worker does: read, then compare and set. */
-  async push(
+  push(
     overrides: Partial<RoutingRecord>,
     inFlight: PushRequest['inFlight'] = 'drain',
   ): Promise<PushAccepted> {
-    const status = await this.status();
-    const { incarnation, asOfMs, highestEpoch, record: held } = status;
-    const answer = await this.#admin.push(this.entry, ROUTE, {
-      expected: { incarnation, epoch: held?.epoch ?? highestEpoch },
-      asOfMs,
-      record: record({ epoch: highestEpoch + 1, leaseMs: 600_000, ...overrides }),
-      inFlight,
-    });
-    if (answer.kind !== 'ok') throw new Error(JSON.stringify(answer));
-    return answer.value;
+    return pushAsWorker(this.#admin, this.entry, { leaseMs: 600_000, ...overrides }, inFlight);
   }
 
   async kill(): Promise<GatewayStatus> {

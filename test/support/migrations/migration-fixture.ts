@@ -3,13 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
-import {
-  DefaultLogger,
-  makeTelemetryFilterString,
-  NativeConnection,
-  Runtime,
-  Worker,
-} from '@temporalio/worker';
+import { NativeConnection, Worker } from '@temporalio/worker';
 import { defaultPlan, type MigrationClient } from '../../../src/client';
 import { TASK_QUEUE, WATCH_TASK_QUEUE } from '../../../src/contract';
 import { configurationSchema } from '../../../src/core/configuration/configuration-schema';
@@ -19,12 +13,9 @@ import { uncachedWorkflows } from '../../../src/temporal-runtime';
 import { type RunningTemporal, startTemporalServer } from '../../../src/temporal-server/dev-server';
 import { built } from '../cli';
 import { type FakeWorld, fakeActivities } from './fake-activities';
+import { installQuietRuntime } from './quiet-runtime';
 
-// Every start and stop of a worker is otherwise told at length.
-Runtime.install({
-  logger: new DefaultLogger('ERROR'),
-  telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR' }) } },
-});
+installQuietRuntime();
 
 /** A Temporal server of a test's own, without our search attributes: a start must register them. */
 export function startTestTemporal(
