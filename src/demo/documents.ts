@@ -4,6 +4,29 @@ import { parseDocument } from '../core/configuration/schema-parts';
 import type { Plan } from '../core/plan/plan';
 import { planSchema } from '../core/plan/plan-schema';
 
+// What the plans of the demo have in common.
+const RHYTHM = `holdback: 20%
+lease: 6s
+renewal: 1s
+watchHeartbeat: 5s
+probes: { interval: 500ms, timeout: 5s }
+`;
+const ASSESS = `  - name: assess
+    minimumSample: 5
+    window: 1s
+    deadline: { hold: 60s }
+`;
+const NO_BURN_IN = 'burnIn: { time: 0s, requests: 0 }';
+const UNKEYED = `minimumKeys: 0
+    ${NO_BURN_IN}
+    deadline: { hold: 60s, rollback: 2m }`;
+const WIDE_RATES = `errors: { rollbackRatio: 3, promotionExcess: 0.15 }
+      answers: { rollbackRatio: 3, promotionExcess: 0.15, minimum: 20 }`;
+const NARROW_RATES = `errors: { rollbackRatio: 3, promotionExcess: 0.05 }
+      answers: { rollbackRatio: 3, promotionExcess: 0.05, minimum: 20 }`;
+const PROBED = `floor: { success: 0.9 }
+      probes: { rollbackStreak: 5, promotionStreak: 4 }`;
+
 /**
  * The demo's own plan: seconds in place of days, and margins wide enough to be decided within them. Without errors
  * 27 candidate requests show that they are within 15 points, 85 within 5. Medians are judged in place of p95: a busy
@@ -11,52 +34,35 @@ import { planSchema } from '../core/plan/plan-schema';
  * stays at legacy through complete: of a twentieth too few would come within its seconds.
  */
 const DEMO_PLAN_YAML = `route: chat
-holdback: 20%
-lease: 6s
-renewal: 1s
-watchHeartbeat: 5s
-probes: { interval: 500ms, timeout: 5s }
-stages:
-  - name: assess
-    minimumSample: 5
-    window: 1s
-    deadline: { hold: 60s }
-  - name: canary
+${RHYTHM}stages:
+${ASSESS}  - name: canary
     soak: 9s
     window: 2s
     minimumSample: 80
-    minimumKeys: 0
-    burnIn: { time: 0s, requests: 0 }
-    deadline: { hold: 60s, rollback: 2m }
+    ${UNKEYED}
     gates: &wide
-      errors: { rollbackRatio: 3, promotionExcess: 0.15 }
-      answers: { rollbackRatio: 3, promotionExcess: 0.15, minimum: 20 }
+      ${WIDE_RATES}
       latency: { quantile: 0.5, rollbackIncrease: 2, promotionIncrease: null }
       interToken: { rollbackIncrease: 3 }
-      floor: { success: 0.9 }
-      probes: { rollbackStreak: 5, promotionStreak: 4 }
+      ${PROBED}
   - name: rolling
     soak: 20s
     window: 2s
     minimumSample: 400
-    minimumKeys: 0
-    burnIn: { time: 0s, requests: 0 }
-    deadline: { hold: 60s, rollback: 2m }
+    ${UNKEYED}
     gates:
       <<: *wide
-      errors: { rollbackRatio: 3, promotionExcess: 0.05 }
-      answers: { rollbackRatio: 3, promotionExcess: 0.05, minimum: 20 }
+      ${NARROW_RATES}
       latency: { quantile: 0.5, rollbackIncrease: 3, promotionIncrease: 2 }
   - name: complete
     soak: 6s
     window: 2s
     minimumSample: 300
-    burnIn: { time: 0s, requests: 0 }
+    ${NO_BURN_IN}
     deadline: { hold: 60s }
     gates:
       <<: *wide
-      errors: { rollbackRatio: 3, promotionExcess: 0.05 }
-      answers: { rollbackRatio: 3, promotionExcess: 0.05, minimum: 20 }
+      ${NARROW_RATES}
       latency: { quantile: 0.5, rollbackIncrease: 20, promotionIncrease: 10 }
 `;
 
@@ -82,37 +88,24 @@ function swapPlanYaml(reference: string): string {
 function tunedPlanYaml(digest: string): string {
   return `route: chat
 identity: { declared: '${digest}' }
-holdback: 20%
-lease: 6s
-renewal: 1s
-watchHeartbeat: 5s
-probes: { interval: 500ms, timeout: 5s }
-handover: { probe: false } # a context of 256 tokens is too short for it
+${RHYTHM}handover: { probe: false } # a context of 256 tokens is too short for it
 stages:
-  - name: assess
-    minimumSample: 5
-    window: 1s
-    deadline: { hold: 60s }
-  - name: canary
+${ASSESS}  - name: canary
     share: 25%
     soak: 6s
     window: 2s
     minimumSample: 40
-    minimumKeys: 0
-    burnIn: { time: 0s, requests: 0 }
-    deadline: { hold: 60s, rollback: 2m }
+    ${UNKEYED}
     gates: &wide
-      errors: { rollbackRatio: 3, promotionExcess: 0.15 }
-      answers: { rollbackRatio: 3, promotionExcess: 0.15, minimum: 20 }
+      ${WIDE_RATES}
       latency: { quantile: 0.5, rollbackIncrease: 20, promotionIncrease: null }
       interToken: { rollbackIncrease: 20 }
-      floor: { success: 0.9 }
-      probes: { rollbackStreak: 5, promotionStreak: 4 }
+      ${PROBED}
   - name: complete
     soak: 6s
     window: 2s
     minimumSample: 100
-    burnIn: { time: 0s, requests: 0 }
+    ${NO_BURN_IN}
     deadline: { hold: 60s }
     gates: *wide
 `;

@@ -34,6 +34,13 @@ export async function withCacheLock<Result>(
   }
 }
 
+/** What making an executable needs to know. */
+export interface MakingOptions {
+  readonly env: Environment;
+  readonly report: (line: string) => void;
+  readonly signal: AbortSignal;
+}
+
 /** A new executable on its way into the cache, or why there is none. */
 export type MadeExecutable =
   | { readonly ok: true; readonly path: string }

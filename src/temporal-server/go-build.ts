@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { executableName, findOnPath } from './executable';
-import type { MadeExecutable } from './executable-cache';
+import type { MadeExecutable, MakingOptions } from './executable-cache';
 import { type Environment, runProgram } from './program';
 
 /** The newest release that builds as a Go module: later ones replace a dependency by a local folder. */
@@ -29,14 +29,7 @@ export async function findGo(
 }
 
 /** Builds the pinned Temporal command with Go: 3 to 5 minutes on two cores the first time. */
-export async function buildByGo(
-  folder: string,
-  options: {
-    readonly env: Environment;
-    readonly report: (line: string) => void;
-    readonly signal: AbortSignal;
-  },
-): Promise<MadeExecutable> {
+export async function buildByGo(folder: string, options: MakingOptions): Promise<MadeExecutable> {
   const go = await findGo(options.env, options.signal);
   if (!go.ok) return go;
   options.report(

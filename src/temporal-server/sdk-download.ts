@@ -1,8 +1,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { version as sdkVersion } from '@temporalio/testing/package.json';
-import type { MadeExecutable } from './executable-cache';
-import { type Environment, runProgram } from './program';
+import type { MadeExecutable, MakingOptions } from './executable-cache';
+import { runProgram } from './program';
 
 /** The cache's name for what this SDK downloads: the release that its makers chose for it. */
 export const DOWNLOAD_ORIGIN = `sdk-${sdkVersion}`;
@@ -27,14 +27,7 @@ require(testing)
 `;
 
 /** Downloads the Temporal command by the SDK's own means; gives up when nothing has arrived for 20 s. */
-export async function downloadBySdk(
-  folder: string,
-  options: {
-    readonly env: Environment;
-    readonly report: (line: string) => void;
-    readonly signal: AbortSignal;
-  },
-): Promise<MadeExecutable> {
+export async function downloadBySdk(folder: string, options: MakingOptions): Promise<MadeExecutable> {
   const stalled = new AbortController();
   const watching = watchGrowth(folder, options.report, stalled);
   const result = await runProgram({

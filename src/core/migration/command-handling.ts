@@ -17,7 +17,7 @@ import {
   type SeenCommand,
   stageAt,
 } from './migration-state';
-import { close, covers, intend, pauseBecause, record, rollBack } from './routing-change';
+import { close, covers, type EntryNote, intend, pauseBecause, record, rollBack } from './routing-change';
 import { advanceIfDue, promote, takeBack } from './stage-exit';
 import { newestWithin } from './state-bounds';
 
@@ -230,16 +230,7 @@ function isDrifted(state: MigrationState): boolean {
 }
 
 /** Goes on; with `reapply` under a new epoch, so that whatever is out there is ours again (law 9). */
-function resume(
-  state: MigrationState,
-  reapply: boolean,
-  note: {
-    readonly by: string;
-    readonly reason: string;
-    readonly commandId: string | null;
-    readonly atMs: number;
-  },
-): MigrationState {
+function resume(state: MigrationState, reapply: boolean, note: EntryNote): MigrationState {
   const resumed: MigrationState = {
     ...record(state, { what: 'resumed', ...note }),
     paused: null,

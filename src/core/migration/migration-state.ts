@@ -220,18 +220,10 @@ export interface SeenCommand {
   readonly checkpoint: number | null;
 }
 
-/** Everything a migration knows: plain JSON, carried across runs. */
-export interface MigrationState {
-  /** The schema in which it was carried from run to run, see `CARRIED_VERSION`. Absent in older records: 1. */
-  readonly version?: number;
-  /** Which decisions it follows, see `REVISION`. Absent in older records: 1. */
-  readonly revision?: number;
+/** What starts a migration. */
+export interface MigrationStart {
   readonly migrationId: string;
-  readonly startedAtMs: number;
-  /** As it was started, or amended since. */
   readonly plan: Plan;
-  /** How often the plan was amended. Absent: never. */
-  readonly amendments?: number;
   readonly by: string;
   readonly reason: string;
   readonly stickyKey: StickyKey;
@@ -240,6 +232,19 @@ export interface MigrationState {
   readonly salt: string;
   /** Whether a route that is settled on the candidate may be moved back to legacy by the start. Absent: it may not. */
   readonly moveBack?: true;
+}
+
+/** Everything a migration knows: plain JSON, carried across runs. */
+export interface MigrationState extends MigrationStart {
+  /** The schema in which it was carried from run to run, see `CARRIED_VERSION`. Absent in older records: 1. */
+  readonly version?: number;
+  /** Which decisions it follows, see `REVISION`. Absent in older records: 1. */
+  readonly revision?: number;
+  readonly startedAtMs: number;
+  /** As it was started, or amended since. */
+  readonly plan: Plan;
+  /** How often the plan was amended. Absent: never. */
+  readonly amendments?: number;
   readonly phase: Phase;
   readonly outcome: Outcome | null;
   readonly stageIndex: number;
@@ -293,20 +298,6 @@ export interface MigrationState {
   readonly effects?: readonly EffectRun[];
   /** Set while a decision should be tried again later: what went wrong. */
   readonly retry: { readonly atMs: number; readonly reason: string } | null;
-}
-
-/** What starts a migration. */
-export interface MigrationStart {
-  readonly migrationId: string;
-  readonly plan: Plan;
-  readonly by: string;
-  readonly reason: string;
-  readonly stickyKey: StickyKey;
-  readonly newConversationsOnly: boolean;
-  readonly shadow: number;
-  readonly salt: string;
-  /** Whether a route that is settled on the candidate may be moved back to legacy by the start. Absent: it may not. */
-  readonly moveBack?: true;
 }
 
 /**

@@ -201,16 +201,18 @@ export function pauseBecause(state: MigrationState, paused: Pause): MigrationSta
   return { ...state, promotion: null, paused };
 }
 
+/** Who asked for what an entry records, why, and by which command. */
+export interface EntryNote {
+  readonly by: string;
+  readonly reason: string;
+  readonly commandId: string | null;
+  readonly atMs: number;
+}
+
 /** Appends an entry that changes no routing. */
 export function record(
   state: MigrationState,
-  entry: {
-    readonly what: RecordedWhat;
-    readonly reason: string;
-    readonly atMs: number;
-    readonly by?: string;
-    readonly commandId?: string | null;
-  },
+  entry: Pick<EntryNote, 'reason' | 'atMs'> & Partial<EntryNote> & { readonly what: RecordedWhat },
 ): MigrationState {
   return {
     ...state,

@@ -1,26 +1,10 @@
 import type { Dialect } from '../../core/configuration/dialect';
+import { OPENAI_STATEFUL_ROOTS } from './traffic-class';
 
 /** What OpenAI's API alone has below /v1; models and files belong to both. */
 const OPENAI_ROOTS = new Set([
-  'chat',
-  'completions',
-  'responses',
-  'moderations',
-  'audio',
-  'images',
-  'embeddings',
-  'uploads',
-  'batches',
-  'fine_tuning',
-  'fine-tunes',
-  'vector_stores',
-  'assistants',
-  'threads',
-  'conversations',
-  'containers',
-  'evals',
-  'videos',
-  'realtime',
+  ...['chat', 'completions', 'responses', 'moderations', 'audio', 'images', 'embeddings'],
+  ...OPENAI_STATEFUL_ROOTS,
 ]);
 
 /** Whose API a path below /v1 belongs to; null where it is of both, or of neither. */

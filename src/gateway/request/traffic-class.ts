@@ -42,24 +42,14 @@ const POSTED: Readonly<Record<string, RequestClass>> = {
   '/embeddings': { class: 'whole', endpoint: 'opaque' },
 };
 
-const STATEFUL_ROOTS = new Set([
-  'files',
-  'uploads',
-  'batches',
-  'fine_tuning',
-  'fine-tunes',
-  'vector_stores',
-  'assistants',
-  'threads',
-  'conversations',
-  'responses',
-  // Batches of messages: those that are split stand above.
-  'messages',
-  'containers',
-  'evals',
-  'videos',
-  'realtime',
-]);
+/** What OpenAI's API alone keeps below /v1, by the first part of its paths, besides responses. */
+export const OPENAI_STATEFUL_ROOTS = [
+  ...['uploads', 'batches', 'fine_tuning', 'fine-tunes', 'vector_stores', 'assistants', 'threads'],
+  ...['conversations', 'containers', 'evals', 'videos', 'realtime'],
+];
+
+// Batches of messages and stored responses: those that are split stand above.
+const STATEFUL_ROOTS = new Set(['files', 'responses', 'messages', ...OPENAI_STATEFUL_ROOTS]);
 
 /** The class of a request by its method and its path below /v1 (without query). */
 export function classify(method: string, path: string): RequestClass {

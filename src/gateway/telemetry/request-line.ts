@@ -1,34 +1,19 @@
 import type { BreachClass } from '../../core/evidence/evidence';
 import { visibleJson } from '../../core/text/visible-text';
-import type { TokenUsage } from '../answers/token-usage';
 import type { RequestFacts } from '../request/request-facts';
 import type { RequestHead } from '../request/request-head';
 import type { Services } from '../serving/services';
+import type { FinishedCall } from './finished-call';
 import type { AttemptNote } from './request-log';
 
 /** What a call tells its log line. */
-interface LoggedCall {
-  readonly request: { readonly method?: string | undefined };
-  readonly response: { readonly statusCode: number };
-  readonly route: { readonly name: string };
-  readonly caller: { readonly team: string };
+interface LoggedCall extends FinishedCall {
   readonly head: RequestHead;
   readonly facts: RequestFacts | null;
-  readonly path: string;
-  readonly traffic: { readonly class: string };
-  readonly startedMs: number;
-  readonly endedMs: number | null;
-  readonly record: {
-    readonly epoch: number;
-    readonly arm: string | null;
-    readonly servedBy: { readonly name: string } | null;
+  readonly record: FinishedCall['record'] & {
     readonly servedModel: string | null;
     readonly answering: { readonly gist: { readonly model: string | null } | null } | null;
-    readonly failover: string | null;
-    readonly outcome: string;
     readonly breach: BreachClass | null;
-    readonly firstTokenMs: number | null;
-    readonly usage: TokenUsage | null;
     readonly notes: readonly AttemptNote[];
   };
 }

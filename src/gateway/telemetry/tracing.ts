@@ -1,7 +1,7 @@
-import type { TokenUsage } from '../answers/token-usage';
 import type { RequestFacts } from '../request/request-facts';
 import type { Attempt } from '../upstream/attempt';
 import type { Provider } from '../upstream/provider';
+import type { FinishedCall } from './finished-call';
 import { type AttributeValue, jsonEncoding, protobufEncoding, type Span } from './otlp-encoding';
 import { type SpanCounts, SpanExport } from './span-export';
 import { isSampled, randomHex, takeTraceContext, traceparent } from './trace-context';
@@ -54,27 +54,10 @@ export function startTracing(options: {
 }
 
 /** What a call says of itself. */
-interface TracedCall {
-  readonly request: { readonly method?: string | undefined };
-  readonly response: { readonly statusCode: number };
-  readonly route: { readonly name: string };
-  readonly caller: { readonly team: string };
+interface TracedCall extends FinishedCall {
   readonly facts: Pick<RequestFacts, 'model'> | null;
-  readonly path: string;
-  readonly traffic: { readonly class: string };
   readonly operation: string;
-  readonly startedMs: number;
-  readonly endedMs: number | null;
-  readonly record: {
-    readonly epoch: number;
-    readonly arm: string | null;
-    readonly servedBy: { readonly name: string } | null;
-    readonly answering: Attempt | null;
-    readonly failover: string | null;
-    readonly outcome: string;
-    readonly firstTokenMs: number | null;
-    readonly usage: TokenUsage | null;
-  };
+  readonly record: FinishedCall['record'] & { readonly answering: Attempt | null };
   modelAskedOf(provider: Provider): string | null;
 }
 

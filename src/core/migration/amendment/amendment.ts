@@ -3,7 +3,7 @@ import type { Plan, StagePlan } from '../../plan/plan';
 import { changeText, type PlanChange, planChanges } from '../../plan/plan-change';
 import { digestOf } from '../../record/digest';
 import { hasSpentCopies, type MigrationState, stageAt } from '../migration-state';
-import { record } from '../routing-change';
+import { type EntryNote, record } from '../routing-change';
 import { takeBack } from '../stage-exit';
 import { amendedPlanProblem } from './amended-plan';
 import { type Amendment, amendmentRefusal } from './amendment-refusal';
@@ -36,16 +36,7 @@ export function previewAmendment(state: MigrationState, plan: unknown): Amendmen
  * plan is judged again: the next window runs by the new one, and nothing is raised before it has ended. Entries and
  * their alpha are counted on, evidence stays.
  */
-export function amend(
-  state: MigrationState,
-  { plan }: Amendment,
-  note: {
-    readonly by: string;
-    readonly reason: string;
-    readonly commandId: string | null;
-    readonly atMs: number;
-  },
-): MigrationState {
+export function amend(state: MigrationState, { plan }: Amendment, note: EntryNote): MigrationState {
   const changes = planChanges(state.plan, plan);
   const reason = `${note.reason}: ${changes.map(changeText).join('; ')}`;
   const recorded = record(state, { what: 'amended', ...note, reason });
