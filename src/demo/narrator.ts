@@ -1,3 +1,4 @@
+import { verdictLine } from '../core/gates/verdict-text';
 import type { MigrationStatus } from '../core/migration/status';
 import { formatShare } from '../core/plan/plan';
 import type { LoadCounts } from './load';
@@ -18,6 +19,6 @@ export function liveLine(elapsedMs: number, status: MigrationStatus, counts: Loa
     `${counts.requests} requests (${counts.legacy} legacy, ${counts.candidate} candidate)`,
     `errors ${rate(failed('legacy'))} / ${rate(failed('candidate'))}, ${counts.failures} reached a caller`,
     `p95 ${ms(counts.p95Ms.legacy)} / ${ms(counts.p95Ms.candidate)} ms`,
-    verdict === null ? 'no verdict yet' : `${verdict.outcome}: ${verdict.sentence}`,
+    verdict === null ? 'no verdict yet' : verdictLine(verdict, status.phase === 'handover'),
   ].join(' | ');
 }

@@ -4,7 +4,7 @@ import { planOfText } from '../client/plan-file';
 import type { RunningConsole } from '../console/server/console-server';
 import { openConsole } from '../console/server/open-console';
 import { type FailedLogin, failedLoginText } from '../core/access/failed-logins';
-import type { GateVerdict } from '../core/gates/verdict';
+import { ANSWERS, type GateVerdict } from '../core/gates/verdict';
 import type { Checkpoint } from '../core/migration/checkpoint';
 import type { MigrationStatus } from '../core/migration/status';
 import { formatShare } from '../core/plan/plan';
@@ -33,9 +33,13 @@ export interface DemoResult {
 
 interface StageResult {
   readonly stage: string;
+  readonly entered: boolean;
+  /** 0 where it was not entered. */
   readonly share: number;
   readonly observedShare: number | null;
   readonly candidateRequests: number;
+  /** Answers of the candidate with status 200 that break their contract. */
+  readonly brokenAnswers: number;
 }
 
 export interface DemoOptions {
@@ -209,9 +213,11 @@ async function migrate(
     const entered = checkpoints.some((entry) => entry.kind === 'took effect' && entry.stage === name);
     return {
       stage: name,
+      entered,
       share: entered ? share : 0,
       observedShare: last?.observedShare ?? null,
       candidateRequests: last?.requests.candidate ?? 0,
+      brokenAnswers: brokenAnswers(last),
     };
   });
   const counts: LoadCounts = load.counts();
@@ -227,6 +233,11 @@ async function migrate(
     harm: harmOf(checkpoints)?.reason ?? null,
     paused: pausedBecause(checkpoints),
   };
+}
+
+function brokenAnswers(verdict: GateVerdict | undefined): number {
+  const { breaches = [] } = verdict?.metrics.find(({ metric }) => metric === ANSWERS) ?? {};
+  return breaches.reduce((sum, { candidate }) => sum + candidate, 0);
 }
 
 function pausedBecause(checkpoints: readonly Checkpoint[]): string | null {
@@ -254,11 +265,11 @@ function summarise(stack: DemoStack, result: DemoResult, say: (line: string) => 
   say(`outcome: ${result.outcome}`);
   if (result.harm !== null) say(`  because: ${result.harm}`);
   if (result.paused !== null) say(`  paused because: ${result.paused}`);
-  for (const { stage, share, observedShare, candidateRequests } of result.stages) {
+  for (const { stage, entered, share, observedShare, candidateRequests, brokenAnswers } of result.stages) {
     const observed = observedShare === null ? '' : `, ${formatShare(observedShare)} observed`;
-    say(
-      `  ${stage.padEnd(10)} ${formatShare(share)} asked${observed}, ${candidateRequests} candidate requests judged`,
-    );
+    const broken = brokenAnswers === 0 ? '' : `, ${brokenAnswers} answers broke their contract`;
+    const came = `${formatShare(share)} asked${observed}, ${candidateRequests} candidate requests judged${broken}`;
+    say(`  ${stage.padEnd(10)} ${entered ? came : 'not entered'}`);
   }
   say(
     `${result.clientRequests} requests, ${result.clientFailures} failures reached a caller, ${result.candidateFailures} failures of the candidate`,

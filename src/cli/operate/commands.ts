@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import type { SentCommand } from '../../client';
+import { verdictLine } from '../../core/gates/verdict-text';
 import type { CommandName } from '../../core/migration/command';
 import type { MigrationStatus } from '../../core/migration/status';
 import { formatShare } from '../../core/plan/plan';
@@ -152,7 +153,7 @@ async function confirmed(
 function overrideText({ stage, stages, share, verdict }: MigrationStatus): string {
   const next = stages[stages.findIndex(({ name }) => name === stage) + 1];
   const to = next === undefined ? 'its end' : `${next.name} at ${formatShare(next.share)}`;
-  const why = verdict === null ? 'there is no verdict yet' : `${verdict.outcome}: ${verdict.sentence}`;
+  const why = verdict === null ? 'there is no verdict yet' : verdictLine(verdict, false);
   return `leaves ${stage} at ${formatShare(share)} for ${to} without a pass (${why})`;
 }
 

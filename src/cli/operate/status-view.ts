@@ -1,6 +1,6 @@
 import { probeSummary } from '../../core/assessment/probe-streak';
 import { usageLines } from '../../core/assessment/usage-digest';
-import { verdictTexts } from '../../core/gates/verdict-text';
+import { verdictLine } from '../../core/gates/verdict-text';
 import { headlineOf, utcMinuteText } from '../../core/migration/ending';
 import { withReasons } from '../../core/migration/gateway-roster';
 import { openApproval } from '../../core/migration/migration-state';
@@ -121,7 +121,7 @@ export function statusLine(status: MigrationStatus): string {
     verdict === null || ending !== null
       ? null
       : `requests ${verdict.requests.legacy}/${verdict.requests.candidate}`,
-    verdict === null || ending !== null ? null : saidText(verdict, status),
+    verdict === null || ending !== null ? null : verdictLine(verdict, status.phase === 'handover'),
     pending === null ? null : pendingText(pending),
     drift === null ? null : `DRIFT at ${drift.gateway}: ${drift.kind}`,
     paused === null ? null : `PAUSED by ${paused.by}`,
@@ -170,12 +170,7 @@ function verdictText(status: MigrationStatus): string {
   const { verdict } = status;
   if (verdict === null) return 'none in this stage yet';
   const { requests } = verdict;
-  return `${saidText(verdict, status)} (requests: legacy ${requests.legacy}, candidate ${requests.candidate})`;
-}
-
-function saidText(verdict: NonNullable<MigrationStatus['verdict']>, { phase }: MigrationStatus): string {
-  const { word, sentence } = verdictTexts(verdict, phase === 'handover');
-  return `${word}: ${sentence}`;
+  return `${verdictLine(verdict, status.phase === 'handover')} (requests: legacy ${requests.legacy}, candidate ${requests.candidate})`;
 }
 
 function probesText({ probes }: MigrationStatus): string {

@@ -22,7 +22,6 @@ export function printAudit(audit: IdentityAudit): void {
   printLine();
   printLine(`reference ${shortDigest(reference.digest)}, enrolled ${reference.enrolledAt}`);
   if (reference.declared !== null) printLine(`declared weights ${reference.declared}`);
-  for (const difference of differences) printLine(`differs: ${difference}`);
-  printLine(`not seen: ${audit.unseenText}`);
-  printLine(`${audit.outcome}: ${audit.sentence}`);
+  const answers = differences.length > 0 ? differences : [audit.sentence];
+  for (const answer of answers) printLine(`${audit.outcome}: ${answer}`);
 }

@@ -10,7 +10,7 @@ import type { Plan } from '../../core/plan/plan';
 import { planCohortProblems } from '../../core/plan/plan-cohorts';
 import { estimatePlan, isDecidable, type StageEstimate } from '../../core/plan/plan-estimate';
 import { planPriceProblems } from '../../core/plan/plan-prices';
-import { decidingPlan, leastTraffic } from '../../core/plan/plan-suggestion';
+import { decidingPlan, leastTraffic, type PlanSuggestion } from '../../core/plan/plan-suggestion';
 import type { Traffic } from '../../core/plan/traffic';
 import { formatDuration, HOUR_MS } from '../../core/text/duration';
 import { CliError, EXIT } from '../options/cli-error';
@@ -94,7 +94,7 @@ async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
     }
   }
   if (decides || traffic === null || estimates === null) return;
-  throw new CliError(refusal(plan, traffic, estimates), EXIT.negative);
+  throw new CliError(refusal(plan, traffic, { estimates, suggestion }), EXIT.negative);
 }
 
 function checkAgainst(
@@ -162,7 +162,12 @@ function onlyRehearsalsFail(estimates: readonly StageEstimate[]): boolean {
   return estimates.every(({ decides, passed }) => decides || passed !== undefined);
 }
 
-function refusal(plan: Plan, traffic: Traffic, estimates: readonly StageEstimate[]): string {
+interface Estimated {
+  readonly estimates: readonly StageEstimate[];
+  readonly suggestion: PlanSuggestion | null;
+}
+
+function refusal(plan: Plan, traffic: Traffic, { estimates, suggestion }: Estimated): string {
   const late = estimates.filter(({ decides }) => !decides).map(({ stage }) => stage);
   if (onlyRehearsalsFail(estimates)) {
     const passes = estimates.flatMap(({ stage, passed, decides }) =>
@@ -171,9 +176,11 @@ function refusal(plan: Plan, traffic: Traffic, estimates: readonly StageEstimate
     return `${late.join(', ')} ${late.length === 1 ? 'is' : 'are'} not likely to decide before being held: of rehearsals with an equal candidate on this traffic (${trafficKindText(traffic)}) ${passes.join(', ')} passed, expected nine of ten`;
   }
   const least = leastTraffic(plan, even(traffic));
+  const isEarly = suggestion?.changes.every(({ path }) => path.includes('.deadline.')) === true;
+  const why = isEarly ? 'deadlines come too early' : 'errors or latencies are beyond its own margins';
   const enough =
     least === null
-      ? 'no amount of traffic is enough: its errors or latencies are beyond its own margins'
+      ? `no amount of traffic is enough: its ${why}`
       : `it would take about ${least.toLocaleString('en-US')} requests per day`;
   return `${late.join(', ')} ${late.length === 1 ? 'is' : 'are'} not likely to decide before being held: ${enough}`;
 }

@@ -39,7 +39,7 @@ export function judgeServedModel({ standing, alpha }: JudgedServedModel): Metric
   const evidence = evidenceText(Math.log(differs(standing, alpha) ? peak : now), alpha);
   const sentence = differs(standing, alpha)
     ? `identity: ${answered} answers are distributed differently from those of the reference, ${evidence}`
-    : `identity: ${answered} answers as the reference has them, ${evidence}; ${unseenText(standing, alpha)}`;
+    : `identity: ${answered} answers like those of the reference, ${evidence}; ${unseenText(standing, alpha)}`;
   return metricVerdict({ ...given, outcome: 'pass', sentence });
 }
 

@@ -164,16 +164,15 @@ function missingText(
       ? 'providers report usage, and `prices` in the configuration names the model'
       : 'providers report usage';
   if (held === undefined || held.known.legacy + held.known.candidate === 0) {
-    return `no answer of which it is known yet; it is known where ${why}`;
+    return `not known for any answer yet; it is known where ${why}`;
   }
   const { known, unknown } = held;
-  if (known.candidate === 0)
-    return `it is not known for any answer of the candidate yet; it is known where ${why}`;
-  if (known.legacy === 0) return `it is not known for any answer of legacy yet; it is known where ${why}`;
+  if (known.candidate === 0) return `not known for any answer of the candidate yet; it is known where ${why}`;
+  if (known.legacy === 0) return `not known for any answer of legacy yet; it is known where ${why}`;
   const part = (arm: 'legacy' | 'candidate') => known[arm] / (known[arm] + unknown[arm]);
   const [less, more] = [part('legacy'), part('candidate')].sort((a, b) => a - b) as [number, number];
   if (less < KNOWN_ALIKE * more) {
-    return `it is known of ${percentText(part('candidate'))} of the candidate's answers and of ${percentText(part('legacy'))} of legacy's, too unequal to compare`;
+    return `known for ${percentText(part('candidate'))} of the candidate's answers and for ${percentText(part('legacy'))} of legacy's, which is too unequal to compare`;
   }
   return legacy === null || legacy === 0 ? "legacy's is 0, so nothing can be compared with it" : null;
 }

@@ -35,6 +35,16 @@ export function metricSentence({ outcome, sentence }: MetricVerdict): string {
   return REACHED.reduce((text, [count, said]) => text.replace(count, said), sentence);
 }
 
+const OPENING =
+  /^\S+(?: at \S+)? (?:is (?:not within its limits|inconclusive|not evaluated|in burn-in)|passes(?:, low power)?): (.*)$/;
+
+/** A verdict as of now in one line, which says once what it came to. */
+export function verdictLine(verdict: SaidVerdict, isHandover: boolean): string {
+  const { word, sentence } = verdictTexts(verdict, isHandover);
+  const [, rest = sentence] = OPENING.exec(sentence) ?? [];
+  return `${word}: ${rest}`;
+}
+
 /** The numbers of one metric as people read them; empty where there is none. */
 export interface MetricTexts {
   readonly n: string;

@@ -59,7 +59,7 @@ describe('pairs by the word of a judge', () => {
   it('says what was judged, what was not and why, and what it cost', () => {
     const verdict = verdictOf([pairs([40, 38, 20], { unreadable: 3, 'no money': 12 })]);
     expect(verdict.sentence).toMatch(
-      /^of 98 pairs that arbiter judged the candidate lost 40 and won 38: 2.04 points more lost than won, allowed 10 points, e-value \S+ of 200 needed; 15 not judged \(3 unreadable, 12 that the money left would not pay for\); \$0.25 of at most \$2$/,
+      /^of 98 pairs that arbiter judged the candidate lost 40 and won 38: 2.04 points more lost than won, allowed 10 points, e-value \S+ of 200 needed; 15 not judged \(3 unreadable, 12 with too little money left\); \$0.25 of at most \$2$/,
     );
     expect(verdict.judged).toEqual({ won: 38, lost: 40, tied: 20, unjudged: 15, costUsd: 0.25 });
   });

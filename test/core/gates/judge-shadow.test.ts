@@ -107,7 +107,7 @@ describe('a shadow stage', () => {
       judged(shadowStage(), keptOf([pairs({ tied: 500, latency: [0, 0, 0, 500 - slow, slow, 0, 0, 0] })]));
     expect(verdict(350).harm).toBe('pair latency');
     expect(verdict(350).sentence).toMatch(
-      /took longer than legacy in 100%, by more than 50% in 70%, at most half/,
+      /took longer than legacy in 100%, and by more than 50% in 70%, at most half/,
     );
     expect(verdict(240)).toMatchObject({ harm: null, outcome: 'pass' });
   });

@@ -87,7 +87,7 @@ describe('cost per request', () => {
   });
 
   it.each([
-    ['nobody knows it', [], 'no answer of which it is known yet'],
+    ['nobody knows it', [], 'not known for any answer yet'],
     [
       'legacy does not',
       [counts('cost', { legacy: [0, 1], candidate: [900, 100] })],
@@ -96,7 +96,7 @@ describe('cost per request', () => {
     [
       'the candidate does not',
       [counts('cost', { legacy: [900, 100], candidate: [0, 1] })],
-      'it is not known for any answer of the candidate yet; it is known where providers report usage, and `prices` in the configuration names the model',
+      'not known for any answer of the candidate yet; it is known where providers report usage, and `prices` in the configuration names the model',
     ],
     [
       'the candidate reports usage only now and then',
@@ -107,7 +107,7 @@ describe('cost per request', () => {
           unknown: { legacy: 0, candidate: 500 },
         }),
       ],
-      "it is known of 50% of the candidate's answers and of 100% of legacy's",
+      "known for 50% of the candidate's answers and for 100% of legacy's",
     ],
   ])('holds the stage, not evaluated, where %s', (_, window, sentence) => {
     const verdict = judged(stage, spent(stage, [window]));

@@ -69,7 +69,7 @@ export function judgePreference({ stage, evidence }: Judged): MetricVerdict[] {
   }
   if (unreadable + failed > UNREADABLE_MOST * (n + unreadable + failed)) {
     const part = percentText((unreadable + failed) / (n + unreadable + failed));
-    const sentence = `${said}; ${part} of what it was asked came to nothing, at most ${percentText(UNREADABLE_MOST)} may${rest}`;
+    const sentence = `${said}; ${part} of its judgements are unreadable or missing, at most ${percentText(UNREADABLE_MOST)} are allowed${rest}`;
     return [metricVerdict({ ...numbers, outcome: 'not evaluated', sentence })];
   }
   const seems = logHarm >= SEEMING ? '; apparently worse' : '';
@@ -86,16 +86,18 @@ export function judgePreference({ stage, evidence }: Judged): MetricVerdict[] {
 
 const REASON_TEXTS: Readonly<Record<UnjudgedReason, string>> = {
   unreadable: 'unreadable',
-  failed: 'without an answer of the judge',
+  failed: 'without an answer from the judge',
   'too long': 'too long',
   busy: 'without room or a turn',
-  'no money': 'that the money left would not pay for',
+  'no money': 'with too little money left',
 };
 
 function unjudgedText(unjudged: StageJudge['unjudged']): string {
   const reasons = (Object.entries(unjudged) as [UnjudgedReason, number][]).filter(([, count]) => count > 0);
   if (reasons.length === 0) return '';
   const all = reasons.reduce((sum, [, count]) => sum + count, 0);
-  const each = reasons.map(([reason, count]) => `${count} ${REASON_TEXTS[reason]}`).join(', ');
-  return `; ${all} not judged (${each})`;
+  const each = reasons.map(([reason, count]) =>
+    reasons.length === 1 ? REASON_TEXTS[reason] : `${count} ${REASON_TEXTS[reason]}`,
+  );
+  return `; ${all} not judged (${each.join(', ')})`;
 }

@@ -185,7 +185,7 @@ function judgeRatio(
   const alpha = ratioAlpha(stage, aspect);
   const part = above(all, bound) / n;
   const allowed = percentText((RATIO_BOUNDS[bound] ?? 1) - 1);
-  const against = `${described}, by more than ${allowed} in ${percentText(part)}${clusterText(deflator, 'they')}`;
+  const against = `${described}, and by more than ${allowed} in ${percentText(part)}${clusterText(deflator, 'they')}`;
   const numbers = { ...base, candidate: part, legacy: null, margin: 0.5 } as const;
   if (logHarm >= -Math.log(alpha)) {
     return metricVerdict({
