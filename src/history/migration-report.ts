@@ -15,6 +15,7 @@ import {
 } from '../report/report-document';
 import { managerSentences } from './manager-sentences';
 import { evidenceBar, intervalChart, shareChart } from './migration-charts';
+import { plannedGates } from './planned-gates';
 import type { ReportedMigration, ReportedWindow } from './reported-migration';
 
 /** What a migration's history tells, fit for a change ticket; `madeAtMs` is when. */
@@ -344,9 +345,8 @@ function planned({ plan }: ReportedMigration): ReportSection {
 }
 
 function planRow(stage: StagePlan): ReportCell[] {
-  const { name, soakMs, minimumSample, deadline, gates } = stage;
-  const { errors, latency, floor } = gates;
-  const latencyGoal = latency.promotionIncrease;
+  const { name, soakMs, minimumSample, deadline } = stage;
+  const { harm, promotion } = plannedGates(stage);
   return [
     name,
     stageShareText(stage),
@@ -354,8 +354,8 @@ function planRow(stage: StagePlan): ReportCell[] {
     count(minimumSample),
     formatDuration(deadline.holdMs),
     deadline.rollbackMs === null ? 'never' : formatDuration(deadline.rollbackMs),
-    `errors x${errors.rollbackRatio}, p95 +${formatShare(latency.rollbackIncrease)}, success under ${formatShare(floor.success)}`,
-    `errors +${formatShare(errors.promotionExcess)}${latencyGoal === null ? '' : `, p95 +${formatShare(latencyGoal)}`}`,
+    harm.join(', '),
+    promotion.join(', '),
   ];
 }
 

@@ -10,6 +10,11 @@ it.each([
   ['pass', '5 of 5 probes passed', 'pass: 5 of 5 probes passed'],
 ] as const)('a verdict of %s in one line says once what it came to', (outcome, sentence, line) => {
   const lowPower = { sentence: 'few requests' };
-  const verdict = { outcome, sentence, burnIn: line.startsWith('burn-in'), ...(line.includes('low power') ? { lowPower } : {}) };
+  const verdict = {
+    outcome,
+    sentence,
+    burnIn: line.startsWith('burn-in'),
+    ...(line.includes('low power') ? { lowPower } : {}),
+  };
   expect(verdictLine(verdict as Parameters<typeof verdictLine>[0], false)).toBe(line);
 });
