@@ -1,4 +1,4 @@
-import { cpSync, readdirSync } from 'node:fs';
+import { cpSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import { defineConfig } from 'vitepress';
 
@@ -16,6 +16,23 @@ const pages = (...names: readonly string[]) =>
     link: `/${name}`,
   }));
 
+function isFolder(path: string): boolean {
+  return statSync(join(ROOT, path.replace(/#.*$/, '')), { throwIfNoEntry: false })?.isDirectory() ?? false;
+}
+
+/** A page for each folder: a server of static files has nothing else to show for it. */
+function listFolder(root: string, path: string): void {
+  const entries = readdirSync(join(root, path), { withFileTypes: true });
+  const names = entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort();
+  const items = names.map((name) => `<li><a href="${encodeURI(name)}">${name}</a></li>`).join('\n');
+  const head = `<meta charset="utf-8"><meta name="color-scheme" content="light dark"><title>${path}</title>`;
+  writeFileSync(
+    join(root, path, 'index.html'),
+    `<!doctype html><html lang="en">${head}<h1>${path}</h1>\n<ul>\n${items}\n</ul></html>\n`,
+  );
+  for (const entry of entries) if (entry.isDirectory()) listFolder(root, join(path, entry.name));
+}
+
 /** The documents as static pages with a search that needs no server: `npm run docs:build`. */
 export default defineConfig({
   title: 'Cutover',
@@ -24,6 +41,8 @@ export default defineConfig({
   cacheDir: join(ROOT, 'node_modules', '.cache', 'vitepress'),
   ignoreDeadLinks: [/^\/source\//, /^http:\/\/127\.0\.0\.1/],
   markdown: {
+    // Those of the default are fainter than 4.5 to 1 on its ground.
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-high-contrast' },
     config: (markdown) => {
       // Braces of our templates are text, not expressions of the page.
       markdown.renderer.rules.text = (tokens, index) =>
@@ -34,7 +53,8 @@ export default defineConfig({
         const href = token?.attrGet('href') ?? '';
         const path = join(dirname(environment.relativePath), href);
         if (!/^[a-z]+:|^#/.test(href) && path.startsWith('..')) {
-          token?.attrSet('href', `/source/${relative(ROOT, normalize(join(DOCS, path)))}`);
+          const target = relative(ROOT, normalize(join(DOCS, path)));
+          token?.attrSet('href', `/source/${target}${isFolder(target) ? '/' : ''}`);
           token?.attrSet('target', '_self');
         }
         return (
@@ -71,7 +91,6 @@ export default defineConfig({
       },
       {
         text: 'Decisions',
-        collapsed: true,
         items: pages(
           ...readdirSync(join(DOCS, 'decisions')).map((file) => `decisions/${file.replace(/\.md$/, '')}`),
         ),
@@ -79,7 +98,9 @@ export default defineConfig({
     ],
   },
   buildEnd: ({ outDir }) => {
-    for (const source of SOURCES)
+    for (const source of SOURCES) {
       cpSync(join(ROOT, source), join(outDir, 'source', source), { recursive: true });
+      if (isFolder(source)) listFolder(join(outDir, 'source'), source);
+    }
   },
 });

@@ -82,6 +82,39 @@ it('leads from a document to the examples that it names', async () => {
   }
 });
 
+it.each(['index', 'quickstart', 'console'])(
+  'has no serious finding of axe in %s, light or dark',
+  async (name) => {
+    const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await browser.newPage({ colorScheme });
+      await page.goto(`${url}/${name}.html`);
+      await page.getByRole('button', { name: 'Search' }).first().waitFor();
+      await page.evaluate(axe);
+      // The name of VitePress's own search button leaves out the key that is shown on it.
+      const findings = await page.evaluate(`axe
+      .run(document, { rules: { 'label-content-name-mismatch': { enabled: false } } })
+      .then(({ violations }) => violations
+        .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+        .map(({ id, nodes }) => id + ': ' + nodes[0].html.slice(0, 120)))`);
+      expect({ colorScheme, findings }).toEqual({ colorScheme, findings: [] });
+      await page.close();
+    }
+  },
+);
+
+it('shows the files of a folder that a document names', async () => {
+  const page = await browser.newPage();
+  await page.goto(`${url}/production.html`);
+  const folders = page.locator('a[href^="/source/"][href$="/"]');
+  expect(await folders.count()).toBeGreaterThan(0);
+  const href = (await folders.first().getAttribute('href')) ?? '';
+  await page.goto(`${url}${href}`);
+  const files = await page.locator('li a').evaluateAll((all) => all.map((link) => link.getAttribute('href')));
+  expect(files.length).toBeGreaterThan(0);
+  for (const file of files) expect(fileAt(`${href}${file}`)).not.toBeNull();
+});
+
 it('shows braces of templates as they are written', async () => {
   const page = await browser.newPage();
   await page.goto(`${url}/configuration-reference.html`);

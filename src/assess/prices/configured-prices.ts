@@ -1,6 +1,9 @@
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import { type PriceBook, parsePriceBook } from './price-book-schema';
 
+/** The source of such a price. */
+export const CONFIGURED = 'configuration';
+
 /** The prices that a configuration gives for its providers, as a price book; `asOf` is the date of the reading. */
 export function configuredPrices(providers: Configuration['providers'], asOf: string): PriceBook {
   const prices = Object.entries(providers).flatMap(([provider, { prices: models }]) =>
@@ -10,7 +13,7 @@ export function configuredPrices(providers: Configuration['providers'], asOf: st
       input: rates.inputPerMillion,
       ...(rates.cachedInputPerMillion === undefined ? {} : { cachedInput: rates.cachedInputPerMillion }),
       output: rates.outputPerMillion,
-      source: 'configuration',
+      source: CONFIGURED,
       asOf,
     })),
   );

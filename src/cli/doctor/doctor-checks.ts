@@ -29,6 +29,8 @@ const NODE_LEAST = [20, 19] as const;
 const STATUS_WAIT_MS = 3_000;
 /** A gateway without a record waits a minute for one before it is ready. */
 const STARTS_WITHIN_MS = 65_000;
+const UNWRITABLE =
+  'make its gateway.stateDirectory a folder that it can write to, with room on the disk; its log says what the disk answers';
 const TEMPORAL_PORTS = [
   ['Temporal', 7233],
   ['the Temporal UI', 8233],
@@ -253,20 +255,23 @@ async function checkGateways(configuration: Configuration, asked: Promise<Verifi
     const served = routes.map((route, at) =>
       servedText(route, answers[at]?.gateways[index]?.answer, verified),
     );
-    const { gateway: reported, ready } = answer.value;
+    const { gateway: reported, ready, durable } = answer.value;
     const isAnother = reported !== '' && reported !== name;
     const isStarting = !ready && servingForMs(answer.value) < STARTS_WITHIN_MS;
     const isStuck = !ready && !isStarting;
+    // It serves, and refuses every raise.
+    const isForgetful = durable === false;
     const unready =
       'ask again in a minute; if it is still not ready, none of its processes serves requests: look at its log and restart it';
     return {
       name: `gateway ${name}`,
-      state: isStuck
-        ? 'wrong'
-        : isStarting || isAnother || served.some(({ differs }) => differs)
-          ? 'note'
-          : 'ok',
-      ...(isStuck ? { fix: unready } : {}),
+      state:
+        isStuck || isForgetful
+          ? 'wrong'
+          : isStarting || isAnother || served.some(({ differs }) => differs)
+            ? 'note'
+            : 'ok',
+      ...(isStuck ? { fix: unready } : isForgetful ? { fix: UNWRITABLE } : {}),
       detail: [
         `${admin} answers${ready ? '' : isStarting ? ', not ready yet: started less than a minute ago' : ', not ready'}`,
         ...(isAnother ? [`it calls itself "${reported}": start it with --name ${name}`] : []),

@@ -20,7 +20,7 @@ export function configurationOf(document: InitDocument): Configuration {
 /** The file of it, with what to look at next. */
 export function configurationText(document: InitDocument): string {
   configurationOf(document);
-  return `# What there is: docs/configuration-reference.md has every field. Keys never stand here, only references.
+  return `# docs/configuration-reference.md describes every field. Keys are never written here, only references to them.
 ${stringify(documentOf(document))}`;
 }
 

@@ -5,7 +5,7 @@ import {
   type MigrationTraffic,
   probeCost,
 } from '../../assess/migration-cost';
-import { configuredPrices } from '../../assess/prices/configured-prices';
+import { CONFIGURED, configuredPrices } from '../../assess/prices/configured-prices';
 import { MissingPrice, PriceFinder } from '../../assess/prices/price-finder';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import { plannedEffort } from '../../core/plan/migration-effort';
@@ -55,7 +55,7 @@ export async function previewStart(asked: {
       serves: servingText(answer),
     })),
     leastMs: plan.stages.reduce((sum, { soakMs }) => sum + soakMs, 0),
-    ...(await durationOf(configuration, plan)),
+    ...(await durationOf(configuration, plan, planFile)),
     costs: costsOf(configuration, plan),
   };
 }
@@ -63,14 +63,16 @@ export async function previewStart(asked: {
 async function durationOf(
   configuration: Configuration,
   plan: Plan,
+  planFile: string | null,
 ): Promise<Pick<StartPreview, 'expectedMs' | 'traffic'>> {
+  const check = `cutover plan check ${planFile ?? 'FILE'}`;
   const traffic = await observeTraffic(configuration, plan.route, null);
   if (typeof traffic === 'string') {
     // What else `cutover plan check` can be given.
     const why = traffic.replace(/; (--observe .*|give --requests-per-day)$/, '');
     return {
       expectedMs: null,
-      traffic: `${why}; \`cutover plan check --requests-per-day N\` estimates its stages`,
+      traffic: `${why}; \`${check} --requests-per-day N\` estimates its stages`,
     };
   }
   const estimates = estimatePlan(plan, traffic);
@@ -79,7 +81,7 @@ async function durationOf(
   if (undecided.length > 0) {
     return {
       expectedMs: null,
-      traffic: `on ${rate} ${undecided.join(', ')} would be held before the gate can decide: \`cutover plan check\` shows what to change`,
+      traffic: `on ${rate} ${undecided.join(', ')} would be held before the gate can decide: \`${check}\` shows what to change`,
     };
   }
   const expectedMs = estimates.reduce((sum, { expectedMs: each }) => sum + (each ?? 0), 0);
@@ -156,9 +158,14 @@ function probedRates(
   };
   try {
     const prices = { legacy: priceOf(legacy, mapped[0]), candidate: priceOf(candidate, mapped[1].candidate) };
+    const sources = [prices.legacy.used.source, prices.candidate.used.source];
+    // Gateways count what requests cost, and so reports, by nothing but the configuration.
+    const guessed = sources.every((source) => source === CONFIGURED)
+      ? ''
+      : '; gateways and the report count by providers.NAME.prices alone';
     return {
       probed: { legacy: prices.legacy.rates, candidate: prices.candidate.rates },
-      note: `; prices: ${prices.legacy.used.source}, ${prices.candidate.used.source}`,
+      note: `; prices: ${sources.join(', ')}${guessed}`,
     };
   } catch (error) {
     if (!(error instanceof MissingPrice)) throw error;

@@ -120,7 +120,7 @@ export function addAssessOptions(command: Command): Command {
     )
     .option(
       '--tokenizer-ratio <low:point:high>',
-      'candidate tokens for each of legacy’s, input and output alike',
+      'candidate tokens per token of legacy, input and output alike',
       ratio,
     )
     .addOption(

@@ -27,6 +27,9 @@ import {
 } from './plan-table';
 import { type TrafficFlags, trafficGiven, trafficKindText, trafficText, withTraffic } from './traffic-source';
 
+/** What `cutover plan init` writes when it is given no name. */
+const USUAL_PLAN = 'plan.yaml';
+
 interface CheckFlags extends TrafficFlags {
   readonly config?: string;
   readonly observe?: number;
@@ -39,7 +42,7 @@ export function registerPlanCheck(plan: Command): void {
     plan
       .command('check')
       .description('check a plan, print it with every default, and estimate how long its stages take')
-      .argument('<file>', 'the plan, YAML or JSON'),
+      .argument('[file]', `the plan, YAML or JSON (default: ${USUAL_PLAN})`),
   )
     .option('--config <path>', 'also check the route (default: CUTOVER_CONFIG, then ./cutover.yaml if there)')
     .option('--observe <duration>', "count the gateways' requests for this long", duration)
@@ -56,7 +59,14 @@ export function registerPlanCheck(plan: Command): void {
 
 const duration = durationOf('a duration from 1s to 1h, such as 30s', { leastMs: 1_000, mostMs: HOUR_MS });
 
-async function checkPlan(file: string, flags: CheckFlags): Promise<void> {
+async function checkPlan(given: string | undefined, flags: CheckFlags): Promise<void> {
+  if (given === undefined && !existsSync(USUAL_PLAN)) {
+    throw new CliError(
+      `expected a plan: there is no ${USUAL_PLAN} here. Name a file, or write one with \`cutover plan init\``,
+      EXIT.badInput,
+    );
+  }
+  const file = given ?? USUAL_PLAN;
   const plan = loadPlan(file);
   const path = configurationPath(flags.config);
   const named = flags.config !== undefined || environment['CUTOVER_CONFIG'] !== undefined;

@@ -15,7 +15,7 @@ type Verified = Pick<MigrationStatus, 'inEffect' | 'pending' | 'share'>;
 export function servingText(answer: GatewayWord): string {
   switch (answer.kind) {
     case 'ok':
-      return `serves ${servedText(answer.value)}, ${whyServed(answer.value)}`;
+      return `serves ${servedText(answer.value)}, ${whyServed(answer.value)}${answer.value.durable === false ? ', which its disk refuses to keep' : ''}`;
     case 'refused':
       return `not known: refused (${answer.refusal.error.code}: ${answer.refusal.error.message})`;
     case 'unreachable':

@@ -80,7 +80,7 @@ describe('with a worker', () => {
     expect(stdout).toMatch(/^canary +10% +24 h /m);
     expect(stdout).toMatch(/^takes: at least 4 d; /m);
     expect(stdout).toMatch(
-      /^costs: probes, at most \$\d+\.\d\d: [\d,.]+ to each provider: plain, stream; prices: /m,
+      /^costs: probes, at most \$\d+\.\d\d: [\d,.]+ to each provider: plain, stream; prices: .*; gateways and the report count by providers\.NAME\.prices alone$/m,
     );
     expect(await client.history('chat')).toEqual([]);
     const asking = await run('start', '--plan', 'identity.yaml', '--dry-run');

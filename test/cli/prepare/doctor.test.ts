@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -116,6 +117,7 @@ describe('with a service, providers and gateways', () => {
   let temporal: RunningTemporal;
   let pages: Server;
   const clock = new TestClock();
+  const root = temporaryDirectory();
   // Its process had been running for long when its route was opened, as that of `cutover up` after a first build.
   clock.advance(300_000);
   const gateway = new TestGateway({
@@ -189,6 +191,22 @@ describe('with a service, providers and gateways', () => {
     expect(report.code).toBe(5);
     expect(report.stderr).toContain('not ready: ');
     expect(JSON.stringify(report)).not.toContain('canary');
+  });
+
+  it('fails for a gateway whose disk refuses its record, and says how to fix it', async () => {
+    const directory = join(root, 'taken');
+    writeFileSync(directory, 'a file where the folder should be');
+    const forgetful = new TestGateway({ directory, clock, name: 'gw-1' });
+    const address = await forgetful.listen();
+    await forgetful.state.push(forgetful.pushRequest({ share: 0 }));
+    const report = await examine(configurationDocument(['main'], [address]), env());
+    await forgetful.close();
+    expect(faultOf(report, 'gateway gw-1')).toMatchObject({
+      state: 'wrong',
+      detail: expect.stringMatching(/main serves 0%, epoch 1, .*, which its disk refuses to keep/),
+      fix: expect.stringContaining('make its gateway.stateDirectory a folder that it can write to'),
+    });
+    expect(report.code).toBe(5);
   });
 
   it('fails for a mapped model that the candidate does not list, and is ready once that is put right', async () => {

@@ -25,6 +25,16 @@ it('writes a plan that says every default and is the default plan', async () => 
   expect(JSON.parse(checked.stdout)).toEqual({ valid: true, plan: defaultPlan('chat') });
 });
 
+it('checks the plan.yaml of the folder where none is named, and says what to do where there is none', async () => {
+  expect(await run('plan', 'check')).toMatchObject({
+    code: 2,
+    stderr:
+      'expected a plan: there is no plan.yaml here. Name a file, or write one with `cutover plan init`\n',
+  });
+  await run('plan', 'init', 'chat');
+  expect((await run('plan', 'check')).stdout).toMatch(/^plan\.yaml is valid: route chat/);
+});
+
 it('never writes over a plan that is there', async () => {
   await run('plan', 'init', 'chat');
   const { code, stderr } = await run('plan', 'init', 'other');

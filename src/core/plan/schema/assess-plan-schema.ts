@@ -46,7 +46,7 @@ export const assessPlanSchema = z
       })
       .refine(({ low, point, high }) => low <= point && point <= high, 'expected low <= point <= high')
       .optional()
-      .describe("Candidate tokens for each of legacy's, input and output alike."),
+      .describe('Candidate tokens per token of legacy, input and output alike.'),
     parityReport: path
       .optional()
       .describe('A report of `cutover parity --json`, whose token ratios replace tokenizerRatio.'),
