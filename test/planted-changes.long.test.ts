@@ -167,7 +167,7 @@ const CHANGES: readonly PlantedChange[] = [
   },
   {
     what: 'a rollback leaves effects as they are',
-    file: 'core/effects/effect-planning.ts',
+    file: 'core/effects/due-effects.ts',
     from: 'if (routingWentBack(before, after)) state = compensate(state, atMs);',
     to: '',
     history: 'confirmed',

@@ -8,7 +8,7 @@ import { type GatewayStatus, highestEpochOf, type RoutingRecord } from '../core/
 import type { Ports } from '../ports';
 import { noStanding } from './failures';
 import { locateGateways } from './locate-gateways';
-import { unansweredBecause } from './unanswered';
+import { unansweredBecause } from './silent-gateways';
 
 /** What one round over the roster found and did. */
 export interface RoundResult {

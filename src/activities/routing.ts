@@ -7,7 +7,7 @@ import type { ChangeTelemetry, Ports } from '../ports';
 import { withHeartbeats } from './heartbeats';
 import { locateGateways } from './locate-gateways';
 import { pushRecord } from './push-record';
-import { unansweredBecause } from './unanswered';
+import { unansweredBecause } from './silent-gateways';
 
 /** A push that got no answer is tried again for this long before the workflow hears of it. */
 const APPLY_MS = 6_000;

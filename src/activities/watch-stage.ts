@@ -26,7 +26,7 @@ import type { Ports, StageTelemetry } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
 import { startIdentityWatch } from './identity/watch-identity';
-import { startProbing } from './probing';
+import { startProbeLoop } from './probe-loop';
 import { type RoundResult, renewRound } from './renew-round';
 
 /** What a later attempt needs to go on where this one stopped; evidence is not in it, gateways keep it. */
@@ -46,7 +46,7 @@ interface WatchProgress {
 export function createWatchStage(ports: Ports): (input: WatchStageInput) => Promise<WindowResult> {
   return async (input) => {
     const context = Context.current();
-    const probing = startProbing(ports, input, context.cancellationSignal, probesAtStart(input));
+    const probing = startProbeLoop(ports, input, context.cancellationSignal, probesAtStart(input));
     const served = startIdentityWatch(ports, input, context.cancellationSignal, identityAtStart(input));
     const telemetry = ports.telemetry.stage({
       route: input.route,
@@ -101,7 +101,7 @@ async function watch(
   },
   input: WatchStageInput,
   context: Context,
-  probing: Pick<ReturnType<typeof startProbing>, 'current' | 'identity'>,
+  probing: Pick<ReturnType<typeof startProbeLoop>, 'current' | 'identity'>,
 ): Promise<WindowResult> {
   const signal = context.cancellationSignal;
   const before = activityInfo().heartbeatDetails as WatchProgress | undefined;

@@ -1,5 +1,5 @@
+import { planEffects } from '../effects/due-effects';
 import { settleEffect } from '../effects/effect-outcome';
-import { planEffects } from '../effects/effect-planning';
 import { formatShare, stageKind } from '../plan/plan';
 import { highestOf, settledRefusal } from '../routing/routing';
 import { MINUTE_MS } from '../text/duration';

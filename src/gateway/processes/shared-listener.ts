@@ -1,8 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { takeSocket } from '../sockets/connections';
+import { listen, urlOf } from '../sockets/listen';
 import type { ListenAddress } from '../sockets/listen-address';
-import { listen, urlOf } from '../sockets/listening';
 
 export interface SharedListenerOptions<Process> {
   /** What the processes speak. */

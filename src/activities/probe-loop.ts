@@ -15,7 +15,7 @@ interface Probing {
 }
 
 /** Probes both providers side by side on the plan's interval, so that a slow provider never delays a lease. */
-export function startProbing(
+export function startProbeLoop(
   ports: Ports,
   input: WatchStageInput,
   cancelled: AbortSignal,
