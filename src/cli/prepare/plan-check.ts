@@ -97,6 +97,7 @@ async function checkPlan(given: string | undefined, flags: CheckFlags): Promise<
       return;
     }
     printEstimates(estimates, traffic);
+    printNotEstimated(plan);
     if (suggestion !== null) {
       printLine();
       printLine('A plan that is likely to decide differs in:');
@@ -161,6 +162,16 @@ function printEstimates(estimates: readonly StageEstimate[], traffic: Traffic): 
       heldUpBy,
     ]),
   );
+}
+
+/** How many of legacy's requests can be copied is not known before they are. */
+function printNotEstimated({ stages }: Plan): void {
+  for (const { name, mirror, minimumSample, soakMs } of stages) {
+    if (mirror === undefined) continue;
+    printLine(
+      `${name} is not estimated: it takes at least ${formatDuration(soakMs)} and ${minimumSample} pairs, and is held if its money is spent before it passes.`,
+    );
+  }
 }
 
 /** The same traffic without days, incidents, keys and models: what can be estimated without a rehearsal. */

@@ -177,12 +177,13 @@ it('shows what a stage that copies is judged by, and what its copies may cost', 
   const shadow = { name: 'shadow', mirror: '5%', maxCostUsd: 5 };
   const stages = [{ name: 'assess' }, shadow, { name: 'canary' }, { name: 'complete' }];
   writeFileSync(join(folder, 'copies.json'), JSON.stringify({ route: 'chat', stages }));
-  const shown = await run('plan', 'check', 'copies.json');
+  const shown = await run('plan', 'check', 'copies.json', '--requests-per-day', '50000');
   expect(shown.stdout).toMatch(/^shadow +0%, copies 5% +60 min /m);
   expect(shown.stdout).toMatch(
     /^shadow +- +more pairs lost than won; within 3% +half of the pairs beyond \+50% +- +- /m,
   );
   expect(shown.stdout).toMatch(/^shadow +copies 5% of legacy's requests to the candidate for at most \$5,/m);
+  expect(shown.stdout).toMatch(/^shadow is not estimated: it takes at least 60 min and 300 pairs, /m);
   const judge = { provider: 'openai', model: 'gpt-4o', maxCostUsd: 2 };
   writeFileSync(join(folder, 'judged.json'), JSON.stringify({ route: 'chat', judge, stages }));
   const judged = await run('plan', 'check', 'judged.json');
