@@ -1,21 +1,5 @@
-import {
-  ActivityCancellationType,
-  type ActivityOptions,
-  condition,
-  log,
-  proxyActivities,
-  setCurrentDetails,
-  sleep,
-  uuid4,
-} from '@temporalio/workflow';
-import {
-  type AssessInput,
-  type CheckHealthInput,
-  type RoutingActivities,
-  TASK_QUEUE,
-  WATCH_TASK_QUEUE,
-  type WatchActivities,
-} from '../contract';
+import { condition, log, setCurrentDetails, sleep, uuid4 } from '@temporalio/workflow';
+import type { AssessInput, CheckHealthInput } from '../contract';
 import {
   isSettled,
   rejectedByUsage,
@@ -42,14 +26,12 @@ import { plannedEffort } from '../core/plan/migration-effort';
 import { formatShare } from '../core/plan/plan';
 import { driftsOf } from '../core/routing/drift';
 import { formatDuration, MINUTE_MS } from '../core/text/duration';
+import { routingActivities, WITHOUT_END, watchActivities } from './activity-options';
 import { unlessPreempted } from './unless-preempted';
 
 const ANALYSIS_MS = 6 * 60 * MINUTE_MS;
 /** No lease hangs on the analysis, and parsing a large export keeps a process busy for seconds. */
 const ANALYSIS_HEARTBEAT_MS = 30_000;
-
-/** Acting on the world is retried without end rather than failed (law 10). */
-const WITHOUT_END = { initialInterval: '1s', backoffCoefficient: 1.5, maximumInterval: '10s' } as const;
 
 type Result = MigrationEvent extends infer Event
   ? Event extends MigrationEvent
@@ -282,26 +264,4 @@ async function watch(decision: Decision & { type: 'watch' }, state: MigrationSta
     knownDrift: state.drift === null ? null : `${state.drift.gateway}: ${state.drift.kind}`,
   });
   return { type: 'watched', window };
-}
-
-function routingActivities(summary: string) {
-  return proxyActivities<RoutingActivities>({
-    taskQueue: TASK_QUEUE,
-    startToCloseTimeout: '15 min',
-    // So long a rollback waits that was handed to a worker which is stopped or cut off.
-    heartbeatTimeout: '3s',
-    retry: WITHOUT_END,
-    cancellationType: ActivityCancellationType.TRY_CANCEL,
-    summary,
-  });
-}
-
-function watchActivities(summary: string, options: Omit<ActivityOptions, 'taskQueue' | 'summary'>) {
-  return proxyActivities<WatchActivities>({
-    taskQueue: WATCH_TASK_QUEUE,
-    retry: WITHOUT_END,
-    cancellationType: ActivityCancellationType.TRY_CANCEL,
-    ...options,
-    summary,
-  });
 }

@@ -1,18 +1,17 @@
 import {
-  ActivityCancellationType,
   ActivityFailure,
   ApplicationFailure,
   CancellationScope,
   condition,
   isCancellation,
-  proxyActivities,
   workflowInfo,
 } from '@temporalio/workflow';
-import { EFFECT_TASK_QUEUE, type EffectActivities, FAILURES } from '../contract';
+import { FAILURES } from '../contract';
 import { type EffectRun, isOpen } from '../core/effects/effect-run';
 import { dueRuns, runsOf } from '../core/effects/effect-runs';
 import type { EffectEvent } from '../core/migration/events';
 import { follows, type MigrationState } from '../core/migration/migration-state';
+import { effectActivities } from './activity-options';
 
 /** An attempt that is under way. */
 interface RunningEffect {
@@ -140,18 +139,4 @@ async function perform(run: EffectRun): Promise<EffectEvent> {
     default:
       return run.purpose satisfies never;
   }
-}
-
-function effectActivities({ purpose, effect, status, about }: EffectRun) {
-  const what = purpose === 'apply' && status === 'waiting' ? 'capture' : purpose;
-  return proxyActivities<EffectActivities>({
-    taskQueue: EFFECT_TASK_QUEUE,
-    startToCloseTimeout: purpose === 'confirm' ? '25h' : '2 min',
-    scheduleToCloseTimeout: purpose === 'confirm' ? '26h' : '10 min',
-    heartbeatTimeout: '10s',
-    // The state machine tries again, so that each attempt is seen and compensation can step in between.
-    retry: { maximumAttempts: 1 },
-    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-    summary: `Effect: ${what} ${effect.name} (${about.moment}, ${about.stage})`.slice(0, 200),
-  });
 }
