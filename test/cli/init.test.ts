@@ -152,3 +152,18 @@ it('asks a person at a terminal for what no option gives', async () => {
     'gpt-4o-mini',
   );
 });
+
+it('asks again after an answer that cannot be used, and writes nothing after Ctrl-C', async () => {
+  const args = given().filter((word, at, all) => word !== '--legacy' && all[at - 1] !== '--legacy');
+  const prompt = /Base URL of the provider that you leave \[\S+\]: /;
+  const { code, shown } = await runAtTerminal(['init', ...args], {
+    prompt,
+    types: '127.0.0.1:9901\n',
+    next: { prompt: /expected an address that begins with http[\s\S]*you leave \[\S+\]: /, types: '\u0003' },
+    cwd: folder,
+    env: ENV,
+  });
+  expect(shown).toContain('ended: nothing was written');
+  expect(code).toBe(5);
+  expect(existsSync(join(folder, 'cutover.yaml'))).toBe(false);
+});

@@ -7,8 +7,8 @@ export interface CommandNode {
   /** Words that its arguments can be, where they are few. */
   readonly choices: readonly string[];
   readonly takesFiles: boolean;
-  /** Names of the configuration that its arguments can be, asked for when they are completed. */
-  readonly words: readonly WordKind[];
+  /** For each argument, the names of the configuration that it can be, asked for when it is completed. */
+  readonly words: readonly (WordKind | null)[];
   readonly options: readonly OptionNode[];
   readonly commands: readonly CommandNode[];
 }
@@ -31,7 +31,7 @@ export const WORD_KINDS = ['routes', 'stages', 'gateways'] as const;
 
 export type WordKind = (typeof WORD_KINDS)[number];
 
-const FILES = /^(file|files|path|folder|output)$/;
+const FILES = /^(file|files|path|folder|output|plan|book|claims)$/;
 
 /** What can be completed of a program and all its commands. */
 export function commandTree(command: Command): CommandNode {
@@ -42,7 +42,7 @@ export function commandTree(command: Command): CommandNode {
     description: command.description(),
     choices: args.flatMap(({ argChoices = [] }) => argChoices),
     takesFiles: args.some((argument) => FILES.test(argument.name())),
-    words: args.flatMap((argument) => wordKind(argument.name()) ?? []),
+    words: args.map((argument) => wordKind(argument.name())),
     options: help.visibleOptions(command).map((option) => {
       const [, name = ''] = /[<[]([^>\]]+)[>\]]/.exec(option.flags) ?? [];
       const takesValue = option.required || option.optional;
@@ -54,7 +54,7 @@ export function commandTree(command: Command): CommandNode {
               name,
               isFile: FILES.test(name.replace(/\.+$/, '')),
               choices: option.argChoices ?? [],
-              words: wordKind(option.attributeName()),
+              words: wordKind(option.attributeName()) ?? wordKind(name),
             }
           : null,
       };

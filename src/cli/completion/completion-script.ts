@@ -34,6 +34,8 @@ function quoted(text: string): string {
 
 const firstLine = (text: string): string => text.split('\n')[0] ?? '';
 
+const knownWords = ({ words }: CommandNode): readonly WordKind[] => words.filter((kind) => kind !== null);
+
 /** What prints the names of the configuration; nothing where there is none. */
 const listing = (kind: WordKind): string => `cutover completion --words ${kind} 2>/dev/null`;
 
@@ -44,13 +46,22 @@ function bashScript(program: CommandNode): string {
     const flags = command.options.flatMap((option) => option.flags);
     const plain = [...command.commands.map(({ name }) => name), ...command.choices];
     const files = command.takesFiles ? ' files=1' : '';
-    const words = command.words.length === 0 ? '' : ` words=${quoted(command.words.join(' '))}`;
+    const words =
+      knownWords(command).length === 0
+        ? ''
+        : ` words=(${command.words.map((kind) => kind ?? "''").join(' ')})`;
     return `    ${quoted(path.join(' '))}) plain=${quoted(plain.join(' '))} flags=${quoted(flags.join(' '))}${files}${words} ;;`;
   });
+  const casesOf = (path: readonly string[], { flags }: OptionNode) =>
+    flags.map((flag) => quoted(`${path.join(' ')} ${flag}`)).join('|');
+  const takers = all.flatMap(({ command, path }) =>
+    command.options.filter(({ value }) => value !== null).map((option) => casesOf(path, option)),
+  );
   const values = all.flatMap(({ command, path }) =>
-    command.options.flatMap(({ flags, value }) => {
+    command.options.flatMap((option) => {
+      const { value } = option;
       if (value === null) return [];
-      const cases = flags.map((flag) => quoted(`${path.join(' ')} ${flag}`)).join('|');
+      const cases = casesOf(path, option);
       const act = value.isFile
         ? '_cutover_files'
         : value.words !== null
@@ -69,12 +80,20 @@ _cutover_files() {
 
 _cutover() {
   local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
-  local path='' plain='' flags='' files='' words='' kind at next
+  local path='' plain='' flags='' files='' words=() place=0 at next
   COMPREPLY=()
+  # The shell takes --name=value apart at the sign.
+  [[ $word == '=' ]] && word=''
+  [[ $previous == '=' ]] && previous=\${COMP_WORDS[COMP_CWORD-2]}
   for ((at = 1; at < COMP_CWORD; at++)); do
     next="\${path:+$path }\${COMP_WORDS[at]}"
     case "$next" in
-      ${known.join('|')}) path=$next ;;
+      ${known.join('|')}) path=$next; continue ;;
+    esac
+    [[ \${COMP_WORDS[at]} == -* || \${COMP_WORDS[at]} == '=' || \${COMP_WORDS[at-1]} == '=' ]] && continue
+    case "$path \${COMP_WORDS[at-1]}" in
+      ${takers.join('|')}) ;;
+      *) place=$((place + 1)) ;;
     esac
   done
   case "$path $previous" in
@@ -88,7 +107,7 @@ ${words.join('\n')}
   elif [[ -n $files ]]; then
     _cutover_files
   else
-    for kind in $words; do plain+=" $(cutover completion --words "$kind" 2>/dev/null)"; done
+    [[ -n \${words[place]} ]] && plain+=" $(cutover completion --words "\${words[place]}" 2>/dev/null)"
     COMPREPLY=($(compgen -W "$plain" -- "$word"))
   fi
 }
@@ -121,11 +140,18 @@ function zshFunction(command: CommandNode, path: readonly string[]): string {
       ? '*:file:_files'
       : command.choices.length > 0
         ? `*:word:(${command.choices.join(' ')})`
-        : command.words.length > 0
-          ? `*:word:{compadd -- $(${command.words.map(listing).join('; ')})}`
+        : knownWords(command).length > 0
+          ? null
           : // A message in place of an empty list would make every option ambiguous.
             '*:word:()';
-    return `${zshName(path)}() {\n  _arguments -s \\\n${[...options, `    ${quoted(rest)}`].join(' \\\n')}\n}`;
+    const places =
+      rest === null
+        ? command.words.map((kind, at) =>
+            kind === null ? `${at + 1}:word:()` : `${at + 1}:word:{compadd -- $(${listing(kind)})}`,
+          )
+        : [rest];
+    const specs = [...options, ...places.map((place) => `    ${quoted(place)}`)];
+    return `${zshName(path)}() {\n  _arguments -s \\\n${specs.join(' \\\n')}\n}`;
   }
   const described = command.commands.map(
     ({ name, description }) => `      ${quoted(`${name.replaceAll(':', '\\:')}:${firstLine(description)}`)}`,
@@ -179,7 +205,7 @@ function fishScript(program: CommandNode): string {
           `complete -c cutover -n ${quoted(here)} -a ${name} -d ${quoted(firstLine(description))}`,
       ),
       ...command.choices.map((choice) => `complete -c cutover -n ${quoted(here)} -a ${choice}`),
-      ...command.words.map(
+      ...knownWords(command).map(
         (kind) => `complete -c cutover -n ${quoted(here)} -a ${quoted(`(${listing(kind)})`)}`,
       ),
       ...(command.takesFiles ? [`complete -c cutover -n ${quoted(here)} -F`] : []),

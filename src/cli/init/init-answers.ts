@@ -1,7 +1,14 @@
+import { z } from 'zod';
 import type { Dialect } from '../../core/configuration/dialect';
-import { nameSchema, parseDocument } from '../../core/configuration/schema-parts';
+import {
+  httpUrlSchema,
+  nameSchema,
+  parseDocument,
+  referenceSchema,
+} from '../../core/configuration/schema-parts';
 import { CliError, EXIT } from '../options/cli-error';
 import { answerTo, canAsk } from '../options/confirmation';
+import { printNote } from '../options/output';
 
 export interface InitFlags {
   readonly route: string;
@@ -54,8 +61,10 @@ export async function completeAnswers(flags: InitFlags): Promise<InitAnswers> {
     candidate: '',
     candidateKey: '',
   };
-  for (const [field, , question, fallback] of QUESTIONS)
-    given[field] = flags[field] ?? (await answer(question, fallback));
+  for (const [field, , question, fallback] of QUESTIONS) {
+    const schema = field.endsWith('Key') ? keySchema : httpUrlSchema;
+    given[field] = flags[field] ?? (await answer(question, fallback, schema));
+  }
   return {
     route,
     legacy: given.legacy,
@@ -83,9 +92,22 @@ async function modelsOf({ model = [] }: InitFlags): Promise<InitAnswers['models'
   return [[from, await answer("The candidate's model that takes its place", 'deepseek-v4-flash')]];
 }
 
-async function answer(question: string, fallback: string): Promise<string> {
-  const typed = (await answerTo(`${question} [${fallback}]: `)).trim();
-  return typed === '' ? fallback : typed;
+const keySchema = z.union([z.literal('none'), referenceSchema]);
+
+/** Asks until the answer is one that the configuration can hold: a slip at the first question must not cost all others. */
+async function answer(question: string, fallback: string, schema: z.ZodType = z.string()): Promise<string> {
+  for (;;) {
+    const typed = (await answerTo(`${question} [${fallback}]: `))?.trim();
+    if (typed === undefined) throw new CliError('ended: nothing was written', EXIT.negative);
+    const given = typed === '' ? fallback : typed;
+    if (schema.safeParse(given).success) return given;
+    // What was typed is not repeated: it may be a key.
+    printNote(
+      schema === keySchema
+        ? 'expected where the key is, not the key itself: env:NAME, file:/path or none'
+        : 'expected an address that begins with http:// or https://, such as https://api.example.com/v1',
+    );
+  }
 }
 
 function keyOf(reference: string): string | null {

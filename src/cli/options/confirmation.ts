@@ -31,16 +31,16 @@ export async function confirm(question: string, flags: ConfirmationFlags): Promi
       EXIT.badInput,
     );
   }
-  if (/^y(es)?$/i.test((await answerTo(`${question} [y/N] `)).trim())) return;
+  if (/^y(es)?$/i.test(((await answerTo(`${question} [y/N] `)) ?? '').trim())) return;
   throw new CliError('not confirmed: nothing was changed', EXIT.negative);
 }
 
-/** What a person types; an empty text where they end the input instead. */
-export async function answerTo(question: string): Promise<string> {
+/** What a person types; null where they end the input instead, by Ctrl-C or Ctrl-D. */
+export async function answerTo(question: string): Promise<string | null> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    const closed = new Promise<string>((resolve) => {
-      terminal.once('close', () => resolve(''));
+    const closed = new Promise<null>((resolve) => {
+      terminal.once('close', () => resolve(null));
       terminal.once('SIGINT', () => {
         printNote('');
         terminal.close();

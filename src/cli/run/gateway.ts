@@ -27,7 +27,7 @@ export function registerGateway(program: Command): void {
     .description('run one gateway: the data listener that splits traffic, and its admin listener')
     .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
     .option(
-      '--name <name>',
+      '--name <gateway>',
       'the name that it is known by (default: CUTOVER_GATEWAY_NAME, the only one of the configuration, the name that its state directory keeps, or the host name)',
     )
     .option('--data <host:port>', 'data listener (default: from the configuration, or 127.0.0.1:8080)')

@@ -83,6 +83,16 @@ describe('bash', () => {
     expect(await complete('cutover promote can')).toEqual(['canary']);
     expect(await complete('cutover forget gw')).toEqual(['gw-1', 'gw-2']);
     expect(await complete('cutover kill chat --gateway gw-2')).toEqual(['gw-2']);
+    expect(await complete('cutover gateway --name ')).toEqual(['gw-1', 'gw-2']);
+  });
+
+  it('completes each argument by its place, whatever options stand before it, and after an equals sign', async () => {
+    expect(await complete('cutover promote canary ')).toEqual(['chat', 'search']);
+    expect(await complete('cutover promote --reason tested canary se')).toEqual(['search']);
+    expect(await complete('cutover forget gw-1 chat ')).toEqual([]);
+    expect(await complete('cutover logs --arm = can')).toEqual(['candidate']);
+    expect(await complete('cutover logs --arm =')).toEqual(['legacy', 'candidate']);
+    expect(await complete('cutover replay pl')).toEqual(['plan.yaml']);
   });
 });
 
