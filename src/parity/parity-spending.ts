@@ -36,13 +36,13 @@ export class Spending {
   }
 }
 
-/** Tokenizers make a token of about four characters of English, and of fewer of everything else. */
-const CHARACTERS_PER_TOKEN = 2.5;
-
-/** What a question may cost at most, in dollars: as long an answer as it allows. */
+/**
+ * What a question may cost at most, in dollars: as long an answer as it allows, and a token for each byte, since no
+ * tokenizer makes more of a text.
+ */
 export function mostCostOf(rates: Rates | null, question: Question): number {
   if (rates === null) return 0;
-  const inputTokens = Math.ceil(JSON.stringify(question).length / CHARACTERS_PER_TOKEN);
+  const inputTokens = Buffer.byteLength(JSON.stringify(question));
   const outputTokens = question.kind === 'chat' ? question.maxTokens : 0;
   return costOf(rates, { inputTokens, cachedTokens: 0, outputTokens });
 }
