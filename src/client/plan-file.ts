@@ -4,6 +4,9 @@ import type { Plan } from '../core/plan/plan';
 import { planSchema } from '../core/plan/plan-schema';
 import { readYaml } from '../yaml-document';
 
+/** A folder's plan: what `init` writes, and what is meant where a command names none. */
+export const USUAL_PLAN = 'plan.yaml';
+
 /** The plan in a YAML or JSON file with every default filled in; throws `InvalidDocument`. */
 export function loadPlan(path: string): Plan {
   return parseDocument(planSchema, readDocument(path, '`cutover plan init ROUTE` writes one'), path);

@@ -36,15 +36,16 @@ export class Spending {
   }
 }
 
-/**
- * What a question may cost at most, in dollars: as long an answer as it allows, and a token for each byte, since no
- * tokenizer makes more of a text.
- */
+/** What a text and its answer may cost at most, in dollars: no tokenizer makes more tokens of a text than it has bytes. */
+export function mostCost(rates: Rates, asked: object, outputTokens: number): number {
+  const inputTokens = Buffer.byteLength(JSON.stringify(asked));
+  return costOf(rates, { inputTokens, cachedTokens: 0, outputTokens });
+}
+
+/** The same of a question: as long an answer as it allows. */
 export function mostCostOf(rates: Rates | null, question: Question): number {
   if (rates === null) return 0;
-  const inputTokens = Buffer.byteLength(JSON.stringify(question));
-  const outputTokens = question.kind === 'chat' ? question.maxTokens : 0;
-  return costOf(rates, { inputTokens, cachedTokens: 0, outputTokens });
+  return mostCost(rates, question, question.kind === 'chat' ? question.maxTokens : 0);
 }
 
 /** What a reply cost, in dollars; the most where the provider does not say, nothing for a request that it refused. */

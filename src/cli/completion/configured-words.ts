@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs';
-import { defaultPlan, loadPlan } from '../../client/plan-file';
+import { defaultPlan, loadPlan, USUAL_PLAN } from '../../client/plan-file';
 import { configurationPath, loadConfiguration } from '../../config';
 import type { WordKind } from './command-tree';
-
-const USUAL_PLAN = 'plan.yaml';
 
 /** The names that a shell offers; none where no configuration or plan can be read: completion never complains. */
 export function configuredWords(kind: WordKind): readonly string[] {

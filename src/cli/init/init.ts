@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { USUAL_PLAN } from '../../client/plan-file';
 import { environment } from '../../config';
 import { DIALECTS } from '../../core/configuration/dialect';
 import { fileProblem } from '../../core/text/file-problem';
@@ -14,7 +15,6 @@ import { completeAnswers, type InitFlags } from './init-answers';
 import { configurationText, quickPlan } from './init-documents';
 
 const CONFIGURATION = 'cutover.yaml';
-const PLAN = 'plan.yaml';
 
 /** Adds `cutover init`: writes a configuration and a plan that were checked against both providers. */
 export function registerInit(program: Command): void {
@@ -61,11 +61,11 @@ async function runInit(flags: InitFlags): Promise<void> {
   const adminToken = adminTokenReference();
   const configuration = configurationText({ ...answers, adminToken, port: flags.port });
   write(CONFIGURATION, configuration);
-  write(PLAN, flags.quick === true ? quickPlan(answers.route) : planTemplate(answers.route));
-  if (flags.json === true) return printJson({ configuration: CONFIGURATION, plan: PLAN, adminToken });
+  write(USUAL_PLAN, flags.quick === true ? quickPlan(answers.route) : planTemplate(answers.route));
+  if (flags.json === true) return printJson({ configuration: CONFIGURATION, plan: USUAL_PLAN, adminToken });
   printLine(`wrote ${CONFIGURATION}: route ${answers.route}, from ${answers.legacy} to ${answers.candidate}`);
   printLine(
-    `wrote ${PLAN}: ${flags.quick === true ? 'minutes instead of days' : 'the default plan, which takes days'}`,
+    `wrote ${USUAL_PLAN}: ${flags.quick === true ? 'minutes instead of days' : 'the default plan, which takes days'}`,
   );
   const step = (command: string, what: string) => printLine(`  ${`cutover ${command}`.padEnd(32)}# ${what}`);
   printLine('next:');
@@ -73,11 +73,11 @@ async function runInit(flags: InitFlags): Promise<void> {
   const base = `http://127.0.0.1:${flags.port}${answers.dialect === 'openai' ? '/v1' : ''}`;
   printLine(`  then point the application at ${base}: nothing moves yet`);
   step('doctor', 'what is missing or wrong, and how to fix it');
-  step(`start --plan ${PLAN}`, 'shows what it will do, and asks');
+  step(`start --plan ${USUAL_PLAN}`, 'shows what it will do, and asks');
 }
 
 function refuseToOverwrite({ force }: InitFlags): void {
-  const there = [CONFIGURATION, PLAN].filter((file) => existsSync(file));
+  const there = [CONFIGURATION, USUAL_PLAN].filter((file) => existsSync(file));
   if (there.length === 0 || force === true) return;
   throw new CliError(
     `${there.join(' and ')} ${there.length === 1 ? 'is' : 'are'} here already: --force overwrites, or use another folder`,

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { MigrationClient, ReplacedMigration } from '../../client';
 import { MigrationAlreadyRuns, NoMigration } from '../../client/errors';
-import { defaultPlan, loadPlan } from '../../client/plan-file';
+import { defaultPlan, loadPlan, USUAL_PLAN } from '../../client/plan-file';
 import { unservedStart } from '../../client/worker-build';
 import { configurationPath, loadConfiguration } from '../../config';
 import type { Configuration } from '../../core/configuration/configuration-schema';
@@ -23,9 +23,6 @@ interface StartFlags extends OperatorFlags, ConfirmationFlags {
   readonly moveBack?: boolean;
   readonly json?: boolean;
 }
-
-/** What `cutover plan init` writes when it is given no name. */
-const USUAL_PLAN = 'plan.yaml';
 
 /** Adds `cutover start`: begins the migration of a route. */
 export function registerStart(program: Command): void {

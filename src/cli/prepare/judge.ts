@@ -19,6 +19,7 @@ import { answersFile } from '../../parity/answer-journal';
 import { pairsOfParity, readAnswerPairs } from '../../parity/answer-pairs';
 import { readGoldenPrompts } from '../../parity/golden-prompt';
 import { type JudgeVerdict, judgeVerdict } from '../../parity/judge-verdict';
+import { mostCost } from '../../parity/parity-spending';
 import { type JudgeAnswer, type JudgedPairs, runJudge } from '../../parity/run-judge';
 import { SchemaChecks } from '../../parity/schema-checks';
 import { CliError, EXIT } from '../options/cli-error';
@@ -111,15 +112,15 @@ async function runJudgeCommand(flags: JudgeFlags): Promise<void> {
     if (reply.ok)
       return {
         text: reply.text,
-        costUsd: reply.usage === null ? mostOf(rates, messages) : costOf(rates, reply.usage),
+        costUsd: reply.usage === null ? mostCost(rates, messages, JUDGE_TOKENS) : costOf(rates, reply.usage),
       };
     failures.push(reply.error);
-    return { text: null, costUsd: reply.mayCost ? mostOf(rates, messages) : 0 };
+    return { text: null, costUsd: reply.mayCost ? mostCost(rates, messages, JUDGE_TOKENS) : 0 };
   };
   try {
     const judged = await runJudge({
       ...{ pairs, rubric, concurrency: flags.concurrency, maxCostUsd: flags.maxCost, ask, signal },
-      mostCostOf: (pair) => 2 * mostOf(rates, judgeMessages(pair, rubric, 'legacy')),
+      mostCostOf: (pair) => 2 * mostCost(rates, judgeMessages(pair, rubric, 'legacy'), JUDGE_TOKENS),
       report: progressNotes(pairs.length),
     });
     const reported =
@@ -175,12 +176,6 @@ function judgeRates(configuration: Configuration, { provider, model }: JudgeFlag
     `providers.${provider}.prices: expected a price of "${model}", without which --max-cost cannot be kept`,
     EXIT.badInput,
   );
-}
-
-/** What a question may cost at most: no tokenizer makes more tokens of a text than it has bytes. */
-function mostOf(rates: Rates, messages: ReturnType<typeof judgeMessages>): number {
-  const inputTokens = Buffer.byteLength(JSON.stringify(messages));
-  return costOf(rates, { inputTokens, cachedTokens: 0, outputTokens: JUDGE_TOKENS });
 }
 
 /** So many of all, each as likely as every other (Fisher and Yates). */

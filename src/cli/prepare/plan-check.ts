@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { loadPlan } from '../../client/plan-file';
+import { loadPlan, USUAL_PLAN } from '../../client/plan-file';
 import { configurationPath, environment, loadConfiguration } from '../../config';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import { InvalidDocument } from '../../core/configuration/schema-parts';
@@ -26,9 +26,6 @@ import {
   printStages,
 } from './plan-table';
 import { type TrafficFlags, trafficGiven, trafficKindText, trafficText, withTraffic } from './traffic-source';
-
-/** What `cutover plan init` writes when it is given no name. */
-const USUAL_PLAN = 'plan.yaml';
 
 interface CheckFlags extends TrafficFlags {
   readonly config?: string;
