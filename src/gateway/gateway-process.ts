@@ -2,14 +2,21 @@ import { setFlagsFromString } from 'node:v8';
 import type { Defects } from './telemetry/defects';
 
 /**
- * Has V8 allocate what belongs to a request among young objects, always. By itself it decides at some young
- * collection, often while the process is still warming up, that objects of some place in the code live long, and from
- * then on places them among old ones. There they are soon garbage that no young collection can see, and whatever they
- * point to survives with them: each collection copied 1.5 MB in place of 17 KB, and took five times as long, until the
- * process ended. For processes that serve and do little else; before the first request.
+ * Settings of V8 that keep collections from holding up requests; docs/decisions/gateway-data.md has what each did. For
+ * processes that serve and do little else; before the first request.
+ *
+ * What belongs to a request is allocated among young objects, always. By itself V8 decides at some young collection,
+ * often while the process is still warming up, that objects of some place in the code live long, and from then on
+ * places them among old ones. There they are soon garbage that no young collection can see, and whatever they point to
+ * survives with them: each collection copied 1.5 MB in place of 17 KB, and took five times as long, until the process
+ * ended.
+ *
+ * Old objects are marked in small steps on the main thread. V8's own four marking threads, where a gateway has one
+ * core, take most of it for 20 ms at a time.
  */
-export function keepRequestsYoung(): void {
+export function keepCollectionsShort(): void {
   setFlagsFromString('--no-allocation-site-pretenuring');
+  setFlagsFromString('--no-concurrent-marking');
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { configurationPath, environment, loadConfiguration } from '../../config';
-import { exitAtTheLatest, keepRequestsYoung, serveOn } from '../../gateway/gateway-process';
+import { exitAtTheLatest, keepCollectionsShort, serveOn } from '../../gateway/gateway-process';
 import { type RunningGateway, startGatewayServer } from '../../gateway/main';
 import { refuseUnknownGateway } from '../../gateway/routing/configured-gateway';
 import { isGatewayName } from '../../gateway/routing/gateway-name';
@@ -41,7 +41,7 @@ export function registerGateway(program: Command): void {
         '\nExamples:\n  $ cutover gateway --config cutover.yaml\n  $ cutover gateway --name replica-1 --data 0.0.0.0:8080 --admin 0.0.0.0:8081',
     )
     .action(async (flags: GatewayFlags) => {
-      keepRequestsYoung();
+      keepCollectionsShort();
       const gateway = await start(flags);
       const { name, dataUrl, adminUrl } = gateway;
       if (flags.json) printJson({ name, dataUrl, adminUrl });

@@ -3,7 +3,7 @@ import { environment, resolveSecret as resolveFromEnvironment } from '../../conf
 import { Callers } from '../callers/callers';
 import { openCohortSeals } from '../callers/cohort-seals';
 import { type DataPlane, openDataPlane } from '../data-plane';
-import { keepRequestsYoung, serveOn } from '../gateway-process';
+import { keepCollectionsShort, serveOn } from '../gateway-process';
 import type { ReportedOutcome } from '../outcomes/outcome';
 import { openOutcomeTokens } from '../outcomes/outcome-tokens';
 import { openProviders } from '../routing/route';
@@ -181,7 +181,7 @@ function send(report: Report): void {
   if (process.connected) process.send?.(report, undefined, undefined, () => {});
 }
 
-keepRequestsYoung();
+keepCollectionsShort();
 let serving: ServingProcess | null = null;
 
 process.on('message', (order: ProcessOrder, socket?: Socket) => {
