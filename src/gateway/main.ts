@@ -14,7 +14,7 @@ import { openOutcomeTokens } from './outcomes/outcome-tokens';
 import { countProcesses } from './processes/process-count';
 import { openServingGroup } from './processes/serving-group';
 import { gatewayName } from './routing/gateway-name';
-import { type GatewayRoute, openRoutes } from './routing/gateway-routes';
+import { type GatewayRoute, openRoutes, watchDisks } from './routing/gateway-routes';
 import { LifeSign } from './routing/life-sign';
 import { openProviders, type Route } from './routing/route';
 import { lockStateDirectory } from './routing/state-lock';
@@ -130,7 +130,11 @@ export async function startGatewayServer(options: GatewayOptions): Promise<Runni
       ...{ idPrefix: incarnation, now, tls: dataTls, outcomes, cohorts },
       tracing: openTracing(environment, { gateway: name, now, warn }),
     });
-    return { ...dataPlane, metrics, listen: () => dataPlane.listen(data) };
+    const listen = async () => {
+      await watchDisks(decided);
+      return dataPlane.listen(data);
+    };
+    return { ...dataPlane, metrics, listen };
   };
   const here = processes === 1 ? serveHere() : null;
   const serving =

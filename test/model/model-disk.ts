@@ -15,6 +15,10 @@ export class ModelDisk implements StateKeeper {
     this.#stored = structuredClone(state);
   }
 
+  async probe(): Promise<void> {
+    if (this.isFull) throw new Error('ENOSPC: no space left on device');
+  }
+
   /** What an earlier migration left behind. */
   begin(state: StoredState): void {
     this.#stored = state;

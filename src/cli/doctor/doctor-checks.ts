@@ -18,7 +18,7 @@ import { contradiction, type GatewayWord, servingText } from '../../core/routing
 import { portProblem } from '../../temporal-server/free-port';
 import { portHolder } from '../../temporal-server/port-holder';
 import { inspectTemporal, type TemporalInspection } from '../../temporal-server/temporal-inspection';
-import { readGateways } from '../operate/gateway-answers';
+import { readGateways, UNWRITABLE_FIX } from '../operate/gateway-answers';
 import { type ConnectionFlags, withClient } from '../options/connection';
 import { checkBuilds } from './doctor-builds';
 import type { Check } from './doctor-check';
@@ -29,8 +29,6 @@ const NODE_LEAST = [20, 19] as const;
 const STATUS_WAIT_MS = 3_000;
 /** A gateway without a record waits a minute for one before it is ready. */
 const STARTS_WITHIN_MS = 65_000;
-const UNWRITABLE =
-  'make its gateway.stateDirectory a folder that it can write to, with room on the disk; its log says what the disk answers';
 const TEMPORAL_PORTS = [
   ['Temporal', 7233],
   ['the Temporal UI', 8233],
@@ -271,7 +269,7 @@ async function checkGateways(configuration: Configuration, asked: Promise<Verifi
           : isStarting || isAnother || served.some(({ differs }) => differs)
             ? 'note'
             : 'ok',
-      ...(isStuck ? { fix: unready } : isForgetful ? { fix: UNWRITABLE } : {}),
+      ...(isStuck ? { fix: unready } : isForgetful ? { fix: UNWRITABLE_FIX } : {}),
       detail: [
         `${admin} answers${ready ? '' : isStarting ? ', not ready yet: started less than a minute ago' : ', not ready'}`,
         ...(isAnother ? [`it calls itself "${reported}": start it with --name ${name}`] : []),

@@ -25,6 +25,10 @@ export interface GatewayAnswers {
   readonly problem: string | null;
 }
 
+/** What to do about a gateway whose disk refuses its record. */
+export const UNWRITABLE_FIX =
+  'make its gateway.stateDirectory a folder that it can write to, with room on the disk; its log says what the disk answers';
+
 /** Asks every gateway of a configuration about a route at its admin listener, all at once, for at most three seconds. */
 export async function readGateways(configuration: Configuration, route: string): Promise<GatewayAnswers> {
   let admin: ReturnType<typeof createGatewayAdmin>;

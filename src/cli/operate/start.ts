@@ -14,7 +14,7 @@ import { type ConfirmationFlags, canAsk, confirm, withConfirmation } from '../op
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from '../options/connection';
 import { recordedOperator } from '../options/operator-name';
 import { printJson, printLine } from '../options/output';
-import { type GatewayAnswers, readGateways } from './gateway-answers';
+import { type GatewayAnswers, readGateways, UNWRITABLE_FIX } from './gateway-answers';
 
 interface StartFlags extends OperatorFlags, ConfirmationFlags {
   readonly plan?: string;
@@ -38,9 +38,10 @@ export function registerStart(program: Command): void {
     )
     .addHelpText(
       'after',
-      '\nShows shares, gateways, duration and cost, and asks. Nothing starts unless every gateway and a worker answer.\n' +
+      '\nShows shares, gateways, duration and cost, and asks. Nothing starts unless a worker and every gateway answer,\n' +
+        'and every gateway can write its state.\n' +
         'Exit code 3: a migration of this route is already running, or the route is settled on the candidate.\n' +
-        'Exit code 4: no worker polls, or a gateway does not answer.\n' +
+        'Exit code 4: no worker polls, a gateway does not answer, or its disk refuses its state.\n' +
         '\nExamples:\n  cutover start --plan plan.yaml --dry-run\n' +
         '  cutover start --plan plan.yaml --reason "contract ends in May"\n' +
         '  cutover start chat --default-plan --yes',
@@ -59,6 +60,7 @@ async function runStart(given: string | undefined, flags: StartFlags): Promise<v
     if (!moveBack) refuseSettled(plan.route, answers);
     await refuseRunning(client, plan.route);
     refuseSilent(answers);
+    refuseUnwritable(answers);
     await refuseWithoutWorker(client);
     if (dryRun || flags.json !== true) await show({ configuration, plan, planFile, answers }, flags);
     if (dryRun) return;
@@ -143,6 +145,19 @@ function refuseSilent({ gateways, problem }: GatewayAnswers): void {
   if (silent.length === 0) return;
   throw new CliError(
     `nothing was started: ${silent.join(', ')} ${silent.length === 1 ? 'does' : 'do'} not answer. Start it with \`cutover gateway --name NAME\` or \`cutover up\`, or take it out of \`gateways\`; \`cutover doctor\` shows more`,
+    EXIT.unreachable,
+  );
+}
+
+/** Such a gateway serves, and refuses every raise: the migration would be held at its first change of routing. */
+function refuseUnwritable({ gateways }: GatewayAnswers): void {
+  const refusing = gateways
+    .filter(({ answer }) => answer.kind === 'ok' && answer.value.durable === false)
+    .map(({ name, admin }) => `${name} at ${admin}`);
+  if (refusing.length === 0) return;
+  const is = refusing.length === 1;
+  throw new CliError(
+    `nothing was started: ${refusing.join(', ')} cannot write ${is ? 'its' : 'their'} state, and would refuse to raise the share. To fix ${is ? 'it' : 'each'}, ${UNWRITABLE_FIX}`,
     EXIT.unreachable,
   );
 }

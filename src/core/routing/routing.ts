@@ -69,7 +69,7 @@ export interface GatewayStatus extends GatewayReading {
   readonly ready: boolean;
   /** Milliseconds since this gateway began to serve the route; absent from gateways of earlier releases. */
   readonly servingForMs?: number;
-  /** Whether the disk holds what memory holds; absent counts as true. */
+  /** Whether the disk holds what memory holds, and would take more; absent counts as true. */
   readonly durable?: boolean;
   /**
    * True after a restart that may have missed the withdrawal of its pinned record: it is not served before it is pushed

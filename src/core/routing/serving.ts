@@ -15,7 +15,7 @@ type Verified = Pick<MigrationStatus, 'inEffect' | 'pending' | 'share'>;
 export function servingText(answer: GatewayWord): string {
   switch (answer.kind) {
     case 'ok':
-      return `serves ${servedText(answer.value)}, ${whyServed(answer.value)}${answer.value.durable === false ? ', which its disk refuses to keep' : ''}`;
+      return `serves ${servedText(answer.value)}, ${whyServed(answer.value)}${keepingText(answer.value)}`;
     case 'refused':
       return `not known: refused (${answer.refusal.error.code}: ${answer.refusal.error.message})`;
     case 'unreachable':
@@ -23,6 +23,11 @@ export function servingText(answer: GatewayWord): string {
     default:
       return answer satisfies never;
   }
+}
+
+function keepingText({ durable, record }: GatewayStatus): string {
+  if (durable !== false) return '';
+  return record === null ? '; its disk refuses to keep any record' : ', which its disk refuses to keep';
 }
 
 function servedText({ effectiveShare, record }: GatewayStatus): string {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import { keyReferencesOf } from '../../core/configuration/provider-schema';
 import type { AdministeredRoute } from '../admin/admin';
-import { openRoutes } from '../routing/gateway-routes';
+import { openRoutes, watchDisks } from '../routing/gateway-routes';
 import type { Restart } from '../routing/life-sign';
 import { callersKeysOf } from '../routing/route';
 import type { ListenAddress } from '../sockets/listen-address';
@@ -118,7 +118,10 @@ export async function openServingGroup(options: ServingGroupOptions): Promise<Se
       group.send({ order: 'reload', configuration: configurationOfOne(next, processes), secrets });
     },
     useKey: (reference, key) => group.send({ order: 'use key', reference, key }),
-    listen: () => group.start(),
+    async listen() {
+      await watchDisks(decided);
+      return group.start();
+    },
     drain: () => group.stop(),
     async release() {
       await group.stop();

@@ -5,6 +5,8 @@ export interface StateKeeper {
   load(): LoadedState;
   /** Resolves once this state or a newer one is kept; rejects with the system's error. */
   save(state: StoredState): Promise<void>;
+  /** Rejects with the system's error where a state could not be kept now; changes nothing that is kept. */
+  probe(): Promise<void>;
 }
 
 export interface DurableStateOptions {
@@ -19,6 +21,8 @@ export interface DurableStateOptions {
 const NOTHING_STORED: StoredState = { highestEpoch: 0, record: null, kill: null, withdrawn: false };
 
 const RETRY_MS = 1_000;
+/** How often a disk that takes everything is asked whether it still would. */
+const PROBE_EVERY_MS = 30_000;
 
 /** A route's state in memory, and the effort to have the same on the disk. */
 export class DurableState {
@@ -26,8 +30,11 @@ export class DurableState {
   #current: StoredState;
   #lastAsked: StoredState | null = null;
   #durable = true;
+  /** The disk holds an older state than memory; it may also be known to refuse before there is anything to keep. */
+  #isBehind = false;
   #complained = false;
   #retryTimer: NodeJS.Timeout | null = null;
+  #probeTimer: NodeJS.Timeout | null = null;
   #closed = false;
 
   constructor(options: DurableStateOptions) {
@@ -41,7 +48,7 @@ export class DurableState {
     return this.#current;
   }
 
-  /** False while the disk is known to lag behind memory. */
+  /** False while the disk is known to lag behind memory, or to refuse what it will be given. */
   get durable(): boolean {
     return this.#durable;
   }
@@ -53,9 +60,19 @@ export class DurableState {
 
   /** Keeps what memory holds; when the disk refuses or is slow, answers false and tries on. */
   async keep(): Promise<boolean> {
-    this.#durable = await this.#save(this.#current);
-    if (!this.#durable) this.#retryLater();
-    return this.#durable;
+    const isKept = await this.#save(this.#current);
+    this.#durable = isKept;
+    this.#isBehind = !isKept;
+    if (!isKept) this.#retryLater();
+    return isKept;
+  }
+
+  /** Asks the disk whether it would keep a state, now and every half a minute: a raise that it refuses comes too late to say so. */
+  async watchDisk(): Promise<void> {
+    await this.#probe();
+    if (this.#closed) return;
+    this.#probeTimer = setInterval(() => void this.#probe(), PROBE_EVERY_MS);
+    this.#probeTimer.unref();
   }
 
   /**
@@ -74,6 +91,7 @@ export class DurableState {
       if (this.#lastAsked === next) {
         this.#current = next;
         this.#durable = true;
+        this.#isBehind = false;
         taken();
         return true;
       }
@@ -83,16 +101,31 @@ export class DurableState {
   close(): void {
     this.#closed = true;
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    if (this.#probeTimer !== null) clearInterval(this.#probeTimer);
   }
 
-  async #save(state: StoredState): Promise<boolean> {
+  /** What is behind already is asked by writing it. */
+  async #probe(): Promise<void> {
+    if (this.#isBehind || this.#closed) return;
+    const takes = await this.#patiently(this.#options.keeper.probe());
+    if (this.#isBehind) return;
+    this.#durable = takes;
+    if (!takes) this.#retryLater();
+  }
+
+  #save(state: StoredState): Promise<boolean> {
     this.#lastAsked = state;
+    return this.#patiently(this.#options.keeper.save(state));
+  }
+
+  /** Whether the disk did its work in time; the log hears of the first failure. */
+  async #patiently(work: Promise<void>): Promise<boolean> {
     let timer: NodeJS.Timeout | undefined;
     const patience = new Promise<string>((resolve) => {
       const { patienceMs } = this.#options;
       timer = setTimeout(() => resolve(`the disk did not answer within ${patienceMs} ms`), patienceMs);
     });
-    const written = this.#options.keeper.save(state).then(
+    const written = work.then(
       () => null,
       (error: unknown) => String(error),
     );
@@ -109,7 +142,7 @@ export class DurableState {
     if (this.#retryTimer !== null || this.#closed) return;
     this.#retryTimer = setTimeout(() => {
       this.#retryTimer = null;
-      void this.keep();
+      void (this.#isBehind ? this.keep() : this.#probe());
     }, RETRY_MS);
     this.#retryTimer.unref();
   }

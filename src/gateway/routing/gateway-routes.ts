@@ -81,3 +81,8 @@ export function openRoutes(options: GatewayRoutesOptions): ReadonlyMap<string, G
     }),
   );
 }
+
+/** Finds out whether the disk would keep the record of each route, and keeps asking; resolves when each has been asked once. */
+export async function watchDisks(routes: ReadonlyMap<string, GatewayRoute>): Promise<void> {
+  await Promise.all([...routes.values()].map(({ state }) => state.watchDisk()));
+}

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { KillLatch, RoutingRecord } from '../../core/routing/routing';
@@ -27,6 +27,9 @@ const storedStateSchema = z.strictObject({
   kill: killLatchSchema.nullable(),
   withdrawn: z.boolean(),
 });
+
+/** A full disk takes a smaller file where the end of a block is free. */
+const PROBE_BYTES = 8_192;
 
 const MAGIC = 'cutover-record-1';
 
@@ -71,6 +74,20 @@ export class RecordFile {
       });
     this.#queued = { state, done };
     return done;
+  }
+
+  /** Writes a file beside the record as large as one can be, and removes it. */
+  async probe(): Promise<void> {
+    const path = `${this.#path}.probe`;
+    await mkdir(dirname(path), { recursive: true });
+    const file = await open(path, 'w', 0o600);
+    try {
+      await file.writeFile(Buffer.alloc(PROBE_BYTES));
+      await file.sync();
+    } finally {
+      await file.close();
+      await rm(path, { force: true });
+    }
   }
 
   #parse(text: string): LoadedState {

@@ -88,6 +88,11 @@ export class RouteState extends ServedRoute {
     return this.#state.durable;
   }
 
+  /** Learns whether the disk would keep a record before one comes, and again from time to time. */
+  watchDisk(): Promise<void> {
+    return this.#state.watchDisk();
+  }
+
   /** A worker that holds a migration asks: whether a record in doubt is good is for it to say. */
   heardController(): void {
     this.#quietS = 0;

@@ -72,6 +72,21 @@ describe('with a worker', () => {
     expect(await client.history('chat')).toEqual([]);
   });
 
+  it('starts nothing while the disk of a gateway refuses its state, and says which one and what to do', async () => {
+    const directory = join(folder, 'a-file');
+    writeFileSync(directory, 'where the state directory should be');
+    const forgetful = new TestGateway({ directory, clock: new TestClock(), name: 'gw-1', routes: ROUTES });
+    const document = configurationDocument(ROUTES, [await forgetful.listen()]);
+    writeFileSync(join(folder, 'full.yaml'), JSON.stringify(document));
+    const { code, stderr } = await run('start', '--plan', 'mine.yaml', '--yes', '--config', 'full.yaml');
+    await forgetful.close();
+    expect(stderr).toMatch(
+      /^nothing was started: gw-1 at http:\S+ cannot write its state, .*To fix it, make its gateway\.stateDirectory a folder/,
+    );
+    expect(code).toBe(4);
+    expect(await client.history('chat')).toEqual([]);
+  });
+
   it('shows shares, gateways, duration and cost in a dry run, and starts nothing', async () => {
     const { code, stdout, stderr } = await run('start', '--plan', 'mine.yaml', '--dry-run');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

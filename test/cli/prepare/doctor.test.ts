@@ -209,6 +209,19 @@ describe('with a service, providers and gateways', () => {
     expect(report.code).toBe(5);
   });
 
+  it('fails for a gateway whose disk refuses every record, before one has come', async () => {
+    const directory = join(root, 'full');
+    writeFileSync(directory, 'a file where the folder should be');
+    const forgetful = new TestGateway({ directory, clock, name: 'gw-1' });
+    const report = await examine(configurationDocument(['main'], [await forgetful.listen()]), env());
+    await forgetful.close();
+    expect(faultOf(report, 'gateway gw-1')).toMatchObject({
+      state: 'wrong',
+      detail: expect.stringMatching(/settled on legacy; its disk refuses to keep any record$/),
+      fix: expect.stringContaining('make its gateway.stateDirectory a folder that it can write to'),
+    });
+  });
+
   it('fails for a mapped model that the candidate does not list, and is ready once that is put right', async () => {
     const worker = await startFakeWorker(temporal, fakeWorld());
     const [old, fresh] = await Promise.all([

@@ -5,6 +5,7 @@ import { record } from '../../support/gateways/gateway-fixture';
 /** A disk whose every write a test ends by hand, in the order in which they were asked for. */
 class SlowDisk implements StateKeeper {
   readonly written: StoredState[] = [];
+  refusesProbes = false;
   readonly #waiting: { state: StoredState; resolve: () => void; reject: (error: Error) => void }[] = [];
 
   load() {
@@ -13,6 +14,10 @@ class SlowDisk implements StateKeeper {
 
   save(state: StoredState): Promise<void> {
     return new Promise((resolve, reject) => this.#waiting.push({ state, resolve, reject }));
+  }
+
+  async probe(): Promise<void> {
+    if (this.refusesProbes) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
   }
 
   get asked(): number {
@@ -130,5 +135,49 @@ describe('a disk that hangs', () => {
     await disk.finish();
     expect(await again).toBe(true);
     expect(state.durable).toBe(true);
+  });
+});
+
+describe('a disk that is asked before there is anything to keep', () => {
+  beforeEach(() => {
+    jest.useFakeTimers();
+  });
+  afterEach(() => {
+    jest.useRealTimers();
+  });
+
+  it('is said to refuse at once, and to keep again within a second of room', async () => {
+    const { disk, state, warnings } = durableState();
+    disk.refusesProbes = true;
+    await state.watchDisk();
+    expect(state.durable).toBe(false);
+    expect(warnings).toEqual([expect.stringContaining('no space left')]);
+    disk.refusesProbes = false;
+    await jest.advanceTimersByTimeAsync(1_000);
+    expect(state.durable).toBe(true);
+    expect(disk.asked).toBe(0);
+  });
+
+  it('is found to have filled up within half a minute', async () => {
+    const { disk, state } = durableState();
+    await state.watchDisk();
+    expect(state.durable).toBe(true);
+    disk.refusesProbes = true;
+    await jest.advanceTimersByTimeAsync(30_000);
+    expect(state.durable).toBe(false);
+  });
+
+  it('is not believed by a probe while it holds an older state than memory', async () => {
+    const { disk, state } = durableState();
+    await state.watchDisk();
+    state.change(stateOf(1));
+    const kept = state.keep();
+    await disk.refuse();
+    expect(await kept).toBe(false);
+    await jest.advanceTimersByTimeAsync(30_000);
+    expect(state.durable).toBe(false);
+    await disk.finish();
+    expect(state.durable).toBe(true);
+    expect(disk.written).toEqual([stateOf(1)]);
   });
 });

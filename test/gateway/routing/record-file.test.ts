@@ -52,6 +52,18 @@ describe('a record file', () => {
     expect(readdirSync(join(path, '..'))).toEqual(['main.record']);
   });
 
+  it('asks the disk without changing what is kept, and leaves nothing behind', async () => {
+    const path = newPath();
+    const file = new RecordFile(path);
+    await file.save(state());
+    await file.probe();
+    expect(new RecordFile(path).load()).toEqual({ kind: 'sound', state: state() });
+    expect(readdirSync(join(path, '..'))).toEqual(['main.record']);
+    const other = newPath();
+    writeFileSync(join(other, '..'), 'in the way of the directory');
+    await expect(new RecordFile(other).probe()).rejects.toThrow(/EEXIST/);
+  });
+
   it('goes on after a write that failed', async () => {
     const path = newPath();
     writeFileSync(join(path, '..'), 'in the way of the directory');

@@ -11,7 +11,7 @@ import {
 import type { PushRequest, RoutingRecord } from '../../../src/core/routing/routing';
 import { createAdminServer } from '../../../src/gateway/admin/admin';
 import type { Observation } from '../../../src/gateway/evidence/evidence-cell';
-import { type GatewayRoute, openRoutes } from '../../../src/gateway/routing/gateway-routes';
+import { type GatewayRoute, openRoutes, watchDisks } from '../../../src/gateway/routing/gateway-routes';
 import type { Restart } from '../../../src/gateway/routing/life-sign';
 
 /** A monotonic clock that a test moves, as SIGSTOP and SIGCONT would. */
@@ -155,6 +155,7 @@ export class TestGateway {
       notice: (message) => this.notices.push(message),
     });
     this.#server = server;
+    await watchDisks(this.routes);
     await new Promise<void>((resolve) => server.listen(port, host, resolve));
     return `http://${host}:${(server.address() as AddressInfo).port}`;
   }
