@@ -284,7 +284,7 @@ export interface AnalyseUsageInput {
   readonly effort?: MigrationEffort;
 }
 
-/** Effects and gates by others: slots of their own, so that a target that hangs holds up nothing else. */
+/** Effects and external gates: slots of their own, so that a target that hangs holds up nothing else. */
 export const EFFECT_TASK_QUEUE = 'cutover-effects';
 
 export interface CaptureEffectInput {

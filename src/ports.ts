@@ -173,7 +173,7 @@ export interface UsagePort {
 }
 
 /**
- * The targets of effects and the gates by others. Each throws `EffectProblem` for what a target did, `InvalidDocument`
+ * The targets of effects and the external gates. Each throws `EffectProblem` for what a target did, `InvalidDocument`
  * for what the configuration does not have, and the signal's reason when it aborts.
  */
 export interface EffectPort {

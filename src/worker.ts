@@ -60,7 +60,7 @@ export interface WorkerOptions {
   readonly dataConverter?: string;
   /** Windows that can be observed at once by this process; 100 by default. */
   readonly watchSlots?: number;
-  /** Effects and gates by others at once; 20 by default. One that hangs takes a slot until it times out. */
+  /** Effects and external gates at once; 20 by default. One that hangs takes a slot until it times out. */
   readonly effectSlots?: number;
   /** The build that these workers are, which Temporal keeps open runs on; none by default: any worker takes any task. */
   readonly build?: WorkerBuild;

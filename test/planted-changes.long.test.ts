@@ -133,7 +133,7 @@ const CHANGES: readonly PlantedChange[] = [
   {
     what: 'external gates are not asked',
     file: 'core/migration/stage-exit.ts',
-    from: 'if (others.length > 0) return askOthers(state, others, atMs);',
+    from: 'if (others.length > 0) return askExternalGates(state, others, atMs);',
     to: '',
     history: 'confirmed',
   },

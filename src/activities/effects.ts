@@ -4,7 +4,7 @@ import type { Ports } from '../ports';
 import { asFailure } from './failures';
 import { withHeartbeats } from './heartbeats';
 
-/** Effects and gates by others: each asks its target and says what came of it. */
+/** Effects and external gates: each asks its target and says what came of it. */
 export function createEffectActivities({ effects }: Ports): EffectActivities {
   return {
     captureEffect: ({ effect, context }) =>

@@ -1,9 +1,9 @@
 import { NO_RATE_LIMITS, type RateLimits } from '../core/assessment/rate-limits';
 import type { MigrationEffort } from '../core/plan/migration-effort';
 import type { AssessmentReport } from './assessment-report';
+import { type CostProjection, projectCosts, type TokenRatios } from './cost-projection';
 import { type MigrationTraffic, migrationCost } from './migration-cost';
 import type { PriceFinder } from './prices/price-finder';
-import { type Projection, projectCosts, type TokenRatios } from './projection';
 import {
   evaluateReadiness,
   type FeatureAnswer,
@@ -147,7 +147,7 @@ export async function assessUsage(
 function probedRates(
   { legacyProvider, candidate }: AssessmentRequest,
   finder: PriceFinder,
-  { mapping }: Projection,
+  { mapping }: CostProjection,
   atMs: number,
 ): MigrationTraffic['probed'] {
   const [first] = mapping;

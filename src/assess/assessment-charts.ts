@@ -2,7 +2,7 @@ import { bucketValue } from '../core/statistics/histogram';
 import { DAY_MS } from '../core/text/duration';
 import { markup } from '../core/text/markup';
 import { dollars, shown, WEEKDAYS } from './assessment-texts';
-import type { Projection } from './projection';
+import type { CostProjection } from './cost-projection';
 import type { Distribution, UsageAnalysis } from './usage/usage-analysis';
 
 const WIDTH = 860;
@@ -139,7 +139,7 @@ export function hourOfWeekChart({ byHourOfWeek }: UsageAnalysis): string | null 
 }
 
 /** Cost by month at both providers' prices, then for 30 days with its range. */
-export function costChart({ byMonth, legacy, candidate }: Projection): string {
+export function costChart({ byMonth, legacy, candidate }: CostProjection): string {
   const groups = [
     ...byMonth.map(({ month, legacyUsd, candidateUsd }) => ({
       name: month,

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Finding } from '../core/assessment/finding';
 import type { UsageDigest, UsageFindings } from '../core/assessment/usage-digest';
+import type { CostProjection } from './cost-projection';
 import type { EffortCost } from './migration-cost';
-import type { Projection } from './projection';
 import type { Readiness } from './readiness';
 import type { UsageAnalysis } from './usage/usage-analysis';
 
@@ -12,7 +12,7 @@ export interface AssessmentReport {
   readonly madeAt: string;
   readonly usage: UsageAnalysis;
   /** Null when the sources carry no tokens, or no candidate was named. */
-  readonly projection: Projection | null;
+  readonly projection: CostProjection | null;
   readonly migrationCost: readonly EffortCost[];
   /** Null when readiness was not asked for. */
   readonly readiness: Readiness | null;

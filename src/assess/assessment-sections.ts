@@ -10,8 +10,8 @@ import {
 import { costChart, distributionChart, hourOfWeekChart, tokensByDayChart } from './assessment-charts';
 import type { AssessmentReport } from './assessment-report';
 import { count, dollars, integer, minute, NOT_HERE, short, shown, WEEKDAYS } from './assessment-texts';
+import { type CostProjection, WEEK_DAYS } from './cost-projection';
 import type { CostRange } from './cost-range';
-import { type Projection, WEEK_DAYS } from './projection';
 import type { Readiness } from './readiness';
 import { FEATURES, sumOf, sumOfKnown, type UsageSums } from './usage/usage-analysis';
 
@@ -84,7 +84,7 @@ function reasons({ findings }: Readiness): string {
   return counted.length === 0 ? '' : `, with ${counted.join(', ')}`;
 }
 
-function monthly({ legacy, candidate, days }: Projection): string {
+function monthly({ legacy, candidate, days }: CostProjection): string {
   const { usd, lowUsd, highUsd } = candidate.monthly;
   const between = lowUsd === highUsd ? '' : ` (${dollars(lowUsd)} to ${dollars(highUsd)})`;
   return `30 days cost ${dollars(legacy.monthly.usd)} now, and ${dollars(usd)}${between} at the candidate${days < WEEK_DAYS ? `, extrapolated from ${formatDuration(days * DAY_MS)} of usage` : ''}.`;

@@ -3,11 +3,11 @@ import type { ProbeKind } from '../core/assessment/probe-rotation';
 import { ANSWER_TOKENS } from '../core/identity/identity-questions';
 import type { MigrationEffort } from '../core/plan/migration-effort';
 import { formatShare } from '../core/plan/plan';
-import type { Projection } from './projection';
+import type { CostProjection } from './cost-projection';
 
 /** What moving is estimated from, beside the plan. */
 export interface MigrationTraffic {
-  readonly projection: Projection;
+  readonly projection: CostProjection;
   /** Null when the logs do not count calls. */
   readonly callsPerMonth: number | null;
   /** Fraction of legacy's requests that is copied to the candidate, 0 to 1. */

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { BadInput } from '../core/configuration/bad-input';
-import type { TokenRatios } from './projection';
+import type { TokenRatios } from './cost-projection';
 
 const ratioSchema = z.looseObject({
   ratio: z.number().positive(),

@@ -8,7 +8,7 @@ import {
   type ChecklistPoint,
 } from '../core/plan/assess-plan';
 import { DAY_MS, formatDuration } from '../core/text/duration';
-import { type Projection, WEEK_DAYS } from './projection';
+import { type CostProjection, WEEK_DAYS } from './cost-projection';
 import type { FeatureName, UsageAnalysis } from './usage/usage-analysis';
 
 /** What one feature probe of a real endpoint showed; null when it could not be determined (a timeout, a rate limit). */
@@ -56,7 +56,7 @@ export interface ReadinessDemands {
 /** Everything that readiness is judged by; null is "not asked" or "not known". */
 export interface ReadinessFacts {
   readonly usage: UsageAnalysis;
-  readonly projection: Projection | null;
+  readonly projection: CostProjection | null;
   readonly modelMapping: ReadonlyMap<string, string>;
   readonly candidateModels: ModelsAnswer | null;
   /** By the candidate's model and feature. */

@@ -4,6 +4,7 @@ import { Agent, buildConnector, type Dispatcher, request } from 'undici';
 import { ForbiddenAddress, guardedLookup, refuseLiteral } from '../../core/access/address-guard';
 import { EffectProblem } from '../../core/effects/effect-problem';
 import { HOUR_MS } from '../../core/text/duration';
+import { readRetryAfter } from '../../core/text/retry-after';
 
 /** More than any receiver of an effect has to say. */
 const ANSWER_MOST_BYTES = 256 * 1024;
@@ -156,8 +157,8 @@ function excerpt(text: string, secrets: readonly string[]): string {
 }
 
 function retryAfterMs(header: string | string[] | undefined): number | null {
-  const seconds = Number(header);
-  return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds * 1_000, RETRY_AFTER_MOST_MS) : null;
+  const waitMs = readRetryAfter(String(header ?? ''), Date.now) ?? 0;
+  return waitMs > 0 ? Math.min(waitMs, RETRY_AFTER_MOST_MS) : null;
 }
 
 function asProblem(

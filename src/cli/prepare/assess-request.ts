@@ -1,11 +1,11 @@
 import { providerInquiry } from '../../adapters/openai/provider-inquiry';
 import type { AssessmentPorts, AssessmentRequest } from '../../assess/assess-usage';
+import type { TokenRatios } from '../../assess/cost-projection';
 import { measuredTokenRatios } from '../../assess/parity-token-ratios';
 import { plannedAssessment } from '../../assess/planned-assessment';
 import { configuredPrices } from '../../assess/prices/configured-prices';
 import { type PriceBook, parsePriceBook } from '../../assess/prices/price-book-schema';
 import { PriceFinder } from '../../assess/prices/price-finder';
-import type { TokenRatios } from '../../assess/projection';
 import type { ProviderInquiry } from '../../assess/readiness';
 import { parseMapping } from '../../assess/usage/formats/mapping-schema';
 import { defaultPlan, loadPlan } from '../../client/plan-file';

@@ -13,6 +13,7 @@ import type { ConsoleFeeds, WatchedMigration } from './console-feeds';
 import { ConsoleGuard } from './console-guard';
 import { acceptsGzip, EventStream } from './event-stream';
 import type { PageFile } from './page-file';
+import { commandRefusal } from './roles';
 import { type Identity, isRefusal, type Visitor, type VisitorRefusal } from './visitor';
 
 export interface ConsoleServerOptions {
@@ -340,8 +341,8 @@ function refuseOrder(
   request: IncomingMessage,
   response: ServerResponse,
 ): boolean {
-  if (role !== 'operator') {
-    const message = `${person} may look but not give commands: only this console's operators may`;
+  const message = commandRefusal(role, person);
+  if (message !== null) {
     sendJson(response, 403, { message });
     return true;
   }

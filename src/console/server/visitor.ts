@@ -1,14 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ConsoleConfiguration } from '../../core/configuration/console-schema';
+import { type Role, roleOf } from './roles';
 
 /** Why a request is not served. */
 export interface VisitorRefusal {
   readonly status: 400 | 401 | 403 | 429;
   readonly message: string;
 }
-
-/** Operators give commands; viewers look. */
-export type Role = 'operator' | 'viewer';
 
 /** Who sent a request. */
 export interface Visitor {
@@ -30,11 +28,11 @@ export interface Identity {
 /** The visitor of this name by the roles of the configuration, or why there is none. */
 export function visitorNamed(
   name: string,
-  { operators, viewers }: ConsoleConfiguration['roles'],
+  roles: ConsoleConfiguration['roles'],
   untilMs: number | null,
 ): Visitor | VisitorRefusal {
-  if (operators.includes(name)) return { name, role: 'operator', untilMs };
-  if (viewers.includes(name) || viewers.includes('*')) return { name, role: 'viewer', untilMs };
+  const role = roleOf(name, roles);
+  if (role !== null) return { name, role, untilMs };
   return { status: 403, message: `${name} is neither an operator nor a viewer of this console` };
 }
 

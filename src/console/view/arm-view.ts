@@ -1,5 +1,5 @@
+import type { BreachClass } from '../../core/evidence/breach-classes';
 import {
-  type BreachClass,
   breachCount,
   type Evidence,
   type EvidenceCell,

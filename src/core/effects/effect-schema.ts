@@ -269,7 +269,7 @@ const webhookSetSchema = z.strictObject({
   data: jsonTemplateSchema().optional().describe('Given to the receiver as `data`.'),
 });
 
-/** What a plan may set on a target, by its type; gates by others are no effects. */
+/** What a plan may set on a target, by its type; external gates are no effects. */
 export const EFFECT_SET_SCHEMAS = {
   dns: dnsSetSchema,
   unleash: unleashSetSchema,

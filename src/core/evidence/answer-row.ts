@@ -1,5 +1,6 @@
 import type { Arm } from '../routing/routing';
-import { type AnswerCounts, type BreachClass, breachCount, type EvidenceCell } from './evidence';
+import { BREACH_CLASSES } from './breach-classes';
+import { type AnswerCounts, breachCount, type EvidenceCell } from './evidence';
 import { decodeNumbers, encodeNumbers } from './number-list';
 import {
   addRates,
@@ -9,12 +10,6 @@ import {
   rateNumbersAt,
   shareOfRates,
 } from './rate-numbers';
-
-/** Every class of a breach, in the order in which evidence keeps their counts: new ones are added at the end. */
-export const BREACH_CLASSES = [
-  ...(['empty', 'reasoning_only', 'cut', 'content_filter', 'refusal', 'json_unparsed'] as const),
-  ...(['json_schema', 'tool_unknown', 'tool_unparsed', 'tool_schema', 'tool_missing'] as const),
-] as const satisfies readonly BreachClass[];
 
 /** What answers kept of their contract in one window, or in several in a row; windows add up. */
 export interface AnswerRow {

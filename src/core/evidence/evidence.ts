@@ -1,5 +1,6 @@
 import type { Arm } from '../routing/routing';
 import { EMPTY_HISTOGRAM, GAMMA, type Histogram, mergeHistograms } from '../statistics/histogram';
+import type { BreachClass } from './breach-classes';
 import { type JudgeCounts, judgeProblem, mergeJudge } from './judge-counts';
 import { mergeOutcomes, type OutcomeCounts, outcomesProblem } from './outcome-counts';
 import { mergePairs, type PairCounts, pairsProblem } from './pair-counts';
@@ -29,29 +30,6 @@ export type FailureClass =
 
 /** How an answer ended: by its finish reason, `nothing` without one, or in a refusal of the model. */
 export type AnswerEnd = 'stop' | 'length' | 'content_filter' | 'tool_calls' | 'refusal' | 'other' | 'nothing';
-
-/**
- * What an answer with a status of success broke of its contract. Where several apply, the first in this order counts:
- * a request breaches its contract at most once.
- */
-export type BreachClass =
-  /** Nothing that a caller can use: no content, call or refusal. */
-  | 'empty'
-  | 'reasoning_only'
-  /** It ended at the limit of tokens. */
-  | 'cut'
-  | 'content_filter'
-  | 'refusal'
-  /** JSON was asked for, and the answer does not parse. */
-  | 'json_unparsed'
-  | 'json_schema'
-  /** A call of a tool that the request does not name. */
-  | 'tool_unknown'
-  /** Arguments that do not parse, or that do not keep to the schema of their tool. */
-  | 'tool_unparsed'
-  | 'tool_schema'
-  /** A tool was required, and none was called. */
-  | 'tool_missing';
 
 /**
  * What answers kept of their contract. A verdict may come a moment after its request was counted, so that what came

@@ -1,4 +1,5 @@
-import { type AnswerRow, BREACH_CLASSES, NO_ANSWER_ROW } from '../evidence/answer-row';
+import { type AnswerRow, NO_ANSWER_ROW } from '../evidence/answer-row';
+import { BREACH_CLASSES } from '../evidence/breach-classes';
 import { addRows, NO_ROW } from '../evidence/rate-row';
 import { type AnswerGate, stageKind } from '../plan/plan';
 import type { Arm } from '../routing/routing';

@@ -1,4 +1,4 @@
-import type { BreachClass } from '../evidence/evidence';
+import type { BreachClass } from '../evidence/breach-classes';
 import { formatShare } from '../plan/plan';
 import { percentText, pointsText } from './gate-metric';
 import type { GateVerdict, MetricUnit, MetricVerdict } from './verdict';

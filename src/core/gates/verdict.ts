@@ -1,5 +1,5 @@
 import type { IdentityReading } from '../assessment/declared-identity';
-import type { BreachClass } from '../evidence/evidence';
+import type { BreachClass } from '../evidence/breach-classes';
 import type { LatencyMeasure } from '../evidence/stage/latency-measures';
 import type { StageEvidence } from '../evidence/stage/stage-evidence';
 import type { IdentityStanding } from '../identity/identity-audit';

@@ -6,7 +6,7 @@ import { amendmentRefusal } from './amendment/amendment-refusal';
 import { approvalRefusal, grantApproval, missingApproval } from './approval';
 import { checkpointCount, effectOf, routingEffectsOf } from './checkpoint';
 import { askedBy, type BadMessage, badCommand, type Command, type CommandAnswer } from './command';
-import { unconfirmed } from './confirmation';
+import { gatesWithoutYes } from './external-gates';
 import { forget, forgetRefusal } from './gateway-roster';
 import {
   follows,
@@ -177,7 +177,7 @@ function promoteRefusal(state: MigrationState, command: Command & { name: 'promo
   if (asks.length > 0) {
     return `an approval comes first (${asks.join('; ')}): approve, or override`;
   }
-  const others = unconfirmed(state);
+  const others = gatesWithoutYes(state);
   if (others.length > 0) return `${others.join(', ')} must confirm first: wait for it, or override`;
   return null;
 }

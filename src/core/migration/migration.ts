@@ -5,8 +5,8 @@ import { highestOf, settledRefusal } from '../routing/routing';
 import { MINUTE_MS } from '../text/duration';
 import { checkpointCount, newSaltsIn } from './checkpoint';
 import { applyCommand } from './command-handling';
-import { dropStaleQuestions } from './confirmation';
 import type { Decision, EffectEvent, HealthCheckResult, MigrationEvent, RoutingReading } from './events';
+import { dropStaleGateQuestions } from './external-gates';
 import { withReasons } from './gateway-roster';
 import {
   type AssessmentSummary,
@@ -17,7 +17,7 @@ import {
   promotedShare,
   stageAt,
 } from './migration-state';
-import { applyPushResult } from './push-result';
+import { applyPushResult } from './push-verification';
 import { close, intend, record, rollBackToLegacy } from './routing-change';
 import { advanceIfDue, applyDeadlines, nextTurnMs, takeBack, takeTurn, waitsFor } from './stage-exit';
 import { withinBounds, withoutOldNotifications } from './state-bounds';
@@ -29,7 +29,7 @@ import { applyWindow, mayClose } from './window-result';
  * (a result of work that was pre-empted, anything after the end) change nothing.
  */
 export function transition(state: MigrationState, event: MigrationEvent): MigrationState {
-  const stepped = dropStaleQuestions(takeTurn(step(state, event), event.atMs));
+  const stepped = dropStaleGateQuestions(takeTurn(step(state, event), event.atMs));
   const next = follows(state, 3) ? withinBounds(state, stepped, event) : stepped;
   if (next === state) return state;
   const planned = planEffects(state, next, event.atMs);

@@ -7,7 +7,7 @@ import { formatDuration } from '../text/duration';
 import { askForApproval, expireApproval, missingApproval, withdrawApproval } from './approval';
 import { mayRollBackByItself, rollBackByItself } from './automatic-rollback';
 import { checkpointCount } from './checkpoint';
-import { askOthers, unconfirmed, withdrawConfirmations } from './confirmation';
+import { askExternalGates, gatesWithoutYes, withdrawGateQuestions } from './external-gates';
 import {
   follows,
   isHoldingBack,
@@ -31,8 +31,8 @@ export function advanceIfDue(state: MigrationState, atMs: number): MigrationStat
   if (state.promotion !== null || pendingEffects(state).length > 0) return state;
   const asks = missingApproval(state);
   if (asks.length > 0) return askForApproval(state, asks, atMs);
-  const others = unconfirmed(state);
-  if (others.length > 0) return askOthers(state, others, atMs);
+  const others = gatesWithoutYes(state);
+  if (others.length > 0) return askExternalGates(state, others, atMs);
   const reason = state.stage.verdict?.sentence ?? '';
   return promote(state, { by: 'cutover', reason, commandId: null, atMs });
 }
@@ -78,7 +78,7 @@ export function waitsFor(state: MigrationState): string | null {
   const effects = pendingEffects(state).map(({ effect }) => effect.name);
   if (effects.length > 0) return `waiting for the effects ${effects.join(', ')}`;
   const others = runsOf(state).some((run) => run.purpose === 'confirm' && isOpen(run))
-    ? unconfirmed(state)
+    ? gatesWithoutYes(state)
     : [];
   return others.length > 0 ? `waiting for ${others.join(', ')} to confirm the next stage` : null;
 }
@@ -101,7 +101,7 @@ function rampWaitsFor(state: MigrationState): string | null {
 
 /** Takes back what was asked for a pass that no longer stands. */
 export function takeBack(state: MigrationState, reason: string, atMs: number): MigrationState {
-  return withdrawApproval(withdrawConfirmations(state), reason, atMs);
+  return withdrawApproval(withdrawGateQuestions(state), reason, atMs);
 }
 
 /** Remembers when the current stage first passed. */

@@ -1,5 +1,5 @@
+import type { BreachClass } from '../evidence/breach-classes';
 import {
-  type BreachClass,
   type BucketCounts,
   type Evidence,
   type EvidenceCell,

@@ -1,15 +1,8 @@
-import type { AnswerEnd, BreachClass } from '../../core/evidence/evidence';
+import type { BreachClass } from '../../core/evidence/breach-classes';
+import { PLAIN_BREACHES } from '../../core/evidence/breach-classes';
+import type { AnswerEnd } from '../../core/evidence/evidence';
 import type { ChoiceFacts } from './answer-part';
 import { CALL, type Holdings, NOTHING_HELD, outputHoldings, REASONING, REFUSAL, TEXT } from './holdings';
-
-/** Classes that an answer breaches whatever was asked, in the order in which they count. */
-const PLAIN_BREACHES: readonly BreachClass[] = [
-  'empty',
-  'reasoning_only',
-  'cut',
-  'content_filter',
-  'refusal',
-];
 
 /** A choice beside the first. */
 interface ChoiceGist {

@@ -1,3 +1,4 @@
+import { readRetryAfter } from '../../core/text/retry-after';
 import type { ProviderKeys } from '../upstream/provider-keys';
 
 /** The head of a provider's answer: what is passed on of it, and what the gateway reads itself. */
@@ -94,7 +95,7 @@ export function readAnswerHead(raw: readonly string[], keys: ProviderKeys, wallM
         coded = value.toLowerCase() !== 'identity';
         break;
       case 'retry-after':
-        retryAfterMs = retryAfter(value, wallMs);
+        retryAfterMs = readRetryAfter(value, wallMs);
     }
     headers.push(name, value);
   }
@@ -111,11 +112,4 @@ export function withoutNamed(headers: readonly string[], connection: string): st
     if (!names.has(name.toLowerCase())) kept.push(name, headers[index + 1] as string);
   }
   return kept;
-}
-
-function retryAfter(value: string, wallMs: () => number): number | null {
-  const seconds = Number(value);
-  if (value !== '' && Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? null : Math.max(0, date - wallMs());
 }

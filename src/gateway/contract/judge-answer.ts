@@ -1,4 +1,5 @@
-import type { BreachClass } from '../../core/evidence/evidence';
+import type { BreachClass } from '../../core/evidence/breach-classes';
+import { ASKED_BREACHES } from '../../core/evidence/breach-classes';
 
 /** A call of a tool, as an answer makes it. */
 export interface MadeCall {
@@ -31,16 +32,6 @@ export type KeepsTo = (schema: object, value: unknown) => boolean | 'unknown';
 
 /** What was found of an answer. */
 export type Judgement = BreachClass | 'kept' | 'unchecked';
-
-/** Classes that depend on what was asked, in the order in which they count. */
-const ASKED_BREACHES: readonly BreachClass[] = [
-  'json_unparsed',
-  'json_schema',
-  'tool_unknown',
-  'tool_unparsed',
-  'tool_schema',
-  'tool_missing',
-];
 
 /** The first class that one of the choices breaches. A breach is one whatever else could not be checked. */
 export function judgeAnswer(contract: Contract, choices: readonly SaidChoice[], keepsTo: KeepsTo): Judgement {

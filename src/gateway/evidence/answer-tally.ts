@@ -1,4 +1,6 @@
-import type { AnswerCounts, AnswerEnd, BreachClass, EchoedModel } from '../../core/evidence/evidence';
+import type { BreachClass } from '../../core/evidence/breach-classes';
+import { BREACH_CLASSES } from '../../core/evidence/breach-classes';
+import type { AnswerCounts, AnswerEnd, EchoedModel } from '../../core/evidence/evidence';
 import type { Judgement } from '../contract/judge-answer';
 
 /** What was found of one answer. */
@@ -16,18 +18,6 @@ export function breachOf({ judgement }: SeenAnswer): BreachClass | null {
   return judgement === 'kept' || judgement === 'unchecked' ? null : judgement;
 }
 
-const BREACHES: readonly BreachClass[] = [
-  ...([
-    'empty',
-    'reasoning_only',
-    'cut',
-    'content_filter',
-    'refusal',
-    'json_unparsed',
-    'json_schema',
-  ] as const),
-  ...(['tool_unknown', 'tool_unparsed', 'tool_schema', 'tool_missing'] as const),
-];
 const ENDS: readonly AnswerEnd[] = [
   ...(['stop', 'length', 'content_filter', 'tool_calls', 'refusal', 'other', 'nothing'] as const),
 ];
@@ -41,7 +31,7 @@ const MODEL_NAME = /^[\x21-\x7e]{1,128}$/;
 export class AnswerTally {
   #checked = 0;
   #unchecked = 0;
-  #breaches = new Float64Array(BREACHES.length);
+  #breaches = new Float64Array(BREACH_CLASSES.length);
   #ends = new Float64Array(ENDS.length);
   #fingerprintChanges = 0;
   #echoed = new Map<string, number>();
@@ -52,7 +42,7 @@ export class AnswerTally {
     if (judgement === 'unchecked') this.#unchecked += 1;
     else {
       this.#checked += 1;
-      if (judgement !== 'kept') count(this.#breaches, BREACHES.indexOf(judgement), 1);
+      if (judgement !== 'kept') count(this.#breaches, BREACH_CLASSES.indexOf(judgement), 1);
     }
     if (end !== null) count(this.#ends, ENDS.indexOf(end), 1);
     if (isNewFingerprint) this.#fingerprintChanges += 1;
@@ -63,7 +53,7 @@ export class AnswerTally {
   merge(answers: AnswerCounts, echoed: readonly EchoedModel[], fingerprintChanges: number): void {
     this.#checked += answers.checked;
     this.#unchecked += answers.unchecked;
-    BREACHES.forEach((name, index) => {
+    BREACH_CLASSES.forEach((name, index) => {
       count(this.#breaches, index, answers.breaches[name] ?? 0);
     });
     ENDS.forEach((name, index) => {
@@ -94,7 +84,7 @@ export class AnswerTally {
       answers: {
         checked: this.#checked - earlier.#checked,
         unchecked: this.#unchecked - earlier.#unchecked,
-        breaches: grown(BREACHES, this.#breaches, earlier.#breaches),
+        breaches: grown(BREACH_CLASSES, this.#breaches, earlier.#breaches),
         ends: grown(ENDS, this.#ends, earlier.#ends),
       },
       echoed: [...this.#echoed]

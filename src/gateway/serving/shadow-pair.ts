@@ -1,4 +1,5 @@
-import type { BreachClass, FailureClass } from '../../core/evidence/evidence';
+import type { BreachClass } from '../../core/evidence/breach-classes';
+import type { FailureClass } from '../../core/evidence/evidence';
 import type { RatioAspect } from '../../core/evidence/pair-counts';
 import type { Judgement } from '../contract/judge-answer';
 

@@ -1,4 +1,4 @@
-import type { BreachClass } from '../../core/evidence/evidence';
+import type { BreachClass } from '../../core/evidence/breach-classes';
 import { visibleJson } from '../../core/text/visible-text';
 import type { RequestFacts } from '../request/request-facts';
 import type { RequestHead } from '../request/request-head';

@@ -1,6 +1,7 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { Agent, request } from 'undici';
+import { readRetryAfter } from '../../core/text/retry-after';
 import type { Span, SpanEncoding } from './otlp-encoding';
 import type { TraceSettings } from './trace-settings';
 
@@ -127,11 +128,11 @@ export class SpanExport {
       await answer.body.dump({ limit: MOST_ANSWER_BYTES, signal: AbortSignal.timeout(timeoutMs) });
       const { statusCode } = answer;
       if (statusCode >= 200 && statusCode < 300) return 'taken';
-      const afterS = Number(answer.headers['retry-after']);
+      const afterMs = readRetryAfter(String(answer.headers['retry-after'] ?? ''), Date.now) ?? 0;
       return {
         problem: `it answers ${statusCode}`,
         later: LATER.includes(statusCode),
-        ...(Number.isFinite(afterS) && afterS > 0 ? { afterMs: afterS * 1_000 } : {}),
+        ...(afterMs > 0 ? { afterMs } : {}),
       };
     } catch (error) {
       const { code, name } = error as { code?: string; name?: string };

@@ -214,7 +214,7 @@ it('tells whoever wants to know, each moment under a key of its own', () => {
   expect(new Set(told.map(({ key }) => key)).size).toBe(told.length);
 });
 
-it('asks gates by others before a stage, waits for all of them, and holds when one says no', () => {
+it('asks external gates before a stage, waits for all of them, and holds when one says no', () => {
   const confirm = { rolling: ['board', 'sre'] };
   const world = given({ confirm }).reaches('canary').watches({ observedMs: DAY_MS });
   const [board, sre] = dueRuns(world.state);

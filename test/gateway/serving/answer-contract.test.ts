@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import type { AnswerCounts, BreachClass, EvidenceCell } from '../../../src/core/evidence/evidence';
+import type { BreachClass } from '../../../src/core/evidence/breach-classes';
+import type { AnswerCounts, EvidenceCell } from '../../../src/core/evidence/evidence';
 import type { Arm } from '../../../src/core/routing/routing';
 import {
   ADMIN_TOKEN,

@@ -1,3 +1,4 @@
+import { readRetryAfter } from '../../../core/text/retry-after';
 import { guardedFetch } from '../../../guarded-fetch';
 import { openAiPageSchema } from './openai-usage';
 
@@ -60,7 +61,7 @@ async function getJson(url: URL, ask: OpenAiFetch): Promise<unknown> {
         response.status === 401 || response.status === 403 ? ': organization usage needs an admin key' : '';
       throw new Error(`OpenAI answered ${response.status} when asked for ${ask.what}${hint}`);
     }
-    const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
-    await wait(Math.min(60_000, Number.isFinite(seconds) ? seconds * 1000 : 1000 * 2 ** attempt));
+    const afterMs = readRetryAfter(response.headers.get('retry-after') ?? '', Date.now);
+    await wait(Math.min(60_000, afterMs ?? 1000 * 2 ** attempt));
   }
 }

@@ -1,4 +1,4 @@
-import type { BreachClass } from '../../evidence/evidence';
+import type { BreachClass } from '../../evidence/breach-classes';
 import { RATIO_BOUNDS, type RatioAspect } from '../../evidence/pair-counts';
 import {
   addSums,

@@ -1,4 +1,4 @@
-import type { BreachClass } from '../../../core/evidence/evidence';
+import type { BreachClass } from '../../../core/evidence/breach-classes';
 import type { Arm } from '../../../core/routing/routing';
 import type { TokenUsage } from '../../answers/token-usage';
 import type { Assignment } from '../../routing/arm-draw';

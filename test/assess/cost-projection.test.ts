@@ -1,7 +1,7 @@
+import { type ProjectionQuestion, projectCosts } from '../../src/assess/cost-projection';
 import { identityCost, type MigrationTraffic, migrationCost } from '../../src/assess/migration-cost';
 import { parsePriceBook } from '../../src/assess/prices/price-book-schema';
 import { PriceFinder } from '../../src/assess/prices/price-finder';
-import { type ProjectionQuestion, projectCosts } from '../../src/assess/projection';
 import { type RecommendationFacts, recommend } from '../../src/assess/recommendation';
 import type { UsageAnalysis, UsageCell } from '../../src/assess/usage/usage-analysis';
 import type { Rates } from '../../src/core/assessment/prices';

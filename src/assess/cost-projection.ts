@@ -23,7 +23,7 @@ export interface ProviderCost {
 }
 
 /** The same usage at both providers' prices. */
-export interface Projection {
+export interface CostProjection {
   readonly days: number;
   readonly legacy: ProviderCost;
   readonly candidate: ProviderCost;
@@ -68,7 +68,7 @@ export function projectCosts(
   cells: readonly UsageCell[],
   finder: PriceFinder,
   question: ProjectionQuestion,
-): Projection | null {
+): CostProjection | null {
   if (analysis.totals.inputTokens === null || analysis.totals.outputTokens === null) return null;
   const scale = MONTH_DAYS / analysis.window.days;
   const ratios = question.tokenRatios ?? UNMEASURED;

@@ -3,8 +3,8 @@ import { addRun, changeRun, runsOf, subjectOf } from '../effects/effect-runs';
 import { follows, type MigrationState } from './migration-state';
 import { record } from './routing-change';
 
-/** The gates by others that have not said yes to leaving the current stage since it last passed. */
-export function unconfirmed(state: MigrationState): readonly string[] {
+/** The external gates that have not said yes to leaving the current stage since it last passed. */
+export function gatesWithoutYes(state: MigrationState): readonly string[] {
   const asked = asksOf(state);
   const names = state.plan.stages[state.stageIndex + 1]?.confirm ?? [];
   return names.filter(
@@ -12,8 +12,12 @@ export function unconfirmed(state: MigrationState): readonly string[] {
   );
 }
 
-/** Asks gates by others, all at once, where none has been asked since the stage passed. */
-export function askOthers(before: MigrationState, names: readonly string[], atMs: number): MigrationState {
+/** Asks external gates, all at once, where none has been asked since the stage passed. */
+export function askExternalGates(
+  before: MigrationState,
+  names: readonly string[],
+  atMs: number,
+): MigrationState {
   if (asksOf(before).length > 0) return before;
   const { share = 0 } = before.plan.stages[before.stageIndex + 1] ?? {};
   const reason = `may the share be raised to ${share}? ${before.stage.verdict?.sentence ?? ''}`;
@@ -36,7 +40,7 @@ export function askOthers(before: MigrationState, names: readonly string[], atMs
 }
 
 /** Takes questions and answers back: the stage that they were about has changed. */
-export function withdrawConfirmations(before: MigrationState): MigrationState {
+export function withdrawGateQuestions(before: MigrationState): MigrationState {
   return asksOf(before).reduce((state, { id }) => changeRun(state, id, { status: 'dropped' }), before);
 }
 
@@ -58,7 +62,7 @@ function isOfThisEntry(state: MigrationState, run: EffectRun): boolean {
 }
 
 /** Takes back every open question that is not about leaving the stage as it is now: its answer would decide nothing. */
-export function dropStaleQuestions(before: MigrationState): MigrationState {
+export function dropStaleGateQuestions(before: MigrationState): MigrationState {
   if (!follows(before, 2)) return before;
   const { phase, stageIndex } = before;
   return runsOf(before)
