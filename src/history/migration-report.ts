@@ -1,4 +1,5 @@
 import { usageLines } from '../core/assessment/usage-digest';
+import { saidOnce } from '../core/gates/harm-text';
 import type { GateVerdict, MetricVerdict } from '../core/gates/verdict';
 import { breachTexts, metricSentence, metricTexts, outcomeText } from '../core/gates/verdict-text';
 import type { Checkpoint } from '../core/migration/checkpoint';
@@ -294,7 +295,7 @@ function checkpointRow(checkpoint: Checkpoint): ReportCell[] {
   const start = [String(seq), instant(atMs)];
   if (kind === 'recorded') {
     const { what, by, reason } = checkpoint;
-    return [...start, badge(what, RECORDED_TONES[what] ?? 'superseded'), stage, '', '', by, reason];
+    return [...start, badge(what, RECORDED_TONES[what] ?? 'superseded'), stage, '', '', by, saidOnce(reason)];
   }
   const routing = [stage, formatShare(checkpoint.share), String(checkpoint.epoch)];
   if (kind === 'intended') {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { saidOnce } from '../../core/gates/harm-text';
 import type { Checkpoint } from '../../core/migration/checkpoint';
 import { formatShare } from '../../core/plan/plan';
 import { forRoute, ofRun, type RunFlags, routeOf, runIdOf, withClient } from '../options/connection';
@@ -36,7 +37,7 @@ function row(checkpoint: Checkpoint): string[] {
   const start = [String(seq), instantText(atMs)];
   switch (checkpoint.kind) {
     case 'recorded':
-      return [...start, checkpoint.what, stage, '', '', checkpoint.by, checkpoint.reason];
+      return [...start, checkpoint.what, stage, '', '', checkpoint.by, saidOnce(checkpoint.reason)];
     case 'intended': {
       const { cause, share, epoch, by, reason } = checkpoint;
       return [...start, `intended: ${cause}`, stage, formatShare(share), String(epoch), by, reason];

@@ -1,5 +1,6 @@
 import { probeSummary } from '../../core/assessment/probe-streak';
 import { usageLines } from '../../core/assessment/usage-digest';
+import { saidOnce } from '../../core/gates/harm-text';
 import { verdictLine } from '../../core/gates/verdict-text';
 import { headlineOf, utcMinuteText } from '../../core/migration/ending';
 import { withReasons } from '../../core/migration/gateway-roster';
@@ -32,7 +33,7 @@ export function statusLines(status: MigrationStatus, answers: GatewayAnswers): s
       line,
     ]),
     ['paused', paused === null ? null : `by ${paused.by} (${paused.cause})${because(paused.reason)}`],
-    ['held', held?.reason ?? null],
+    ['held', held === null ? null : saidOnce(held.reason)],
     ['approval', approvalText(status)],
     ['next', nextPossibleAtMs === null ? null : `possible at ${instantText(nextPossibleAtMs)}`],
     ...effects.map((run): [string, string] => ['effect', effectText(run)]),

@@ -21,7 +21,9 @@ export function trainingReport(
     sections: [
       section({
         title: 'Gate',
-        lines: verdicts.map(({ about, step, sentence }) => `Step ${step}, ${about}: ${sentence}`),
+        lines: verdicts.map(
+          ({ about, step, outcome: judged, sentence }) => `Step ${step}, as ${about}: ${judged}: ${sentence}`,
+        ),
         facts: exported === null ? [] : [['Exported', `${exported.digest} at ${exported.path}`]],
       }),
       curves(checkpoints),

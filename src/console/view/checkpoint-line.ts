@@ -1,3 +1,4 @@
+import { saidOnce } from '../../core/gates/harm-text';
 import type { Checkpoint } from '../../core/migration/checkpoint';
 import { formatShare } from '../../core/plan/plan';
 import type { BannerTone } from './banner';
@@ -20,7 +21,8 @@ export function checkpointLine(entry: Checkpoint): CheckpointLine {
   const { seq, atMs, stage } = entry;
   switch (entry.kind) {
     case 'recorded': {
-      const { what, by, reason: why } = entry;
+      const { what, by, reason } = entry;
+      const why = saidOnce(reason);
       return { seq, atMs, what, stage, share: '', epoch: null, by, why, tone: toneOfRecord(what) };
     }
     case 'intended': {

@@ -131,14 +131,23 @@ function spanText(visit: readonly NumberedVerdict[], last: NumberedVerdict): str
 
 /** The sentence of a verdict without its evidence, which is for whoever audits it. */
 export function withoutEvidence(sentence: string): string {
-  return (
+  return saidOnce(
     sentence
       .replace(
         /,? ?(?:evidence of harm )?e-value [\w,.]+(?: a million)? of [\d,.]+ needed(?: \([^)]*\))?/g,
         '',
       )
-      .replace(/[:;,] *$/, '')
-      // "canary has not passed within 72 h: canary is inconclusive: ..." says one thing twice.
-      .replace(/: \S+ is (?:inconclusive|not evaluated|not within its limits): /, ': ')
+      .replace(/[:;,] *$/, ''),
   );
+}
+
+/** Why a stage is held, without saying again by its verdict that it has not passed; records keep both. */
+export function saidOnce(reason: string): string {
+  return reason
+    .replace(
+      /: \S+ is in burn-in: recorded, not judged$/,
+      ': it is still in burn-in, where nothing is judged',
+    )
+    .replace(/: \S+ is (?:inconclusive|not evaluated|not within its limits): /, ': ')
+    .replace(/( has not passed.*?): not evaluated$/, '$1: no window has ended yet');
 }

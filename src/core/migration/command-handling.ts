@@ -1,3 +1,4 @@
+import { verdictLine } from '../gates/verdict-text';
 import { identityAccepted } from '../identity/identity-audit';
 import { formatShare, judgedShare } from '../plan/plan';
 import { latchedGateways, withDrifts } from '../routing/drift';
@@ -170,9 +171,9 @@ function promoteRefusal(state: MigrationState, command: Command & { name: 'promo
   if (step !== null) {
     return `${stage.name} is at step ${step.step} of ${step.of} of its ramp, and is judged at ${formatShare(judgedShare(stage))}: wait for it; an override takes the next step, ${formatShare(step.next ?? stage.share)}, now`;
   }
-  if (state.stage.verdict?.outcome !== 'pass') {
-    return `expected a pass, got ${state.stage.verdict?.outcome ?? 'not evaluated'}: ${state.stage.verdict?.sentence ?? 'no window has ended yet'}`;
-  }
+  const { verdict } = state.stage;
+  if (verdict === null) return 'expected a pass, got not evaluated: no window has ended yet';
+  if (verdict.outcome !== 'pass') return `expected a pass, got ${verdictLine(verdict, false)}`;
   const asks = missingApproval(state);
   if (asks.length > 0) {
     return `an approval comes first (${asks.join('; ')}): approve, or override`;

@@ -1,4 +1,5 @@
 import { usageLines } from '../assessment/usage-digest';
+import { saidOnce } from '../gates/harm-text';
 import { formatShare, stageShareText } from '../plan/plan';
 import { rampText } from '../plan/ramp';
 import { formatDuration } from '../text/duration';
@@ -53,7 +54,7 @@ function banners(status: MigrationStatus): string[] {
     ...(paused === null
       ? []
       : [banner('Paused', `by ${shown(paused.by)} since ${iso(paused.atMs)}${because(paused.reason)}`)]),
-    ...(held === null ? [] : [banner('Held', `since ${iso(held.atMs)}${because(held.reason)}`)]),
+    ...(held === null ? [] : [banner('Held', `since ${iso(held.atMs)}${because(saidOnce(held.reason))}`)]),
     ...(approval === null
       ? []
       : [
@@ -129,7 +130,7 @@ function checkpointText(entry: Checkpoint): string {
     case 'failed':
       return `checkpoint ${entry.closes} ${entry.kind}${because(entry.reason)}`;
     case 'recorded':
-      return `${entry.what}, by ${shown(entry.by)}${because(entry.reason)}`;
+      return `${entry.what}, by ${shown(entry.by)}${because(saidOnce(entry.reason))}`;
     default:
       return entry satisfies never;
   }

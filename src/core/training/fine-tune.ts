@@ -12,6 +12,12 @@ import {
 import { saferThan } from './recipe';
 import { smallerMicroBatch, type TrainingSettings } from './training-plan';
 
+const GATE_RESULTS: Readonly<Record<TrainingVerdict['outcome'], string>> = {
+  pass: 'gate passed',
+  fail: 'gate failed',
+  inconclusive: 'gate inconclusive',
+};
+
 /**
  * The state machine of a fine-tuning: pure. The workflow decides by `nextStep`, carries it out and feeds back what came of
  * it. Results of an older epoch, and anything after the end, change nothing.
@@ -38,8 +44,8 @@ export function trainingTransition(state: FineTuneState, event: TrainingEvent): 
         verdicts: [...state.verdicts, { ...verdict, about, checkpoint, step, atMs }],
       };
       const noted = decided(judged, {
-        what: `gate: ${verdict.outcome}`,
-        reason: `${about}: ${verdict.sentence}`,
+        what: GATE_RESULTS[verdict.outcome],
+        reason: `as ${about}, ${verdict.sentence}`,
         atMs,
       });
       return verdict.outcome === 'pass' ? noted : ended(noted, 'rejected', verdict.sentence, 'cutover', atMs);

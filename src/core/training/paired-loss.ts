@@ -40,7 +40,7 @@ export function comparePairs(
   const outcome = outcomeOf({ n, interval, margin });
   const sentence =
     `loss ${percent(difference)} from BF16 (${percent(interval[0])} to ${percent(interval[1])}) over ${n} batches, ` +
-    `${percent(margin)} allowed: ${outcome}${n < BATCHES_LEAST ? `, at least ${BATCHES_LEAST} batches are needed` : ''}`;
+    `${percent(margin)} allowed${n < BATCHES_LEAST ? `; at least ${BATCHES_LEAST} batches are needed` : ''}`;
   return { outcome, difference, interval, margin, batches: n, loss, lossBf16, sentence };
 }
 

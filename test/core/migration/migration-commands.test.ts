@@ -32,7 +32,9 @@ describe('promote', () => {
 
   it('tells the sentence of the verdict that is no pass', () => {
     const world = givenMigration().reaches('canary');
-    world.watches({ verdict: { outcome: 'inconclusive', sentence: '12 of 400 requests' } });
+    world.watches({
+      verdict: { outcome: 'inconclusive', sentence: 'canary is inconclusive: 12 of 400 requests' },
+    });
     expect(world.says('promote', { stage: 'canary' }).lastRefusal).toBe(
       'expected a pass, got inconclusive: 12 of 400 requests',
     );

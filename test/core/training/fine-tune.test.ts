@@ -121,6 +121,8 @@ it.each(['fail', 'inconclusive'] as const)('exports nothing when the gate says %
   const state = doneUntil(started(), (at) => nextStep(at).type === 'evaluate');
   const judged = after(state, { ...done(state), verdict: { ...passed(), outcome } } as UntimedTrainingEvent);
   expect(judged.outcome).toBe('rejected');
+  const asSaid = judged.decisions.map(({ what, reason }) => `${what}: ${reason}`);
+  expect(asSaid.at(-2)).toBe(`gate ${outcome === 'fail' ? 'failed' : 'inconclusive'}: as trained, it passes`);
   expect(nextStep(judged).type).toBe('close');
 });
 

@@ -27,12 +27,13 @@ it.each([
 
 it('compares batch by batch: what both find hard widens no interval', () => {
   const hard = [1, 20, 3, 7, 11, 2, 5, 9];
-  const { outcome, difference, interval } = comparePairs(
+  const { outcome, difference, interval, sentence } = comparePairs(
     hard.map((loss) => loss * 1.001),
     hard,
     ALLOWED,
   );
   expect(outcome).toBe('pass');
+  expect(sentence).toMatch(/^loss \+0\.100% from BF16 \(.*\) over 8 batches, \+0\.500% allowed$/);
   expect(difference).toBeCloseTo(0.001, 9);
   expect(interval[1]).toBeLessThan(0.002);
 });
