@@ -6,9 +6,10 @@ export interface CommandNode {
   readonly description: string;
   /** Words that its arguments can be, where they are few. */
   readonly choices: readonly string[];
-  readonly takesFiles: boolean;
-  /** For each argument, the names of the configuration that it can be, asked for when it is completed. */
-  readonly words: readonly (WordKind | null)[];
+  /** For each argument, what it can be: a file, or names that are asked for when it is completed; null for anything. */
+  readonly places: readonly (PlaceKind | null)[];
+  /** The last argument may be given many times. */
+  readonly takesMore: boolean;
   readonly options: readonly OptionNode[];
   readonly commands: readonly CommandNode[];
 }
@@ -31,6 +32,8 @@ export const WORD_KINDS = ['routes', 'stages', 'gateways'] as const;
 
 export type WordKind = (typeof WORD_KINDS)[number];
 
+export type PlaceKind = WordKind | 'files';
+
 const FILES = /^(file|files|path|folder|output|plan|book|claims)$/;
 
 /** What can be completed of a program and all its commands. */
@@ -41,8 +44,8 @@ export function commandTree(command: Command): CommandNode {
     name: command.name(),
     description: command.description(),
     choices: args.flatMap(({ argChoices = [] }) => argChoices),
-    takesFiles: args.some((argument) => FILES.test(argument.name())),
-    words: args.map((argument) => wordKind(argument.name())),
+    places: args.map((argument) => (FILES.test(argument.name()) ? 'files' : wordKind(argument.name()))),
+    takesMore: args.at(-1)?.variadic ?? false,
     options: help.visibleOptions(command).map((option) => {
       const [, name = ''] = /[<[]([^>\]]+)[>\]]/.exec(option.flags) ?? [];
       const takesValue = option.required || option.optional;

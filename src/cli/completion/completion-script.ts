@@ -34,7 +34,8 @@ function quoted(text: string): string {
 
 const firstLine = (text: string): string => text.split('\n')[0] ?? '';
 
-const knownWords = ({ words }: CommandNode): readonly WordKind[] => words.filter((kind) => kind !== null);
+const knownWords = ({ places }: CommandNode): readonly WordKind[] =>
+  places.filter((kind) => kind !== null && kind !== 'files');
 
 /** What prints the names of the configuration; nothing where there is none. */
 const listing = (kind: WordKind): string => `cutover completion --words ${kind} 2>/dev/null`;
@@ -45,12 +46,11 @@ function bashScript(program: CommandNode): string {
   const words = all.map(({ command, path }) => {
     const flags = command.options.flatMap((option) => option.flags);
     const plain = [...command.commands.map(({ name }) => name), ...command.choices];
-    const files = command.takesFiles ? ' files=1' : '';
-    const words =
-      knownWords(command).length === 0
-        ? ''
-        : ` words=(${command.words.map((kind) => kind ?? "''").join(' ')})`;
-    return `    ${quoted(path.join(' '))}) plain=${quoted(plain.join(' '))} flags=${quoted(flags.join(' '))}${files}${words} ;;`;
+    const { places, takesMore } = command;
+    const known = places.every((kind) => kind === null)
+      ? ''
+      : ` places=(${places.map((kind) => kind ?? "''").join(' ')})${takesMore ? ' more=1' : ''}`;
+    return `    ${quoted(path.join(' '))}) plain=${quoted(plain.join(' '))} flags=${quoted(flags.join(' '))}${known} ;;`;
   });
   const casesOf = (path: readonly string[], { flags }: OptionNode) =>
     flags.map((flag) => quoted(`${path.join(' ')} ${flag}`)).join('|');
@@ -80,7 +80,7 @@ _cutover_files() {
 
 _cutover() {
   local word=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]}
-  local path='' plain='' flags='' files='' words=() place=0 at next
+  local path='' plain='' flags='' more='' kind='' places=() place=0 at next
   COMPREPLY=()
   # The shell takes --name=value apart at the sign.
   [[ $word == '=' ]] && word=''
@@ -102,12 +102,14 @@ ${values.join('\n')}
   case "$path" in
 ${words.join('\n')}
   esac
+  [[ -n $more && place -ge \${#places[@]} ]] && place=$((\${#places[@]} - 1))
+  kind=\${places[place]}
   if [[ $word == -* ]]; then
     COMPREPLY=($(compgen -W "$flags" -- "$word"))
-  elif [[ -n $files ]]; then
+  elif [[ $kind == files ]]; then
     _cutover_files
   else
-    [[ -n \${words[place]} ]] && plain+=" $(cutover completion --words "\${words[place]}" 2>/dev/null)"
+    [[ -n $kind ]] && plain+=" $(cutover completion --words "$kind" 2>/dev/null)"
     COMPREPLY=($(compgen -W "$plain" -- "$word"))
   fi
 }
@@ -136,21 +138,7 @@ const zshName = (path: readonly string[]): string => ['_cutover', ...path].join(
 function zshFunction(command: CommandNode, path: readonly string[]): string {
   const options = command.options.map((option) => `    ${quoted(zshOption(option))}`);
   if (command.commands.length === 0) {
-    const rest = command.takesFiles
-      ? '*:file:_files'
-      : command.choices.length > 0
-        ? `*:word:(${command.choices.join(' ')})`
-        : knownWords(command).length > 0
-          ? null
-          : // A message in place of an empty list would make every option ambiguous.
-            '*:word:()';
-    const places =
-      rest === null
-        ? command.words.map((kind, at) =>
-            kind === null ? `${at + 1}:word:()` : `${at + 1}:word:{compadd -- $(${listing(kind)})}`,
-          )
-        : [rest];
-    const specs = [...options, ...places.map((place) => `    ${quoted(place)}`)];
+    const specs = [...options, ...zshPlaces(command).map((place) => `    ${quoted(place)}`)];
     return `${zshName(path)}() {\n  _arguments -s \\\n${specs.join(' \\\n')}\n}`;
   }
   const described = command.commands.map(
@@ -181,6 +169,18 @@ ${branches.join('\n')}
 }`;
 }
 
+/** What each argument can be, as _arguments takes it. */
+function zshPlaces({ places, takesMore, choices }: CommandNode): readonly string[] {
+  if (choices.length > 0) return [`*:word:(${choices.join(' ')})`];
+  // A message in place of an empty list would make every option ambiguous.
+  if (places.every((kind) => kind === null)) return ['*:word:()'];
+  return places.map((kind, at) => {
+    const place = takesMore && at === places.length - 1 ? '*' : at + 1;
+    if (kind === 'files') return `${place}:file:_files`;
+    return kind === null ? `${place}:word:()` : `${place}:word:{compadd -- $(${listing(kind)})}`;
+  });
+}
+
 /** As _arguments takes it: \`(--out -o)--out[where to write it]:file:_files\`. */
 function zshOption({ flags, description, value }: OptionNode): string {
   const [flag = ''] = flags;
@@ -208,7 +208,7 @@ function fishScript(program: CommandNode): string {
       ...knownWords(command).map(
         (kind) => `complete -c cutover -n ${quoted(here)} -a ${quoted(`(${listing(kind)})`)}`,
       ),
-      ...(command.takesFiles ? [`complete -c cutover -n ${quoted(here)} -F`] : []),
+      ...(command.places.includes('files') ? [`complete -c cutover -n ${quoted(here)} -F`] : []),
       ...command.options.map((option) => fishOption(option, here)),
     ];
   });

@@ -11,7 +11,10 @@ export function registerCompletion(program: Command, all: () => Promise<Command>
     .description('print a script that completes commands, options and names in your shell')
     .addArgument(new Argument('[shell]', 'which shell').choices(SHELLS))
     .addOption(
-      new Option('--words <kind>', 'instead: names of the configuration, one per line').choices(WORD_KINDS),
+      new Option(
+        '--words <kind>',
+        'instead: names that the configuration, the plan or a running migration has, one per line',
+      ).choices(WORD_KINDS),
     )
     .option('--json', 'print the script as one JSON document')
     .addHelpText(
@@ -24,9 +27,10 @@ export function registerCompletion(program: Command, all: () => Promise<Command>
     )
     .action(async (shell: Shell | undefined, { json, words }: { json?: true; words?: WordKind }) => {
       if (words !== undefined) {
-        const { configuredWords } = await import('./configured-words.js');
-        for (const word of configuredWords(words)) printLine(word);
-        return;
+        const { namesOf } = await import('./names.js');
+        for (const name of await namesOf(words)) printLine(name);
+        // A connection that still waits must not hold up the shell.
+        process.exit(EXIT.ok);
       }
       if (shell === undefined) {
         throw new CliError(`expected a shell: ${SHELLS.join(', ')}`, EXIT.badInput);

@@ -93,6 +93,9 @@ describe('bash', () => {
     expect(await complete('cutover logs --arm = can')).toEqual(['candidate']);
     expect(await complete('cutover logs --arm =')).toEqual(['legacy', 'candidate']);
     expect(await complete('cutover replay pl')).toEqual(['plan.yaml']);
+    expect(await complete('cutover replay plan.yaml ')).toEqual([]);
+    expect(await complete('cutover assess plan.yaml --days 3 cut')).toEqual(['cutover.yaml']);
+    expect(await complete('cutover logs pl')).toEqual(['plan.yaml']);
   });
 });
 
@@ -103,6 +106,8 @@ const ZSH = {
   'cutover plan che': 'plan check',
   'cutover start --plan pl': 'start --plan plan.yaml',
   'cutover rollback sea': 'rollback search',
+  'cutover replay pl': 'replay plan.yaml',
+  'cutover assess plan.yaml cut': 'assess plan.yaml cutover.yaml',
 };
 
 /** Types lines into a zsh with a terminal of its own, in which `cutover` prints its arguments. */

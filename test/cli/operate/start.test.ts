@@ -15,7 +15,7 @@ import {
 } from '../../support/migrations/migration-fixture';
 import { runAtTerminal } from '../../support/terminal';
 
-const ROUTES = ['chat', 'asked', 'silent', 'overridden'];
+const ROUTES = ['chat', 'asked', 'silent', 'overridden', 'named'];
 const world: FakeWorld = fakeWorld();
 const gateway = new TestGateway({
   directory: temporaryDirectory(),
@@ -38,6 +38,7 @@ beforeAll(async () => {
     'dead.yaml': JSON.stringify(configurationDocument(ROUTES, [admin, 'http://127.0.0.1:1'])),
     'mine.yaml': 'route: chat\n',
     'asked.yaml': 'route: asked\n',
+    'named.yaml': 'route: named\nstages: [{name: assess}, {name: trickle, share: 2%}, {name: complete}]\n',
     'identity.yaml': 'route: chat\nidentity: {reference: model.identity.json, perHour: 40}\n',
   });
 });
@@ -166,6 +167,26 @@ describe('with a worker', () => {
     expect(reapply).toMatchObject({ code: 2, stderr: expect.stringContaining('expected --yes') });
     const finish = await run('finish', 'overridden', '--reason', 'done');
     expect(finish).toMatchObject({ code: 2, stderr: expect.stringContaining('expected --yes') });
+  });
+
+  it('gives a shell the stages of what runs, and those of the plan where nothing does', async () => {
+    const stages = async (more: Record<string, string> = {}) => {
+      const asked = { cwd: folder, env: { ...env(), ...more } };
+      const { code, stdout, stderr } = await runCli(['completion', '--words', 'stages'], asked);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      return stdout.trim().split('\n');
+    };
+    expect(await stages()).not.toContain('trickle');
+    expect(await run('start', '--plan', 'named.yaml', '--yes')).toMatchObject({ code: 0, stderr: '' });
+    await untilStatus(client, 'named', ({ phase }) => phase === 'observing');
+    // It is given a second, which a busy machine may need for itself.
+    let offered: readonly string[] = [];
+    for (let attempt = 0; attempt < 10 && !offered.includes('trickle'); attempt += 1)
+      offered = await stages();
+    expect(offered).toContain('trickle');
+    expect(await stages({ TEMPORAL_ADDRESS: '127.0.0.1:1' })).toEqual([
+      ...['assess', 'canary', 'rolling', 'complete'],
+    ]);
   });
 
   it('never asks before a rollback', async () => {
