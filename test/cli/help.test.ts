@@ -101,3 +101,11 @@ it('documents every exit code', async () => {
   expect(code).toBe(0);
   for (const exitCode of [0, 1, 2, 3, 4, 5]) expect(stdout).toMatch(new RegExp(`^  ${exitCode}  `, 'm'));
 });
+
+it('names what an option takes by the words that Cutover uses elsewhere', async () => {
+  const other = /--[a-z-]+ [<[](side|path|dir|directory|chance|traffic|percentage|old|new|team)[>\]]/g;
+  const found = Object.entries(await allHelps()).flatMap(([name, help]) =>
+    [...help.matchAll(other)].map(([option]) => `${name} ${option}`),
+  );
+  expect(found).toEqual([]);
+});

@@ -34,7 +34,7 @@ export type WordKind = (typeof WORD_KINDS)[number];
 
 export type PlaceKind = WordKind | 'files';
 
-const FILES = /^(file|files|path|folder|output|plan|book|claims)$/;
+const FILES = /^(file|files|folder|plan|book|claims|report|module|target)$/;
 
 /** What can be completed of a program and all its commands. */
 export function commandTree(command: Command): CommandNode {

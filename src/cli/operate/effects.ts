@@ -44,7 +44,7 @@ export function registerEffects(program: Command): void {
     .option('--set <json>', 'what to set, as in the plan', json, {})
     .option('--share <share>', 'the share that variables say, such as 10%', share, 0.1)
     .option('--restore', 'go back to what was captured, and check it')
-    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
+    .option('--config <file>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',

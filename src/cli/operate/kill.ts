@@ -42,7 +42,7 @@ export function registerKill(program: Command): void {
     .option('--accept-settled', 'with --clear: also where a gateway then serves the candidate by `settled`')
     .option('--reason <text>', 'why, for whoever reads the status', '')
     .option('--gateway <name>', 'only this gateway (default: all)')
-    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
+    .option('--config <file>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',

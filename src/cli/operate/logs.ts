@@ -26,9 +26,15 @@ export function registerLogs(program: Command): void {
     .description("read a gateway's or worker's log: by route, arm or outcome, also as it grows")
     .argument('[file]', `the log, or - for standard input (default: ${USUAL_LOG}, which cutover up writes)`)
     .option('--route <name>', 'only requests of this route')
-    .addOption(new Option('--arm <side>', 'only requests of this arm').choices(['legacy', 'candidate']))
-    .option('--outcome <text>', 'only what ended for the caller like this: success, timeout, status_5xx, ...')
-    .option('--attempt <text>', 'only where an attempt at a provider ended like this, also behind a failover')
+    .addOption(new Option('--arm <arm>', 'only requests of this arm').choices(['legacy', 'candidate']))
+    .option(
+      '--outcome <outcome>',
+      'only what ended for the caller like this: success, timeout, status_5xx, ...',
+    )
+    .option(
+      '--attempt <outcome>',
+      'only where an attempt at a provider ended like this, also behind a failover',
+    )
     .option('-f, --follow', 'keep showing new lines, until Ctrl-C')
     .option('--lines <number>', 'how many lines to show, counted from the end', positive, 50)
     .option('--json', 'print the lines as they are')

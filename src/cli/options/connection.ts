@@ -32,7 +32,7 @@ export function forRoute(command: Command): Command {
 /** Adds the flags of `ConnectionFlags` to a command. */
 export function withConnection(command: Command): Command {
   return withTemporal(
-    command.option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)'),
+    command.option('--config <file>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)'),
   );
 }
 

@@ -92,9 +92,9 @@ export function addAssessOptions(command: Command): Command {
       ).conflicts(GIVEN_BY_PLAN),
     )
     .option('--route <name>', 'take providers, model mapping and prices from this route of the configuration')
-    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
+    .option('--config <file>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option('--format <name>', 'the format of the files (default: detected from their content)')
-    .option('--mapping-file <path>', 'a usage mapping of your own, YAML or JSON; repeatable', collected)
+    .option('--mapping-file <file>', 'a usage mapping of your own, YAML or JSON; repeatable', collected)
     .option('--max-rejects <part>', 'part of the rows that may be rejected', part, 0.01)
     .option('--from <time>', 'start of the window, ISO 8601', instant)
     .option('--to <time>', 'end of the window', instant)

@@ -35,7 +35,7 @@ export function registerCapacity(program: Command): void {
       '[model]',
       'a built-in model (deepseek-v3, ...), or the path or URL of a config.json, a .safetensors file or its index',
     )
-    .option('--config <path>', 'config.json of a checkpoint, if it is not next to it')
+    .option('--config <file>', 'config.json of a checkpoint, if it is not next to it')
     .option(
       '--gpu <name[=MiB]>',
       'a GPU to plan for, repeatable; name=MiB for one not listed (default: all known)',

@@ -59,7 +59,7 @@ export function registerIdentity(program: Command): void {
     .option('--concurrency <calls>', 'calls at a time', positive, 4)
     .option('--timeout <seconds>', 'for one answer', amount, 120)
     .option('--declared <digest>', 'digest of the weights as their owner declares it, sha256:…', declared)
-    .option('--config <path>', CONFIG)
+    .option('--config <file>', CONFIG)
     .option('--json', 'print the reference as one JSON document as well')
     .addHelpText(
       'after',
@@ -79,13 +79,13 @@ export function registerIdentity(program: Command): void {
     )
     .option('--probes <questions>', 'how many questions, at most', positive, 60)
     .option(
-      '--alpha <chance>',
+      '--alpha <probability>',
       'chance of taking the same model for another one by its answers',
       fraction,
       0.01,
     )
     .option('--timeout <seconds>', 'for one answer', amount, 60)
-    .option('--config <path>', CONFIG)
+    .option('--config <file>', CONFIG)
     .option('--json', 'print the result as one JSON document')
     .addHelpText(
       'after',

@@ -63,7 +63,7 @@ export function registerJudge(program: Command): void {
     .option('--pairs <file>', 'pairs, JSON lines: prompt, legacy, candidate')
     .option('--golden <file>', 'instead: the golden prompts of a parity run, whose answers are judged')
     .option('--route <name>', 'with --golden: the route of that run')
-    .option('--state <dir>', 'with --golden: where its answers are', parityDirectories().answers)
+    .option('--state <folder>', 'with --golden: where its answers are', parityDirectories().answers)
     .option(
       '--rubric <file>',
       'what makes an answer better, as text (default: what helps the person who asked)',
@@ -71,7 +71,7 @@ export function registerJudge(program: Command): void {
     .option('--sample <pairs>', 'how many pairs, drawn at random', positive, 200)
     .option('--seed <number>', 'another one draws another sample', positive, 1)
     .option(
-      '--alpha <chance>',
+      '--alpha <probability>',
       'chance of calling equal answers worse, and of calling them better',
       fraction,
       0.05,
@@ -80,7 +80,7 @@ export function registerJudge(program: Command): void {
     .option('--timeout <seconds>', 'for one answer', amount, 60)
     .option('--post <url>', "report the outcome `judge` of pairs with requests to this gateway's /v1")
     .option('--post-key <reference>', 'key of the gateway for that, such as env:GATEWAY_KEY')
-    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
+    .option('--config <file>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option('--json', 'print the result as one JSON document')
     .addHelpText(
       'after',

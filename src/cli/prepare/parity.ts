@@ -41,9 +41,9 @@ export function registerParity(program: Command): void {
     )
     .requiredOption('--golden <file>', 'golden prompts, JSON lines')
     .option('--route <name>', 'route of the configuration (default: the only one)')
-    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
+    .option('--config <file>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option(
-      '--state <dir>',
+      '--state <folder>',
       'where answers are kept, so that none is paid for twice',
       parityDirectories().answers,
     )

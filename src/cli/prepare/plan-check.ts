@@ -41,7 +41,7 @@ export function registerPlanCheck(plan: Command): void {
       .description('check a plan, print it with every default, and estimate how long its stages take')
       .argument('[file]', `the plan, YAML or JSON (default: ${USUAL_PLAN})`),
   )
-    .option('--config <path>', 'also check the route (default: CUTOVER_CONFIG, then ./cutover.yaml if there)')
+    .option('--config <file>', 'also check the route (default: CUTOVER_CONFIG, then ./cutover.yaml if there)')
     .option('--observe <duration>', "count the gateways' requests for this long", duration)
     .option('--json', 'print JSON')
     .addHelpText(

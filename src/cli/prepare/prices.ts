@@ -65,7 +65,7 @@ export function registerPrices(program: Command): void {
     .option('--measured <file>', 'what your probes measured, YAML or JSON')
     .option('--probe', 'measure now: 30 tiny requests to each provider that the configuration has')
     .option(
-      '--config <path>',
+      '--config <file>',
       'with --probe: the configuration (default: CUTOVER_CONFIG, then ./cutover.yaml)',
     )
     .option('--output-part <part>', 'output tokens in a mixed million', fraction, 0.25)

@@ -25,7 +25,7 @@ export function registerGateway(program: Command): void {
   program
     .command('gateway')
     .description('run one gateway: the data listener that splits traffic, and its admin listener')
-    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
+    .option('--config <file>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option(
       '--name <gateway>',
       'the name that it is known by (default: CUTOVER_GATEWAY_NAME, the only one of the configuration, the name that its state directory keeps, or the host name)',

@@ -41,7 +41,7 @@ export function registerUp(program: Command): void {
   program
     .command('up')
     .description('run Temporal (embedded, unless one is configured), worker and gateway in one terminal')
-    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
+    .option('--config <file>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option('--gateway <name>', 'which gateway of the configuration to run (default: the first)')
     .option('--data <folder>', "where Temporal's database is kept", '.cutover')
     .option('--temporal-port <port>', "the embedded Temporal's port", portNumber, 7_233)

@@ -28,7 +28,7 @@ export function registerWorker(program: Command): void {
   const command = program
     .command('worker')
     .description('run the Temporal worker: workflow, routing and watching')
-    .option('--config <path>', 'configuration file (default: CUTOVER_CONFIG or ./cutover.yaml)')
+    .option('--config <file>', 'configuration file (default: CUTOVER_CONFIG, then ./cutover.yaml)')
     .option('--address <host:port>', 'Temporal (default: TEMPORAL_ADDRESS, the profile, or 127.0.0.1:7233)')
     .option('--namespace <name>', 'Temporal namespace')
     .option(
