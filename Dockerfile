@@ -9,9 +9,13 @@ COPY bin ./bin
 COPY src ./src
 COPY scripts ./scripts
 COPY tools ./tools
-# Workers read usage logs by DuckDB, which the package leaves optional; the SDK brings binaries of other systems too.
-RUN npm run build && npm prune --omit=dev \
-  && npm install --no-save --no-audit --no-fund @duckdb/node-api@1.5.6-r.1 \
+# Workers need the SDK's core, and DuckDB for usage logs, which the package leaves optional: they are kept as the lock file
+# has them, without the SDK's source and its binaries for other systems.
+RUN npm run build && cp package.json package.published.json \
+  && npm pkg set "dependencies[@temporalio/worker]=1.24.0" "dependencies[@duckdb/node-api]=1.5.6-r.1" \
+  && npm pkg delete devDependencies peerDependencies peerDependenciesMeta \
+  && npm prune --no-audit --no-fund && mv package.published.json package.json \
+  && rm -r node_modules/@temporalio/core-bridge/sdk-core \
   && find node_modules/@temporalio/core-bridge/releases -mindepth 1 -maxdepth 1 \
     ! -name "$(uname -m)-unknown-linux-gnu" -exec rm -r {} +
 

@@ -10,6 +10,10 @@ export interface DemoModel {
   readonly seed: number;
 }
 
+/** The model that is sold in a demo in which that matters, and another one. */
+export const SOLD_MODEL: DemoModel = { bytesPerToken: 4, seed: 1 };
+export const OTHER_MODEL: DemoModel = { bytesPerToken: 3.5, seed: 2 };
+
 /** What a provider's own template adds to a prompt. */
 const TEMPLATE_TOKENS = 7;
 

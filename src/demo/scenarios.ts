@@ -1,6 +1,7 @@
 import type { CommandName } from '../core/migration/command';
 import type { MigrationStatus } from '../core/migration/status';
-import { type DemoStack, OTHER_MODEL } from './stack';
+import { OTHER_MODEL } from './demo-model';
+import type { DemoStack } from './stack';
 
 export const DEMO_SCENARIOS = ['default', 'regression', 'drift', 'swap', 'operator', 'fine-tuned'] as const;
 export type DemoScenario = (typeof DEMO_SCENARIOS)[number];

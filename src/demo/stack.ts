@@ -16,7 +16,7 @@ import { startTemporalServer } from '../temporal-server/dev-server';
 import { freePorts } from '../temporal-server/free-port';
 import { findTemporal } from '../temporal-server/temporal-source';
 import { startWorker } from '../worker';
-import type { DemoModel } from './demo-model';
+import { SOLD_MODEL } from './demo-model';
 import { type DemoAddresses, demoConfiguration } from './documents';
 import { makeTinyModel, sampleOf, trainDemoModel } from './fine-tuned';
 import { type LoadThread, startLoadThread } from './load-thread';
@@ -41,9 +41,6 @@ export interface DemoStack {
   stop(): Promise<void>;
 }
 
-/** The model that is sold in a demo in which that matters, and another one. */
-const SOLD_MODEL: DemoModel = { bytesPerToken: 4, seed: 1 };
-export const OTHER_MODEL: DemoModel = { bytesPerToken: 3.5, seed: 2 };
 /** Few: a demo takes seconds. */
 const ENROLMENT = { samples: 20, concurrency: 32, timeoutMs: 10_000, declared: null } as const;
 

@@ -1,6 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { version as sdkVersion } from '@temporalio/testing/package.json';
+import { version as sdkVersion } from '@temporalio/client/package.json';
+import { installCommand, isMissing } from '../optional-package';
 import type { MadeExecutable, MakingOptions } from './executable-cache';
 import { runProgram } from './program';
 
@@ -28,11 +29,16 @@ require(testing)
 
 /** Downloads the Temporal command by the SDK's own means; gives up when nothing has arrived for 20 s. */
 export async function downloadBySdk(folder: string, options: MakingOptions): Promise<MadeExecutable> {
+  const downloader = downloaderPath();
+  if (downloader === null) {
+    const command = installCommand(['@temporalio/testing']);
+    return { ok: false, reason: `temporal.download: @temporalio/testing is not installed: ${command}` };
+  }
   const stalled = new AbortController();
   const watching = watchGrowth(folder, options.report, stalled);
   const result = await runProgram({
     path: process.execPath,
-    args: ['-e', DOWNLOAD_PROGRAM, require.resolve('@temporalio/testing'), folder],
+    args: ['-e', DOWNLOAD_PROGRAM, downloader, folder],
     env: options.env,
     signal: AbortSignal.any([options.signal, stalled.signal]),
   });
@@ -76,4 +82,14 @@ async function folderBytes(folder: string): Promise<number> {
     ),
   );
   return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+/** Null where the package is not installed. */
+function downloaderPath(): string | null {
+  try {
+    return require.resolve('@temporalio/testing');
+  } catch (error) {
+    if (isMissing('@temporalio/testing', error)) return null;
+    throw error;
+  }
 }

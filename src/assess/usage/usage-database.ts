@@ -4,6 +4,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import type { DuckDBConnection, DuckDBInstance } from '@duckdb/node-api';
 import { BadInput } from '../../core/configuration/bad-input';
+import { loadOptional } from '../../optional-package';
 import { openWorkFolder } from './files/work-folder';
 import { literal } from './sql-text';
 
@@ -17,20 +18,13 @@ type Value = string | number | boolean | null;
 
 const PROGRESS_EVERY_MS = 500;
 
-/** As package.json has it among its optional peers. */
-const DUCKDB_PACKAGE = '@duckdb/node-api@1.5.6-r.1';
+const DUCKDB = '@duckdb/node-api';
 
 /** Only those who read usage logs need its 70 MB: it is no part of an installation, and asked for by name. */
-async function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {
-  try {
-    return await import('@duckdb/node-api');
-  } catch (cause) {
-    if (!/^(ERR_)?MODULE_NOT_FOUND$/.test((cause as NodeJS.ErrnoException).code ?? '')) throw cause;
-    throw new BadInput(
-      `usage logs are read by a package of 70 MB that is not installed: run \`npm install ${DUCKDB_PACKAGE}\` where cutover is installed`,
-      { cause },
-    );
-  }
+function loadDuckDb(): Promise<typeof import('@duckdb/node-api')> {
+  return loadOptional(() => import('@duckdb/node-api'), `reading usage logs needs ${DUCKDB} (70 MB)`, [
+    DUCKDB,
+  ]);
 }
 
 /** A DuckDB of its own in a temporary folder, which bounds its memory and is gone after `close`. */

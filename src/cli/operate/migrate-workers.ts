@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { BuildMove, type MovePlan, type RunMove } from '../../client/build-move';
 import { buildText, isSameBuild } from '../../client/worker-build';
 import type { OpenRun } from '../../client/worker-builds';
+import { loadOptional } from '../../optional-package';
 import { CliError, EXIT } from '../options/cli-error';
 import { type ConfirmationFlags, canAsk, confirm, withConfirmation } from '../options/confirmation';
 import { type ConnectionFlags, connectOptions, withTemporal } from '../options/connection';
@@ -66,9 +67,13 @@ async function runMigrateWorkers(flags: MigrateFlags): Promise<void> {
       if (canAsk(flags)) printLine('dry run: nothing was changed');
       return;
     }
+    const { replayProblem } = await loadOptional(
+      () => import('../../workflow-replay.js'),
+      'replaying what is open needs @temporalio/worker',
+      ['@temporalio/worker'],
+    );
     const moving = plan.moves.filter(({ how }) => how !== 'there').length;
     await confirm(`Make ${buildText(target)} current and move ${openText(moving)}?`, flags);
-    const { replayProblem } = await import('../../workflow-replay.js');
     const left = await move.carryOut(plan, {
       replayProblem,
       waitMs: flags.wait,

@@ -32,6 +32,8 @@ const EXIT_BY_NAME: Readonly<Record<string, ExitCode>> = {
   MoveRefused: EXIT.refused,
   TemporalNotFound: EXIT.unreachable,
   WorkerEnded: EXIT.failure,
+  DemoInterrupted: EXIT.failure,
+  CannotTrain: EXIT.badInput,
   TemporalPortTaken: EXIT.unreachable,
   TemporalServerFailed: EXIT.unreachable,
 };

@@ -1,7 +1,6 @@
 import { type Command, Option } from 'commander';
-import { CannotTrain } from '../../demo/fine-tuned';
-import { DemoInterrupted, runDemo } from '../../demo/run-demo';
 import { DEMO_SCENARIOS, type DemoScenario } from '../../demo/scenarios';
+import { loadOptional } from '../../optional-package';
 import { CliError, EXIT } from '../options/cli-error';
 import { printJson, printLine, printNote } from '../options/output';
 import { untilInterrupted } from './until-interrupted';
@@ -20,13 +19,15 @@ export function registerDemo(program: Command): void {
       '\nExamples:\n  $ cutover demo\n  $ cutover demo --ui --keep\n  $ cutover demo --scenario regression --json\n  $ cutover demo --scenario fine-tuned\n\nExits 0 when the scenario ended as it should, 5 when not, 1 when it was interrupted.',
     )
     .action(async (options: { scenario: DemoScenario; keep?: boolean; ui?: boolean; json?: boolean }) => {
+      const { runDemo } = await loadOptional(
+        () => import('../../demo/run-demo.js'),
+        'the demo needs @temporalio/worker',
+        ['@temporalio/worker', '@temporalio/testing'],
+      );
       const say = options.json === true ? printNote : printLine;
       const { signal: interrupted, release } = untilInterrupted();
       const { scenario, keep = false, ui = false } = options;
-      const result = await runDemo({ scenario, say, keep, ui, interrupted }).catch((error: unknown) => {
-        if (error instanceof DemoInterrupted) throw new CliError(error.message, EXIT.failure);
-        throw error instanceof CannotTrain ? new CliError(error.message, EXIT.badInput) : error;
-      });
+      const result = await runDemo({ scenario, say, keep, ui, interrupted });
       release();
       if (options.json === true) printJson(result);
       const expected = ['default', 'fine-tuned'].includes(options.scenario) ? 'completed' : 'rolled back';

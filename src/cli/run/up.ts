@@ -11,9 +11,9 @@ import {
 import { SEARCH_ATTRIBUTES } from '../../contract';
 import { startGatewayServer } from '../../gateway/main';
 import { refuseUnknownGateway } from '../../gateway/routing/configured-gateway';
+import { loadWorker } from '../../load-worker';
 import { startTemporalServer } from '../../temporal-server/dev-server';
 import { findTemporal } from '../../temporal-server/temporal-source';
-import { startWorker } from '../../worker';
 import { CliError, EXIT } from '../options/cli-error';
 import { dataConverterOption } from '../options/connection';
 import { portNumber } from '../options/option-value';
@@ -56,6 +56,7 @@ export function registerUp(program: Command): void {
         '\nExample:\n  $ cutover up --config cutover.yaml',
     )
     .action(async (options: UpOptions) => {
+      const { startWorker } = await loadWorker(['@temporalio/testing']);
       const path = configurationPath(options.config);
       const configuration = loadConfiguration(path);
       const gatewayName = options.gateway ?? configuration.gateways[0]?.name;

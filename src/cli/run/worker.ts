@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { configurationPath, loadConfiguration, metricsAddress, resolveSecret } from '../../config';
-import { startWorker } from '../../worker';
+import { loadWorker } from '../../load-worker';
 import { dataConverterOption } from '../options/connection';
 import { listenAddress } from '../options/option-value';
 import { printJson, printNote } from '../options/output';
@@ -49,6 +49,7 @@ export function registerWorker(program: Command): void {
         '  $ cutover worker --deployment cutover --build-id 1.4.0',
     )
     .action(async (options: WorkerFlags) => {
+      const { startWorker } = await loadWorker();
       const configuration = loadConfiguration(configurationPath(options.config));
       const { address, ...target } = temporalTarget(options);
       const build = buildOf(options);

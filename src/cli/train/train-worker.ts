@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { trainingPython } from '../../config';
-import { startTrainingWorker } from '../../worker';
+import { loadWorker } from '../../load-worker';
 import { type ConnectionFlags, dataConverterOption } from '../options/connection';
 import { printJson, printNote } from '../options/output';
 import { asBuild, type BuildFlags, buildOf, withBuild } from '../options/worker-build';
@@ -29,6 +29,7 @@ export function registerTrainWorker(train: Command): void {
       const { address, ...target } = temporalTarget(flags);
       const { namespace } = target;
       const build = buildOf(flags);
+      const { startTrainingWorker } = await loadWorker();
       const worker = await startTrainingWorker({ ...target, ...(build === undefined ? {} : { build }) });
       if (flags.json === true) printJson({ address, namespace, python: trainingPython(), ...build });
       printNote(
