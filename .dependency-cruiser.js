@@ -86,7 +86,7 @@ module.exports = {
     only(
       'assess-imports-core',
       '^src/assess/',
-      '^src/(core/|guarded-fetch\\.ts$|report/|assess/)',
+      '^src/(core/|(guarded-fetch|optional-package)\\.ts$|report/|assess/)',
       'assess stands alone',
     ),
     only(
