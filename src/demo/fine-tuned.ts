@@ -19,7 +19,7 @@ export interface FineTuned {
 }
 
 /** Thrown where the demo cannot train: what is missing, and what installs it. */
-export class CannotTrain extends Error {
+class CannotTrain extends Error {
   override readonly name = 'CannotTrain';
 }
 
