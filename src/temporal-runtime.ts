@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { DefaultLogger, Runtime } from '@temporalio/worker';
 import { visibleLines } from './core/text/visible-text';
 import { freePorts } from './temporal-server/free-port';
@@ -30,8 +31,8 @@ export async function installRuntime(options: { readonly metrics: boolean }): Pr
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
       // Only one of the queues serves workflows, on purpose.
       if (message.startsWith('No workflows registered')) return;
-      const line = `temporal ${level.toLowerCase()}: ${message} ${JSON.stringify(meta ?? {}, withErrors)}`;
-      process.stderr.write(`${visibleLines(line)}\n`);
+      const said = { isError: level === 'ERROR', message, meta: meta ?? {}, atMs: Date.now() };
+      process.stderr.write(`${visibleLines(workerLogLine(said, process.stderr.isTTY === true))}\n`);
     }),
     telemetryOptions: {
       logging: { filter: { core: 'ERROR', other: 'ERROR' }, forward: {} },
@@ -40,6 +41,26 @@ export async function installRuntime(options: { readonly metrics: boolean }): Pr
   });
   if (port !== undefined) sdkMetricsUrl = `http://${LOOPBACK}:${port}/metrics`;
   return sdkMetricsUrl;
+}
+
+/** What a worker has to say. */
+interface WorkerWarning {
+  readonly isError: boolean;
+  readonly message: string;
+  readonly meta: Readonly<Record<string, unknown>>;
+  readonly atMs: number;
+}
+
+/** One line of a worker's log: for people at a terminal, else JSON in the fields of a gateway's log. */
+export function workerLogLine({ isError, message, meta, atMs }: WorkerWarning, isTerminal: boolean): string {
+  const [, route] = /^cutover\/(.+)$/.exec(String(meta['workflowId'] ?? '')) ?? [];
+  const fields = { ...(route === undefined ? {} : { route }), ...meta };
+  if (!isTerminal) {
+    const head = { level: isError ? 50 : 40, time: atMs, worker: `${process.pid}@${hostname()}` };
+    return JSON.stringify({ ...head, ...fields, msg: message }, withErrors);
+  }
+  const more = Object.keys(fields).length === 0 ? '' : ` ${JSON.stringify(fields, withErrors)}`;
+  return `${new Date(atMs).toISOString()} ${isError ? 'error' : 'warning'} ${message}${more}`;
 }
 
 /** An error has no fields of its own that JSON shows: without this the reason of a failed task is lost. */

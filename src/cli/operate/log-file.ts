@@ -118,12 +118,18 @@ async function readAt(file: FileHandle, at: number, length: number): Promise<Buf
   return buffer.subarray(0, bytesRead);
 }
 
+/** A log that was truncated under a writer that does not append begins with zeros up to where the writer was. */
+function withoutHole(part: Buffer): Buffer {
+  const at = part.findIndex((byte) => byte !== 0);
+  return at < 0 ? part.subarray(part.length) : part.subarray(at);
+}
+
 /** The end of a line whose beginning stands in a chunk that is read later. */
 class LineTail {
   #parts: Buffer[] = [];
 
   prepend(part: Buffer): void {
-    this.#parts.unshift(part);
+    this.#parts.unshift(withoutHole(part));
     // Of what is too long the beginning stays.
     const all = this.#parts.reduce((sum, { length }) => sum + length, 0);
     if (all > LINE_BYTES) this.#parts = [Buffer.concat(this.#parts).subarray(0, LINE_BYTES)];
@@ -131,7 +137,7 @@ class LineTail {
 
   /** The whole line, given its beginning; then nothing is kept. */
   after(beginning: Buffer): string {
-    const line = Buffer.concat([beginning, ...this.#parts]).subarray(0, LINE_BYTES);
+    const line = withoutHole(Buffer.concat([beginning, ...this.#parts])).subarray(0, LINE_BYTES);
     this.#parts = [];
     return line.toString('utf8');
   }
@@ -150,13 +156,21 @@ class LineHead {
   *lines(chunk: Buffer): Generator<string> {
     let from = 0;
     for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, from)) {
-      const line = Buffer.concat([...this.#parts, chunk.subarray(from, at)]).subarray(0, LINE_BYTES);
+      const line = Buffer.concat([...this.#parts, this.#next(chunk.subarray(from, at))]).subarray(
+        0,
+        LINE_BYTES,
+      );
       this.clear();
       from = at + 1;
       if (line.length > 0) yield line.toString('utf8');
     }
     if (this.#bytes >= LINE_BYTES) return;
-    this.#parts.push(chunk.subarray(from));
-    this.#bytes += chunk.length - from;
+    const rest = this.#next(chunk.subarray(from));
+    this.#parts.push(rest);
+    this.#bytes += rest.length;
+  }
+
+  #next(part: Buffer): Buffer {
+    return this.#bytes === 0 ? withoutHole(part) : part;
   }
 }

@@ -28,13 +28,15 @@ export function logLineText(line: string, nowMs: number): string {
   const read = readLine(line);
   const at = read === null ? null : timeText(read['time'], nowMs);
   if (read === null || at === null) return line;
-  const gateway = text(read['gateway']);
+  const from = text(read['gateway'] ?? read['worker']);
   if (read['msg'] !== 'request') {
-    const rest = Object.entries(read).filter(([name]) => !['time', 'gateway', 'level', 'msg'].includes(name));
+    const rest = Object.entries(read).filter(
+      ([name]) => !['time', 'gateway', 'worker', 'level', 'msg'].includes(name),
+    );
     const fields = rest.map(
       ([name, value]) => `${name}=${typeof value === 'string' ? value : JSON.stringify(value)}`,
     );
-    return [at, gateway, levelText(read['level']), text(read['msg']), ...fields].join(' ');
+    return [at, from, levelText(read['level']), text(read['msg']), ...fields].join(' ');
   }
   const parts = [
     text(read['route']),
@@ -45,7 +47,7 @@ export function logLineText(line: string, nowMs: number): string {
     `${text(read['ms'])} ms`,
     ...(typeof read['failover'] === 'string' ? [`failover: ${read['failover']}`] : []),
   ];
-  return `${at} ${gateway} ${parts.join('  ')}`;
+  return `${at} ${from} ${parts.join('  ')}`;
 }
 
 function readLine(line: string): Line | null {

@@ -1,6 +1,7 @@
 import { appendFileSync, mkdirSync, renameSync, truncateSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { workerLogLine } from '../../../src/temporal-runtime';
 import { built, runCli } from '../../support/cli';
 import { folderWith } from '../../support/migrations/migration-fixture';
 import { startNode } from '../../support/node-process';
@@ -73,6 +74,32 @@ it.each([
   expect(await logs(...args)).toHaveLength(count);
 });
 
+it("shows a worker's log like a gateway's, and finds what it says of a route", async () => {
+  const warned = { isError: false, message: 'Activity failed', meta: {}, atMs: 1_795_921_381_116 };
+  const lines = [
+    { ...warned, meta: { workflowId: 'cutover/chat', activityType: 'apply' } },
+    { ...warned, meta: { workflowId: 'cutover/search' } },
+    { ...warned, isError: true, message: 'it ended', meta: { error: new RangeError('odd') } },
+  ];
+  const written = lines.map((line) => workerLogLine(line, false));
+  writeFileSync(join(folder, 'worker.log'), `worker: serving default\n${written.join('\n')}\n`);
+  // The stack of the last one follows.
+  expect((await logs('worker.log')).slice(0, 4)).toEqual([
+    'worker: serving default',
+    expect.stringMatching(
+      /Z \d+@\S+ warning Activity failed route=chat workflowId=cutover\/chat activityType=apply$/,
+    ),
+    expect.stringContaining('route=search'),
+    expect.stringMatching(/ error it ended error=RangeError: odd/),
+  ]);
+  expect(await logs('worker.log', '--route', 'search')).toEqual([expect.stringContaining('route=search')]);
+});
+
+it("gives a worker's warnings a time at a terminal as well", () => {
+  const warned = { isError: false, message: 'the disk is slow', meta: {}, atMs: 1_795_921_381_116 };
+  expect(workerLogLine(warned, true)).toMatch(/^2026-11-29T\d\d:\d\d:\d\d\.116Z warning the disk is slow$/);
+});
+
 it('finds failures of the candidate that failover hid from the caller', async () => {
   writeFileSync(join(folder, 'rescued.log'), request({}) + request(RESCUED));
   expect(await logs('rescued.log', '--arm', 'candidate', '--attempt', 'status_5xx')).toEqual([
@@ -136,7 +163,13 @@ it('waits for a log that is not there yet, and stays with its name when it is ro
   await shown('was truncated');
   appendFileSync(path, request({ model: 'after-truncation' }));
   await shown('after-truncation');
+  // A shell's `> FILE` does not append: after a truncation its next line stands behind a hole.
+  truncateSync(path);
+  writeFileSync(path, `${'\0'.repeat(2_000_000)}${request({ model: 'behind-a-hole' })}`);
+  await shown('behind-a-hole');
   await running.end();
+  expect(running.output()).toMatch(/^\S+ \S+ gw-1 chat .*behind-a-hole/m);
+  expect(await logs('rotated.log')).toEqual([expect.stringMatching(/ gw-1 chat .*behind-a-hole/)]);
 });
 
 it('follows what is written, and waits for a line to be whole', async () => {
