@@ -29,6 +29,7 @@ import { Credentials } from './gateway/upstream/credentials';
 import { type MetricsListener, startMetricsListener } from './metrics-listener';
 import { loadCodec } from './payload-codec/load-codec';
 import { runAll } from './running-workers';
+import { watchForOutages } from './temporal-outage';
 import { installRuntime, uncachedWorkflows } from './temporal-runtime';
 import { openWorkerTracing } from './tracing/open-worker-tracing';
 import { builtWorkflows } from './workflow-bundle';
@@ -158,9 +159,19 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     await stopped;
   };
   state = SERVING;
+  const stopWatching = watchForOutages({
+    address: options.connection.address ?? '127.0.0.1:7233',
+    ask: () =>
+      connection.withDeadline(Date.now() + TEMPORAL_ANSWERS_WITHIN_MS, () =>
+        connection.workflowService.getSystemInfo({}),
+      ),
+    warn,
+    now: () => performance.now(),
+  });
   const stopped = runAll(workers, () => {
     state = 'a part of it ended unexpectedly';
   }).finally(async () => {
+    stopWatching();
     credentials.stop();
     await tracing?.stop();
     await connection.close().catch(() => undefined);
@@ -240,6 +251,7 @@ async function connect(options: NativeConnectionOptions): Promise<NativeConnecti
 }
 
 const SERVING = 'it serves';
+const TEMPORAL_ANSWERS_WITHIN_MS = 5_000;
 
 async function showMetrics(
   { metrics: address, configuration, resolveSecret }: WorkerOptions,
