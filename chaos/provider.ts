@@ -3,13 +3,13 @@ import { appendFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  type AskedFor,
   chatChunks,
   chatCompletion,
+  type DemoRequest,
   embeddings,
   modelList,
   providerErrorBody,
-  readAsked,
+  readDemoRequest,
   responseObject,
 } from '../src/demo/provider-answers';
 import { expectedWords, nonceIn, type ProviderName } from './expected-answer';
@@ -86,7 +86,7 @@ async function serve(
     end(200, 'whole');
     return send(response, 200, modelList([options.model]));
   }
-  const asked = readAsked(body);
+  const asked = readDemoRequest(body);
   const words = expectedWords(options.name, nonce ?? 'probe');
   await sleep(behaviour.latencyMs);
   switch (fault) {
@@ -114,7 +114,7 @@ async function serve(
   end(200, isCut ? 'part' : 'whole');
 }
 
-function answerOf(path: string, asked: AskedFor, words: readonly string[]): object {
+function answerOf(path: string, asked: DemoRequest, words: readonly string[]): object {
   const id = createHash('sha256').update(words.join('')).digest('hex').slice(0, 12);
   if (path.endsWith('/responses')) return responseObject(`resp_${id}`, asked, words, 'completed');
   if (path.endsWith('/embeddings')) return { ...embeddings(asked), text: words.join('') };
@@ -124,7 +124,7 @@ function answerOf(path: string, asked: AskedFor, words: readonly string[]): obje
 
 async function stream(
   response: ServerResponse,
-  asked: AskedFor,
+  asked: DemoRequest,
   words: readonly string[],
   isCut: boolean,
   end: (status: number, sent: 'whole' | 'part') => void,

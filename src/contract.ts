@@ -5,7 +5,7 @@ import type { ProbedFeatures } from './core/assessment/probe-rotation';
 import type { UsageFindings } from './core/assessment/usage-digest';
 import type { ConfirmAnswer, EffectContext, Json, PlannedEffect } from './core/effects/effect';
 import type { Baseline, ProbeRecord } from './core/gates/verdict';
-import type { IdentityStanding } from './core/identity/identity-audit';
+import type { IdentityKnowledge } from './core/identity/identity-audit';
 import type { Checkpoint } from './core/migration/checkpoint';
 import type { CommandName } from './core/migration/command';
 import type { ApplyResult, HealthCheckResult, RoutingReading, WindowResult } from './core/migration/events';
@@ -228,7 +228,7 @@ export interface WatchStageInput {
   /** As the plan declares it, and whether the migration is paused, so that another one need not end the window. Absent: nothing. */
   readonly identity?: IdentityPlan & { readonly paused: boolean };
   /** Which model the candidate has to serve, and what is known of it; absent where the plan does not ask. */
-  readonly servedModel?: { readonly plan: ReferencePlan; readonly standing: IdentityStanding | null };
+  readonly servedModel?: { readonly plan: ReferencePlan; readonly standing: IdentityKnowledge | null };
   /** What the copies of the stage have cost in all of its entries, USD. Absent: nothing yet. */
   readonly copiesUsd?: number;
 }

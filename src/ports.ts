@@ -1,4 +1,4 @@
-import type { ParityReport, ParityStanding } from './core/assessment/parity-report';
+import type { ParityProgress, ParityReport } from './core/assessment/parity-report';
 import type { ProbeKind } from './core/assessment/probe-rotation';
 import type { Question, Reply } from './core/assessment/question';
 import type { RateLimits } from './core/assessment/rate-limits';
@@ -126,9 +126,9 @@ export interface ParityPort {
     request: ParityRequest,
     hooks: {
       readonly signal: AbortSignal;
-      readonly standing: ParityStanding | null;
+      readonly standing: ParityProgress | null;
       /** Called after each prompt, with the number of all. */
-      readonly report: (standing: ParityStanding, prompts: number) => void;
+      readonly report: (standing: ParityProgress, prompts: number) => void;
     },
   ): Promise<ParityReport>;
 }
@@ -137,8 +137,8 @@ export interface ParityPort {
  * Whether this activity may still grant leases: its run is open, it is pending at this attempt and not asked to
  * cancel, and no workflow task is past attempt 2 or older than one lease.
  */
-export interface StandingPort {
-  hasStanding(leaseMs: number): Promise<{ readonly granted: boolean; readonly reason: string }>;
+export interface LeaseGrantPort {
+  mayGrantLeases(leaseMs: number): Promise<{ readonly granted: boolean; readonly reason: string }>;
 }
 
 /** How far an analysis of usage logs is: what a person sees of it, and where a later attempt goes on. */
@@ -291,7 +291,7 @@ export interface Ports {
   readonly providers: ProviderPort;
   readonly parity: ParityPort;
   readonly identity: IdentityPort;
-  readonly standing: StandingPort;
+  readonly leaseGrants: LeaseGrantPort;
   readonly usage: UsagePort;
   readonly reports: ReportPort;
   readonly clock: ClockPort;

@@ -1,7 +1,7 @@
 import { activityInfo, Context } from '@temporalio/activity';
 import type { CheckParityInput, ParityResult } from '../contract';
 import type { Finding } from '../core/assessment/finding';
-import { briefReport, type ParityReport, type ParityStanding } from '../core/assessment/parity-report';
+import { briefReport, type ParityProgress, type ParityReport } from '../core/assessment/parity-report';
 import { InvalidDocument } from '../core/configuration/schema-parts';
 import type { Ports } from '../ports';
 import { asFailure } from './failures';
@@ -14,7 +14,7 @@ import { withHeartbeats } from './heartbeats';
 export function createCheckParity(ports: Ports): (input: CheckParityInput) => Promise<ParityResult> {
   return async ({ route, parity }) => {
     const context = Context.current();
-    let standing = (activityInfo().heartbeatDetails as ParityStanding | null | undefined) ?? null;
+    let standing = (activityInfo().heartbeatDetails as ParityProgress | null | undefined) ?? null;
     try {
       const report = await withHeartbeats(
         () =>

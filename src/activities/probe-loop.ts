@@ -7,7 +7,7 @@ import type { Ports } from '../ports';
 import { readIdentity } from './read-identity';
 
 /** What probes have shown up to now. */
-interface Probing {
+interface ProbeLoop {
   current(): ProbeRecord;
   /** What the candidate's server states of the declared identity; undefined: none is declared, or not read yet. */
   identity(): IdentityReading | undefined;
@@ -20,7 +20,7 @@ export function startProbeLoop(
   input: WatchStageInput,
   cancelled: AbortSignal,
   start: ProbeRecord,
-): Probing {
+): ProbeLoop {
   const stopped = new AbortController();
   const signal = AbortSignal.any([cancelled, stopped.signal]);
   const { intervalMs, timeoutMs } = input.probePlan;

@@ -44,14 +44,14 @@ export async function pushRecord(
   const epoch = epochFor(input.record, reads);
   const wanted: RoutingRecord = { ...input.record, epoch };
   if (!isLegacy) {
-    const standing = await ports.standing.hasStanding(wanted.leaseMs);
-    if (!standing.granted) throw noStanding(standing.reason);
+    const grant = await ports.leaseGrants.mayGrantLeases(wanted.leaseMs);
+    if (!grant.granted) throw noStanding(grant.reason);
   }
   const overtaken = isLegacy ? await overtakenBy(ports, input.record, reads) : null;
   // What a kill withdrew is pushed to nobody, whoever has a latch; share 0 always wins.
   const drifts = isLegacy ? [] : driftsAmong(reads, wanted);
   const pushed = await Promise.all(
-    reads.map(async (read): Promise<Pushed> => {
+    reads.map(async (read): Promise<PushOutcome> => {
       // Leases go only to gateways that the workflow has recorded.
       const isRecorded = roster.length === 0 || roster.some(({ name }) => name === read.gateway.name);
       if (!isLegacy && !isRecorded) return missing(read.gateway, 'it joined meanwhile');
@@ -113,10 +113,10 @@ async function overtakenBy(
   reads: readonly Read[],
 ): Promise<string | null> {
   if (!reads.some((read) => isOfAnother(read, record))) return null;
-  const standing = await ports.standing.hasStanding(record.leaseMs);
-  return standing.granted
+  const grant = await ports.leaseGrants.mayGrantLeases(record.leaseMs);
+  return grant.granted
     ? null
-    : `it holds a newer record of another migration, and this one is not known to be open (${standing.reason})`;
+    : `it holds a newer record of another migration, and this one is not known to be open (${grant.reason})`;
 }
 
 function isOfAnother({ answer }: Read, { migrationId, epoch }: RoutingRecord): boolean {
@@ -137,7 +137,7 @@ async function push(
     readonly drifts: readonly Drift[];
   },
   { gateway, answer }: Read,
-): Promise<Pushed> {
+): Promise<PushOutcome> {
   if (answer.kind === 'unreachable') return missing(gateway, answer.reason);
   if (answer.kind === 'refused') return missing(gateway, answer.refusal.error.message);
   const status = answer.value;
@@ -178,7 +178,7 @@ function refusalText(message: string): string {
     : `its release does not know ${fields} of a record: update this gateway`;
 }
 
-interface Pushed {
+interface PushOutcome {
   readonly gateway: RosterEntry;
   readonly outcome: 'confirmed' | 'missing';
   readonly note: string | null;
@@ -186,7 +186,7 @@ interface Pushed {
   readonly isDurable?: boolean;
 }
 
-function missing(gateway: RosterEntry, reason: string): Pushed {
+function missing(gateway: RosterEntry, reason: string): PushOutcome {
   return { gateway, outcome: 'missing', note: `${gateway.name}: ${reason}` };
 }
 

@@ -8,7 +8,7 @@ import { type GatewayStatus, highestEpochOf, type RoutingRecord } from '../core/
 import type { Ports } from '../ports';
 import { noStanding } from './failures';
 import { locateGateways } from './locate-gateways';
-import { unansweredBecause } from './silent-gateways';
+import { silenceReasons } from './silence-reasons';
 
 /** What one round over the roster found and did. */
 export interface RoundResult {
@@ -74,8 +74,8 @@ export async function renewRound(
   const drifts = driftsAfter(known, found, answered);
   // What a kill withdrew is pushed to nobody: neither to who joins nor to who has lost its record, latch or not.
   const killed = isKilled(drifts);
-  const standing = await ports.standing.hasStanding(record.leaseMs);
-  if (!standing.granted) throw noStanding(standing.reason);
+  const mayGrant = await ports.leaseGrants.mayGrantLeases(record.leaseMs);
+  if (!mayGrant.granted) throw noStanding(mayGrant.reason);
   const rounds = await Promise.all(
     reads.map(async ({ gateway, answer }): Promise<GatewayRound> => {
       const absent = {
@@ -121,7 +121,7 @@ export async function renewRound(
       .map(({ name, unusable }) => (unusable === null ? name : `${name} (${unusable})`)),
     drifts,
     answered,
-    unansweredBecause: unansweredBecause(reads),
+    unansweredBecause: silenceReasons(reads),
     evidence: rounds.flatMap(({ evidence }) => (evidence === null ? [] : [evidence])),
     cursors: Object.fromEntries(
       rounds.flatMap(({ name, cursor }) => (cursor === null ? [] : [[name, cursor]])),

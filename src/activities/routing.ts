@@ -7,7 +7,7 @@ import type { ChangeTelemetry, Ports } from '../ports';
 import { withHeartbeats } from './heartbeats';
 import { locateGateways } from './locate-gateways';
 import { pushRecord } from './push-record';
-import { unansweredBecause } from './silent-gateways';
+import { silenceReasons } from './silence-reasons';
 
 /** A push that got no answer is tried again for this long before the workflow hears of it. */
 const APPLY_MS = 6_000;
@@ -19,8 +19,10 @@ const VERIFY_MOST_MS = 10 * MINUTE_MS;
 export function createRoutingActivities(ports: Ports): RoutingActivities {
   return {
     readRouting: (input) => withHeartbeats(() => readRouting(ports, input)),
-    applyRouting: (input) => withHeartbeats(() => told(ports, input, (tell) => applyRouting(tell, input))),
-    verifyRouting: (input) => withHeartbeats(() => told(ports, input, (tell) => verifyRouting(tell, input))),
+    applyRouting: (input) =>
+      withHeartbeats(() => withTelemetry(ports, input, (tell) => applyRouting(tell, input))),
+    verifyRouting: (input) =>
+      withHeartbeats(() => withTelemetry(ports, input, (tell) => verifyRouting(tell, input))),
   };
 }
 
@@ -30,7 +32,7 @@ async function readRouting(ports: Ports, { route, nameSettled }: ReadRoutingInpu
   return {
     roster: answers.map(({ gateway }) => gateway),
     unreachable: answers.filter(({ answer }) => answer.kind !== 'ok').map(({ gateway }) => gateway.name),
-    unreachableBecause: unansweredBecause(answers),
+    unreachableBecause: silenceReasons(answers),
     highestEpoch: Math.max(0, ...statuses.map(highestEpochOf)),
     forgotten: statuses
       .filter((status) => status.effectiveShare > 0)
@@ -51,15 +53,15 @@ async function readRouting(ports: Ports, { route, nameSettled }: ReadRoutingInpu
 }
 
 /** The ports, and who is told of each push. */
-interface Telling {
+interface ChangeContext {
   readonly ports: Ports;
   readonly telemetry: ChangeTelemetry;
 }
 
-async function told(
+async function withTelemetry(
   ports: Ports,
   { route, record, direction }: ApplyRoutingInput,
-  work: (telling: Telling) => Promise<ApplyResult>,
+  work: (telling: ChangeContext) => Promise<ApplyResult>,
 ): Promise<ApplyResult> {
   const scheduledAtMs = activityInfo().scheduledTimestampMs;
   const telemetry = ports.telemetry.change({ route, epoch: record.epoch, direction, scheduledAtMs });
@@ -72,7 +74,7 @@ async function told(
   }
 }
 
-async function applyRouting(telling: Telling, input: ApplyRoutingInput): Promise<ApplyResult> {
+async function applyRouting(telling: ChangeContext, input: ApplyRoutingInput): Promise<ApplyResult> {
   const { ports } = telling;
   const deadlineMs = ports.clock.now() + APPLY_MS;
   return pushUntil(
@@ -89,7 +91,7 @@ async function applyRouting(telling: Telling, input: ApplyRoutingInput): Promise
  * waits for one lease and 1% on its own clock: it was scheduled by the workflow task that cancelled whatever
  * granted older leases, so by then all of them have run out.
  */
-async function verifyRouting(telling: Telling, input: VerifyRoutingInput): Promise<ApplyResult> {
+async function verifyRouting(telling: ChangeContext, input: VerifyRoutingInput): Promise<ApplyResult> {
   const { ports } = telling;
   const startedMs = ports.clock.now();
   const fenceMs = leaseOverAfterMs(input.record.leaseMs);
@@ -111,7 +113,7 @@ async function verifyRouting(telling: Telling, input: VerifyRoutingInput): Promi
 }
 
 async function pushUntil(
-  { ports, telemetry }: Telling,
+  { ports, telemetry }: ChangeContext,
   input: ApplyRoutingInput,
   names: readonly string[],
   enough: (result: ApplyResult) => boolean,

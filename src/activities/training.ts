@@ -17,7 +17,7 @@ export function createTrainingActivities(trainer: TrainerPort): TrainingActiviti
         target: plan.exportFolder,
       });
       if ('problem' in answer) return answer;
-      const found = answer.result as unknown as Checked;
+      const found = answer.result as unknown as CheckReply;
       const { sequenceTokens } = plan;
       try {
         const fit = fitPlan(plan, plan.memoryBytes ?? found.memoryBytes, (settings) =>
@@ -40,7 +40,7 @@ export function createTrainingActivities(trainer: TrainerPort): TrainingActiviti
         steps.push(step as unknown as Step),
       );
       if ('problem' in answer) return answer;
-      const { checkpoint, memory, secondsPerStep, saturation } = answer.result as unknown as Trained;
+      const { checkpoint, memory, secondsPerStep, saturation } = answer.result as unknown as TrainReply;
       const lastLoss = steps.at(-1)?.loss ?? Number.NaN;
       return { ...checkpoint, ...memory, lastLoss, secondsPerStep, curve: curveOf(steps), saturation };
     },
@@ -71,7 +71,7 @@ export function createTrainingActivities(trainer: TrainerPort): TrainingActiviti
 }
 
 /** What `check` answers. */
-interface Checked {
+interface CheckReply {
   readonly parameters: number;
   readonly chats: number;
   readonly evaluationChats: number;
@@ -82,7 +82,7 @@ interface Checked {
 }
 
 /** What `train` answers. */
-interface Trained extends Pick<SavedSteps, 'secondsPerStep' | 'saturation'> {
+interface TrainReply extends Pick<SavedSteps, 'secondsPerStep' | 'saturation'> {
   readonly checkpoint: Pick<SavedSteps, 'path' | 'step' | 'digest' | 'bytes'>;
   readonly memory: Pick<SavedSteps, 'liveBytes' | 'temporaryBytes'>;
 }

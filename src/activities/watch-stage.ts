@@ -18,7 +18,7 @@ import {
   type ProbeRecord,
   type VerdictOutcome,
 } from '../core/gates/verdict';
-import type { IdentityStanding } from '../core/identity/identity-audit';
+import type { IdentityKnowledge } from '../core/identity/identity-audit';
 import type { WindowResult } from '../core/migration/events';
 import { driftKey } from '../core/routing/drift';
 import { type Arm, leaseOverAfterMs } from '../core/routing/routing';
@@ -35,7 +35,7 @@ interface WatchProgress {
   readonly observedMs: number;
   readonly probes: ProbeRecord;
   readonly lapses: WindowResult['lapses'];
-  readonly servedModel?: IdentityStanding | null;
+  readonly servedModel?: IdentityKnowledge | null;
 }
 
 /**
@@ -82,7 +82,7 @@ function probesAtStart(input: WatchStageInput): ProbeRecord {
   return (activityInfo().heartbeatDetails as WatchProgress | undefined)?.probes ?? input.probes;
 }
 
-function identityAtStart(input: WatchStageInput): IdentityStanding | null {
+function identityAtStart(input: WatchStageInput): IdentityKnowledge | null {
   const before = activityInfo().heartbeatDetails as WatchProgress | undefined;
   return before?.servedModel ?? input.servedModel?.standing ?? null;
 }
@@ -97,7 +97,7 @@ async function watch(
     readonly ports: Ports;
     readonly telemetry: StageTelemetry;
     readonly report: (progress: WatchProgress) => void;
-    readonly servedModel: () => IdentityStanding | null;
+    readonly servedModel: () => IdentityKnowledge | null;
   },
   input: WatchStageInput,
   context: Context,

@@ -5,13 +5,13 @@ import type { Ports, TelemetryPort } from '../ports';
 import { createGatewayAdmin } from './create-gateway-admin';
 import { EffectTargets } from './effect-targets';
 import { createIdentity } from './identity-files';
+import { createLeaseGrants } from './lease-grants';
 import { observedEffects } from './observed-effects';
 import { createProviderProbes } from './openai/provider-probe';
 import { createParityRuns, type ParityDirectories } from './parity-runs';
 import { createReportWriter } from './report-writer';
 import { systemClock } from './system-clock';
 import { createUsageLogs } from './usage-logs';
-import { createWorkflowStanding } from './workflow-standing';
 
 /** The real world behind the activities of a worker; throws `UnresolvedSecret` when the admin token leads nowhere. */
 export function createPorts(
@@ -29,7 +29,7 @@ export function createPorts(
     providers,
     parity: createParityRuns(configuration, providers, parity),
     identity: createIdentity({ configuration, resolveSecret }, parity.golden),
-    standing: createWorkflowStanding(),
+    leaseGrants: createLeaseGrants(),
     usage: createUsageLogs({ configuration, resolveSecret, readDocument }),
     reports: createReportWriter(reportsFolder ?? null, codecs),
     clock: systemClock,

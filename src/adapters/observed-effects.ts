@@ -5,18 +5,22 @@ export function observedEffects(effects: EffectPort, telemetry: TelemetryPort): 
   return {
     capture: (effect, context, signal) => effects.capture(effect, context, signal),
     apply: (effect, key, context, signal) =>
-      told(telemetry.effect({ route: context.route, effect: effect.name, key }), signal, () =>
+      withTelemetry(telemetry.effect({ route: context.route, effect: effect.name, key }), signal, () =>
         effects.apply(effect, key, context, signal),
       ),
     restore: (effect, captured, key, context, signal) =>
-      told(telemetry.effect({ route: context.route, effect: effect.name, key }), signal, () =>
+      withTelemetry(telemetry.effect({ route: context.route, effect: effect.name, key }), signal, () =>
         effects.restore(effect, captured, key, context, signal),
       ),
     confirm: (question, signal) => effects.confirm(question, signal),
   };
 }
 
-async function told<T>(telemetry: EffectTelemetry, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+async function withTelemetry<T>(
+  telemetry: EffectTelemetry,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     const result = await work();
     telemetry.end('done');

@@ -178,7 +178,7 @@ function thresholdsOf(
 /** Requests that a p50 is measured by: as many as the assess stage sends probes to each provider. */
 const PINGS = 30;
 
-type Asked = Pick<
+type ProviderFacts = Pick<
   ReadinessFacts,
   'candidateModels' | 'features' | 'contextLengths' | 'toldLimits' | 'measuredP50Ms'
 >;
@@ -192,7 +192,7 @@ async function askCandidate(
   given: NonNullable<AssessmentRequest['readiness']>,
   usage: UsageAnalysis,
   mapping: ReadonlyMap<string, string>,
-): Promise<Asked> {
+): Promise<ProviderFacts> {
   const features = new Map<string, Map<FeatureName, FeatureAnswer>>();
   const { contextLengths, measuredP50Ms, demands } = given;
   const unasked = { features, contextLengths, toldLimits: NO_RATE_LIMITS, measuredP50Ms };

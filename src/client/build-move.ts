@@ -105,7 +105,7 @@ export class BuildMove {
   }
 
   /** What the build serves; workers that started a moment ago may not be known yet, so it is given some time. */
-  async #serving(target: WorkerBuild): Promise<Serving> {
+  async #serving(target: WorkerBuild): Promise<ServedQueues> {
     for (const deadlineMs = performance.now() + STARTS_WITHIN_MS; ; await sleep(POLL_MS)) {
       const serving = servingOf(target, await this.#builds.queues(KINDS));
       const isWhole = serving.kinds.length > 0 && serving.missing.length === 0;
@@ -164,7 +164,7 @@ export class BuildMove {
   }
 }
 
-interface Serving {
+interface ServedQueues {
   readonly queues: readonly QueueBuilds[];
   /** What runs on at least one of the queues that the build polls. */
   readonly kinds: readonly OpenRun['kind'][];
@@ -172,7 +172,7 @@ interface Serving {
   readonly missing: readonly string[];
 }
 
-function servingOf(target: WorkerBuild, queues: readonly QueueBuilds[]): Serving {
+function servingOf(target: WorkerBuild, queues: readonly QueueBuilds[]): ServedQueues {
   const polled = queues.filter((queue) => isPolledBy(queue, target)).map(({ queue }) => queue);
   const kinds = KINDS.filter((kind) => queuesOf({ kind }).some((queue) => polled.includes(queue)));
   const needed = kinds.flatMap((kind) => queuesOf({ kind }));

@@ -1,6 +1,6 @@
 import type { WorkflowExecutionInfo } from '@temporalio/client';
 import type { MigrationResult } from '../contract';
-import { utcMinuteText } from '../core/migration/ending';
+import { utcMinuteText } from '../core/migration/end-cause';
 import type { RecordEntry } from '../core/record/record-entry';
 
 /** One migration of a route as Temporal itself knows it, with no worker needed. */

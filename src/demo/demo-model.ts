@@ -1,6 +1,6 @@
 import { SAMPLED_QUESTIONS } from '../core/identity/identity-questions';
 import { sha256Hex } from '../core/record/digest';
-import type { AskedFor } from './provider-answers';
+import type { DemoRequest } from './provider-answers';
 
 /** What tells one model from another where it serves: how it cuts texts, and its habits where it has a choice. */
 export interface DemoModel {
@@ -18,7 +18,7 @@ export const OTHER_MODEL: DemoModel = { bytesPerToken: 3.5, seed: 2 };
 const TEMPLATE_TOKENS = 7;
 
 /** A request as this model counts it. */
-export function countedBy({ bytesPerToken }: DemoModel, asked: AskedFor): AskedFor {
+export function countedBy({ bytesPerToken }: DemoModel, asked: DemoRequest): DemoRequest {
   const tokens = Math.ceil(Buffer.byteLength(asked.text) / bytesPerToken);
   return { ...asked, promptTokens: TEMPLATE_TOKENS + tokens };
 }
@@ -26,7 +26,7 @@ export function countedBy({ bytesPerToken }: DemoModel, asked: AskedFor): AskedF
 const CHOICES = 'amber birch comet delta ember fjord gecko heron indigo jasper'.split(' ');
 
 /** The one word that this model answers a question with that leaves a choice; null for every other request. */
-export function chosenWord({ seed }: DemoModel, { text }: AskedFor, draw: number): string | null {
+export function chosenWord({ seed }: DemoModel, { text }: DemoRequest, draw: number): string | null {
   if (!SAMPLED_QUESTIONS.includes(text)) return null;
   // Each question has its own favourites: half of what is left goes to the next one.
   const favourites = [...CHOICES].sort((a, b) => (rankOf(seed, text, a) < rankOf(seed, text, b) ? -1 : 1));

@@ -13,7 +13,7 @@ import { startModel } from './model-process';
 import type { ServedModel } from './served-chat';
 
 /** The model that a demo has fine-tuned, running, and questions that it was not trained on. */
-export interface FineTuned {
+export interface FineTunedModel {
   readonly model: ServedModel;
   readonly questions: readonly string[];
 }
@@ -51,7 +51,7 @@ export async function trainDemoModel(
   folder: string,
   temporal: { readonly address: string; readonly namespace: string },
   { say, interrupted }: { readonly say: (line: string) => void; readonly interrupted: AbortSignal },
-): Promise<FineTuned> {
+): Promise<FineTunedModel> {
   const { address, namespace } = temporal;
   const worker = await startTrainingWorker({ connection: { address }, namespace });
   try {
@@ -113,7 +113,7 @@ async function exported(
 }
 
 /** A question and what the model says to it. */
-export async function sampleOf({ model, questions: [question = ''] }: FineTuned): Promise<string> {
+export async function sampleOf({ model, questions: [question = ''] }: FineTunedModel): Promise<string> {
   const said: string[] = [];
   const messages = [{ role: 'user', content: question }];
   await model.ask({ messages, maxTokens: null, temperature: 0 }, (text) => said.push(text));

@@ -9,7 +9,7 @@ type Event = { readonly id: number } & (
   | { readonly event: 'refused'; readonly message: string }
 );
 
-interface Waiting {
+interface QueuedChat {
   readonly onText: (text: string) => void;
   readonly done: (answer: ModelAnswer) => void;
   readonly failed: (error: Error) => void;
@@ -30,7 +30,7 @@ export async function startModel(python: string, folder: string): Promise<Served
   });
   child.stdin.on('error', () => undefined);
   child.stdin.write(`${JSON.stringify({ model: folder, slots: SLOTS })}\n`);
-  const waiting = new Map<number, Waiting>();
+  const waiting = new Map<number, QueuedChat>();
   let asked = 0;
   let problem: Error | null = null;
   const digest = await new Promise<string>((resolve, reject) => {
@@ -74,7 +74,7 @@ export async function startModel(python: string, folder: string): Promise<Served
   };
 }
 
-function settle(waiting: Map<number, Waiting>, event: Event): void {
+function settle(waiting: Map<number, QueuedChat>, event: Event): void {
   const question = waiting.get(event.id);
   if (question === undefined) return;
   if (event.event === 'text') {

@@ -1,11 +1,11 @@
 import type { ServerResponse } from 'node:http';
 
 /** What a request to a demo provider asks for; fields that it does not know are ignored. */
-export interface AskedFor {
+export interface DemoRequest {
   readonly model: string;
   readonly stream: boolean;
   readonly includeUsage: boolean;
-  readonly tool: AskedTool | null;
+  readonly tool: DemoTool | null;
   readonly inputs: number;
   readonly promptTokens: number;
   /** The last message; empty where there is none. */
@@ -13,13 +13,13 @@ export interface AskedFor {
 }
 
 /** The tool that a request names first, with arguments that keep to its schema. */
-export interface AskedTool {
+export interface DemoTool {
   readonly name: string;
   readonly arguments: Readonly<Record<string, unknown>>;
 }
 
 /** The same request, whose tool is called with arguments that its schema does not allow. */
-export function withBrokenArguments(asked: AskedFor): AskedFor {
+export function withBrokenArguments(asked: DemoRequest): DemoRequest {
   const { tool } = asked;
   if (tool === null) return asked;
   const names = Object.keys(tool.arguments);
@@ -40,7 +40,7 @@ export function answerWords(tokens: number): string[] {
 }
 
 /** Reads what is asked for; anything unreadable counts as absent. */
-export function readAsked(body: Buffer): AskedFor {
+export function readDemoRequest(body: Buffer): DemoRequest {
   const parsed = parseObject(body);
   const options = parsed.stream_options;
   const input = parsed.input;
@@ -59,7 +59,7 @@ export function readAsked(body: Buffer): AskedFor {
 /** A chat completion in one piece. */
 export function chatCompletion(
   id: string,
-  asked: AskedFor,
+  asked: DemoRequest,
   words: readonly string[],
   { finish, tokens }: DemoAnswerEnd = endOf(asked, words),
 ): object {
@@ -83,12 +83,12 @@ export interface DemoAnswerEnd {
   readonly tokens: number;
 }
 
-function endOf({ tool }: AskedFor, words: readonly string[]): DemoAnswerEnd {
+function endOf({ tool }: DemoRequest, words: readonly string[]): DemoAnswerEnd {
   return { finish: tool === null ? 'stop' : 'tool_calls', tokens: words.length };
 }
 
 /** The chunks of a streamed chat completion: a role, the content, an end, and usage where it was asked for. */
-export function chatChunks(id: string, asked: AskedFor, words: readonly string[]): object[] {
+export function chatChunks(id: string, asked: DemoRequest, words: readonly string[]): object[] {
   const { opening, said, called, closing } = chatChunkMaker(id, asked);
   return [
     opening(),
@@ -98,7 +98,7 @@ export function chatChunks(id: string, asked: AskedFor, words: readonly string[]
 }
 
 /** Makes the chunks of one streamed chat completion as its text comes. */
-export function chatChunkMaker(id: string, asked: AskedFor) {
+export function chatChunkMaker(id: string, asked: DemoRequest) {
   const chunk = (choices: object[], usage?: object) => ({
     id,
     object: 'chat.completion.chunk',
@@ -112,7 +112,7 @@ export function chatChunkMaker(id: string, asked: AskedFor) {
   return {
     opening: () => delta({ role: 'assistant', content: '' }),
     said: (text: string) => delta({ content: text }),
-    called: (tool: AskedTool) => delta({ tool_calls: [{ index: 0, ...toolCall(id, tool) }] }),
+    called: (tool: DemoTool) => delta({ tool_calls: [{ index: 0, ...toolCall(id, tool) }] }),
     closing: ({ finish, tokens }: DemoAnswerEnd) => [
       delta({}, finish),
       ...(asked.includeUsage ? [chunk([], chatUsage(asked, tokens))] : []),
@@ -121,7 +121,7 @@ export function chatChunkMaker(id: string, asked: AskedFor) {
 }
 
 /** A legacy text completion in one piece. */
-export function textCompletion(id: string, asked: AskedFor, words: readonly string[]): object {
+export function textCompletion(id: string, asked: DemoRequest, words: readonly string[]): object {
   return {
     id,
     object: 'text_completion',
@@ -133,7 +133,7 @@ export function textCompletion(id: string, asked: AskedFor, words: readonly stri
 }
 
 /** The chunks of a streamed text completion. */
-export function textChunks(id: string, asked: AskedFor, words: readonly string[]): object[] {
+export function textChunks(id: string, asked: DemoRequest, words: readonly string[]): object[] {
   const chunk = (choices: object[], usage?: object) => ({
     id,
     object: 'text_completion',
@@ -152,7 +152,7 @@ export function textChunks(id: string, asked: AskedFor, words: readonly string[]
 /** A response of the Responses API. */
 export function responseObject(
   id: string,
-  asked: AskedFor,
+  asked: DemoRequest,
   words: readonly string[],
   status: string,
 ): object {
@@ -177,7 +177,7 @@ export function responseObject(
 }
 
 /** The events of a streamed response. */
-export function responseEvents(id: string, asked: AskedFor, words: readonly string[]): { type: string }[] {
+export function responseEvents(id: string, asked: DemoRequest, words: readonly string[]): { type: string }[] {
   const at = { item_id: `msg_${id}`, output_index: 0, content_index: 0 };
   const events = [
     { type: 'response.created', response: responseObject(id, asked, words, 'in_progress') },
@@ -189,7 +189,7 @@ export function responseEvents(id: string, asked: AskedFor, words: readonly stri
 }
 
 /** Embeddings: unit vectors that depend only on the position of the input. */
-export function embeddings(asked: AskedFor, dimensions = 8): object {
+export function embeddings(asked: DemoRequest, dimensions = 8): object {
   return {
     object: 'list',
     data: Array.from({ length: asked.inputs }, (_, index) => ({
@@ -229,11 +229,11 @@ export function providerErrorBody(message: string, type: string, code: string | 
   return { error: { message, type, param: null, code } };
 }
 
-function toolCall(id: string, { name, arguments: given }: AskedTool): object {
+function toolCall(id: string, { name, arguments: given }: DemoTool): object {
   return { id: `call_${id}`, type: 'function', function: { name, arguments: JSON.stringify(given) } };
 }
 
-function chatUsage(asked: AskedFor, completionTokens: number): object {
+function chatUsage(asked: DemoRequest, completionTokens: number): object {
   return {
     prompt_tokens: asked.promptTokens,
     completion_tokens: completionTokens,
@@ -242,7 +242,7 @@ function chatUsage(asked: AskedFor, completionTokens: number): object {
   };
 }
 
-function responsesUsage(asked: AskedFor, outputTokens: number): object {
+function responsesUsage(asked: DemoRequest, outputTokens: number): object {
   return {
     input_tokens: asked.promptTokens,
     input_tokens_details: { cached_tokens: 0 },
@@ -257,7 +257,7 @@ function lastText(messages: unknown): string {
   return typeof content === 'string' ? content : '';
 }
 
-function firstTool(tools: unknown): AskedTool | null {
+function firstTool(tools: unknown): DemoTool | null {
   if (!Array.isArray(tools)) return null;
   const { name, parameters } = (tools[0]?.function ?? {}) as { name?: unknown; parameters?: ToolParameters };
   if (typeof name !== 'string') return null;

@@ -3,14 +3,14 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chosenWord, countedBy, type DemoModel } from './demo-model';
 import {
-  type AskedFor,
   answerWords,
   chatChunks,
   chatCompletion,
+  type DemoRequest,
   embeddings,
   modelList,
   providerErrorBody,
-  readAsked,
+  readDemoRequest,
   responseEvents,
   responseObject,
   sendJson,
@@ -105,25 +105,25 @@ const DEFAULT_BEHAVIOUR: ProviderBehaviour = {
   model: null,
 };
 
-type Seen = { -readonly [Field in keyof SeenRequest]: SeenRequest[Field] };
+type MutableRequest = { -readonly [Field in keyof SeenRequest]: SeenRequest[Field] };
 
 /** Starts a demo provider; it answers once the promise is fulfilled. */
 export async function startProvider(options: ProviderOptions): Promise<DemoProvider> {
   const behaviour = { ...DEFAULT_BEHAVIOUR, ...options.behaviour };
   const random = options.random ?? Math.random;
   const remember = options.remember ?? 100_000;
-  const requests: Seen[] = [];
+  const requests: MutableRequest[] = [];
   let requestCount = 0;
 
   const server = createServer(async (request, response) => {
     const body = await readBody(request);
     if (body === null) return;
-    const asked = readAsked(body);
+    const asked = readDemoRequest(body);
     const { brokenCallRatio } = behaviour;
     // Nothing is drawn where nothing breaks: seeded tests stay what they are.
     const breaks = brokenCallRatio > 0 && random() < brokenCallRatio;
     const tag = request.headers['x-cutover-tag'];
-    const seen: Seen = {
+    const seen: MutableRequest = {
       atMs: Date.now(),
       method: request.method ?? '',
       path: (request.url ?? '').split('?')[0] as string,
@@ -205,7 +205,7 @@ async function answer(
   behaviour: ProviderBehaviour,
   pace: Pace,
   seen: SeenRequest,
-  asked: AskedFor,
+  asked: DemoRequest,
   response: ServerResponse,
   number: string,
 ): Promise<number> {
@@ -263,7 +263,7 @@ async function answer(
 
 const GENERATING = new Set(['/chat/completions', '/completions', '/responses', '/embeddings']);
 
-function eventsOf(path: string, id: string, asked: AskedFor, words: readonly string[]): string[] {
+function eventsOf(path: string, id: string, asked: DemoRequest, words: readonly string[]): string[] {
   if (path === '/responses') {
     return responseEvents(`resp_${id}`, asked, words).map(
       (event) => `event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`,

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import {
-  type AskedFor,
   chatChunkMaker,
   chatCompletion,
+  type DemoRequest,
   providerErrorBody,
   sendJson,
 } from './provider-answers';
@@ -40,7 +40,7 @@ export class RefusedQuestion extends Error {
 export async function serveChat(
   model: ServedModel,
   id: string,
-  asked: AskedFor,
+  asked: DemoRequest,
   body: Buffer,
   response: ServerResponse,
 ): Promise<number> {

@@ -7,7 +7,7 @@ import type { CohortSeals } from './callers/cohort-seals';
 import { AnswerChecks } from './contract/answer-checks';
 import { JUDGE_CONNECTIONS } from './judge/pair-judge';
 import type { OutcomeTokens } from './outcomes/outcome-tokens';
-import { forwardingOf } from './request/forwarding';
+import { forwardingOf } from './request/forward-allowlist';
 import type { RouteToServe } from './routing/gateway-routes';
 import { callersKeysOf, completeRoute, openProviders, type Route } from './routing/route';
 import { DataServer } from './server';

@@ -4,7 +4,7 @@ import type { Caller } from './callers/callers';
 import type { CallerAnswer } from './http1/caller-answer';
 import { CallerConnection, type CallerHost, type MessageRefusal } from './http1/caller-connection';
 import type { CallerRequest } from './http1/caller-request';
-import { queryOf } from './request/forwarding';
+import { queryOf } from './request/forward-allowlist';
 import { badRequest, GATEWAY_BUSY, type GatewayError, sendError } from './request/gateway-error';
 import { stickyHeader } from './request/request-facts';
 import { type RequestHead, readHead } from './request/request-head';
@@ -135,7 +135,7 @@ function usesModel({ class: of }: RequestClass): boolean {
   return of === 'randomised' || of === 'whole';
 }
 
-interface Admitted {
+interface AdmittedRequest {
   readonly target: Target;
   /** What is passed on of the query. */
   readonly query: string;
@@ -148,7 +148,7 @@ function admit(
   request: CallerRequest,
   path: string,
   query: string,
-): Admitted | { refused: GatewayError; closes: boolean } {
+): AdmittedRequest | { refused: GatewayError; closes: boolean } {
   if (!METHODS.has(request.method ?? '')) {
     const message = `expected a method of the API (${ALLOWED}), got ${request.method}`;
     return { refused: badRequest('bad_method', message, 405), closes: true };
@@ -287,7 +287,7 @@ function admitUpgrade(
   request: CallerRequest,
   path: string,
   query: string,
-): Admitted | { refused: GatewayError } {
+): AdmittedRequest | { refused: GatewayError } {
   if (request.headers.upgrade?.toLowerCase() !== 'websocket' || request.method !== 'GET') {
     return { refused: badRequest('bad_upgrade', 'expected an upgrade to websocket by GET') };
   }

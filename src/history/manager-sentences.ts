@@ -1,6 +1,6 @@
 import { callersText, moneyText } from '../core/evidence/tally-text';
 import { addTallies, type TrafficTally } from '../core/evidence/traffic-tally';
-import { type Ending, endingOf, headlineOf, utcMinuteText } from '../core/migration/ending';
+import { type EndCause, endCauseOf, headlineOf, utcMinuteText } from '../core/migration/end-cause';
 import { formatShare } from '../core/plan/plan';
 import { formatDuration } from '../core/text/duration';
 import type { ReportedMigration } from './reported-migration';
@@ -16,9 +16,9 @@ export function managerSentences(migration: ReportedMigration, untilMs: number):
 }
 
 /** How it ended, by its checkpoints and verdicts; null while it is open and does not go back. */
-export function endingOfMigration({ checkpoints, windows }: ReportedMigration): Ending | null {
+export function endingOfMigration({ checkpoints, windows }: ReportedMigration): EndCause | null {
   const { list, archived } = checkpoints;
-  return endingOf({
+  return endCauseOf({
     checkpoints: list,
     archived: { count: archived?.count ?? 0, head: archived?.head ?? '', effects: [], newSalts: 0 },
     verdicts: windows.map(({ stageWindow, endedAtMs, result: { verdict } }) => ({

@@ -33,7 +33,7 @@ export interface Work {
   readonly id: number;
   readonly decision: Decision;
   readonly activity: string | null;
-  readonly found: Found;
+  readonly found: FindingsSoFar;
 }
 
 /** What only the workflow's own random numbers know; nothing but the routing record holds it. */
@@ -49,7 +49,7 @@ export function resultEvent(
   { decision, activity, found }: Work,
   event: HistoryEvent,
   { state, events }: { readonly state: MigrationState; readonly events: readonly HistoryEvent[] },
-): EventWithoutTime | { readonly found: Found } | 'unknown' {
+): EventWithoutTime | { readonly found: FindingsSoFar } | 'unknown' {
   if (event.type === 'ACTIVITY_TASK_FAILED' || event.type === 'ACTIVITY_TASK_TIMED_OUT') {
     const { failure } = event.attributes;
     const message = isObject(failure) ? String(failure['message'] ?? '') : '';
@@ -62,7 +62,7 @@ export function resultEvent(
     case 'assess': {
       const field = activity === null ? undefined : FINDINGS[activity];
       if (field === undefined) return 'unknown';
-      const all: Found = { ...found, [field]: result };
+      const all: FindingsSoFar = { ...found, [field]: result };
       const assessment = assessmentOf(all, state);
       if (assessment === null) return { found: all };
       return { type: 'assessed', assessment, freshSalt: saltAfter(event, events) };
@@ -81,7 +81,7 @@ export function resultEvent(
 }
 
 /** What the activities of an assessment have found so far. */
-interface Found {
+interface FindingsSoFar {
   readonly usage?: UsageFindings;
   readonly probed?: AssessmentSummary;
   readonly parity?: NonNullable<AssessmentSummary['parity']>;
@@ -90,7 +90,7 @@ interface Found {
 }
 
 /** What each activity of an assessment finds. */
-const FINDINGS: Readonly<Record<string, keyof Found>> = {
+const FINDINGS: Readonly<Record<string, keyof FindingsSoFar>> = {
   analyseUsage: 'usage',
   assess: 'probed',
   checkIdentity: 'identity',
@@ -99,7 +99,10 @@ const FINDINGS: Readonly<Record<string, keyof Found>> = {
 };
 
 /** The assessment that findings come to, as the workflow puts it together; null while another activity follows. */
-function assessmentOf(found: Found, { plan, assessment, stage }: MigrationState): AssessmentSummary | null {
+function assessmentOf(
+  found: FindingsSoFar,
+  { plan, assessment, stage }: MigrationState,
+): AssessmentSummary | null {
   const known = stage.reevaluating ? undefined : (assessment ?? undefined);
   const usage = found.usage ?? assessment?.usage;
   const rejected = usage === undefined ? null : rejectedByUsage(usage);

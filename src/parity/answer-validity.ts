@@ -2,7 +2,7 @@ import type { Answer, Reply } from '../core/assessment/question';
 import { parsedJson } from '../core/text/json-object';
 import type { Validity, ValidityOf } from './compare-answers';
 import type { GoldenPrompt } from './golden-prompt';
-import type { Kept, SchemaChecks } from './schema-checks';
+import type { SchemaChecks, SchemaVerdict } from './schema-checks';
 
 type Checks = Pick<SchemaChecks, 'check'>;
 
@@ -31,7 +31,7 @@ async function validityOfChat(
 ): Promise<Validity | { readonly unchecked: string }> {
   let calls: number | null = null;
   if (compare.includes('tools') && toolCalls.length > 0) {
-    const kept: Kept[] = [];
+    const kept: SchemaVerdict[] = [];
     for (const { name, arguments: given } of toolCalls) {
       const schema = Object.hasOwn(toolSchemas, name) ? toolSchemas[name] : undefined;
       kept.push(await keepsTo(schema, parsedJson(given.trim() === '' ? '{}' : given), schemas));
@@ -45,6 +45,6 @@ async function validityOfChat(
   return typeof json === 'object' ? json : { calls, json: json === 'kept' ? 1 : 0 };
 }
 
-async function keepsTo(schema: object | undefined, value: unknown, schemas: Checks): Promise<Kept> {
+async function keepsTo(schema: object | undefined, value: unknown, schemas: Checks): Promise<SchemaVerdict> {
   return schema === undefined || value === undefined ? 'broken' : schemas.check(schema, value);
 }

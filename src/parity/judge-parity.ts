@@ -3,8 +3,8 @@ import {
   type MeasureRow,
   type MeasureTally,
   marginOf,
+  type ParityProgress,
   type ParityReport,
-  type ParityStanding,
   type StratumTally,
   type TokenRatio,
   type TokenTally,
@@ -36,7 +36,7 @@ export interface ParityDemand {
  * when the whole 95% interval of its loss is within the margin. The run passes when the decisions of all prompts
  * pass, nothing failed, and no measure over all prompts lies beyond its margin.
  */
-export function judgeParity(standing: ParityStanding, demand: ParityDemand): ParityReport {
+export function judgeParity(standing: ParityProgress, demand: ParityDemand): ParityReport {
   const whole = wholeOf(standing.strata);
   const tests = [whole, ...Object.values(standing.strata)]
     .map(({ measures }) => Object.keys(measures).length)
@@ -122,14 +122,14 @@ function tokenRatios(all: TokenTally, strata: readonly StratumTally[]): ParityRe
   return input === null || output === null ? null : { input, output };
 }
 
-interface Judged {
+interface ParityMeasures {
   readonly measures: readonly MeasureRow[];
   readonly strata: ParityReport['strata'];
   readonly prompts: ParityReport['prompts'];
   readonly demand: ParityDemand;
 }
 
-function verdictOf(judged: Judged): Pick<ParityReport, 'outcome' | 'sentence'> {
+function verdictOf(judged: ParityMeasures): Pick<ParityReport, 'outcome' | 'sentence'> {
   const { measures, strata, prompts, demand } = judged;
   const decisions = measures.find(({ measure }) => measure === 'decisions');
   const everywhere = measures.filter(({ outcome }) => outcome === 'fail');

@@ -2,7 +2,7 @@ import { costOf, type Rates } from '../core/assessment/prices';
 import type { Question, Reply } from '../core/assessment/question';
 
 /** Keeps a run under its cap: a call is let go only while what it may cost is left. */
-export class Spending {
+export class ParitySpending {
   #spentUsd: number;
   #reservedUsd = 0;
 

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { ParityReport, ParityStanding } from '../core/assessment/parity-report';
+import type { ParityProgress, ParityReport } from '../core/assessment/parity-report';
 import type { Rates } from '../core/assessment/prices';
 import type { Question, Reply } from '../core/assessment/question';
 import type { ParityMargins } from '../core/plan/plan';
@@ -10,7 +10,7 @@ import { compareReplies, type PromptComparison } from './compare-answers';
 import type { GoldenPrompt } from './golden-prompt';
 import { HistoryHints } from './history-hints';
 import { judgeParity } from './judge-parity';
-import { costOfReply, mostCostOf, Spending } from './parity-spending';
+import { costOfReply, mostCostOf, ParitySpending } from './parity-spending';
 import { withPrompt } from './parity-tally';
 import type { SchemaChecks } from './schema-checks';
 
@@ -25,7 +25,7 @@ export interface ParityRun {
   readonly margins: ParityMargins;
   readonly journal: AnswerJournal;
   /** Where an earlier attempt was, which may have run on another machine; null without. */
-  readonly standing: ParityStanding | null;
+  readonly standing: ParityProgress | null;
   readonly signal: AbortSignal;
   readonly schemas: Pick<SchemaChecks, 'check'>;
   ask(provider: Arm, question: Question): Promise<Reply>;
@@ -36,7 +36,7 @@ export interface ParityRun {
   sleep(durationMs: number, signal: AbortSignal): Promise<void>;
   /** Wall clock. */
   now(): Date;
-  report(standing: ParityStanding, prompts: number): void;
+  report(standing: ParityProgress, prompts: number): void;
 }
 
 /** The three calls of a prompt; legacy against itself is the noise floor. */
@@ -52,9 +52,9 @@ const CALLS = [
  */
 export async function runParity(run: ParityRun): Promise<ParityReport> {
   const { prompts, signal } = run;
-  const start = standingAtStart(run);
+  const start = progressAtStart(run);
   const progress = { standing: start.standing, stopped: null as string | null };
-  const spending = new Spending(run.maxCostUsd, start.standing.costUsd);
+  const spending = new ParitySpending(run.maxCostUsd, start.standing.costUsd);
   // Providers that have answered once: from then on a broken connection is an answer's failure, not an absent provider.
   const reached = new Set<Arm>();
   const hints = new HistoryHints();
@@ -89,9 +89,9 @@ export async function runParity(run: ParityRun): Promise<ParityReport> {
   return { ...report, notes: [...hints.texts, ...report.notes] };
 }
 
-interface Looking {
+interface ComparisonContext {
   readonly hints: HistoryHints;
-  readonly spending: Spending;
+  readonly spending: ParitySpending;
   readonly reached: Set<Arm>;
 }
 
@@ -99,8 +99,8 @@ interface Looking {
 async function lookForHints(
   run: ParityRun,
   prompt: GoldenPrompt,
-  { first, candidate }: Asked['replies'],
-  { hints, spending, reached }: Looking,
+  { first, candidate }: PromptReplies['replies'],
+  { hints, spending, reached }: ComparisonContext,
 ): Promise<number> {
   const askAgain = async (provider: Arm, question: Question) => {
     const asked = await askOnce(run, { ...prompt, question }, { provider, draw: 1 }, { spending, reached });
@@ -114,9 +114,9 @@ async function lookForHints(
  * What is known before anything is sent. The journal has everything but what another machine was answered; only
  * where it lacks something of the standing does the run go on from that.
  */
-function standingAtStart(run: ParityRun): { standing: ParityStanding; done: ReadonlySet<number> } {
+function progressAtStart(run: ParityRun): { standing: ParityProgress; done: ReadonlySet<number> } {
   const { prompts, golden, standing, journal } = run;
-  const nothing: ParityStanding = {
+  const nothing: ParityProgress = {
     golden,
     strata: {},
     done: '',
@@ -134,21 +134,24 @@ function standingAtStart(run: ParityRun): { standing: ParityStanding; done: Read
   return isHere ? { standing: nothing, done: new Set() } : { standing, done };
 }
 
-type Asked = { readonly replies: Record<'first' | 'second' | 'candidate', Reply>; readonly calls: number };
+type PromptReplies = {
+  readonly replies: Record<'first' | 'second' | 'candidate', Reply>;
+  readonly calls: number;
+};
 
 async function askAll(
   run: ParityRun,
   prompt: GoldenPrompt,
-  spending: Spending,
+  spending: ParitySpending,
   reached: Set<Arm>,
-): Promise<Asked | { readonly stopped: string }> {
-  const replies: Partial<Asked['replies']> = {};
+): Promise<PromptReplies | { readonly stopped: string }> {
+  const replies: Partial<PromptReplies['replies']> = {};
   for (const call of CALLS) {
     const asked = await askOnce(run, prompt, call, { spending, reached });
     if ('stopped' in asked) return asked;
     replies[call.name] = asked.reply;
   }
-  return { replies: replies as Asked['replies'], calls: CALLS.length };
+  return { replies: replies as PromptReplies['replies'], calls: CALLS.length };
 }
 
 /** One answer, out of the journal where it is there. */
@@ -156,7 +159,7 @@ async function askOnce(
   run: ParityRun,
   prompt: GoldenPrompt,
   { provider, draw }: { readonly provider: Arm; readonly draw: number },
-  { spending, reached }: Omit<Looking, 'hints'>,
+  { spending, reached }: Omit<ComparisonContext, 'hints'>,
 ): Promise<{ readonly reply: Reply } | { readonly stopped: string }> {
   const key = keyOf(run, prompt, { provider, draw });
   const held = run.journal.find(key);
@@ -221,10 +224,14 @@ function keyOf(run: ParityRun, { question }: GoldenPrompt, call: { provider: Arm
 const DIFFERING_TOLD = 20;
 
 function withAnswers(
-  standing: ParityStanding,
-  asked: Asked &
-    Compared & { readonly prompt: GoldenPrompt; readonly index: number; readonly spending: Spending },
-): ParityStanding {
+  standing: ParityProgress,
+  asked: PromptReplies &
+    ComparedPrompt & {
+      readonly prompt: GoldenPrompt;
+      readonly index: number;
+      readonly spending: ParitySpending;
+    },
+): ParityProgress {
   const { prompt, replies, comparison, what } = asked;
   return {
     ...standing,
@@ -241,7 +248,7 @@ function withAnswers(
   };
 }
 
-interface Compared {
+interface ComparedPrompt {
   /** Null for a prompt that is left out. */
   readonly comparison: PromptComparison | null;
   /** What a person would look at; empty where nothing is apart. */
@@ -251,9 +258,9 @@ interface Compared {
 /** A prompt with an answer that its schema could not judge in time is left out: nobody knows what it would show. */
 async function compare(
   prompt: GoldenPrompt,
-  replies: Asked['replies'],
+  replies: PromptReplies['replies'],
   schemas: ParityRun['schemas'],
-): Promise<Compared> {
+): Promise<ComparedPrompt> {
   const validity = await validityOf(prompt, Object.values(replies), schemas);
   if ('unchecked' in validity) return { comparison: null, what: `unchecked: ${validity.unchecked}` };
   const comparison = compareReplies(prompt, replies, validity);

@@ -3,7 +3,7 @@ import type { SchemaAnswer, SchemaQuestion } from './schema-thread';
 import { SCHEMA_THREAD } from './schema-thread-file';
 
 /** Whether a value keeps to a schema; `unchecked` says why that is not known. */
-export type Kept = 'kept' | 'broken' | { readonly unchecked: string };
+export type SchemaVerdict = 'kept' | 'broken' | { readonly unchecked: string };
 
 /** One question: enough for any schema in earnest, and a pattern such as `^(a+)+$` would take years. */
 const DEADLINE_MS = 2_000;
@@ -28,7 +28,7 @@ export class SchemaChecks {
   }
 
   /** Whether a value keeps to a schema that `problemOf` finds no fault with. */
-  async check(schema: object, value: unknown): Promise<Kept> {
+  async check(schema: object, value: unknown): Promise<SchemaVerdict> {
     const found = await this.ask({ schema: JSON.stringify(schema), value: JSON.stringify(value) });
     if ('unchecked' in found) return found;
     if (found.problem !== null) return { unchecked: found.problem };

@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 
 /** Why a thread gave no answer, in one line. */
-export interface Unanswered {
+export interface NoAnswer {
   readonly unanswered: string;
 }
 
@@ -35,7 +35,7 @@ export class DeadlinedThread<Question, Answer> {
    * Asks one question; the next may be asked when it has been answered. Throws when the thread does not start.
    * `given` are buffers that the thread gets as they are: they are gone here.
    */
-  async ask(question: Question, given: readonly ArrayBuffer[] = []): Promise<Answer | Unanswered> {
+  async ask(question: Question, given: readonly ArrayBuffer[] = []): Promise<Answer | NoAnswer> {
     const { deadlineMs } = this.#options;
     const thread = await this.#running();
     const answer = await answerOf<Answer>(thread, deadlineMs, () => thread.postMessage(question, [...given]));
@@ -71,13 +71,13 @@ export class DeadlinedThread<Question, Answer> {
 }
 
 /** Whether a thread gave no answer. */
-export function isUnanswered(answer: unknown): answer is Unanswered {
+export function isUnanswered(answer: unknown): answer is NoAnswer {
   return typeof answer === 'object' && answer !== null && 'unanswered' in answer;
 }
 
-function answerOf<Answer>(thread: Worker, deadlineMs: number, ask: () => void): Promise<Answer | Unanswered> {
+function answerOf<Answer>(thread: Worker, deadlineMs: number, ask: () => void): Promise<Answer | NoAnswer> {
   return new Promise((resolve) => {
-    const end = (answer: Answer | Unanswered) => {
+    const end = (answer: Answer | NoAnswer) => {
       clearTimeout(timer);
       thread.off('message', end).off('error', failed).off('exit', ended);
       resolve(answer);

@@ -1,5 +1,5 @@
 import { upsertMemo, workflowInfo } from '@temporalio/workflow';
-import { headlineOfState } from '../core/migration/ending';
+import { headlineOfState } from '../core/migration/end-cause';
 import { follows, type MigrationState } from '../core/migration/migration-state';
 
 /** Characters of a headline in a list of runs. */

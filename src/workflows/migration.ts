@@ -23,7 +23,7 @@ import {
   QUERIES,
   revisionPatchOf,
 } from '../contract';
-import { withAsked } from '../core/effects/effect-runs';
+import { addQuestionTime } from '../core/effects/effect-runs';
 import { type AmendmentPreview, previewAmendment } from '../core/migration/amendment/amendment';
 import { carriedOn, isPageFull, stateOfRun } from '../core/migration/carried-state';
 import { checkpointCount } from '../core/migration/checkpoint';
@@ -39,7 +39,7 @@ import {
 } from '../core/migration/command';
 import { repeatedUpdate, updateRefusal, withBadMessage } from '../core/migration/command-handling';
 import { currentDetails } from '../core/migration/details';
-import { endingOfState, headlineOf, utcMinuteText } from '../core/migration/ending';
+import { endCauseOfState, headlineOf, utcMinuteText } from '../core/migration/end-cause';
 import type { Decision, MigrationEvent } from '../core/migration/events';
 import { nextDecision, transition } from '../core/migration/migration';
 import { follows, type MigrationState, REVISION } from '../core/migration/migration-state';
@@ -127,7 +127,7 @@ export async function migration(input: MigrationInput): Promise<MigrationResult>
       if ((moving || isRunLong()) && mayEnd(decision)) {
         await condition(allHandlersFinished);
         if (nextDecision(state, Date.now()).key !== decision.key || !effects.canBeCarried) continue;
-        const carried = carriedOn(withAsked(state, effects.askedMs()), checkpointsBefore);
+        const carried = carriedOn(addQuestionTime(state, effects.askedMs()), checkpointsBefore);
         await continueOnCurrentBuild<typeof migration>({ ...input, carried });
       }
       // What a window has seen is not lost with it, so that a move need not wait for its end.
@@ -168,7 +168,7 @@ type EventWithoutTime = MigrationEvent extends infer Event
   : never;
 
 /** What the handlers of messages need of the loop. */
-interface Handling {
+interface HandlerContext {
   readonly current: () => MigrationState;
   readonly apply: (event: { type: 'command'; command: Command }) => void;
   readonly noteBad: (bad: BadMessage) => void;
@@ -176,7 +176,7 @@ interface Handling {
   readonly seal: (kind: SealedKind, fact: unknown) => void;
 }
 
-function handleCommand(name: CommandName, { current, apply, noteBad, seal }: Handling): void {
+function handleCommand(name: CommandName, { current, apply, noteBad, seal }: HandlerContext): void {
   const description = COMMAND_DESCRIPTIONS[name];
   // Whatever a person types into the Temporal UI arrives here: nothing may throw.
   setHandler(
@@ -271,7 +271,7 @@ function resultOf(state: MigrationState): MigrationResult {
   if (state.outcome === null) throw new Error('expected an outcome at the end of a migration');
   const { outcome } = state;
   const last = state.checkpoints.findLast((entry) => entry.kind === 'recorded' && entry.what === outcome);
-  const ending = follows(state, 4) ? endingOfState(state) : null;
+  const ending = follows(state, 4) ? endCauseOfState(state) : null;
   return {
     ...(ending === null ? {} : { headline: headlineOf(ending, utcMinuteText) }),
     migrationId: state.migrationId,

@@ -8,7 +8,7 @@ import { createIdentity } from '../../src/adapters/identity-files';
 import type { WatchStageInput } from '../../src/contract';
 import type { IdentityFindings } from '../../src/core/assessment/identity-findings';
 import { judgeServedModel } from '../../src/core/gates/judge-served-model';
-import type { IdentityStanding } from '../../src/core/identity/identity-audit';
+import type { IdentityKnowledge } from '../../src/core/identity/identity-audit';
 import { FIXED_TEXTS } from '../../src/core/identity/identity-questions';
 import { referenceDigest, referenceFile } from '../../src/core/identity/identity-reference-schema';
 import { seededRandom } from '../../src/core/rehearsal/rehearsal';
@@ -59,7 +59,7 @@ it('asks a person to accept what differs, and holds later changes against what w
   expect(findings[0]?.text).toMatch(
     /^identity: 27 answers are distributed differently from those of the reference/,
   );
-  expect(standing).toMatchObject<Partial<IdentityStanding>>({
+  expect(standing).toMatchObject<Partial<IdentityKnowledge>>({
     ...{
       turns: 27,
       answered: 27,
@@ -104,7 +104,7 @@ it('holds the stage where nothing is answered', async () => {
 });
 
 /** The first sleeps of a watch that begins with this standing, and what it knows after them. */
-async function watched(reference: string, start: IdentityStanding) {
+async function watched(reference: string, start: IdentityKnowledge) {
   const configuration = chatConfiguration(candidate.url, candidate.url);
   const identity = createIdentity({ configuration, resolveSecret: () => '' }, folder);
   const slept: number[] = [];
@@ -124,12 +124,12 @@ async function watched(reference: string, start: IdentityStanding) {
   );
   while (slept.length < 3) await new Promise((resolve) => setTimeout(resolve, 5));
   watch.stop();
-  return { slept, standing: watch.current() as IdentityStanding };
+  return { slept, standing: watch.current() as IdentityKnowledge };
 }
 
 it('goes on in the rhythm of the window before, and compares with no other file than that', async () => {
   const { standing: assessed } = await check('sold.json');
-  const start = { ...(assessed as IdentityStanding), askedAtMs: Date.now() - 60_000 };
+  const start = { ...(assessed as IdentityKnowledge), askedAtMs: Date.now() - 60_000 };
   const { slept, standing } = await watched('sold.json', start);
   expect(Math.round((slept[0] ?? 0) / 10_000)).toBe(12);
   expect(standing.turns).toBe(start.turns + 2);

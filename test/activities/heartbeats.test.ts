@@ -17,7 +17,7 @@ function silentPorts(): Ports {
     parity: { run: never },
     identity: { reference: never, ask: never, contextTokens: never },
     usage: { analyse: never },
-    standing: { hasStanding: never },
+    leaseGrants: { mayGrantLeases: never },
     effects: { capture: never, apply: never, restore: never, confirm: never },
     clock: { now: () => performance.now(), sleep: never },
     telemetry: { stage: () => telemetry, change: () => telemetry, effect: () => telemetry },

@@ -30,7 +30,7 @@ class Cluster {
   readonly pods = new Map<string, Pod>();
   listed: string[] | null = [];
   readonly pushed: string[] = [];
-  standing: { granted: boolean; reason: string } = { granted: true, reason: '' };
+  grant: { granted: boolean; reason: string } = { granted: true, reason: '' };
   /** Called before each push, as something else that happens meanwhile. */
   beforePush: (admin: string) => void = () => undefined;
 
@@ -90,7 +90,7 @@ class Cluster {
       gateways,
       clock,
       telemetry,
-      standing: { hasStanding: async () => this.standing },
+      leaseGrants: { mayGrantLeases: async () => this.grant },
     } as unknown as Ports;
   }
 }
@@ -245,10 +245,10 @@ describe('a frozen worker that wakes up after its migration has ended', () => {
     const cluster = new Cluster()
       .runs('10.0.0.1:8081', { name: 'gw-0', held: later })
       .runs('10.0.0.2:8081', { name: 'gw-1', held: PINNED });
-    cluster.standing = { granted: false, reason: 'the run is completed' };
+    cluster.grant = { granted: false, reason: 'the run is completed' };
     const result = await pushRecord(cluster.ports, input(LEGACY), NAMES);
     expect(cluster.pods.get('http://10.0.0.1:8081')?.held).toEqual(later);
-    // Its own records are lowered without any standing: rollback wins within its own migration.
+    // Its own records are lowered without any grant: rollback wins within its own migration.
     expect(result).toMatchObject({ confirmed: ['gw-1'], missing: ['gw-0'] });
     expect(result.notes.join()).toContain('a newer record of another migration');
   });

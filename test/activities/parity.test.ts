@@ -4,7 +4,7 @@ import { MockActivityEnvironment } from '@temporalio/testing';
 import { createCheckParity } from '../../src/activities/parity';
 import { systemClock } from '../../src/adapters/system-clock';
 import type { CheckParityInput, ParityResult } from '../../src/contract';
-import type { ParityStanding } from '../../src/core/assessment/parity-report';
+import type { ParityProgress } from '../../src/core/assessment/parity-report';
 import type { ParityPlan } from '../../src/core/plan/plan';
 import { planSchema } from '../../src/core/plan/plan-schema';
 import type { Ports } from '../../src/ports';
@@ -92,9 +92,9 @@ it('holds while a price is missing that the cap needs, or the prompts cannot be 
 });
 
 it('goes on after a crash with what the heartbeat and the file hold', async () => {
-  const beats: ParityStanding[] = [];
+  const beats: ParityProgress[] = [];
   const first = new MockActivityEnvironment();
-  first.on('heartbeat', (details: ParityStanding | null) => {
+  first.on('heartbeat', (details: ParityProgress | null) => {
     if (details !== null) beats.push(details);
   });
   let answered = 0;

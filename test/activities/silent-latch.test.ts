@@ -55,8 +55,8 @@ function gatewaysThat(said: Said) {
     },
     evidence: async () => ({ kind: 'unreachable', reason: 'not asked here' }),
   };
-  const standing = { hasStanding: async () => ({ granted: true, reason: '' }) };
-  return { ports: { gateways, standing } as unknown as Ports, pushed, renewed };
+  const leaseGrants = { mayGrantLeases: async () => ({ granted: true, reason: '' }) };
+  return { ports: { gateways, leaseGrants } as unknown as Ports, pushed, renewed };
 }
 
 const INPUT = {

@@ -33,13 +33,13 @@ function roundWith(told: Partial<EvidenceReading>) {
       value: { incarnation: 'i', cursor: `${name}:2`, evidence: GOOD, ...(name === 'gw-b' ? told : {}) },
     }),
   };
-  const standing = { hasStanding: async () => ({ granted: true, reason: '' }) };
+  const leaseGrants = { mayGrantLeases: async () => ({ granted: true, reason: '' }) };
   const input = {
     route: 'chat',
     record: RECORD,
     progress: { evidence: noStageEvidence(EPOCH), cursors: {}, observedMs: 0, windows: 0, burnInRequests: 0 },
   } as unknown as WatchStageInput;
-  return renewRound({ gateways, standing } as unknown as Ports, input, ROSTER, []);
+  return renewRound({ gateways, leaseGrants } as unknown as Ports, input, ROSTER, []);
 }
 
 it('uses the evidence of every gateway where nothing contradicts it', async () => {

@@ -77,7 +77,7 @@ function watched(
         return { ...passed, models: ['tuned'], digests: { tuned: [now] } };
       },
     },
-    standing: { hasStanding: async () => ({ granted: true, reason: '' }) },
+    leaseGrants: { mayGrantLeases: async () => ({ granted: true, reason: '' }) },
     clock: {
       now: () => nowMs,
       // Probing waits on the same clock and would race ahead with it.

@@ -1,6 +1,6 @@
 import { createActivities } from '../../src/activities';
-import { createWorkflowStanding } from '../../src/adapters/workflow-standing';
-import type { GatewayPort, Ports, ProviderPort, StandingPort } from '../../src/ports';
+import { createLeaseGrants } from '../../src/adapters/lease-grants';
+import type { GatewayPort, LeaseGrantPort, Ports, ProviderPort } from '../../src/ports';
 import type { Providers } from './model-gateway';
 import type { ModelNetwork } from './model-network';
 import type { VirtualTime } from './virtual-time';
@@ -13,7 +13,7 @@ class WorkerDied extends Error {
 /** What a test takes out of the ports, to see a law break. */
 export interface PortFaults {
   readonly gateways?: (port: GatewayPort) => GatewayPort;
-  readonly standing?: (port: StandingPort) => StandingPort;
+  readonly leaseGrants?: (port: LeaseGrantPort) => LeaseGrantPort;
 }
 
 /** One worker's process with the real activities: it can be killed, stopped and continued, and cut off from Temporal. */
@@ -36,10 +36,10 @@ export class ModelWorker {
     faults: PortFaults,
   ) {
     const gateways = world.network.port(() => this.running());
-    const standing = createWorkflowStanding();
+    const leaseGrants = createLeaseGrants();
     const ports: Partial<Ports> = {
       gateways: faults.gateways?.(gateways) ?? gateways,
-      standing: faults.standing?.(standing) ?? standing,
+      leaseGrants: faults.leaseGrants?.(leaseGrants) ?? leaseGrants,
       providers: this.#providers(world),
       clock: {
         now: () => world.time.nowMs,

@@ -103,7 +103,9 @@ function lastKnown(port: GatewayPort): Partial<GatewayPort> {
 /** Protections of the real activities, the real gateway and the machine, each taken out alone. */
 export const PLANTED: Readonly<Record<string, Planted>> = {
   'a lease is granted without asking Temporal': {
-    fault: { ports: { standing: () => ({ hasStanding: async () => ({ granted: true, reason: '' }) }) } },
+    fault: {
+      ports: { leaseGrants: () => ({ mayGrantLeases: async () => ({ granted: true, reason: '' }) }) },
+    },
     order: order(CANARY_MS, [world('Temporal goes down', 25_000)]),
     law: /dead man's switch/,
   },

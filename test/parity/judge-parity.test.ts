@@ -2,7 +2,7 @@ import {
   briefReport,
   DECISIONS,
   type MeasureName,
-  type ParityStanding,
+  type ParityProgress,
   type StratumTally,
 } from '../../src/core/assessment/parity-report';
 import { PARITY_MARGINS } from '../../src/core/plan/schema/parity-schema';
@@ -14,7 +14,7 @@ import { withPrompt } from '../../src/parity/parity-tally';
 
 const DEMAND = { minimumPrompts: 30, margins: PARITY_MARGINS, stopped: null };
 
-function standing(strata: Readonly<Record<string, StratumTally>>): ParityStanding {
+function standing(strata: Readonly<Record<string, StratumTally>>): ParityProgress {
   return { golden: '', strata, done: '', skipped: 0, calls: 0, costUsd: 0, differing: [], answers: '' };
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MeasureName, ParityReport, ParityStanding } from '../../src/core/assessment/parity-report';
+import type { MeasureName, ParityProgress, ParityReport } from '../../src/core/assessment/parity-report';
 import { seededRandom } from '../../src/core/rehearsal/rehearsal';
 import {
   chatConfiguration,
@@ -213,7 +213,7 @@ it('pays for no answer twice when it goes on, and asks again only for what faile
 });
 
 it('goes on where another machine stopped, from what its heartbeat said', async () => {
-  const heard: ParityStanding[] = [];
+  const heard: ParityProgress[] = [];
   await world.run(
     { maxCostUsd: 0.1, concurrency: 1 },
     { answers: `a-${run}`, report: (next) => heard.push(next) },

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createProviderProbes } from '../../src/adapters/openai/provider-probe';
 import { createParityRuns } from '../../src/adapters/parity-runs';
-import type { ParityReport, ParityStanding } from '../../src/core/assessment/parity-report';
+import type { ParityProgress, ParityReport } from '../../src/core/assessment/parity-report';
 import { type Configuration, configurationSchema } from '../../src/core/configuration/configuration-schema';
 import { PARITY_MARGINS } from '../../src/core/plan/schema/parity-schema';
 import type { ParityRequest } from '../../src/ports';
@@ -129,8 +129,8 @@ export function parityWorld(configuration: Configuration, golden: string) {
       said: Partial<ParityRequest> = {},
       hooks: {
         answers?: string;
-        standing?: ParityStanding;
-        report?: (standing: ParityStanding) => void;
+        standing?: ParityProgress;
+        report?: (standing: ParityProgress) => void;
       } = {},
     ): Promise<ParityReport> =>
       portFor(hooks.answers ?? 'answers').run(

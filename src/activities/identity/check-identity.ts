@@ -4,10 +4,10 @@ import type { Finding } from '../../core/assessment/finding';
 import type { IdentityFindings } from '../../core/assessment/identity-findings';
 import { judgeServedModel, servedModelAsks, unseenText } from '../../core/gates/judge-served-model';
 import {
+  afterAcceptance,
+  afterFirstLook,
   contextEvent,
-  type IdentityStanding,
-  identityAccepted,
-  identityLearned,
+  type IdentityKnowledge,
   identityProblem,
   withIdentityEvent,
 } from '../../core/identity/identity-audit';
@@ -16,7 +16,7 @@ import type { ReferencePlan } from '../../core/plan/identity-plan';
 import type { Ports } from '../../ports';
 import { asFailure } from '../failures';
 import { withHeartbeats } from '../heartbeats';
-import { askNext, readReference, standingFor } from './identity-questioning';
+import { askNext, knowledgeBy, readReference } from './ask-identity';
 
 /**
  * Asks the candidate which model it serves, before anything is moved. What differs from the reference is a person's to
@@ -25,13 +25,13 @@ import { askNext, readReference, standingFor } from './identity-questioning';
 export function createCheckIdentity(ports: Ports): (input: CheckIdentityInput) => Promise<IdentityFindings> {
   return async ({ route, identity: plan, timeoutMs }) => {
     const { cancellationSignal: signal } = Context.current();
-    let standing = (activityInfo().heartbeatDetails as IdentityStanding | null | undefined) ?? null;
+    let standing = (activityInfo().heartbeatDetails as IdentityKnowledge | null | undefined) ?? null;
     try {
       return await withHeartbeats(
         async () => {
           const reference = await readReference(ports, plan);
           if ('problem' in reference) return doubt(reference.problem);
-          standing = standingFor(reference, plan.reference, standing);
+          standing = knowledgeBy(reference, plan.reference, standing);
           while (standing.turns < ASSESSED_TURNS) {
             standing = await askNext(ports, { route, plan, timeoutMs, signal }, reference, standing);
           }
@@ -55,7 +55,7 @@ function doubt(problem: string): IdentityFindings {
   return { findings: [{ kind: 'doubt', text: `identity: not known, ${problem}` }], standing: null };
 }
 
-function found(standing: IdentityStanding, { alpha }: ReferencePlan): IdentityFindings {
+function found(standing: IdentityKnowledge, { alpha }: ReferencePlan): IdentityFindings {
   const problem = identityProblem(standing);
   if (problem !== null) return doubt(problem);
   const sentences = [
@@ -70,5 +70,5 @@ function found(standing: IdentityStanding, { alpha }: ReferencePlan): IdentityFi
     text: `identity: ${standing.answered} answers asked for; ${unseenText(standing, alpha)}`,
   };
   // Whoever approves has seen it: from here on only what changes counts.
-  return { findings: [...approvals, seen], standing: identityLearned(identityAccepted(standing)) };
+  return { findings: [...approvals, seen], standing: afterFirstLook(afterAcceptance(standing)) };
 }

@@ -1,12 +1,12 @@
 import type { WatchStageInput } from '../../contract';
-import { type IdentityStanding, withIdentityProblem } from '../../core/identity/identity-audit';
+import { type IdentityKnowledge, withIdentityProblem } from '../../core/identity/identity-audit';
 import { HOUR_MS } from '../../core/text/duration';
 import type { Ports } from '../../ports';
-import { askNext, readReference, standingFor } from './identity-questioning';
+import { askNext, knowledgeBy, readReference } from './ask-identity';
 
 /** What is known so far of which model answers; null while nothing is. */
 export interface IdentityWatch {
-  current(): IdentityStanding | null;
+  current(): IdentityKnowledge | null;
   stop(): void;
 }
 
@@ -15,7 +15,7 @@ export function startIdentityWatch(
   ports: Ports,
   input: WatchStageInput,
   cancelled: AbortSignal,
-  start: IdentityStanding | null,
+  start: IdentityKnowledge | null,
 ): IdentityWatch {
   const { servedModel, route, probePlan } = input;
   let standing = start;
@@ -37,7 +37,7 @@ export function startIdentityWatch(
         await ports.clock.sleep(UNREADABLE_MS, signal);
         continue;
       }
-      const known = standingFor(reference, plan.reference, standing);
+      const known = knowledgeBy(reference, plan.reference, standing);
       const isSame = known.reference === reference.digest;
       const next = isSame ? await askNext(ports, questioned, reference, known) : known;
       standing = { ...next, askedAtMs };
@@ -52,7 +52,7 @@ export function startIdentityWatch(
 const UNREADABLE_MS = 10_000;
 
 /** Windows follow each other faster than questions: a new one goes on in the rhythm of those before it, whatever clocks do. */
-function untilNextMs(standing: IdentityStanding | null, everyMs: number, nowMs: number): number {
+function untilNextMs(standing: IdentityKnowledge | null, everyMs: number, nowMs: number): number {
   const sinceMs = standing?.askedAtMs === undefined ? everyMs : nowMs - standing.askedAtMs;
   return Math.min(everyMs, Math.max(0, everyMs - sinceMs));
 }

@@ -78,7 +78,7 @@ export class DnsZone {
     if (rcode !== 'NOERROR') throw refused('the update', rcode);
   }
 
-  async #query(name: string, type: DnsType | 'SOA', signal: AbortSignal): Promise<Decoded> {
+  async #query(name: string, type: DnsType | 'SOA', signal: AbortSignal): Promise<DecodedAnswer> {
     const answer = await this.#exchange({ type: 'query', questions: [{ name: bare(name), type }] }, signal);
     if (answer.rcode !== 'NOERROR' && answer.rcode !== 'NXDOMAIN') throw refused('a query', answer.rcode);
     if (!answer.flag_aa) {
@@ -90,7 +90,7 @@ export class DnsZone {
     return answer;
   }
 
-  #update(prerequisites: Answer[], updates: Answer[], signal: AbortSignal): Promise<Decoded> {
+  #update(prerequisites: Answer[], updates: Answer[], signal: AbortSignal): Promise<DecodedAnswer> {
     const questions = [{ name: bare(this.options.zone), type: 'SOA' as const }];
     return this.#exchange(
       { type: 'query', flags: OPCODE_UPDATE, questions, answers: prerequisites, authorities: updates },
@@ -98,13 +98,13 @@ export class DnsZone {
     );
   }
 
-  async #exchange(packet: Packet, signal: AbortSignal): Promise<Decoded> {
+  async #exchange(packet: Packet, signal: AbortSignal): Promise<DecodedAnswer> {
     const { server, key, timeoutMs, nowMs } = this.options;
     const id = randomInt(0x10000);
     const { signed, mac } = signMessage(encode({ ...packet, id }), key, nowMs());
     const answer = await exchange(server, signed, timeoutMs, signal);
     try {
-      const decoded = decode(verifiedAnswer(answer, key, mac, nowMs())) as Decoded;
+      const decoded = decode(verifiedAnswer(answer, key, mac, nowMs())) as DecodedAnswer;
       if (decoded.id === id) return decoded;
     } catch (error) {
       if (error instanceof EffectProblem) throw error;
@@ -114,7 +114,7 @@ export class DnsZone {
 }
 
 /** dns-packet gives the response code as text, which its types leave out. */
-type Decoded = DecodedPacket & { readonly rcode: string };
+type DecodedAnswer = DecodedPacket & { readonly rcode: string };
 
 /** Texts of a TXT record, cut into pieces as the protocol wants them. */
 function textPieces(text: string): readonly string[] {

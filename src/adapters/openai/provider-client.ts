@@ -81,7 +81,7 @@ function lowerCaseNames(headers: Readonly<Record<string, string>>): Record<strin
 /** What a request is for: embeddings are asked of another model than chats, where the route maps both. */
 type Purpose = Question['kind'];
 
-interface Asked {
+interface ModelChoice {
   /** As callers name it; the first that the route maps for the purpose when null. */
   readonly model: string | null;
   readonly purpose: Purpose;
@@ -96,7 +96,7 @@ interface ProviderModel {
 export function bodyForProvider<T extends object>(
   route: RouteConfiguration,
   provider: Arm,
-  asked: Asked,
+  asked: ModelChoice,
   body: T,
 ): T {
   const { name, parameters } = providerModel(route, provider, asked);
@@ -114,7 +114,7 @@ export function modelOfRoute(route: RouteConfiguration, provider: Arm, model: st
   return providerModel(route, provider, { model, purpose: 'chat' }).name;
 }
 
-function providerModel(route: RouteConfiguration, provider: Arm, asked: Asked): ProviderModel {
+function providerModel(route: RouteConfiguration, provider: Arm, asked: ModelChoice): ProviderModel {
   const model = asked.model ?? mappedModel(route, asked.purpose);
   const mapping = Object.hasOwn(route.models, model) ? route.models[model] : undefined;
   return provider === 'legacy' || mapping === undefined

@@ -95,16 +95,21 @@ interface Sender {
   readonly now: () => number;
 }
 
-interface Sent {
+interface ProbeReply {
   readonly models: readonly string[] | null;
   readonly digests: Readonly<Record<string, readonly string[]>> | null;
   readonly firstTokenAtMs: number | null;
   readonly rateLimits: RateLimits;
 }
 
-const ANSWERED: Sent = { models: null, digests: null, firstTokenAtMs: null, rateLimits: NO_RATE_LIMITS };
+const ANSWERED: ProbeReply = {
+  models: null,
+  digests: null,
+  firstTokenAtMs: null,
+  rateLimits: NO_RATE_LIMITS,
+};
 
-async function send({ client, fitted, signal, now }: Sender, kind: ProbeKind): Promise<Sent> {
+async function send({ client, fitted, signal, now }: Sender, kind: ProbeKind): Promise<ProbeReply> {
   switch (kind) {
     case 'models': {
       const models: string[] = [];
@@ -196,12 +201,12 @@ const OK_FORMAT = {
   },
 };
 
-function completed(answer: Completion): Sent {
+function completed(answer: Completion): ProbeReply {
   if (!Array.isArray(answer.choices) || answer.choices.length === 0) throw new Malformed('no choices');
   return ANSWERED;
 }
 
-function calledTool(answer: Completion): Sent {
+function calledTool(answer: Completion): ProbeReply {
   completed(answer);
   const call = answer.choices[0]?.message?.tool_calls?.[0];
   if (call?.type !== 'function') throw new Malformed('the tool was not called');
@@ -209,7 +214,7 @@ function calledTool(answer: Completion): Sent {
   return ANSWERED;
 }
 
-function kept(answer: Completion): Sent {
+function kept(answer: Completion): ProbeReply {
   completed(answer);
   const value = parsed(answer.choices[0]?.message?.content ?? '');
   if (typeof value !== 'object' || value === null || typeof Reflect.get(value, 'ok') !== 'boolean') {

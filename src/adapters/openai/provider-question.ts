@@ -6,7 +6,7 @@ import type { Arm } from '../../core/routing/routing';
 import { bodyForProvider, classifyFailure, Malformed, modelAtProvider } from './provider-client';
 
 /** Whom to ask, and how this provider's requests look. */
-export interface Asked {
+export interface ProviderToAsk {
   readonly client: OpenAI;
   readonly route: RouteConfiguration;
   readonly provider: Arm;
@@ -29,7 +29,11 @@ export type OwnParameter = (typeof OWN_PARAMETERS)[number];
  * Sends one question, with temperature 0 and a seed where the provider takes them: a refusal that names one of our
  * own parameters is answered by asking again without it. Never throws for what the provider does.
  */
-export async function askProvider(asked: Asked, question: Question, signal: AbortSignal): Promise<Reply> {
+export async function askProvider(
+  asked: ProviderToAsk,
+  question: Question,
+  signal: AbortSignal,
+): Promise<Reply> {
   const startMs = asked.now();
   try {
     const { answer, usage } =
@@ -43,16 +47,16 @@ export async function askProvider(asked: Asked, question: Question, signal: Abor
   }
 }
 
-interface Answered {
+interface AnswerWithUsage {
   readonly answer: Answer;
   readonly usage: AnswerUsage | null;
 }
 
 async function chat(
-  { client, route, provider, refused }: Asked,
+  { client, route, provider, refused }: ProviderToAsk,
   question: Question & { kind: 'chat' },
   signal: AbortSignal,
-): Promise<Answered> {
+): Promise<AnswerWithUsage> {
   const { name: model } = modelAtProvider(route, provider, question);
   const known = refused.get(model) ?? new Set();
   refused.set(model, known);
@@ -129,10 +133,10 @@ function toolCallsOf(calls: unknown): ToolCall[] {
 }
 
 async function embed(
-  { client, route, provider }: Asked,
+  { client, route, provider }: ProviderToAsk,
   question: Question & { kind: 'embedding' },
   signal: AbortSignal,
-): Promise<Answered> {
+): Promise<AnswerWithUsage> {
   const body = bodyForProvider(
     route,
     provider,

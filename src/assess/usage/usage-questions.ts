@@ -10,7 +10,7 @@ const CELL_MS = 900_000;
 const CALLERS_SHOWN = 50;
 
 /** What the sources tell apart: each key costs time over millions of rows. */
-export interface ToldApart {
+export interface SourceDistinctions {
   readonly buckets: boolean;
   readonly tiers: boolean;
   readonly countsCalls: boolean;
@@ -23,7 +23,7 @@ export interface ToldApart {
 export class UsageQuestions {
   constructor(
     private readonly db: UsageDatabase,
-    private readonly told: ToldApart,
+    private readonly told: SourceDistinctions,
     private readonly signal: AbortSignal | undefined,
   ) {}
 
@@ -150,7 +150,7 @@ function sumsSql(countsCalls: boolean): string {
     sum(output_tokens::DOUBLE) AS output, ${failed} AS failed`;
 }
 
-function minutesSql(thresholds: readonly number[], told: ToldApart): string {
+function minutesSql(thresholds: readonly number[], told: SourceDistinctions): string {
   const minute = `at_ms // ${MINUTE_MS} * ${MINUTE_MS}`;
   const classes = thresholds.map((threshold) => `CAST(input_tokens > ${threshold} AS INTEGER)`).join(' + ');
   const context = classes === '' ? null : `CASE WHEN end_ms IS NULL THEN COALESCE(${classes}, 0) END`;

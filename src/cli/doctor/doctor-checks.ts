@@ -13,8 +13,8 @@ import type { Configuration } from '../../core/configuration/configuration-schem
 import { keyReferencesOf } from '../../core/configuration/provider-schema';
 import { InvalidDocument, problemText } from '../../core/configuration/schema-parts';
 import type { MigrationStatus } from '../../core/migration/status';
+import { contradiction, type GatewayWord, servingText } from '../../core/routing/gateway-status-text';
 import { servingForMs } from '../../core/routing/routing';
-import { contradiction, type GatewayWord, servingText } from '../../core/routing/serving';
 import { portProblem } from '../../temporal-server/free-port';
 import { portHolder } from '../../temporal-server/port-holder';
 import { inspectTemporal, type TemporalInspection } from '../../temporal-server/temporal-inspection';
@@ -201,10 +201,10 @@ function fixOfSecret(reference: string): string {
   return reference.startsWith('env:') ? `export ${place}=...` : `put the key into ${place}`;
 }
 
-type Verified = ReadonlyMap<string, MigrationStatus>;
+type StatusByRoute = ReadonlyMap<string, MigrationStatus>;
 
 /** Where the migrations of these routes stand, as far as they can be asked. */
-async function lastVerified(flags: ConnectionFlags, routes: readonly string[]): Promise<Verified> {
+async function lastVerified(flags: ConnectionFlags, routes: readonly string[]): Promise<StatusByRoute> {
   const found = new Map<string, MigrationStatus>();
   await withClient(flags, (client) =>
     Promise.allSettled(
@@ -216,7 +216,7 @@ async function lastVerified(flags: ConnectionFlags, routes: readonly string[]): 
   return found;
 }
 
-async function checkGateways(configuration: Configuration, asked: Promise<Verified>): Promise<Check[]> {
+async function checkGateways(configuration: Configuration, asked: Promise<StatusByRoute>): Promise<Check[]> {
   const routes = Object.keys(configuration.routes);
   const answers = await Promise.all(routes.map((route) => readGateways(configuration, route)));
   const [first] = answers;
@@ -284,7 +284,7 @@ async function checkGateways(configuration: Configuration, asked: Promise<Verifi
 function servedText(
   route: string,
   answer: GatewayWord | undefined,
-  verified: Verified,
+  verified: StatusByRoute,
 ): { readonly text: string; readonly differs: boolean } {
   if (answer === undefined) return { text: `${route} not known`, differs: false };
   const status = verified.get(route);

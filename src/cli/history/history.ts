@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { endText, type PastMigration } from '../../client';
-import { headlineOf, utcMinuteText } from '../../core/migration/ending';
+import { headlineOf, utcMinuteText } from '../../core/migration/end-cause';
 import { endingOfMigration } from '../../history/manager-sentences';
 import { readMigration } from '../../history/recorded-migration';
 import { InvalidHistory } from '../../history/temporal-history';

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { type CommandOutcome, CommandRefused, type MigrationClient } from '../../client';
-import { utcMinuteText } from '../../core/migration/ending';
+import { utcMinuteText } from '../../core/migration/end-cause';
 import type { MigrationStatus } from '../../core/migration/status';
 import { CliError, EXIT } from '../options/cli-error';
 import { forOperator, forRoute, type OperatorFlags, routeOf, withClient } from '../options/connection';

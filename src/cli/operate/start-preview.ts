@@ -11,7 +11,7 @@ import type { Configuration } from '../../core/configuration/configuration-schem
 import { plannedEffort } from '../../core/plan/migration-effort';
 import { formatShare, type Plan } from '../../core/plan/plan';
 import { estimatePlan } from '../../core/plan/plan-estimate';
-import { servingText } from '../../core/routing/serving';
+import { servingText } from '../../core/routing/gateway-status-text';
 import { formatDuration } from '../../core/text/duration';
 import { printLine } from '../options/output';
 import { observeTraffic } from '../prepare/observed-traffic';

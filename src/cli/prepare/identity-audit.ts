@@ -2,7 +2,7 @@ import type { AskableModel } from '../../adapters/identity-files';
 import { judgeServedModel, servedModelAsks, unseenText } from '../../core/gates/judge-served-model';
 import {
   contextEvent,
-  type IdentityStanding,
+  type IdentityKnowledge,
   identityEvidence,
   identityProblem,
   identityStart,
@@ -77,7 +77,7 @@ export async function auditModel(
 function auditOf(
   { provider, model }: AskableModel,
   reference: IdentityReference,
-  standing: IdentityStanding,
+  standing: IdentityKnowledge,
   alpha: number,
 ): IdentityAudit {
   const { turns, answered, events, models, fingerprints, compared } = standing;

@@ -13,7 +13,7 @@ import type { GatewayPort } from '../../ports';
 const UPTIME_LEAST_MS = 10 * MINUTE_MS;
 
 /** What one gateway has counted, and over which time. */
-interface Counted {
+interface GatewayCounts {
   readonly requests: number;
   readonly overMs: number;
   readonly evidence: Evidence;
@@ -55,7 +55,7 @@ async function countOf(
   gateway: RosterEntry,
   route: string,
   observeMs: number | null,
-): Promise<Counted | string> {
+): Promise<GatewayCounts | string> {
   const first = await statusOf(admin, gateway, route);
   if (typeof first === 'string') return first;
   const read = await admin.evidence(gateway, route, first.record?.epoch ?? 0, null);
@@ -94,7 +94,7 @@ async function statusOf(
   return `${gateway.name} does not answer (${why})`;
 }
 
-function sum(counted: readonly Counted[]): Traffic | string {
+function sum(counted: readonly GatewayCounts[]): Traffic | string {
   const perDay = counted.reduce(
     (total, { requests, overMs }) => total + (requests * DAY_MS) / Math.max(1, overMs),
     0,
@@ -110,6 +110,6 @@ function sum(counted: readonly Counted[]): Traffic | string {
         counted.map((each) => each.evidence),
         epoch,
       )
-    : (counted[0] as Counted).evidence;
+    : (counted[0] as GatewayCounts).evidence;
   return trafficOf(evidence, perDay, ASSUMED_TRAFFIC, `observed by ${over}`);
 }

@@ -4,7 +4,7 @@ import { configuredRoute } from '../../adapters/openai/provider-client';
 import { createProviderProbes } from '../../adapters/openai/provider-probe';
 import { createParityRuns } from '../../adapters/parity-runs';
 import { configurationPath, loadConfiguration, parityDirectories, secretResolver } from '../../config';
-import type { ParityReport, ParityStanding } from '../../core/assessment/parity-report';
+import type { ParityProgress, ParityReport } from '../../core/assessment/parity-report';
 import type { Configuration } from '../../core/configuration/configuration-schema';
 import type { ParityMargins } from '../../core/plan/plan';
 import { PARITY_MARGINS } from '../../core/plan/schema/parity-schema';
@@ -142,7 +142,7 @@ function withMargin(text: string, margins: ParityMargins = PARITY_MARGINS): Pari
   return { ...margins, [name]: part };
 }
 
-function progressNotes(): (standing: ParityStanding, prompts: number) => void {
+function progressNotes(): (standing: ParityProgress, prompts: number) => void {
   let toldAtMs = Date.now();
   return ({ calls, costUsd, skipped, strata }, prompts) => {
     if (Date.now() - toldAtMs < PROGRESS_EVERY_MS) return;

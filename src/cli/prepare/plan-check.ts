@@ -180,12 +180,12 @@ function onlyRehearsalsFail(estimates: readonly StageEstimate[]): boolean {
   return estimates.every(({ decides, passed }) => decides || passed !== undefined);
 }
 
-interface Estimated {
+interface PlanEstimates {
   readonly estimates: readonly StageEstimate[];
   readonly suggestion: PlanSuggestion | null;
 }
 
-function refusal(plan: Plan, traffic: Traffic, { estimates, suggestion }: Estimated): string {
+function refusal(plan: Plan, traffic: Traffic, { estimates, suggestion }: PlanEstimates): string {
   const late = estimates.filter(({ decides }) => !decides).map(({ stage }) => stage);
   if (onlyRehearsalsFail(estimates)) {
     const passes = estimates.flatMap(({ stage, passed, decides }) =>

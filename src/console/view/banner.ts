@@ -1,6 +1,6 @@
 import { callersText, moneyText } from '../../core/evidence/tally-text';
 import { withoutEvidence } from '../../core/gates/harm-text';
-import type { Ending } from '../../core/migration/ending';
+import type { EndCause } from '../../core/migration/end-cause';
 import type { MigrationStatus } from '../../core/migration/status';
 import { formatShare } from '../../core/plan/plan';
 import type { AdminError } from '../../core/routing/routing';
@@ -237,7 +237,7 @@ function closedBanner(status: MigrationStatus): Banner[] {
 }
 
 /** What callers felt, what it cost, how long it took. */
-function factsOf({ traffic, startedAtMs }: MigrationStatus, { atMs, stage, what }: Ending): string[] {
+function factsOf({ traffic, startedAtMs }: MigrationStatus, { atMs, stage, what }: EndCause): string[] {
   const where = what === 'completed' ? '' : `, ended in ${stage}`;
   return [
     callersText(traffic) ?? '',
@@ -249,7 +249,7 @@ function factsOf({ traffic, startedAtMs }: MigrationStatus, { atMs, stage, what 
 }
 
 /** Why it ended or goes back, with what was verified: the title says what it is. */
-function endingText({ by, cause, verified }: Ending): string {
+function endingText({ by, cause, verified }: EndCause): string {
   const why = by === null ? sentence(capital(cause)) : `By ${by}: ${sentence(cause)}`;
   return verified === '' ? why : `${why} ${sentence(capital(verified))}`;
 }

@@ -1,7 +1,7 @@
 import type { EvidenceReading } from '../../core/evidence/evidence';
 import type { MigrationStatus } from '../../core/migration/status';
+import { contradiction } from '../../core/routing/gateway-status-text';
 import type { GatewayStatus } from '../../core/routing/routing';
-import { contradiction } from '../../core/routing/serving';
 import type { GatewayAnswer } from '../../ports';
 
 /** What one gateway said when it was last asked; null where it was not. */

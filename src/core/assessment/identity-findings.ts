@@ -1,8 +1,8 @@
-import type { IdentityStanding } from '../identity/identity-audit';
+import type { IdentityKnowledge } from '../identity/identity-audit';
 import type { Finding } from './finding';
 
 /** Which model the candidate serves; `standing` is null where nothing could be asked. */
 export interface IdentityFindings {
   readonly findings: readonly Finding[];
-  readonly standing: IdentityStanding | null;
+  readonly standing: IdentityKnowledge | null;
 }

@@ -72,7 +72,7 @@ export interface StratumTally {
 }
 
 /** How far a run is: what a later attempt needs where the file of answers is not at hand. */
-export interface ParityStanding {
+export interface ParityProgress {
   /** SHA-256 of the prompts, in hexadecimal, so that a changed file starts anew. */
   readonly golden: string;
   readonly strata: Readonly<Record<string, StratumTally>>;
@@ -128,7 +128,7 @@ export interface ParityReport {
     readonly prompts: number;
     readonly measures: readonly MeasureRow[];
   }[];
-  readonly differing: ParityStanding['differing'];
+  readonly differing: ParityProgress['differing'];
   /** Null where a provider does not count. */
   readonly tokens: { readonly input: TokenRatio; readonly output: TokenRatio } | null;
   readonly digests: { readonly golden: string; readonly answers: string };

@@ -2,7 +2,7 @@ import { formatShare } from '../plan/plan';
 import type { RateLimits } from './rate-limits';
 
 /** What a raise of the share would bring the candidate, and what is known of its room. */
-export interface RaiseAsked {
+export interface ShareRaise {
   readonly fromShare: number;
   readonly toShare: number;
   /** Of the route, both providers together. */
@@ -37,7 +37,7 @@ const LIMIT_PART = 0.8;
  * what comes of it.
  */
 export function missingRoom(
-  { fromShare, toShare, perMinute }: RaiseAsked,
+  { fromShare, toShare, perMinute }: ShareRaise,
   limits: RateLimits,
   answers: CandidateAnswers,
 ): string | null {

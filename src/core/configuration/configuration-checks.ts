@@ -85,13 +85,13 @@ export function checkConfiguration(
   });
 }
 
-type Named<Schema extends z.ZodType> = Readonly<Record<string, z.output<Schema>>>;
+type ByName<Schema extends z.ZodType> = Readonly<Record<string, z.output<Schema>>>;
 
 /** The parts that refer to each other. */
 interface CheckedConfiguration {
-  readonly providers: Named<typeof providerSchema>;
+  readonly providers: ByName<typeof providerSchema>;
   readonly credentials: Readonly<Record<string, unknown>>;
-  readonly routes: Named<typeof routeSchema>;
+  readonly routes: ByName<typeof routeSchema>;
   readonly defaultRoute?: string | undefined;
   readonly gateways: readonly z.output<typeof gatewaySchema>[];
   readonly gatewayDiscovery?: object | undefined;

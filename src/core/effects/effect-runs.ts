@@ -61,7 +61,7 @@ export function changeRun(
 }
 
 /** The state for the next run, which asks open questions again, in all not for longer; `askedMs` by id of their runs. */
-export function withAsked(state: MigrationState, askedMs: ReadonlyMap<number, number>): MigrationState {
+export function addQuestionTime(state: MigrationState, askedMs: ReadonlyMap<number, number>): MigrationState {
   return [...askedMs].reduce((carried, [id, ms]) => {
     const before = runsOf(carried).find((run) => run.id === id)?.askedMs ?? 0;
     return changeRun(carried, id, { askedMs: before + ms });

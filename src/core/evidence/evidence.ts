@@ -300,12 +300,12 @@ function mergeAnswers(
       breaches: mergeCounts(counted.map(({ breaches }) => breaches)),
       ends: mergeCounts(counted.map(({ ends }) => ends)),
     },
-    echoed: mergeEchoed(cells.flatMap(({ echoed = [] }) => echoed)),
+    echoed: mergeEchoedModels(cells.flatMap(({ echoed = [] }) => echoed)),
     fingerprintChanges: cells.reduce((sum, cell) => sum + (cell.fingerprintChanges ?? 0), 0),
   };
 }
 
-function mergeEchoed(lists: readonly EchoedModel[]): EchoedModel[] {
+function mergeEchoedModels(lists: readonly EchoedModel[]): EchoedModel[] {
   const merged = new Map<string, number>();
   for (const { model, count } of lists) merged.set(model, (merged.get(model) ?? 0) + count);
   const rest = merged.get(OTHER_MODELS) ?? 0;

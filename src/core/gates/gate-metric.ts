@@ -1,7 +1,7 @@
 import type { StagePlan } from '../plan/plan';
 import type { MetricVerdict } from './verdict';
 
-type Given = Pick<MetricVerdict, 'metric' | 'outcome' | 'sentence' | 'unit' | 'role'> &
+type VerdictParts = Pick<MetricVerdict, 'metric' | 'outcome' | 'sentence' | 'unit' | 'role'> &
   Partial<MetricVerdict>;
 
 const NO_NUMBERS = {
@@ -13,7 +13,7 @@ const NO_NUMBERS = {
 } as const;
 
 /** A metric's verdict; numbers are cut to what a person reads, and what compares nothing has none of the later ones. */
-export function metricVerdict(given: Given): MetricVerdict {
+export function metricVerdict(given: VerdictParts): MetricVerdict {
   const { legacy, candidate, margin, estimate, interval, eValue, threshold, moreRequests, ...rest } = {
     ...NO_NUMBERS,
     ...given,

@@ -38,7 +38,7 @@ export function harmText(windows: readonly NumberedVerdict[]): string {
 }
 
 /** Events among requests. */
-interface Counted {
+interface EventCount {
   readonly events: number;
   readonly requests: number;
 }
@@ -46,8 +46,8 @@ interface Counted {
 /** What a metric had counted up to the end of a window. */
 interface CountsThen {
   readonly window: number;
-  readonly candidate: Counted;
-  readonly legacy: Counted | null;
+  readonly candidate: EventCount;
+  readonly legacy: EventCount | null;
 }
 
 /** A metric's counts at the end of each window; a floor's events are what failed. */
@@ -56,20 +56,20 @@ function countsOf(visit: readonly NumberedVerdict[], name: string): readonly Cou
     const metric = metrics.find((each) => each.metric === name);
     if (metric === undefined || metric.candidate === null) return [];
     const part = name === 'floor' ? 1 - metric.candidate : metric.candidate;
-    return [{ window, candidate: counted(part, metric.n.candidate), legacy: legacyOf(metric) }];
+    return [{ window, candidate: eventCount(part, metric.n.candidate), legacy: legacyOf(metric) }];
   });
 }
 
-function legacyOf({ legacy, n, metric }: MetricVerdict): Counted | null {
-  return legacy === null || metric === 'floor' ? null : counted(legacy, n.legacy);
+function legacyOf({ legacy, n, metric }: MetricVerdict): EventCount | null {
+  return legacy === null || metric === 'floor' ? null : eventCount(legacy, n.legacy);
 }
 
-function counted(part: number, requests: number): Counted {
+function eventCount(part: number, requests: number): EventCount {
   return { events: Math.round(part * requests), requests };
 }
 
 function less(total: CountsThen, before: CountsThen): CountsThen {
-  const minus = (a: Counted, b: Counted) => ({
+  const minus = (a: EventCount, b: EventCount) => ({
     events: a.events - b.events,
     requests: a.requests - b.requests,
   });
@@ -102,20 +102,20 @@ function startOfHarm(counts: readonly CountsThen[]): CountsThen | null {
   return best?.then ?? null;
 }
 
-function isCount({ events, requests }: Counted): boolean {
+function isCount({ events, requests }: EventCount): boolean {
   return requests > 0 && events >= 0 && events <= requests;
 }
 
-function logLikelihood({ events, requests }: Counted): number {
+function logLikelihood({ events, requests }: EventCount): number {
   const term = (count: number) => (count === 0 ? 0 : count * Math.log(count / requests));
   return term(events) + term(requests - events);
 }
 
-function rate({ events, requests }: Counted): number {
+function rate({ events, requests }: EventCount): number {
   return requests === 0 ? 0 : events / requests;
 }
 
-function rateText(counts: Counted): string {
+function rateText(counts: EventCount): string {
   return `${percentText(rate(counts))} (${counts.events.toLocaleString('en-US')} of ${counts.requests.toLocaleString('en-US')})`;
 }
 

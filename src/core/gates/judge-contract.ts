@@ -7,7 +7,7 @@ import { metricVerdict, percentText } from './gate-metric';
 import { stratumText } from './judge-rates';
 import type { RateEvents, RatioHarm } from './rate-events';
 import { judgeRate, type LegacyBefore, timesText } from './rate-ladder';
-import { breachEvents, isHandedOver, type Judged, stageRates } from './stage-rates';
+import { breachEvents, isHandedOver, type JudgingFacts, stageRates } from './stage-rates';
 import { ANSWERS, type BreachCount, type MetricVerdict } from './verdict';
 import { BREACH_TEXTS } from './verdict-text';
 
@@ -15,7 +15,7 @@ import { BREACH_TEXTS } from './verdict-text';
  * Answers with a status of success that break their contract: harm by their ratio, promotion by their difference, as
  * errors. What could not be checked is in neither, and too much of it is `not evaluated`.
  */
-export function judgeContract(judged: Judged): MetricVerdict[] {
+export function judgeContract(judged: JudgingFacts): MetricVerdict[] {
   const { stage, rates, evidence } = judged;
   const gate = stage.gates.answers;
   if (gate === undefined) return [];
@@ -33,7 +33,7 @@ export function judgeContract(judged: Judged): MetricVerdict[] {
   return [{ ...verdict, outcome: 'inconclusive', sentence }];
 }
 
-function nothingToCheck({ stage, rates: { all } }: Judged): MetricVerdict {
+function nothingToCheck({ stage, rates: { all } }: JudgingFacts): MetricVerdict {
   const base = { metric: ANSWERS, unit: 'rate', role: 'guardrail and goal' } as const;
   const { rates, answers } = all;
   if (answers !== undefined && rates[0] > 0 && rates[2] > 0) {
@@ -52,7 +52,7 @@ function nothingToCheck({ stage, rates: { all } }: Judged): MetricVerdict {
   });
 }
 
-function gateOf(judged: Judged, gate: AnswerGate, events: RateEvents) {
+function gateOf(judged: JudgingFacts, gate: AnswerGate, events: RateEvents) {
   const whole = armRates(judged.rates.all.answers ?? NO_ANSWER_ROW);
   const against = (candidate: number, legacy: number) =>
     `answers that break their contract: ${percentText(candidate)} against ${percentText(legacy)}`;
@@ -90,7 +90,7 @@ function gateOf(judged: Judged, gate: AnswerGate, events: RateEvents) {
 }
 
 /** Legacy's breaches in the stage before; null where that stage did not count any. */
-function beforeOf({ baseline }: Judged): LegacyBefore | null {
+function beforeOf({ baseline }: JudgingFacts): LegacyBefore | null {
   if (baseline?.breachRate === undefined) return null;
   const { before } = baseline;
   const counted = before === undefined ? null : breachEvents(before, stageRates(before));
@@ -117,7 +117,11 @@ function mostlyText({ checked, classes }: AnswerRow): string {
 }
 
 /** That more of an arm's answers could not be checked than the plan allows; null where it is not so. */
-function uncheckedText(judged: Judged, { checked, unchecked }: AnswerRow, gate: AnswerGate): string | null {
+function uncheckedText(
+  judged: JudgingFacts,
+  { checked, unchecked }: AnswerRow,
+  gate: AnswerGate,
+): string | null {
   const part = (ours: number, not: number) => (ours + not === 0 ? 0 : not / (ours + not));
   const legacy = part(checked[0], unchecked.legacy);
   const candidate = part(checked[2], unchecked.candidate);

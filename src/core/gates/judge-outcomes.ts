@@ -33,11 +33,11 @@ import {
   SEEMING,
   shownHarm,
 } from './gate-metric';
-import { clusterText, INTERVAL_ALPHA, type Judged, realisedShare } from './stage-rates';
+import { clusterText, INTERVAL_ALPHA, type JudgingFacts, realisedShare } from './stage-rates';
 import { type MetricVerdict, OUTCOME_REPORTS } from './verdict';
 
 /** What applications said of answers, by each name that the plan judges, and whether both arms report alike. */
-export function judgeOutcomes(judged: Judged): MetricVerdict[] {
+export function judgeOutcomes(judged: JudgingFacts): MetricVerdict[] {
   const { stage, evidence } = judged;
   const { outcomes: gates = [] } = stage;
   return gates.flatMap((gate) => {
@@ -47,7 +47,11 @@ export function judgeOutcomes(judged: Judged): MetricVerdict[] {
   });
 }
 
-function judgeOutcome(judged: Judged, gate: OutcomeGate, held: StageOutcomes | undefined): MetricVerdict {
+function judgeOutcome(
+  judged: JudgingFacts,
+  gate: OutcomeGate,
+  held: StageOutcomes | undefined,
+): MetricVerdict {
   const { stage } = judged;
   const grids = held === undefined ? null : outcomeGrids(held);
   const all = grids?.segments.map(({ evidence }) => evidence).reduce(addGrids, NONE) ?? NONE;
@@ -105,7 +109,7 @@ function judgeOutcome(judged: Judged, gate: OutcomeGate, held: StageOutcomes | u
 }
 
 /** Without a control arm there is nothing to compare with. */
-function shownOnly(_: Judged, gate: OutcomeGate, held: StageOutcomes | undefined): MetricVerdict {
+function shownOnly(_: JudgingFacts, gate: OutcomeGate, held: StageOutcomes | undefined): MetricVerdict {
   const grids = held === undefined ? [] : outcomeGrids(held).segments.map(({ evidence }) => evidence);
   const base = shown(gate, grids.reduce(addGrids, NONE));
   const said = base.candidate === null ? 'none yet' : percentText(base.candidate);
@@ -119,7 +123,7 @@ function shownOnly(_: Judged, gate: OutcomeGate, held: StageOutcomes | undefined
  * Whether both arms report alike, given how many requests each had: if not, something loses outcomes of one arm, or
  * people of one arm say less, and the means of those who did report prove nothing.
  */
-function judgeReports(judged: Judged, { name }: OutcomeGate, held: StageOutcomes): MetricVerdict[] {
+function judgeReports(judged: JudgingFacts, { name }: OutcomeGate, held: StageOutcomes): MetricVerdict[] {
   const { stage, rates } = judged;
   const { legacy, candidate } = held.reported;
   if (stageKind(stage) !== 'split' || legacy + candidate === 0) return [];
@@ -168,7 +172,7 @@ function shown(gate: OutcomeGate, { legacy, candidate }: ArmGrids) {
 }
 
 /** Each outcome's part of the stage's chance of a false rollback, fixed by the plan. */
-function outcomeAlpha({ stage: { alpha, outcomes = [] } }: Judged): number {
+function outcomeAlpha({ stage: { alpha, outcomes = [] } }: JudgingFacts): number {
   return (alpha.outcomes ?? alpha.rollback * OUTCOMES_PART) / outcomes.length;
 }
 

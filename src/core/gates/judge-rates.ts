@@ -14,7 +14,7 @@ import {
   alphaText,
   guardrailAlpha,
   INTERVAL_ALPHA,
-  type Judged,
+  type JudgingFacts,
   keyBuckets,
   rateOf,
   stageRates,
@@ -22,7 +22,7 @@ import {
 import { type MetricVerdict, SHED } from './verdict';
 
 /** Errors of both arms: harm by their ratio, promotion by their difference. */
-export function judgeErrors(judged: Judged): MetricVerdict {
+export function judgeErrors(judged: JudgingFacts): MetricVerdict {
   const { stage, rates, baseline } = judged;
   const against = (candidate: number, legacy: number) =>
     `candidate errors ${percentText(candidate)} against ${percentText(legacy)}`;
@@ -64,7 +64,7 @@ export function stratumText({ worst }: RatioHarm, stage: StagePlan): string | nu
 }
 
 /** Callers who left before an answer: they do so more often where it hangs. */
-export function judgeLeavers(judged: Judged): MetricVerdict[] {
+export function judgeLeavers(judged: JudgingFacts): MetricVerdict[] {
   const { stage, rates } = judged;
   const gate = stage.gates.leavers;
   const alpha = guardrailAlpha(stage, 'leavers');
@@ -98,7 +98,7 @@ export function judgeLeavers(judged: Judged): MetricVerdict[] {
  * How much of the traffic found the candidate closed (breaker, cap, its own Retry-After). Those requests are in no
  * ratio, so a candidate that hides behind them must not pass: too many pause.
  */
-export function judgeShed({ stage, rates }: Judged): MetricVerdict[] {
+export function judgeShed({ stage, rates }: JudgingFacts): MetricVerdict[] {
   const { pausePart } = stage.gates.shed ?? { pausePart: SHED_PAUSE_PART };
   const { shed, rates: numbers } = rates.all;
   const drawn = numbers[2] + shed.candidate;
@@ -129,7 +129,7 @@ export function judgeShed({ stage, rates }: Judged): MetricVerdict[] {
 const SHED_BURST = 20;
 
 /** The least that the candidate may succeed, burn-in included; a legacy below it is no place to compare with. */
-export function judgeFloor(judged: Judged): MetricVerdict {
+export function judgeFloor(judged: JudgingFacts): MetricVerdict {
   const { stage, rates, evidence } = judged;
   const { success } = stage.gates.floor;
   const alpha = guardrailAlpha(stage, 'floor');
@@ -186,7 +186,7 @@ export function judgeFloor(judged: Judged): MetricVerdict {
  * the candidate's: against "it holds the floor, or is no worse than legacy" the smaller of both is an e-process.
  * Infinity where there is no legacy to compare with.
  */
-function worseThanLegacy({ stage, rates, evidence: { floor } }: Judged): number {
+function worseThanLegacy({ stage, rates, evidence: { floor } }: JudgingFacts): number {
   const all = floor.segments.map((segment) => segment.evidence).reduce(addFloorCounts, NO_FLOOR);
   const legacy = all.legacy?.trials ?? 0;
   if (legacy === 0) return Number.POSITIVE_INFINITY;
@@ -201,14 +201,14 @@ function worseThanLegacy({ stage, rates, evidence: { floor } }: Judged): number 
 const NO_FLOOR: FloorCounts = { successes: 0, trials: 0, legacy: { successes: 0, trials: 0 }, expected: 0 };
 
 /** Whether legacy itself succeeds less often than the floor says, beyond chance. */
-export function isBaselineUnhealthy({ stage, rates: { deflated } }: Judged): boolean {
+export function isBaselineUnhealthy({ stage, rates: { deflated } }: JudgingFacts): boolean {
   const failure = 1 - stage.gates.floor.success;
   const { events, requests } = deflated.legacy;
   return rateAbove(failure, priorAbove(failure))(events, requests) >= -Math.log(INTERVAL_ALPHA);
 }
 
 /** Whether requests were split as the share says: if not, something drops or moves them and no number is to be trusted. */
-export function judgeSampleRatio({ stage, rates, evidence: { split } }: Judged): MetricVerdict {
+export function judgeSampleRatio({ stage, rates, evidence: { split } }: JudgingFacts): MetricVerdict {
   const { pausePValue } = stage.gates.sampleRatio;
   const base = {
     metric: 'sample ratio',
@@ -240,7 +240,7 @@ export function judgeSampleRatio({ stage, rates, evidence: { split } }: Judged):
 }
 
 /** Keys are counted by the buckets that they fill (linear counting, Whang 1990); only when assignment is sticky. */
-export function judgeMinimumKeys({ stage, evidence: { keysSeen } }: Judged): MetricVerdict {
+export function judgeMinimumKeys({ stage, evidence: { keysSeen } }: JudgingFacts): MetricVerdict {
   const base = { metric: 'minimum keys', unit: 'keys', role: 'goal', margin: stage.minimumKeys } as const;
   if (keysSeen === '') {
     const sentence = 'minimum keys: assignment is by request, or no request bears a key';

@@ -1,5 +1,5 @@
 import {
-  type IdentityStanding,
+  type IdentityKnowledge,
   identityEvidence,
   identityProblem,
   sampledAnswers,
@@ -51,13 +51,13 @@ export function servedModelAsks(identity: JudgedServedModel): readonly string[] 
 }
 
 /** What so many answers cannot show, in words. */
-export function unseenText(standing: IdentityStanding, alpha: number): string {
+export function unseenText(standing: IdentityKnowledge, alpha: number): string {
   const part = unseenDifference(sampledAnswers(standing), standing.compared, alpha);
   return part >= 1
     ? 'too few to show another model by its answers'
     : `a model that differs in fewer than about ${percentText(part)} of its answers may go unseen`;
 }
 
-function differs(standing: IdentityStanding, alpha: number): boolean {
+function differs(standing: IdentityKnowledge, alpha: number): boolean {
   return identityEvidence(standing).peak >= 1 / alpha;
 }

@@ -30,14 +30,14 @@ import {
   shownHarm,
 } from './gate-metric';
 import { onCells } from './latency/latency-margin';
-import { clusterText, designEffectOf, INTERVAL_ALPHA, type Judged } from './stage-rates';
+import { clusterText, designEffectOf, INTERVAL_ALPHA, type JudgingFacts } from './stage-rates';
 import type { MetricVerdict } from './verdict';
 
 /**
  * Cost and output tokens per request, where the plan judges them: a quantile of each over all models together, by the
  * processes that judge latencies. A request is drawn for an arm whatever its model, so both arms have the same mix.
  */
-export function judgeSpending(judged: Judged): MetricVerdict[] {
+export function judgeSpending(judged: JudgingFacts): MetricVerdict[] {
   return SPENDING_MEASURES.flatMap((measure) => {
     const gate = judged.stage.gates[measure];
     return gate === undefined ? [] : [judgeMeasure(judged, SUBJECTS[measure], gate)];
@@ -79,7 +79,7 @@ const SUBJECTS: Readonly<Record<SpendingMeasure, Subject>> = {
 /** One arm may know at least this part of what the other knows of its answers, or they are not compared. */
 const KNOWN_ALIKE = 0.8;
 
-function judgeMeasure(judged: Judged, subject: Subject, gate: SpendingGate): MetricVerdict {
+function judgeMeasure(judged: JudgingFacts, subject: Subject, gate: SpendingGate): MetricVerdict {
   const { stage, evidence } = judged;
   const { quantile: p, rollbackIncrease, promotionIncrease, ignoreBelowTokens = 0 } = gate;
   const name = `p${100 * p} ${subject.text}`;
@@ -210,7 +210,7 @@ function samplesOf({ sketch, keys }: StageSpending): SpendingSamples {
 /** Whether what came towards the end of the soak seems to be beyond the margin. */
 function seemsBeyond(
   claim: Parameters<typeof quantileExceedsSince>[0],
-  { stage }: Judged,
+  { stage }: JudgingFacts,
   state: DetectorState<ArmSamples>,
   arms: CumulatedArms,
 ): boolean {
@@ -225,7 +225,7 @@ function increaseText(part: number, { more, less }: Subject): string {
 }
 
 /** Each measure's part of the stage's chance of a false rollback, fixed by the plan. */
-function spendingAlpha({ stage: { alpha, gates } }: Judged): number {
+function spendingAlpha({ stage: { alpha, gates } }: JudgingFacts): number {
   const judged = SPENDING_MEASURES.filter((measure) => gates[measure] !== undefined).length;
   return (alpha.spending ?? alpha.rollback * SPENDING_PART) / judged;
 }

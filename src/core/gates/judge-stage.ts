@@ -31,7 +31,7 @@ import {
 } from './latency/latency-groups';
 import { lowPowerOf } from './low-power';
 import { ANSWER_PAIRS, judgeShadow, shownPairs } from './shadow/judge-shadow';
-import { INTERVAL_ALPHA, isHandedOver, type Judged, rateOf, stageRates } from './stage-rates';
+import { INTERVAL_ALPHA, isHandedOver, type JudgingFacts, rateOf, stageRates } from './stage-rates';
 import {
   type Baseline,
   FAILURES_IN_A_ROW,
@@ -57,7 +57,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   const rates = stageRates(evidence);
   const groups = latencyGroups(evidence);
   const shapes = answersByShape(groups, evidence);
-  const judged: Judged = {
+  const judged: JudgingFacts = {
     stage,
     rates,
     evidence,
@@ -155,7 +155,7 @@ export function judgeStage(stage: StagePlan, epoch: number, input: GateInput): G
   };
 }
 
-function minimumSample({ stage, rates: { counted } }: Judged): MetricVerdict {
+function minimumSample({ stage, rates: { counted } }: JudgingFacts): MetricVerdict {
   const { requests } = counted.candidate;
   return metricVerdict({
     metric: 'minimum sample',
@@ -206,7 +206,7 @@ const LOW_TRAFFIC = 60;
  * Three failures in a row are an accident of busy traffic, and of low traffic half an hour of it: somebody should look.
  * After a pause the same failures do not count again, only one that is new in the window.
  */
-function failuresInARow({ stage, evidence, rates }: Judged, input: GateInput): MetricVerdict[] {
+function failuresInARow({ stage, evidence, rates }: JudgingFacts, input: GateInput): MetricVerdict[] {
   const { inARow, inWindow } = input.candidateFailures ?? { inARow: 0, inWindow: 0 };
   const { windows } = evidence.judged;
   const aWindow = windows === 0 ? input.windowRequests.candidate : rates.counted.candidate.requests / windows;
@@ -244,7 +244,7 @@ function notSeen(metric: string, sentence: string): MetricVerdict {
 }
 
 /** Cost and tokens are reported: what they may be is the plan's ceiling to say, not a gate's. */
-function usage({ evidence: { usage: seen } }: Judged): MetricVerdict[] {
+function usage({ evidence: { usage: seen } }: JudgingFacts): MetricVerdict[] {
   const { legacy, candidate } = seen;
   const cost = geometricMeanRatio(legacy.costLog, candidate.costLog, INTERVAL_ALPHA);
   const told: MetricVerdict[] = [];
@@ -338,7 +338,10 @@ function summary(
   return `${stage.name} is ${said}: ${open.slice(0, REASONS_TOLD).join('; ')}${more}`;
 }
 
-function baselineOf({ stage, rates }: Judged, groups: Parameters<typeof judgeLatencies>[1]): Baseline | null {
+function baselineOf(
+  { stage, rates }: JudgingFacts,
+  groups: Parameters<typeof judgeLatencies>[1],
+): Baseline | null {
   const errorRate = rateOf(rates.counted.legacy);
   if (errorRate === null) return null;
   const [checked = 0, breaches = 0] = rates.all.answers?.checked ?? [];

@@ -11,11 +11,11 @@ import { TOGETHER_WEIGHT } from './alpha-spending';
 import { percentText, pointsText } from './gate-metric';
 import { judgedQuantile, type LatencyGroup } from './latency/latency-groups';
 import { errorBound } from './rate-ladder';
-import { guardrailAlpha, type Judged, rateOf, realisedShare } from './stage-rates';
+import { guardrailAlpha, type JudgingFacts, rateOf, realisedShare } from './stage-rates';
 import type { LowPower } from './verdict';
 
 /** What a pass on little traffic could have seen: regressions whose expected counts would show as harm. */
-export function lowPowerOf(judged: Judged, groups: readonly LatencyGroup[]): LowPower {
+export function lowPowerOf(judged: JudgingFacts, groups: readonly LatencyGroup[]): LowPower {
   const smallestRegression = {
     errors: cut(smallestErrors(judged)),
     latency: cut(smallestSlowdown(judged, groups)),
@@ -35,7 +35,7 @@ export function lowPowerOf(judged: Judged, groups: readonly LatencyGroup[]): Low
 }
 
 /** The smallest rise of the error rate over legacy's that as many requests would show. */
-function smallestErrors({ stage, rates, baseline }: Judged): number | null {
+function smallestErrors({ stage, rates, baseline }: JudgingFacts): number | null {
   const { legacy, candidate } = rates.deflated;
   const target = Math.log(1 / guardrailAlpha(stage, 'errors') / STAGE_WEIGHT);
   const alone = stageKind(stage) === 'complete';
@@ -56,7 +56,7 @@ function smallestErrors({ stage, rates, baseline }: Judged): number | null {
 const SLOWEST = 9;
 
 /** The smallest slowdown of the busiest latency, as a part of legacy's value, that as many answers would show. */
-function smallestSlowdown({ stage }: Judged, groups: readonly LatencyGroup[]): number | null {
+function smallestSlowdown({ stage }: JudgingFacts, groups: readonly LatencyGroup[]): number | null {
   const busiest = groups
     .filter(({ what }) => what !== 'between tokens')
     .toSorted((a, b) => b.part - a.part)[0];

@@ -106,14 +106,14 @@ export function eventShare(expected: number, events: number, stageShare: number)
 }
 
 /** Some of the events: all of them, or those of the stratum with this number. */
-type Picked = number | 'all';
+type EventSelection = number | 'all';
 
 /** Evidence that the candidate has some events more than `ratio` times as often, each window's by its own share. */
 function ratioEvidence(
   { all }: RateEvents,
   ratio: number,
   stage: StagePlan,
-  picked: Picked,
+  picked: EventSelection,
 ): (since: EventsSince) => number {
   const [stayed, , moved] = numbersOf(all, picked);
   const stageShare = weighedShare(moved, stayed, stage);
@@ -129,10 +129,15 @@ function ratioEvidence(
 
 /** The detector of the ratio of all events. */
 export function detectRatio(events: RateEvents, ratio: number, stage: StagePlan): number {
-  return detectPicked(events, ratio, stage, 'all');
+  return detectSelection(events, ratio, stage, 'all');
 }
 
-function detectPicked(events: RateEvents, ratio: number, stage: StagePlan, picked: Picked): number {
+function detectSelection(
+  events: RateEvents,
+  ratio: number,
+  stage: StagePlan,
+  picked: EventSelection,
+): number {
   return detectEvents(events, ratioEvidence(events, ratio, stage, picked));
 }
 
@@ -146,11 +151,11 @@ export function detectEvents(
   );
 }
 
-function numbersOf(row: EventRow, picked: Picked): RateNumbers {
+function numbersOf(row: EventRow, picked: EventSelection): RateNumbers {
   return picked === 'all' ? row.numbers : (row.strata[picked] ?? NO_RATES);
 }
 
-function expectedOf({ expected }: EventRow, picked: Picked): number | null {
+function expectedOf({ expected }: EventRow, picked: EventSelection): number | null {
   if (expected === null) return null;
   return picked === 'all' ? expected.all : (expected.strata[picked] ?? 0);
 }
@@ -178,11 +183,12 @@ export function ratioHarm(
   { stage, evidence }: { readonly stage: StagePlan; readonly evidence: StageEvidence },
 ): RatioHarm {
   const { all } = events;
-  const together = detectPicked(events, ratio, stage, 'all');
+  const together = detectSelection(events, ratio, stage, 'all');
   const requests = all.numbers[0] + all.numbers[2];
   const known = strataOf(evidence.measures);
   const first = strataAtFirst(evidence);
-  const since = (picked: Picked) => () => tellingStart(events, ratioEvidence(events, ratio, stage, picked));
+  const since = (picked: EventSelection) => () =>
+    tellingStart(events, ratioEvidence(events, ratio, stage, picked));
   // One alone is all together.
   if (known.length < 2) {
     return { logHarm: together + Math.log((1 + orderWeight(0, 1)) / 2), worst: null, since: since('all') };
@@ -196,7 +202,7 @@ export function ratioHarm(
             stratum,
             index,
             numbers,
-            log: detectPicked(events, ratio, stage, index),
+            log: detectSelection(events, ratio, stage, index),
             logWeight: Math.log(orderWeight(index, first)),
           },
         ];

@@ -33,7 +33,7 @@ import {
   guardrailAlpha,
   INTERVAL_ALPHA,
   isHandedOver,
-  type Judged,
+  type JudgingFacts,
   rateOf,
 } from './stage-rates';
 import type { MetricVerdict } from './verdict';
@@ -117,11 +117,11 @@ function harmThenGoal({ numbers, harm, goal, note }: HarmThenGoal): MetricVerdic
 }
 
 /** Judges events of both arms, or of the candidate against what legacy had before where there is no control arm. */
-export function judgeRate(judged: Judged, gate: RateGate): MetricVerdict {
+export function judgeRate(judged: JudgingFacts, gate: RateGate): MetricVerdict {
   return stageKind(judged.stage) === 'complete' ? judgeAlone(judged, gate) : judgeTwoArms(judged, gate);
 }
 
-function judgeTwoArms(judged: Judged, gate: RateGate): MetricVerdict {
+function judgeTwoArms(judged: JudgingFacts, gate: RateGate): MetricVerdict {
   const { stage, foresees } = judged;
   const { events, rollbackRatio, promotionExcess, words } = gate;
   const { legacy, candidate } = events.counted;
@@ -201,7 +201,7 @@ function missedLately(stage: StagePlan, { since }: RateEvents, margin: number): 
 }
 
 /** Law 3: without a control arm events are held to a bound that was frozen from the last stage that had one. */
-function judgeAlone({ stage, foresees }: Judged, gate: RateGate): MetricVerdict {
+function judgeAlone({ stage, foresees }: JudgingFacts, gate: RateGate): MetricVerdict {
   const { events, promotionExcess: margin, before, words } = gate;
   const { candidate } = events.counted;
   const base = {

@@ -122,7 +122,7 @@ export function keyBuckets(text: string) {
 }
 
 /** What a metric of the stage is judged with. */
-export interface Judged {
+export interface JudgingFacts {
   readonly stage: StagePlan;
   readonly rates: StageRates;
   readonly evidence: StageEvidence;
@@ -144,7 +144,7 @@ export function guardrailAlpha(
 }
 
 /** A guardrail's part of alpha, in words. */
-export function alphaText({ stage: { alpha } }: Pick<Judged, 'stage'>, own: number): string {
+export function alphaText({ stage: { alpha } }: Pick<JudgingFacts, 'stage'>, own: number): string {
   return `${percentText(own / alpha.rollback)} of alpha ${percentText(alpha.rollback)}`;
 }
 

@@ -2,7 +2,7 @@ import type { IdentityReading } from '../assessment/declared-identity';
 import type { BreachClass } from '../evidence/breach-classes';
 import type { LatencyMeasure } from '../evidence/stage/latency-measures';
 import type { StageEvidence } from '../evidence/stage/stage-evidence';
-import type { IdentityStanding } from '../identity/identity-audit';
+import type { IdentityKnowledge } from '../identity/identity-audit';
 
 /** What a gate or one of its metrics says. `not applicable` neither passes nor holds. */
 export type VerdictOutcome = 'pass' | 'fail' | 'inconclusive' | 'not evaluated' | 'not applicable';
@@ -193,7 +193,7 @@ export const NO_PROBES: ProbeStreak = {
 /** What is known of the candidate's model, and how much evidence makes it another. */
 export interface JudgedServedModel {
   /** Null before anything was asked. */
-  readonly standing: IdentityStanding | null;
+  readonly standing: IdentityKnowledge | null;
   readonly alpha: number;
 }
 

@@ -39,7 +39,7 @@ export interface IdentityEvent {
 type ByKind<Value> = Readonly<Record<IdentityQuestion['kind'], Value>>;
 
 /** How far it is known which model answers: plain JSON, numbers and names, no answers. */
-export interface IdentityStanding {
+export interface IdentityKnowledge {
   /** Digest of the reference, and the path by which the plan names it. */
   readonly reference: string;
   readonly path: string;
@@ -70,7 +70,7 @@ export interface IdentityStanding {
 }
 
 /** Before anything was asked. */
-export function identityStart(reference: IdentityReference, path: string): IdentityStanding {
+export function identityStart(reference: IdentityReference, path: string): IdentityKnowledge {
   return {
     ...{ reference: reference.digest, path, compared: comparedAnswers(reference) },
     ...{ turns: 0, answered: 0, learning: true },
@@ -84,7 +84,7 @@ export function identityStart(reference: IdentityReference, path: string): Ident
 }
 
 /** The e-value against "it is the same model", and the highest that it has been. */
-export function identityEvidence({ bets }: Pick<IdentityStanding, 'bets'>): { now: number; peak: number } {
+export function identityEvidence({ bets }: Pick<IdentityKnowledge, 'bets'>): { now: number; peak: number } {
   return { now: conformalEValue(bets), peak: bets.peak };
 }
 
@@ -95,19 +95,19 @@ const EVENTS_KEPT = 10;
 
 /** The standing after one more reply; `draw` is uniform in [0, 1). */
 export function withReply(
-  standing: IdentityStanding,
+  standing: IdentityKnowledge,
   reference: IdentityReference,
   question: IdentityQuestion,
   reply: IdentityReply,
   draw: number,
-): IdentityStanding {
+): IdentityKnowledge {
   const turned = { ...standing, turns: standing.turns + 1 };
   if (!reply.ok) return withoutAnswer(turned, question, reply.problem);
   if (question.kind === 'fixed' && reply.inputTokens === null)
     return withoutAnswer(turned, question, NO_USAGE);
   const answered = standing.answered + 1;
   const learning = standing.learning && answered < LEARNING_ANSWERS;
-  let next: IdentityStanding = {
+  let next: IdentityKnowledge = {
     ...turned,
     answered,
     missing: { ...standing.missing, [question.kind]: 0 },
@@ -124,10 +124,10 @@ export function withReply(
 }
 
 function withoutAnswer(
-  standing: IdentityStanding,
+  standing: IdentityKnowledge,
   { kind }: IdentityQuestion,
   problem: string,
-): IdentityStanding {
+): IdentityKnowledge {
   return {
     ...standing,
     missing: { ...standing.missing, [kind]: standing.missing[kind] + 1 },
@@ -139,14 +139,14 @@ function withoutAnswer(
 const MISSING_MOST = 5;
 
 /** Why it is not known which model answers; null where it is. */
-export function identityProblem({ missing, problem, answered }: IdentityStanding): string | null {
+export function identityProblem({ missing, problem, answered }: IdentityKnowledge): string | null {
   if (missing.fixed >= MISSING_MOST) return problem.fixed;
   if (missing.sampled >= MISSING_MOST) return problem.sampled;
   return answered === 0 ? (problem.fixed ?? problem.sampled ?? 'nothing has been asked yet') : null;
 }
 
 /** The standing where a reference cannot be used any more: nothing of it can be said until it can. */
-export function withIdentityProblem(standing: IdentityStanding, problem: string): IdentityStanding {
+export function withIdentityProblem(standing: IdentityKnowledge, problem: string): IdentityKnowledge {
   return {
     ...standing,
     missing: { ...standing.missing, fixed: MISSING_MOST },
@@ -155,12 +155,12 @@ export function withIdentityProblem(standing: IdentityStanding, problem: string)
 }
 
 /** The standing once a first look is over: what a provider calls itself is known now. */
-export function identityLearned(standing: IdentityStanding): IdentityStanding {
+export function afterFirstLook(standing: IdentityKnowledge): IdentityKnowledge {
   return { ...standing, learning: false };
 }
 
 /** The standing once a person has accepted what has changed. */
-export function identityAccepted(standing: IdentityStanding): IdentityStanding {
+export function afterAcceptance(standing: IdentityKnowledge): IdentityKnowledge {
   const { events, accepted, tokens } = standing;
   const values = events.map(acceptedKey);
   const retokenised = events.some(({ what }) => what === 'tokens');
@@ -184,7 +184,7 @@ function tokensKey(index: number, tokens: number): string {
 }
 
 /** The standing with something that was found beside questions, such as another context. */
-export function withIdentityEvent(standing: IdentityStanding, event: IdentityEvent): IdentityStanding {
+export function withIdentityEvent(standing: IdentityKnowledge, event: IdentityEvent): IdentityKnowledge {
   const { events, accepted } = standing;
   const isKnown =
     accepted.includes(acceptedKey(event)) ||
@@ -210,10 +210,10 @@ const NO_NAME = '(none)';
 
 /** The model or the fingerprint that an answer names: one of those that are known, or a change. */
 function noteName(
-  standing: IdentityStanding,
+  standing: IdentityKnowledge,
   what: 'model' | 'fingerprint',
   said: string | null,
-): IdentityStanding {
+): IdentityKnowledge {
   const field = what === 'model' ? 'models' : 'fingerprints';
   const name = said ?? NO_NAME;
   const known = standing[field];
@@ -226,10 +226,10 @@ function noteName(
 }
 
 function noteReasoning(
-  standing: IdentityStanding,
+  standing: IdentityKnowledge,
   reference: IdentityReference,
   reasons: boolean,
-): IdentityStanding {
+): IdentityKnowledge {
   // One answer without it says nothing where others had some: short answers need none.
   if (standing.reasons === true || standing.reasons === reasons) return standing;
   const next = { ...standing, reasons };
@@ -246,11 +246,11 @@ function noteReasoning(
  * two texts belong to the tokenizer.
  */
 function noteTokens(
-  standing: IdentityStanding,
+  standing: IdentityKnowledge,
   { fixed }: IdentityReference,
   index: number,
   got: number,
-): IdentityStanding {
+): IdentityKnowledge {
   const before = standing.tokens[index] ?? null;
   if (before === got) return standing;
   const tokens = standing.tokens.map((count, other) => (other === index ? got : count));
@@ -273,12 +273,12 @@ function noteTokens(
 const NO_USAGE = 'answers report no usage.prompt_tokens, so token counts cannot be compared';
 
 function noteAnswer(
-  standing: IdentityStanding,
+  standing: IdentityKnowledge,
   reference: IdentityReference,
   index: number,
   word: string,
   draw: number,
-): IdentityStanding {
+): IdentityKnowledge {
   const answers = reference.answers[index];
   const counts = standing.counts[index];
   if (answers === undefined || counts === undefined) return standing;
@@ -293,7 +293,7 @@ function noteAnswer(
 }
 
 /** Answers to sampled questions so far. */
-export function sampledAnswers({ bets }: Pick<IdentityStanding, 'bets'>): number {
+export function sampledAnswers({ bets }: Pick<IdentityKnowledge, 'bets'>): number {
   return bets.steps;
 }
 

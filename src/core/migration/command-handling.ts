@@ -1,5 +1,5 @@
 import { verdictLine } from '../gates/verdict-text';
-import { identityAccepted } from '../identity/identity-audit';
+import { afterAcceptance } from '../identity/identity-audit';
 import { formatShare, judgedShare } from '../plan/plan';
 import { latchedGateways, withDrifts } from '../routing/drift';
 import { amend } from './amendment/amendment';
@@ -257,7 +257,7 @@ function resume(state: MigrationState, reapply: boolean, note: EntryNote): Migra
 function withPauseAccepted(state: MigrationState, cause: Pause['cause'] | undefined): MigrationState {
   if (cause === 'served model' && state.servedModel !== undefined) {
     // A watch that was under way is pre-empted by the resume: the next one begins from here.
-    return { ...state, servedModel: identityAccepted(state.servedModel) };
+    return { ...state, servedModel: afterAcceptance(state.servedModel) };
   }
   const isAccepted = cause === 'candidate closed' || cause === 'sample ratio' || cause === 'outcome reports';
   if (!follows(state, 3) || !isAccepted) return state;

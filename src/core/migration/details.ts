@@ -4,7 +4,7 @@ import { formatShare, stageShareText } from '../plan/plan';
 import { rampText } from '../plan/ramp';
 import { formatDuration } from '../text/duration';
 import type { Checkpoint } from './checkpoint';
-import { headlineOf, utcMinuteText } from './ending';
+import { headlineOf, utcMinuteText } from './end-cause';
 import { openApproval } from './migration-state';
 import type { MigrationStatus } from './status';
 

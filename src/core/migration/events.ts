@@ -2,7 +2,7 @@ import type { ConfirmAnswer, Json } from '../effects/effect';
 import type { StageEvidence } from '../evidence/stage/stage-evidence';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import type { GateVerdict, ProbeRecord } from '../gates/verdict';
-import type { IdentityStanding } from '../identity/identity-audit';
+import type { IdentityKnowledge } from '../identity/identity-audit';
 import type { RoutingRecord } from '../routing/routing';
 import type { Command } from './command';
 import type { AssessmentSummary, Drift, RosterEntry } from './migration-state';
@@ -118,7 +118,7 @@ export interface WindowResult {
   readonly verdict: GateVerdict;
   readonly probes: ProbeRecord;
   /** Which model the candidate serves. Absent where the plan does not ask. */
-  readonly servedModel?: IdentityStanding;
+  readonly servedModel?: IdentityKnowledge;
   /** What callers and money were through in it. Absent from workers of older releases. */
   readonly traffic?: TrafficTally;
   readonly lapses: readonly {

@@ -7,7 +7,7 @@ import type { EffectRun } from '../effects/effect-run';
 import { type AcceptedCause, noStageEvidence, type StageEvidence } from '../evidence/stage/stage-evidence';
 import type { TrafficTally } from '../evidence/traffic-tally';
 import { type Baseline, type GateVerdict, NO_PROBES, type ProbeRecord } from '../gates/verdict';
-import type { IdentityStanding } from '../identity/identity-audit';
+import type { IdentityKnowledge } from '../identity/identity-audit';
 import { judgedShare, type Plan, type StagePlan } from '../plan/plan';
 import { type RampStep, rampShares, rampStepOf } from '../plan/ramp';
 import type { SealedEntries } from '../record/record-seal';
@@ -274,7 +274,7 @@ export interface MigrationState extends MigrationStart {
   /** What callers and money were through in all windows. Absent before the first, and in older records. */
   readonly traffic?: TrafficTally;
   /** Which model the candidate serves, as far as it was asked. Absent where the plan does not ask. */
-  readonly servedModel?: IdentityStanding;
+  readonly servedModel?: IdentityKnowledge;
   /** What a stage that copies has spent, USD, all of its entries together. Absent while it has copied nothing. */
   readonly copiesUsd?: number;
   /** What judging its pairs has cost, likewise. Absent while nothing was judged. */

@@ -15,7 +15,7 @@ import {
   type PendingRouting,
   stageAt,
 } from './migration-state';
-import { close, driftSeen, intend, pauseForDrift, record, rollBackToLegacy } from './routing-change';
+import { close, intend, noteDrift, pauseForDrift, record, rollBackToLegacy } from './routing-change';
 
 /** Takes in what a push or a verification found; closes the checkpoint when there is nothing left to wait for. */
 export function applyPushResult(
@@ -26,7 +26,7 @@ export function applyPushResult(
 ): MigrationState {
   if (state.pending === null || state.pending.checkpoint !== checkpoint) return state;
   const found = follows(state, 3) ? withFound(state, result, atMs) : state;
-  const seen = driftsIn(result).reduce(driftSeen, found);
+  const seen = driftsIn(result).reduce(noteDrift, found);
   const { record } = state.pending;
   const asked: PendingRouting = {
     ...state.pending,
@@ -36,7 +36,7 @@ export function applyPushResult(
   };
   const pending = { ...asked, confirmations: confirmationsOf(found, asked, result) };
   const epoch = highestOf(seen.epoch, result.epoch);
-  const settling: Settling = { ...seen, epoch, pending, retry: null };
+  const settling: StateAfterPush = { ...seen, epoch, pending, retry: null };
   const { confirmed, missing } = pending.confirmations;
 
   if (result.settled !== undefined) return leftSettled(settling, result.settled, atMs);
@@ -66,7 +66,7 @@ function withFound(state: MigrationState, { located, answered }: ApplyResult, at
 }
 
 /** A state whose change of routing has been answered at least once. */
-type Settling = MigrationState & { readonly pending: PendingRouting };
+type StateAfterPush = MigrationState & { readonly pending: PendingRouting };
 
 /**
  * Adds up who confirmed. Everyone of the roster who is not named counts as missing; before the first reading
@@ -102,7 +102,7 @@ function undurableAfter(before: Confirmations | null, { confirmed, undurable = [
   return [...new Set([...earlier, ...undurable])];
 }
 
-function tookEffect(state: Settling, result: ApplyResult, atMs: number): MigrationState {
+function tookEffect(state: StateAfterPush, result: ApplyResult, atMs: number): MigrationState {
   const { pending } = state;
   const { confirmed, lapsed, missing, undurable = [] } = pending.confirmations as Confirmations;
   const { record: effective } = pending;
@@ -206,14 +206,14 @@ function meetDrifts(state: MigrationState, result: ApplyResult, atMs: number): M
 }
 
 /** Ends a migration that was taken back before it moved anything, over a route that is settled on the candidate. */
-function leftSettled(state: Settling, gateways: readonly string[], atMs: number): MigrationState {
+function leftSettled(state: StateAfterPush, gateways: readonly string[], atMs: number): MigrationState {
   const { plan } = state;
   const reason = `nothing was moved, and nothing is: ${plan.route} is settled on the candidate at ${gateways.join(', ')}`;
   const checkpoints = closedAsFailed(state, { confirmed: [], lapsed: [], missing: [] }, reason, atMs);
   return close({ ...state, checkpoints, pending: null }, 'rejected', reason, atMs);
 }
 
-function failed(state: Settling, result: ApplyResult, atMs: number): MigrationState {
+function failed(state: StateAfterPush, result: ApplyResult, atMs: number): MigrationState {
   const { pending } = state;
   const reason = result.notes.join('; ') || 'no gateway confirmed';
   const closed: MigrationState = {
@@ -238,7 +238,7 @@ function failed(state: Settling, result: ApplyResult, atMs: number): MigrationSt
 
 /** The checkpoints with one that says that the change under way came to nothing. */
 function closedAsFailed(
-  state: Settling,
+  state: StateAfterPush,
   { confirmed, lapsed, missing }: Pick<Confirmations, 'confirmed' | 'lapsed' | 'missing'>,
   reason: string,
   atMs: number,

@@ -174,7 +174,7 @@ export function covers(running: RollbackRequest, wanted: Omit<RollbackRequest, '
 }
 
 /** What drift says about what gateways may hold and about the epochs that are taken. */
-export function driftSeen(state: MigrationState, drift: Drift): MigrationState {
+export function noteDrift(state: MigrationState, drift: Drift): MigrationState {
   return {
     ...state,
     epoch: highestOf(state.epoch, drift.epoch),

@@ -8,7 +8,7 @@ import { type RampStatus, rampText } from '../plan/ramp';
 import { type Cohort, cohortText } from '../routing/cohort';
 import { type Checkpoint, checkpointCount, routingEffectsOf } from './checkpoint';
 import { refusalOf } from './command-handling';
-import { type Ending, endingOfState } from './ending';
+import { type EndCause, endCauseOfState } from './end-cause';
 import { goneGateways } from './gateway-roster';
 import { nextDecision } from './migration';
 import {
@@ -32,7 +32,7 @@ export interface MigrationStatus {
   readonly phase: Phase;
   readonly outcome: Outcome | null;
   /** How it ended, or why it goes back; null before. Absent from older releases. */
-  readonly ending?: Ending | null;
+  readonly ending?: EndCause | null;
   readonly stage: string;
   readonly stages: readonly {
     readonly name: string;
@@ -131,7 +131,7 @@ export function statusOf(state: MigrationState, nowMs: number): MigrationStatus 
   const deadline = state.phase === 'observing' ? nextDeadline(state) : null;
   const stage = stageAt(state.plan, state.stageIndex);
   const { pending } = state;
-  const ending = endingOfState(state);
+  const ending = endCauseOfState(state);
   const ramp = rampStatus(state);
   return {
     migrationId: state.migrationId,
@@ -260,7 +260,7 @@ function heldBackText(state: MigrationState): string | null {
 function stageState(
   state: MigrationState,
   index: number,
-  ending: Ending | null,
+  ending: EndCause | null,
 ): MigrationStatus['stages'][number]['state'] {
   if (ending !== null && ending.what !== 'completed') {
     // A rollback takes the state back to its first stage: what is shown is how far it had come.

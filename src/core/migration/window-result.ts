@@ -26,7 +26,7 @@ import {
   type Pause,
   stageAt,
 } from './migration-state';
-import { close, driftSeen, pauseBecause, pauseForDrift, record } from './routing-change';
+import { close, noteDrift, pauseBecause, pauseForDrift, record } from './routing-change';
 import { advanceIfDue, applyDeadlines, notePass, takeBack } from './stage-exit';
 
 const LAPSES_A_DAY = 3;
@@ -53,7 +53,7 @@ export function applyWindow(state: MigrationState, window: WindowResult, atMs: n
   }
   next = changeRoster(next, window, atMs);
   const drifts = driftsNow(next, window);
-  next = noteDrifts(drifts.reduce(driftSeen, next), drifts, atMs);
+  next = noteDrifts(drifts.reduce(noteDrift, next), drifts, atMs);
   if (window.verdict.harm !== null) {
     next = rollBackForHarm(next, window, atMs);
     if (next.phase === 'rolling back') return next;

@@ -71,9 +71,11 @@ export function checkSeals(entries: readonly NumberedEntry[]): SealCoverage | nu
 const NONE = { signals: 0, updates: 0, cancels: 0, windows: 0 };
 
 /** The entries of each kind with the fold after each of them. */
-type Found = Readonly<Record<SealedKind, readonly { readonly line: number; readonly fold: SealedEntries }[]>>;
+type FoldsByKind = Readonly<
+  Record<SealedKind, readonly { readonly line: number; readonly fold: SealedEntries }[]>
+>;
 
-function foldsOf(base: SealedEntries, entries: readonly NumberedEntry[]): Found {
+function foldsOf(base: SealedEntries, entries: readonly NumberedEntry[]): FoldsByKind {
   const found: Record<SealedKind, { line: number; fold: SealedEntries }[]> = {
     ...{ signals: [], updates: [], cancels: [], windows: [] },
   };
@@ -107,7 +109,7 @@ function breachOf(
     readonly seal: Seal;
     readonly before: Pick<Seal, SealedKind>;
     readonly base: SealedEntries;
-    readonly found: Found;
+    readonly found: FoldsByKind;
   },
 ): Breach | null {
   const { line, seal, before, base, found } = given;

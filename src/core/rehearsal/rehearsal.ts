@@ -337,7 +337,7 @@ function stratumNumber(shape: Shape, model: number): number {
   return 2 * model + (shape === 'stream' ? 1 : 0);
 }
 
-interface Counted {
+interface SimulatedRequest {
   readonly stratum: number;
   readonly failed: boolean;
   readonly left: boolean;
@@ -354,7 +354,7 @@ class ArmTally {
   readonly strata = new Map<number, StratumTally>();
   readonly byKey = new Map<number, KeyCounts>();
 
-  add(counted: Counted): void {
+  add(counted: SimulatedRequest): void {
     const { failed, left, breach, key } = counted;
     let stratum = this.strata.get(counted.stratum);
     if (stratum === undefined) {
@@ -399,7 +399,7 @@ class StratumTally {
     this.model = Math.floor(stratum / 2);
   }
 
-  add({ failed, left, breach, bucket }: Counted): void {
+  add({ failed, left, breach, bucket }: SimulatedRequest): void {
     this.attempts += 1;
     if (breach !== null) this.breaches[breach] = (this.breaches[breach] ?? 0) + 1;
     if (left) this.left += 1;

@@ -1,6 +1,6 @@
 import type { RosterEntry } from '../migration/migration-state';
+import type { GatewayWord } from './gateway-status-text';
 import type { GatewayStatus } from './routing';
-import type { GatewayWord } from './serving';
 
 /** A gateway as discovery finds it. */
 export interface FoundGateway extends RosterEntry {

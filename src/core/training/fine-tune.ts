@@ -63,7 +63,9 @@ export function trainingTransition(state: FineTuneState, event: TrainingEvent): 
     case 'failed':
       return failed(state, event.lane, event.problem, atMs);
     case 'command':
-      return trainingRefusal(state, event.command) === null ? obeyed(state, event.command, atMs) : state;
+      return trainingRefusal(state, event.command) === null
+        ? afterCommand(state, event.command, atMs)
+        : state;
     case 'cancelled':
       return ended(state, 'stopped', 'the workflow was cancelled', 'temporal', atMs);
     default:
@@ -192,7 +194,7 @@ function held(state: FineTuneState, reason: string, atMs: number): FineTuneState
   return decided({ ...state, epoch: state.epoch + 1, held: { reason, atMs } }, { what, reason, atMs });
 }
 
-function obeyed(state: FineTuneState, command: TrainingCommand, atMs: number): FineTuneState {
+function afterCommand(state: FineTuneState, command: TrainingCommand, atMs: number): FineTuneState {
   const { by, reason } = command;
   switch (command.name) {
     case 'pause':

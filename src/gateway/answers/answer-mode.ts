@@ -4,11 +4,11 @@ import type { AnswerHead } from './answer-head';
 import type { AnswerFault } from './plain-answer';
 
 /** How an answer is read on the side: not at all, as one JSON object, as events, or as its first byte decides. */
-export type Reading = 'nothing' | 'object' | 'events' | 'first byte';
+export type ReadMode = 'nothing' | 'object' | 'events' | 'first byte';
 
 /** How an answer is read, and what is wrong with it by its head alone. */
 export interface AnswerMode {
-  readonly reading: Reading;
+  readonly reading: ReadMode;
   readonly fault: AnswerFault | null;
 }
 

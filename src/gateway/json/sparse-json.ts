@@ -39,7 +39,7 @@ const OPEN_OBJECT = 123;
 const CLOSE_OBJECT = 125;
 
 /** What may come next. */
-type Expected = 'value' | 'first item' | 'first key' | 'key' | 'colon' | 'next' | 'nothing';
+type NextToken = 'value' | 'first item' | 'first key' | 'key' | 'colon' | 'next' | 'nothing';
 
 interface Level {
   readonly list: boolean;
@@ -56,7 +56,7 @@ interface Level {
  * whether it is there. Texts are bytes as latin1.
  */
 export class SparseJson {
-  #expected: Expected = 'value';
+  #expected: NextToken = 'value';
   #malformed = false;
   #root: unknown;
   readonly #levels: Level[] = [];

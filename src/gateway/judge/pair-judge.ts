@@ -32,7 +32,7 @@ export interface PairToJudge extends Pick<AnswerPair, 'prompt' | 'legacy' | 'can
   readonly done: (result: JudgedPair['result'], costUsd: number) => void;
 }
 
-interface Waiting {
+interface QueuedPair {
   readonly pair: PairToJudge;
   readonly provider: Provider;
   readonly bytes: number;
@@ -40,7 +40,7 @@ interface Waiting {
 }
 
 /** What one question to a judge came to; the text is null where it gave no answer. */
-interface Said {
+interface QuestionOutcome {
   readonly text: string | null;
   readonly costUsd: number;
 }
@@ -64,7 +64,7 @@ export class PairJudge {
   readonly #ledger: ShadowLedger;
   /** Parameters that a provider has refused, by provider and model. */
   readonly #refused = new Map<string, Set<string>>();
-  #waiting: Waiting[] = [];
+  #waiting: QueuedPair[] = [];
   #underWay = 0;
   #isClosed = false;
 
@@ -114,7 +114,7 @@ export class PairJudge {
     }
   }
 
-  async #judge(waiting: Waiting, services: AttemptServices): Promise<void> {
+  async #judge(waiting: QueuedPair, services: AttemptServices): Promise<void> {
     this.#underWay += 1;
     let result: JudgedPair['result'] = 'failed';
     let spentUsd = waiting.mostUsd;
@@ -135,7 +135,7 @@ export class PairJudge {
     this.#goOn(services);
   }
 
-  #end({ pair, bytes, mostUsd }: Waiting, result: JudgedPair['result'], spentUsd: number): void {
+  #end({ pair, bytes, mostUsd }: QueuedPair, result: JudgedPair['result'], spentUsd: number): void {
     pair.account.give(bytes);
     this.#ledger.settle(pair.epoch, mostUsd, spentUsd);
     pair.done(result, spentUsd);
@@ -143,10 +143,10 @@ export class PairJudge {
 
   /** A refusal that names a parameter of ours is answered by asking without it. */
   async #ask(
-    { pair, provider }: Waiting,
+    { pair, provider }: QueuedPair,
     first: 'legacy' | 'candidate',
     services: AttemptServices,
-  ): Promise<Said> {
+  ): Promise<QuestionOutcome> {
     const { model, rubric = DEFAULT_RUBRIC } = pair.order;
     const key = `${provider.name} ${model}`;
     const refused = this.#refused.get(key) ?? new Set<string>();
@@ -159,13 +159,13 @@ export class PairJudge {
       if (asked === null) return { text: null, costUsd: 0 };
       const { failure, status, heldBody } = asked.attempt;
       const named = failure === null ? null : refusedParameter(status, heldBody.toString('utf8'), without);
-      if (named === null) return said(asked, mostCost(provider, model, body.length) ?? 0, model);
+      if (named === null) return outcomeOf(asked, mostCost(provider, model, body.length) ?? 0, model);
       refused.add(named);
     }
   }
 }
 
-interface AskedOnce {
+interface JudgeAttempt {
   readonly attempt: Attempt;
   /** Null where it gave none, or one of more than `ANSWER_BYTES`. */
   readonly answer: Buffer | null;
@@ -175,7 +175,11 @@ interface AskedOnce {
  * Asks a judge and waits for the end; null where its provider is to be left alone. Deadlines, keys, breaker and Retry-After
  * are those of every attempt.
  */
-async function ask(provider: Provider, body: Buffer, services: AttemptServices): Promise<AskedOnce | null> {
+async function ask(
+  provider: Provider,
+  body: Buffer,
+  services: AttemptServices,
+): Promise<JudgeAttempt | null> {
   const nowMs = services.now();
   if (provider.sheds(JUDGE, nowMs) !== null) return null;
   const answerMs = Math.min(ANSWER_MS, provider.configuration.timeouts.plainTotal);
@@ -213,7 +217,7 @@ async function ask(provider: Provider, body: Buffer, services: AttemptServices):
 const JUDGE: Caller = { team: 'cutover judge', keys: new Map(), headers: {}, limits: null };
 
 /** What a failure costs is not known where it came after the question had been sent: then it is the most. */
-function said({ attempt, answer }: AskedOnce, mostUsd: number, model: string): Said {
+function outcomeOf({ attempt, answer }: JudgeAttempt, mostUsd: number, model: string): QuestionOutcome {
   const { failure, sent, options } = attempt;
   if (failure !== null) return { text: null, costUsd: sent && failure.ambiguous ? mostUsd : 0 };
   const usage = attempt.usage;

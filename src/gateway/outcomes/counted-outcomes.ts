@@ -21,7 +21,7 @@ const BITS_EACH = 8;
 const ENTRY_BYTES = 8;
 
 /** What `remember` answers: `seen` was counted before, or looks like one that was. */
-export type Remembered = 'new' | 'seen' | 'too late' | 'full';
+export type RememberReply = 'new' | 'seen' | 'too late' | 'full';
 
 export interface CountedOutcomesOptions {
   /** Files of this name, a dot and an epoch. */
@@ -47,9 +47,9 @@ export class CountedOutcomes {
   }
 
   /** Takes outcomes of requests; in their order, what is to become of each. All fail where the disk refuses. */
-  remember(outcomes: readonly ReportedOutcome[]): Remembered[] {
+  remember(outcomes: readonly ReportedOutcome[]): RememberReply[] {
     const written = new Map<number, Buffer[]>();
-    const remembered = outcomes.map(({ epoch, request, name }): Remembered => {
+    const remembered = outcomes.map(({ epoch, request, name }): RememberReply => {
       const filter = this.#epochs.get(epoch) ?? this.#begin(epoch);
       if (filter === null) return 'too late';
       const digest = hash('sha256', `${request}\n${name}`, 'buffer').subarray(0, ENTRY_BYTES);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { EvidenceStore } from '../evidence/evidence-store';
-import { CountedOutcomes, type Remembered } from './counted-outcomes';
+import { CountedOutcomes, type RememberReply } from './counted-outcomes';
 import type { OutcomeResult, ReportedOutcome } from './outcome';
 
 export interface OutcomeLedgerOptions {
@@ -25,7 +25,7 @@ export class OutcomeLedger {
     const ofRequests = this.#counted.remember(outcomes.filter(({ request }) => request !== null));
     let next = 0;
     return outcomes.map((outcome) => {
-      const remembered = outcome.request === null ? 'new' : (ofRequests[next++] as Remembered);
+      const remembered = outcome.request === null ? 'new' : (ofRequests[next++] as RememberReply);
       if (remembered === 'seen') return 'duplicate';
       return remembered === 'new' && this.#evidence.recordOutcome(outcome) ? 'counted' : 'dropped';
     });

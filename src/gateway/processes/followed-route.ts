@@ -6,7 +6,7 @@ import { ConversationTable } from '../routing/conversation-table';
 import type { RouteToServe } from '../routing/gateway-routes';
 import { MakerTable } from '../routing/maker-table';
 import { type InFlightEnd, type RoutingInForce, ServedRoute } from '../routing/served-route';
-import type { Counted, Learned, RouteStanding, RouteStart } from './process-messages';
+import type { CountsReport, RouteProgress, RouteStart, SharedKnowledge } from './process-messages';
 import { RouteCounts } from './route-counts';
 
 export interface FollowedRouteOptions {
@@ -20,7 +20,7 @@ export interface FollowedRouteOptions {
   /** Called after each count. */
   readonly counted: () => void;
   /** Called with each thing that all processes must know. */
-  readonly learned: (learned: Learned) => void;
+  readonly learned: (learned: SharedKnowledge) => void;
   /** Called with the outcomes that arrive here. */
   readonly outcomes: (outcomes: readonly ReportedOutcome[]) => void;
 }
@@ -76,17 +76,17 @@ export class FollowedRoute implements RouteToServe {
   }
 
   /** Takes what another process has learned. */
-  learn({ makers, conversations }: Learned): void {
+  learn({ makers, conversations }: SharedKnowledge): void {
     for (const [id, maker] of makers) this.makers.adopt(id, maker);
     for (const [hash, conversation] of conversations) this.#conversations.adopt(hash, conversation);
   }
 
   /** What was counted here since the last time, null when nothing was. */
-  takeCounted(): Counted | null {
+  takeCounts(): CountsReport | null {
     return this.evidence.take(this.state.epoch, this.#draws.assigned);
   }
 
-  standing(): RouteStanding {
+  progress(): RouteProgress {
     const { unsent, inFlight } = this.state.countOlder();
     return { change: this.#change, unsentOlder: unsent, inFlightOlder: inFlight };
   }

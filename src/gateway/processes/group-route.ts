@@ -12,7 +12,7 @@ import { ConversationTable } from '../routing/conversation-table';
 import type { GatewayRoute } from '../routing/gateway-routes';
 import type { PushRefusal } from '../routing/push-decision';
 import type { ProcessGroup, Round } from './process-group';
-import type { Counted, Learned, RouteStart } from './process-messages';
+import type { CountsReport, RouteStart, SharedKnowledge } from './process-messages';
 
 /** Rounds that are taken anew because a change came between them; the next answer is given as it is. */
 const ROUNDS_ANEW = 2;
@@ -130,7 +130,7 @@ export class GroupRoute implements AdministeredRoute {
   }
 
   /** Adds what a process has counted. */
-  count({ evidence, draws }: Counted): void {
+  count({ evidence, draws }: CountsReport): void {
     for (const addition of evidence) this.#route.evidence.merge(addition);
     this.#route.state.addDraws(draws);
   }
@@ -141,7 +141,7 @@ export class GroupRoute implements AdministeredRoute {
   }
 
   /** Keeps what a process has learned. */
-  learn({ makers, conversations }: Learned): void {
+  learn({ makers, conversations }: SharedKnowledge): void {
     for (const [id, maker] of makers) this.#route.makers.remember(id, maker);
     for (const [hash, conversation] of conversations) this.#conversations.adopt(hash, conversation);
   }

@@ -17,7 +17,7 @@ class IndivisibleLimit extends Error {
 }
 
 /** A limit of the whole gateway, and the least of it that one process needs. */
-interface Divided {
+interface DividedLimit {
   readonly setting: string;
   readonly limit: number;
   readonly leastEach: number;
@@ -61,7 +61,7 @@ export function configurationOfOne(configuration: Configuration, processes: numb
   };
 }
 
-function dividedLimits({ gateway, providers }: Configuration): Divided[] {
+function dividedLimits({ gateway, providers }: Configuration): DividedLimit[] {
   return [
     {
       setting: 'gateway.maxBufferedBytes',

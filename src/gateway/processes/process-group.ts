@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { ListenAddress } from '../sockets/listen-address';
 import type { MetricSamples } from '../telemetry/metrics';
-import type { ProcessOrder, ProcessStart, Report, RouteStanding } from './process-messages';
+import type { ProcessOrder, ProcessStart, Report, RouteProgress } from './process-messages';
 import { SharedListener } from './shared-listener';
 
 /** How long a round waits for a process; less than the worker waits for the admin listener. */
@@ -44,7 +44,7 @@ export interface Member {
   serves: boolean;
   /** The last round that it answered, and how. */
   answered: number;
-  standings: Readonly<Record<string, RouteStanding>>;
+  standings: Readonly<Record<string, RouteProgress>>;
   metrics: MetricSamples | null;
   /** Checks in a row that it has not answered. */
   missedChecks: number;
@@ -54,12 +54,12 @@ export interface Member {
 
 /** How all processes stand that can have requests. */
 export interface Round {
-  readonly standings: readonly Readonly<Record<string, RouteStanding>>[];
+  readonly standings: readonly Readonly<Record<string, RouteProgress>>[];
   /** Processes that gave no answer: nobody knows what they hold. */
   readonly silent: number;
 }
 
-interface Waiting {
+interface AwaitedAnswer {
   readonly member: Member;
   readonly round: number;
   readonly answered: () => void;
@@ -69,7 +69,7 @@ interface Waiting {
 export class ProcessGroup {
   readonly #options: ProcessGroupOptions;
   readonly #members = new Set<Member>();
-  #waiting: Waiting[] = [];
+  #waiting: AwaitedAnswer[] = [];
   #round = 0;
   #shortLives = 0;
   #restarts = 0;
@@ -211,7 +211,7 @@ export class ProcessGroup {
         return;
       }
       case 'standing':
-        this.#takeStanding(report, member);
+        this.#takeProgress(report, member);
         return;
       case 'counted':
       case 'learned':
@@ -221,7 +221,7 @@ export class ProcessGroup {
     }
   }
 
-  #takeStanding(report: Report & { readonly report: 'standing' }, member: Member): void {
+  #takeProgress(report: Report & { readonly report: 'standing' }, member: Member): void {
     member.missedChecks = 0;
     member.silent = false;
     member.metrics = report.metrics ?? member.metrics;
@@ -265,7 +265,7 @@ export class ProcessGroup {
     return new Promise((answered) => this.#waiting.push({ member, round, answered }));
   }
 
-  #release(isOver: (waiting: Waiting) => boolean): void {
+  #release(isOver: (waiting: AwaitedAnswer) => boolean): void {
     const over = this.#waiting.filter(isOver);
     this.#waiting = this.#waiting.filter((waiting) => !isOver(waiting));
     for (const { answered } of over) answered();

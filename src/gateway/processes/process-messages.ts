@@ -19,7 +19,7 @@ export type ProcessOrder =
       readonly inForce: RoutingInForce;
       readonly inFlight: InFlightEnd;
     }
-  | { readonly order: 'learn'; readonly route: string; readonly learned: Learned }
+  | { readonly order: 'learn'; readonly route: string; readonly learned: SharedKnowledge }
   | { readonly order: 'spend'; readonly spendings: readonly CallerSpending[] }
   /** A command has printed a new key. */
   | { readonly order: 'use key'; readonly reference: string; readonly key: string }
@@ -41,14 +41,14 @@ export type Report =
   /** It serves, and has taken the connection that it was given last. */
   | { readonly report: 'free' }
   | { readonly report: 'failed'; readonly message: string; readonly syscall?: string; readonly code?: string }
-  | { readonly report: 'counted'; readonly route: string; readonly counted: Counted }
-  | { readonly report: 'learned'; readonly route: string; readonly learned: Learned }
+  | { readonly report: 'counted'; readonly route: string; readonly counted: CountsReport }
+  | { readonly report: 'learned'; readonly route: string; readonly learned: SharedKnowledge }
   | { readonly report: 'outcomes'; readonly route: string; readonly outcomes: readonly ReportedOutcome[] }
   | { readonly report: 'spent'; readonly spendings: readonly CallerSpending[] }
   | {
       readonly report: 'standing';
       readonly round: number;
-      readonly routes: Readonly<Record<string, RouteStanding>>;
+      readonly routes: Readonly<Record<string, RouteProgress>>;
       /** Present when they were asked for. */
       readonly metrics?: MetricSamples;
     };
@@ -77,23 +77,23 @@ export interface CallerSpending extends LimitSpending {
 export interface RouteStart {
   readonly change: number;
   readonly inForce: RoutingInForce;
-  readonly learned: Learned;
+  readonly learned: SharedKnowledge;
 }
 
 /** What one process has learned of the outside world and all must know; older entries first. */
-export interface Learned {
+export interface SharedKnowledge {
   readonly makers: readonly (readonly [id: string, maker: Arm])[];
   readonly conversations: readonly (readonly [keyHash: number, conversation: BegunConversation])[];
 }
 
 /** What a process has counted of a route since it last said so. */
-export interface Counted {
+export interface CountsReport {
   readonly evidence: readonly EvidenceAddition[];
   readonly draws: CountedDraws;
 }
 
 /** How a route stands in one process. */
-export interface RouteStanding {
+export interface RouteProgress {
   /** The newest change that this process follows. */
   readonly change: number;
   readonly unsentOlder: number;

@@ -6,7 +6,7 @@ import { type KeyCounts, keyHash, type OpeningUse } from '../evidence/key-statis
 import { LegacyLatencies } from '../evidence/legacy-latencies';
 import type { SeenCopy } from '../evidence/pair-tally';
 import type { JudgedPair } from '../judge/judge-tally';
-import type { Counted } from './process-messages';
+import type { CountsReport } from './process-messages';
 
 /** Counts one route's draws and evidence in a process that serves, until the primary takes them over. */
 export class RouteCounts implements KeyCounts {
@@ -72,9 +72,9 @@ export class RouteCounts implements KeyCounts {
   }
 
   /** What was counted since the last time, null when nothing was; `assigned` are all draws of the epoch so far. */
-  take(epoch: number, assigned: Readonly<Record<Arm, number>>): Counted | null {
+  take(epoch: number, assigned: Readonly<Record<Arm, number>>): CountsReport | null {
     if (this.#total === 0 && this.#evidence.size === 0) return null;
-    const counted: Counted = {
+    const counted: CountsReport = {
       evidence: [...this.#evidence].map(([of, evidence]) => evidence.addition(of)),
       draws: {
         epoch,

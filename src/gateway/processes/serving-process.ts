@@ -14,7 +14,7 @@ import { openTracing } from '../telemetry/open-tracing';
 import { type GatewayLog, openLog } from '../telemetry/request-log';
 import { FollowedRoute } from './followed-route';
 import { hostNowMs } from './host-clock';
-import type { CallerSpending, Learned, ProcessOrder, ProcessStart, Report } from './process-messages';
+import type { CallerSpending, ProcessOrder, ProcessStart, Report, SharedKnowledge } from './process-messages';
 
 /** What was counted reaches the primary after so long; a process that dies takes no more with it. */
 const COUNTED_EVERY_MS = 20;
@@ -48,7 +48,7 @@ class ServingProcess {
             start: route,
             ...timing,
             counted,
-            learned: sayLearned(name),
+            learned: sendKnowledge(name),
             outcomes: sayOutcomes(name),
           }),
         ];
@@ -133,7 +133,7 @@ class ServingProcess {
   async #report(round: number, withMetrics: boolean): Promise<void> {
     const metrics = withMetrics ? { metrics: await this.#metrics.samples() } : {};
     this.#sayCounted();
-    const routes = Object.fromEntries([...this.#routes].map(([name, route]) => [name, route.standing()]));
+    const routes = Object.fromEntries([...this.#routes].map(([name, route]) => [name, route.progress()]));
     send({ report: 'standing', round, routes, ...metrics });
   }
 
@@ -154,7 +154,7 @@ class ServingProcess {
     if (this.#countedTimer !== null) clearTimeout(this.#countedTimer);
     this.#countedTimer = null;
     for (const [route, followed] of this.#routes) {
-      const counted = followed.takeCounted();
+      const counted = followed.takeCounts();
       if (counted !== null) send({ report: 'counted', route, counted });
     }
     const spendings: CallerSpending[] = [];
@@ -167,7 +167,7 @@ class ServingProcess {
 }
 
 /** At once: the next request about what was made here may already be on its way to another process. */
-function sayLearned(route: string): (learned: Learned) => void {
+function sendKnowledge(route: string): (learned: SharedKnowledge) => void {
   return (learned) => send({ report: 'learned', route, learned });
 }
 

@@ -9,7 +9,7 @@ import {
   spanOf,
 } from '../json/json-fields';
 import { spaceEnd } from '../json/json-scanner';
-import type { Opening } from './opening';
+import type { ConversationOpening } from './conversation-opening';
 import { type ByteSpan, type FieldName, RequestReader } from './request-reader';
 
 /** What a request's body says that matters to the gateway. Nothing of the body itself is kept in it. */
@@ -40,7 +40,7 @@ export interface RequestFacts {
   readonly userStart: number;
   readonly userEnd: number;
   /** Where its conversation begins; null where no user says anything. */
-  readonly opening: Opening | null;
+  readonly opening: ConversationOpening | null;
   /** Where the fields of a JSON body are; null for a form, which is never rewritten. */
   readonly fields: JsonFields | null;
 }
@@ -151,7 +151,7 @@ function factsOf(raw: Buffer, read: RequestReader, dialect: Dialect): RequestFac
   };
 }
 
-function openingOf({ system, firstUser, messages }: RequestReader): Opening | null {
+function openingOf({ system, firstUser, messages }: RequestReader): ConversationOpening | null {
   return firstUser.end === 0 ? null : { system: { ...system }, user: { ...firstUser }, messages };
 }
 

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { withoutNamed } from '../answers/answer-head';
 import type { CallerRequest } from '../http1/caller-request';
-import { type Forwarding, isForwarded } from './forwarding';
+import { type ForwardAllowlist, isForwarded } from './forward-allowlist';
 import { badRequest, type GatewayError } from './gateway-error';
 
 /** What the gateway reads from a request's head, in one pass over the raw headers. */
@@ -59,7 +59,7 @@ const ROLES = new Map<string, Role>([
 export function readHead(
   request: CallerRequest,
   stickyHeader: string | null,
-  forwarding: Forwarding,
+  forwarding: ForwardAllowlist,
 ): RequestHead | { refused: GatewayError } {
   const raw = request.rawHeaders;
   if (raw.length > MAX_HEADERS * 2) {

@@ -1,4 +1,4 @@
-import { type Placed, SwapList } from '../sockets/swap-list';
+import { SwapList, type SwapListEntry } from '../sockets/swap-list';
 
 /**
  * Why an attempt is cut. `withdrawn`: not sent yet and never to be sent. `emergency`: end it unless its
@@ -88,7 +88,7 @@ export class CandidatePermits {
   }
 }
 
-class Permit implements CandidatePermit, Placed {
+class Permit implements CandidatePermit, SwapListEntry {
   place = -1;
   sent = false;
   #listener: ((cause: CutCause) => void) | null = null;

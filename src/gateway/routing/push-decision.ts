@@ -13,7 +13,7 @@ export interface PushRefusal {
 }
 
 /** What a gateway knows when it judges a push or renewal. */
-export interface Standing {
+export interface GatewayFacts {
   readonly incarnation: string;
   readonly nowMs: number;
   readonly stored: StoredState;
@@ -24,15 +24,15 @@ export interface Standing {
  * `same`: held already, only its lease is extended. `raise`: sends more to the candidate, so it must be on
  * the disk first. `lower`: sends less, so it acts first and is kept afterwards.
  */
-export type PushDecision = { readonly kind: 'same' | 'raise' | 'lower' } | Refused;
+export type PushDecision = { readonly kind: 'same' | 'raise' | 'lower' } | RefusedPush;
 
-interface Refused {
+interface RefusedPush {
   readonly kind: 'refused';
   readonly refusal: PushRefusal;
 }
 
 /** Judges a push by the rules of epochs, leases and the kill switch; changes nothing. */
-export function decidePush(request: PushRequest, standing: Standing): PushDecision {
+export function decidePush(request: PushRequest, standing: GatewayFacts): PushDecision {
   const { record } = request;
   const { stored } = standing;
   const heldEpoch = stored.record?.epoch ?? stored.highestEpoch;
@@ -66,7 +66,7 @@ export function decidePush(request: PushRequest, standing: Standing): PushDecisi
 }
 
 /** Judges a renewal; null when it is good. */
-export function decideRenewal(request: RenewRequest, standing: Standing): Refused | null {
+export function decideRenewal(request: RenewRequest, standing: GatewayFacts): RefusedPush | null {
   const { record } = standing.stored;
   if (request.incarnation !== standing.incarnation) return otherIncarnation(request.incarnation, standing);
   if (record === null || record.epoch !== request.epoch) {
@@ -78,7 +78,12 @@ export function decideRenewal(request: RenewRequest, standing: Standing): Refuse
   return grantRefusal(standing, true, request.asOfMs, record.leaseMs);
 }
 
-function grantRefusal(standing: Standing, same: boolean, asOfMs: number, leaseMs: number): Refused | null {
+function grantRefusal(
+  standing: GatewayFacts,
+  same: boolean,
+  asOfMs: number,
+  leaseMs: number,
+): RefusedPush | null {
   const { kill, withdrawn } = standing.stored;
   if (kill !== null) {
     return refuse(
@@ -108,13 +113,13 @@ function grantRefusal(standing: Standing, same: boolean, asOfMs: number, leaseMs
   return null;
 }
 
-function otherIncarnation(got: string, standing: Standing): Refused {
+function otherIncarnation(got: string, standing: GatewayFacts): RefusedPush {
   return refuse(
     'incarnation changed',
     `expected incarnation ${standing.incarnation}, got ${got}: the gateway was restarted; read the status again`,
   );
 }
 
-function refuse(code: AdminRefusal, message: string): Refused {
+function refuse(code: AdminRefusal, message: string): RefusedPush {
   return { kind: 'refused', refusal: { code, message } };
 }

@@ -12,7 +12,7 @@ import { ArmDraw, type CountedDraws } from './arm-draw';
 import { ConversationTable } from './conversation-table';
 import { DurableState, type StateKeeper } from './durable-state';
 import type { Restart } from './life-sign';
-import { decidePush, decideRenewal, type PushRefusal, type Standing } from './push-decision';
+import { decidePush, decideRenewal, type GatewayFacts, type PushRefusal } from './push-decision';
 import type { StoredState } from './record-file';
 import {
   type InFlightEnd,
@@ -100,7 +100,7 @@ export class RouteState extends ServedRoute {
 
   /** Takes a record by compare-and-set; a raise acts once it is on the disk, a lowering acts at once. */
   async push(request: PushRequest): Promise<PushAccepted | PushRefusal> {
-    const decision = decidePush(request, this.#standing());
+    const decision = decidePush(request, this.#facts());
     switch (decision.kind) {
       case 'refused':
         return decision.refusal;
@@ -121,7 +121,7 @@ export class RouteState extends ServedRoute {
   }
 
   renew(request: RenewRequest): GatewayStatus | PushRefusal {
-    const refused = decideRenewal(request, this.#standing());
+    const refused = decideRenewal(request, this.#facts());
     if (refused !== null) return refused.refusal;
     const { record } = this.#state.current;
     if (record !== null) this.#confirm({ leaseEndsAtMs: this.#leaseEnd(record, request.asOfMs) });
@@ -203,7 +203,7 @@ export class RouteState extends ServedRoute {
 
   async #raise(request: PushRequest): Promise<PushAccepted | PushRefusal> {
     const { record } = request;
-    const before = decidePush(request, this.#standing());
+    const before = decidePush(request, this.#facts());
     if (before.kind !== 'raise') return before.kind === 'refused' ? before.refusal : this.push(request);
     const held = this.#state.current.record;
     const next = this.#stateWith(record);
@@ -213,7 +213,7 @@ export class RouteState extends ServedRoute {
       this.#confirm({ stored: next, floorEpoch, lowered: false, leaseEndsAtMs });
     });
     if (kept) return this.#accepted();
-    const after = decidePush(request, this.#standing());
+    const after = decidePush(request, this.#facts());
     if (after.kind === 'refused') return after.refusal;
     return {
       code: 'not durable',
@@ -287,7 +287,7 @@ export class RouteState extends ServedRoute {
     };
   }
 
-  #standing(): Standing {
+  #facts(): GatewayFacts {
     return {
       incarnation: this.#options.incarnation,
       nowMs: this.#options.now(),

@@ -2,7 +2,7 @@ import type { Configuration, ModelMapping } from '../../core/configuration/confi
 import type { Dialect } from '../../core/configuration/dialect';
 import type { Arm } from '../../core/routing/routing';
 import { PairJudge } from '../judge/pair-judge';
-import { withheldFrom } from '../request/forwarding';
+import { withheldFrom } from '../request/forward-allowlist';
 import { ReplayBudget } from '../request/replay-budget';
 import { ShadowLedger } from '../serving/shadow-ledger';
 import { Provider, type ProviderParts } from '../upstream/provider';

@@ -10,7 +10,7 @@ const SHARED_UNTIL = 0.005;
 /** So often one conversation does not begin, with all repetitions of its first request. */
 const BEGINNINGS_LEAST = 10;
 
-interface Counted {
+interface OpeningCount {
   /** Counted requests, less what the sketch takes away. */
   requests: number;
   /** The shortest request that was seen, in messages, and how often one of this length came: conversations that began. */
@@ -26,7 +26,7 @@ interface Counted {
  */
 export class SharedOpenings {
   readonly #now: () => number;
-  #counts = new Map<number, Counted>();
+  #counts = new Map<number, OpeningCount>();
   #requests = 0;
   #sharedBefore: ReadonlySet<number> = new Set();
   #startedMs: number;

@@ -1,5 +1,5 @@
 import type { OpeningUse } from '../evidence/key-statistics';
-import { openingKey } from '../request/opening';
+import { openingKey } from '../request/conversation-opening';
 import { assignmentKey, type RequestFacts } from '../request/request-facts';
 import type { Call } from './call/call';
 

@@ -11,7 +11,7 @@ import type { Assignment } from '../routing/arm-draw';
 import { Attempt, type AttemptOwner } from '../upstream/attempt';
 import type { AnswerSink } from '../upstream/attempt-options';
 import type { Failure } from '../upstream/failure';
-import type { Answering, Call } from './call/call';
+import type { AnswerSource, Call } from './call/call';
 import { drawKey } from './draw-key';
 import { callerLeavesAt, mayHedge, patienceMs } from './hedge';
 import { attemptLimits, isLate } from './limits';
@@ -31,7 +31,7 @@ type Purpose = 'drawn' | 'failover' | 'hedge' | 'routing changed' | 'without usa
  * Draws the arm, asks that arm's provider, and lets legacy answer where the candidate fails, or takes long,
  * before its commit point. Nothing ever goes from legacy to the candidate.
  */
-class RandomisedCall implements AttemptOwner, Answering {
+class RandomisedCall implements AttemptOwner, AnswerSource {
   readonly #call: Call;
   readonly #facts: RequestFacts;
   readonly #mapping: ModelMapping;

@@ -103,21 +103,21 @@ function count({ services, route }: OutcomeCall, tokens: OutcomeTokens, body: Bu
   return sent.length;
 }
 
-interface Reading {
+interface OutcomeContext {
   readonly route: Route;
   readonly tokens: OutcomeTokens;
   readonly random: () => number;
 }
 
 /** Whose answer it was; null for one that counts in no arm. Throws `BadOutcome`. */
-function outcomeOf(sent: SentOutcome, reading: Reading): ReportedOutcome | null {
+function outcomeOf(sent: SentOutcome, reading: OutcomeContext): ReportedOutcome | null {
   return 'key' in sent.of ? ofKey(sent, sent.of.key, reading) : ofRequest(sent, sent.of.request, reading);
 }
 
 function ofRequest(
   { place, name, value }: SentOutcome,
   request: string,
-  { route, tokens }: Reading,
+  { route, tokens }: OutcomeContext,
 ): ReportedOutcome | null {
   const mark = tokens.read(request);
   if (mark === null) {
@@ -144,7 +144,7 @@ function ofRequest(
 function ofKey(
   { place, name, value }: SentOutcome,
   key: string,
-  { route, random }: Reading,
+  { route, random }: OutcomeContext,
 ): ReportedOutcome | null {
   const { state } = route;
   if (state.stickyKey === 'none' || state.keepsConversations) {

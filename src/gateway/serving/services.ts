@@ -4,9 +4,9 @@ import type { Callers } from '../callers/callers';
 import type { CohortSeals } from '../callers/cohort-seals';
 import type { AnswerChecks } from '../contract/answer-checks';
 import type { OutcomeTokens } from '../outcomes/outcome-tokens';
-import type { Forwarding } from '../request/forwarding';
+import type { ForwardAllowlist } from '../request/forward-allowlist';
 import type { Route } from '../routing/route';
-import type { Placed, SwapList } from '../sockets/swap-list';
+import type { SwapList, SwapListEntry } from '../sockets/swap-list';
 import type { GatewayMetrics } from '../telemetry/metrics';
 import type { GatewayLog } from '../telemetry/request-log';
 import type { Tracing } from '../telemetry/tracing';
@@ -14,7 +14,7 @@ import type { AttemptServices } from '../upstream/attempt-options';
 import type { Tunnels } from './tunnels';
 
 /** A call that is not over. */
-export interface ActiveCall extends Placed {
+export interface ActiveCall extends SwapListEntry {
   /** Ends it now; its caller sees a cut connection. */
   abandon(why: string): void;
 }
@@ -27,7 +27,7 @@ export interface Services extends AttemptServices {
   readonly callers: Callers;
   readonly failedLogins: FailedLogins;
   /** What of callers' heads reaches providers. */
-  readonly forwarding: Forwarding;
+  readonly forwarding: ForwardAllowlist;
   readonly log: GatewayLog;
   readonly metrics: GatewayMetrics;
   readonly active: SwapList<ActiveCall>;

@@ -1,5 +1,5 @@
 /** An entry of a `SwapList`, which keeps the entry's own place in it. */
-export interface Placed {
+export interface SwapListEntry {
   /** -1 while it is in no list; written by the list alone. */
   place: number;
 }
@@ -9,7 +9,7 @@ export interface Placed {
  * `Set` in this role is made anew every few hundred requests, and what its old tables hold survives young
  * collections: they took nine times as long (measured). An entry is in at most one list.
  */
-export class SwapList<Entry extends Placed> {
+export class SwapList<Entry extends SwapListEntry> {
   readonly #entries: Entry[] = [];
 
   get size(): number {

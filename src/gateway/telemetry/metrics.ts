@@ -7,7 +7,7 @@ import type { Judgement } from '../contract/judge-answer';
 import type { JudgedPair } from '../judge/judge-tally';
 import type { RouteToServe } from '../routing/gateway-routes';
 import type { Connections } from '../sockets/connections';
-import type { CredentialStanding, Credentials } from '../upstream/credentials';
+import type { CredentialState, Credentials } from '../upstream/credentials';
 import { BoundedHistogram, type Labels, registerScraped, type Sample } from './metric-series';
 import type { Tracing } from './tracing';
 
@@ -161,7 +161,7 @@ export class GatewayMetrics {
 
   /** Adds how long keys that commands print are valid, and how often a command failed; once. */
   showCredentials(credentials: Pick<Credentials, 'standings'>): void {
-    const each = (value: (standing: CredentialStanding) => number) => () =>
+    const each = (value: (standing: CredentialState) => number) => () =>
       credentials
         .standings()
         .map((standing) => ({ labels: { credential: standing.name }, value: value(standing) }));

@@ -4,7 +4,7 @@ import { type AnswerHead, readAnswerHead } from '../answers/answer-head';
 import {
   answerMode,
   isBodiless,
-  type Reading,
+  type ReadMode,
   readingByFirstByte,
   redirectFailure,
 } from '../answers/answer-mode';
@@ -27,7 +27,7 @@ import { LONG_BODY_BYTES, LongBody } from '../request/long-body';
 import type { CutCause } from '../routing/candidate-permits';
 import type { MemoryAccount } from '../sockets/memory-budget';
 import type { AnswerSink, AttemptOptions, AttemptServices } from './attempt-options';
-import type { Timed } from './deadlines';
+import type { DeadlineEntry } from './deadlines';
 import { connectionFailure, type Failure, statusFailure } from './failure';
 import { GuardedHandler } from './guarded-handler';
 import type { BodyRedactor } from './provider-keys';
@@ -55,10 +55,10 @@ const EMPTY = Buffer.alloc(0);
  * How long an answer is kept back. `whole`: until it is complete. `until content`: until it shows that it is
  * one. `for a moment`: until all that came in one piece has been read, so that it goes on in one piece.
  */
-type Keeping = 'whole' | 'until content' | 'for a moment' | 'nothing';
+type BufferPolicy = 'whole' | 'until content' | 'for a moment' | 'nothing';
 
 /** One request to one provider, with its named moments: sent, head, data, end, error. */
-export class Attempt implements ExchangeHandler, Timed {
+export class Attempt implements ExchangeHandler, DeadlineEntry {
   place = -1;
   readonly startedMs: number;
   deadlineMs: number;
@@ -84,8 +84,8 @@ export class Attempt implements ExchangeHandler, Timed {
   #waitsFromMs: number;
   #leaveMs = Number.POSITIVE_INFINITY;
   readonly #account: MemoryAccount;
-  #keeping: Keeping = 'whole';
-  #reading: Reading = 'nothing';
+  #keeping: BufferPolicy = 'whole';
+  #reading: ReadMode = 'nothing';
   /** What is wrong with the answer by its head alone. */
   #headFault: AnswerFault | null = null;
   /** Reads a plain answer that is passed on before it is complete. */
@@ -353,7 +353,7 @@ export class Attempt implements ExchangeHandler, Timed {
     if (!this.ended && this.#keeping === 'for a moment') this.#passOn(this.#services.now());
   }
 
-  #keepingOf(status: number, reading: Reading): Keeping {
+  #keepingOf(status: number, reading: ReadMode): BufferPolicy {
     const { streams, endpoint } = this.options;
     if (status >= 300) return status >= 400 || this.#holds ? 'whole' : 'for a moment';
     if (!this.#holds) return 'for a moment';

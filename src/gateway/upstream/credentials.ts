@@ -21,7 +21,7 @@ export interface CredentialsOptions {
 }
 
 /** How a credential stands, for metrics. */
-export interface CredentialStanding {
+export interface CredentialState {
   readonly name: string;
   /** Until the key in use expires; negative when it has. */
   readonly expiresInMs: number;
@@ -29,7 +29,7 @@ export interface CredentialStanding {
   readonly failures: number;
 }
 
-interface Held {
+interface HeldKey {
   readonly configuration: CredentialConfiguration;
   key: string;
   expiresAtMs: number;
@@ -52,7 +52,7 @@ const TRIES = 10;
  */
 export class Credentials {
   readonly #options: CredentialsOptions;
-  readonly #held = new Map<string, Held>();
+  readonly #held = new Map<string, HeldKey>();
   readonly #stopping = new AbortController();
   #use: ((reference: string, key: string) => void) | null = null;
 
@@ -94,7 +94,7 @@ export class Credentials {
   }
 
   /** How each stands, in the order of the configuration. */
-  standings(): readonly CredentialStanding[] {
+  standings(): readonly CredentialState[] {
     const nowMs = this.#options.now();
     return [...this.#held].map(([name, { expiresAtMs, failures }]) => ({
       name,
@@ -114,17 +114,17 @@ export class Credentials {
     for (const { timer } of this.#held.values()) if (timer !== null) clearTimeout(timer);
   }
 
-  #leftMs({ expiresAtMs }: Held): number {
+  #leftMs({ expiresAtMs }: HeldKey): number {
     return Math.max(0, expiresAtMs - this.#options.now());
   }
 
-  #later(name: string, held: Held, afterMs: number): void {
+  #later(name: string, held: HeldKey, afterMs: number): void {
     if (this.#stopping.signal.aborted) return;
     held.timer = setTimeout(() => void this.#refresh(name, held), Math.min(afterMs, LONGEST_TIMER_MS));
     held.timer.unref();
   }
 
-  async #refresh(name: string, held: Held): Promise<void> {
+  async #refresh(name: string, held: HeldKey): Promise<void> {
     const printed = await runCredentialCommand(held.configuration, this.#stopping.signal);
     if (this.#stopping.signal.aborted) return;
     if (typeof printed === 'string') {
@@ -142,7 +142,7 @@ export class Credentials {
     this.#later(name, held, Math.max(RETRY_LEAST_MS, printed.validForMs * REFRESH_AFTER));
   }
 
-  #failed(name: string, held: Held, problem: string): void {
+  #failed(name: string, held: HeldKey, problem: string): void {
     const leftMs = this.#leftMs(held);
     held.failures += 1;
     held.failing += 1;

@@ -1,7 +1,7 @@
-import { type Placed, SwapList } from '../sockets/swap-list';
+import { SwapList, type SwapListEntry } from '../sockets/swap-list';
 
 /** Something that has to end by a time which may be moved at any moment by assignment. */
-export interface Timed extends Placed {
+export interface DeadlineEntry extends SwapListEntry {
   /** Monotonic milliseconds; Infinity for none. */
   deadlineMs: number;
   expire(): void;
@@ -16,7 +16,7 @@ const SWEEP_MS = 25;
  * costs nothing. A deadline is noticed at most 25 ms late.
  */
 export class Deadlines {
-  readonly #entries = new SwapList<Timed>();
+  readonly #entries = new SwapList<DeadlineEntry>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(now: () => number) {
@@ -34,11 +34,11 @@ export class Deadlines {
     this.#timer.unref();
   }
 
-  add(entry: Timed): void {
+  add(entry: DeadlineEntry): void {
     this.#entries.add(entry);
   }
 
-  remove(entry: Timed): void {
+  remove(entry: DeadlineEntry): void {
     this.#entries.remove(entry);
   }
 

@@ -2,7 +2,7 @@ import type { ProviderConfiguration } from '../../core/configuration/configurati
 import { keyReferencesOf } from '../../core/configuration/provider-schema';
 import type { Caller } from '../callers/callers';
 import { ConnectionPool } from '../http1/connection-pool';
-import { type Forwarding, queryOf } from '../request/forwarding';
+import { type ForwardAllowlist, queryOf } from '../request/forward-allowlist';
 import type { Endpoint } from '../request/traffic-class';
 import { Breaker, type BreakerSettings } from './breaker';
 import { KeyRing } from './key-ring';
@@ -36,7 +36,7 @@ export interface ProviderParts {
   /** Where callers' own keys of this provider are. */
   readonly callersKeys: readonly string[];
   /** What of callers' heads other providers get and this one does not. */
-  readonly withheld: Forwarding;
+  readonly withheld: ForwardAllowlist;
 }
 
 /** One provider of this gateway: its pool (shared with no other), breaker, cap and the way its key is sent. */
@@ -51,7 +51,7 @@ export class Provider {
   #query: string;
   /** Names of query parameters of the caller's that are replaced or withheld; null when there are none. */
   #queryOverrides: ReadonlySet<string> | null;
-  readonly #withheld: Forwarding;
+  readonly #withheld: ForwardAllowlist;
   #configuration: ProviderConfiguration;
   /** By reference: its own key, and those that callers have here. */
   #current: ReadonlyMap<string, string>;
@@ -309,7 +309,7 @@ function queryTextOf({ query }: ProviderConfiguration): string {
 
 function queryOverridesOf(
   configuration: ProviderConfiguration,
-  { query }: Forwarding,
+  { query }: ForwardAllowlist,
 ): ReadonlySet<string> | null {
   const overrides = new Set([...query, ...ownParameters(configuration)]);
   return overrides.size === 0 ? null : overrides;

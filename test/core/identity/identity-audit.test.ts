@@ -1,9 +1,9 @@
 import { judgeServedModel, servedModelAsks } from '../../../src/core/gates/judge-served-model';
 import {
+  afterAcceptance,
   contextEvent,
+  type IdentityKnowledge,
   type IdentityReply,
-  type IdentityStanding,
-  identityAccepted,
   identityProblem,
   identityStart,
   withIdentityEvent,
@@ -21,10 +21,10 @@ const KNOWN = probed(REFERENCE, () => SOLD, { probes: 40, random });
 
 /** Further turns with what replies say otherwise. */
 function after(
-  start: IdentityStanding,
+  start: IdentityKnowledge,
   turns: number,
   said: Partial<IdentityReply & { ok: true }>,
-): IdentityStanding {
+): IdentityKnowledge {
   let standing = start;
   for (let turn = 0; turn < turns; turn += 1) {
     const question = questionAt(standing.turns);
@@ -34,7 +34,7 @@ function after(
   return standing;
 }
 
-const sentences = ({ events }: IdentityStanding) => events.map(({ sentence }) => sentence);
+const sentences = ({ events }: IdentityKnowledge) => events.map(({ sentence }) => sentence);
 
 it('takes a constant prompt of the provider for what it is', () => {
   expect(KNOWN.events).toEqual([]);
@@ -55,7 +55,7 @@ it.each([
   expect(sentences(changed)).toEqual([sentence]);
   const verdict = judgeServedModel({ standing: changed, alpha: 0.01 });
   expect(verdict).toMatchObject({ outcome: 'fail', sentence: `identity: ${sentence}` });
-  const accepted = identityAccepted(changed);
+  const accepted = afterAcceptance(changed);
   expect(after(accepted, 20, said).events).toEqual([]);
 });
 
@@ -64,7 +64,7 @@ it('takes another token count of a fixed text for an event, and after acceptance
   expect(sentences(recounted)).toEqual([
     expect.stringMatching(/^the token count of fixed text \d has changed: \d+ before, 99 now$/),
   ]);
-  const accepted = identityAccepted(recounted);
+  const accepted = afterAcceptance(recounted);
   expect(after(accepted, 40, { inputTokens: 99 }).events).toEqual([]);
   expect(after(after(accepted, 40, { inputTokens: 99 }), 4, { inputTokens: 98 }).events).toHaveLength(1);
 });

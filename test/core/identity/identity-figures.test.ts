@@ -1,5 +1,5 @@
 import {
-  type IdentityStanding,
+  type IdentityKnowledge,
   identityEvidence,
   unseenDifference,
 } from '../../../src/core/identity/identity-audit';
@@ -18,7 +18,7 @@ import {
 import { mostFalseDecisions } from '../../support/statistics-draws';
 
 const ALPHA = 0.05;
-const differs = (standing: IdentityStanding) => identityEvidence(standing).peak >= 1 / ALPHA;
+const differs = (standing: IdentityKnowledge) => identityEvidence(standing).peak >= 1 / ALPHA;
 
 it('calls the same model another in at most alpha of runs of 10,000 probes', () => {
   const random = seededRandom(1);
@@ -92,7 +92,7 @@ function probesUntilSeen(
     const model = simulatedModel(random);
     const stranger = other(model);
     const served = (turn: number) => (turn < at ? model : stranger);
-    const until = (standing: IdentityStanding) =>
+    const until = (standing: IdentityKnowledge) =>
       standing.turns > at && (differs(standing) || standing.events.length > 0);
     const { turns } = probed(referenceOf(model, random), served, { probes: at + 300, random, until });
     return turns - at;

@@ -2,9 +2,9 @@ import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence
 import { judgeStage } from '../../../src/core/gates/judge-stage';
 import { judgedStage } from '../../../src/core/gates/judged-stage';
 import {
+  afterFirstLook,
+  type IdentityKnowledge,
   type IdentityReply,
-  type IdentityStanding,
-  identityLearned,
   withReply,
 } from '../../../src/core/identity/identity-audit';
 import { questionAt } from '../../../src/core/identity/identity-questions';
@@ -17,19 +17,19 @@ import { probed, referenceOf, replyOf, simulatedModel } from '../../support/prov
 const random = seededRandom(3);
 const SOLD = simulatedModel(random);
 const REFERENCE = referenceOf(SOLD, random);
-const ASSESSED = identityLearned(probed(REFERENCE, () => SOLD, { probes: 27, random }));
+const ASSESSED = afterFirstLook(probed(REFERENCE, () => SOLD, { probes: 27, random }));
 const PLAN = { identity: { reference: 'sold.json', alpha: 0.01 } };
 
 type World = ReturnType<typeof givenMigration>;
 
-function after(standing: IdentityStanding, said: Partial<IdentityReply & { ok: true }>): IdentityStanding {
+function after(standing: IdentityKnowledge, said: Partial<IdentityReply & { ok: true }>): IdentityKnowledge {
   const question = questionAt(standing.turns);
   const reply = { ...replyOf(SOLD, question, random), ...said } as IdentityReply;
   return withReply(standing, REFERENCE, question, reply, random());
 }
 
 /** A window as the activity returns it that has learned this much. */
-function watch(world: World, standing: IdentityStanding): void {
+function watch(world: World, standing: IdentityKnowledge): void {
   const { state } = world;
   const epoch = state.inEffect?.record.epoch ?? 0;
   const evidence = noStageEvidence(epoch);
@@ -52,7 +52,7 @@ it('pauses at once, and after a resume only for what nobody has seen', () => {
     reason: 'identity: the model named in answers has changed: large-chat before, small-chat now',
   });
   world.says('resume', { reason: 'they announced a new name' });
-  const accepted = world.state.servedModel as IdentityStanding;
+  const accepted = world.state.servedModel as IdentityKnowledge;
   watch(world, after(accepted, { model: 'small-chat' }));
   expect(world.state.paused).toBeNull();
   watch(world, after(accepted, { model: 'small-chat', fingerprint: 'fp_2' }));

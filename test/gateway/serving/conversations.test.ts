@@ -1,6 +1,6 @@
 import { Pool } from 'undici';
 import { assignmentDigest, digestBucket } from '../../../src/core/routing/assignment';
-import { openingKey } from '../../../src/gateway/request/opening';
+import { openingKey } from '../../../src/gateway/request/conversation-opening';
 import { readFacts } from '../../../src/gateway/request/request-facts';
 import { gatewayTrial } from '../../support/gateways/gateway-trial';
 import { MODEL, ROUTE, type TestGateway } from '../../support/gateways/running-gateway';

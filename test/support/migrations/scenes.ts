@@ -1,5 +1,5 @@
 import type { ListedMigration } from '../../../src/client/listed-migration';
-import { headlineOfState } from '../../../src/core/migration/ending';
+import { headlineOfState } from '../../../src/core/migration/end-cause';
 import { watchesTraffic } from './judged-traffic';
 import { aPlan, DAY_MS, HOUR_MS, MINUTE_MS, MigrationWorld } from './migration-world';
 

@@ -1,6 +1,6 @@
 import {
+  type IdentityKnowledge,
   type IdentityReply,
-  type IdentityStanding,
   identityStart,
   withReply,
 } from '../../../src/core/identity/identity-audit';
@@ -100,10 +100,10 @@ export function probed(
   }: {
     readonly probes: number;
     readonly random: Random;
-    readonly until?: (standing: IdentityStanding) => boolean;
+    readonly until?: (standing: IdentityKnowledge) => boolean;
   },
   start = identityStart(reference, 'sold.json'),
-): IdentityStanding {
+): IdentityKnowledge {
   let standing = start;
   while (standing.turns < probes && !until(standing)) {
     const question = questionAt(standing.turns);

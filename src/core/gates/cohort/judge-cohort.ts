@@ -12,7 +12,7 @@ import {
   SEEMING,
   shownHarm,
 } from '../gate-metric';
-import type { Judged } from '../stage-rates';
+import type { JudgingFacts } from '../stage-rates';
 import { type MetricVerdict, SHED } from '../verdict';
 
 /** The metric that says how often the candidate failed a cohort's requests. */
@@ -30,7 +30,7 @@ const MOST_UNCHECKED = 0.2;
  * a rate that must not exceed a limit, watched from the start and from every window, and a goal that is proven by the
  * opposite bet. Legacy answers what the candidate fails, so callers do not see what is counted here.
  */
-export function judgeCohort(judged: Judged): MetricVerdict[] {
+export function judgeCohort(judged: JudgingFacts): MetricVerdict[] {
   const { stage } = judged;
   const gate = stage.gates.cohort;
   if (gate === undefined || stage.only === undefined) return [];
@@ -98,7 +98,7 @@ export function judgeCohort(judged: Judged): MetricVerdict[] {
 }
 
 /** What was counted of the cohort since the stage was entered. */
-export function cohortOf({ evidence: { cohort = NO_COHORT } }: Pick<Judged, 'evidence'>): CohortCounts {
+export function cohortOf({ evidence: { cohort = NO_COHORT } }: Pick<JudgingFacts, 'evidence'>): CohortCounts {
   return cohortCounts(cohort.segments.map(({ evidence }) => evidence).reduce(addCohortRows, []));
 }
 
@@ -114,7 +114,7 @@ interface Bound {
 }
 
 function judgeBound(
-  { stage, evidence }: Judged,
+  { stage, evidence }: JudgingFacts,
   { metric, part, limit, of, none, text }: Bound,
 ): MetricVerdict {
   const { cohort = NO_COHORT } = evidence;
@@ -150,7 +150,7 @@ function slowText(what: string, slow: number, all: number, boundMs: number): str
 }
 
 /** Callers of the cohort whom the candidate took nothing from: served by legacy, so the stage shows less than it seems. */
-function judgeCohortShed({ stage }: Judged, { shed, requests }: CohortCounts): MetricVerdict[] {
+function judgeCohortShed({ stage }: JudgingFacts, { shed, requests }: CohortCounts): MetricVerdict[] {
   const pausePart = stage.gates.shed?.pausePart ?? 0;
   if (shed === 0) return [];
   const part = shed / (shed + requests);
@@ -168,7 +168,7 @@ function judgeCohortShed({ stage }: Judged, { shed, requests }: CohortCounts): M
 
 const SHED_LEAST = 20;
 
-function minimumRequests({ stage }: Judged, { requests }: CohortCounts): MetricVerdict {
+function minimumRequests({ stage }: JudgingFacts, { requests }: CohortCounts): MetricVerdict {
   return metricVerdict({
     metric: 'minimum sample',
     unit: 'requests',

@@ -12,7 +12,7 @@ import {
   shownHarm,
   worseText,
 } from '../gate-metric';
-import { alphaText, guardrailAlpha, type Judged } from '../stage-rates';
+import { alphaText, guardrailAlpha, type JudgingFacts } from '../stage-rates';
 import type { MetricVerdict } from '../verdict';
 import { countedAnswers, judgedQuantile, type LatencyGroup } from './latency-groups';
 import { harmClaim } from './latency-margin';
@@ -23,7 +23,7 @@ import { LATENCY_NAMES } from './latency-subject';
  * seven tenths of what latencies may spend. `shapes` are the answers of each shape, models together: a request is drawn for an arm
  * whatever its model, so both arms have the same mix of them. Nothing before both arms have answers of one shape.
  */
-export function judgeAllAnswers(judged: Judged, shapes: readonly LatencyGroup[]): MetricVerdict[] {
+export function judgeAllAnswers(judged: JudgingFacts, shapes: readonly LatencyGroup[]): MetricVerdict[] {
   const { stage } = judged;
   const p = judgedQuantile(stage);
   const gate = stage.gates.latency;

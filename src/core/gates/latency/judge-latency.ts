@@ -26,7 +26,7 @@ import {
   shownHarm,
   worseText,
 } from '../gate-metric';
-import { alphaText, clusterText, guardrailAlpha, INTERVAL_ALPHA, type Judged } from '../stage-rates';
+import { alphaText, clusterText, guardrailAlpha, INTERVAL_ALPHA, type JudgingFacts } from '../stage-rates';
 import type { MetricVerdict } from '../verdict';
 import { judgeMovedLatency } from './judge-moved-latency';
 import {
@@ -45,7 +45,7 @@ import { LATENCY_NAMES, latencySubject, type Subject } from './latency-subject';
  * their answers of one shape together: the arms have the same mix, and ten goals would take ten times the traffic.
  */
 export function judgeLatencies(
-  judged: Judged,
+  judged: JudgingFacts,
   groups: readonly LatencyGroup[],
   shapes: readonly LatencyGroup[],
 ): MetricVerdict[] {
@@ -79,7 +79,7 @@ function worthListing(strata: readonly MetricVerdict[], most: number): MetricVer
 }
 
 function judgeAgainst(
-  judged: Judged,
+  judged: JudgingFacts,
   group: LatencyGroup,
   { metric, text }: Subject,
   sharesGoal: boolean,
@@ -149,7 +149,7 @@ function judgeAgainst(
 }
 
 /** The goal of all models together. */
-function judgeTogether(judged: Judged, group: LatencyGroup): MetricVerdict {
+function judgeTogether(judged: JudgingFacts, group: LatencyGroup): MetricVerdict {
   const { samples, resolution } = group;
   const p = judgedQuantile(judged.stage);
   const text = `p${100 * p} ${LATENCY_NAMES[group.what]}`;
@@ -190,7 +190,7 @@ function judgeTogether(judged: Judged, group: LatencyGroup): MetricVerdict {
 type MetricNumbers = Omit<Parameters<typeof metricVerdict>[0], 'outcome'>;
 
 /** Whether a latency is within the margin for a promotion; the sentence given says what was measured. */
-function goalVerdict(judged: Judged, group: LatencyGroup, numbers: MetricNumbers): MetricVerdict {
+function goalVerdict(judged: JudgingFacts, group: LatencyGroup, numbers: MetricNumbers): MetricVerdict {
   const { stage, rates } = judged;
   const { arms, resolution } = group;
   const { ignoreBelowMs = 0, promotionIncrease } = stage.gates.latency;
@@ -224,7 +224,7 @@ function goalVerdict(judged: Judged, group: LatencyGroup, numbers: MetricNumbers
 
 /** In words, that latency towards the end of the soak is beyond the margin; null while it does not seem so. */
 function slowerLately(
-  { stage }: Judged,
+  { stage }: JudgingFacts,
   { state, arms, resolution }: LatencyGroup,
   claim: QuantileMargin,
 ): string | null {

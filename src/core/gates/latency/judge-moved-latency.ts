@@ -23,7 +23,7 @@ import {
   percentText,
   worseText,
 } from '../gate-metric';
-import { alphaText, guardrailAlpha, isHandedOver, type Judged } from '../stage-rates';
+import { alphaText, guardrailAlpha, isHandedOver, type JudgingFacts } from '../stage-rates';
 import type { Baseline, MetricVerdict } from '../verdict';
 import {
   countedAnswers,
@@ -37,7 +37,7 @@ import type { Subject } from './latency-subject';
 
 /** p95 of a latency where all traffic has moved, against what legacy's answers were in the stage before. */
 export function judgeMovedLatency(
-  judged: Judged,
+  judged: JudgingFacts,
   group: LatencyGroup,
   { metric, text }: Subject,
 ): MetricVerdict {

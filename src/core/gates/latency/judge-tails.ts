@@ -9,7 +9,7 @@ import {
   shownHarm,
   worseText,
 } from '../gate-metric';
-import { alphaText, guardrailAlpha, type Judged } from '../stage-rates';
+import { alphaText, guardrailAlpha, type JudgingFacts } from '../stage-rates';
 import type { MetricVerdict } from '../verdict';
 import { countedAnswers, type LatencyGroup } from './latency-groups';
 import { onCells } from './latency-margin';
@@ -23,7 +23,7 @@ function tailGroups({ gates: { latency } }: StagePlan, groups: readonly LatencyG
 }
 
 /** p99 of each latency against legacy's: harm only. Nothing is said while all is well. */
-export function judgeTails(judged: Judged, groups: readonly LatencyGroup[]): MetricVerdict[] {
+export function judgeTails(judged: JudgingFacts, groups: readonly LatencyGroup[]): MetricVerdict[] {
   const { stage } = judged;
   const { tailIncrease = 0, ignoreBelowMs: least = 0 } = stage.gates.latency;
   if (stageKind(stage) === 'complete') return [];

@@ -1,11 +1,11 @@
 import type { LatencyQuantile, StagePlan } from '../../plan/plan';
 import { GAMMA } from '../../statistics/histogram';
 import type { QuantileMargin } from '../../statistics/quantile-ratio';
-import type { Judged } from '../stage-rates';
+import type { JudgingFacts } from '../stage-rates';
 import type { LatencyGroup } from './latency-groups';
 
 /** The bounds of a latency; between tokens nothing is a goal. */
-export function gatesOf({ stage }: Judged, { what }: LatencyGroup) {
+export function gatesOf({ stage }: JudgingFacts, { what }: LatencyGroup) {
   const { latency, interToken } = stage.gates;
   return what === 'between tokens' ? { ...interToken, promotionIncrease: null } : latency;
 }

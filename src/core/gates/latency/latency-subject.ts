@@ -1,5 +1,5 @@
 import { POOLED_MODEL } from '../../evidence/stage/latency-measures';
-import type { Judged } from '../stage-rates';
+import type { JudgingFacts } from '../stage-rates';
 import { judgedQuantile, type LatencyGroup } from './latency-groups';
 
 export const LATENCY_NAMES = {
@@ -13,13 +13,13 @@ export interface Subject {
   readonly text: string;
 }
 
-export function latencySubject(judged: Judged, group: LatencyGroup, several: boolean): Subject {
+export function latencySubject(judged: JudgingFacts, group: LatencyGroup, several: boolean): Subject {
   return named(`p${100 * judgedQuantile(judged.stage)}`, judged, group, several);
 }
 
 export function named(
   quantile: string,
-  { evidence: { pooled: names } }: Judged,
+  { evidence: { pooled: names } }: JudgingFacts,
   { what, model, pooled }: LatencyGroup,
   several: boolean,
 ): Subject {

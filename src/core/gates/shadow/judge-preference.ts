@@ -18,7 +18,7 @@ import {
   SEEMING,
   shownHarm,
 } from '../gate-metric';
-import { clusterText, type Judged } from '../stage-rates';
+import { clusterText, type JudgingFacts } from '../stage-rates';
 import { type MetricVerdict, PAIRS } from '../verdict';
 
 /** The metric of a judge's word on pairs of answers, in verdicts of a shadow stage whose plan has a judge. */
@@ -31,7 +31,7 @@ const UNREADABLE_MOST = 0.2;
  * A judge's word on pairs of answers: each is lost (0), tied (a half) or won (1), and H0 says that their mean is at least a
  * half less half the margin. Pairs are paired data, so the two answers of one pair are compared and never two arms.
  */
-export function judgePreference({ stage, evidence }: Judged): MetricVerdict[] {
+export function judgePreference({ stage, evidence }: JudgingFacts): MetricVerdict[] {
   const { judge, alpha } = stage;
   if (judge === undefined) return [];
   const held = evidence.judge;

@@ -22,7 +22,7 @@ import {
   SEEMING,
   shownHarm,
 } from '../gate-metric';
-import { clusterText, type Judged } from '../stage-rates';
+import { clusterText, type JudgingFacts } from '../stage-rates';
 import { type MetricVerdict, PAIRS } from '../verdict';
 import { BREACH_TEXTS } from '../verdict-text';
 import { judgePreference } from './judge-preference';
@@ -39,7 +39,7 @@ export const ANSWER_PAIRS = `${PAIRS}s`;
  * 0 (lost), a half (tied) and 1 (won), in which ties drop out (the sign test that stays valid at every look: McNemar
  * 1947; Waudby-Smith and Ramdas 2024). For latency, tokens and cost: at most half of the pairs may exceed the margin.
  */
-export function judgeShadow(judged: Judged): MetricVerdict[] {
+export function judgeShadow(judged: JudgingFacts): MetricVerdict[] {
   const { stage, evidence } = judged;
   const { pairs } = evidence;
   const sums = pairs === undefined ? NO_SUMS : pairSums(pairs);
@@ -58,7 +58,7 @@ export function judgeShadow(judged: Judged): MetricVerdict[] {
 }
 
 /** What pairs show in a stage that serves callers: reported beside its own gates. */
-export function shownPairs({ evidence: { pairs } }: Judged): MetricVerdict[] {
+export function shownPairs({ evidence: { pairs } }: JudgingFacts): MetricVerdict[] {
   if (pairs === undefined || pairs.copies === 0) return [];
   const [lost = 0, won = 0, tied = 0] = sumOf(pairSums(pairs)).answers;
   const n = lost + won + tied;
@@ -86,7 +86,7 @@ function sumOf({ segments }: DetectorState<PairSums>): PairSums {
   return later.reduce(addSums, first);
 }
 
-function judgeAnswers({ stage }: Judged, { pairs, sums, all }: SeenPairs): MetricVerdict {
+function judgeAnswers({ stage }: JudgingFacts, { pairs, sums, all }: SeenPairs): MetricVerdict {
   const [lost = 0, won = 0, tied = 0, unchecked = 0] = all.answers;
   const n = lost + won + tied;
   const { promotionExcess: margin } = stage.gates.answers ?? stage.gates.errors;
@@ -152,7 +152,7 @@ interface RatioGate {
 }
 
 function judgeRatio(
-  { stage }: Judged,
+  { stage }: JudgingFacts,
   { pairs, sums, all }: SeenPairs,
   aspect: RatioAspect,
   gate: RatioGate | null,

@@ -21,7 +21,7 @@ import { type AnsweredCall, CallAnswer } from './call-answer';
 import { CallRecord } from './call-record';
 
 /** Who makes the answer: one attempt, or two of which the first good one is passed on. */
-export interface Answering {
+export interface AnswerSource {
   /** Reads the stream that is passed on, null where it is none. */
   readonly scanner: StreamScanner | null;
   resume(): void;
@@ -48,7 +48,7 @@ export class Call implements ActiveCall, AnsweredCall {
   readonly answer: CallAnswer;
   /** Null where requests are not traced. */
   readonly trace: RequestTrace | null;
-  current: Answering | null = null;
+  current: AnswerSource | null = null;
   /** When it was over; null before. */
   endedMs: number | null = null;
   /** What the caller's limit of tokens was charged until its usage is known. */

@@ -2,7 +2,7 @@ import type { CallerAnswer } from '../../http1/caller-answer';
 import { lengthOf } from '../../request/long-body';
 import type { MemoryAccount } from '../../sockets/memory-budget';
 import type { AttemptServices } from '../../upstream/attempt-options';
-import type { Timed } from '../../upstream/deadlines';
+import type { DeadlineEntry } from '../../upstream/deadlines';
 
 /** An answer is given to the socket in pieces of this size, and no more of them than it takes. */
 const PIECE_BYTES = 65_536;
@@ -23,7 +23,7 @@ export interface UnsentOptions {
  * What is left of an answer when its provider is done with it: written as fast as its caller reads, counted as
  * held until then, and cut when the caller reads no more.
  */
-export class UnsentAnswer implements Timed {
+export class UnsentAnswer implements DeadlineEntry {
   place = -1;
   deadlineMs: number;
   /** All of it has left. */

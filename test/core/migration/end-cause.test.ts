@@ -1,11 +1,11 @@
 import { currentDetails } from '../../../src/core/migration/details';
 import {
-  endingOf,
-  endingOfState,
+  endCauseOf,
+  endCauseOfState,
   headlineOf,
   headlineOfState,
   utcMinuteText,
-} from '../../../src/core/migration/ending';
+} from '../../../src/core/migration/end-cause';
 import { statusOf } from '../../../src/core/migration/status';
 import { readMigration } from '../../../src/history/recorded-migration';
 import { retrace } from '../../../src/history/retrace';
@@ -31,7 +31,7 @@ const QUICK = {
 };
 
 function headline(world: MigrationWorld): string | null {
-  const ending = endingOfState(world.state);
+  const ending = endCauseOfState(world.state);
   return ending === null ? null : headlineOf(ending, utcMinuteText);
 }
 
@@ -200,7 +200,7 @@ it.each(ROLLED_BACK)('gives the recorded rollback %s a cause', (name) => {
   const found = retrace(readRuns(historyOf(name)));
   if (found === null) throw new Error('expected a migration');
   const { checkpoints, state } = found;
-  const ending = endingOf({ checkpoints, archived: state.archived, verdicts: state.verdicts });
+  const ending = endCauseOf({ checkpoints, archived: state.archived, verdicts: state.verdicts });
   expect(ending?.what).toBe('rolled back');
   expect(ending?.cause).toMatch(/^\w/);
   expect(ending?.cause).not.toContain('verified');

@@ -1,7 +1,7 @@
 import type { Configuration } from '../../core/configuration/configuration-schema';
 
 /** Names of the headers (lower case) and query parameters of callers that are passed on to providers. */
-export interface Forwarding {
+export interface ForwardAllowlist {
   readonly headers: ReadonlySet<string>;
   readonly query: ReadonlySet<string>;
 }
@@ -65,7 +65,7 @@ const API_PARAMETERS = [
 ];
 
 /** What at least one provider gets. */
-export function forwardingOf(configuration: Configuration): Forwarding {
+export function forwardingOf(configuration: Configuration): ForwardAllowlist {
   const providers = Object.values(configuration.providers);
   return {
     headers: new Set([
@@ -84,7 +84,7 @@ export function forwardingOf(configuration: Configuration): Forwarding {
 }
 
 /** What other providers get and this one does not. */
-export function withheldFrom(name: string, configuration: Configuration): Forwarding {
+export function withheldFrom(name: string, configuration: Configuration): ForwardAllowlist {
   const providers = Object.entries(configuration.providers);
   const own = configuration.providers[name]?.forward ?? { headers: [], query: [] };
   const ownHeaders = new Set([
@@ -105,7 +105,7 @@ export function withheldFrom(name: string, configuration: Configuration): Forwar
 }
 
 /** Whether a header of a caller is passed on; `name` in lower case. */
-export function isForwarded(name: string, { headers }: Forwarding): boolean {
+export function isForwarded(name: string, { headers }: ForwardAllowlist): boolean {
   return headers.has(name) || name.startsWith(SDK_PREFIX);
 }
 

@@ -1,5 +1,5 @@
+import { keysText } from '../../../src/core/routing/gateway-status-text';
 import type { GatewayStatus, KeyStatistics } from '../../../src/core/routing/routing';
-import { keysText } from '../../../src/core/routing/serving';
 
 function withKeys(keyedRequests: number, openings?: KeyStatistics['openings']): GatewayStatus {
   const keys = { distinct: 1, heaviestShare: 0, aaLow: 0, aaTotal: 0, keyedRequests };

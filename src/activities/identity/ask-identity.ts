@@ -1,6 +1,6 @@
 import { InvalidDocument } from '../../core/configuration/schema-parts';
 import {
-  type IdentityStanding,
+  type IdentityKnowledge,
   identityStart,
   withIdentityProblem,
   withReply,
@@ -11,7 +11,7 @@ import type { ReferencePlan } from '../../core/plan/identity-plan';
 import type { Ports } from '../../ports';
 
 /** Where questions about one candidate go. */
-export interface Questioned {
+export interface IdentityTarget {
   readonly route: string;
   readonly plan: ReferencePlan;
   readonly timeoutMs: number;
@@ -21,10 +21,10 @@ export interface Questioned {
 /** Asks what is next and takes the reply in. */
 export async function askNext(
   { identity }: Pick<Ports, 'identity'>,
-  { route, plan, timeoutMs, signal }: Questioned,
+  { route, plan, timeoutMs, signal }: IdentityTarget,
   reference: IdentityReference,
-  standing: IdentityStanding,
-): Promise<IdentityStanding> {
+  standing: IdentityKnowledge,
+): Promise<IdentityKnowledge> {
   const question = questionAt(standing.turns);
   const reply = await identity.ask(route, plan.model ?? null, question, { timeoutMs, signal });
   signal.throwIfAborted();
@@ -55,11 +55,11 @@ const TOLD_MOST = 600;
  * The standing to go on from: what is known by this very reference. Another file under the same name is not taken
  * silently; a plan that names another path begins anew.
  */
-export function standingFor(
+export function knowledgeBy(
   reference: IdentityReference,
   path: string,
-  known: IdentityStanding | null,
-): IdentityStanding {
+  known: IdentityKnowledge | null,
+): IdentityKnowledge {
   if (known === null || known.path !== path) return identityStart(reference, path);
   if (known.reference === reference.digest) return known;
   return withIdentityProblem(

@@ -1,4 +1,4 @@
-import { openingKey } from '../../../src/gateway/request/opening';
+import { openingKey } from '../../../src/gateway/request/conversation-opening';
 import { readFacts } from '../../../src/gateway/request/request-facts';
 
 const SYSTEM = 'Answer in one word.';

@@ -6,7 +6,7 @@ import type { GatewayAnswer } from '../ports';
 const REASON_LENGTH = 200;
 
 /** Why gateways did not answer, or what they refused, by name; nothing of those that answered. */
-export function unansweredBecause(
+export function silenceReasons(
   reads: readonly { readonly gateway: RosterEntry; readonly answer: GatewayAnswer<GatewayStatus> }[],
 ): Readonly<Record<string, string>> {
   return Object.fromEntries(

@@ -9,7 +9,7 @@ export type GatewayWord =
   | { readonly kind: 'refused'; readonly refusal: AdminError }
   | { readonly kind: 'unreachable'; readonly reason: string };
 
-type Verified = Pick<MigrationStatus, 'inEffect' | 'pending' | 'share'>;
+type VerifiedShare = Pick<MigrationStatus, 'inEffect' | 'pending' | 'share'>;
 
 /** What one gateway serves at this moment, or why that is not known. */
 export function servingText(answer: GatewayWord): string {
@@ -40,7 +40,7 @@ function servedText({ effectiveShare, record }: GatewayStatus): string {
  * routing is under way, and before anything was verified.
  */
 export function contradiction(
-  { inEffect, pending, share }: Verified,
+  { inEffect, pending, share }: VerifiedShare,
   { effectiveShare }: Pick<GatewayStatus, 'effectiveShare'>,
 ): string | null {
   if (inEffect === null || pending !== null || effectiveShare === share) return null;

@@ -9,7 +9,7 @@ import { type MigrationState, type Outcome, openApproval } from './migration-sta
 import { waitsFor } from './stage-exit';
 
 /** How a migration ended, or why it is going back: what every reader leads with. */
-export interface Ending {
+export interface EndCause {
   readonly what: Outcome | 'rolling back';
   /** When it was over; while it goes back, when that was decided. Milliseconds since 1970. */
   readonly atMs: number;
@@ -24,13 +24,13 @@ export interface Ending {
 }
 
 /** What an ending is read from: a state, or what a history recorded. */
-export interface EndingSource extends CheckpointList {
+export interface EndCauseSource extends CheckpointList {
   /** Oldest first; the last ones are enough. */
   readonly verdicts: readonly (NumberedVerdict & { readonly atMs: number })[];
 }
 
 /** The ending of a migration that is over or goes back to share 0; null for every other one. */
-export function endingOf(source: EndingSource): Ending | null {
+export function endCauseOf(source: EndCauseSource): EndCause | null {
   const { checkpoints } = source;
   const over = checkpoints.findLast(isEnd);
   if (over !== undefined && over.what !== 'rolled back') {
@@ -54,7 +54,7 @@ export function endingOf(source: EndingSource): Ending | null {
 }
 
 /** The first line of every reader: `Rolled back 16:35: success fell to 66% (46 of 70) since ...`. */
-export function headlineOf({ what, atMs, by, cause }: Ending, timeText: (atMs: number) => string): string {
+export function headlineOf({ what, atMs, by, cause }: EndCause, timeText: (atMs: number) => string): string {
   const words = {
     completed: 'Completed',
     'rolled back': 'Rolled back',
@@ -70,13 +70,13 @@ export function utcMinuteText(atMs: number): string {
 }
 
 /** The ending of a state. */
-export function endingOfState({ checkpoints, archived, verdicts }: MigrationState): Ending | null {
-  return endingOf({ checkpoints, archived, verdicts });
+export function endCauseOfState({ checkpoints, archived, verdicts }: MigrationState): EndCause | null {
+  return endCauseOf({ checkpoints, archived, verdicts });
 }
 
 /** What a list says of a migration: how it ended, or why it does not advance; null while nothing is in its way. */
 export function headlineOfState(state: MigrationState): string | null {
-  const ending = endingOfState(state);
+  const ending = endCauseOfState(state);
   return ending === null ? standstillOf(state) : headlineOf(ending, utcMinuteText);
 }
 
@@ -128,7 +128,7 @@ function isOurs({ by, commandId }: IntendedCheckpoint): boolean {
   return by === 'cutover' && commandId === null;
 }
 
-function causeOf(source: EndingSource, [first, ...later]: readonly IntendedCheckpoint[]): string {
+function causeOf(source: EndCauseSource, [first, ...later]: readonly IntendedCheckpoint[]): string {
   if (first === undefined) return '';
   const causes = [
     firstCause(source, first),
@@ -142,7 +142,7 @@ function causeOf(source: EndingSource, [first, ...later]: readonly IntendedCheck
   return causes.join('; ');
 }
 
-function firstCause({ checkpoints, verdicts }: EndingSource, first: IntendedCheckpoint): string {
+function firstCause({ checkpoints, verdicts }: EndCauseSource, first: IntendedCheckpoint): string {
   if (!isOurs(first)) return first.reason === '' ? 'no reason was given' : first.reason;
   const before = checkpoints.findLast(
     (entry) => entry.seq < first.seq && entry.kind === 'recorded' && entry.reason === first.reason,
@@ -153,6 +153,6 @@ function firstCause({ checkpoints, verdicts }: EndingSource, first: IntendedChec
 }
 
 /** The stage that was in effect before the way back began; before any was, the one that the first change was for. */
-function stageBefore(source: EndingSource, { seq, stage }: IntendedCheckpoint): string {
+function stageBefore(source: EndCauseSource, { seq, stage }: IntendedCheckpoint): string {
   return routingEffectsOf(source).findLast((effect) => effect.seq < seq)?.stage ?? stage;
 }

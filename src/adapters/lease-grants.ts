@@ -1,17 +1,17 @@
 import { Context } from '@temporalio/activity';
-import type { StandingPort } from '../ports';
+import type { LeaseGrantPort } from '../ports';
 
 /** `PENDING_ACTIVITY_STATE_CANCEL_REQUESTED` of temporal.api.enums.v1. */
 const CANCEL_REQUESTED = 3;
 const WORKFLOW_TASK_ATTEMPTS_MOST = 2;
 
 /**
- * Asks Temporal about the very run that scheduled this activity. Whatever cannot be known is no standing: then no
- * lease is granted and the gateways fall back to legacy by themselves.
+ * Asks Temporal about the very run that scheduled this activity. Where anything cannot be known, no lease is granted, and
+ * the gateways fall back to legacy by themselves.
  */
-export function createWorkflowStanding(): StandingPort {
+export function createLeaseGrants(): LeaseGrantPort {
   return {
-    async hasStanding(leaseMs) {
+    async mayGrantLeases(leaseMs) {
       const { info, client } = Context.current();
       const { workflowExecution } = info;
       if (workflowExecution === undefined) return refused('it belongs to no workflow');
@@ -25,12 +25,12 @@ export function createWorkflowStanding(): StandingPort {
           `Temporal does not answer (${error instanceof Error ? error.message : String(error)})`,
         );
       }
-      return judgeStanding(described, { activityId: info.activityId, attempt: info.attempt }, leaseMs);
+      return judgeGrant(described, { activityId: info.activityId, attempt: info.attempt }, leaseMs);
     },
   };
 }
 
-/** The part of a workflow description that standing rests on. */
+/** The part of a workflow description by which a grant is judged. */
 interface Description {
   readonly status: { readonly name: string };
   readonly raw: {
@@ -48,7 +48,7 @@ interface Description {
   };
 }
 
-function judgeStanding(
+function judgeGrant(
   { status, raw }: Description,
   activity: { readonly activityId: string; readonly attempt: number },
   leaseMs: number,

@@ -4,7 +4,7 @@ import { type JsonVisitor, scanJson } from '../json/json-scanner';
 import type { ByteSpan } from './request-reader';
 
 /** Where a conversation begins in the body of each of its requests. */
-export interface Opening {
+export interface ConversationOpening {
   /** What stands above it: instructions or a system message; empty without any. */
   readonly system: ByteSpan;
   /** What its user says first. */
@@ -21,7 +21,7 @@ const MAX_PIECES = 64;
  * A hash of what a conversation's system and user said first, texts and pictures; null where the user said nothing.
  * Whether a text stands alone or in parts, and where prompts are to be cached, makes no difference.
  */
-export function openingKey(raw: Buffer, { system, user }: Opening): string | null {
+export function openingKey(raw: Buffer, { system, user }: ConversationOpening): string | null {
   const reader = new OpeningReader(raw);
   if (system.end !== 0) reader.read(system);
   reader.pieces.push(BETWEEN);
