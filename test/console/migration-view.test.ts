@@ -8,7 +8,14 @@ import { outcomeText } from '../../src/core/gates/verdict-text';
 import { endedStatus, statusOf } from '../../src/core/migration/status';
 import { histogramOf } from '../../src/core/statistics/histogram';
 import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migrations/migration-sighting';
-import { givenMigration, HOUR_MS, KILLED, MINUTE_MS, OVERTAKEN } from '../support/migrations/migration-world';
+import {
+  givenMigration,
+  HOUR_MS,
+  KILLED,
+  LEGACY_DEAD,
+  MINUTE_MS,
+  OVERTAKEN,
+} from '../support/migrations/migration-world';
 
 function inCanary() {
   return givenMigration()
@@ -342,13 +349,31 @@ describe('banners', () => {
   });
 });
 
+it('says what to do about a provider whose probes fail, and does not say that there is nothing to do', () => {
+  const world = inCanary();
+  expect(viewOf(world).clock.outlook).not.toBeNull();
+  world.watches({ probes: LEGACY_DEAD, verdict: { outcome: 'inconclusive' } });
+  const { banners, clock } = viewOf(world);
+  expect(banners.map(({ title, text }) => `${title}: ${text}`)).toEqual([
+    expect.stringMatching(
+      /^Probes of legacy fail: The last 3 failed; .*`cutover doctor` says what is wrong\. Callers/,
+    ),
+  ]);
+  expect(clock.outlook).toBeNull();
+});
+
+it('does not say that there is nothing to do while no worker answers', () => {
+  const trouble = { what: 'worker', message: 'no worker answers: start one', sinceMs: 0 } as const;
+  expect(viewOf(inCanary(), { trouble }).clock.outlook).toBeNull();
+});
+
 describe('gateways', () => {
   it('that do not answer, hold something else, or serve nothing for want of a lease are told apart', () => {
     const world = inCanary();
     const record = world.state.inEffect?.record;
     if (record === undefined) throw new Error('expected a record in effect');
     const unreachable = { kind: 'unreachable', reason: '127.0.0.1:1: ECONNREFUSED' } as const;
-    const { gateways, banners } = viewOf(world, {
+    const { gateways, banners, clock } = viewOf(world, {
       gateways: [
         { name: 'gw-a', status: unreachable, evidence: null },
         aGateway(world, 'gw-b', { record: { ...record, epoch: 1 } }),
@@ -360,7 +385,13 @@ describe('gateways', () => {
       ['behind', 'holds epoch 1, ours is 2'],
       ['behind', 'no lease: serves legacy'],
     ]);
-    expect(banners.map(({ title }) => title)).toEqual(['Gateways that do not answer']);
+    expect(banners.map(({ title, text }) => [title, text])).toEqual([
+      [
+        'Gateways that do not answer',
+        'No answer from gw-a: start it again, or `cutover forget gw-a` if it is gone for good. The numbers leave them out.',
+      ],
+    ]);
+    expect(clock.outlook).toBeNull();
   });
 
   it('show the share that is asked and the one that is measured', () => {

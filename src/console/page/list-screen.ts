@@ -25,6 +25,7 @@ export class ListScreen {
     this.#search.hidden = true;
     this.#search.addEventListener('input', () => this.#show());
     fill(this.element, h('h1', {}, 'Migrations'), this.#banners, this.#search, this.#rows);
+    fill(this.#rows, h('p', { class: 'empty' }, 'Asking Temporal for them.'));
   }
 
   update(parts: Readonly<Record<string, unknown>>): void {

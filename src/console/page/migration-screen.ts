@@ -62,6 +62,7 @@ export class MigrationScreen {
       this.#charts.element,
       this.#checkpoints.element,
     );
+    fill(this.#absent, h('p', { class: 'empty' }, `Asking where the migration of ${route} stands.`));
     fill(this.element, this.#absent, this.#content);
   }
 
@@ -70,6 +71,7 @@ export class MigrationScreen {
     const view = parts as Partial<MigrationView> & { absent?: { message: string } };
     if (changed.has('absent')) this.#showAbsent(view.absent ?? null);
     if (view.head === undefined) return;
+    if (this.#content.hidden) fill(this.#absent);
     this.#content.hidden = false;
     const known = view as MigrationView;
     const has = (...names: readonly Part[]) => names.some((name) => changed.has(name));

@@ -19,6 +19,8 @@ export interface Banner {
   readonly sinceMs: number | null;
   /** Stands before everything else: how it ended, or that it goes back. */
   readonly leads?: true;
+  /** Nothing moves on by itself before somebody has seen to it. */
+  readonly blocks?: true;
   /** What whoever looks asks next, a sentence each. Absent: nothing. */
   readonly facts?: readonly string[];
 }
@@ -41,6 +43,7 @@ export function bannersOf(
     ...effectBanners(status),
     ...handoverBanner(status),
     ...silenceBanner(status, gateways),
+    ...probeBanners(status),
     ...unreadableBanner(status),
     ...closedBanner(status),
   ];
@@ -59,6 +62,7 @@ function troubleBanner(route: string, trouble: Trouble | null): Banner[] {
       title: troubleTitle(trouble),
       text: `${sentence(message)}${way}`,
       sinceMs,
+      blocks: true,
     },
   ];
 }
@@ -202,14 +206,41 @@ function silenceBanner(status: MigrationStatus, gateways: readonly GatewaySighti
   );
   const named = [...new Set([...status.unreachable, ...silent])];
   if (named.length + refused.length === 0) return [];
+  const [only] = named;
+  const restart =
+    named.length === 1
+      ? `: start it again, or \`cutover forget ${only}\` if it is gone for good.`
+      : ': start them again, or `cutover forget NAME` for one that is gone for good.';
   const text = [
-    ...(named.length === 0 ? [] : [`No answer from ${named.join(', ')}.`]),
-    ...(refused.length === 0 ? [] : [`Refused by ${refused.join(', ')}.`]),
+    ...(named.length === 0 ? [] : [`No answer from ${named.join(', ')}${restart}`]),
+    ...(refused.length === 0 ? [] : [`Refused by ${refused.join(', ')}: \`cutover doctor\` says why.`]),
     'The numbers leave them out.',
   ].join(' ');
-  return [
-    { id: 'silent gateways', tone: 'warning', title: 'Gateways that do not answer', text, sinceMs: null },
-  ];
+  const title = 'Gateways that do not answer';
+  return [{ id: 'silent gateways', tone: 'warning', title, text, sinceMs: null, blocks: true }];
+}
+
+/** A probe that fails once may be chance. */
+const FAILED_IN_A_ROW_LEAST = 2;
+
+/** A provider that does not answer at all: nothing passes meanwhile, and without legacy callers fail as well. */
+function probeBanners({ probes, phase }: MigrationStatus): Banner[] {
+  if (phase !== 'observing' && phase !== 'handover') return [];
+  return (['legacy', 'candidate'] as const).flatMap((provider): Banner[] => {
+    const { failedInARow } = probes[provider];
+    if (failedInARow < FAILED_IN_A_ROW_LEAST) return [];
+    const too = provider === 'legacy' ? ' Callers that legacy serves may be failing, too.' : '';
+    return [
+      {
+        id: `probes ${provider}`,
+        tone: 'warning',
+        title: `Probes of ${provider} fail`,
+        text: `The last ${failedInARow} failed; nothing passes before they succeed. \`cutover doctor\` says what is wrong.${too}`,
+        sinceMs: null,
+        blocks: true,
+      },
+    ];
+  });
 }
 
 function unreadableBanner({ badMessages }: MigrationStatus): Banner[] {

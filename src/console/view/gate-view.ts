@@ -59,9 +59,12 @@ export function gateOf(
   const usage = assessing && digest !== null ? usageLines(digest) : [];
   if (verdict !== null) {
     const { outcome, burnIn } = verdict;
+    const texts = verdictTexts(verdict, phase === 'handover');
     return {
-      ...{ outcome, ...verdictTexts(verdict, phase === 'handover'), isNeutral: burnIn && outcome !== 'fail' },
-      ...{ metrics: verdict.metrics.map(metricView), blockers, warnings, usage },
+      ...{ outcome, ...texts, isNeutral: burnIn && outcome !== 'fail' },
+      ...{ metrics: verdict.metrics.map(metricView), blockers, usage },
+      // An assessment with one doubt has it for its sentence.
+      warnings: warnings.filter((text) => text !== texts.sentence),
     };
   }
   const assessed = assessing ? assessment : null;

@@ -92,6 +92,8 @@ export function migrationView(sighting: MigrationSighting): MigrationView {
   const decided = ending === null ? undefined : verdicts.findLast(({ stage }) => stage === ending.stage);
   const shown: MigrationStatus =
     decided === undefined || ending === null ? status : { ...status, stage: ending.stage, verdict: decided };
+  const banners = bannersOf(status, gateways, trouble);
+  const isBlocked = banners.some(({ blocks }) => blocks);
   return {
     head: {
       route: status.route,
@@ -107,7 +109,7 @@ export function migrationView(sighting: MigrationSighting): MigrationView {
       doing: status.doing,
       startedAtMs: status.startedAtMs,
     },
-    banners: bannersOf(status, gateways, trouble),
+    banners,
     stages: status.stages,
     clock: {
       soak: phase === 'closed' || phase === 'handover' || soak.requiredMs === 0 ? null : soak,
@@ -116,7 +118,7 @@ export function migrationView(sighting: MigrationSighting): MigrationView {
       ...(status.deadlineThen === undefined ? {} : { deadlineThen: status.deadlineThen }),
       // Absent in the statuses of older workers.
       nextPossibleAtMs: status.nextPossibleAtMs ?? null,
-      outlook: outlookOf(status, verdicts.at(-1)?.atMs ?? null),
+      outlook: isBlocked ? null : outlookOf(status, verdicts.at(-1)?.atMs ?? null),
     },
     gateways: gatewayViews(status, gateways),
     sides: armsOf(shown, decided === undefined ? gateways : []),
