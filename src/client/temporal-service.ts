@@ -372,7 +372,7 @@ export class TemporalService {
     const refusal = refusalOf(error);
     if (refusal !== null) return new TemporalUnreachable(this.address, refusal, { cause });
     if (NO_ANSWER.includes(codeOf(error))) {
-      const reason = `no answer within ${timeoutMs / 1_000} s`;
+      const reason = `no answer within ${timeoutMs / 1_000} s: see whether it runs, and whether this machine reaches it`;
       return new TemporalUnreachable(this.address, reason, { cause });
     }
     return error;

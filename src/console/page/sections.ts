@@ -312,7 +312,9 @@ function metricElement({ metric, outcome, harm, sentence, bar: evidence }: Metri
 
 function neededText({ kind, toward, value, threshold }: EvidenceBar): string {
   const [found, needed] = [evidenceNumber(value), evidenceNumber(threshold)];
-  if (kind === 'count') return `${found} of ${needed} needed`;
+  // Of a count that was reached "453 of 3" would say the opposite of enough.
+  if (kind === 'count')
+    return value < threshold ? `${found} of ${needed} needed` : `${found}, ${needed} needed`;
   return `evidence${toward === 'harm' ? ' of harm' : ''} ${found} of ${needed} needed`;
 }
 

@@ -50,7 +50,7 @@ export class ConsoleFeeds {
         );
         trouble = null;
       } catch (error) {
-        trouble = troubleOf(error, trouble?.sinceMs ?? Date.now());
+        trouble = troubleOf(error, trouble, Date.now());
       }
       return { ...last, trouble };
     };

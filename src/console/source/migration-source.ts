@@ -52,7 +52,7 @@ export class MigrationSource {
       this.#trouble = null;
     } catch (error) {
       if (!(error instanceof Error) || error.name === 'NoMigration') throw error;
-      this.#trouble = troubleOf(error, this.#trouble?.sinceMs ?? this.#options.now());
+      this.#trouble = troubleOf(error, this.#trouble, this.#options.now());
     }
     const status = this.#status;
     if (status === null) return null;

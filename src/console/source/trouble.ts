@@ -8,8 +8,9 @@ const KINDS: Readonly<Record<string, Trouble['what']>> = {
   CodecFailed: 'codec',
 };
 
-/** Why nothing new could be had; `sinceMs` is when that began. */
-export function troubleOf(error: unknown, sinceMs: number): Trouble {
+/** Why nothing new could be had now, and since when for the same cause: `before` is what was the matter at the last look. */
+export function troubleOf(error: unknown, before: Trouble | null, nowMs: number): Trouble {
   const { name, message } = error instanceof Error ? error : new Error(String(error));
-  return { what: KINDS[name] ?? 'other', message, sinceMs };
+  const what = KINDS[name] ?? 'other';
+  return { what, message, sinceMs: before?.what === what ? before.sinceMs : nowMs };
 }
