@@ -115,7 +115,8 @@ export function readDocument(path: string, whatToDo = ''): unknown {
     const hint = isAbsent && whatToDo !== '' ? `: ${whatToDo}` : '';
     throw new BadInput(`cannot read ${path}: ${fileProblem(error)}${hint}`, { cause: error });
   }
-  if (text.trim() === '') {
+  // Nothing, or nothing but comments.
+  if (!/^\s*[^\s#]/m.test(text)) {
     throw new BadInput(`${path} is empty${whatToDo === '' ? '' : `: ${whatToDo}`}`);
   }
   return readYaml(text, path);

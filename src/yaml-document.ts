@@ -15,6 +15,11 @@ import { InvalidDocument } from './core/configuration/schema-parts';
 
 /** Parses YAML or JSON, and remembers where each field stands for what is wrong with it; throws `InvalidDocument`. */
 export function readYaml(text: string, file: string): unknown {
+  if (NOT_TEXT.test(text)) {
+    throw new InvalidDocument(file, [
+      { path: '(file)', message: 'is not text in UTF-8: save it in that encoding', place: null },
+    ]);
+  }
   const lines = new LineCounter();
   const document = parseYaml(text, { merge: true, lineCounter: lines, prettyErrors: false });
   const placeAt = (offset: number): Place => {
@@ -37,6 +42,9 @@ export function readYaml(text: string, file: string): unknown {
   });
   return value;
 }
+
+/** A zero byte, as UTF-16 and programs have, or two bytes in a row that no UTF-8 has. */
+const NOT_TEXT = /\0|\ufffd\ufffd/;
 
 function unreadable(why: string): string {
   return `is neither YAML nor JSON: ${why}`;

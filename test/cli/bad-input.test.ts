@@ -19,6 +19,7 @@ beforeAll(async () => {
     'doubled.yaml': 'route: chat\nlease: 45s\nroute: search\n',
     'tabs.yaml': 'route: chat\nprobes:\n\tinterval: 5s\n',
     'empty.yaml': '\n',
+    'utf16.yaml': 'r\0o\0u\0t\0e\0:\0 \0c\0h\0a\0t\0',
     'choice.yaml': 'route: chat\nprofile: smal\n',
     'colons.yaml': 'route: chat: main\n',
     'elsewhere.yaml': 'route: nowhere\n',
@@ -57,6 +58,7 @@ it.each([
   [['plan', 'check', 'colons.yaml'], 'put a text that contains ": " into quotes'],
   [['plan', 'check', '.'], 'cannot read .: it is a folder'],
   [['plan', 'check', 'empty.yaml'], 'empty.yaml is empty: `cutover plan init ROUTE` writes one'],
+  [['plan', 'check', 'utf16.yaml'], 'is not text in UTF-8: save it in that encoding'],
   [['plan', 'check', 'choice.yaml'], 'profile: expected standard or small, got "smal": did you mean small?'],
   [['plan', 'check', 'stage.yaml'], 'line 2, column 1: stage: unknown field: did you mean `stages`?'],
   [

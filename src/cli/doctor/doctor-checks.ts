@@ -149,7 +149,7 @@ async function checkConfigured(flags: ConnectionFlags): Promise<Check[]> {
     if (!(error instanceof BadInput)) throw error;
     if (!(error instanceof InvalidDocument)) {
       const isThere = existsSync(path);
-      const fix = isThere ? `make ${path} a file that this user can read` : '`cutover init` writes one';
+      const fix = isThere ? fixOfUnread(path, error) : '`cutover init` writes one';
       return [{ name, state: isThere ? 'wrong' : 'missing', detail: error.message, fix }];
     }
     const detail = error.problems.map(problemText).join('; ');
@@ -169,6 +169,11 @@ async function checkConfigured(flags: ConnectionFlags): Promise<Check[]> {
     ...gateways,
     ...effects,
   ];
+}
+
+function fixOfUnread(path: string, { message }: BadInput): string {
+  if (message.includes(' is empty:')) return `remove ${path}, then \`cutover init\` writes one`;
+  return `make ${path} a file that this user can read`;
 }
 
 function checkKeys(configuration: Configuration): Check[] {

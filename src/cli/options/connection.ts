@@ -132,10 +132,11 @@ export async function withClient<T>(
 function withNearRoute(error: NoMigration, flags: ConnectionFlags): Error {
   try {
     const routes = Object.keys(loadConfiguration(configurationPath(flags.config)).routes);
-    const near = routes.includes(error.route) ? null : nearestWord(error.route, routes);
-    if (near === null) return error;
+    if (routes.includes(error.route)) return error;
+    const near = nearestWord(error.route, routes);
+    const known = near === null ? `expected one of ${routes.join(', ')}` : `did you mean ${near}?`;
     return new CliError(
-      `there is no migration of the route "${error.route}": did you mean ${near}?`,
+      `there is no migration of the route "${error.route}", nor such a route in the configuration: ${known}`,
       EXIT.badInput,
       {
         cause: error,

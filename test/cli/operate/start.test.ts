@@ -189,6 +189,14 @@ describe('with a worker', () => {
     ]);
   });
 
+  it('names the routes of the configuration where the asked one is none of them', async () => {
+    const { code, stderr } = await run('status', 'elsewhere');
+    expect(stderr).toContain(
+      'there is no migration of the route "elsewhere", nor such a route in the configuration: expected one of chat, ',
+    );
+    expect(code).toBe(2);
+  });
+
   it('never asks before a rollback', async () => {
     const { code } = await runAtTerminal(['rollback', 'overridden'], {
       prompt: /\[y\/N\]/,

@@ -104,6 +104,17 @@ it('names what is missing, and never shows a key', async () => {
   expect(JSON.stringify(report)).not.toContain('key-canary');
 });
 
+it('says what to do about a configuration that is empty', async () => {
+  const folder = folderWith({ 'cutover.yaml': '# nothing yet\n' });
+  const { stdout } = await runCli(['doctor', '--address', closed], {
+    cwd: folder,
+    env: { TEMPORAL_CLI_PATH: executable(), XDG_CACHE_HOME: folder },
+  });
+  await rm(folder, { recursive: true });
+  expect(stdout).toMatch(/^configuration +wrong +cutover\.yaml is empty: /m);
+  expect(stdout).toMatch(/^fix configuration: remove cutover\.yaml, then `cutover init` writes one$/m);
+});
+
 it('says every problem of a configuration, and does not call it missing', async () => {
   const report = await examine({ providers: {}, routes: {} });
   expect(faultOf(report, 'configuration')).toMatchObject({
