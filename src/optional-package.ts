@@ -1,3 +1,4 @@
+import { sep } from 'node:path';
 import { BadInput } from './core/configuration/bad-input';
 import { packageDocument } from './package-version';
 
@@ -17,17 +18,25 @@ export async function loadOptional<Loaded>(
     return await load();
   } catch (cause) {
     if (!packages.some((name) => isMissing(name, cause))) throw cause;
-    throw new BadInput(
-      `${need}, which is not installed: run \`${installCommand(packages)}\` where cutover is installed`,
-      { cause },
-    );
+    throw new BadInput(`${need}, which is not installed: ${remedy(packages)}`, { cause });
   }
+}
+
+function remedy(packages: readonly OptionalPackage[]): string {
+  // What npx runs is in a folder of its own, which nobody installs into.
+  if (!__dirname.includes(`${sep}_npx${sep}`))
+    return `run \`${installCommand(packages)}\` where cutover is installed`;
+  const further = packages.map((name) => `--package ${withVersion(name)}`).join(' ');
+  return `npx brings it by \`npx --package CUTOVER ${further} cutover ...\`, where CUTOVER is what npx was given so far`;
 }
 
 /** Shown to users, such as `npm install @temporalio/worker@1.24.0`. */
 export function installCommand(packages: readonly OptionalPackage[]): string {
-  const { peerDependencies } = packageDocument();
-  return `npm install ${packages.map((name) => `${name}@${peerDependencies[name]?.replace('^', '')}`).join(' ')}`;
+  return `npm install ${packages.map(withVersion).join(' ')}`;
+}
+
+function withVersion(name: OptionalPackage): string {
+  return `${name}@${packageDocument().peerDependencies[name]?.replace('^', '')}`;
 }
 
 /** Whether `error` says that this package, and nothing else, cannot be found. */

@@ -214,8 +214,12 @@ it('counts three signals of 1.9 MB as bad without keeping them, and exports, rep
   expect(badMessages.last.map(({ arrived }) => arrived)).toEqual(['', '', '']);
   expect(badMessages.last[0]?.problem).toBe('expected at most 64 KB, got 1900 KB');
   expect({ share, phase }).toEqual({ share: 0.1, phase: 'observing' });
+  // Its checkpoint seals what came before it, however long that was.
+  await client.command('loud', 'pause', by);
+  await untilStatus(client, 'loud', (status) => status.phase === 'paused');
   for (const args of [
     ['export', 'loud', '--out', 'loud.jsonl'],
+    ['verify', 'loud.jsonl'],
     ['export', 'loud', '--history', 'loud.json'],
     ['report', 'loud', '--markdown', 'loud.md'],
     ['gates', 'explain', 'loud', '--json'],

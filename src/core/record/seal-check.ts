@@ -2,7 +2,6 @@ import type { Checkpoint } from '../migration/checkpoint';
 import { digestOf } from './digest';
 import type { RecordEntry } from './record-entry';
 import {
-  messageFact,
   SEALED_KINDS,
   type Seal,
   type SealedEntries,
@@ -94,7 +93,8 @@ function factOf(entry: RecordEntry): { readonly kind: SealedKind; readonly fact:
   if ('command' in entry) {
     const { via, name, payload } = entry.command;
     const kind = KIND_OF_VIA[via];
-    return { kind, fact: kind === 'cancels' ? {} : messageFact(name, payload) };
+    // The record holds as much of a payload as was sealed: cutting it again would make another of a long one.
+    return { kind, fact: kind === 'cancels' ? {} : { name, payload } };
   }
   if ('verdict' in entry && entry.verdict.late !== true) {
     return { kind: 'windows', fact: windowFact(entry.verdict) };
