@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { BuildMove } from '../../src/client/build-move';
 import {
   FINE_TUNE_WORKFLOW,
@@ -153,7 +154,11 @@ it('names a migration that is pinned to a build without workers, and moves it on
   expect(await migrateWorkers('a', '--yes')).toMatchObject({
     ...{ code: 0, stdout: expect.stringContaining('no worker of its build polls') },
   });
-  expect(await buildOf(workflowIdOf('stranded'))).toEqual({ buildId: 'a', override: null });
+  const moved = { buildId: 'a', override: null };
+  // Temporal names the build once a task of it has been completed.
+  await harness.eventually('the migration to be on build a', async () =>
+    isDeepStrictEqual(await buildOf(workflowIdOf('stranded')), moved),
+  );
   expect(await harness.command('stranded', 'rollback')).toMatchObject({ verified: true, share: 0 });
 });
 
