@@ -216,7 +216,7 @@ it('counts three signals of 1.9 MB as bad without keeping them, and exports, rep
   expect({ share, phase }).toEqual({ share: 0.1, phase: 'observing' });
   // Its checkpoint seals what came before it, however long that was.
   await client.command('loud', 'pause', by);
-  await untilStatus(client, 'loud', (status) => status.phase === 'paused');
+  await untilStatus(client, 'loud', ({ paused }) => paused !== null);
   for (const args of [
     ['export', 'loud', '--out', 'loud.jsonl'],
     ['verify', 'loud.jsonl'],
