@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { verifyExport } from '../src/core/record/checkpoint-chain';
+import { verifyExport } from '../src/core/record/record-chain';
 import type { DemoProvider } from '../src/demo/provider';
 import { freePorts } from '../src/temporal-server/free-port';
 import { built } from './support/cli';

@@ -1,7 +1,7 @@
 import { amendedPlanProblem } from '../core/migration/amendment/amended-plan';
 import type { Checkpoint, ClosingCheckpoint, IntendedCheckpoint } from '../core/migration/checkpoint';
 import type { Plan } from '../core/plan/plan';
-import { type ChainVerdict, entriesOf } from '../core/record/checkpoint-chain';
+import { type ChainVerdict, entriesOf } from '../core/record/record-chain';
 import type { RecordEntry, RecordedCommand, RecordedStart, WindowEntry } from '../core/record/record-entry';
 import type { RecordedChange, RecordedMessage } from './recorded-migration';
 import type { ReportedMigration, ReportedWindow } from './reported-migration';

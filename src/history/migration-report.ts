@@ -4,7 +4,7 @@ import type { GateVerdict, MetricVerdict } from '../core/gates/verdict';
 import { breachTexts, metricSentence, metricTexts, outcomeText } from '../core/gates/verdict-text';
 import type { Checkpoint } from '../core/migration/checkpoint';
 import { formatShare, type StagePlan, stageShareText } from '../core/plan/plan';
-import { recordHash, sequenceProblem } from '../core/record/checkpoint-chain';
+import { recordHash, sequenceProblem } from '../core/record/record-chain';
 import { formatDuration } from '../core/text/duration';
 import {
   type ReportCell,

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint } from '../../src/core/migration/checkpoint';
-import { coveredBy, recordHash, verifyExport, withoutSeal } from '../../src/core/record/checkpoint-chain';
 import { canonicalJson } from '../../src/core/record/digest';
 import { withPreempted } from '../../src/core/record/preempted-windows';
+import { coveredBy, recordHash, verifyExport, withoutSeal } from '../../src/core/record/record-chain';
 import type { RecordEntry, RecordedStart, WindowEntry } from '../../src/core/record/record-entry';
 import { messageFact, sealedStart, withEntry } from '../../src/core/record/record-seal';
 import { exportOf, sealedText } from '../support/migrations/recorded-export';

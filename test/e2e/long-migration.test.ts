@@ -8,7 +8,7 @@ import { MigrationClient } from '../../src/client';
 import { MIGRATION_WORKFLOW, type MigrationInput, TASK_QUEUE, workflowIdOf } from '../../src/contract';
 import { CARRIED_VERSION } from '../../src/core/migration/carried-state';
 import type { Checkpoint } from '../../src/core/migration/checkpoint';
-import { recordHash, verifyExport } from '../../src/core/record/checkpoint-chain';
+import { recordHash, verifyExport } from '../../src/core/record/record-chain';
 import { jsonBytes } from '../../src/core/text/json-bytes';
 import { readMigration } from '../../src/history/recorded-migration';
 import type { RunningTemporal } from '../../src/temporal-server/dev-server';

@@ -1,4 +1,4 @@
-import { verifyExport, withoutSeal } from '../../src/core/record/checkpoint-chain';
+import { verifyExport, withoutSeal } from '../../src/core/record/record-chain';
 import type { RecordEntry } from '../../src/core/record/record-entry';
 import { readExportedRecord } from '../../src/history/exported-record';
 import { readMigration } from '../../src/history/recorded-migration';

@@ -1,4 +1,4 @@
-import { recordHash } from '../../src/core/record/checkpoint-chain';
+import { recordHash } from '../../src/core/record/record-chain';
 import { readMigration } from '../../src/history/recorded-migration';
 import { historyOf } from '../support/migrations/recorded-history';
 

@@ -1,7 +1,7 @@
 import { existsSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { resolveSecret, UnresolvedSecret } from '../../config';
-import { exportRecord, verifyExport } from '../../core/record/checkpoint-chain';
+import { exportRecord, verifyExport } from '../../core/record/record-chain';
 import { fileProblem } from '../../core/text/file-problem';
 import { readSigningKey, type SigningKey } from '../../history/signing-key';
 import { fingerprintOf, signBytes } from '../../history/ssh-signature';

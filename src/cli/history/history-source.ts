@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { type MigrationClient, NoWorker } from '../../client';
 import type { Checkpoint } from '../../core/migration/checkpoint';
-import { isExport } from '../../core/record/checkpoint-chain';
+import { isExport } from '../../core/record/record-chain';
 import { type RecordedMigration, readMigration } from '../../history/recorded-migration';
 import { InvalidHistory } from '../../history/temporal-history';
 import { CliError, EXIT } from '../options/cli-error';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { isExport, verifyExport } from '../../core/record/checkpoint-chain';
+import { isExport, verifyExport } from '../../core/record/record-chain';
 import { fileProblem } from '../../core/text/file-problem';
 import { readExportedRecord } from '../../history/exported-record';
 import type { ReportedMigration } from '../../history/reported-migration';

@@ -4,7 +4,7 @@ import {
   coveredBy,
   type RecordCoverage,
   verifyExport,
-} from '../../core/record/checkpoint-chain';
+} from '../../core/record/record-chain';
 import type { Seal } from '../../core/record/record-seal';
 import { allowedPrincipal } from '../../history/allowed-signers';
 import { fingerprintOf, RECORD_NAMESPACE, signerOf } from '../../history/ssh-signature';

@@ -1,6 +1,6 @@
 import { checkpointCount } from '../migration/checkpoint';
 import type { MigrationState } from '../migration/migration-state';
-import { recordHash } from '../record/checkpoint-chain';
+import { recordHash } from '../record/record-chain';
 import type { EffectMoment, Json, PlannedEffect } from './effect';
 import { type EffectRun, type EffectSubject, isOpen } from './effect-run';
 

@@ -1,4 +1,4 @@
-import { recordHash } from '../record/checkpoint-chain';
+import { recordHash } from '../record/record-chain';
 import { sealedStart } from '../record/record-seal';
 import { jsonBytes } from '../text/json-bytes';
 import {

@@ -3,7 +3,7 @@ import type { Configuration } from '../../core/configuration/configuration-schem
 import { keyReferencesOf } from '../../core/configuration/provider-schema';
 import type { AdministeredRoute } from '../admin/admin';
 import { openRoutes, watchDisks } from '../routing/gateway-routes';
-import type { Restart } from '../routing/life-sign';
+import type { Restart } from '../routing/restart-trust';
 import { callersKeysOf } from '../routing/route';
 import type { ListenAddress } from '../sockets/listen-address';
 import type { Defects } from '../telemetry/defects';

@@ -1,3 +1,5 @@
+import type { RequestFacts } from './request-facts';
+
 /**
  * How a request may be moved. `randomised`: split by share. `whole`: never split. `stateful`: bound to the
  * provider that made what it names. `other`: legacy, unchanged.
@@ -50,6 +52,11 @@ export const OPENAI_STATEFUL_ROOTS = [
 
 // Batches of messages and stored responses: those that are split stand above.
 const STATEFUL_ROOTS = new Set(['files', 'responses', 'messages', ...OPENAI_STATEFUL_ROOTS]);
+
+/** Whether a request is bound to the provider that made what its path or its body names. */
+export function isStateful({ class: byPath, endpoint }: RequestClass, facts: RequestFacts | null): boolean {
+  return byPath === 'stateful' || (facts !== null && endpoint !== 'opaque' && facts.isBoundToState);
+}
 
 /** The class of a request by its method and its path below /v1 (without query). */
 export function classify(method: string, path: string): RequestClass {

@@ -7,9 +7,9 @@ import type { SeenCopy } from '../evidence/pair-tally';
 import type { JudgedPair } from '../judge/judge-tally';
 import { OutcomeIntake } from '../outcomes/outcome-intake';
 import { OutcomeLedger } from '../outcomes/outcome-ledger';
-import type { Restart } from './life-sign';
 import { MakerTable } from './maker-table';
 import { RecordFile } from './record-file';
+import type { Restart } from './restart-trust';
 import { RouteState } from './route-state';
 import type { InFlightEnd, RoutingInForce, ServedRoute } from './served-route';
 

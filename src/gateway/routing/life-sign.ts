@@ -12,16 +12,8 @@ import {
 import { join } from 'node:path';
 import { z } from 'zod';
 import { MINUTE_MS } from '../../core/text/duration';
+import { BELIEVED_MS, type Restart } from './restart-trust';
 
-/**
- * How far the state directory can be believed at a start. `stopped`: the process before stopped in order a short while
- * ago and left nothing unwritten. `recent`: it was alive a short while ago, but what it did last may be missing. `old`:
- * nobody wrote here for long (a long outage), it is a copy of another directory, or it cannot be written.
- */
-export type Restart = 'stopped' | 'recent' | 'old';
-
-/** Beyond this a directory may be a copy of one that has lived on elsewhere. */
-const BELIEVED_MS = 10 * MINUTE_MS;
 const SIGN_EVERY_MS = 30_000;
 /** Clocks of hosts differ a little. */
 const AHEAD_MS = MINUTE_MS;

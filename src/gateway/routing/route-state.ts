@@ -11,9 +11,9 @@ import { KeyObserver } from '../evidence/key-statistics';
 import { ArmDraw, type CountedDraws } from './arm-draw';
 import { ConversationTable } from './conversation-table';
 import { DurableState, type StateKeeper } from './durable-state';
-import type { Restart } from './life-sign';
 import { decidePush, decideRenewal, type GatewayFacts, type PushRefusal } from './push-decision';
 import type { StoredState } from './record-file';
+import { isInDoubt, QUIET_S, type Restart } from './restart-trust';
 import {
   type InFlightEnd,
   type RouteDefaults,
@@ -295,14 +295,6 @@ export class RouteState extends ServedRoute {
       effectiveShare: this.effectiveShare(),
     };
   }
-}
-
-/** Seconds without a word from a worker after which a record in doubt is served after all. */
-const QUIET_S = 60;
-
-/** Whether a restart could have missed that its pinned record was withdrawn. */
-function isInDoubt(restart: Restart | undefined, { record }: StoredState): boolean {
-  return restart !== undefined && restart !== 'stopped' && record?.pinned === true;
 }
 
 /** Whether every key that the held record sends to the candidate goes there under the next one too. */

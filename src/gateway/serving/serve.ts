@@ -4,6 +4,7 @@ import { badRequest, GATEWAY_BUSY } from '../request/gateway-error';
 import { candidateBody, legacyBody } from '../request/model-mapping';
 import { readMultipartModel } from '../request/multipart-model';
 import { formFacts, type RequestFacts, readFacts } from '../request/request-facts';
+import { isStateful } from '../request/traffic-class';
 import { mappingOf } from '../routing/route';
 import type { Call } from './call/call';
 import { serveRandomised } from './failover';
@@ -65,10 +66,7 @@ function serveRead(call: Call): void {
   const { traffic, route } = call;
   const facts = factsOf(call);
   call.facts = facts;
-  if (
-    traffic.class === 'stateful' ||
-    (facts !== null && traffic.endpoint !== 'opaque' && facts.isBoundToState)
-  ) {
+  if (isStateful(traffic, facts)) {
     serveStateful(call, false);
     return;
   }

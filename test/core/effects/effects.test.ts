@@ -2,7 +2,7 @@ import type { EffectMoment } from '../../../src/core/effects/effect';
 import { isOpen } from '../../../src/core/effects/effect-run';
 import { dueRuns, runsOf } from '../../../src/core/effects/effect-runs';
 import { statusOf } from '../../../src/core/migration/status';
-import { coveredBy, exportRecord, recordHash } from '../../../src/core/record/checkpoint-chain';
+import { coveredBy, exportRecord, recordHash } from '../../../src/core/record/record-chain';
 import { effectEvent } from '../../support/migrations/migration-steps';
 import { aPlan, DAY_MS, HOUR_MS, MigrationWorld, OVERTAKEN } from '../../support/migrations/migration-world';
 

@@ -9,7 +9,7 @@ import {
 import { type Checkpoint, checkpointCount } from '../../../src/core/migration/checkpoint';
 import type { MigrationState } from '../../../src/core/migration/migration-state';
 import { rollbackEligibilityOf, statusOf } from '../../../src/core/migration/status';
-import { recordHash } from '../../../src/core/record/checkpoint-chain';
+import { recordHash } from '../../../src/core/record/record-chain';
 import { sealedStart } from '../../../src/core/record/record-seal';
 import { jsonBytes } from '../../../src/core/text/json-bytes';
 import { aMetric } from '../../support/migrations/migration-sighting';

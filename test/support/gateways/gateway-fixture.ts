@@ -12,7 +12,7 @@ import type { PushRequest, RoutingRecord } from '../../../src/core/routing/routi
 import { createAdminServer } from '../../../src/gateway/admin/admin';
 import type { Observation } from '../../../src/gateway/evidence/evidence-cell';
 import { type GatewayRoute, openRoutes, watchDisks } from '../../../src/gateway/routing/gateway-routes';
-import type { Restart } from '../../../src/gateway/routing/life-sign';
+import type { Restart } from '../../../src/gateway/routing/restart-trust';
 
 /** A monotonic clock that a test moves, as SIGSTOP and SIGCONT would. */
 export class TestClock {

@@ -1,6 +1,6 @@
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils';
 import { type RunEvent, recordOfHistories } from '../../../src/client/migration-record';
-import { exportRecord } from '../../../src/core/record/checkpoint-chain';
+import { exportRecord } from '../../../src/core/record/record-chain';
 import { inOrder, type RecordEntry } from '../../../src/core/record/record-entry';
 import { readMigration } from '../../../src/history/recorded-migration';
 import { historyOf } from './recorded-history';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Checkpoint } from '../../../src/core/migration/checkpoint';
-import { exportRecord, verifyExport } from '../../../src/core/record/checkpoint-chain';
+import { exportRecord, verifyExport } from '../../../src/core/record/record-chain';
 import { inOrder } from '../../../src/core/record/record-entry';
 import { givenMigration } from '../../support/migrations/migration-world';
 
