@@ -2,7 +2,8 @@ import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PushAccepted } from '../../../src/core/routing/routing';
-import { LifeSign, type Restart } from '../../../src/gateway/routing/life-sign';
+import { LifeSign } from '../../../src/gateway/routing/life-sign';
+import type { Restart } from '../../../src/gateway/routing/restart-trust';
 import { record, TestClock, TestGateway, temporaryDirectory } from '../../support/gateways/gateway-fixture';
 
 const root = temporaryDirectory();
