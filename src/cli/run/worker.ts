@@ -63,6 +63,7 @@ export function registerWorker(program: Command): void {
         ...(options.trains === true ? { trains: true } : {}),
         ...(options.reports === undefined ? {} : { reportsFolder: resolve(options.reports) }),
       }).catch((error: Error) => {
+        endSoon();
         throw error.name === 'MetricsAddressTaken'
           ? explainedListenProblem(error.cause, 'stop what uses it, or choose another --metrics')
           : error;
@@ -75,9 +76,13 @@ export function registerWorker(program: Command): void {
         printNote(`worker: serving ${namespace} at ${address}${asBuild(build)}${shown}; Ctrl-C stops it`);
       }
       await untilStopped([worker]).catch((error: unknown) => {
-        // What a failed worker still holds must not keep the process alive: only then a supervisor starts it again.
-        setTimeout(() => process.exit(), EXIT_AFTER_MS).unref();
+        endSoon();
         throw error;
       });
     });
+}
+
+/** What a failed worker still holds must not keep the process alive: only then a supervisor starts it again. */
+function endSoon(): void {
+  setTimeout(() => process.exit(), EXIT_AFTER_MS).unref();
 }
