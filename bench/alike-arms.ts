@@ -7,7 +7,7 @@ import { judgeStage } from '../src/core/gates/judge-stage';
 import { seededRandom } from '../src/core/rehearsal/rehearsal';
 import { proportionInterval } from '../src/core/statistics/clopper-pearson';
 import { MODEL, startTestGateway } from '../test/support/gateways/running-gateway';
-import { aStage, PROBES } from '../test/support/migrations/gate-evidence';
+import { ALL_WELL, aStage } from '../test/support/migrations/gate-evidence';
 import {
   DONE,
   type Fault,
@@ -128,12 +128,8 @@ async function rehearsed({ fault, streams }: Trouble, requests: number, seed: nu
         share: stage.share,
       });
       const { harm } = judgeStage(stage, epoch, {
+        ...ALL_WELL,
         evidence,
-        windowRequests: { legacy: 0, candidate: 0 },
-        probes: PROBES,
-        burnIn: false,
-        silent: [],
-        baseline: null,
         foresees: false,
       });
       rolledBackBy ??= harm;

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { get, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { cpus, tmpdir } from 'node:os';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
@@ -13,7 +13,7 @@ import { TASK_QUEUE, WATCH_TASK_QUEUE } from '../src/contract';
 import { readOptions, runBench } from './bench-program';
 import { simulatedActivities, simulatedGateway } from './console/simulated-world';
 import { cpuMicros, residentMb } from './gateway/process-usage';
-import { startOwnTemporal } from './own-temporal';
+import { startTemporalInFolder } from './own-temporal';
 
 /**
  * What `cutover ui` costs with many migrations and several live viewers: its CPU, memory and bytes a second, and
@@ -42,10 +42,7 @@ const MAIN = join(__dirname, '..', 'src', 'cli', 'main.js');
 const stops: (() => Promise<unknown> | unknown)[] = [];
 
 async function main(): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'cutover-bench-'));
-  stops.push(() => rmSync(folder, { recursive: true, force: true }));
-  const temporal = await startOwnTemporal(folder, note);
-  stops.push(temporal.stop);
+  const { folder, temporal } = await startTemporalInFolder(stops, note);
   const gateways = await Promise.all(['gw-1', 'gw-2'].map(startGateway));
   const routes = Array.from({ length: MIGRATIONS }, (_, index) => `route-${index + 1}`);
   const config = join(folder, 'cutover.json');

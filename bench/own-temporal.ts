@@ -1,3 +1,5 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { cacheDirectory, environment } from '../src/config';
 import { SEARCH_ATTRIBUTES } from '../src/contract';
@@ -5,10 +7,7 @@ import { type RunningTemporal, startTemporalServer } from '../src/temporal-serve
 import { findTemporal } from '../src/temporal-server/temporal-source';
 
 /** A Temporal server of the benchmark's own, on a database file in the folder. */
-export async function startOwnTemporal(
-  folder: string,
-  report: (line: string) => void,
-): Promise<RunningTemporal> {
+async function startOwnTemporal(folder: string, report: (line: string) => void): Promise<RunningTemporal> {
   const source = await findTemporal({ env: environment, cacheDir: cacheDirectory(), report });
   if (source.kind !== 'executable') {
     throw new Error('expected no TEMPORAL_ADDRESS: the benchmark starts its own');
@@ -19,4 +18,16 @@ export async function startOwnTemporal(
     dbFilename: join(folder, 'temporal.db'),
     uiPort: 'off',
   });
+}
+
+/** The same in a folder of its own; `stops` will stop the server and remove the folder, the last one first. */
+export async function startTemporalInFolder(
+  stops: (() => Promise<unknown> | unknown)[],
+  report: (line: string) => void,
+): Promise<{ readonly folder: string; readonly temporal: RunningTemporal }> {
+  const folder = mkdtempSync(join(tmpdir(), 'cutover-bench-'));
+  stops.push(() => rmSync(folder, { recursive: true, force: true }));
+  const temporal = await startOwnTemporal(folder, report);
+  stops.push(temporal.stop);
+  return { folder, temporal };
 }

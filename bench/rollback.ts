@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection } from '@temporalio/client';
@@ -16,7 +16,7 @@ import { planSchema } from '../src/core/plan/plan-schema';
 import { type DemoProvider, startProvider } from '../src/demo/provider';
 import { freePorts } from '../src/temporal-server/free-port';
 import { readOptions, runBench } from './bench-program';
-import { startOwnTemporal } from './own-temporal';
+import { startTemporalInFolder } from './own-temporal';
 
 /**
  * How long a rollback takes, against a real Temporal, worker and gateway in processes of their own, under an
@@ -43,10 +43,7 @@ interface Rollback {
 const stops: (() => Promise<unknown> | unknown)[] = [];
 
 async function main(): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), 'cutover-bench-'));
-  stops.push(() => rmSync(folder, { recursive: true, force: true }));
-  const temporal = await startOwnTemporal(folder, note);
-  stops.push(temporal.stop);
+  const { folder, temporal } = await startTemporalInFolder(stops, note);
   const connection = await Connection.connect({ address: temporal.address });
   stops.push(() => connection.close());
   const temporalClient = new Client({ connection });

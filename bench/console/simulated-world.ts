@@ -9,17 +9,13 @@ import type {
 } from '../../src/contract';
 import { type EvidenceReading, emptyCell } from '../../src/core/evidence/evidence';
 import { noStageEvidence } from '../../src/core/evidence/stage/stage-evidence';
-import type { GateVerdict, MetricVerdict, ProbeRecord } from '../../src/core/gates/verdict';
+import type { GateVerdict, MetricVerdict } from '../../src/core/gates/verdict';
 import type { ApplyResult, WindowResult } from '../../src/core/migration/events';
 import type { GatewayStatus } from '../../src/core/routing/routing';
 import { histogramOf } from '../../src/core/statistics/histogram';
+import { ASSESSED } from '../../test/support/migrations/fake-activities';
 
 /** What the benchmark's migrations and gateways are made of: no traffic, but every number that a screen shows moves. */
-
-const PROBES: ProbeRecord = {
-  legacy: { probes: 30, failures: 0, passedInARow: 30, failedInARow: 0, meanMs: 5 },
-  candidate: { probes: 30, failures: 0, passedInARow: 30, failedInARow: 0, meanMs: 5 },
-};
 
 /** Activities of migrations that stay in canary; `windowMsOf` says how often a route's windows end. */
 export function simulatedActivities(
@@ -41,14 +37,7 @@ export function simulatedActivities(
       verifyRouting: confirm,
     },
     watch: {
-      assess: async () => ({
-        outcome: 'pass',
-        blockers: [],
-        warnings: [],
-        sentence: 'both providers answer',
-        probes: PROBES,
-        saltBalanced: true,
-      }),
+      assess: async () => ASSESSED,
       analyseUsage: async () => ({ digest: null, findings: [] }),
       checkIdentity: async () => ({ findings: [], standing: null }),
       checkParity: async () => ({ findings: [], report: null }),
@@ -67,7 +56,7 @@ export function simulatedActivities(
           evidence: noStageEvidence(record.epoch),
           cursors: {},
           verdict: verdictOf(stage.name, record.epoch, progress.windows + 1),
-          probes: PROBES,
+          probes: ASSESSED.probes,
           lapses: [],
           drift: null,
           discovered: [],

@@ -45,6 +45,14 @@ const weather = ({ city }: { city: string }): string => {
   return 'rain';
 };
 
+const AI_TOOLS = {
+  weather: tool({
+    description: 'The weather',
+    inputSchema: CITY,
+    execute: async (input) => weather(input),
+  }),
+};
+
 const WEATHER_TOOL = {
   type: 'function' as const,
   function: {
@@ -79,13 +87,7 @@ const PLAINLY: Readonly<Record<string, () => Promise<string>>> = {
       await generateText({
         model: aiModel(),
         prompt: QUESTION,
-        tools: {
-          weather: tool({
-            description: 'The weather',
-            inputSchema: CITY,
-            execute: async (input) => weather(input),
-          }),
-        },
+        tools: AI_TOOLS,
         stopWhen: stepCountIs(3),
       })
     ).text,
@@ -136,13 +138,7 @@ const STREAMED: Readonly<Record<string, () => Promise<string>>> = {
     await streamText({
       model: aiModel(),
       prompt: QUESTION,
-      tools: {
-        weather: tool({
-          description: 'The weather',
-          inputSchema: CITY,
-          execute: async (input) => weather(input),
-        }),
-      },
+      tools: AI_TOOLS,
       stopWhen: stepCountIs(3),
     }).text,
   'LangChain, a streamed message': async () => {

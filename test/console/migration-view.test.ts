@@ -7,15 +7,9 @@ import { orderView } from '../../src/console/view/order';
 import { outcomeText } from '../../src/core/gates/verdict-text';
 import { endedStatus, statusOf } from '../../src/core/migration/status';
 import { histogramOf } from '../../src/core/statistics/histogram';
+import { HOUR_MS, MINUTE_MS } from '../../src/core/text/duration';
 import { aCell, aGateway, aMetric, sighting, viewOf } from '../support/migrations/migration-sighting';
-import {
-  givenMigration,
-  HOUR_MS,
-  KILLED,
-  LEGACY_DEAD,
-  MINUTE_MS,
-  OVERTAKEN,
-} from '../support/migrations/migration-world';
+import { givenMigration, KILLED, LEGACY_DEAD, OVERTAKEN } from '../support/migrations/migration-world';
 
 function inCanary() {
   return givenMigration()

@@ -13,8 +13,9 @@ import {
 } from '../../src/console/terminal/styled-line';
 import type { MigrationView } from '../../src/console/view/migration-view';
 import { histogramOf } from '../../src/core/statistics/histogram';
+import { HOUR_MS } from '../../src/core/text/duration';
 import { aCell, aGateway, aMetric, viewOf } from '../support/migrations/migration-sighting';
-import { givenMigration, HOUR_MS } from '../support/migrations/migration-world';
+import { givenMigration } from '../support/migrations/migration-world';
 
 const ESCAPES = '\u001b[31mred\u001b]0;title\u0007\u202eright\nline';
 

@@ -4,23 +4,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, Connection, type WorkflowClient } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils';
-import { MigrationClient } from '../../src/client';
 import { MIGRATION_WORKFLOW, type MigrationInput, TASK_QUEUE, workflowIdOf } from '../../src/contract';
 import { CARRIED_VERSION } from '../../src/core/migration/carried-state';
 import type { Checkpoint } from '../../src/core/migration/checkpoint';
 import { recordHash, verifyExport } from '../../src/core/record/record-chain';
 import { jsonBytes } from '../../src/core/text/json-bytes';
 import { readMigration } from '../../src/history/recorded-migration';
-import type { RunningTemporal } from '../../src/temporal-server/dev-server';
 import { type CliResult, runCli } from '../support/cli';
 import { type FakeWorld, fakeWorld } from '../support/migrations/fake-activities';
-import {
-  startedInCanary,
-  startFakeWorker,
-  startTestTemporal,
-  untilStatus,
-} from '../support/migrations/migration-fixture';
+import { startFakeStack } from '../support/migrations/fake-stack';
+import { startedInCanary, untilStatus } from '../support/migrations/migration-fixture';
 import { givenMigration } from '../support/migrations/migration-world';
+import { ofFile } from '../support/of-file';
 
 jest.setTimeout(90_000);
 
@@ -29,40 +24,34 @@ const EVENTS_A_RUN = 120;
 const TEN = Array.from({ length: 10 }, (_, index) => `gateway-${index}.cutover.svc.cluster.local`);
 const by = { by: 'ana', reason: 'a test' };
 
-let temporal: RunningTemporal;
-let client: MigrationClient;
 let connection: Connection;
 let workflows: WorkflowClient;
-let worker: { stop(): Promise<void> };
 const world: FakeWorld = fakeWorld();
+const stack = ofFile(() =>
+  startFakeStack(world, { 'limit.historyCount.suggestContinueAsNew': EVENTS_A_RUN }),
+);
 const folder = mkdtempSync(join(tmpdir(), 'cutover-long-'));
 
 beforeAll(async () => {
-  temporal = await startTestTemporal({ 'limit.historyCount.suggestContinueAsNew': EVENTS_A_RUN });
-  client = await MigrationClient.connect({ address: temporal.address });
-  connection = await Connection.connect({ address: temporal.address });
+  connection = await Connection.connect({ address: stack().temporal.address });
   workflows = new Client({ connection }).workflow;
-  worker = await startFakeWorker(temporal, world);
 });
 beforeEach(() => {
   Object.assign(world, fakeWorld());
 });
 afterAll(async () => {
-  await worker.stop();
-  await client.close();
   await connection.close();
-  await temporal.stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
 async function checkpointsOf(route: string): Promise<Checkpoint[]> {
   const all: Checkpoint[] = [];
-  for await (const checkpoint of client.checkpoints(route)) all.push(checkpoint);
+  for await (const checkpoint of stack().client.checkpoints(route)) all.push(checkpoint);
   return all;
 }
 
 function cutover(...args: readonly string[]): Promise<CliResult> {
-  return runCli(args, { env: { TEMPORAL_ADDRESS: temporal.address }, cwd: folder });
+  return runCli(args, { env: { TEMPORAL_ADDRESS: stack().temporal.address }, cwd: folder });
 }
 
 interface FetchedRun {
@@ -75,7 +64,7 @@ interface FetchedRun {
 /** The runs of a route's migration, oldest first. */
 async function runsOf(route: string): Promise<FetchedRun[]> {
   const runs: FetchedRun[] = [];
-  for (let next: string = (await client.describe(route)).runId; next !== ''; ) {
+  for (let next: string = (await stack().client.describe(route)).runId; next !== ''; ) {
     const history = await workflows.getHandle(workflowIdOf(route), next).fetchHistory();
     const first = history.events?.[0]?.workflowExecutionStartedEventAttributes;
     const input = JSON.parse(
@@ -92,10 +81,10 @@ describe('a migration whose gateways lapse in every window', () => {
   let all: Checkpoint[];
 
   it('goes on in further runs that are handed little, and clients find every checkpoint', async () => {
-    await startedInCanary(client, 'lapsing');
+    await startedInCanary(stack().client, 'lapsing');
     world.lapsing = TEN;
-    await untilStatus(client, 'lapsing', ({ checkpoints }) => checkpoints > 400);
-    await client.command('lapsing', 'pause', by);
+    await untilStatus(stack().client, 'lapsing', ({ checkpoints }) => checkpoints > 400);
+    await stack().client.command('lapsing', 'pause', by);
     all = await checkpointsOf('lapsing');
     expect(all.map(({ seq }) => seq)).toEqual(all.map((_, index) => index + 1));
     const runs = await runsOf('lapsing');
@@ -113,19 +102,22 @@ describe('a migration whose gateways lapse in every window', () => {
     }>('checkpoints');
     const { count = 0, runId } = page.archived ?? {};
     expect(page.checkpoints[0]?.seq).toBe(count + 1);
-    const { runId: now } = await client.describe('lapsing');
+    const { runId: now } = await stack().client.describe('lapsing');
     const runs = (await runsOf('lapsing')).map((run) => run.runId);
     expect(runId).toBe(runs[runs.indexOf(now) - 1]);
   });
 
   it('exports, lists and reports the whole of it', async () => {
     world.lapsing = [];
-    const rollback = await client.command('lapsing', 'rollback', by);
-    expect(await client.follow('lapsing', rollback.commandId)).toMatchObject({ verified: true, share: 0 });
+    const rollback = await stack().client.command('lapsing', 'rollback', by);
+    expect(await stack().client.follow('lapsing', rollback.commandId)).toMatchObject({
+      verified: true,
+      share: 0,
+    });
     all = await checkpointsOf('lapsing');
     const { outcome, result } = {
       outcome: 'rolled back',
-      result: (await client.history('lapsing'))[0]?.result,
+      result: (await stack().client.history('lapsing'))[0]?.result,
     };
     expect(result).toMatchObject({ outcome, checkpoints: all.length });
 
@@ -133,7 +125,7 @@ describe('a migration whose gateways lapse in every window', () => {
     expect(exported).toMatchObject({ code: 0 });
     const verdict = verifyExport(readFileSync(join(folder, 'lapsing.jsonl'), 'utf8'));
     expect(verdict).toMatchObject({ ok: true, checkpoints: all.length, archived: 0 });
-    const { migrationId } = await client.describe('lapsing');
+    const { migrationId } = await stack().client.describe('lapsing');
     const verified = await cutover('verify', 'lapsing.jsonl', '--record', recordHash(migrationId, all));
     expect(verified).toMatchObject({ code: 0 });
     const listed = await cutover('checkpoints', 'lapsing', '--json');
@@ -163,7 +155,7 @@ describe('a migration whose gateways lapse in every window', () => {
       code: 0,
       stderr: expect.stringContaining('no longer keeps the first runs'),
     });
-    const { migrationId } = await client.describe('lapsing');
+    const { migrationId } = await stack().client.describe('lapsing');
     const verified = await cutover('verify', 'rest.jsonl', '--record', recordHash(migrationId, all));
     expect(verified.stdout).toContain(`Checkpoints 1 to ${count} were in runs that Temporal no longer kept`);
     expect(verified.stdout).toContain(
@@ -181,36 +173,40 @@ describe('a migration whose gateways lapse in every window', () => {
 });
 
 it('continues as new while a rollback waits for a gateway, and ends verified when it is back', async () => {
-  await startedInCanary(client, 'waiting');
+  await startedInCanary(stack().client, 'waiting');
   world.silent = ['gw-2'];
-  const { commandId } = await client.command('waiting', 'rollback', by);
-  const first = (await client.describe('waiting')).runId;
-  await untilStatus(client, 'waiting', ({ pending }) => pending?.missing.length === 1);
-  const { pending } = await client.status('waiting');
+  const { commandId } = await stack().client.command('waiting', 'rollback', by);
+  const first = (await stack().client.describe('waiting')).runId;
+  await untilStatus(stack().client, 'waiting', ({ pending }) => pending?.missing.length === 1);
+  const { pending } = await stack().client.status('waiting');
   let runs = [first];
   while (runs.length < 4) {
     await sleep(200);
-    runs = [...new Set([...runs, (await client.describe('waiting')).runId])];
+    runs = [...new Set([...runs, (await stack().client.describe('waiting')).runId])];
   }
   // The same checkpoint under the same epoch, asked for by the same command.
-  expect((await client.status('waiting')).pending).toEqual(pending);
+  expect((await stack().client.status('waiting')).pending).toEqual(pending);
   for (const { events, input } of await runsOf('waiting')) {
     expect(events.length).toBeLessThan(EVENTS_A_RUN + 40);
     expect(input.carried?.checkpoints.length ?? 0).toBeLessThan(20);
   }
   world.silent = [];
-  expect(await client.follow('waiting', commandId)).toMatchObject({ verified: true, share: 0, missing: [] });
+  expect(await stack().client.follow('waiting', commandId)).toMatchObject({
+    verified: true,
+    share: 0,
+    missing: [],
+  });
   expect(readMigration({ runs: await runsOf('waiting') }).checkpoints.problem).toBeNull();
 });
 
 it('counts three signals of 1.9 MB as bad without keeping them, and exports, reports and replays all the same', async () => {
-  await startedInCanary(client, 'loud');
+  await startedInCanary(stack().client, 'loud');
   const handle = workflows.getHandle(workflowIdOf('loud'));
   for (const name of ['pause', 'rollback', 'nonsense']) {
     await handle.signal(name, { by: 'eve', reason: 'y'.repeat(1_900_000) });
   }
-  await untilStatus(client, 'loud', ({ badMessages }) => badMessages.count === 3);
-  const { badMessages, share, phase } = await client.status('loud');
+  await untilStatus(stack().client, 'loud', ({ badMessages }) => badMessages.count === 3);
+  const { badMessages, share, phase } = await stack().client.status('loud');
   expect(badMessages.last.map(({ arrived }) => arrived)).toEqual(['', '', '']);
   expect(badMessages.last[0]?.problem).toBe('expected at most 64 KB, got 1900 KB');
   expect({ share, phase }).toEqual({ share: 0.1, phase: 'observing' });
@@ -250,10 +246,14 @@ describe('a state that another release carried', () => {
 
   it('goes on where it is older', async () => {
     await start('older', { version: undefined, archived: undefined });
-    await untilStatus(client, 'older', ({ soak }) => soak.windows > 1);
-    expect(await client.status('older')).toMatchObject({ phase: 'observing', stage: 'canary', share: 0.1 });
-    const { commandId } = await client.command('older', 'rollback', by);
-    expect(await client.follow('older', commandId)).toMatchObject({ verified: true });
+    await untilStatus(stack().client, 'older', ({ soak }) => soak.windows > 1);
+    expect(await stack().client.status('older')).toMatchObject({
+      phase: 'observing',
+      stage: 'canary',
+      share: 0.1,
+    });
+    const { commandId } = await stack().client.command('older', 'rollback', by);
+    expect(await stack().client.follow('older', commandId)).toMatchObject({ verified: true });
   });
 
   it('fails no run where it is newer: it waits for a worker of that release, and says so', async () => {
@@ -270,7 +270,7 @@ describe('a state that another release carried', () => {
     expect(failures[0]).toContain(problem);
     expect(await handle.describe()).toMatchObject({ status: { name: 'RUNNING' } });
     // A signal that is sent meanwhile is kept for the worker that can read the state.
-    await client.command('newer', 'rollback', by);
+    await stack().client.command('newer', 'rollback', by);
     await handle.terminate();
   });
 

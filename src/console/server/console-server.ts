@@ -211,10 +211,8 @@ class ConsoleSite {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    if (refuseOrder(visitor, request, response)) return;
-    const read = readCommandRequest(await readJson(request));
-    if ('problem' in read) return sendJson(response, 400, { message: read.problem });
-    await this.#give(route, visitor, read, response);
+    const read = await readOrder(visitor, request, response, readCommandRequest);
+    if (read !== null) await this.#give(route, visitor, read, response);
   }
 
   /** What another plan would change; where it is given as a command, the amendment itself. */
@@ -224,9 +222,8 @@ class ConsoleSite {
     request: IncomingMessage,
     response: ServerResponse,
   ): Promise<void> {
-    if (refuseOrder(visitor, request, response)) return;
-    const read = readAmendmentRequest(await readJson(request));
-    if ('problem' in read) return sendJson(response, 400, { message: read.problem });
+    const read = await readOrder(visitor, request, response, readAmendmentRequest);
+    if (read === null) return;
     const { readPlan } = this.options;
     if (readPlan === undefined) return sendJson(response, 404, { message: 'this console amends no plans' });
     try {
@@ -335,20 +332,26 @@ function sendProblem(response: ServerResponse, error: unknown): void {
   sendJson(response, STATUS_OF[name] ?? 500, { message });
 }
 
-/** Answers whoever may give no commands, or sends them as something else; whether it did. */
-function refuseOrder(
+/** What somebody orders; null where that was answered because it may not, or cannot, be done. */
+async function readOrder<Order extends object>(
   { name: person, role }: Visitor,
   request: IncomingMessage,
   response: ServerResponse,
-): boolean {
-  const message = commandRefusal(role, person);
-  if (message !== null) {
-    sendJson(response, 403, { message });
-    return true;
+  read: (body: unknown) => Order | { readonly problem: string },
+): Promise<Order | null> {
+  const refusal = commandRefusal(role, person);
+  if (refusal !== null) {
+    sendJson(response, 403, { message: refusal });
+    return null;
   }
-  if (request.headers['content-type']?.split(';')[0] === 'application/json') return false;
-  sendJson(response, 415, { message: 'expected application/json' });
-  return true;
+  if (request.headers['content-type']?.split(';')[0] !== 'application/json') {
+    sendJson(response, 415, { message: 'expected application/json' });
+    return null;
+  }
+  const order = read(await readJson(request));
+  if (!('problem' in order)) return order;
+  sendJson(response, 400, { message: order.problem });
+  return null;
 }
 
 function sendFile(request: IncomingMessage, response: ServerResponse, file: PageFile): void {

@@ -2,20 +2,16 @@ import type { ListedMigration } from '../../client/listed-migration';
 import type { BannerTone } from './banner';
 
 /** One migration in the list, as Temporal's own records have it: no worker is asked. */
-export interface ListedView {
-  readonly route: string;
-  readonly migrationId: string;
+export interface ListedView
+  extends Pick<
+    ListedMigration,
+    'route' | 'migrationId' | 'share' | 'paused' | 'startedAtMs' | 'closedAtMs' | 'by' | 'reason'
+  > {
   /** Names the run where it is not the newest of its route. */
   readonly runId: string | null;
   readonly state: string;
   readonly tone: BannerTone | 'plain';
   readonly open: boolean;
-  readonly share: number | null;
-  readonly paused: boolean;
-  readonly startedAtMs: number;
-  readonly closedAtMs: number | null;
-  readonly by: string;
-  readonly reason: string;
   /** Why it ended, or why it does not advance, where Temporal keeps that; else who started it and why. */
   readonly why: string;
 }

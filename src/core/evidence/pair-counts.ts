@@ -14,6 +14,17 @@ export const PAIR_ASPECTS = [
   'decisions',
 ] as const satisfies readonly PairAspect[];
 
+/** A value for each aspect. */
+export function eachAspect<Value>(of: (aspect: PairAspect) => Value): Record<PairAspect, Value> {
+  return {
+    answers: of('answers'),
+    latency: of('latency'),
+    outputTokens: of('outputTokens'),
+    cost: of('cost'),
+    decisions: of('decisions'),
+  };
+}
+
 /** The aspects of which the ratio is counted. */
 export type RatioAspect = 'latency' | 'outputTokens' | 'cost';
 
@@ -63,11 +74,7 @@ export const NO_PAIRS: PairCounts = {
 export function mergePairs(parts: readonly PairCounts[]): PairCounts {
   const rows = (aspect: PairAspect) => mergeRows(parts.flatMap((counts) => counts[aspect]));
   return {
-    answers: rows('answers'),
-    latency: rows('latency'),
-    outputTokens: rows('outputTokens'),
-    cost: rows('cost'),
-    decisions: rows('decisions'),
+    ...eachAspect(rows),
     lost: mergeCounts(parts.map(({ lost }) => lost)),
     costUsd: parts.reduce((sum, { costUsd }) => sum + costUsd, 0),
     copies: parts.reduce((sum, { copies }) => sum + copies, 0),

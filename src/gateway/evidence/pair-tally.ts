@@ -1,5 +1,6 @@
 import {
   CELLS,
+  eachAspect,
   NO_KEY,
   NO_PAIRS,
   PAIR_ASPECTS,
@@ -26,15 +27,9 @@ export class PairTally {
   #copies = 0;
 
   constructor(counts: PairCounts = NO_PAIRS) {
-    const rows = (aspect: PairAspect) =>
-      new Map(counts[aspect].map(([bucket, ...cells]) => [bucket, [...cells]]));
-    this.#rows = {
-      answers: rows('answers'),
-      latency: rows('latency'),
-      outputTokens: rows('outputTokens'),
-      cost: rows('cost'),
-      decisions: rows('decisions'),
-    };
+    this.#rows = eachAspect(
+      (aspect) => new Map(counts[aspect].map(([bucket, ...cells]) => [bucket, [...cells]])),
+    );
     this.#lost = new Map(Object.entries(counts.lost));
     this.#costUsd = counts.costUsd;
     this.#copies = counts.copies;
@@ -90,11 +85,7 @@ export class PairTally {
       ([name, count]) => [name, count - (earlier.#lost.get(name) ?? 0)] as const,
     );
     return {
-      answers: rows('answers'),
-      latency: rows('latency'),
-      outputTokens: rows('outputTokens'),
-      cost: rows('cost'),
-      decisions: rows('decisions'),
+      ...eachAspect(rows),
       lost: Object.fromEntries(lost.filter(([, count]) => count > 0)),
       costUsd: this.#costUsd - earlier.#costUsd,
       copies: this.#copies - earlier.#copies,

@@ -1,6 +1,6 @@
-import { ChunkedBody } from './chunked-body';
 import { FIELD_LINES, type Fields, hasOption, readHeaderFields, VALUE } from './field-lines';
 import { HeadReader } from './head-reader';
+import { bodyOf, type MessageBody } from './message-body';
 import { MessageError } from './message-error';
 
 /** Receives an answer as it is read. */
@@ -13,7 +13,7 @@ export interface AnswerReceiver {
 }
 
 /** `unasked`: nothing is expected, and whatever comes is an error. */
-type State = 'unasked' | 'head' | 'length' | 'chunked' | 'until close';
+type State = 'unasked' | 'head' | 'body' | 'until close';
 
 const ANSWER_HEAD = new RegExp(`^HTTP/1\\.[01] [1-9]\\d\\d(?: ${VALUE})?\\r\\n${FIELD_LINES}$`);
 const MAX_INTERIM = 32;
@@ -27,8 +27,7 @@ export class AnswerParser {
   readonly #receiver: AnswerReceiver;
   readonly #head = new HeadReader();
   #state: State = 'unasked';
-  #chunked: ChunkedBody | null = null;
-  #left = 0;
+  #body: MessageBody | null = null;
   #interim = 0;
   #reusable = false;
   #isHead = false;
@@ -58,21 +57,12 @@ export class AnswerParser {
           this.#begin(head, at < bytes.length);
           break;
         }
-        case 'length': {
-          const end = Math.min(bytes.length, at + this.#left);
-          this.#left -= end - at;
-          const piece = at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
-          at = end;
-          this.#receiver.answerData(piece);
-          if (this.#left === 0) this.#end(at < bytes.length);
-          break;
-        }
-        case 'chunked': {
-          const chunked = this.#chunked as ChunkedBody;
-          const piece = chunked.push(bytes, at);
-          at = chunked.next;
+        case 'body': {
+          const body = this.#body as MessageBody;
+          const piece = body.push(bytes, at);
+          at = body.next;
           if (piece.length > 0) this.#receiver.answerData(piece);
-          if (chunked.done) this.#end(at < bytes.length);
+          if (body.done) this.#end(at < bytes.length);
           break;
         }
         case 'until close':
@@ -108,12 +98,9 @@ export class AnswerParser {
     if (status === 204 && (fields.chunked || fields.contentLength > 0)) {
       throw new MessageError('expected no body with status 204');
     }
-    this.#left = fields.contentLength;
-    if (isBodiless || fields.contentLength === 0) this.#state = 'unasked';
-    else if (fields.chunked) {
-      this.#chunked = new ChunkedBody();
-      this.#state = 'chunked';
-    } else if (fields.contentLength > 0) this.#state = 'length';
+    this.#body = isBodiless ? null : bodyOf(fields);
+    if (this.#body !== null) this.#state = 'body';
+    else if (isBodiless || fields.contentLength === 0) this.#state = 'unasked';
     else {
       this.#reusable = false;
       this.#state = 'until close';
@@ -125,7 +112,7 @@ export class AnswerParser {
 
   #end(hasMore: boolean): void {
     this.#state = 'unasked';
-    this.#chunked = null;
+    this.#body = null;
     this.#receiver.answerEnd(this.#reusable && !hasMore);
   }
 }

@@ -1,6 +1,6 @@
-import { ChunkedBody } from './chunked-body';
 import { FIELD_LINES, type Fields, HTTP_TOKEN, readHeaderFields } from './field-lines';
 import { HeadReader } from './head-reader';
+import { bodyOf, type MessageBody } from './message-body';
 import { MessageError } from './message-error';
 
 /** The head of a request, as it came. */
@@ -21,7 +21,7 @@ export interface RequestReceiver {
 }
 
 /** `ended`: nothing is read until the next request is asked for. */
-type State = 'head' | 'length' | 'chunked' | 'ended';
+type State = 'head' | 'body' | 'ended';
 
 const REQUEST_HEAD = new RegExp(`^${HTTP_TOKEN} [\\x21-\\x7e]+ HTTP/1\\.[01]\\r\\n${FIELD_LINES}$`);
 const ZERO = 48;
@@ -36,8 +36,7 @@ export class RequestParser {
   readonly #receiver: RequestReceiver;
   readonly #head = new HeadReader();
   #state: State = 'head';
-  #chunked: ChunkedBody | null = null;
-  #left = 0;
+  #body: MessageBody | null = null;
 
   constructor(receiver: RequestReceiver) {
     this.#receiver = receiver;
@@ -45,7 +44,7 @@ export class RequestParser {
 
   /** Whether a request has begun and is not complete. */
   get midway(): boolean {
-    return this.#state === 'length' || this.#state === 'chunked' || this.#head.began;
+    return this.#state === 'body' || this.#head.began;
   }
 
   /** Whether the whole of a request has been read, and no further one is awaited. */
@@ -75,21 +74,12 @@ export class RequestParser {
           this.#begin(head);
           break;
         }
-        case 'length': {
-          const end = Math.min(bytes.length, at + this.#left);
-          this.#left -= end - at;
-          const piece = at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end);
-          at = end;
-          this.#receiver.requestData(piece);
-          if (this.#left === 0) this.#end();
-          break;
-        }
-        case 'chunked': {
-          const chunked = this.#chunked as ChunkedBody;
-          const piece = chunked.push(bytes, at);
-          at = chunked.next;
+        case 'body': {
+          const body = this.#body as MessageBody;
+          const piece = body.push(bytes, at);
+          at = body.next;
           if (piece.length > 0) this.#receiver.requestData(piece);
-          if (chunked.done) this.#end();
+          if (body.done) this.#end();
         }
       }
     }
@@ -103,10 +93,9 @@ export class RequestParser {
     const isOld = text.charCodeAt(lineEnd - 1) === ZERO;
     const fields = readHeaderFields(text, lineEnd + 2);
     if (fields.chunked && isOld) throw new MessageError('expected no Transfer-Encoding in HTTP/1.0');
-    this.#left = fields.contentLength;
-    const hasBody = fields.chunked || fields.contentLength > 0;
-    if (fields.chunked) this.#chunked = new ChunkedBody();
-    this.#state = fields.chunked ? 'chunked' : hasBody ? 'length' : 'ended';
+    this.#body = bodyOf(fields);
+    const hasBody = this.#body !== null;
+    this.#state = hasBody ? 'body' : 'ended';
     const isRead = this.#receiver.requestHead({
       method: text.slice(0, methodEnd),
       target: text.slice(methodEnd + 1, lineEnd - 9),
@@ -120,7 +109,7 @@ export class RequestParser {
 
   #end(): void {
     this.#state = 'ended';
-    this.#chunked = null;
+    this.#body = null;
     this.#receiver.requestEnd();
   }
 }

@@ -1,45 +1,35 @@
 import { writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MigrationClient } from '../../../src/client';
 import type { Checkpoint } from '../../../src/core/migration/checkpoint';
-import type { RunningTemporal } from '../../../src/temporal-server/dev-server';
 import { type CliResult, runCli, withoutWaiting } from '../../support/cli';
 import { type FakeWorld, fakeWorld } from '../../support/migrations/fake-activities';
+import { startFakeStack } from '../../support/migrations/fake-stack';
 import {
   configurationDocument,
   folderWith,
   startedInCanary,
-  startFakeWorker,
-  startTestTemporal,
   untilEnded,
   untilStatus,
 } from '../../support/migrations/migration-fixture';
+import { ofFile } from '../../support/of-file';
 
 const world: FakeWorld = fakeWorld();
-let temporal: RunningTemporal;
-let client: MigrationClient;
-let worker: { stop(): Promise<void> };
+const stack = ofFile(() => startFakeStack(world));
 let folder: string;
 
 beforeAll(async () => {
-  temporal = await startTestTemporal();
-  client = await MigrationClient.connect({ address: temporal.address });
-  worker = await startFakeWorker(temporal, world);
   folder = folderWith({
     'cutover.yaml': JSON.stringify(configurationDocument(['chat'], [])),
     'plan.yaml': 'route: chat\n',
   });
 });
 afterAll(async () => {
-  await worker.stop();
-  await client.close();
-  await temporal.stop();
   await rm(folder, { recursive: true });
 });
 
 const run = (...args: string[]): Promise<CliResult> =>
-  runCli(args, { cwd: folder, env: { TEMPORAL_ADDRESS: temporal.address } });
+  runCli(args, { cwd: folder, env: { TEMPORAL_ADDRESS: stack().temporal.address } });
 
 function plan(canary: string, ahead = ''): void {
   const stages = `  - name: assess\n  - name: canary\n${canary}${ahead}  - name: rolling\n  - name: complete\n`;
@@ -47,7 +37,7 @@ function plan(canary: string, ahead = ''): void {
 }
 
 it('shows what an amendment changes, asks, and makes it; the record, its report and the gates know of it', async () => {
-  await startedInCanary(client, 'chat');
+  await startedInCanary(stack().client, 'chat');
   const amend = (...more: string[]) => run('amend', '--plan', 'amended.yaml', ...more);
 
   plan('    soak: 12h\n    minimumSample: 200\n', '  - name: quarter\n    share: 25%\n');
@@ -61,7 +51,7 @@ it('shows what an amendment changes, asks, and makes it; the record, its report 
   expect(dry.stdout).toMatch(/^stage quarter +none +25%, soak 24 h$/m);
   const unasked = await amend('--reason', 'less traffic');
   expect(unasked).toMatchObject({ code: 2, stderr: expect.stringContaining('expected --yes') });
-  expect((await client.status('chat')).stages.map(({ name }) => name)).not.toContain('quarter');
+  expect((await stack().client.status('chat')).stages.map(({ name }) => name)).not.toContain('quarter');
 
   const made = await amend('--yes', '--by', 'ana', '--reason', 'less traffic at night');
   expect(withoutWaiting(made)).toMatchObject({ code: 0, stderr: '' });
@@ -82,15 +72,15 @@ it('shows what an amendment changes, asks, and makes it; the record, its report 
   });
 
   await untilStatus(
-    client,
+    stack().client,
     'chat',
     ({ soak, verdict }) => soak.requiredMs === 12 * 3_600_000 && verdict !== null,
   );
-  const { commandId } = await client.command('chat', 'rollback', { by: 'ana', reason: 'enough' });
-  await client.follow('chat', commandId);
-  await untilEnded(client, 'chat');
+  const { commandId } = await stack().client.command('chat', 'rollback', { by: 'ana', reason: 'enough' });
+  await stack().client.follow('chat', commandId);
+  await untilEnded(stack().client, 'chat');
   const checkpoints: Checkpoint[] = [];
-  for await (const entry of client.checkpoints('chat')) checkpoints.push(entry);
+  for await (const entry of stack().client.checkpoints('chat')) checkpoints.push(entry);
   expect(checkpoints[checkpoint - 1]).toMatchObject({ what: 'amended', by: expect.stringContaining('ana') });
 
   expect(await run('export', 'chat', '--out', 'record.jsonl')).toMatchObject({ code: 0 });

@@ -4,25 +4,24 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
-import { MigrationClient, type PastMigration } from '../../../src/client';
+import type { PastMigration } from '../../../src/client';
 import { workflowIdOf } from '../../../src/contract';
 import type { Checkpoint } from '../../../src/core/migration/checkpoint';
 import type { MigrationStatus } from '../../../src/core/migration/status';
 import { sshString } from '../../../src/history/ssh-wire';
-import type { RunningTemporal } from '../../../src/temporal-server/dev-server';
 import { built, type CliResult, runCli, runNode, withoutWaiting } from '../../support/cli';
 import { TestClock, TestGateway, temporaryDirectory } from '../../support/gateways/gateway-fixture';
 import { type FakeWorld, fakeWorld } from '../../support/migrations/fake-activities';
+import { startFakeStack } from '../../support/migrations/fake-stack';
 import {
   configurationDocument,
   endMigrations,
   folderWith,
   startedInCanary,
-  startFakeWorker,
-  startTestTemporal,
   untilEnded,
   untilStatus,
 } from '../../support/migrations/migration-fixture';
+import { ofFile } from '../../support/of-file';
 import { unpackedProgram } from '../../support/servers/debian-program';
 
 const ROUTES = [
@@ -38,10 +37,8 @@ const ROUTES = [
   'terminated',
 ];
 const world: FakeWorld = fakeWorld();
+const stack = ofFile(() => startFakeStack(world));
 
-let temporal: RunningTemporal;
-let client: MigrationClient;
-let worker: { stop(): Promise<void> };
 let folder: string;
 let gateways: readonly TestGateway[];
 const root = temporaryDirectory();
@@ -51,9 +48,6 @@ beforeAll(async () => {
     (name) => new TestGateway({ directory: join(root, name), clock: new TestClock(), name, routes: ROUTES }),
   );
   const admins = await Promise.all(gateways.map((gateway) => gateway.listen()));
-  temporal = await startTestTemporal();
-  client = await MigrationClient.connect({ address: temporal.address });
-  worker = await startFakeWorker(temporal, world);
   folder = folderWith({
     'cutover.yaml': JSON.stringify(configurationDocument(ROUTES, admins)),
     'plan.yaml': 'route: chat\n',
@@ -62,16 +56,13 @@ beforeAll(async () => {
 beforeEach(() => {
   Object.assign(world, fakeWorld());
 });
-afterEach(() => endMigrations(temporal));
+afterEach(() => endMigrations(stack().temporal));
 afterAll(async () => {
-  await worker.stop();
-  await client.close();
-  await temporal.stop();
   await Promise.all(gateways.map((gateway) => gateway.close()));
   await rm(folder, { recursive: true });
 });
 
-const env = () => ({ TEMPORAL_ADDRESS: temporal.address, CUTOVER_ADMIN_TOKEN: 'test-token' });
+const env = () => ({ TEMPORAL_ADDRESS: stack().temporal.address, CUTOVER_ADMIN_TOKEN: 'test-token' });
 const run = (...args: string[]): Promise<CliResult> => runCli(args, { cwd: folder, env: env() });
 
 async function json<T>(...args: string[]): Promise<T> {
@@ -81,7 +72,11 @@ async function json<T>(...args: string[]): Promise<T> {
 }
 
 function untilCanary(route: string): Promise<void> {
-  return untilStatus(client, route, ({ phase, stage }) => phase === 'observing' && stage === 'canary');
+  return untilStatus(
+    stack().client,
+    route,
+    ({ phase, stage }) => phase === 'observing' && stage === 'canary',
+  );
 }
 
 it('starts a migration, refuses a second one, and rolls it back verified with epoch and gateways', async () => {
@@ -133,7 +128,7 @@ it('starts a migration, refuses a second one, and rolls it back verified with ep
 
 it('steers a migration through pause, refusal, resume, promotion and back to the previous checkpoint', async () => {
   world.verdict = 'pass';
-  await startedInCanary(client, 'steered');
+  await startedInCanary(stack().client, 'steered');
   const pause = await run('pause', 'steered', '--reason', 'release');
   expect(withoutWaiting(pause)).toMatchObject({ code: 0, stderr: '' });
   const paused = await json<MigrationStatus>('status', 'steered');
@@ -143,10 +138,10 @@ it('steers a migration through pause, refusal, resume, promotion and back to the
   expect(early.code).toBe(3);
   expect(await run('resume', 'steered')).toMatchObject({ code: 0 });
   expect(await json('reevaluate', 'steered')).toMatchObject({ command: 'reevaluate', via: 'update' });
-  await untilStatus(client, 'steered', ({ verdict }) => verdict?.outcome === 'pass');
+  await untilStatus(stack().client, 'steered', ({ verdict }) => verdict?.outcome === 'pass');
   expect(await run('promote', 'rolling', 'steered')).toMatchObject({ code: 3 });
   expect(await run('promote', 'canary', 'steered')).toMatchObject({ code: 0 });
-  await untilStatus(client, 'steered', ({ share }) => share === 0.5);
+  await untilStatus(stack().client, 'steered', ({ share }) => share === 0.5);
 
   const back = await json<object>('rollback', 'steered', '--to', 'previous');
   expect(back).toMatchObject({ verified: true, share: 0.1, gateways: ['gw-1', 'gw-2'], missing: [] });
@@ -166,7 +161,7 @@ it('steers a migration through pause, refusal, resume, promotion and back to the
 });
 
 it('tells who has not confirmed while a rollback waits', async () => {
-  await startedInCanary(client, 'partial');
+  await startedInCanary(stack().client, 'partial');
   world.silent = ['gw-2'];
   const rollback = run('rollback', 'partial');
   setTimeout(() => {
@@ -179,12 +174,12 @@ it('tells who has not confirmed while a rollback waits', async () => {
 });
 
 it('ends a watch and a rollback when the run is terminated, and shows that it was', async () => {
-  await startedInCanary(client, 'terminated');
+  await startedInCanary(stack().client, 'terminated');
   world.silent = ['gw-2'];
   const watch = run('watch', 'terminated');
   const rollback = run('rollback', 'terminated');
-  await untilStatus(client, 'terminated', ({ phase }) => phase === 'rolling back');
-  const connection = await Connection.connect({ address: temporal.address });
+  await untilStatus(stack().client, 'terminated', ({ phase }) => phase === 'rolling back');
+  const connection = await Connection.connect({ address: stack().temporal.address });
   await new Client({ connection }).workflow.getHandle(workflowIdOf('terminated')).terminate('by hand');
   await connection.close();
 
@@ -199,7 +194,7 @@ it('ends a watch and a rollback when the run is terminated, and shows that it wa
 });
 
 it('is refused where a rollback can go nowhere', async () => {
-  await startedInCanary(client, 'refused');
+  await startedInCanary(stack().client, 'refused');
   const { code, stdout, stderr } = await run('rollback', 'refused', '--to', '99');
   expect(stderr).toMatch(/^rollback was refused: expected a checkpoint from 1 to \d+, got 99$/m);
   expect({ code, stdout }).toEqual({ code: 3, stdout: '' });
@@ -210,7 +205,7 @@ it('is refused where a rollback can go nowhere', async () => {
 });
 
 it('lists checkpoints and verdicts, and watches as JSON lines', async () => {
-  await startedInCanary(client, 'cancelled');
+  await startedInCanary(stack().client, 'cancelled');
   const { stdout } = await run('checkpoints', 'cancelled', '--json');
   const checkpoints = stdout
     .trim()
@@ -220,8 +215,8 @@ it('lists checkpoints and verdicts, and watches as JSON lines', async () => {
   const table = await run('checkpoints', 'cancelled');
   expect(table.stdout).toMatch(/took effect: \d+ +canary +10% +\d+ +confirmed by gw-1, gw-2$/m);
   const watch = run('watch', 'cancelled', '--json', '--interval', '100ms');
-  const { commandId } = await client.command('cancelled', 'rollback', { by: 'ana' });
-  await client.follow('cancelled', commandId);
+  const { commandId } = await stack().client.command('cancelled', 'rollback', { by: 'ana' });
+  await stack().client.follow('cancelled', commandId);
   const lines = (await watch).stdout
     .trim()
     .split('\n')
@@ -230,7 +225,7 @@ it('lists checkpoints and verdicts, and watches as JSON lines', async () => {
 });
 
 it('exports checkpoints that verify, and names the line that was changed', async () => {
-  await startedInCanary(client, 'exported');
+  await startedInCanary(stack().client, 'exported');
   const exported = await json<{ head: string; count: number }>('export', 'exported', '--out', 'all.jsonl');
   const whole = await run('verify', 'all.jsonl', '--head', exported.head);
   expect(whole).toMatchObject({ code: 0, stdout: expect.stringContaining('all.jsonl is whole') });
@@ -247,8 +242,8 @@ it('exports checkpoints that verify, and names the line that was changed', async
 });
 
 it('signs an export so that ssh-keygen accepts it, and checks the signature itself', async () => {
-  await startedInCanary(client, 'signed');
-  await client.command('signed', 'pause', { by: 'ana' });
+  await startedInCanary(stack().client, 'signed');
+  await stack().client.command('signed', 'pause', { by: 'ana' });
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   writeFileSync(join(folder, 'key.pem'), privateKey.export({ type: 'pkcs8', format: 'pem' }));
   const raw = Buffer.from(String(publicKey.export({ format: 'jwk' }).x), 'base64url');
@@ -291,14 +286,14 @@ it('signs an export so that ssh-keygen accepts it, and checks the signature itse
 }, 300_000);
 
 it('keeps who asked for what, from where and why, of past migrations too', async () => {
-  const first = await startedInCanary(client, 'audited');
+  const first = await startedInCanary(stack().client, 'audited');
   expect(await run('pause', 'audited', '--by', 'ana', '--reason', 'release')).toMatchObject({ code: 0 });
-  await client.command('audited', 'resume', { by: 'bob' }, { via: 'signal' });
-  await client.command('audited', 'promote', { by: 'eve', stage: 'rolling' }, { via: 'signal' });
-  const { commandId } = await client.command('audited', 'rollback', { by: 'ana', reason: 'enough' });
-  await client.follow('audited', commandId);
-  await untilEnded(client, 'audited');
-  const second = await startedInCanary(client, 'audited');
+  await stack().client.command('audited', 'resume', { by: 'bob' }, { via: 'signal' });
+  await stack().client.command('audited', 'promote', { by: 'eve', stage: 'rolling' }, { via: 'signal' });
+  const { commandId } = await stack().client.command('audited', 'rollback', { by: 'ana', reason: 'enough' });
+  await stack().client.follow('audited', commandId);
+  await untilEnded(stack().client, 'audited');
+  const second = await startedInCanary(stack().client, 'audited');
 
   const { migrations } = await json<{ migrations: PastMigration[] }>('history', 'audited');
   expect(migrations.map(({ migrationId }) => migrationId)).toEqual([second, first]);

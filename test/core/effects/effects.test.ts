@@ -3,8 +3,9 @@ import { isOpen } from '../../../src/core/effects/effect-run';
 import { dueRuns, runsOf } from '../../../src/core/effects/effect-runs';
 import { statusOf } from '../../../src/core/migration/status';
 import { coveredBy, exportRecord, recordHash } from '../../../src/core/record/record-chain';
+import { DAY_MS, HOUR_MS } from '../../../src/core/text/duration';
 import { effectEvent } from '../../support/migrations/migration-steps';
-import { aPlan, DAY_MS, HOUR_MS, MigrationWorld, OVERTAKEN } from '../../support/migrations/migration-world';
+import { aPlan, MigrationWorld, OVERTAKEN } from '../../support/migrations/migration-world';
 
 interface Asked {
   readonly effects?: Readonly<Record<string, readonly string[]>>;

@@ -4,11 +4,10 @@ import { currentDetails } from '../../../src/core/migration/details';
 import { initialState } from '../../../src/core/migration/migration-state';
 import { startProblem } from '../../../src/core/migration/start-problem';
 import { statusOf } from '../../../src/core/migration/status';
+import { DAY_MS, HOUR_MS } from '../../../src/core/text/duration';
 import {
   aPlan,
-  DAY_MS,
   givenMigration,
-  HOUR_MS,
   type MigrationWorld,
   OVERTAKEN,
 } from '../../support/migrations/migration-world';

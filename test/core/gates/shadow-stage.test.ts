@@ -3,12 +3,8 @@ import { NO_PAIRS } from '../../../src/core/evidence/pair-counts';
 import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import { withPairs } from '../../../src/core/evidence/stage/stage-pairs';
 import { judgedStage } from '../../../src/core/gates/judged-stage';
-import {
-  aPlan,
-  givenMigration,
-  HOUR_MS,
-  type MigrationWorld,
-} from '../../support/migrations/migration-world';
+import { HOUR_MS } from '../../../src/core/text/duration';
+import { aPlan, givenMigration, type MigrationWorld } from '../../support/migrations/migration-world';
 
 const STAGES = [
   { name: 'assess' },

@@ -1,12 +1,8 @@
 import { approvalRefusal } from '../../../src/core/migration/approval';
 import { readCommand } from '../../../src/core/migration/command';
 import { statusOf } from '../../../src/core/migration/status';
-import {
-  DAY_MS,
-  givenMigration,
-  HOUR_MS,
-  type MigrationWorld,
-} from '../../support/migrations/migration-world';
+import { DAY_MS, HOUR_MS } from '../../../src/core/text/duration';
+import { givenMigration, type MigrationWorld } from '../../support/migrations/migration-world';
 
 const ASKING = {
   stages: [

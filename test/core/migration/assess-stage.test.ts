@@ -1,6 +1,7 @@
 import { openApproval, stageAt } from '../../../src/core/migration/migration-state';
 import { digestOf } from '../../../src/core/record/digest';
-import { DAY_MS, givenMigration, KILLED, MINUTE_MS } from '../../support/migrations/migration-world';
+import { DAY_MS, MINUTE_MS } from '../../../src/core/text/duration';
+import { givenMigration, KILLED } from '../../support/migrations/migration-world';
 
 const CONTRACT = { item: 'contract', text: 'nobody has signed the contract', asks: null };
 

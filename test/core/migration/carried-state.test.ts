@@ -11,9 +11,10 @@ import type { MigrationState } from '../../../src/core/migration/migration-state
 import { rollbackEligibilityOf, statusOf } from '../../../src/core/migration/status';
 import { recordHash } from '../../../src/core/record/record-chain';
 import { sealedStart } from '../../../src/core/record/record-seal';
+import { MINUTE_MS } from '../../../src/core/text/duration';
 import { jsonBytes } from '../../../src/core/text/json-bytes';
 import { aMetric } from '../../support/migrations/migration-sighting';
-import { givenMigration, MINUTE_MS, type MigrationWorld } from '../../support/migrations/migration-world';
+import { givenMigration, type MigrationWorld } from '../../support/migrations/migration-world';
 
 /** What Temporal warns of: a payload of more. It ends a workflow that hands 2 MB on. */
 const WARNED_BYTES = 256_000;

@@ -1,12 +1,7 @@
 import { currentDetails } from '../../../src/core/migration/details';
 import { statusOf } from '../../../src/core/migration/status';
-import {
-  DAY_MS,
-  givenMigration,
-  HOUR_MS,
-  KILLED,
-  type MigrationWorld,
-} from '../../support/migrations/migration-world';
+import { DAY_MS, HOUR_MS } from '../../../src/core/text/duration';
+import { givenMigration, KILLED, type MigrationWorld } from '../../support/migrations/migration-world';
 
 function details(world: MigrationWorld): string {
   return currentDetails(statusOf(world.state, world.nowMs));

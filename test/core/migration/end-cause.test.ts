@@ -7,18 +7,13 @@ import {
   utcMinuteText,
 } from '../../../src/core/migration/end-cause';
 import { statusOf } from '../../../src/core/migration/status';
+import { DAY_MS, HOUR_MS } from '../../../src/core/text/duration';
 import { readMigration } from '../../../src/history/recorded-migration';
 import { retrace } from '../../../src/history/retrace';
 import { readRuns } from '../../../src/history/temporal-history';
 import { watchesTraffic } from '../../support/migrations/judged-traffic';
 import { aMetric } from '../../support/migrations/migration-sighting';
-import {
-  DAY_MS,
-  givenMigration,
-  HOUR_MS,
-  KILLED,
-  type MigrationWorld,
-} from '../../support/migrations/migration-world';
+import { givenMigration, KILLED, type MigrationWorld } from '../../support/migrations/migration-world';
 import { historyNames, historyOf } from '../../support/migrations/recorded-history';
 import { scenes } from '../../support/migrations/scenes';
 

@@ -1,6 +1,7 @@
 import { dueRuns, runsOf } from '../../../src/core/effects/effect-runs';
+import { DAY_MS, HOUR_MS } from '../../../src/core/text/duration';
 import { effectEvent } from '../../support/migrations/migration-steps';
-import { aPlan, DAY_MS, HOUR_MS, MigrationWorld } from '../../support/migrations/migration-world';
+import { aPlan, MigrationWorld } from '../../support/migrations/migration-world';
 
 /** Where both of these gates must say yes before rolling. */
 function givenAsked(): MigrationWorld {

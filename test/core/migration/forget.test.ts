@@ -1,8 +1,8 @@
 import { readCommand } from '../../../src/core/migration/command';
 import { statusOf } from '../../../src/core/migration/status';
+import { DAY_MS } from '../../../src/core/text/duration';
 import {
   aRoster,
-  DAY_MS,
   givenMigration,
   KILLED,
   type MigrationWorld,

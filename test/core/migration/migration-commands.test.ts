@@ -1,6 +1,7 @@
 import { type Command, isBadMessage, readCommand } from '../../../src/core/migration/command';
 import { refusalOf, repeatedUpdate, updateRefusal } from '../../../src/core/migration/command-handling';
-import { DAY_MS, givenMigration, HOUR_MS, KILLED, OVERTAKEN } from '../../support/migrations/migration-world';
+import { DAY_MS, HOUR_MS } from '../../../src/core/text/duration';
+import { givenMigration, KILLED, OVERTAKEN } from '../../support/migrations/migration-world';
 
 function command(name: Parameters<typeof readCommand>[0], payload: unknown = {}): Command {
   const read = readCommand(name, payload);

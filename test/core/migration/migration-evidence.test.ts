@@ -1,14 +1,12 @@
 import { noStageEvidence, type StageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import type { Drift, MigrationState } from '../../../src/core/migration/migration-state';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/core/text/duration';
 import { aMetric } from '../../support/migrations/migration-sighting';
 import {
   aRoster,
-  DAY_MS,
   givenMigration,
-  HOUR_MS,
   KILLED,
   LEGACY_DEAD,
-  MINUTE_MS,
   OVERTAKEN,
 } from '../../support/migrations/migration-world';
 

@@ -6,6 +6,7 @@ import { isRamping, type MigrationState } from '../../../src/core/migration/migr
 import { rollbackEligibilityOf, statusOf } from '../../../src/core/migration/status';
 import type { Plan, StagePlan } from '../../../src/core/plan/plan';
 import { driftsOf, latchedGateways, withDrifts } from '../../../src/core/routing/drift';
+import { MINUTE_MS } from '../../../src/core/text/duration';
 import { LawKeeper } from '../../support/migrations/migration-laws';
 import {
   anyStep,
@@ -19,7 +20,6 @@ import {
   aPlan,
   aWindow,
   benignAnswer,
-  MINUTE_MS,
   MigrationWorld,
 } from '../../support/migrations/migration-world';
 

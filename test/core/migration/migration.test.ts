@@ -5,17 +5,15 @@ import { withReasons } from '../../../src/core/migration/gateway-roster';
 import { nextDecision, transition } from '../../../src/core/migration/migration';
 import { nextTurnMs } from '../../../src/core/migration/stage-exit';
 import { rollbackEligibilityOf, statusOf } from '../../../src/core/migration/status';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/core/text/duration';
 import { effectEvent } from '../../support/migrations/migration-steps';
 import {
   ANSWERING,
   aPlan,
   aRoster,
-  DAY_MS,
   givenMigration,
-  HOUR_MS,
   KILLED,
   LEGACY_DEAD,
-  MINUTE_MS,
   MigrationWorld,
   OVERTAKEN,
 } from '../../support/migrations/migration-world';

@@ -3,13 +3,12 @@ import { isBadMessage, readCommand } from '../../../src/core/migration/command';
 import { repeatedUpdate, updateRefusal } from '../../../src/core/migration/command-handling';
 import { follows } from '../../../src/core/migration/migration-state';
 import { nextTurnMs } from '../../../src/core/migration/stage-exit';
+import { DAY_MS, HOUR_MS } from '../../../src/core/text/duration';
 import { effectEvent } from '../../support/migrations/migration-steps';
 import {
   aPlan,
   aRoster,
-  DAY_MS,
   givenMigration,
-  HOUR_MS,
   KILLED,
   LEGACY_DEAD,
   MigrationWorld,

@@ -1,11 +1,5 @@
-import {
-  aRoster,
-  DAY_MS,
-  givenMigration,
-  HOUR_MS,
-  KILLED,
-  OVERTAKEN,
-} from '../../support/migrations/migration-world';
+import { DAY_MS, HOUR_MS } from '../../../src/core/text/duration';
+import { aRoster, givenMigration, KILLED, OVERTAKEN } from '../../support/migrations/migration-world';
 
 describe('the answer of a push', () => {
   it('to nothing that is under way changes nothing', () => {

@@ -3,13 +3,8 @@ import { judgedStage } from '../../../src/core/gates/judged-stage';
 import { routingEffectsOf } from '../../../src/core/migration/checkpoint';
 import { currentDetails } from '../../../src/core/migration/details';
 import { statusOf } from '../../../src/core/migration/status';
-import {
-  givenMigration,
-  HOUR_MS,
-  KILLED,
-  MINUTE_MS,
-  type MigrationWorld,
-} from '../../support/migrations/migration-world';
+import { HOUR_MS, MINUTE_MS } from '../../../src/core/text/duration';
+import { givenMigration, KILLED, type MigrationWorld } from '../../support/migrations/migration-world';
 
 const EVERY_MS = 10 * MINUTE_MS;
 const RAMP = { step: '15%', every: '10m' };

@@ -3,16 +3,9 @@ import { nextDecision } from '../../../src/core/migration/migration';
 import { stageAt } from '../../../src/core/migration/migration-state';
 import { nextTurnMs } from '../../../src/core/migration/stage-exit';
 import { statusOf } from '../../../src/core/migration/status';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/core/text/duration';
 import { effectEvent } from '../../support/migrations/migration-steps';
-import {
-  aPlan,
-  DAY_MS,
-  givenMigration,
-  HOUR_MS,
-  LEGACY_DEAD,
-  MINUTE_MS,
-  MigrationWorld,
-} from '../../support/migrations/migration-world';
+import { aPlan, givenMigration, LEGACY_DEAD, MigrationWorld } from '../../support/migrations/migration-world';
 
 const INCONCLUSIVE = { outcome: 'inconclusive' } as const;
 const STAGES = [{ name: 'assess' }, { name: 'canary' }, { name: 'rolling' }, { name: 'complete' }];

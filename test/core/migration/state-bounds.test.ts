@@ -7,9 +7,10 @@ import {
   withinBounds,
   withoutOldNotifications,
 } from '../../../src/core/migration/state-bounds';
+import { DAY_MS, MINUTE_MS } from '../../../src/core/text/duration';
 import { jsonBytes } from '../../../src/core/text/json-bytes';
 import { aMetric } from '../../support/migrations/migration-sighting';
-import { DAY_MS, givenMigration, KILLED, MINUTE_MS } from '../../support/migrations/migration-world';
+import { givenMigration, KILLED } from '../../support/migrations/migration-world';
 
 const LONG = 'x'.repeat(1_000);
 const staying = {

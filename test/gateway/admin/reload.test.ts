@@ -8,13 +8,13 @@ import { configurationSchema } from '../../../src/core/configuration/configurati
 import { configurationChange } from '../../../src/gateway/admin/configuration-change';
 import {
   ADMIN_TOKEN,
+  ASK,
   MODEL,
   startTestGateway,
   type TestGateway,
 } from '../../support/gateways/running-gateway';
 import { keyProvider } from '../../support/providers/key-provider';
 
-const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 const digest = (key: string) => createHash('sha256').update(key).digest('hex');
 
 const provider = keyProvider((_value, accepted) => `${[...accepted]}`);

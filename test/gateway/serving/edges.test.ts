@@ -5,7 +5,13 @@ import OpenAI, { AzureOpenAI, toFile } from 'openai';
 import { WebSocket, WebSocketServer } from 'ws';
 import { startGatewayServer } from '../../../src/gateway/main';
 import { gatewayTrial } from '../../support/gateways/gateway-trial';
-import { MODEL, ROUTE, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
+import {
+  ASK,
+  MODEL,
+  ROUTE,
+  startTestGateway,
+  type TestGateway,
+} from '../../support/gateways/running-gateway';
 import { plain, status, well } from '../../support/providers/fault-provider';
 
 const CALLERS_KEY = 'sk-the-key-that-this-caller-always-had';
@@ -56,7 +62,6 @@ beforeEach(() => {
   SENT_URLS.length = 0;
 });
 
-const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 const client = (apiKey = CALLERS_KEY) =>
   new OpenAI({ baseURL: `${gateway.dataUrl}/v1`, apiKey, maxRetries: 0 });
 

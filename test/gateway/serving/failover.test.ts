@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import type OpenAI from 'openai';
 import { EMPTY_HISTOGRAM } from '../../../src/core/statistics/histogram';
 import type { DemoProvider } from '../../../src/demo/provider';
-import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
+import { ASK, MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
 import { startFakeProvider } from '../../support/providers/fake-provider';
 import {
   EITHER,
@@ -19,7 +19,6 @@ import {
 const FAST = { timeouts: { connect: '1s', firstContent: '300ms', streamIdle: '300ms', plainTotal: '300ms' } };
 /** A breaker that never opens, so that each row of a table is tried. */
 const NO_BREAKER = { breaker: { consecutiveFailures: 1_000_000, minimumRequests: 1_000_000 } };
-const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 
 let legacy: DemoProvider;
 let candidate: FaultProvider;

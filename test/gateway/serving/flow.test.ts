@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import OpenAI from 'openai';
 import { gatewayTrial } from '../../support/gateways/gateway-trial';
-import { ADMIN_TOKEN, MODEL } from '../../support/gateways/running-gateway';
+import { ADMIN_TOKEN, ASK } from '../../support/gateways/running-gateway';
 import {
   EITHER,
   HELLO,
@@ -14,12 +14,7 @@ import {
   well,
 } from '../../support/providers/fault-provider';
 
-const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
-
-const trial = gatewayTrial();
-const { legacy, candidate } = trial;
-
-const { start } = trial;
+const { legacy, candidate, start } = gatewayTrial();
 
 async function servedBy(client: OpenAI, more: object = {}): Promise<string | null> {
   const { response } = await client.chat.completions.create({ ...ASK, ...more }).withResponse();

@@ -2,54 +2,45 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DemoProvider } from '../../../src/demo/provider';
 import { readFacts } from '../../../src/gateway/request/request-facts';
+import { startDemoPair } from '../../support/gateways/demo-pair';
 import {
   ADMIN_TOKEN,
+  ASK,
   MAPPED_MODEL,
   MODEL,
   startTestGateway,
-  type TestGateway,
 } from '../../support/gateways/running-gateway';
-import { startFakeProvider } from '../../support/providers/fake-provider';
+import { ofFile } from '../../support/of-file';
 import { type Fault, startFaultProvider, well } from '../../support/providers/fault-provider';
 import { analyzeFiles } from '../../support/usage-analysis';
 
-let legacy: DemoProvider;
-let candidate: DemoProvider;
-let gateway: TestGateway;
+const pair = ofFile(startDemoPair);
 
-beforeAll(async () => {
-  legacy = await startFakeProvider({ name: 'old' });
-  candidate = await startFakeProvider({ name: 'new' });
-  gateway = await startTestGateway({ legacyUrl: legacy.url, candidateUrl: candidate.url });
-});
-afterAll(async () => {
-  await gateway?.stop();
-  await legacy?.stop();
-  await candidate?.stop();
-});
-
-const ask = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 const tool = { type: 'function' as const, function: { name: 'weather', parameters: { type: 'object' } } };
 const image = { type: 'image_url' as const, image_url: { url: 'data:image/png;base64,AAAA' } };
 
 it('is what cutover assess takes it for: calls, tokens, times, features and failures', async () => {
-  const client = gateway.client();
-  const plain = await client.chat.completions.create(ask);
-  for await (const _ of await client.chat.completions.create({ ...ask, stream: true, tools: [tool] }));
-  await client.chat.completions.create({ ...ask, messages: [{ role: 'user', content: [image] }] });
+  const client = pair().gateway.client();
+  const plain = await client.chat.completions.create(ASK);
+  for await (const _ of await client.chat.completions.create({ ...ASK, stream: true, tools: [tool] }));
+  await client.chat.completions.create({ ...ASK, messages: [{ role: 'user', content: [image] }] });
   await client.embeddings.create({ model: 'text-embedding-3-small', input: 'Hello?' });
   await client.models.list();
-  legacy.behaviour.failureRatio = 1;
-  await client.chat.completions.create(ask, { maxRetries: 0 }).catch(() => undefined);
-  legacy.behaviour.failureRatio = 0;
+  pair().legacy.behaviour.failureRatio = 1;
+  await client.chat.completions.create(ASK, { maxRetries: 0 }).catch(() => undefined);
+  pair().legacy.behaviour.failureRatio = 0;
 
   // The line of a call with tools waits until its answer has been judged.
-  while (gateway.log.length < 6) await sleep(5);
+  while (pair().gateway.log.length < 6) await sleep(5);
   const folder = mkdtempSync(join(tmpdir(), 'request-log-'));
   const file = join(folder, 'gateway.jsonl');
-  writeFileSync(file, gateway.log.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  writeFileSync(
+    file,
+    pair()
+      .gateway.log.map((line) => `${JSON.stringify(line)}\n`)
+      .join(''),
+  );
   try {
     const { analysis } = await analyzeFiles([file]);
     expect(analysis.sources[0]).toMatchObject({ format: 'gateway', rejects: { total: 0 } });
@@ -68,14 +59,14 @@ it('is what cutover assess takes it for: calls, tokens, times, features and fail
 it('shows characters that steer a terminal or turn the direction of text as escapes', async () => {
   const lines: string[] = [];
   const other = await startTestGateway({
-    legacyUrl: legacy.url,
-    candidateUrl: candidate.url,
+    legacyUrl: pair().legacy.url,
+    candidateUrl: pair().candidate.url,
     options: { log: { write: (line: string) => void lines.push(line) } },
   });
   const model = 'gpt\u009b31m\u202e\u2028\u200b\u{e0041}\u007f-4o';
   await other
     .client()
-    .chat.completions.create({ ...ask, model })
+    .chat.completions.create({ ...ASK, model })
     .catch(() => undefined);
   const by = 'ada\u009b2J\u202e';
   await fetch(`${other.adminUrl}/admin/v1/routes/chat/kill`, {
@@ -92,7 +83,7 @@ it('shows characters that steer a terminal or turn the direction of text as esca
 });
 
 it('says nothing of tokens that nobody counted', () => {
-  const [embeddings] = gateway.log.filter(({ path }) => path === '/embeddings');
+  const [embeddings] = pair().gateway.log.filter(({ path }) => path === '/embeddings');
   expect(embeddings).toMatchObject({ outcome: 'success', model: 'text-embedding-3-small' });
   expect(embeddings).not.toHaveProperty('tokensIn');
 });
@@ -115,12 +106,12 @@ it('says what model was asked for, what is configured, and what the answer says'
   const other = await startTestGateway({ legacyUrl: provider.url, candidateUrl: provider.url });
   try {
     await other.route(1);
-    await other.client().chat.completions.create(ask);
-    for await (const _ of await other.client().chat.completions.create({ ...ask, stream: true }));
+    await other.client().chat.completions.create(ASK);
+    for await (const _ of await other.client().chat.completions.create({ ...ASK, stream: true }));
     provider.fault = ({ response }) => response.writeHead(500).end();
     await other
       .client()
-      .chat.completions.create(ask)
+      .chat.completions.create(ASK)
       .catch(() => undefined);
     while (other.log.length < 3) await sleep(5);
   } finally {

@@ -4,15 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readPrintedKey } from '../../../src/core/access/credential-answer';
 import { Credentials } from '../../../src/gateway/upstream/credentials';
-import {
-  ADMIN_TOKEN,
-  MODEL,
-  startTestGateway,
-  type TestGateway,
-} from '../../support/gateways/running-gateway';
+import { ADMIN_TOKEN, ASK, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
 import { keyProvider } from '../../support/providers/key-provider';
-
-const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 
 const provider = keyProvider();
 const { accepted, seen } = provider;

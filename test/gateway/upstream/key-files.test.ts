@@ -6,15 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { resolveSecret } from '../../../src/config';
 import { openProviders } from '../../../src/gateway/routing/route';
 import type { Provider } from '../../../src/gateway/upstream/provider';
-import {
-  ADMIN_TOKEN,
-  MODEL,
-  startTestGateway,
-  type TestGateway,
-} from '../../support/gateways/running-gateway';
+import { ADMIN_TOKEN, ASK, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
 import { keyProvider } from '../../support/providers/key-provider';
-
-const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 
 const provider = keyProvider();
 const { accepted, seen } = provider;

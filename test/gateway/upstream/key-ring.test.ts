@@ -1,8 +1,7 @@
 import { KeyRing } from '../../../src/gateway/upstream/key-ring';
-import { MODEL, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
+import { ASK, startTestGateway, type TestGateway } from '../../support/gateways/running-gateway';
 import { COMPLETION, type FaultProvider, startFaultProvider } from '../../support/providers/fault-provider';
 
-const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 const KEYS = ['sk-first-0001', 'sk-second-0002', 'sk-third-0003'];
 
 let provider: FaultProvider;

@@ -12,6 +12,8 @@ import { type GatewayOptions, type RunningGateway, startGatewayServer } from '..
 
 export const ADMIN_TOKEN = 'admin-token-of-tests';
 export const MODEL = 'gpt-4o';
+/** A chat that any test may ask. */
+export const ASK = { model: MODEL, messages: [{ role: 'user' as const, content: 'Hello?' }] };
 /** The candidate's name of `MODEL`, unless a test maps otherwise. */
 export const MAPPED_MODEL = 'gpt-4o-mini';
 export const ROUTE = 'chat';

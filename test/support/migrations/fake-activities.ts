@@ -4,6 +4,7 @@ import type { ApplyRoutingInput, RoutingActivities, WatchActivities } from '../.
 import { noStageEvidence } from '../../../src/core/evidence/stage/stage-evidence';
 import type { GateVerdict, ProbeRecord, VerdictOutcome } from '../../../src/core/gates/verdict';
 import type { ApplyResult } from '../../../src/core/migration/events';
+import type { AssessmentSummary } from '../../../src/core/migration/migration-state';
 
 /** A world of two gateways and two healthy providers, which a test can change while a migration runs. */
 export interface FakeWorld {
@@ -30,6 +31,16 @@ const STEP_MS = 20;
 const PROBES: ProbeRecord = {
   legacy: { probes: 30, failures: 0, passedInARow: 30, failedInARow: 0, meanMs: 5 },
   candidate: { probes: 30, failures: 0, passedInARow: 30, failedInARow: 0, meanMs: 5 },
+};
+
+/** An assessment that found nothing wrong. */
+export const ASSESSED: AssessmentSummary = {
+  outcome: 'pass',
+  blockers: [],
+  warnings: [],
+  sentence: 'both providers answer',
+  probes: PROBES,
+  saltBalanced: true,
 };
 
 /** A world in which everything answers and no gate has passed yet. */
@@ -69,14 +80,7 @@ export function fakeActivities(world: FakeWorld): { routing: RoutingActivities; 
       },
       async assess() {
         if (world.hanging.includes('assess')) await hang();
-        return {
-          outcome: 'pass',
-          blockers: [],
-          warnings: [],
-          sentence: 'both providers answer',
-          probes: PROBES,
-          saltBalanced: true,
-        };
+        return ASSESSED;
       },
       async checkHealth() {
         return { healthy: true, sentence: 'both providers answer' };

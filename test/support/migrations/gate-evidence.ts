@@ -80,6 +80,15 @@ export function afterWindows(
   return windows.reduce((stage, window) => withWindow(stage, window, kind), noStageEvidence(EPOCH));
 }
 
+/** What a gate is asked with besides evidence, while all else is well. */
+export const ALL_WELL: Omit<GateInput, 'evidence'> = {
+  windowRequests: { legacy: 0, candidate: 0 },
+  probes: PROBES,
+  burnIn: false,
+  silent: [],
+  baseline: null,
+};
+
 /** What the gate says of some evidence, while all else is well. */
 export function judged(
   stage: StagePlan,
@@ -87,12 +96,8 @@ export function judged(
   said: Partial<GateInput> = {},
 ): GateVerdict {
   return judgeStage(stage, EPOCH, {
+    ...ALL_WELL,
     evidence,
-    windowRequests: { legacy: 0, candidate: 0 },
-    probes: PROBES,
-    burnIn: false,
-    silent: [],
-    baseline: null,
     ...said,
   });
 }

@@ -25,9 +25,6 @@ import type { Plan } from '../../../src/core/plan/plan';
 import { planSchema } from '../../../src/core/plan/plan-schema';
 
 const START_MS = Date.UTC(2026, 0, 5, 9);
-export const MINUTE_MS = 60_000;
-export const HOUR_MS = 60 * MINUTE_MS;
-export const DAY_MS = 24 * HOUR_MS;
 
 const PASSED: ProbeStreak = { probes: 12, failures: 0, passedInARow: 12, failedInARow: 0, meanMs: 40 };
 const FAILED: ProbeStreak = { probes: 12, failures: 3, passedInARow: 0, failedInARow: 3, meanMs: 40 };

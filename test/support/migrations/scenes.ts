@@ -1,7 +1,8 @@
 import type { ListedMigration } from '../../../src/client/listed-migration';
 import { headlineOfState } from '../../../src/core/migration/end-cause';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../src/core/text/duration';
 import { watchesTraffic } from './judged-traffic';
-import { aPlan, DAY_MS, HOUR_MS, MINUTE_MS, MigrationWorld } from './migration-world';
+import { aPlan, MigrationWorld } from './migration-world';
 
 const NOW_MS = Date.now();
 const PLAN = {

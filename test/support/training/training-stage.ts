@@ -31,7 +31,7 @@ export interface TrainingStage {
   start(plan: TrainingPlan): Promise<void>;
   until(name: string, wanted: (status: TrainingStatus) => boolean): Promise<TrainingStatus>;
   cli(...args: string[]): Promise<CliResult>;
-  end(): Promise<void>;
+  stop(): Promise<void>;
 }
 
 export async function startTrainingStage(): Promise<TrainingStage> {
@@ -90,7 +90,7 @@ export async function startTrainingStage(): Promise<TrainingStage> {
       await client.start(plan, { by: 'test', reason: 'a test' });
     },
     cli: (...args) => runCli(args, { env: { TEMPORAL_ADDRESS: temporal.address }, cwd: folder }),
-    end: async () => {
+    stop: async () => {
       await client.close();
       await worker.end();
       await temporal.stop();

@@ -9,6 +9,7 @@ import { mergeKeys, type PairBucket, packPairBuckets, pairBucketsIn } from '../k
 import { addLists, addPacked, decodeNumbers, encodeNumbers } from '../number-list';
 import {
   CELLS,
+  eachAspect,
   mergeCounts,
   NO_PAIRS,
   PAIR_ASPECTS,
@@ -88,25 +89,13 @@ export function pairSums({ windows }: StagePairs): DetectorState<PairSums> {
       at += CELLS[aspect];
       return cells;
     };
-    return {
-      answers: take('answers'),
-      latency: take('latency'),
-      outputTokens: take('outputTokens'),
-      cost: take('cost'),
-      decisions: take('decisions'),
-    };
+    return eachAspect(take);
   });
 }
 
 /** Pairs of adjoining windows together. */
 export function addSums(a: PairSums, b: PairSums): PairSums {
-  return {
-    answers: addLists(a.answers, b.answers),
-    latency: addLists(a.latency, b.latency),
-    outputTokens: addLists(a.outputTokens, b.outputTokens),
-    cost: addLists(a.cost, b.cost),
-    decisions: addLists(a.decisions, b.decisions),
-  };
+  return eachAspect((aspect) => addLists(a[aspect], b[aspect]));
 }
 
 /** The buckets of keys of an aspect that have pairs which count; empty where nothing is keyed. */

@@ -5,13 +5,8 @@ import { readCommand } from '../../../../src/core/migration/command';
 import { updateRefusal } from '../../../../src/core/migration/command-handling';
 import { REVISION } from '../../../../src/core/migration/migration-state';
 import { digestOf } from '../../../../src/core/record/digest';
-import {
-  aPlan,
-  DAY_MS,
-  givenMigration,
-  HOUR_MS,
-  type MigrationWorld,
-} from '../../../support/migrations/migration-world';
+import { DAY_MS, HOUR_MS } from '../../../../src/core/text/duration';
+import { aPlan, givenMigration, type MigrationWorld } from '../../../support/migrations/migration-world';
 
 type StageSaid = Readonly<Record<string, unknown>>;
 

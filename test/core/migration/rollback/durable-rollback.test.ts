@@ -1,11 +1,6 @@
 import { statusOf } from '../../../../src/core/migration/status';
-import {
-  aRoster,
-  DAY_MS,
-  givenMigration,
-  HOUR_MS,
-  MINUTE_MS,
-} from '../../../support/migrations/migration-world';
+import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../../../src/core/text/duration';
+import { aRoster, givenMigration } from '../../../support/migrations/migration-world';
 
 const located = { located: aRoster(), answered: ['gw-a', 'gw-b'] };
 

@@ -1,6 +1,6 @@
 import { rollbackEligibilityOf } from '../../../../src/core/migration/status';
+import { DAY_MS } from '../../../../src/core/text/duration';
 import {
-  DAY_MS,
   givenMigration,
   KILLED,
   type MigrationWorld,
