@@ -8,17 +8,15 @@ import type { HandoverDirection } from '../../src/core/assessment/handover-conve
 import { NO_PROBES } from '../../src/core/gates/verdict';
 import type { Ports } from '../../src/ports';
 import { chatConfiguration } from '../support/parity-fixture';
+import { scriptedPair } from '../support/providers/scripted-pair';
 import {
   calls,
   type ScriptedAnswer,
-  type ScriptedProvider,
   type ScriptedRequest,
   says,
-  startScriptedProvider,
 } from '../support/providers/scripted-provider';
 
-let legacy: ScriptedProvider;
-let candidate: ScriptedProvider;
+const pair = scriptedPair(shopkeeper);
 
 /** Looks the stock up first and then answers, as both should. */
 function shopkeeper({ body }: ScriptedRequest): ScriptedAnswer {
@@ -39,27 +37,11 @@ function refusing(field: string, otherwise: (request: ScriptedRequest) => Script
       : otherwise(request);
 }
 
-beforeAll(async () => {
-  legacy = await startScriptedProvider(shopkeeper);
-  candidate = await startScriptedProvider(shopkeeper);
-});
-
-beforeEach(() => {
-  legacy.script = shopkeeper;
-  candidate.script = shopkeeper;
-  legacy.bodies.length = 0;
-  candidate.bodies.length = 0;
-});
-
-afterAll(async () => {
-  await Promise.all([legacy.stop(), candidate.stop()]);
-});
-
 function probed(
   said: { newConversationsOnly?: boolean; heartbeatDetails?: unknown } = {},
 ): Promise<HandoverResult> {
   const providers = createProviderProbes({
-    configuration: chatConfiguration(legacy.url, candidate.url),
+    configuration: chatConfiguration(pair().legacy.url, pair().candidate.url),
     resolveSecret: () => 'none',
     now: systemClock.now,
   });
@@ -79,15 +61,15 @@ it('finds nothing where each goes on with what the other began', async () => {
     { madeBy: 'candidate', outcome: 'accepted', tools: true },
     { madeBy: 'legacy', outcome: 'accepted', tools: true },
   ]);
-  const last = JSON.parse(legacy.bodies.at(-1) ?? '{}');
+  const last = JSON.parse(pair().legacy.bodies.at(-1) ?? '{}');
   expect(last.messages.map(({ role }: { role: string }) => role)).toEqual(
     expect.arrayContaining(['system', 'user', 'assistant', 'tool']),
   );
 });
 
 it('replays messages as they came, and asks a person when legacy refuses what the candidate adds', async () => {
-  candidate.script = reasoning;
-  legacy.script = refusing('reasoning_content', shopkeeper);
+  pair().candidate.script = reasoning;
+  pair().legacy.script = refusing('reasoning_content', shopkeeper);
   const { findings, directions } = await probed();
   expect(directions[0]).toMatchObject({
     madeBy: 'candidate',
@@ -129,8 +111,8 @@ it('names the form of ids that the other provider insists on, together with what
         ? { status: 400, error: 'tool_call_id has another form' }
         : refusing('reasoning_content', shopkeeper)(request);
     };
-  legacy.script = reasoning;
-  candidate.script = insisting(/^[a-zA-Z0-9]{9}$/);
+  pair().legacy.script = reasoning;
+  pair().candidate.script = insisting(/^[a-zA-Z0-9]{9}$/);
   const nine = await probed();
   expect(nine.directions[1]).toMatchObject({
     acceptedPlain: true,
@@ -141,20 +123,20 @@ it('names the form of ids that the other provider insists on, together with what
       'it accepts them without "reasoning_content" and with other ids of tool calls (parameters: {history: {drop: [reasoning_content], toolCallIds: {length: 9}}})',
     ),
   ]);
-  legacy.script = shopkeeper;
-  candidate.script = insisting(/^toolu_/);
+  pair().legacy.script = shopkeeper;
+  pair().candidate.script = insisting(/^toolu_/);
   expect((await probed()).findings.map(({ text }) => text)).toEqual([
     expect.stringContaining('(parameters: {history: {toolCallIds: {prefix: toolu_, length: 30}}})'),
   ]);
-  candidate.script = insisting(/^never$/);
+  pair().candidate.script = insisting(/^never$/);
   const none = await probed();
   expect(none.directions[1]).toMatchObject({ outcome: 'refused', acceptedPlain: false });
   expect(none.findings.map(({ text }) => text).join()).not.toContain('history');
 });
 
 it('warns only, when the candidate refuses legacy’s conversations and is given new ones alone', async () => {
-  legacy.script = reasoning;
-  candidate.script = refusing('reasoning_content', shopkeeper);
+  pair().legacy.script = reasoning;
+  pair().candidate.script = refusing('reasoning_content', shopkeeper);
   expect((await probed()).findings).toEqual([
     expect.objectContaining({ kind: 'approval', item: 'handover-to-candidate' }),
   ]);
@@ -164,7 +146,7 @@ it('warns only, when the candidate refuses legacy’s conversations and is given
 });
 
 it('replays plain conversations of a provider that takes no tools, and says so', async () => {
-  candidate.script = ({ body }) => ('tools' in body ? { status: 400 } : says('About seventeen.'));
+  pair().candidate.script = ({ body }) => ('tools' in body ? { status: 400 } : says('About seventeen.'));
   const { findings } = await probed();
   expect(findings).toContainEqual({
     kind: 'warning',
@@ -173,7 +155,7 @@ it('replays plain conversations of a provider that takes no tools, and says so',
 });
 
 it('doubts what could not be asked', async () => {
-  legacy.script = () => ({ status: 503 });
+  pair().legacy.script = () => ({ status: 503 });
   const { findings } = await probed();
   expect(findings.map(({ kind }) => kind)).toEqual(['doubt', 'doubt']);
 });
@@ -189,5 +171,5 @@ it('asks for a direction once, whatever became of the worker', async () => {
   };
   const { directions } = await probed({ heartbeatDetails: [first] });
   expect(directions[0]).toEqual(first);
-  expect(JSON.parse(candidate.bodies[0] ?? '{}').messages.length).toBeGreaterThan(2);
+  expect(JSON.parse(pair().candidate.bodies[0] ?? '{}').messages.length).toBeGreaterThan(2);
 });

@@ -9,28 +9,21 @@ import type { ParityPlan } from '../../src/core/plan/plan';
 import { planSchema } from '../../src/core/plan/plan-schema';
 import type { Ports } from '../../src/ports';
 import { chatConfiguration, goldenLines, parityWorld, wellAnswered } from '../support/parity-fixture';
-import { type ScriptedProvider, says, startScriptedProvider } from '../support/providers/scripted-provider';
+import { scriptedPair } from '../support/providers/scripted-pair';
+import { says } from '../support/providers/scripted-provider';
 
 const EACH = 10;
 const PROMPTS = 4 * EACH;
 
-let legacy: ScriptedProvider;
-let candidate: ScriptedProvider;
+const pair = scriptedPair(wellAnswered);
 let world: ReturnType<typeof parityWorld>;
 
 beforeAll(async () => {
-  legacy = await startScriptedProvider(wellAnswered);
-  candidate = await startScriptedProvider(wellAnswered);
-  world = parityWorld(chatConfiguration(legacy.url, candidate.url), goldenLines(EACH));
-});
-
-beforeEach(() => {
-  candidate.script = wellAnswered;
+  world = parityWorld(chatConfiguration(pair().legacy.url, pair().candidate.url), goldenLines(EACH));
 });
 
 afterAll(async () => {
   world.remove();
-  await Promise.all([legacy.stop(), candidate.stop()]);
 });
 
 const plan = (said: object = {}): ParityPlan => {
@@ -56,7 +49,7 @@ it('returns no finding that holds for a candidate that answers as legacy does, a
 });
 
 it('asks a person where the candidate differs', async () => {
-  candidate.script = (request) =>
+  pair().candidate.script = (request) =>
     request.body['response_format'] === undefined ? wellAnswered(request) : says('{"name":');
   const { findings, report } = await activity('fail')(plan());
   expect(findings).toEqual([
@@ -66,7 +59,7 @@ it('asks a person where the candidate differs', async () => {
 });
 
 it('asks anew when it is looked at again after it was judged, and not after it was stopped', async () => {
-  const sent = () => legacy.bodies.length + candidate.bodies.length;
+  const sent = () => pair().legacy.bodies.length + pair().candidate.bodies.length;
   const before = sent();
   const stopped = await activity('again')(plan({ maxCostUsd: 0.1, concurrency: 1 }));
   expect(stopped.findings).toEqual([expect.objectContaining({ kind: 'doubt' })]);
@@ -98,20 +91,21 @@ it('goes on after a crash with what the heartbeat and the file hold', async () =
     if (details !== null) beats.push(details);
   });
   let answered = 0;
-  candidate.script = (request) => {
+  pair().candidate.script = (request) => {
     answered += 1;
     if (answered === 8) first.cancel();
     return wellAnswered(request);
   };
   await expect(activity('crash', first)(plan({ concurrency: 1 }))).rejects.toThrow();
-  const before = { legacy: legacy.bodies.length, candidate: candidate.bodies.length };
+  const before = { legacy: pair().legacy.bodies.length, candidate: pair().candidate.bodies.length };
   const last = beats.at(-1);
   const second = new MockActivityEnvironment(last === undefined ? {} : { heartbeatDetails: last });
   expect((await activity('crash', second)(plan())).report).toMatchObject({
     outcome: 'pass',
     calls: 3 * PROMPTS,
   });
-  const sent = legacy.bodies.length - before.legacy + candidate.bodies.length - before.candidate;
+  const sent =
+    pair().legacy.bodies.length - before.legacy + pair().candidate.bodies.length - before.candidate;
   // Seven prompts whole, and of the eighth what was under way when the activity was cancelled.
   expect(sent).toBeLessThanOrEqual(3 * (PROMPTS - 7));
   expect(sent).toBeGreaterThanOrEqual(3 * (PROMPTS - 8));

@@ -1,28 +1,9 @@
 import type { ParityReport } from '../../src/core/assessment/parity-report';
 import { chatConfiguration, parityWorld, wellAnswered } from '../support/parity-fixture';
-import {
-  type ScriptedAnswer,
-  type ScriptedProvider,
-  type ScriptedRequest,
-  startScriptedProvider,
-} from '../support/providers/scripted-provider';
+import { scriptedPair } from '../support/providers/scripted-pair';
+import type { ScriptedAnswer, ScriptedRequest } from '../support/providers/scripted-provider';
 
-let legacy: ScriptedProvider;
-let candidate: ScriptedProvider;
-
-beforeAll(async () => {
-  legacy = await startScriptedProvider(wellAnswered);
-  candidate = await startScriptedProvider(wellAnswered);
-});
-
-beforeEach(() => {
-  for (const provider of [legacy, candidate]) {
-    provider.script = wellAnswered;
-    provider.bodies.length = 0;
-  }
-});
-
-afterAll(() => Promise.all([legacy.stop(), candidate.stop()]));
+const pair = scriptedPair(wellAnswered);
 
 const asked = (field: string) => ({ role: 'user', content: 'explain 1', [field]: 'of the application' });
 const golden = Array.from({ length: 3 }, (_, index) =>
@@ -45,7 +26,10 @@ const refusing =
       : wellAnswered(request);
 
 async function compared(parameters: object = {}): Promise<ParityReport> {
-  const world = parityWorld(chatConfiguration(legacy.url, candidate.url, parameters), `${golden}\n`);
+  const world = parityWorld(
+    chatConfiguration(pair().legacy.url, pair().candidate.url, parameters),
+    `${golden}\n`,
+  );
   try {
     return await world.run({ concurrency: 1 });
   } finally {
@@ -54,20 +38,20 @@ async function compared(parameters: object = {}): Promise<ParityReport> {
 }
 
 it('names the rule that makes a refused conversation pass, tried once', async () => {
-  candidate.script = refusing('reasoning_content');
+  pair().candidate.script = refusing('reasoning_content');
   const { notes, calls } = await compared();
   expect(notes[0]).toBe(
     'the candidate refuses conversations with what another provider added, and accepts them without "reasoning_content" (parameters: {history: {drop: [reasoning_content]}})',
   );
   expect(calls).toBe(3 * 3 + 1);
-  expect(candidate.bodies).toHaveLength(3 + 1);
+  expect(pair().candidate.bodies).toHaveLength(3 + 1);
 });
 
 it('names it for legacy too, and says nothing where the rule is there', async () => {
-  legacy.script = refusing('reasoning_content');
+  pair().legacy.script = refusing('reasoning_content');
   expect((await compared()).notes[0]).toContain('(legacyParameters: {history: {drop: [reasoning_content]}})');
-  legacy.script = wellAnswered;
-  candidate.script = refusing('reasoning_content');
+  pair().legacy.script = wellAnswered;
+  pair().candidate.script = refusing('reasoning_content');
   const { notes } = await compared({ history: { drop: ['reasoning_content'] } });
   expect(notes.join()).not.toContain('history');
 });
@@ -76,6 +60,6 @@ it.each([
   ['that is refused all the same', 'model'],
   ['that is refused for what a user has in it', 'metadata'],
 ])('names none for a conversation %s', async (_what, field) => {
-  candidate.script = refusing(field);
+  pair().candidate.script = refusing(field);
   expect((await compared()).notes.join()).not.toContain('history');
 });

@@ -9,10 +9,10 @@ import {
   parityWorld,
   wellAnswered,
 } from '../support/parity-fixture';
+import { scriptedPair } from '../support/providers/scripted-pair';
 import {
   calls,
   type ScriptedAnswer,
-  type ScriptedProvider,
   type ScriptedRequest,
   says,
   startScriptedProvider,
@@ -21,28 +21,20 @@ import {
 const EACH = 12;
 const PROMPTS = 4 * EACH;
 
-let legacy: ScriptedProvider;
-let candidate: ScriptedProvider;
+const pair = scriptedPair(wellAnswered);
 let world: ReturnType<typeof parityWorld>;
 let run = 0;
 
 beforeAll(async () => {
-  legacy = await startScriptedProvider(wellAnswered);
-  candidate = await startScriptedProvider(wellAnswered);
-  world = parityWorld(chatConfiguration(legacy.url, candidate.url), goldenLines(EACH));
+  world = parityWorld(chatConfiguration(pair().legacy.url, pair().candidate.url), goldenLines(EACH));
 });
 
 beforeEach(() => {
-  legacy.script = wellAnswered;
-  candidate.script = wellAnswered;
-  legacy.bodies.length = 0;
-  candidate.bodies.length = 0;
   run += 1;
 });
 
 afterAll(async () => {
   world.remove();
-  await Promise.all([legacy.stop(), candidate.stop()]);
 });
 
 const compared = (said = {}): Promise<ParityReport> => world.run(said, { answers: `answers-${run}` });
@@ -64,7 +56,7 @@ it('passes a candidate that answers as legacy does, and finds nothing', async ()
   expect(report.measures.map(({ loss }) => Math.abs(loss))).toEqual(report.measures.map(() => 0));
   expect(report.tokens?.input).toEqual({ ratio: 1, least: 1, most: 1 });
   expect(report.measures.find(({ f1 }) => f1 !== undefined)?.f1).toMatchObject({ self: 1, candidate: 1 });
-  expect({ legacy: legacy.bodies.length, candidate: candidate.bodies.length }).toEqual({
+  expect({ legacy: pair().legacy.bodies.length, candidate: pair().candidate.bodies.length }).toEqual({
     legacy: 2 * PROMPTS,
     candidate: PROMPTS,
   });
@@ -72,7 +64,7 @@ it('passes a candidate that answers as legacy does, and finds nothing', async ()
 
 it('asks with temperature 0 and one seed, and names the model as each side does', async () => {
   await compared();
-  const bodies = [...legacy.bodies, ...candidate.bodies].map((body) => JSON.parse(body));
+  const bodies = [...pair().legacy.bodies, ...pair().candidate.bodies].map((body) => JSON.parse(body));
   for (const body of bodies.filter(({ messages }) => messages !== undefined)) {
     expect(body).toMatchObject({ temperature: 0, seed: 1 });
   }
@@ -134,9 +126,9 @@ it.each<[MeasureName, string, (request: ScriptedRequest) => ScriptedAnswer]>([
   ['embedding', 'embeds otherwise', instead(forVectors, () => ({ vectors: [[-1, 2, 5, 9]] }))],
   ['embedding', 'embeds in another dimension', instead(forVectors, () => ({ vectors: [[1, 0]] }))],
 ])('finds in %s that the candidate %s', async (measure, _, script) => {
-  candidate.script = script;
+  pair().candidate.script = script;
   const alone = parityWorld(
-    chatConfiguration(legacy.url, candidate.url),
+    chatConfiguration(pair().legacy.url, pair().candidate.url),
     goldenLines(EACH, [kindOf(measure)]),
   );
   const report = await alone.run();
@@ -152,15 +144,15 @@ it('knows legacy’s own noise, and holds it against nobody', async () => {
     (request) => forText(request) && random() < 0.3,
     () => says("I'm sorry, but I can't help with that."),
   );
-  legacy.script = noisy;
-  candidate.script = noisy;
+  pair().legacy.script = noisy;
+  pair().candidate.script = noisy;
   const report = await compared();
   expect(failures(report)).toEqual([]);
   expect(report.measures.find(({ measure }) => measure === 'refusal')?.self).toBeLessThan(1);
 });
 
 it('leaves out what legacy itself does not answer, and passes nothing on too little', async () => {
-  legacy.script = instead(forText, () => ({ status: 400 }));
+  pair().legacy.script = instead(forText, () => ({ status: 400 }));
   const report = await compared();
   expect(report).toMatchObject({ outcome: 'inconclusive', prompts: { compared: 3 * EACH, skipped: EACH } });
   expect(report.sentence).toContain(`legacy itself left ${EACH} of ${PROMPTS} prompts unanswered`);
@@ -175,7 +167,7 @@ it('asks for more prompts than there are', async () => {
 });
 
 it('drops or renames our own parameters that a provider refuses, and nothing of the prompt', async () => {
-  candidate.script = (request) => {
+  pair().candidate.script = (request) => {
     for (const name of ['seed', 'temperature']) {
       if (name in request.body) return { status: 400, error: `Unsupported parameter: ${name}` };
     }
@@ -184,8 +176,8 @@ it('drops or renames our own parameters that a provider refuses, and nothing of 
       : wellAnswered(request);
   };
   expect(await compared()).toMatchObject({ outcome: 'pass' });
-  const answered = candidate.bodies
-    .map((body) => JSON.parse(body))
+  const answered = pair()
+    .candidate.bodies.map((body) => JSON.parse(body))
     .filter((body) => 'max_completion_tokens' in body);
   expect(answered.at(-1)).toMatchObject({
     max_completion_tokens: expect.any(Number),
@@ -203,13 +195,13 @@ it('spends no more than it may, and says what it left out', async () => {
 
 it('pays for no answer twice when it goes on, and asks again only for what failed in passing', async () => {
   await compared({ maxCostUsd: 0.1, concurrency: 1 });
-  const paid = legacy.bodies.length + candidate.bodies.length;
+  const paid = pair().legacy.bodies.length + pair().candidate.bodies.length;
   const report = await compared();
   expect(report).toMatchObject({ outcome: 'pass', calls: 3 * PROMPTS });
-  expect(legacy.bodies.length + candidate.bodies.length).toBe(3 * PROMPTS);
+  expect(pair().legacy.bodies.length + pair().candidate.bodies.length).toBe(3 * PROMPTS);
   expect(paid).toBeGreaterThan(0);
   await compared();
-  expect(legacy.bodies.length + candidate.bodies.length).toBe(3 * PROMPTS);
+  expect(pair().legacy.bodies.length + pair().candidate.bodies.length).toBe(3 * PROMPTS);
 });
 
 it('goes on where another machine stopped, from what its heartbeat said', async () => {
@@ -220,20 +212,20 @@ it('goes on where another machine stopped, from what its heartbeat said', async 
   );
   const last = heard.at(-1);
   if (last === undefined) throw new Error('expected a report');
-  const before = legacy.bodies.length + candidate.bodies.length;
+  const before = pair().legacy.bodies.length + pair().candidate.bodies.length;
   const report = await world.run({}, { answers: `b-${run}`, standing: last });
   expect(report).toMatchObject({ outcome: 'pass', prompts: { compared: PROMPTS } });
   const done = heard.length;
-  expect(legacy.bodies.length + candidate.bodies.length - before).toBe(3 * (PROMPTS - done));
+  expect(pair().legacy.bodies.length + pair().candidate.bodies.length - before).toBe(3 * (PROMPTS - done));
   expect(JSON.stringify(last).length).toBeLessThan(8_000);
 });
 
 it('does not take the answers of another provider for those of this one', async () => {
   await compared();
   const other = await startScriptedProvider(wellAnswered);
-  const moved = parityWorld(chatConfiguration(legacy.url, other.url), goldenLines(EACH));
+  const moved = parityWorld(chatConfiguration(pair().legacy.url, other.url), goldenLines(EACH));
   await moved.run({}, { answers: join(world.directory, `answers-${run}`) });
-  expect({ legacy: legacy.bodies.length, other: other.bodies.length }).toEqual({
+  expect({ legacy: pair().legacy.bodies.length, other: other.bodies.length }).toEqual({
     legacy: 2 * PROMPTS,
     other: PROMPTS,
   });
@@ -244,14 +236,17 @@ it('does not take the answers of another provider for those of this one', async 
 it('asks legacy again when the rules for legacy have changed, and the candidate not', async () => {
   await compared();
   const rules = { set: { chat_template_kwargs: { thinking: false } } };
-  const changed = parityWorld(chatConfiguration(legacy.url, candidate.url, {}, rules), goldenLines(EACH));
+  const changed = parityWorld(
+    chatConfiguration(pair().legacy.url, pair().candidate.url, {}, rules),
+    goldenLines(EACH),
+  );
   await changed.run({}, { answers: join(world.directory, `answers-${run}`) });
-  expect({ legacy: legacy.bodies.length, candidate: candidate.bodies.length }).toEqual({
+  expect({ legacy: pair().legacy.bodies.length, candidate: pair().candidate.bodies.length }).toEqual({
     legacy: 4 * PROMPTS,
     candidate: PROMPTS,
   });
   expect(
-    legacy.bodies.filter((body) => body.includes('"chat_template_kwargs":{"thinking":false}')),
+    pair().legacy.bodies.filter((body) => body.includes('"chat_template_kwargs":{"thinking":false}')),
   ).toHaveLength(2 * PROMPTS);
   changed.remove();
 });
@@ -271,7 +266,7 @@ it('keeps answers in its file, and numbers and digests everywhere else', async (
 it('tells a provider that is not there from one that answers badly', async () => {
   const gone = await startScriptedProvider(wellAnswered);
   await gone.stop();
-  const elsewhere = parityWorld(chatConfiguration(legacy.url, gone.url), goldenLines(1));
+  const elsewhere = parityWorld(chatConfiguration(pair().legacy.url, gone.url), goldenLines(1));
   const report = await elsewhere.run({ minimumPrompts: 1, concurrency: 1 });
   expect(report.outcome).toBe('inconclusive');
   expect(report.sentence).toContain('candidate cannot be used (connect');

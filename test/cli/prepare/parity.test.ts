@@ -5,25 +5,19 @@ import { built, runCli } from '../../support/cli';
 import { folderWith } from '../../support/migrations/migration-fixture';
 import { startNode } from '../../support/node-process';
 import { goldenLines, wellAnswered } from '../../support/parity-fixture';
-import {
-  type ScriptedProvider,
-  says,
-  startScriptedProvider,
-} from '../../support/providers/scripted-provider';
+import { scriptedPair } from '../../support/providers/scripted-pair';
+import { says } from '../../support/providers/scripted-provider';
 
 const EACH = 10;
 const CALLS = 3 * 4 * EACH;
 
-let legacy: ScriptedProvider;
-let candidate: ScriptedProvider;
+const pair = scriptedPair(wellAnswered);
 let folder: string;
 
 beforeAll(async () => {
-  legacy = await startScriptedProvider(wellAnswered);
-  candidate = await startScriptedProvider(wellAnswered);
   folder = folderWith({
     'cutover.yaml': JSON.stringify({
-      providers: { old: { baseUrl: legacy.url }, new: { baseUrl: candidate.url } },
+      providers: { old: { baseUrl: pair().legacy.url }, new: { baseUrl: pair().candidate.url } },
       routes: { chat: { legacy: 'old', candidate: 'new', models: { house: 'house-2' } } },
     }),
     'golden.jsonl': goldenLines(EACH),
@@ -35,21 +29,13 @@ beforeAll(async () => {
   });
 });
 
-beforeEach(() => {
-  legacy.script = wellAnswered;
-  candidate.script = wellAnswered;
-  legacy.bodies.length = 0;
-  candidate.bodies.length = 0;
-});
-
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
-  await Promise.all([legacy.stop(), candidate.stop()]);
 });
 
 const parity = (...args: string[]) =>
   runCli(['parity', '--golden', 'golden.jsonl', ...args], { cwd: folder });
-const sent = () => legacy.bodies.length + candidate.bodies.length;
+const sent = () => pair().legacy.bodies.length + pair().candidate.bodies.length;
 
 it('prints what was compared and passes an equal candidate', async () => {
   const { code, stdout, stderr } = await parity('--route', 'chat', '--state', 'equal');
@@ -61,7 +47,7 @@ it('prints what was compared and passes an equal candidate', async () => {
 });
 
 it('ends with 5 where the candidate differs, and names the prompts in JSON', async () => {
-  candidate.script = (request) =>
+  pair().candidate.script = (request) =>
     request.body['tools'] === undefined ? wellAnswered(request) : says('I know nothing of that.');
   const { code, stdout } = await parity('--state', 'different', '--json');
   const report = JSON.parse(stdout);
@@ -88,8 +74,8 @@ it('prints a report that cutover assess takes token ratios from', async () => {
 });
 
 it('pays for nothing twice after it was killed', async () => {
-  candidate.script = (request) => (request.number < 15 ? wellAnswered(request) : 'silence');
-  const before = candidate.bodies.length;
+  pair().candidate.script = (request) => (request.number < 15 ? wellAnswered(request) : 'silence');
+  const before = pair().candidate.bodies.length;
   const args = ['parity', '--golden', 'golden.jsonl', '--state', 'killed', '--concurrency', '3'];
   const run = await startNode([built('src', 'cli', 'main.js'), ...args], {
     cwd: folder,
@@ -97,7 +83,7 @@ it('pays for nothing twice after it was killed', async () => {
     ready: 'parity of chat',
   });
   // Until all three calls at a time hang.
-  for (let last = -1; last !== sent() || candidate.bodies.length === before; ) {
+  for (let last = -1; last !== sent() || pair().candidate.bodies.length === before; ) {
     last = sent();
     await sleep(300);
   }
@@ -106,7 +92,7 @@ it('pays for nothing twice after it was killed', async () => {
     .trim()
     .split('\n').length;
   expect(answered).toBe(sent() - 3);
-  candidate.script = wellAnswered;
+  pair().candidate.script = wellAnswered;
   const paid = sent();
   const { code, stdout } = await parity('--state', 'killed', '--json');
   expect({ code, outcome: JSON.parse(stdout).outcome }).toEqual({ code: 0, outcome: 'pass' });
