@@ -211,8 +211,8 @@ it('counts three signals of 1.9 MB as bad without keeping them, and exports, rep
   expect(badMessages.last[0]?.problem).toBe('expected at most 64 KB, got 1900 KB');
   expect({ share, phase }).toEqual({ share: 0.1, phase: 'observing' });
   // Its checkpoint seals what came before it, however long that was.
-  await client.command('loud', 'pause', by);
-  await untilStatus(client, 'loud', ({ paused }) => paused !== null);
+  await stack().client.command('loud', 'pause', by);
+  await untilStatus(stack().client, 'loud', ({ paused }) => paused !== null);
   for (const args of [
     ['export', 'loud', '--out', 'loud.jsonl'],
     ['verify', 'loud.jsonl'],

@@ -43,6 +43,11 @@ export const CELLS: Readonly<Record<PairAspect, number>> = {
   decisions: 2,
 };
 
+/** The cell that counts pairs of this ratio, after the bucket. */
+export function ratioCell(ratio: number): number {
+  return RATIO_BOUNDS.filter((bound) => ratio > bound).length;
+}
+
 /** The bucket of requests without a key. */
 export const NO_KEY = -1;
 

@@ -7,7 +7,7 @@ import {
   type PairAspect,
   type PairCounts,
   type PairRow,
-  RATIO_BOUNDS,
+  ratioCell,
 } from '../../core/evidence/pair-counts';
 import type { ComparedPair } from '../serving/shadow-pair';
 
@@ -44,7 +44,7 @@ export class PairTally {
     if (lostBy !== null) this.#lost.set(lostBy, (this.#lost.get(lostBy) ?? 0) + 1);
     for (const aspect of ['latency', 'outputTokens', 'cost'] as const) {
       const ratio = ratios[aspect];
-      if (ratio !== null) this.#count(aspect, bucket, cellOf(ratio));
+      if (ratio !== null) this.#count(aspect, bucket, ratioCell(ratio));
     }
     if (decisions !== null) this.#count('decisions', bucket, decisions === 'different' ? 0 : 1);
   }
@@ -107,7 +107,3 @@ export class PairTally {
 }
 
 const ANSWERS = { lost: 0, won: 1, tied: 2, unchecked: 3 } as const;
-
-function cellOf(ratio: number): number {
-  return RATIO_BOUNDS.filter((bound) => ratio > bound).length;
-}

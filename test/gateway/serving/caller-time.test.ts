@@ -9,7 +9,6 @@ import {
   plain,
   ROLE,
   STOP,
-  sse,
   status,
   well,
 } from '../../support/providers/fault-provider';
@@ -227,7 +226,7 @@ describe('while both are asked', () => {
       setTimeout(() => response.end(HELLO + STOP + DONE), 1_500);
     };
     legacy.fault = slow;
-    candidate.fault = late(900, sse([ROLE, HELLO, STOP, DONE]));
+    candidate.fault = late(900, well);
     expect(await ask(gateway, 2, { stream: true })).toMatchObject({
       status: 200,
       provider: 'new',
