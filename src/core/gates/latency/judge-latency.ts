@@ -24,7 +24,6 @@ import {
   percentText,
   SEEMING,
   shownHarm,
-  worseText,
 } from '../gate-metric';
 import { alphaText, clusterText, guardrailAlpha, INTERVAL_ALPHA, type JudgingFacts } from '../stage-rates';
 import type { MetricVerdict } from '../verdict';
@@ -38,7 +37,7 @@ import {
   samplesSince,
 } from './latency-groups';
 import { gatesOf, harmClaim, onCells } from './latency-margin';
-import { LATENCY_NAMES, latencySubject, type Subject } from './latency-subject';
+import { againstLegacyText, LATENCY_NAMES, latencySubject, type Subject } from './latency-subject';
 
 /**
  * p95 of each latency: harm and, where the plan has a margin, promotion. Models are watched one by one, but the goal is
@@ -110,7 +109,7 @@ function judgeAgainst(
   const { low, high } = quantileRatioIntervalOf(group.arms, p, INTERVAL_ALPHA);
   // A candidate below the body of legacy's latencies is at least as fast as that body.
   const shown = candidate ?? GAMMA ** ((resolution.edge ?? 0) * resolution.step);
-  const against = `candidate ${text} ${millisecondsText(shown)} against ${millisecondsText(legacy)}: ${worseText(shown / legacy - 1)}${sharesGoal ? '' : clusterText(group.designEffect, 'latencies')}`;
+  const against = `${againstLegacyText(text, shown, legacy)}${sharesGoal ? '' : clusterText(group.designEffect, 'latencies')}`;
   const numbers = { ...base, estimate: shown / legacy - 1, interval: [low - 1, high - 1] } as const;
   const logHarm = detectQuantileExceeds(harmClaim(stage, gate, p, resolution.step), group.state, group.arms);
   const watched = `allowed ${percentText(gate.rollbackIncrease)}, ${evidenceText(logHarm, alpha)}`;
@@ -175,7 +174,7 @@ function judgeTogether(judged: JudgingFacts, group: LatencyGroup): MetricVerdict
     });
   }
   const { low, high } = quantileRatioIntervalOf(group.arms, p, INTERVAL_ALPHA);
-  const sentence = `candidate ${text} ${millisecondsText(candidate)} against ${millisecondsText(legacy)}: ${worseText(candidate / legacy - 1)}${clusterText(group.designEffect, 'latencies')}`;
+  const sentence = `${againstLegacyText(text, candidate, legacy)}${clusterText(group.designEffect, 'latencies')}`;
   const numbers = {
     ...base,
     estimate: candidate / legacy - 1,

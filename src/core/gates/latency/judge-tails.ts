@@ -1,19 +1,12 @@
 import { sketchQuantile } from '../../evidence/latency-sketch';
 import { type StagePlan, stageKind } from '../../plan/plan';
 import { detectQuantileExceeds } from '../../statistics/quantile-ratio';
-import {
-  evidenceText,
-  metricVerdict,
-  millisecondsText,
-  percentText,
-  shownHarm,
-  worseText,
-} from '../gate-metric';
+import { evidenceText, metricVerdict, percentText, shownHarm } from '../gate-metric';
 import { alphaText, guardrailAlpha, type JudgingFacts } from '../stage-rates';
 import type { MetricVerdict } from '../verdict';
 import { countedAnswers, type LatencyGroup } from './latency-groups';
 import { onCells } from './latency-margin';
-import { named } from './latency-subject';
+import { againstLegacyText, named } from './latency-subject';
 
 const P99 = 0.99;
 
@@ -40,7 +33,7 @@ export function judgeTails(judged: JudgingFacts, groups: readonly LatencyGroup[]
     const against =
       legacy === null || candidate === null
         ? `candidate ${text} is worse`
-        : `candidate ${text} ${millisecondsText(candidate)} against ${millisecondsText(legacy)}: ${worseText(candidate / legacy - 1)}`;
+        : againstLegacyText(text, candidate, legacy);
     return [
       metricVerdict({
         metric,

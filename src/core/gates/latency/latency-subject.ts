@@ -1,4 +1,5 @@
 import { POOLED_MODEL } from '../../evidence/stage/latency-measures';
+import { millisecondsText, worseText } from '../gate-metric';
 import type { JudgingFacts } from '../stage-rates';
 import { judgedQuantile, type LatencyGroup } from './latency-groups';
 
@@ -30,4 +31,10 @@ export function named(
   return pooled
     ? { metric: `${name}, ${POOLED_MODEL}`, text: `${name} (pooled: ${named})` }
     : { metric: `${name}, ${model}`, text: `${name} (${model})` };
+}
+
+/** What a latency is at the candidate and at legacy, and how much worse that is. */
+export function againstLegacyText(text: string, candidateMs: number, legacyMs: number): string {
+  const worse = worseText(candidateMs / legacyMs - 1);
+  return `candidate ${text} ${millisecondsText(candidateMs)} against ${millisecondsText(legacyMs)}: ${worse}`;
 }
