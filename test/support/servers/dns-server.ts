@@ -4,8 +4,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePorts } from '../../../src/temporal-server/free-port';
-import { untilPortAnswers } from '../port-wait';
 import { installedProgram } from './debian-program';
+import { untilPortAnswers } from './port-wait';
 
 /** Keys that the server knows: one may update, the other may only ask. */
 export const DNS_KEYS = {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { freePorts } from '../../../src/temporal-server/free-port';
-import { untilPortAnswers } from '../port-wait';
 import { installedProgram } from './debian-program';
+import { untilPortAnswers } from './port-wait';
 
 const run = promisify(execFile);
 const VERSIONS = '/usr/lib/postgresql';

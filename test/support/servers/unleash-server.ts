@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { lock } from 'proper-lockfile';
 import { cacheDirectory } from '../../../src/config';
 import { freePorts } from '../../../src/temporal-server/free-port';
-import { untilPortAnswers } from '../port-wait';
+import { untilPortAnswers } from './port-wait';
 import { startPostgres } from './postgres-server';
 
 const run = promisify(execFile);
