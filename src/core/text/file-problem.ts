@@ -19,5 +19,7 @@ export function isFileProblem(error: unknown): boolean {
 export function fileProblem(error: unknown): string {
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === 'EEXIST' && syscall === 'mkdir') return 'it is a file, not a folder';
+  // Node says so of a folder on a read-only file system where it makes the folders above as well.
+  if (code === 'ENOENT' && syscall === 'mkdir') return 'it cannot be made: is its file system read-only?';
   return (code === undefined ? undefined : PROBLEMS[code]) ?? `it failed (${code ?? String(error)})`;
 }
