@@ -3,7 +3,7 @@ import type { History } from '@temporalio/common/lib/proto-utils';
 import { environment } from '../config';
 import { MOVE_TO_CURRENT_BUILD, type WorkerBuild } from '../contract';
 import { BuildNotServed, MoveRefused } from './errors';
-import { type ConnectOptions, isNotFound, STARTS_WITHIN_MS, TemporalService } from './temporal-service';
+import { type ConnectOptions, isNotFound, isUnmet, STARTS_WITHIN_MS, TemporalService } from './temporal-service';
 import { buildText, isPolledBy, isSameBuild, type QueueBuilds } from './worker-build';
 import { isServed, type OpenRun, queuesOf, WorkerBuilds } from './worker-builds';
 
@@ -37,6 +37,8 @@ export interface MoveOptions {
 const KINDS: readonly OpenRun['kind'][] = ['migration', 'training'];
 const POLL_MS = 500;
 const HISTORY_WAIT_MS = 60_000;
+/** A slow Temporal takes longer to know a build's queues than to see its polls. */
+const QUEUES_KNOWN_WITHIN_MS = 20_000;
 
 /** Moves open migrations and fine-tunings to another build of the workers. */
 export class BuildMove {
@@ -73,13 +75,7 @@ export class BuildMove {
   async carryOut(plan: MovePlan, options: MoveOptions): Promise<readonly OpenRun[]> {
     const { target, moves } = plan;
     for (const { run, how } of moves) if (how === 'replay') await this.#checkReplay(run, options);
-    if (!isSameBuild(plan.current, target)) {
-      await this.#builds.setCurrent(target).catch((cause: unknown) => {
-        throw new MoveRefused(`Temporal does not make ${buildText(target)} current: ${messageOf(cause)}`, {
-          cause,
-        });
-      });
-    }
+    if (!isSameBuild(plan.current, target)) await this.#makeCurrent(target);
     const open = new Map(moves.map(({ run }) => [run.workflowId, run]));
     for (const { run, how } of moves) {
       if (how === 'replay' && run.build !== null) await this.#builds.override(run, target);
@@ -110,6 +106,20 @@ export class BuildMove {
       const serving = servingOf(target, await this.#builds.queues(KINDS));
       const isWhole = serving.kinds.length > 0 && serving.missing.length === 0;
       if (isWhole || performance.now() > deadlineMs) return serving;
+    }
+  }
+
+  /** Temporal sees a build's pollers before it knows all of its queues, and refuses until then: it is given some time. */
+  async #makeCurrent(target: WorkerBuild): Promise<void> {
+    for (const deadlineMs = performance.now() + QUEUES_KNOWN_WITHIN_MS; ; await sleep(POLL_MS)) {
+      try {
+        return await this.#builds.setCurrent(target);
+      } catch (cause) {
+        if (isUnmet(cause) && performance.now() < deadlineMs) continue;
+        throw new MoveRefused(`Temporal does not make ${buildText(target)} current: ${messageOf(cause)}`, {
+          cause,
+        });
+      }
     }
   }
 

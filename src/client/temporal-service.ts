@@ -83,6 +83,7 @@ const CANCELLED = 1;
 const INVALID_ARGUMENT = 3;
 const DEADLINE_EXCEEDED = 4;
 const NOT_FOUND = 5;
+const FAILED_PRECONDITION = 9;
 const PERMISSION_DENIED = 7;
 const FAILED_PRECONDITION = 9;
 const UNAVAILABLE = 14;
@@ -391,6 +392,11 @@ export function firstSearchAttributes(route: string, stage: string): SearchAttri
 }
 
 type AttributeName = keyof typeof SEARCH_ATTRIBUTES;
+
+/** Whether Temporal refused something because of a state that may change. */
+export function isUnmet(error: unknown): boolean {
+  return codeOf(error) === FAILED_PRECONDITION;
+}
 
 /** Whether Temporal does not keep what was asked for; the SDK gives a name to that for some calls only. */
 export function isNotFound(error: unknown): boolean {
