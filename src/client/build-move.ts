@@ -3,7 +3,13 @@ import type { History } from '@temporalio/common/lib/proto-utils';
 import { environment } from '../config';
 import { MOVE_TO_CURRENT_BUILD, type WorkerBuild } from '../contract';
 import { BuildNotServed, MoveRefused } from './errors';
-import { type ConnectOptions, isNotFound, isUnmet, STARTS_WITHIN_MS, TemporalService } from './temporal-service';
+import {
+  type ConnectOptions,
+  isNotFound,
+  isUnmet,
+  STARTS_WITHIN_MS,
+  TemporalService,
+} from './temporal-service';
 import { buildText, isPolledBy, isSameBuild, type QueueBuilds } from './worker-build';
 import { isServed, type OpenRun, queuesOf, WorkerBuilds } from './worker-builds';
 
