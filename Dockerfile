@@ -12,8 +12,10 @@ COPY tools ./tools
 # Workers need the SDK's core, and DuckDB for usage logs, which the package leaves optional: they are kept as the lock file
 # has them, without the SDK's source and its binaries for other systems.
 RUN npm run build && cp package.json package.published.json \
-  && npm pkg set "dependencies[@temporalio/worker]=1.24.0" "dependencies[@duckdb/node-api]=1.5.6-r.1" \
-  && npm pkg delete devDependencies peerDependencies peerDependenciesMeta \
+  && node -e "const p = require('./package.json'); \
+    Object.assign(p.dependencies, p.peerDependencies); \
+    for (const part of ['devDependencies', 'peerDependencies', 'peerDependenciesMeta']) delete p[part]; \
+    require('node:fs').writeFileSync('package.json', JSON.stringify(p))" \
   && npm prune --no-audit --no-fund && mv package.published.json package.json \
   && rm -r node_modules/@temporalio/core-bridge/sdk-core \
   && find node_modules/@temporalio/core-bridge/releases -mindepth 1 -maxdepth 1 \

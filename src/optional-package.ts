@@ -27,7 +27,7 @@ function remedy(packages: readonly OptionalPackage[]): string {
   if (!__dirname.includes(`${sep}_npx${sep}`))
     return `run \`${installCommand(packages)}\` where cutover is installed`;
   const further = packages.map((name) => `--package ${withVersion(name)}`).join(' ');
-  return `npx brings it by \`npx --package CUTOVER ${further} cutover ...\`, where CUTOVER is what npx was given so far`;
+  return `with npx, run \`npx --package CUTOVER ${further} cutover ...\`, where CUTOVER is what npx was given so far`;
 }
 
 /** Shown to users, such as `npm install @temporalio/worker@1.24.0`. */

@@ -147,6 +147,7 @@ it('runs a worker once the package that it asks for is installed, without what i
     maxBuffer: 16 * 1024 * 1024,
   });
   const production = await readFile(join(ROOT, 'docs', 'production.md'), 'utf8');
+  expect(production).toContain(packages);
   const [, command = 'exit 1'] = /```sh\n(find @temporalio[^`]*)```/.exec(production) ?? [];
   await run('bash', ['-euc', command], { cwd: join(folder, 'node_modules') });
   // The worker and all that it imports are loaded before the configuration.

@@ -136,7 +136,7 @@ function withNearRoute(error: NoMigration, flags: ConnectionFlags): Error {
     const near = nearestWord(error.route, routes);
     const known = near === null ? `expected one of ${routes.join(', ')}` : `did you mean ${near}?`;
     return new CliError(
-      `there is no migration of the route "${error.route}", nor such a route in the configuration: ${known}`,
+      `there is no migration of the route "${error.route}", and the configuration has no such route: ${known}`,
       EXIT.badInput,
       {
         cause: error,

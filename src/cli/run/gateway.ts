@@ -59,7 +59,7 @@ export function registerGateway(program: Command): void {
 
 async function start(flags: GatewayFlags): Promise<RunningGateway> {
   const configuration = loadConfiguration(configurationPath(flags.config));
-  const note = stateDirectoryNote(configuration);
+  const note = await stateDirectoryNote(configuration);
   if (note !== null) printNote(note);
   const name = flags.name ?? environment['CUTOVER_GATEWAY_NAME'];
   refuseUnknownGateway(name, configuration, flags.data !== undefined && flags.admin !== undefined);

@@ -79,7 +79,7 @@ export function registerUp(program: Command): void {
         const worker = await keepWorker(startOne, { note: printNote });
         parts.push(worker);
         printNote('worker: running');
-        const note = stateDirectoryNote(configuration);
+        const note = await stateDirectoryNote(configuration);
         if (note !== null) printNote(note);
         const log = options.log ?? join(options.data, 'gateway.log');
         const gateway = await startGatewayServer({

@@ -1,5 +1,5 @@
 /**
- * Effects: what is done in the world beside routing (DNS, feature flags, notifications), and external gates.
+ * Effects: what is done in the world besides routing (DNS, feature flags, notifications), and external gates.
  * Pure types, because the workflow imports them: `effect-schema.ts` parses.
  */
 

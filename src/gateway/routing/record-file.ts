@@ -77,17 +77,8 @@ export class RecordFile {
   }
 
   /** Writes a file beside the record as large as one can be, and removes it. */
-  async probe(): Promise<void> {
-    const path = `${this.#path}.probe`;
-    await mkdir(dirname(path), { recursive: true });
-    const file = await open(path, 'w', 0o600);
-    try {
-      await file.writeFile(Buffer.alloc(PROBE_BYTES));
-      await file.sync();
-    } finally {
-      await file.close();
-      await rm(path, { force: true });
-    }
+  probe(): Promise<void> {
+    return probeDisk(`${this.#path}.probe`);
   }
 
   #parse(text: string): LoadedState {
@@ -144,4 +135,17 @@ export class RecordFile {
 
 function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex');
+}
+
+/** Writes this file as large as a record can be, and removes it; rejects with the system's error where that fails. */
+export async function probeDisk(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const file = await open(path, 'w', 0o600);
+  try {
+    await file.writeFile(Buffer.alloc(PROBE_BYTES));
+    await file.sync();
+  } finally {
+    await file.close();
+    await rm(path, { force: true });
+  }
 }

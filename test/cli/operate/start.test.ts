@@ -192,7 +192,7 @@ describe('with a worker', () => {
   it('names the routes of the configuration where the asked one is none of them', async () => {
     const { code, stderr } = await run('status', 'elsewhere');
     expect(stderr).toContain(
-      'there is no migration of the route "elsewhere", nor such a route in the configuration: expected one of chat, ',
+      'there is no migration of the route "elsewhere", and the configuration has no such route: expected one of chat, ',
     );
     expect(code).toBe(2);
   });

@@ -15,9 +15,9 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const noteOf = (stateDirectory: string) =>
   stateDirectoryNote({ gateway: { stateDirectory } } as unknown as Configuration);
 
-it('says what a gateway cannot do whose state directory cannot be written', () => {
-  expect(noteOf(join(folder, 'state'))).toBeNull();
-  expect(noteOf(join(folder, 'a-file', 'state'))).toMatch(
+it('says what a gateway cannot do whose state directory cannot be written', async () => {
+  expect(await noteOf(join(folder, 'state'))).toBeNull();
+  expect(await noteOf(join(folder, 'a-file', 'state'))).toMatch(
     /cannot be written \(a part of its path is a file, not a directory\): .* refuses to raise any share, .*gateway\.stateDirectory/,
   );
 });
