@@ -5,6 +5,7 @@ import { ERROR, type EventFacts, pieceOf, STATUS, TOKEN } from './event-facts';
 import type { FinishReason } from './finish-reason';
 import { deltaHoldings, itemHoldings, NOTHING_HELD, outputHoldings } from './holdings';
 import { messagePieceByText, readMessageEvent } from './message-event';
+import { closingQuote } from './token-shape';
 import { readUsage } from './token-usage';
 
 /**
@@ -43,9 +44,20 @@ function isChunked(endpoint: Endpoint): endpoint is 'chat' | 'completions' {
   return endpoint === 'chat' || endpoint === 'completions';
 }
 
+/** Whether a text is all that the only choice of a chunk brings. Quotes within a text are escaped, so these are keys. */
+export function bearsOnlyText(data: string): boolean {
+  const from = data.indexOf(ONLY_TEXT) + ONLY_TEXT.length;
+  if (from < ONLY_TEXT.length) return false;
+  const to = closingQuote(data, from);
+  return to > from && data.charCodeAt(to + 1) === CLOSING_BRACE;
+}
+
+const ONLY_TEXT = '"choices":[{"index":0,"delta":{"content":"';
+const CLOSING_BRACE = 125;
+
 /** A chunk of an answer under way: an object without finish reason, usage or error in it. */
 function isPlainToken(data: string): boolean {
-  if (data.charCodeAt(0) !== 123 || data.charCodeAt(data.length - 1) !== 125) return false;
+  if (data.charCodeAt(0) !== 123 || data.charCodeAt(data.length - 1) !== CLOSING_BRACE) return false;
   return !hasValue(data, '"finish_reason"') && !hasValue(data, '"usage"') && data.indexOf('"error"') < 0;
 }
 

@@ -6,7 +6,7 @@ import { type EventFacts, TOKEN } from './event-facts';
 import { NOTHING_HELD, REASONING } from './holdings';
 import { LongEvent } from './long-event';
 import { type AnswerFault, hasGist } from './plain-answer';
-import { readEvent, readEventObject } from './stream-event';
+import { bearsOnlyText, readEvent, readEventObject } from './stream-event';
 import { REASONING_TEXT, TokenShape } from './token-shape';
 import { type TokenUsage, together } from './token-usage';
 
@@ -261,7 +261,8 @@ export class StreamScanner {
     const { endpoint, choices } = this.#options;
     // Which choice a piece belongs to is not in its text alone, nor is whether it is more than reasoning.
     const isKnown = this.gist === null || this.gist.isUsable || endpoint === 'responses';
-    return readEvent(endpoint, name, data, this.firstContentMs !== null && choices <= 1 && isKnown);
+    const byText = this.firstContentMs !== null ? isKnown : this.gist?.model != null && bearsOnlyText(data);
+    return readEvent(endpoint, name, data, byText && choices <= 1);
   }
 
   /** Reads an event whose text is kept: bytes are decoded first, as escapes stand for more than a byte. */

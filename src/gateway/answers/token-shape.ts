@@ -53,7 +53,7 @@ export class TokenShape {
 }
 
 /** Where the JSON string ends whose contents begin here, negative when it does not. */
-function closingQuote(text: string, from: number): number {
+export function closingQuote(text: string, from: number): number {
   let quote = text.indexOf('"', from);
   while (quote >= 0 && isEscaped(text, quote)) quote = text.indexOf('"', quote + 1);
   return quote;

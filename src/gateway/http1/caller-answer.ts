@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { latin1 } from '../json/latin1';
-import { HTTP_TOKEN, VALUE } from './field-lines';
+import { isField } from './field-lines';
 import { type Writer, writeThisTurn } from './write-turn';
 
 /** What an answer needs of the connection that carries it. */
@@ -18,7 +18,6 @@ const KEPT_OPEN = `Connection: keep-alive\r\nKeep-Alive: timeout=${KEEP_ALIVE_MS
 const ONE_PIECE_BYTES = 16_384;
 /** More than this is not kept until the end of the turn: the socket says whether it has room. */
 const AT_MOST_LATER_BYTES = 65_536;
-const LINE = new RegExp(`^${HTTP_TOKEN}: ${VALUE}$`);
 const NOBODY = () => {};
 
 /** An answer to a caller, under the names that node:http has for it. Its head leaves with the first bytes of its body. */
@@ -84,9 +83,8 @@ export class CallerAnswer implements Writer {
       }
       if (name.length === 14 && name.toLowerCase() === 'content-length') this.#left = Number(value);
       else if (name.length === 4 && name.toLowerCase() === 'date') hasDate = true;
-      const line = `${name}: ${value}`;
-      if (!LINE.test(line)) throw new Error(`expected a valid header, got "${name.slice(0, 60)}"`);
-      lines += `${line}\r\n`;
+      if (!isField(name, value)) throw new Error(`expected a valid header, got "${name.slice(0, 60)}"`);
+      lines += `${name}: ${value}\r\n`;
     }
     this.#bodiless = this.#isHead || status === 204 || status === 304;
     if (this.#bodiless) this.#left = -1;

@@ -6,6 +6,9 @@ export const VALUE = '[\\t\\x20-\\x7e\\x80-\\xff]*';
 /** Any number of complete field lines; a line that begins with a blank (obs-fold) is none. */
 export const FIELD_LINES = `(?:${HTTP_TOKEN}:${VALUE}\\r\\n)*`;
 
+const NAME_ALONE = new RegExp(`^${HTTP_TOKEN}$`);
+const VALUE_ALONE = new RegExp(`^${VALUE}$`);
+
 const SPACE = 32;
 const TAB = 9;
 
@@ -75,14 +78,16 @@ export function readHeaderFields(text: string, from: number): Fields {
   return fields;
 }
 
+/** Whether name and value make a field line. Tested apart: joined they would first be copied into one text. */
+export function isField(name: string, value: string): boolean {
+  return NAME_ALONE.test(name) && VALUE_ALONE.test(value);
+}
+
 /** Whether a list of Connection holds an option. */
 export function hasOption(connection: string | null, option: string): boolean {
   if (connection === null) return false;
-  if (connection.length === option.length) return connection.toLowerCase() === option;
-  return connection
-    .toLowerCase()
-    .split(',')
-    .some((each) => each.trim() === option);
+  const options = connection.toLowerCase();
+  return options.includes(option) && options.split(',').some((each) => each.trim() === option);
 }
 
 function isNamed(name: string, lower: string): boolean {

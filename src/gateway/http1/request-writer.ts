@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { latin1 } from '../json/latin1';
 import type { UpstreamRequest } from './exchange';
-import { HTTP_TOKEN, VALUE } from './field-lines';
+import { isField } from './field-lines';
 
 /** Thrown for a request that cannot be written as HTTP/1.1. */
 class InvalidRequest extends Error {
@@ -13,7 +13,6 @@ class InvalidRequest extends Error {
 const ONE_PIECE_BYTES = 16_384;
 const METHOD = /^[A-Z]+$/;
 const NOT_IN_PATH = /[^\x21-\x7e\x80-\xff]/;
-const LINE = new RegExp(`^${HTTP_TOKEN}: ${VALUE}$`);
 const BODY_METHODS = new Set(['POST', 'PUT', 'PATCH']);
 
 /**
@@ -71,11 +70,11 @@ function headOf({ method, path, headers }: UpstreamRequest, host: string, length
       named = value;
       continue;
     }
-    const line = `${name}: ${value}`;
-    if (!LINE.test(line)) throw new InvalidRequest(`expected a valid header, got "${name.slice(0, 60)}"`);
-    lines += `${line}\r\n`;
+    if (!isField(name, value))
+      throw new InvalidRequest(`expected a valid header, got "${name.slice(0, 60)}"`);
+    lines += `${name}: ${value}\r\n`;
   }
-  if (!LINE.test(`host: ${named}`)) throw new InvalidRequest('expected a valid host header');
+  if (!isField('host', named)) throw new InvalidRequest('expected a valid host header');
   const framing = length === null ? '' : `content-length: ${length}\r\n`;
   return `${method} ${path} HTTP/1.1\r\nhost: ${named}\r\nconnection: keep-alive\r\n${lines}${framing}`;
 }

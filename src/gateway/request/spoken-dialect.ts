@@ -1,5 +1,5 @@
 import type { Dialect } from '../../core/configuration/dialect';
-import { OPENAI_STATEFUL_ROOTS } from './traffic-class';
+import { OPENAI_STATEFUL_ROOTS, rootOf } from './traffic-class';
 
 /** What OpenAI's API alone has below /v1; models and files belong to both. */
 const OPENAI_ROOTS = new Set([
@@ -9,7 +9,7 @@ const OPENAI_ROOTS = new Set([
 
 /** Whose API a path below /v1 belongs to; null where it is of both, or of neither. */
 export function dialectOfPath(path: string): Dialect | null {
-  const root = path.split('/', 2)[1] ?? '';
+  const root = rootOf(path);
   if (root === 'messages') return 'anthropic';
   return OPENAI_ROOTS.has(root) ? 'openai' : null;
 }

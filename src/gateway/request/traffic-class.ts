@@ -58,11 +58,16 @@ export function isStateful({ class: byPath, endpoint }: RequestClass, facts: Req
   return byPath === 'stateful' || (facts !== null && endpoint !== 'opaque' && facts.isBoundToState);
 }
 
+/** The first part of a path. */
+export function rootOf(path: string): string {
+  const end = path.indexOf('/', 1);
+  return end < 0 ? path.slice(1) : path.slice(1, end);
+}
+
 /** The class of a request by its method and its path below /v1 (without query). */
 export function classify(method: string, path: string): RequestClass {
   if (method === 'POST' && Object.hasOwn(POSTED, path)) return POSTED[path] as RequestClass;
-  const root = path.split('/', 2)[1] ?? '';
-  if (STATEFUL_ROOTS.has(root)) return STATEFUL;
+  if (STATEFUL_ROOTS.has(rootOf(path))) return STATEFUL;
   if (path === '/chat/completions' || path.startsWith('/chat/completions/')) return STATEFUL;
   return OTHER;
 }

@@ -62,8 +62,11 @@ function noteOf({ provider, purpose, outcome, why, status, ms }: AttemptNote): s
 
 /** Models and reasons are others' texts: C1 and direction characters would steer who reads the log. */
 function quoted(text: string): string {
-  return visibleJson(JSON.stringify(text));
+  return PLAIN.test(text) ? `"${text}"` : visibleJson(JSON.stringify(text));
 }
+
+/** Nothing to escape. */
+const PLAIN = /^[ !#-[\]-~]*$/;
 
 function hundredths(ms: number): number {
   return Math.round(ms * 100) / 100;

@@ -310,6 +310,50 @@ describe('pieces that differ in one text only', () => {
   });
 });
 
+it('sees in the first piece of a named answer what it sees in that of one without a name, which it parses', () => {
+  const text = fc.constantFrom(
+    'Hello',
+    '',
+    '"',
+    '\\',
+    '"}}],"error":{"code":1},"a":[{"b":{"',
+    '","tool_calls":[1],"c":"',
+  );
+  const delta = fc.oneof(
+    fc.record({ content: text }),
+    fc.record({ content: text, tool_calls: fc.constant([{ index: 0, function: { name: 'f' } }]) }),
+    fc.record({
+      content: fc.constantFrom('', null),
+      annotations: fc.constant([{ delta: { content: 'cited' } }]),
+    }),
+    fc.record({ reasoning_content: text }, { requiredKeys: [] }),
+  );
+  const piece = fc.record({
+    choices: fc.array(
+      fc.record({
+        index: fc.constant(0),
+        delta,
+        finish_reason: fc.constantFrom(null, null, 'stop', 'content_filter'),
+      }),
+      { maxLength: 1 },
+    ),
+    usage: fc.constantFrom(null, { prompt_tokens: 3 }),
+  });
+  fc.assert(
+    fc.property(piece, fc.boolean(), (first, fails) => {
+      const [named, unnamed] = ['"model":"m",', ''].map((model) => {
+        const scanner = scannerOf();
+        scanner.push(Buffer.from(event(`{${model}"choices":[{"index":0,"delta":{"role":"assistant"}}]}`)), 1);
+        scanner.push(Buffer.from(event(JSON.stringify(fails ? { ...first, error: { code: 1 } } : first))), 2);
+        const { hasContent, errorEvent, mayEnd, usage, gist, fault } = scanner;
+        return { hasContent, errorEvent, mayEnd, usage, fault, holds: gist?.holds, breach: gist?.breach };
+      });
+      expect(named).toEqual(unnamed);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
 it('sees reasoning alone for what it is, and what comes after it, whatever else differs between its pieces', () => {
   const padded = (delta: object, index: number) =>
     event(
