@@ -220,6 +220,27 @@ it('breaks no word of a measure at 390 pixels', async () => {
   await page.context().close();
 });
 
+it('says above the list that no worker polls, as long as a migration is open', async () => {
+  const all = listedScenes(WORLDS);
+  const ended = all.filter(({ status }) => status !== 'RUNNING');
+  for (const [listed, workers, banners] of [
+    [all, 0, 1],
+    [ended, 0, 0],
+    [all, 1, 0],
+  ] as const) {
+    const still = await StagedConsole.start(WORLDS, listed, null, workers);
+    const page = await still.open('');
+    await page
+      .getByRole('listitem')
+      .nth(listed.length - 1)
+      .waitFor();
+    const texts = await page.locator('.banner').allTextContents();
+    await still.stop();
+    expect(texts).toHaveLength(banners);
+    for (const text of texts) expect(text).toMatch(/^Nothing moves.*no worker polls.*cutover worker\.$/);
+  }
+});
+
 it('loads in less than 100 KB, with 200 migrations in its list', async () => {
   const many = await StagedConsole.start(WORLDS, manyListed(200));
   const context = await many.browser.newContext();

@@ -25,8 +25,9 @@ export class StagedConsole {
     worlds: Readonly<Record<string, MigrationWorld>>,
     listed: readonly ListedMigration[] = [],
     gateways: GatewayReader | null = null,
+    workers = 1,
   ): Promise<StagedConsole> {
-    const client = async () => stagedClient(worlds, listed);
+    const client = async () => stagedClient(worlds, listed, workers);
     const providersOf = () => ({ legacy: 'old-llm', candidate: 'new-llm' });
     const server = await startConsole({
       client,
@@ -75,7 +76,9 @@ export class StagedConsole {
 function stagedClient(
   worlds: Readonly<Record<string, MigrationWorld>>,
   listed: readonly ListedMigration[],
+  workers: number,
 ): ConsoleClient {
+  const pollers = { alive: workers, silent: 0, lastPollMs: workers === 0 ? null : 1_000 };
   const worldOf = (route: string): MigrationWorld => {
     const world = worlds[route];
     if (world === undefined) throw new Error(`expected a staged migration of ${route}`);
@@ -94,5 +97,6 @@ function stagedClient(
       throw new Error('expected no command before a staged migration');
     },
     list: async () => listed,
+    workers: async () => ({ routing: pollers, watching: pollers, effects: pollers }),
   };
 }

@@ -31,7 +31,8 @@ export class ListScreen {
   update(parts: Readonly<Record<string, unknown>>): void {
     const { trouble = null, ...rows } = parts as { trouble?: Trouble | null } & Record<string, unknown>;
     this.#isKnown = trouble === null;
-    const isOld = Object.keys(rows).length > 0;
+    // Temporal itself has the list.
+    const isOld = Object.keys(rows).length > 0 && trouble?.what !== 'still';
     fill(
       this.#banners,
       trouble !== null &&

@@ -1,7 +1,7 @@
 import type { ConsoleClient } from '../source/console-client';
 import { type GatewayReader, GatewayWatch } from '../source/gateway-watch';
 import { MigrationSource } from '../source/migration-source';
-import { troubleOf } from '../source/trouble';
+import { StandStill, troubleOf } from '../source/trouble';
 import type { ProviderNames } from '../view/action';
 import { listedViews } from '../view/listed-migration';
 import { migrationView } from '../view/migration-view';
@@ -45,10 +45,10 @@ export class ConsoleFeeds {
     const read = async (): Promise<Parts> => {
       try {
         const client = await options.client();
-        last = Object.fromEntries(
-          listedViews(await client.list()).map((row) => [`${row.migrationId} ${row.runId ?? ''}`, row]),
-        );
-        trouble = null;
+        const rows = listedViews(await client.list());
+        last = Object.fromEntries(rows.map((row) => [`${row.migrationId} ${row.runId ?? ''}`, row]));
+        const stands = rows.some(({ open }) => open) && (await client.workers()).routing.alive === 0;
+        trouble = stands ? troubleOf(new StandStill(), trouble, Date.now()) : null;
       } catch (error) {
         trouble = troubleOf(error, trouble, Date.now());
       }

@@ -11,6 +11,7 @@ export type ConsoleClient = Pick<
   | 'amendment'
   | 'command'
   | 'list'
+  | 'workers'
 >;
 
 /** Connects when it is first asked, and again after a connection that could not be opened. */

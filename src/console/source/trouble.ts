@@ -1,7 +1,16 @@
 import type { Trouble } from '../view/trouble';
 
-/** By the name of what the client throws. */
+/** Migrations are open, and no worker polls for them. */
+export class StandStill extends Error {
+  override readonly name = 'StandStill';
+  constructor() {
+    super('no worker polls Temporal, so the open migrations stand still: start one with `cutover worker`');
+  }
+}
+
+/** By the name of what the client throws, or of the above. */
 const KINDS: Readonly<Record<string, Trouble['what']>> = {
+  StandStill: 'still',
   TemporalUnreachable: 'temporal',
   NoWorker: 'worker',
   EncodedPayloads: 'codec',
