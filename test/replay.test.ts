@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type ReplayResult, Worker } from '@temporalio/worker';
 import { DeterminismViolationError } from '@temporalio/workflow';
 import { workflowIdOf } from '../src/contract';
 import { built } from './support/cli';
 import { brokenBundle } from './support/migrations/broken-bundle';
+import { PLANTED_CHANGES } from './support/migrations/planted-changes';
 import { installQuietRuntime } from './support/migrations/quiet-runtime';
 import { historyNames, historyOf } from './support/migrations/recorded-history';
 
@@ -96,4 +98,10 @@ it('refuses a workflow that does one thing more than the recorded ones did', asy
   const results = await replay(await brokenBundle());
   for (const { error } of results) expect(error).toBeInstanceOf(DeterminismViolationError);
   expect(results).toHaveLength(NAMES.length);
+});
+
+// Whether replay refuses each of them takes minutes: `npm run test:long`.
+it.each(PLANTED_CHANGES)('finds in one place what is changed so that $what', ({ file, from }) => {
+  const source = readFileSync(join(__dirname, '..', 'src', file), 'utf8');
+  expect(source.split(from)).toHaveLength(2);
 });
