@@ -47,8 +47,8 @@ export class ConsoleFeeds {
         const client = await options.client();
         const rows = listedViews(await client.list());
         last = Object.fromEntries(rows.map((row) => [`${row.migrationId} ${row.runId ?? ''}`, row]));
-        const stands = rows.some(({ open }) => open) && (await hasNoWorker(client));
-        trouble = stands ? troubleOf(new StandStill(), trouble, Date.now()) : null;
+        if (rows.some(({ open }) => open) && (await hasNoWorker(client))) throw new StandStill();
+        trouble = null;
       } catch (error) {
         trouble = troubleOf(error, trouble, Date.now());
       }

@@ -53,11 +53,13 @@ export function bearsOnlyText(data: string): boolean {
 }
 
 const ONLY_TEXT = '"choices":[{"index":0,"delta":{"content":"';
+const OPENING_BRACE = 123;
 const CLOSING_BRACE = 125;
 
 /** A chunk of an answer under way: an object without finish reason, usage or error in it. */
 function isPlainToken(data: string): boolean {
-  if (data.charCodeAt(0) !== 123 || data.charCodeAt(data.length - 1) !== CLOSING_BRACE) return false;
+  if (data.charCodeAt(0) !== OPENING_BRACE || data.charCodeAt(data.length - 1) !== CLOSING_BRACE)
+    return false;
   return !hasValue(data, '"finish_reason"') && !hasValue(data, '"usage"') && data.indexOf('"error"') < 0;
 }
 

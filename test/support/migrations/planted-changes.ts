@@ -196,7 +196,7 @@ export const PLANTED_CHANGES: readonly PlantedChange[] = [
     history: 'cancelled',
   },
   {
-    what: 'a cancellation is no rollback',
+    what: 'a cancellation does not roll back',
     file: 'core/migration/migration.ts',
     from: "return rollBackToLegacy(state, { by: 'temporal', reason: 'the workflow was cancelled', atMs });",
     to: 'return state;',
