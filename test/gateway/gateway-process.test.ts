@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { Agent, request } from 'undici';
 import { GatewayAdmin } from '../../src/adapters/gateway-admin';
 import type { RoutingRecord } from '../../src/core/routing/routing';
@@ -164,4 +165,25 @@ it('never has objects of requests allocated among old ones, where they would kee
   for (let round = 0; round < 20; round += 1) await askMany(100);
   expect(gateway.output().split('"adminUrl"')[1]).not.toContain('pretenuring');
   await gateway.end();
+});
+
+it('gives young objects all of their space at once when traffic comes back', async () => {
+  // The space is small when a process starts, as after a time without traffic: 2 MB after its first collection. Then a
+  // thousand small objects live at a time.
+  const program = `
+    require(${JSON.stringify(built('src', 'gateway', 'gateway-process.js'))}).keepCollectionsShort();
+    const { getHeapSpaceStatistics } = require('node:v8');
+    const size = () => getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size;
+    gc();
+    const sizes = new Set();
+    const alive = new Array(1_000);
+    for (let index = 0; index < 4_000_000; index += 1) {
+      alive[index % alive.length] = { text: [index] };
+      if (index % 1_000 === 0) sizes.add(size());
+    }
+    console.log(JSON.stringify([...sizes]));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', '--eval', program]);
+  const sizes: number[] = JSON.parse(stdout);
+  expect(sizes).toEqual([sizes[0], expect.any(Number)]);
+  expect(sizes[1]).toBeGreaterThan(4 * (sizes[0] as number));
 });
