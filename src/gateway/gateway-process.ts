@@ -18,8 +18,8 @@ import type { Defects } from './telemetry/defects';
  * doubles it only after as much as it holds has survived. Little of a gateway's does: with a quarter of the space it
  * collects three times as often, each time keeps some of the requests under way as old, and soon has to collect those.
  *
- * A full collection comes when as much again as twice what it left alive is there, not after 8 MB: one body of 20 MB
- * caused one each.
+ * A full collection begins when the heap is three times what the last one left alive. By itself V8 begins one after
+ * 8 MB, received bytes included, so that each body of 20 MB caused one.
  */
 export function keepCollectionsShort(): void {
   setFlagsFromString('--no-allocation-site-pretenuring');
