@@ -14,12 +14,13 @@ import type { Defects } from './telemetry/defects';
  * Old objects are marked in small steps on the main thread. V8's own four marking threads, where a gateway has one
  * core, take most of it for 20 ms at a time.
  *
- * The space for young objects grows to its full size in one step. V8 shrinks it while there is no traffic and then
- * doubles it only after as much as it holds has survived. Little of a gateway's does: with a quarter of the space it
- * collects three times as often, each time keeps some of the requests under way as old, and soon has to collect those.
+ * The space for young objects grows to its full size in one step. V8 shrinks it without traffic, and later doubles it
+ * only when as many bytes as it holds have survived. Few of a gateway's objects survive, so the space stays small:
+ * young collections come three times as often, each moves requests in progress among old objects, and full collections
+ * follow within seconds.
  *
- * A full collection begins when the heap is three times what the last one left alive. By itself V8 begins one after
- * 8 MB, received bytes included, so that each body of 20 MB caused one.
+ * A full collection starts when the heap is three times as large as what the last one left. By default V8 starts one
+ * after 8 MB of growth, received bytes included, so each body of 20 MB caused one.
  */
 export function keepCollectionsShort(): void {
   setFlagsFromString('--no-allocation-site-pretenuring');
