@@ -152,6 +152,18 @@ it('explains evidence on hover and by "?", and gives the focus back', async () =
   await page.context().close();
 });
 
+it('explains by a "?" that is pressed before the browser has told that a dialog closed', async () => {
+  const page = await site.open('canary');
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await page.evaluate(
+    `document.querySelector('dialog').close();
+     document.dispatchEvent(new KeyboardEvent('keydown', { key: '?' }))`,
+  );
+  await page.getByRole('dialog', { name: 'What the numbers mean' }).waitFor();
+  await page.getByRole('dialog', { name: 'Pause?' }).waitFor({ state: 'detached' });
+  await page.context().close();
+});
+
 it.each(['canary', 'nearly', 'held', 'asked', 'paused'])(
   'reaches every command of "%s" by Tab alone',
   async (route) => {

@@ -45,7 +45,8 @@ export function listenForHelp(): void {
 }
 
 function showHelp(): void {
-  if (document.querySelector('dialog') !== null) return;
+  // One that has been closed is removed a moment later: a key pressed meanwhile must not get lost.
+  if (document.querySelector('dialog[open]') !== null) return;
   const close = h('button', { type: 'button', class: 'button plain' }, 'Close');
   const pairs = (rows: typeof TERMS) =>
     rows.flatMap(([term, text]) => [h('dt', {}, term), h('dd', {}, text)]);
