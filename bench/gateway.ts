@@ -6,6 +6,7 @@ import { readOptions, runBench } from './bench-program';
 import {
   type Measured,
   type MeasureOptions,
+  measureLargeBodies,
   measureOpenLoop,
   measureOpenStreams,
   measurePlain,
@@ -36,7 +37,7 @@ const flags = readOptions('bench:gateway', 'Measures the gateway beside nginx, G
   only: ['subjects; traced is the gateway with every request traced', 'direct,nginx,go,cutover,portkey'],
   cells: [
     'what is measured, with the number of connections or streams',
-    'plain 1,plain 32,half,streams 1,streams 32,back to back 1,back to back 32,open streams',
+    'plain 1,plain 32,bodies of 20 MB 1,half,streams 1,streams 32,back to back 1,back to back 32,open streams',
   ],
   rate: ['requests per second of the cell half; else half of what the gateway reached in plain 32', null],
   node: ["further flags of the gateway's node, such as --cpu-prof", ''],
@@ -48,6 +49,10 @@ const CELLS: Readonly<
   Record<string, { readonly measures: readonly string[]; readonly measure: MeasureCell }>
 > = {
   plain: { measures: ['nginx', 'go', 'cutover', 'traced', 'portkey'], measure: measurePlain },
+  'bodies of 20 MB': {
+    measures: ['nginx', 'go', 'cutover', 'traced', 'portkey'],
+    measure: measureLargeBodies,
+  },
   half: {
     measures: ['direct', 'nginx', 'go', 'cutover', 'traced'],
     measure: (subject, _count, options) => measureOpenLoop(subject, halfRate(), options),

@@ -27,6 +27,23 @@ export function streamBody(pace: Pace): string {
   });
 }
 
+/** A picture of 20 MB as vision models take it, by its data URL in base64; a stream without any pause is asked for. */
+export const LARGE_BODY = JSON.stringify({
+  ...JSON.parse(streamBody('none')),
+  messages: [
+    {
+      role: 'user',
+      content: [
+        { type: 'text', text: WORDS },
+        {
+          type: 'image_url',
+          image_url: { url: `data:image/png;base64,${'iVBORw0KGgoAAAAN'.repeat(1_250_000)}` },
+        },
+      ],
+    },
+  ],
+});
+
 /** The pace that a body asks for. */
 export function paceOf(body: string): Pace {
   if (body.includes('"pace":"none"')) return 'none';

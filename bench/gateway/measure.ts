@@ -2,11 +2,11 @@ import { writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Pace, PLAIN_BODY, streamBody } from './answers';
+import { LARGE_BODY, type Pace, PLAIN_BODY, streamBody } from './answers';
 import { goProgram } from './go-program';
 import { runPinned } from './pinned-process';
 import { cpuMicros, residentMb } from './process-usage';
-import type { Subject } from './subjects';
+import type { ProviderKind, Subject } from './subjects';
 
 /** One cell of one round. */
 export interface Measured {
@@ -27,16 +27,35 @@ export interface MeasureOptions {
 }
 
 /** Closed loop: each connection sends its next request when it has its answer. */
-export async function measurePlain(
+export function measurePlain(
   subject: Subject,
   connections: number,
+  options: MeasureOptions,
+): Promise<Measured> {
+  return measureClosedLoop(subject, connections, 'plain', PLAIN_BODY, options);
+}
+
+/** The same with bodies of 20 MB, to the providers of streams: nginx, the other one, answers before it has read a body. */
+export function measureLargeBodies(
+  subject: Subject,
+  connections: number,
+  options: MeasureOptions,
+): Promise<Measured> {
+  return measureClosedLoop(subject, connections, 'stream', LARGE_BODY, options);
+}
+
+async function measureClosedLoop(
+  subject: Subject,
+  connections: number,
+  kind: ProviderKind,
+  body: string,
   { seconds, folder }: MeasureOptions,
 ): Promise<Measured> {
-  const headers = Object.entries({ 'content-type': 'application/json', ...subject.headers.plain });
+  const headers = Object.entries({ 'content-type': 'application/json', ...subject.headers[kind] });
   const file = join(folder, 'post.lua');
   writeFileSync(
     file,
-    `wrk.method = "POST"\nwrk.body = [==[${PLAIN_BODY}]==]\n${headers
+    `wrk.method = "POST"\nwrk.body = [==[${body}]==]\n${headers
       .map(([name, value]) => `wrk.headers["${name}"] = [==[${value}]==]`)
       .join('\n')}
     done = function(summary, latency, requests)
@@ -46,7 +65,7 @@ export async function measurePlain(
     end\n`,
   );
   const before = cpuMicros(subject.pid);
-  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', file, subject.url.plain];
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '-s', file, subject.url[kind]];
   const text = await runPinned(1, 'wrk', args);
   const [requests = 0, durationMicros = 1, p50 = 0, p99 = 0, failed = 0] =
     /RESULT (.*)/.exec(text)?.[1]?.split(' ').map(Number) ?? [];

@@ -52,7 +52,7 @@ export async function startNginxSubject(
       ${upstream('candidate', candidate)}
       split_clients $request_id $${kind}_arm { 50% ${kind}_candidate; * ${kind}_legacy; }
       server { listen 127.0.0.1:${ports[kind]} backlog=1024;
-        location / { proxy_pass http://$${kind}_arm; proxy_http_version 1.1; proxy_set_header connection "";
+        location / { proxy_pass http://$${kind}_arm; proxy_http_version 1.1; proxy_set_header connection ""; proxy_request_buffering off;
           proxy_buffering ${kind === 'plain' ? 'on' : 'off'}; } }`;
   });
   const started = await startNginx(join(folder, 'subject'), 0, parts.join('\n'), ports.plain);
@@ -69,7 +69,7 @@ async function startNginx(folder: string, core: number, servers: string, port: n
     `daemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log;
     events { worker_connections 8192; }
     http { access_log ${folder}/access.log combined buffer=64k flush=1s; keepalive_requests 1000000000; keepalive_timeout 600s;
-      client_body_buffer_size 64k; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
+      client_max_body_size 0; client_body_buffer_size 64k; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
       fastcgi_temp_path ${folder}/f; uwsgi_temp_path ${folder}/u; scgi_temp_path ${folder}/s;
       ${servers} }`,
   );
